@@ -1,0 +1,5 @@
+//! zerohop: brokerless messaging sockets that speak ZMTP 3.1.
+
+mod pattern;
+mod transport;
+mod zmtp;

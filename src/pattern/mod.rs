@@ -1,0 +1,1 @@
+//! What makes a PUSH a PUSH: pure data structures over peer ids.

@@ -1,0 +1,1 @@
+//! Byte streams: endpoints, listeners and streams for tcp and ipc.
