@@ -3,3 +3,5 @@
 mod pattern;
 mod transport;
 mod zmtp;
+
+pub use zmtp::{ForeignProtocol, PeerFacts, ProtocolError, SocketType, Version};

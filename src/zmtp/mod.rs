@@ -1,1 +1,61 @@
 //! The protocol as pure state machines: bytes in, events out. No sockets, no threads, no clock.
+//!
+//! A connection is one [`Handshake`], then one [`Scanner`] for what is received; what is sent is encoded
+//! straight into an out-buffer by [`encode_header`] and the `put_` functions of [`Command`]'s module. Both
+//! directions are independent: there is nothing to pump between them.
+//!
+//! ```text
+//!   Handshake::new           bytes to send -> out
+//!   Handshake::handle_input  bytes received -> out, and in the end Established
+//!   Scanner::scan            the rest, and all further bytes -> message parts and commands
+//!   Heartbeat                beside it: `received` for every read, `handle_timeout` at its `deadline`
+//! ```
+//!
+//! The caller owns all buffers. Every parser takes the bytes not yet consumed, from the first on, and says
+//! how many it took; what it did not take, it wants to see again with more behind it. The outcome never
+//! depends on how the bytes were cut into reads.
+//!
+//! **Hostile input ends here.** Nothing in this module panics, whatever the bytes. A size from the wire meets
+//! checked arithmetic and its limit when the header is read, before anything is stored for it. Whatever
+//! is wrong is a [`ProtocolError`] that says exactly what, and closes that one connection.
+//!
+//! # What is on the wire, and where it is written and read
+//!
+//! | what                              | bytes                                       | module        |
+//! |-----------------------------------|---------------------------------------------|---------------|
+//! | greeting                          | `FF`, 8 padding, `7F`, major, minor, mechanism\[20\], as-server, 31 zero | `greeting` |
+//! | flag MORE, LONG, COMMAND          | `01`, `02`, `04` in a frame's first byte    | `frame`       |
+//! | READY, ERROR                      | `05 "READY"`, `05 "ERROR"`                  | `command`     |
+//! | SUBSCRIBE, CANCEL (3.1)           | `09 "SUBSCRIBE"`, `06 "CANCEL"`             | `command`     |
+//! | subscribe, cancel (3.0 and below) | messages that begin with `01`, `00`         | `command`     |
+//! | PING, PONG                        | `04 "PING"`, `04 "PONG"`                    | `command`     |
+//! | properties                        | `Socket-Type`, `Identity`, `X-`...          | `metadata`    |
+//! | socket types                      | names in 3.x, the numbers 0 to 10 in 2.0    | `socket_type` |
+//! | mechanisms                        | `NULL`                                      | `mechanism`   |
+
+mod command;
+mod error;
+mod frame;
+mod greeting;
+mod handshake;
+mod heartbeat;
+mod mechanism;
+mod metadata;
+mod peer;
+mod socket_type;
+mod traffic;
+
+pub(crate) use command::{
+    Command, put_cancel, put_error, put_ping, put_pong, put_ready, put_subscribe,
+};
+pub use error::{ForeignProtocol, ProtocolError};
+pub(crate) use frame::{
+    FrameKind, Header, MAX_HEADER, decode_header, encode_header, put_frame, put_header,
+};
+pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
+pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig};
+pub(crate) use mechanism::MechanismConfig;
+pub(crate) use metadata::{Metadata, put_property};
+pub use peer::{PeerFacts, Version};
+pub use socket_type::SocketType;
+pub(crate) use traffic::{Limits, Scanned, Scanner};

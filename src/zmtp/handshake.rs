@@ -1,0 +1,342 @@
+//! The handshake: from the first byte of a connection to the first byte of its traffic.
+//!
+//! ```text
+//!                    11 bytes                      53 bytes               last command
+//!   AwaitOpening ----------------> AwaitRemainder ----------> AwaitCommand ---------> established
+//!        |         major 2 or up                                 |    ^                    ^
+//!        | revision 1                                            +----+                    |
+//!        v           socket type                  routing id   other commands              |
+//!   AwaitSocketType ------------> AwaitRoutingId ------------------------------------------+
+//! ```
+//!
+//! One type per state, consumed by its handler: what comes too early has no handler to go to. Every way
+//! out that is not drawn is a [`ProtocolError`].
+//!
+//! No input makes this panic. A frame's size is checked when its header is read.
+
+use std::mem;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::command::put_error;
+use super::error::quote;
+use super::frame::{FrameKind, decode_header, put_frame};
+use super::greeting::{self, OPENING_LEN, REMAINDER_LEN, Revision};
+use super::mechanism::{Mechanism, MechanismConfig};
+use super::metadata::{self, Metadata};
+use super::traffic::command_body;
+use super::{PeerFacts, ProtocolError, SocketType, Version};
+
+/// What all handshakes of one socket have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct HandshakeConfig {
+    pub(crate) socket_type: SocketType,
+    /// The id that this socket asks its peers to know it by, at most 255 bytes; may be empty.
+    pub(crate) routing_id: Bytes,
+    pub(crate) mechanism: MechanismConfig,
+    /// The longest frame accepted during the handshake, its header included.
+    pub(crate) max_command_size: u64,
+}
+
+/// The outcome of a handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Established {
+    /// The version to speak from now on.
+    pub(crate) version: Version,
+    pub(crate) facts: PeerFacts,
+}
+
+/// One side of one connection's handshake.
+///
+/// [`new`](Self::new) appends the first bytes to send. Whenever bytes have come, call
+/// [`handle_input`](Self::handle_input) with all that are not consumed yet. It consumes whole units only, so
+/// the rest is to be given again with more behind it; for a unit to become whole, the larger of
+/// [`max_command_size`](HandshakeConfig::max_command_size) and 53 bytes are enough. The `out` bytes are
+/// to be sent in order, also those of a call that failed: they may tell the peer why.
+///
+/// When it gives an [`Established`], what is left of the input is traffic, and the handshake is to be
+/// dropped. After an error the connection is to be closed. How long a handshake may take is the
+/// caller's business.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    config: Arc<HandshakeConfig>,
+    as_server: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Opening(AwaitOpening),
+    Remainder(AwaitRemainder),
+    SocketType(AwaitSocketType),
+    RoutingId(AwaitRoutingId),
+    Command(AwaitCommand),
+    /// Established or failed.
+    Over,
+}
+
+/// What a state's handler came to.
+enum Step {
+    /// More bytes are needed; none were consumed.
+    Incomplete(State),
+    /// A unit was consumed; there may be another.
+    Next { consumed: usize, state: State },
+    /// The last unit was consumed.
+    Done {
+        consumed: usize,
+        established: Established,
+    },
+}
+
+/// What the handlers work with beside their own state.
+struct Context<'a> {
+    config: &'a HandshakeConfig,
+    as_server: bool,
+    out: &'a mut Vec<u8>,
+}
+
+impl Handshake {
+    /// Begins a handshake. `as_server` is the role for mechanisms that have roles; it does not follow
+    /// from who connected to whom.
+    pub(crate) fn new(config: Arc<HandshakeConfig>, as_server: bool, out: &mut Vec<u8>) -> Self {
+        greeting::put_opening(out);
+        Self {
+            config,
+            as_server,
+            state: State::Opening(AwaitOpening),
+        }
+    }
+
+    /// Takes what the peer has sent. Gives the number of bytes consumed, and the outcome once there is one.
+    pub(crate) fn handle_input(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(usize, Option<Established>), ProtocolError> {
+        let mut cx = Context {
+            config: &self.config,
+            as_server: self.as_server,
+            out,
+        };
+        let mut consumed = 0;
+        loop {
+            // Handlers consume no more than they are given.
+            let rest = input.get(consumed..).unwrap_or_default();
+            let step = match mem::replace(&mut self.state, State::Over) {
+                State::Opening(state) => state.handle(rest, &mut cx)?,
+                State::Remainder(state) => state.handle(rest, &mut cx)?,
+                State::SocketType(state) => state.handle(rest, &mut cx)?,
+                State::RoutingId(state) => state.handle(rest, &mut cx)?,
+                State::Command(state) => state.handle(rest, &mut cx)?,
+                State::Over => return Ok((consumed, None)),
+            };
+            match step {
+                Step::Incomplete(state) => {
+                    self.state = state;
+                    return Ok((consumed, None));
+                }
+                Step::Next {
+                    consumed: unit,
+                    state,
+                } => {
+                    consumed += unit;
+                    self.state = state;
+                }
+                Step::Done {
+                    consumed: unit,
+                    established,
+                } => {
+                    return Ok((consumed + unit, Some(established)));
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the first 11 bytes, which tell the peer's version.
+#[derive(Debug)]
+struct AwaitOpening;
+
+impl AwaitOpening {
+    fn handle(self, input: &[u8], cx: &mut Context<'_>) -> Result<Step, ProtocolError> {
+        let mechanism = &cx.config.mechanism;
+        let state = match greeting::read_opening(input)? {
+            None => return Ok(Step::Incomplete(State::Opening(self))),
+            Some(Revision::Two) if !mechanism.permits_version_2() => {
+                return Err(ProtocolError::InsecureVersion {
+                    mechanism: mechanism.name(),
+                });
+            }
+            Some(Revision::Two) => {
+                cx.out.push(cx.config.socket_type.code());
+                put_frame(cx.out, FrameKind::Last, &cx.config.routing_id);
+                State::SocketType(AwaitSocketType)
+            }
+            Some(Revision::Three { major }) => {
+                let as_server = cx.as_server && mechanism.has_roles();
+                greeting::put_remainder(cx.out, mechanism.name(), as_server);
+                State::Remainder(AwaitRemainder { major })
+            }
+        };
+        Ok(Step::Next {
+            consumed: OPENING_LEN,
+            state,
+        })
+    }
+}
+
+/// Waits for the rest of a 3.x greeting.
+#[derive(Debug)]
+struct AwaitRemainder {
+    major: u8,
+}
+
+impl AwaitRemainder {
+    fn handle(self, input: &[u8], cx: &mut Context<'_>) -> Result<Step, ProtocolError> {
+        let Some(remainder) = input.first_chunk::<REMAINDER_LEN>() else {
+            return Ok(Step::Incomplete(State::Remainder(self)));
+        };
+        let name = cx.config.mechanism.name();
+        let version = greeting::read_remainder(self.major, remainder, name)?;
+        let mut mechanism = Mechanism::new(cx.config, cx.as_server);
+        mechanism.start(cx.out);
+        let state = State::Command(AwaitCommand { version, mechanism });
+        Ok(Step::Next {
+            consumed: REMAINDER_LEN,
+            state,
+        })
+    }
+}
+
+/// Waits for a 2.0 peer's socket type.
+#[derive(Debug)]
+struct AwaitSocketType;
+
+impl AwaitSocketType {
+    fn handle(self, input: &[u8], cx: &mut Context<'_>) -> Result<Step, ProtocolError> {
+        let Some(&code) = input.first() else {
+            return Ok(Step::Incomplete(State::SocketType(self)));
+        };
+        let Some(theirs) = SocketType::from_code(code) else {
+            return Err(ProtocolError::UnknownSocketTypeCode { code });
+        };
+        // There is no ERROR command in 2.0 to say this with.
+        check_compatible(cx.config.socket_type, theirs)?;
+        Ok(Step::Next {
+            consumed: 1,
+            state: State::RoutingId(AwaitRoutingId { theirs }),
+        })
+    }
+}
+
+/// Waits for a 2.0 peer's routing id, with which it has said all that it says of itself.
+#[derive(Debug)]
+struct AwaitRoutingId {
+    theirs: SocketType,
+}
+
+impl AwaitRoutingId {
+    fn handle(self, input: &[u8], cx: &mut Context<'_>) -> Result<Step, ProtocolError> {
+        let Some(header) = decode_header(input) else {
+            return Ok(Step::Incomplete(State::RoutingId(self)));
+        };
+        let Some(routing_id) = command_body(header, input, cx.config.max_command_size)? else {
+            return Ok(Step::Incomplete(State::RoutingId(self)));
+        };
+        let facts = PeerFacts {
+            version: Version::V2_0,
+            socket_type: Some(self.theirs),
+            routing_id: Bytes::copy_from_slice(routing_id),
+            mechanism: cx.config.mechanism.name(),
+            properties: Vec::new(),
+        };
+        Ok(Step::Done {
+            consumed: header.header_len + routing_id.len(),
+            established: Established {
+                version: Version::V2_0,
+                facts,
+            },
+        })
+    }
+}
+
+/// Waits for the mechanism's next command.
+#[derive(Debug)]
+struct AwaitCommand {
+    version: Version,
+    mechanism: Mechanism,
+}
+
+impl AwaitCommand {
+    fn handle(mut self, input: &[u8], cx: &mut Context<'_>) -> Result<Step, ProtocolError> {
+        // The COMMAND flag is not insisted on: libzmq does not, and nothing but a command can come here.
+        let Some(header) = decode_header(input) else {
+            return Ok(Step::Incomplete(State::Command(self)));
+        };
+        let Some(body) = command_body(header, input, cx.config.max_command_size)? else {
+            return Ok(Step::Incomplete(State::Command(self)));
+        };
+        let consumed = header.header_len + body.len();
+        match self.mechanism.handle_command(body, cx.out)? {
+            None => Ok(Step::Next {
+                consumed,
+                state: State::Command(self),
+            }),
+            Some(metadata) => {
+                let established = self.establish(metadata, cx)?;
+                Ok(Step::Done {
+                    consumed,
+                    established,
+                })
+            }
+        }
+    }
+
+    fn establish(
+        self,
+        metadata: Metadata,
+        cx: &mut Context<'_>,
+    ) -> Result<Established, ProtocolError> {
+        let socket_type =
+            check_socket_type(cx.config.socket_type, &metadata).inspect_err(|_| {
+                put_error(cx.out, "incompatible socket type");
+            })?;
+        let facts = PeerFacts {
+            version: self.version,
+            socket_type,
+            routing_id: metadata
+                .get(metadata::IDENTITY)
+                .cloned()
+                .unwrap_or_default(),
+            mechanism: cx.config.mechanism.name(),
+            properties: metadata.properties,
+        };
+        Ok(Established {
+            version: self.version,
+            facts,
+        })
+    }
+}
+
+/// The peer's socket type, if it goes with ours. A peer that does not say is let in, as by libzmq.
+fn check_socket_type(
+    ours: SocketType,
+    metadata: &Metadata,
+) -> Result<Option<SocketType>, ProtocolError> {
+    let Some(name) = metadata.get(metadata::SOCKET_TYPE) else {
+        return Ok(None);
+    };
+    let Some(theirs) = SocketType::from_name(name) else {
+        return Err(ProtocolError::UnknownSocketType { name: quote(name) });
+    };
+    check_compatible(ours, theirs).map(|()| Some(theirs))
+}
+
+fn check_compatible(ours: SocketType, theirs: SocketType) -> Result<(), ProtocolError> {
+    if ours.accepts(theirs) {
+        Ok(())
+    } else {
+        Err(ProtocolError::IncompatibleSocketType { ours, theirs })
+    }
+}

@@ -1,0 +1,106 @@
+//! Security mechanisms: who proves what to whom between greeting and traffic.
+//!
+//! A mechanism is a file here, a variant of [`MechanismConfig`] and one of [`Mechanism`]; the compiler
+//! leads from there. It sees the bodies of the peer's handshake commands, appends whole frames of its own
+//! to `out`, and is done when it gives the peer's metadata.
+//!
+//! ```text
+//!   start ---> handle_command ---> ... ---> handle_command gives Metadata
+//!                    |
+//!                    +--> error: what is in `out` by then is still to be sent
+//! ```
+//!
+//! A mechanism that encrypts will hand out its session keys along with the metadata, in two halves with
+//! their own counters:
+//! - *seal* works where bytes leave the out-buffer, frame by frame, never where they enter it: the
+//!   out-buffer stays plain, so that after a lost connection its messages can go to another peer.
+//! - *open* works on each whole frame before it is scanned as the message part or command inside.
+
+mod null;
+
+use super::handshake::HandshakeConfig;
+use super::metadata::{self, Metadata};
+use super::{ProtocolError, SocketType};
+use null::Null;
+
+/// Which mechanism a socket uses, and with what keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MechanismConfig {
+    /// No security: everyone is let in, nothing is encrypted.
+    Null,
+}
+
+impl MechanismConfig {
+    /// The name in the greeting.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+        }
+    }
+
+    /// Whether a ZMTP 2.0 peer may be talked to, which knows no mechanism at all.
+    pub(super) fn permits_version_2(&self) -> bool {
+        match self {
+            Self::Null => true,
+        }
+    }
+
+    /// Whether the mechanism has a client and a server. The RFC wants the greeting's as-server byte zero
+    /// where it has not.
+    pub(super) fn has_roles(&self) -> bool {
+        match self {
+            Self::Null => false,
+        }
+    }
+}
+
+/// One handshake's run of its mechanism.
+#[derive(Debug)]
+pub(super) enum Mechanism {
+    Null(Null),
+}
+
+impl Mechanism {
+    /// Makes the mechanism that `config` names. `as_server` is the role of those that have roles.
+    pub(super) fn new(config: &HandshakeConfig, _as_server: bool) -> Self {
+        match config.mechanism {
+            MechanismConfig::Null => Self::Null(Null::new(own_metadata(
+                config.socket_type,
+                &config.routing_id,
+            ))),
+        }
+    }
+
+    /// Appends what this side sends without being asked. Called once, when both greetings are through.
+    pub(super) fn start(&mut self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null(null) => null.start(out),
+        }
+    }
+
+    /// Takes the body of the peer's next command and appends the answer, if there is one. The peer's
+    /// metadata ends the handshake.
+    pub(super) fn handle_command(
+        &mut self,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Metadata>, ProtocolError> {
+        match self {
+            Self::Null(null) => null.handle_command(body, out),
+        }
+    }
+}
+
+/// The property list that this side sends: in the order and spelling of libzmq.
+fn own_metadata(socket_type: SocketType, routing_id: &[u8]) -> Vec<u8> {
+    let mut list = Vec::new();
+    metadata::put_property(
+        &mut list,
+        metadata::SOCKET_TYPE,
+        socket_type.name().as_bytes(),
+    );
+    if socket_type.sends_routing_id() {
+        metadata::put_property(&mut list, metadata::IDENTITY, routing_id);
+    }
+    list
+}

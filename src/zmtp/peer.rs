@@ -1,0 +1,119 @@
+//! What is known of a peer once its handshake is done.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::SocketType;
+
+/// A version of ZMTP: the one spoken on a connection, which is the lower of the two sides'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// The number before the dot.
+    pub major: u8,
+    /// The number after the dot.
+    pub minor: u8,
+}
+
+impl Version {
+    /// ZMTP 2.0, spoken by libzmq 3.x: no commands, no metadata, no security.
+    pub const V2_0: Self = Self { major: 2, minor: 0 };
+    /// ZMTP 3.0, spoken by libzmq 4.0 to 4.3.2: subscriptions travel as messages.
+    pub const V3_0: Self = Self { major: 3, minor: 0 };
+    /// ZMTP 3.1, the current version: subscriptions travel as commands.
+    pub const V3_1: Self = Self { major: 3, minor: 1 };
+
+    /// Whether there are command frames after the handshake, and so PING and PONG.
+    pub fn has_commands(self) -> bool {
+        self >= Self::V3_0
+    }
+
+    /// Whether subscriptions travel as SUBSCRIBE and CANCEL commands rather than as messages.
+    pub(crate) fn has_subscribe_commands(self) -> bool {
+        self >= Self::V3_1
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What a peer said of itself in its handshake. All of it is the peer's own claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerFacts {
+    pub(crate) version: Version,
+    pub(crate) socket_type: Option<SocketType>,
+    pub(crate) routing_id: Bytes,
+    pub(crate) mechanism: &'static str,
+    pub(crate) properties: Vec<(String, Bytes)>,
+}
+
+impl PeerFacts {
+    /// The version of ZMTP spoken with this peer.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The peer's socket type; `None` if it did not say, which libzmq tolerates and so do we.
+    pub fn socket_type(&self) -> Option<SocketType> {
+        self.socket_type
+    }
+
+    /// The routing id the peer asks to be known by; empty if it asks for none.
+    pub fn routing_id(&self) -> &Bytes {
+        &self.routing_id
+    }
+
+    /// The security mechanism in use, by its wire name.
+    pub fn mechanism(&self) -> &'static str {
+        self.mechanism
+    }
+
+    /// The value of a property, by its name in any case.
+    pub fn property(&self, name: &str) -> Option<&Bytes> {
+        let mut properties = self.properties.iter();
+        properties
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Every property the peer sent, in its order and spelling, `Socket-Type` included.
+    pub fn properties(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.properties
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered() {
+        assert!(Version::V2_0 < Version::V3_0 && Version::V3_0 < Version::V3_1);
+        assert!(!Version::V2_0.has_commands() && Version::V3_0.has_commands());
+        assert!(!Version::V3_0.has_subscribe_commands());
+        assert!(Version::V3_1.has_subscribe_commands());
+        assert_eq!(Version::V3_1.to_string(), "3.1");
+    }
+
+    #[test]
+    fn properties_are_found_in_any_case() {
+        let facts = PeerFacts {
+            version: Version::V3_1,
+            socket_type: Some(SocketType::Push),
+            routing_id: Bytes::new(),
+            mechanism: "NULL",
+            properties: vec![("X-Region".to_owned(), Bytes::from_static(b"north"))],
+        };
+        assert_eq!(
+            facts.property("x-region"),
+            Some(&Bytes::from_static(b"north"))
+        );
+        assert_eq!(facts.property("x-other"), None);
+        assert_eq!(facts.properties().count(), 1);
+    }
+}

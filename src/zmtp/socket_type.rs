@@ -1,0 +1,179 @@
+//! The socket types ZMTP knows, and who may talk to whom.
+
+use std::fmt;
+
+/// What a socket is: its role in one of the messaging patterns.
+///
+/// The discriminant is the type byte of a ZMTP 2.0 greeting; [`Display`](fmt::Display) gives the
+/// name that ZMTP 3.x puts on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum SocketType {
+    /// Exclusive pair: exactly one peer, both ways.
+    Pair = 0,
+    /// Publisher: sends to every subscriber, never receives.
+    Pub = 1,
+    /// Subscriber: receives what it subscribed to.
+    Sub = 2,
+    /// Requester: strictly one request, then its reply.
+    Req = 3,
+    /// Replier: strictly one request, then its reply, seen from the other end.
+    Rep = 4,
+    /// Requester without the lock-step: load-balanced sending, fair-queued receiving.
+    Dealer = 5,
+    /// Replier without the lock-step: addresses peers by routing id.
+    Router = 6,
+    /// Receiving end of a pipeline.
+    Pull = 7,
+    /// Sending end of a pipeline.
+    Push = 8,
+    /// Publisher that sees the subscriptions of its peers.
+    Xpub = 9,
+    /// Subscriber that writes its subscriptions as messages.
+    Xsub = 10,
+}
+
+impl SocketType {
+    /// Every type, in the order of the wire codes.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Pair,
+        Self::Pub,
+        Self::Sub,
+        Self::Req,
+        Self::Rep,
+        Self::Dealer,
+        Self::Router,
+        Self::Pull,
+        Self::Push,
+        Self::Xpub,
+        Self::Xsub,
+    ];
+
+    /// The name on the wire, as in the `Socket-Type` property.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pair => "PAIR",
+            Self::Pub => "PUB",
+            Self::Sub => "SUB",
+            Self::Req => "REQ",
+            Self::Rep => "REP",
+            Self::Dealer => "DEALER",
+            Self::Router => "ROUTER",
+            Self::Pull => "PULL",
+            Self::Push => "PUSH",
+            Self::Xpub => "XPUB",
+            Self::Xsub => "XSUB",
+        }
+    }
+
+    /// The type byte of a ZMTP 2.0 greeting.
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The type with this wire name; the spelling is exact, as every implementation sends it.
+    pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.name().as_bytes() == name)
+    }
+
+    /// The type with this ZMTP 2.0 type byte.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Whether RFC 37 lets a socket of this type talk to one of type `peer`.
+    pub(crate) fn accepts(self, peer: SocketType) -> bool {
+        let legal: &[SocketType] = match self {
+            Self::Pair => &[Self::Pair],
+            Self::Pub | Self::Xpub => &[Self::Sub, Self::Xsub],
+            Self::Sub | Self::Xsub => &[Self::Pub, Self::Xpub],
+            Self::Req => &[Self::Rep, Self::Router],
+            Self::Rep => &[Self::Req, Self::Dealer],
+            Self::Dealer => &[Self::Rep, Self::Dealer, Self::Router],
+            Self::Router => &[Self::Req, Self::Dealer, Self::Router],
+            Self::Pull => &[Self::Push],
+            Self::Push => &[Self::Pull],
+        };
+        legal.contains(&peer)
+    }
+
+    /// Whether this type announces its routing id: the types that a ROUTER or REP may have to route
+    /// back to. They send the property even when the id is empty, as libzmq does.
+    pub(crate) fn sends_routing_id(self) -> bool {
+        match self {
+            Self::Req | Self::Dealer | Self::Router => true,
+            Self::Pair
+            | Self::Pub
+            | Self::Sub
+            | Self::Rep
+            | Self::Pull
+            | Self::Push
+            | Self::Xpub
+            | Self::Xsub => false,
+        }
+    }
+}
+
+impl fmt::Display for SocketType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_zmtp_2() {
+        let codes: Vec<u8> = SocketType::ALL.iter().map(|t| t.code()).collect();
+        assert_eq!(codes, (0..=10).collect::<Vec<u8>>());
+        assert_eq!(SocketType::Dealer.code(), 5);
+        assert_eq!(SocketType::Push.code(), 8);
+        assert_eq!(SocketType::from_code(11), None);
+        assert_eq!(SocketType::from_code(255), None);
+    }
+
+    #[test]
+    fn names_and_codes_lead_back() {
+        for socket_type in SocketType::ALL {
+            assert_eq!(
+                SocketType::from_name(socket_type.name().as_bytes()),
+                Some(socket_type)
+            );
+            assert_eq!(SocketType::from_code(socket_type.code()), Some(socket_type));
+            assert_eq!(socket_type.to_string(), socket_type.name());
+        }
+        for wrong in [&b""[..], b"push", b"PUSH\0", b"PUS", b"CLIENT", b"STREAM"] {
+            assert_eq!(SocketType::from_name(wrong), None);
+        }
+    }
+
+    /// The table of RFC 37, written out as a list of names rather than in the code's terms.
+    #[test]
+    fn matrix_is_the_one_of_rfc_37() {
+        let legal = "PAIR-PAIR PUB-SUB PUB-XSUB XPUB-SUB XPUB-XSUB REQ-REP REQ-ROUTER REP-DEALER \
+                     DEALER-DEALER DEALER-ROUTER ROUTER-ROUTER PUSH-PULL";
+        let legal: Vec<&str> = legal.split_whitespace().collect();
+        for a in SocketType::ALL {
+            for b in SocketType::ALL {
+                let named = legal.contains(&format!("{a}-{b}").as_str())
+                    || legal.contains(&format!("{b}-{a}").as_str());
+                assert_eq!(a.accepts(b), named, "{a} with {b}");
+                assert_eq!(a.accepts(b), b.accepts(a), "{a} and {b} must agree");
+            }
+        }
+    }
+
+    #[test]
+    fn three_types_send_a_routing_id() {
+        let sending: Vec<_> = SocketType::ALL
+            .into_iter()
+            .filter(|t| t.sends_routing_id())
+            .collect();
+        assert_eq!(
+            sending,
+            [SocketType::Req, SocketType::Dealer, SocketType::Router]
+        );
+    }
+}

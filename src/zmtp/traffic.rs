@@ -1,0 +1,176 @@
+//! Traffic: the frames after the handshake, scanned where they lie.
+//!
+//! ```text
+//!            More                       a command may come at any point
+//!  between --------> within a message   and changes nothing
+//!     ^                 |     ^  | More
+//!     +------ Last -----+     +--+
+//! ```
+//!
+//! The scanner holds no bytes. It looks at a buffer that somebody else fills, says what is at its start, and
+//! refuses what breaks a limit as soon as the header is there: whatever gets past it may be allocated for.
+
+use super::{Command, FrameKind, Header, ProtocolError, decode_header};
+
+/// What a peer may send. `u64::MAX` and `u32::MAX` mean no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// The bodies of all parts of one message together.
+    pub(crate) max_message_size: u64,
+    /// The parts of one message.
+    pub(crate) max_parts: u32,
+    /// One command frame, its header included: what a receive buffer must be able to hold.
+    pub(crate) max_command_size: u64,
+}
+
+/// What is at the start of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scanned<'a> {
+    /// Not a whole header, or a command that is not whole. Commands are bounded by
+    /// [`Limits::max_command_size`] and are always scanned in one piece.
+    Incomplete,
+    /// The header of a part of a message, within the limits, but not its whole body.
+    Partial { header: Header },
+    /// A whole part of a message, of `len` bytes with its header.
+    Frame { len: usize, last: bool },
+    /// A whole command, of `len` bytes with its header.
+    Command { len: usize, command: Command<'a> },
+}
+
+/// Finds the frames in one peer's traffic and holds them to the limits.
+///
+/// To use it: call [`scan`](Self::scan) with the bytes not yet consumed, and
+/// - after `Frame` or `Command`, drop `len` bytes and scan again;
+/// - after `Incomplete`, scan again when there are more bytes;
+/// - after `Partial`, either do the same, or read the body elsewhere and say so with
+///   [`body_received`](Self::body_received), then go on with what follows it;
+/// - after an error, close the connection.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    limits: Limits,
+    /// The bodies of the current message's parts so far, without its last.
+    message_bytes: u64,
+    /// The number of those parts.
+    parts: u32,
+}
+
+impl Scanner {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            message_bytes: 0,
+            parts: 0,
+        }
+    }
+
+    /// Says what is at the start of `input`. `Frame` and `Command` are thereby accounted for;
+    /// `Incomplete` and `Partial` change nothing.
+    #[inline]
+    pub(crate) fn scan<'a>(&mut self, input: &'a [u8]) -> Result<Scanned<'a>, ProtocolError> {
+        let Some(header) = decode_header(input) else {
+            return Ok(Scanned::Incomplete);
+        };
+        let last = match header.kind {
+            FrameKind::Last => true,
+            FrameKind::More => false,
+            FrameKind::Command => return self.scan_command(header, input),
+        };
+        let message_bytes = self.check_part(header)?;
+        // The header was read from the input, so the input is at least as long.
+        let available = input.len().saturating_sub(header.header_len);
+        if header.body_len > available as u64 {
+            return Ok(Scanned::Partial { header });
+        }
+        self.account(last, message_bytes);
+        // The body is no longer than the input, so the cast keeps its value.
+        Ok(Scanned::Frame {
+            len: header.header_len + header.body_len as usize,
+            last,
+        })
+    }
+
+    /// Accounts for a part whose header [`scan`](Self::scan) gave as `Partial`, and whose body was read elsewhere.
+    pub(crate) fn body_received(&mut self, header: &Header) {
+        let last = match header.kind {
+            FrameKind::Last => true,
+            FrameKind::More => false,
+            FrameKind::Command => return,
+        };
+        self.account(last, self.message_bytes.saturating_add(header.body_len));
+    }
+
+    /// Whether a message has begun and its last part is not accounted for yet.
+    pub(crate) fn mid_message(&self) -> bool {
+        self.parts > 0
+    }
+
+    /// Holds a part to the limits; gives the size of the message with it.
+    #[inline]
+    fn check_part(&self, header: Header) -> Result<u64, ProtocolError> {
+        let announced = self.message_bytes.checked_add(header.body_len);
+        match announced {
+            Some(size) if size <= self.limits.max_message_size => {}
+            Some(_) | None => return Err(self.message_too_large(header)),
+        }
+        if self.parts >= self.limits.max_parts {
+            return Err(ProtocolError::TooManyParts {
+                limit: self.limits.max_parts,
+            });
+        }
+        Ok(self.message_bytes + header.body_len)
+    }
+
+    #[inline]
+    fn account(&mut self, last: bool, message_bytes: u64) {
+        if last {
+            (self.message_bytes, self.parts) = (0, 0);
+        } else {
+            (self.message_bytes, self.parts) = (message_bytes, self.parts.saturating_add(1));
+        }
+    }
+
+    #[cold]
+    fn message_too_large(&self, header: Header) -> ProtocolError {
+        ProtocolError::MessageTooLarge {
+            limit: self.limits.max_message_size,
+            announced: self.message_bytes.saturating_add(header.body_len),
+        }
+    }
+
+    /// Apart from `scan`, so that inlining that one stays cheap: commands are rare.
+    fn scan_command<'a>(
+        &self,
+        header: Header,
+        input: &'a [u8],
+    ) -> Result<Scanned<'a>, ProtocolError> {
+        let Some(body) = command_body(header, input, self.limits.max_command_size)? else {
+            return Ok(Scanned::Incomplete);
+        };
+        let len = header.header_len + body.len();
+        Ok(Scanned::Command {
+            len,
+            command: Command::parse(body)?,
+        })
+    }
+}
+
+/// The body of the command frame at the start of `input`, or `None` if it is not whole. The limit is for
+/// the whole frame and is checked first.
+pub(super) fn command_body(
+    header: Header,
+    input: &[u8],
+    max_command_size: u64,
+) -> Result<Option<&[u8]>, ProtocolError> {
+    let announced = header.frame_len();
+    if announced > max_command_size {
+        return Err(ProtocolError::CommandTooLarge {
+            limit: max_command_size,
+            announced,
+        });
+    }
+    // A frame longer than the address space is longer than the input, too.
+    let frame = usize::try_from(announced)
+        .ok()
+        .and_then(|len| input.get(..len));
+    Ok(frame.and_then(|frame| frame.get(header.header_len..)))
+}
