@@ -1,0 +1,180 @@
+//! Who takes the next message.
+
+use super::FairQueue;
+
+/// The peers a message can go to, taken in turn, without those that are full.
+///
+/// ```text
+///            add                 set_full
+///   (gone) ───────▶ ready, last ──────────▶ full
+///                        ▲     set_ready     │
+///                        └───────────────────┘      remove: from either
+/// ```
+///
+/// A peer that has room again waits for all ready ones to have had their turn: it has just been sent plenty.
+#[derive(Debug, Default)]
+pub(crate) struct LoadBalancer {
+    ready: FairQueue,
+    /// Which ids are peers, ready or full.
+    known: Vec<bool>,
+    len: usize,
+}
+
+impl LoadBalancer {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a peer that has room; one that is known stays as it is.
+    pub(crate) fn add(&mut self, id: usize) {
+        if self.contains(id) {
+            return;
+        }
+        if id >= self.known.len() {
+            self.known.resize(id + 1, false);
+        }
+        self.known[id] = true;
+        self.len += 1;
+        self.ready.push(id);
+    }
+
+    pub(crate) fn remove(&mut self, id: usize) {
+        if self.contains(id) {
+            self.known[id] = false;
+            self.len -= 1;
+            self.ready.remove(id);
+        }
+    }
+
+    /// Passes a peer over until it is ready again.
+    pub(crate) fn set_full(&mut self, id: usize) {
+        self.ready.remove(id);
+    }
+
+    /// Gives a peer its turn again, after all others; one that is ready keeps its place.
+    pub(crate) fn set_ready(&mut self, id: usize) {
+        if self.contains(id) {
+            self.ready.push(id);
+        }
+    }
+
+    /// The peer to use now. It stays the same until [`advance`](Self::advance), so that a message that could not
+    /// be handed over costs nobody a turn.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<usize> {
+        self.ready.front()
+    }
+
+    /// Ends the turn of the peer that [`next`](Self::next) named: it has been given a message. A peer which that
+    /// message fills is to be advanced past first, then set full: in the other order the next one loses its turn.
+    #[inline]
+    pub(crate) fn advance(&mut self) {
+        self.ready.rotate();
+    }
+
+    /// Whether this is a peer, ready or full.
+    #[inline]
+    pub(crate) fn contains(&self, id: usize) -> bool {
+        self.known.get(id).copied().unwrap_or(false)
+    }
+
+    /// The number of peers, ready and full.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The number of peers that have room.
+    pub(crate) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn balancer(ids: &[usize]) -> LoadBalancer {
+        let mut balancer = LoadBalancer::new();
+        ids.iter().for_each(|&id| balancer.add(id));
+        balancer
+    }
+
+    fn turns(balancer: &mut LoadBalancer, count: usize) -> Vec<usize> {
+        let mut turns = Vec::new();
+        for _ in 0..count {
+            turns.extend(balancer.next());
+            balancer.advance();
+        }
+        turns
+    }
+
+    #[test]
+    fn nobody_to_send_to() {
+        let mut balancer = balancer(&[]);
+        balancer.advance();
+        balancer.remove(1);
+        balancer.set_full(1);
+        balancer.set_ready(1);
+        assert_eq!(balancer.next(), None);
+        assert!(balancer.is_empty());
+        assert_eq!(balancer.ready_len(), 0);
+    }
+
+    #[test]
+    fn peers_take_turns() {
+        let mut balancer = balancer(&[3, 1, 7]);
+        assert_eq!(balancer.next(), Some(3));
+        assert_eq!(balancer.next(), Some(3));
+        assert_eq!(turns(&mut balancer, 7), [3, 1, 7, 3, 1, 7, 3]);
+    }
+
+    #[test]
+    fn full_peers_are_passed_over() {
+        let mut balancer = balancer(&[0, 1, 2]);
+        balancer.set_full(1);
+        assert_eq!((balancer.len(), balancer.ready_len()), (3, 2));
+        assert_eq!(turns(&mut balancer, 4), [0, 2, 0, 2]);
+        balancer.set_full(0);
+        balancer.set_full(2);
+        assert_eq!(balancer.next(), None);
+        balancer.set_ready(2);
+        balancer.set_ready(2);
+        balancer.set_ready(1);
+        assert_eq!(turns(&mut balancer, 4), [2, 1, 2, 1]);
+    }
+
+    #[test]
+    fn filling_the_current_peer_passes_the_turn_on() {
+        let mut balancer = balancer(&[0, 1, 2]);
+        balancer.set_full(0);
+        assert_eq!(balancer.next(), Some(1));
+        balancer.advance();
+        balancer.set_full(1);
+        assert_eq!(turns(&mut balancer, 2), [2, 2]);
+    }
+
+    #[test]
+    fn a_removed_peer_is_not_woken() {
+        let mut balancer = balancer(&[0, 1]);
+        balancer.set_full(0);
+        balancer.remove(0);
+        balancer.set_ready(0);
+        assert!(!balancer.contains(0));
+        assert_eq!(turns(&mut balancer, 2), [1, 1]);
+        balancer.remove(1);
+        assert_eq!((balancer.next(), balancer.len()), (None, 0));
+    }
+
+    #[test]
+    fn adding_twice_changes_nothing() {
+        let mut balancer = balancer(&[0, 1]);
+        balancer.set_full(0);
+        balancer.add(0);
+        assert_eq!((balancer.len(), balancer.ready_len()), (2, 1));
+        assert_eq!(balancer.next(), Some(1));
+    }
+}

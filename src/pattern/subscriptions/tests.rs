@@ -1,0 +1,247 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// A fixed sequence, so that a failure comes back.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % limit
+    }
+
+    /// Mostly short topics of few letters, so that they nest, part and coincide; some longer than a node holds.
+    fn topic(&mut self) -> Vec<u8> {
+        let (len, letters) = match self.below(8) {
+            0 => (self.below(60), 1),
+            1 => (self.below(3), 256),
+            _ => (self.below(7), 3),
+        };
+        (0..len).map(|_| self.below(letters) as u8).collect()
+    }
+}
+
+/// The same, as simple as can be.
+#[derive(Default)]
+struct Model {
+    topics: BTreeMap<Vec<u8>, BTreeSet<usize>>,
+}
+
+impl Model {
+    fn insert(&mut self, peer: usize, topic: &[u8]) -> Inserted {
+        let first = !self.topics.contains_key(topic);
+        let new = self.topics.entry(topic.to_vec()).or_default().insert(peer);
+        match (first, new) {
+            (true, _) => Inserted::First,
+            (false, true) => Inserted::Added,
+            (false, false) => Inserted::Duplicate,
+        }
+    }
+
+    fn remove(&mut self, peer: usize, topic: &[u8]) -> Removed {
+        let Some(peers) = self.topics.get_mut(topic) else {
+            return Removed::NotThere;
+        };
+        if !peers.remove(&peer) {
+            return Removed::NotThere;
+        }
+        if peers.is_empty() {
+            self.topics.remove(topic);
+            return Removed::Last;
+        }
+        Removed::Removed
+    }
+
+    fn remove_peer(&mut self, peer: usize) -> Vec<Vec<u8>> {
+        self.topics.values_mut().for_each(|peers| {
+            peers.remove(&peer);
+        });
+        let gone = self.topics.iter().filter(|(_, peers)| peers.is_empty());
+        let gone = gone.map(|(topic, _)| topic.clone()).collect();
+        self.topics.retain(|_, peers| !peers.is_empty());
+        gone
+    }
+
+    fn count(&self, peer: usize) -> usize {
+        let topics = self.topics.values();
+        topics.filter(|peers| peers.contains(&peer)).count()
+    }
+
+    fn matching(&self, topic: &[u8]) -> Vec<usize> {
+        let matching = self.topics.iter().filter(|(t, _)| topic.starts_with(t));
+        let peers: BTreeSet<_> = matching.flat_map(|(_, peers)| peers).collect();
+        peers.into_iter().copied().collect()
+    }
+}
+
+fn matching(subscriptions: &mut Subscriptions, topic: &[u8]) -> Vec<usize> {
+    let mut peers = Vec::new();
+    subscriptions.for_each_match(topic, |peer| peers.push(peer));
+    assert_eq!(subscriptions.matching(topic), peers.len());
+    peers
+}
+
+#[test]
+fn nobody_wants_anything_at_first() {
+    let mut subscriptions = Subscriptions::new();
+    assert!(subscriptions.is_empty());
+    assert_eq!(matching(&mut subscriptions, b""), []);
+    assert_eq!(matching(&mut subscriptions, b"topic"), []);
+    assert_eq!(subscriptions.remove(3, b""), Removed::NotThere);
+    assert_eq!(subscriptions.count(3), 0);
+    subscriptions.remove_peer(3, |_| panic!("had no topic"));
+}
+
+#[test]
+fn a_peer_has_a_set_of_topics() {
+    let mut subscriptions = Subscriptions::new();
+    assert_eq!(subscriptions.insert(1, b"a"), Inserted::First);
+    assert_eq!(subscriptions.insert(1, b"a"), Inserted::Duplicate);
+    assert_eq!(subscriptions.insert(2, b"a"), Inserted::Added);
+    assert_eq!(subscriptions.distinct_topics(), 1);
+    assert_eq!((subscriptions.count(1), subscriptions.count(2)), (1, 1));
+    assert_eq!(subscriptions.remove(1, b"a"), Removed::Removed);
+    assert_eq!(subscriptions.remove(1, b"a"), Removed::NotThere);
+    assert_eq!(subscriptions.remove(2, b""), Removed::NotThere);
+    assert_eq!(subscriptions.remove(2, b"a"), Removed::Last);
+    assert!(subscriptions.is_empty());
+}
+
+#[test]
+fn a_topic_matches_what_starts_with_it() {
+    let mut subscriptions = Subscriptions::new();
+    for (peer, topic) in ["", "a", "ab", "abc", "b"].into_iter().enumerate() {
+        subscriptions.insert(peer, topic.as_bytes());
+    }
+    assert_eq!(matching(&mut subscriptions, b""), [0]);
+    assert_eq!(matching(&mut subscriptions, b"abd"), [0, 1, 2]);
+    assert_eq!(matching(&mut subscriptions, b"abcd"), [0, 1, 2, 3]);
+    assert_eq!(matching(&mut subscriptions, b"c"), [0]);
+}
+
+#[test]
+fn a_peer_is_named_once_per_match() {
+    let mut subscriptions = Subscriptions::new();
+    for topic in [&b""[..], b"a", b"ab"] {
+        subscriptions.insert(5, topic);
+        subscriptions.insert(3, topic);
+    }
+    subscriptions.insert(4, b"a");
+    for _ in 0..3 {
+        assert_eq!(matching(&mut subscriptions, b"abc"), [5, 3, 4]);
+    }
+}
+
+#[test]
+fn a_leaving_peer_takes_its_last_topics_along() {
+    let mut subscriptions = Subscriptions::new();
+    for topic in ["common", "com", "mine"] {
+        subscriptions.insert(0, topic.as_bytes());
+    }
+    subscriptions.insert(1, b"common");
+    let mut gone = Vec::new();
+    subscriptions.remove_peer(0, |topic| gone.push(topic.to_vec()));
+    gone.sort();
+    assert_eq!(gone, [&b"com"[..], b"mine"]);
+    assert_eq!(subscriptions.count(0), 0);
+    assert_eq!(matching(&mut subscriptions, b"common"), [1]);
+    assert_eq!(matching(&mut subscriptions, b"mine"), []);
+    subscriptions.remove_peer(0, |_| panic!("is gone already"));
+}
+
+#[test]
+fn agrees_with_a_naive_model() {
+    let mut subscriptions = Subscriptions::new();
+    let mut model = Model::default();
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    for step in 0..60_000 {
+        let (peer, topic) = (random.below(6), random.topic());
+        // Grows for a while, then shrinks: the table must get through both.
+        let removals = if step / 5000 % 2 == 0 { 3 } else { 7 };
+        match random.below(10) {
+            0 if random.below(100) == 0 => {
+                let mut gone = Vec::new();
+                subscriptions.remove_peer(peer, |topic| gone.push(topic.to_vec()));
+                gone.sort();
+                assert_eq!(gone, model.remove_peer(peer));
+            }
+            n if n < removals => {
+                let removed = subscriptions.remove(peer, &topic);
+                assert_eq!(removed, model.remove(peer, &topic));
+            }
+            _ => {
+                let inserted = subscriptions.insert(peer, &topic);
+                assert_eq!(inserted, model.insert(peer, &topic));
+            }
+        }
+        if step % 16 == 0 {
+            let topic = random.topic();
+            let mut peers = matching(&mut subscriptions, &topic);
+            peers.sort_unstable();
+            assert_eq!(peers, model.matching(&topic));
+            assert_eq!(subscriptions.count(peer), model.count(peer));
+            assert_eq!(subscriptions.distinct_topics(), model.topics.len());
+        }
+    }
+}
+
+#[test]
+fn nested_topics_cost_no_more_than_their_length() {
+    let mut subscriptions = Subscriptions::new();
+    let topic = [b'a'; 1000];
+    for len in (0..=topic.len()).rev() {
+        for peer in 0..2 {
+            subscriptions.insert(peer, &topic[..len]);
+        }
+    }
+    let started = Instant::now();
+    for _ in 0..1000 {
+        assert_eq!(subscriptions.matching(&topic), 2);
+    }
+    assert!(started.elapsed() < Duration::from_secs(10));
+    subscriptions.remove_peer(0, |_| panic!("peer 1 has the same"));
+    let mut gone = 0;
+    subscriptions.remove_peer(1, |_| gone += 1);
+    assert_eq!(gone, 1001);
+}
+
+/// Not a benchmark: quadratic code would take hours, so the bound holds on any machine and in any build.
+#[test]
+fn a_million_topics_come_and_go() {
+    let started = Instant::now();
+    let mut subscriptions = Subscriptions::new();
+    let topic = |n: u32| n.wrapping_mul(0x9E37_79B1).to_be_bytes();
+    for n in 0..1_000_000 {
+        assert_eq!(subscriptions.insert(0, &topic(n)), Inserted::First);
+    }
+    assert_eq!(subscriptions.insert(0, &topic(7)), Inserted::Duplicate);
+    assert_eq!(subscriptions.insert(1, &topic(7)), Inserted::Added);
+    assert_eq!(subscriptions.count(0), 1_000_000);
+    let mut gone = 0;
+    subscriptions.remove_peer(0, |_| gone += 1);
+    assert_eq!(gone, 999_999);
+    assert_eq!(matching(&mut subscriptions, &topic(7)), [1]);
+    assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn many_peers_on_one_topic_leave_in_any_order() {
+    let mut subscriptions = Subscriptions::new();
+    for peer in 0..1000 {
+        subscriptions.insert(peer, b"");
+        subscriptions.insert(peer, b"x");
+    }
+    for peer in (0..1000).step_by(3) {
+        assert_eq!(subscriptions.remove(peer, b""), Removed::Removed);
+    }
+    assert_eq!(subscriptions.matching(b"y"), 666);
+    assert_eq!(subscriptions.matching(b"x"), 1000);
+    for peer in (0..1000).rev() {
+        subscriptions.remove_peer(peer, |_| assert!(peer < 2));
+    }
+    assert!(subscriptions.is_empty());
+}
