@@ -11,66 +11,66 @@ use super::endpoint::Endpoint;
 
 /// Why a text is no endpoint, or why an endpoint cannot be used in this way.
 ///
-/// `endpoint` is always the whole text.
+/// `endpoint` is always the whole endpoint: as it was written if it is malformed, else in its canonical spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndpointError {
     /// There is no `scheme://` at the start.
     MissingScheme {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
     },
     /// The scheme names no transport of this library.
     UnknownScheme {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
         /// What stands before `://`.
         scheme: String,
     },
     /// Nothing follows `scheme://`.
     EmptyAddress {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
     },
     /// A `tcp` endpoint has no port.
     MissingPort {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
     },
     /// The port is neither a number from 0 to 65535 nor `*`.
     InvalidPort {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
         /// What stands in the place of the port.
         port: String,
     },
     /// The host is neither an address nor a well-formed name.
     InvalidHost {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
         /// What stands in the place of the host.
         host: String,
     },
     /// An IPv6 address stands without brackets.
     UnbracketedIpv6 {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
         /// The address.
         address: String,
     },
     /// `ipc://@` without a name.
     EmptyAbstractName {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
     },
     /// An `ipc` path holds a NUL byte.
     NulInPath {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
     },
     /// An `ipc` path or abstract name is longer than the system can take.
     PathTooLong {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
         /// Its length in bytes.
         length: usize,
@@ -79,17 +79,17 @@ pub enum EndpointError {
     },
     /// `ipc://@name` exists on Linux only.
     AbstractUnsupported {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
     },
     /// `*` (or port 0) in an endpoint to connect to.
     WildcardInConnect {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
     },
     /// `source;destination` in an endpoint to bind.
     SourceInBind {
-        /// The whole text.
+        /// The whole endpoint.
         endpoint: String,
     },
 }
@@ -100,13 +100,15 @@ impl fmt::Display for EndpointError {
             EndpointError::MissingScheme { endpoint } => {
                 write!(
                     f,
-                    "endpoint {endpoint:?} has no scheme: write tcp://host:port, ipc://path or inproc://name"
+                    "endpoint {endpoint:?} has no scheme: \
+                     write tcp://host:port, ipc://path or inproc://name"
                 )
             }
             EndpointError::UnknownScheme { endpoint, scheme } => {
                 write!(
                     f,
-                    "unknown scheme {scheme:?} in endpoint {endpoint:?}: use tcp, ipc or inproc, in lower case"
+                    "unknown scheme {scheme:?} in endpoint {endpoint:?}: \
+                     use tcp, ipc or inproc, in lower case"
                 )
             }
             EndpointError::EmptyAddress { endpoint } => {
@@ -121,19 +123,22 @@ impl fmt::Display for EndpointError {
             EndpointError::InvalidPort { endpoint, port } => {
                 write!(
                     f,
-                    "invalid port {port:?} in endpoint {endpoint:?}: use a number from 0 to 65535, or * for any free port"
+                    "invalid port {port:?} in endpoint {endpoint:?}: \
+                     use a number from 0 to 65535, or * for any free port"
                 )
             }
             EndpointError::InvalidHost { endpoint, host } => {
                 write!(
                     f,
-                    "invalid host {host:?} in endpoint {endpoint:?}: use a name, an IPv4 address, an IPv6 address in brackets, or *"
+                    "invalid host {host:?} in endpoint {endpoint:?}: \
+                     use a name, an IPv4 address, an IPv6 address in brackets, or *"
                 )
             }
             EndpointError::UnbracketedIpv6 { endpoint, address } => {
                 write!(
                     f,
-                    "IPv6 address without brackets in endpoint {endpoint:?}: write [{address}]"
+                    "IPv6 address without brackets in endpoint {endpoint:?}: \
+                     write [{address}]"
                 )
             }
             EndpointError::EmptyAbstractName { endpoint } => {
@@ -155,25 +160,29 @@ impl fmt::Display for EndpointError {
             } => {
                 write!(
                     f,
-                    "the path of endpoint {endpoint:?} is {length} bytes long: this system takes {limit} at most"
+                    "the path of endpoint {endpoint:?} is {length} bytes long: \
+                     this system takes {limit} at most"
                 )
             }
             EndpointError::AbstractUnsupported { endpoint } => {
                 write!(
                     f,
-                    "endpoint {endpoint:?} is abstract, which only Linux has: write ipc://path"
+                    "endpoint {endpoint:?} is abstract, which only Linux has: \
+                     write ipc://path"
                 )
             }
             EndpointError::WildcardInConnect { endpoint } => {
                 write!(
                     f,
-                    "endpoint {endpoint:?} holds a wildcard, which only bind can resolve: connect to the address that the other side bound"
+                    "endpoint {endpoint:?} holds a wildcard, which only bind can resolve: \
+                     connect to the address that the other side bound"
                 )
             }
             EndpointError::SourceInBind { endpoint } => {
                 write!(
                     f,
-                    "endpoint {endpoint:?} names a source address, which only connect can use: bind the part after \";\""
+                    "endpoint {endpoint:?} names a source address, which only connect can use: \
+                     bind the part after \";\""
                 )
             }
         }
@@ -276,13 +285,15 @@ impl fmt::Display for BindError {
             BindError::NotASocket { endpoint } => {
                 write!(
                     f,
-                    "cannot bind {endpoint}: a file that is not a socket stands there; remove it or choose another path"
+                    "cannot bind {endpoint}: a file that is not a socket stands there; \
+                     remove it or choose another path"
                 )
             }
             BindError::UnknownHost { endpoint, source } => {
                 write!(
                     f,
-                    "cannot bind {endpoint}: no interface has that name and it cannot be looked up ({source})"
+                    "\
+                     cannot bind {endpoint}: no interface has that name and it cannot be looked up ({source})"
                 )
             }
             BindError::Io { endpoint, source } => write!(f, "cannot bind {endpoint}: {source}"),

@@ -283,9 +283,14 @@ fn bind_ipc(
         IpcAddress::Path(path) => bind_path(endpoint, path, None, options),
         IpcAddress::Abstract(name) => {
             let address = SocketAddress::Abstract(name.clone());
-            bind_unix(&address)
-                .and_then(|socket| listen_unix(endpoint, socket, address, None, options))
-                .map_err(|error| BindError::from_io(endpoint, error))
+            let listener = listen_unix(&address, options)
+                .map_err(|error| BindError::from_io(endpoint, error))?;
+            Ok(Listener {
+                _file: None,
+                io: Io::Unix(listener, address),
+                endpoint: endpoint.clone(),
+                options: options.clone(),
+            })
         }
     }
 }
@@ -299,10 +304,14 @@ fn bind_path(
     let failed = |error| BindError::from_io(endpoint, error);
     let address = SocketAddress::Unix(path.to_owned());
     for _ in 0..PATH_ATTEMPTS {
-        match bind_unix(&address) {
-            Ok(socket) => {
-                let file = SocketFile::claim(path, directory).map_err(failed)?;
-                return listen_unix(endpoint, socket, address, Some(file), options).map_err(failed);
+        match listen_unix(&address, options) {
+            Ok(listener) => {
+                return Ok(Listener {
+                    _file: Some(SocketFile::claim(path, directory).map_err(failed)?),
+                    io: Io::Unix(listener, address),
+                    endpoint: endpoint.clone(),
+                    options: options.clone(),
+                });
             }
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(failed(error)),
             Err(_) => {}
@@ -323,26 +332,12 @@ fn bind_path(
     })
 }
 
-fn bind_unix(address: &SocketAddress) -> io::Result<Socket> {
+/// Nothing comes between `bind` and `listen`: meanwhile the socket looks stale to others, see [`socket_file`].
+fn listen_unix(address: &SocketAddress, options: &StreamOptions) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&address.to_system()?)?;
-    Ok(socket)
-}
-
-fn listen_unix(
-    endpoint: &Endpoint,
-    socket: Socket,
-    address: SocketAddress,
-    file: Option<SocketFile>,
-    options: &StreamOptions,
-) -> io::Result<Listener> {
     socket.set_nonblocking(true)?;
     options.apply_buffers(&SockRef::from(&socket))?;
+    socket.bind(&address.to_system()?)?;
     socket.listen(options.backlog)?;
-    Ok(Listener {
-        _file: file,
-        io: Io::Unix(UnixListener::from(OwnedFd::from(socket)), address),
-        endpoint: endpoint.clone(),
-        options: options.clone(),
-    })
+    Ok(UnixListener::from(OwnedFd::from(socket)))
 }

@@ -49,8 +49,8 @@ mod uninit;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::endpoint::Address;
 pub use self::endpoint::Endpoint;
-pub(crate) use self::endpoint::{Address, Host, IpcAddress, TcpAddress};
 pub use self::error::{BindError, EndpointError};
 pub(crate) use self::listener::{Listener, is_exhaustion};
 pub(crate) use self::options::{Keepalive, StreamOptions};

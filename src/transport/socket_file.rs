@@ -10,9 +10,12 @@
 //!              --> a socket, connect refused  --> stale --> remove --> bind again
 //! ```
 //!
-//! Between the refused connect and the removal another process may do the same and be quicker. The file's identity
-//! is compared right before the removal, which leaves a window of a system call or two: file systems
-//! have no "remove if it is still this one".
+//! Three gaps remain, since file systems have no "remove if it is still this one":
+//!
+//! - Between the refused connect and the removal another process may do the same and be quicker. The file's
+//!   identity is compared right before the removal, which leaves a window of a system call or two.
+//! - A server that has called `bind` and not yet `listen` refuses connections like a dead one.
+//! - Outside Linux a live server with a full backlog refuses them too.
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::hash::{BuildHasher, RandomState};

@@ -32,6 +32,9 @@ const SEND_FLAGS: i32 = 0x400;
 )))]
 const SEND_FLAGS: i32 = 0;
 
+/// `IOV_MAX` of Linux and macOS: with more the system would refuse them all.
+const MAX_SLICES: usize = 1024;
+
 /// A non-blocking stream of bytes to one peer.
 ///
 /// Reads and writes are one system call each, repeated only if a signal interrupted it. `WouldBlock` means: wait
@@ -86,9 +89,10 @@ impl Stream {
         uninterrupted(|| socket.send_with_flags(bytes, SEND_FLAGS))
     }
 
-    /// Writes a prefix of the slices, taken as one, and returns its length. The system takes 1024 slices at most.
+    /// Writes a prefix of the slices, taken as one, and returns its length.
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = self.socket();
+        let slices = &slices[..slices.len().min(MAX_SLICES)];
         uninterrupted(|| socket.send_vectored_with_flags(slices, SEND_FLAGS))
     }
 
@@ -183,10 +187,13 @@ impl Source for Stream {
 }
 
 /// What every stream's socket needs once, besides its options: see [`SEND_FLAGS`].
+#[cfg(target_vendor = "apple")]
 pub(super) fn prepare(socket: &SockRef<'_>) -> io::Result<()> {
-    #[cfg(target_vendor = "apple")]
-    socket.set_nosigpipe(true)?;
-    let _ = socket;
+    socket.set_nosigpipe(true)
+}
+
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn prepare(_socket: &SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
