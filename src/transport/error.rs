@@ -1,0 +1,318 @@
+//! What can be wrong with an endpoint, and what can go wrong when binding one.
+//!
+//! Every message says what was wrong, quotes the offending text, and says what would be right.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::endpoint::Endpoint;
+
+/// Why a text is no endpoint, or why an endpoint cannot be used in this way.
+///
+/// `endpoint` is always the whole endpoint: as it was written if it is malformed, else in its canonical spelling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// There is no `scheme://` at the start.
+    MissingScheme {
+        /// The whole endpoint.
+        endpoint: String,
+    },
+    /// The scheme names no transport of this library.
+    UnknownScheme {
+        /// The whole endpoint.
+        endpoint: String,
+        /// What stands before `://`.
+        scheme: String,
+    },
+    /// Nothing follows `scheme://`.
+    EmptyAddress {
+        /// The whole endpoint.
+        endpoint: String,
+    },
+    /// A `tcp` endpoint has no port.
+    MissingPort {
+        /// The whole endpoint.
+        endpoint: String,
+    },
+    /// The port is neither a number from 0 to 65535 nor `*`.
+    InvalidPort {
+        /// The whole endpoint.
+        endpoint: String,
+        /// What stands in the place of the port.
+        port: String,
+    },
+    /// The host is neither an address nor a well-formed name.
+    InvalidHost {
+        /// The whole endpoint.
+        endpoint: String,
+        /// What stands in the place of the host.
+        host: String,
+    },
+    /// An IPv6 address stands without brackets.
+    UnbracketedIpv6 {
+        /// The whole endpoint.
+        endpoint: String,
+        /// The address.
+        address: String,
+    },
+    /// `ipc://@` without a name.
+    EmptyAbstractName {
+        /// The whole endpoint.
+        endpoint: String,
+    },
+    /// An `ipc` path holds a NUL byte.
+    NulInPath {
+        /// The whole endpoint.
+        endpoint: String,
+    },
+    /// An `ipc` path or abstract name is longer than the system can take.
+    PathTooLong {
+        /// The whole endpoint.
+        endpoint: String,
+        /// Its length in bytes.
+        length: usize,
+        /// The longest that this system takes.
+        limit: usize,
+    },
+    /// `ipc://@name` exists on Linux only.
+    AbstractUnsupported {
+        /// The whole endpoint.
+        endpoint: String,
+    },
+    /// `*` (or port 0) in an endpoint to connect to.
+    WildcardInConnect {
+        /// The whole endpoint.
+        endpoint: String,
+    },
+    /// `source;destination` in an endpoint to bind.
+    SourceInBind {
+        /// The whole endpoint.
+        endpoint: String,
+    },
+}
+
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EndpointError::MissingScheme { endpoint } => {
+                write!(
+                    f,
+                    "endpoint {endpoint:?} has no scheme: \
+                     write tcp://host:port, ipc://path or inproc://name"
+                )
+            }
+            EndpointError::UnknownScheme { endpoint, scheme } => {
+                write!(
+                    f,
+                    "unknown scheme {scheme:?} in endpoint {endpoint:?}: \
+                     use tcp, ipc or inproc, in lower case"
+                )
+            }
+            EndpointError::EmptyAddress { endpoint } => {
+                write!(f, "endpoint {endpoint:?} has no address after \"://\"")
+            }
+            EndpointError::MissingPort { endpoint } => {
+                write!(
+                    f,
+                    "endpoint {endpoint:?} has no port: write tcp://host:port"
+                )
+            }
+            EndpointError::InvalidPort { endpoint, port } => {
+                write!(
+                    f,
+                    "invalid port {port:?} in endpoint {endpoint:?}: \
+                     use a number from 0 to 65535, or * for any free port"
+                )
+            }
+            EndpointError::InvalidHost { endpoint, host } => {
+                write!(
+                    f,
+                    "invalid host {host:?} in endpoint {endpoint:?}: \
+                     use a name, an IPv4 address, an IPv6 address in brackets, or *"
+                )
+            }
+            EndpointError::UnbracketedIpv6 { endpoint, address } => {
+                write!(
+                    f,
+                    "IPv6 address without brackets in endpoint {endpoint:?}: \
+                     write [{address}]"
+                )
+            }
+            EndpointError::EmptyAbstractName { endpoint } => {
+                write!(
+                    f,
+                    "endpoint {endpoint:?} has no name after \"@\": write ipc://@name"
+                )
+            }
+            EndpointError::NulInPath { endpoint } => {
+                write!(
+                    f,
+                    "the path of endpoint {endpoint:?} holds a NUL byte: no path can"
+                )
+            }
+            EndpointError::PathTooLong {
+                endpoint,
+                length,
+                limit,
+            } => {
+                write!(
+                    f,
+                    "the path of endpoint {endpoint:?} is {length} bytes long: \
+                     this system takes {limit} at most"
+                )
+            }
+            EndpointError::AbstractUnsupported { endpoint } => {
+                write!(
+                    f,
+                    "endpoint {endpoint:?} is abstract, which only Linux has: \
+                     write ipc://path"
+                )
+            }
+            EndpointError::WildcardInConnect { endpoint } => {
+                write!(
+                    f,
+                    "endpoint {endpoint:?} holds a wildcard, which only bind can resolve: \
+                     connect to the address that the other side bound"
+                )
+            }
+            EndpointError::SourceInBind { endpoint } => {
+                write!(
+                    f,
+                    "endpoint {endpoint:?} names a source address, which only connect can use: \
+                     bind the part after \";\""
+                )
+            }
+        }
+    }
+}
+
+impl Error for EndpointError {}
+
+/// Why an endpoint could not be bound.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The endpoint is malformed, or can only be connected to.
+    Endpoint(EndpointError),
+    /// Something else is bound there: for `ipc`, a live socket.
+    AddrInUse {
+        /// What was to be bound.
+        endpoint: Endpoint,
+    },
+    /// No interface of this machine has that address.
+    AddrNotAvailable {
+        /// What was to be bound.
+        endpoint: Endpoint,
+    },
+    /// The system does not let this process bind there.
+    PermissionDenied {
+        /// What was to be bound.
+        endpoint: Endpoint,
+    },
+    /// The directory of an `ipc` path does not exist.
+    NoSuchDirectory {
+        /// What was to be bound.
+        endpoint: Endpoint,
+    },
+    /// Something that is no socket stands at an `ipc` path. It is left alone.
+    NotASocket {
+        /// What was to be bound.
+        endpoint: Endpoint,
+    },
+    /// The host is neither an interface of this machine nor a name that could be looked up.
+    UnknownHost {
+        /// What was to be bound.
+        endpoint: Endpoint,
+        /// What the look-up said.
+        source: Arc<io::Error>,
+    },
+    /// The system refused for another reason.
+    Io {
+        /// What was to be bound.
+        endpoint: Endpoint,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+}
+
+impl BindError {
+    /// Sorts what the system said when `endpoint` was being bound.
+    pub(crate) fn from_io(endpoint: &Endpoint, source: io::Error) -> BindError {
+        let endpoint = endpoint.clone();
+        match source.kind() {
+            io::ErrorKind::AddrInUse => BindError::AddrInUse { endpoint },
+            io::ErrorKind::AddrNotAvailable => BindError::AddrNotAvailable { endpoint },
+            io::ErrorKind::PermissionDenied => BindError::PermissionDenied { endpoint },
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                BindError::NoSuchDirectory { endpoint }
+            }
+            _ => BindError::Io {
+                endpoint,
+                source: Arc::new(source),
+            },
+        }
+    }
+}
+
+impl From<EndpointError> for BindError {
+    fn from(error: EndpointError) -> BindError {
+        BindError::Endpoint(error)
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindError::Endpoint(error) => error.fmt(f),
+            BindError::AddrInUse { endpoint } => {
+                write!(f, "cannot bind {endpoint}: the address is in use")
+            }
+            BindError::AddrNotAvailable { endpoint } => {
+                write!(
+                    f,
+                    "cannot bind {endpoint}: no interface of this machine has that address"
+                )
+            }
+            BindError::PermissionDenied { endpoint } => {
+                write!(f, "cannot bind {endpoint}: permission denied")
+            }
+            BindError::NoSuchDirectory { endpoint } => {
+                write!(f, "cannot bind {endpoint}: its directory does not exist")
+            }
+            BindError::NotASocket { endpoint } => {
+                write!(
+                    f,
+                    "cannot bind {endpoint}: a file that is not a socket stands there; \
+                     remove it or choose another path"
+                )
+            }
+            BindError::UnknownHost { endpoint, source } => {
+                write!(
+                    f,
+                    "\
+                     cannot bind {endpoint}: no interface has that name and it cannot be looked up ({source})"
+                )
+            }
+            BindError::Io { endpoint, source } => write!(f, "cannot bind {endpoint}: {source}"),
+        }
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            BindError::Endpoint(error) => Some(error),
+            BindError::UnknownHost { source, .. } | BindError::Io { source, .. } => {
+                Some(source.as_ref())
+            }
+            BindError::AddrInUse { .. }
+            | BindError::AddrNotAvailable { .. }
+            | BindError::PermissionDenied { .. }
+            | BindError::NoSuchDirectory { .. }
+            | BindError::NotASocket { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Listeners: bound endpoints that streams are accepted from.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+use super::dial::{self, SocketAddress};
+use super::endpoint::{Address, Endpoint, Host, IpcAddress, TcpAddress};
+use super::error::BindError;
+use super::interface;
+use super::options::StreamOptions;
+use super::socket_file::{self, Occupant, SocketFile, TemporaryDirectory};
+use super::stream::{self, Stream};
+
+/// How often a path that keeps changing hands is tried.
+const PATH_ATTEMPTS: usize = 4;
+
+// Codes that mean "no room for another connection just now" and have no `ErrorKind` of their own.
+const ENOMEM: i32 = 12;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const ENOBUFS: i32 = 105;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const ENOBUFS: i32 = 55;
+
+/// A bound endpoint. Dropping it closes it and removes the `ipc` file that it made.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// First, so that the name is gone before the socket closes: nobody finds it refused in between.
+    _file: Option<SocketFile>,
+    io: Io,
+    endpoint: Endpoint,
+    options: StreamOptions,
+}
+
+#[derive(Debug)]
+enum Io {
+    Tcp(TcpListener),
+    /// With the address that its streams are labelled by.
+    Unix(UnixListener, SocketAddress),
+}
+
+/// Whether an error of [`Listener::accept`] means that the process or the system is out of descriptors or
+/// memory. The connection is still waiting, and so is the readiness: pause and try again, or it spins.
+pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(EMFILE | ENFILE | ENOBUFS | ENOMEM)
+    )
+}
+
+impl Listener {
+    /// Binds and listens. Blocks while a host name is looked up.
+    pub(crate) fn bind(
+        endpoint: &Endpoint,
+        options: &StreamOptions,
+    ) -> Result<Listener, BindError> {
+        endpoint.check_bind()?;
+        match endpoint.address() {
+            Address::Tcp(tcp) => bind_tcp(endpoint, tcp, options),
+            Address::Ipc(ipc) => bind_ipc(endpoint, ipc, options),
+            Address::Inproc(_) => {
+                let error = io::Error::new(io::ErrorKind::Unsupported, "inproc has no listener");
+                Err(BindError::from_io(endpoint, error))
+            }
+        }
+    }
+
+    /// The next waiting stream. `WouldBlock` if there is none; see [`is_exhaustion`] for the error to prepare for.
+    /// A connection that died while it waited is passed over.
+    pub(crate) fn accept(&mut self) -> io::Result<Stream> {
+        loop {
+            match self.accept_one() {
+                Err(error) if concerns_one_connection(&error) => {
+                    log::debug!(
+                        "{}: a connection ended before it was accepted: {error}",
+                        self.endpoint
+                    );
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// What was bound, with everything resolved: `tcp://0.0.0.0:49152` for `tcp://*:*`.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn accept_one(&self) -> io::Result<Stream> {
+        match &self.io {
+            Io::Tcp(listener) => {
+                let (socket, peer) = listener.accept()?;
+                let handle = SockRef::from(&socket);
+                // The same options were taken by the listener, so a refusal is about this connection: some
+                // systems refuse them all once the peer has reset it.
+                stream::prepare(&handle)
+                    .and_then(|()| self.options.apply_tcp(&handle, peer.is_ipv6()))
+                    .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
+                Ok(Stream::tcp(socket, SocketAddress::Inet(peer)))
+            }
+            Io::Unix(listener, address) => {
+                let (socket, _unnamed) = listener.accept()?;
+                stream::prepare(&SockRef::from(&socket))
+                    .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
+                Ok(Stream::unix(socket, address.clone()))
+            }
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match &mut self.io {
+            Io::Tcp(listener) => listener,
+            Io::Unix(listener, _) => listener,
+        }
+    }
+}
+
+impl Source for Listener {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        self.source().register(registry, token, interests)
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        self.source().reregister(registry, token, interests)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.source().deregister(registry)
+    }
+}
+
+/// Linux reports what befell a waiting connection as an error of `accept`; the next one may be fine.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+    )
+}
+
+fn bind_tcp(
+    endpoint: &Endpoint,
+    tcp: &TcpAddress,
+    options: &StreamOptions,
+) -> Result<Listener, BindError> {
+    let failed = |error| BindError::from_io(endpoint, error);
+    let listener =
+        listen_on_first(&bind_candidates(endpoint, tcp, options)?, options).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok(Listener {
+        _file: None,
+        io: Io::Tcp(listener),
+        endpoint: bound_endpoint(tcp, bound),
+        options: options.clone(),
+    })
+}
+
+/// The addresses that the host stands for, the preferred first.
+fn bind_candidates(
+    endpoint: &Endpoint,
+    tcp: &TcpAddress,
+    options: &StreamOptions,
+) -> Result<Vec<SocketAddr>, BindError> {
+    let unknown = |source| BindError::UnknownHost {
+        endpoint: endpoint.clone(),
+        source: Arc::new(source),
+    };
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, tcp.port));
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, tcp.port));
+    match &tcp.host {
+        // The second for a system that was built or started without IPv6.
+        Host::Any if options.ipv6 => Ok(vec![v6, v4]),
+        Host::Any => Ok(vec![v4]),
+        Host::Name(name) if interface::index(name).is_ok() => interface::addresses(name, tcp.port)
+            .map_err(|error| BindError::from_io(endpoint, error)),
+        Host::Name(name) => dial::lookup(name, tcp.port, options.ipv6).map_err(unknown),
+        literal @ (Host::V4(_) | Host::V6 { .. }) => {
+            let address = dial::literal_address(literal, tcp.port).map_err(unknown)?;
+            Ok(vec![address])
+        }
+    }
+}
+
+/// Listens on the first address that this machine has. Any other failure counts: to go on after "in use" would
+/// quietly bind less than was asked for.
+fn listen_on_first(candidates: &[SocketAddr], options: &StreamOptions) -> io::Result<TcpListener> {
+    let mut missing = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for &address in candidates {
+        let socket = match Socket::new(Domain::for_address(address), Type::STREAM, None) {
+            Ok(socket) => socket,
+            Err(error) => {
+                missing = error;
+                continue;
+            }
+        };
+        match listen_tcp(&socket, address, options) {
+            Ok(()) => return Ok(TcpListener::from(OwnedFd::from(socket))),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => missing = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(missing)
+}
+
+fn listen_tcp(socket: &Socket, address: SocketAddr, options: &StreamOptions) -> io::Result<()> {
+    let handle = SockRef::from(socket);
+    socket.set_nonblocking(true)?;
+    // A restarted server gets its port although connections of its last life are still in TIME_WAIT. On Unix
+    // this does not let two listeners share a port.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // Whatever the system's default is: `[::]` means every interface in both families.
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    options.apply_buffers(&handle)?;
+    options.apply_tcp(&handle, address.is_ipv6())?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(options.backlog)
+}
+
+fn bound_endpoint(asked: &TcpAddress, bound: SocketAddr) -> Endpoint {
+    let host = match bound {
+        SocketAddr::V4(address) => Host::V4(*address.ip()),
+        SocketAddr::V6(address) => Host::V6 {
+            address: *address.ip(),
+            zone: match (address.scope_id(), &asked.host) {
+                (0, _) => None,
+                (
+                    _,
+                    Host::V6 {
+                        zone: Some(zone), ..
+                    }
+                    | Host::Name(zone),
+                ) => Some(zone.clone()),
+                (scope, _) => Some(scope.to_string()),
+            },
+        },
+    };
+    Endpoint::from(Address::Tcp(TcpAddress {
+        source: None,
+        host,
+        port: bound.port(),
+    }))
+}
+
+fn bind_ipc(
+    endpoint: &Endpoint,
+    ipc: &IpcAddress,
+    options: &StreamOptions,
+) -> Result<Listener, BindError> {
+    match ipc {
+        IpcAddress::Any => {
+            let directory = TemporaryDirectory::create()
+                .map_err(|error| BindError::from_io(endpoint, error))?;
+            let path = directory.path().join("socket");
+            let concrete = Endpoint::from(Address::Ipc(IpcAddress::Path(path.clone())));
+            concrete.check_bind()?;
+            bind_path(&concrete, &path, Some(directory), options)
+        }
+        IpcAddress::Path(path) => bind_path(endpoint, path, None, options),
+        IpcAddress::Abstract(name) => {
+            let address = SocketAddress::Abstract(name.clone());
+            let listener = listen_unix(&address, options)
+                .map_err(|error| BindError::from_io(endpoint, error))?;
+            Ok(Listener {
+                _file: None,
+                io: Io::Unix(listener, address),
+                endpoint: endpoint.clone(),
+                options: options.clone(),
+            })
+        }
+    }
+}
+
+fn bind_path(
+    endpoint: &Endpoint,
+    path: &Path,
+    directory: Option<TemporaryDirectory>,
+    options: &StreamOptions,
+) -> Result<Listener, BindError> {
+    let failed = |error| BindError::from_io(endpoint, error);
+    let address = SocketAddress::Unix(path.to_owned());
+    for _ in 0..PATH_ATTEMPTS {
+        match listen_unix(&address, options) {
+            Ok(listener) => {
+                return Ok(Listener {
+                    _file: Some(SocketFile::claim(path, directory).map_err(failed)?),
+                    io: Io::Unix(listener, address),
+                    endpoint: endpoint.clone(),
+                    options: options.clone(),
+                });
+            }
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(failed(error)),
+            Err(_) => {}
+        }
+        match socket_file::occupant(path).map_err(failed)? {
+            Occupant::Live => break,
+            Occupant::Stale(identity) => socket_file::remove_if(path, identity).map_err(failed)?,
+            Occupant::NotASocket => {
+                return Err(BindError::NotASocket {
+                    endpoint: endpoint.clone(),
+                });
+            }
+            Occupant::Nothing => {}
+        }
+    }
+    Err(BindError::AddrInUse {
+        endpoint: endpoint.clone(),
+    })
+}
+
+/// Nothing comes between `bind` and `listen`: meanwhile the socket looks stale to others, see [`socket_file`].
+fn listen_unix(address: &SocketAddress, options: &StreamOptions) -> io::Result<UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    options.apply_buffers(&SockRef::from(&socket))?;
+    socket.bind(&address.to_system()?)?;
+    socket.listen(options.backlog)?;
+    Ok(UnixListener::from(OwnedFd::from(socket)))
+}

@@ -1,0 +1,103 @@
+//! The options of a byte stream, and how they reach the system's sockets.
+
+use std::io;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+
+/// What the application may choose about its streams and listeners. `None` leaves the system's default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StreamOptions {
+    /// Small writes leave at once. Batching is the engine's work; the kernel's would only add delay.
+    pub(crate) nodelay: bool,
+    pub(crate) keepalive: Option<Keepalive>,
+    /// `SO_SNDBUF` and `SO_RCVBUF` in bytes.
+    pub(crate) send_buffer: Option<usize>,
+    pub(crate) recv_buffer: Option<usize>,
+    /// The whole TOS byte of IPv4, the traffic class of IPv6.
+    pub(crate) tos: Option<u32>,
+    /// `*` means both families, and names may resolve to IPv6 addresses. Address literals work regardless.
+    pub(crate) ipv6: bool,
+    /// How many connections may wait to be accepted; the system may cut it.
+    pub(crate) backlog: i32,
+    /// For the engine's timer: nothing here keeps time.
+    pub(crate) connect_timeout: Option<Duration>,
+}
+
+/// TCP keep-alive probes, when they are on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Keepalive {
+    /// The silence before the first probe.
+    pub(crate) idle: Option<Duration>,
+    /// Between probes.
+    pub(crate) interval: Option<Duration>,
+    /// How many unanswered probes end the connection.
+    pub(crate) count: Option<u32>,
+}
+
+impl Default for StreamOptions {
+    fn default() -> StreamOptions {
+        StreamOptions {
+            nodelay: true,
+            keepalive: None,
+            send_buffer: None,
+            recv_buffer: None,
+            tos: None,
+            ipv6: false,
+            // libzmq's 100 overflows when a thousand peers reconnect to a restarted server, and each that is
+            // dropped waits a second for its SYN to be sent again. An unused place costs nothing.
+            backlog: 1024,
+            connect_timeout: None,
+        }
+    }
+}
+
+impl StreamOptions {
+    /// Before `listen` or `connect`, because TCP settles the window scale from the buffer in its first packet.
+    /// An accepted stream has its listener's buffers.
+    pub(crate) fn apply_buffers(&self, socket: &SockRef<'_>) -> io::Result<()> {
+        if let Some(size) = self.send_buffer {
+            socket.set_send_buffer_size(size)?;
+        }
+        if let Some(size) = self.recv_buffer {
+            socket.set_recv_buffer_size(size)?;
+        }
+        Ok(())
+    }
+
+    /// For a TCP stream, dialed or accepted. Also for a listener, so that an option the system refuses is an error
+    /// of `bind` and not of every connection.
+    pub(crate) fn apply_tcp(&self, socket: &SockRef<'_>, is_ipv6: bool) -> io::Result<()> {
+        socket.set_tcp_nodelay(self.nodelay)?;
+        if let Some(keepalive) = &self.keepalive {
+            socket.set_tcp_keepalive(&keepalive.to_system())?;
+        }
+        if let Some(tos) = self.tos {
+            if is_ipv6 {
+                socket.set_tclass_v6(tos)?;
+                // Packets to an IPv4 peer of a dual-stack socket carry the option of IPv4, where the system
+                // lets an IPv6 socket have it.
+                let _ = socket.set_tos_v4(tos);
+            } else {
+                socket.set_tos_v4(tos)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Keepalive {
+    fn to_system(&self) -> TcpKeepalive {
+        let mut system = TcpKeepalive::new();
+        if let Some(idle) = self.idle {
+            system = system.with_time(idle);
+        }
+        if let Some(interval) = self.interval {
+            system = system.with_interval(interval);
+        }
+        if let Some(count) = self.count {
+            system = system.with_retries(count);
+        }
+        system
+    }
+}

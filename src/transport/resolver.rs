@@ -1,0 +1,203 @@
+//! Name look-ups in the background.
+//!
+//! The system's resolver can block for half a minute when a name server does not answer. Neither a caller of
+//! `connect` nor the I/O thread can wait for that, so look-ups run on threads of their own: started on demand,
+//! [`MAX_WORKERS`] at most, and gone when there is nothing left to look up. A process that connects to
+//! addresses only never has one.
+//!
+//! # The hand-over
+//!
+//! *Whoever releases the lock with a job in the queue knows of a worker, counted in `workers`, that will lock and
+//! look at the queue again.* It holds because `lookup` counts the worker it starts under the lock that it pushes the
+//! job under, and a worker stops being counted under the lock that it finds the queue empty under.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::dial::{self, SocketAddress};
+use super::endpoint::Endpoint;
+use super::options::StreamOptions;
+
+/// One name server that hangs must not keep the names of others waiting; beyond a few, look-ups only queue up
+/// inside the system's resolver instead of here.
+const MAX_WORKERS: usize = 4;
+
+/// Receives the outcome of a look-up, on a thread of the resolver. It must not block and not panic.
+pub(crate) type Done = Box<dyn FnOnce(io::Result<Vec<SocketAddress>>) + Send>;
+
+/// Looks names up on threads of its own.
+///
+/// Dropping it forgets the look-ups that have not begun: their `done` is dropped without a call. It does not wait
+/// for those under way, which nothing can cut short.
+#[derive(Debug)]
+pub(crate) struct Resolver {
+    shared: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    /// Threads that will look at the queue again before they end.
+    workers: usize,
+}
+
+struct Job {
+    endpoint: Endpoint,
+    options: StreamOptions,
+    done: Done,
+}
+
+impl Resolver {
+    pub(crate) fn new() -> Resolver {
+        Resolver {
+            shared: Arc::default(),
+        }
+    }
+
+    /// Resolves `endpoint` in the background, in the order of asking, and calls `done` once with what came out.
+    /// Only if no thread can be started at all, `done` is called right here, with that error.
+    pub(crate) fn lookup(&self, endpoint: Endpoint, options: StreamOptions, done: Done) {
+        let mut state = lock(&self.shared);
+        state.queue.push_back(Job {
+            endpoint,
+            options,
+            done,
+        });
+        if state.workers == MAX_WORKERS {
+            return;
+        }
+        state.workers += 1;
+        let shared = Arc::clone(&self.shared);
+        let started = thread::Builder::new()
+            .name("zerohop-resolver".to_owned())
+            .spawn(move || work(&shared));
+        let Err(error) = started else {
+            return;
+        };
+        state.workers -= 1;
+        // Another worker will come to it; without any, the queue held nothing else before.
+        let stranded = if state.workers == 0 {
+            state.queue.pop_back()
+        } else {
+            None
+        };
+        drop(state);
+        if let Some(job) = stranded {
+            (job.done)(Err(error));
+        }
+    }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        let forgotten = std::mem::take(&mut lock(&self.shared).queue);
+        // What `done` captured is dropped with no lock held.
+        drop(forgotten);
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("queued", &self.queue.len())
+            .field("workers", &self.workers)
+            .finish()
+    }
+}
+
+fn work(shared: &Mutex<State>) {
+    while let Some(job) = next(shared) {
+        (job.done)(dial::resolve(&job.endpoint, &job.options));
+    }
+}
+
+/// The next job. `None` ends the worker that asks: it is no longer counted.
+fn next(shared: &Mutex<State>) -> Option<Job> {
+    let mut state = lock(shared);
+    let job = state.queue.pop_front();
+    if job.is_none() {
+        state.workers -= 1;
+    }
+    job
+}
+
+/// No code that can panic runs under this lock, so a poisoned one is still sound.
+fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn every_lookup_is_answered_once() {
+        let resolver = Resolver::new();
+        let (sender, answers) = mpsc::channel();
+        for number in 0..20_u16 {
+            let sender = sender.clone();
+            let endpoint = format!("tcp://127.0.0.1:{}", number + 1).parse().unwrap();
+            let done = Box::new(move |answer| sender.send((number, answer)).unwrap());
+            resolver.lookup(endpoint, StreamOptions::default(), done);
+        }
+        drop(sender);
+        let mut seen = Vec::new();
+        while let Ok((number, answer)) = answers.recv_timeout(DEADLINE) {
+            let expected = ([127, 0, 0, 1], number + 1).into();
+            assert_eq!(answer.unwrap(), [SocketAddress::Inet(expected)]);
+            seen.push(number);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn workers_are_few_and_end_when_idle() {
+        let resolver = Resolver::new();
+        let (sender, answers) = mpsc::channel();
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.lock().unwrap();
+        for _ in 0..3 * MAX_WORKERS {
+            let (sender, gate) = (sender.clone(), Arc::clone(&gate));
+            let done = Box::new(move |_| {
+                drop(gate.lock().unwrap());
+                sender.send(()).unwrap();
+            });
+            resolver.lookup(
+                "tcp://[::1]:9".parse().unwrap(),
+                StreamOptions::default(),
+                done,
+            );
+        }
+        assert_eq!(lock(&resolver.shared).workers, MAX_WORKERS);
+        drop(closed);
+        for _ in 0..3 * MAX_WORKERS {
+            answers.recv_timeout(DEADLINE).unwrap();
+        }
+        let end = Instant::now() + DEADLINE;
+        while lock(&resolver.shared).workers > 0 {
+            assert!(Instant::now() < end, "idle workers stay");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_failed_lookup_is_an_answer() {
+        let resolver = Resolver::new();
+        let (sender, answers) = mpsc::channel();
+        let done = Box::new(move |answer| sender.send(answer).unwrap());
+        resolver.lookup(
+            "inproc://nowhere".parse().unwrap(),
+            StreamOptions::default(),
+            done,
+        );
+        assert!(answers.recv_timeout(DEADLINE).unwrap().is_err());
+    }
+}

@@ -1,0 +1,208 @@
+//! A connected byte stream, over TCP or a Unix domain socket.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+use socket2::SockRef;
+
+use super::dial::SocketAddress;
+use super::uninit;
+
+/// Writing to a closed connection must be an error and never a `SIGPIPE`, which would kill a host program that
+/// did not ask for it: a Rust `main` ignores that signal, but this library also runs under others.
+/// Where sends have no such flag the sockets have an option instead, see [`prepare`].
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SEND_FLAGS: i32 = 0x4000;
+#[cfg(target_os = "freebsd")]
+const SEND_FLAGS: i32 = 0x2_0000;
+#[cfg(target_os = "netbsd")]
+const SEND_FLAGS: i32 = 0x800;
+#[cfg(any(target_os = "openbsd", target_os = "dragonfly"))]
+const SEND_FLAGS: i32 = 0x400;
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+)))]
+const SEND_FLAGS: i32 = 0;
+
+/// `IOV_MAX` of Linux and macOS: with more the system would refuse them all.
+const MAX_SLICES: usize = 1024;
+
+/// A non-blocking stream of bytes to one peer.
+///
+/// Reads and writes are one system call each, repeated only if a signal interrupted it. `WouldBlock` means: wait
+/// for the next readiness event.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    io: Io,
+    peer: SocketAddress,
+}
+
+#[derive(Debug)]
+enum Io {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// `socket` must be non-blocking and [`prepare`]d.
+    pub(super) fn tcp(socket: TcpStream, peer: SocketAddress) -> Stream {
+        Stream {
+            io: Io::Tcp(socket),
+            peer,
+        }
+    }
+
+    /// `peer` is the address that was dialed or, as who dials a Unix socket has no address, the listener's.
+    pub(super) fn unix(socket: UnixStream, peer: SocketAddress) -> Stream {
+        Stream {
+            io: Io::Unix(socket),
+            peer,
+        }
+    }
+
+    /// Reads what is there into `buffer`. `Ok(0)` is the end of the stream, given that `buffer` is not empty.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| match &mut self.io {
+            Io::Tcp(socket) => io::Read::read(socket, buffer),
+            Io::Unix(socket) => io::Read::read(socket, buffer),
+        })
+    }
+
+    /// Appends at most `max` bytes to `buffer`, within its capacity: it is never reallocated and its spare
+    /// memory never zeroed. `Ok(0)` is the end of the stream; no room at all is `InvalidInput`.
+    pub(crate) fn read_spare(&mut self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+        let socket = self.socket();
+        uninterrupted(|| uninit::recv_spare(&socket, buffer, max))
+    }
+
+    /// Writes a prefix of `bytes` and returns its length.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let socket = self.socket();
+        uninterrupted(|| socket.send_with_flags(bytes, SEND_FLAGS))
+    }
+
+    /// Writes a prefix of the slices, taken as one, and returns its length.
+    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let socket = self.socket();
+        let slices = &slices[..slices.len().min(MAX_SLICES)];
+        uninterrupted(|| socket.send_vectored_with_flags(slices, SEND_FLAGS))
+    }
+
+    /// Whether a dialed connection is there; to be asked after a writable event. `false`: the event came early,
+    /// wait for another. An error: the connection has failed.
+    pub(crate) fn finish_connect(&mut self) -> io::Result<bool> {
+        let socket = self.socket();
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        match socket.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether TCP has connected the stream to itself. Dialing a port of this machine that nobody listens on can
+    /// do that, when the system picks the very same port as the source; it looks like a peer and blocks the
+    /// port for the server that is to come. To be asked once connected; such a stream is to be dropped, and
+    /// dialed again like one refused.
+    pub(crate) fn is_self_connected(&self) -> bool {
+        match &self.io {
+            Io::Tcp(socket) => match (socket.local_addr(), socket.peer_addr()) {
+                (Ok(local), Ok(peer)) => local == peer,
+                _ => false,
+            },
+            Io::Unix(_) => false,
+        }
+    }
+
+    /// The peer's address as an endpoint would spell it: `tcp://10.0.0.1:4711`. For an accepted ipc stream it is
+    /// the listener's, since who connects has none.
+    pub(crate) fn peer_label(&self) -> String {
+        self.peer.to_string()
+    }
+
+    /// This side's address, spelled in the same way.
+    pub(crate) fn local_label(&self) -> String {
+        match &self.io {
+            Io::Tcp(socket) => match socket.local_addr() {
+                Ok(address) => SocketAddress::Inet(address).to_string(),
+                Err(_) => "tcp://".to_owned(),
+            },
+            // One side is unnamed, so both are known by the one name there is.
+            Io::Unix(_) => self.peer.to_string(),
+        }
+    }
+
+    /// Tells the peer that nothing more comes; what it sends can still be read.
+    pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
+        self.socket().shutdown(Shutdown::Write)
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        match &self.io {
+            Io::Tcp(socket) => SockRef::from(socket),
+            Io::Unix(socket) => SockRef::from(socket),
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match &mut self.io {
+            Io::Tcp(socket) => socket,
+            Io::Unix(socket) => socket,
+        }
+    }
+}
+
+impl Source for Stream {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        self.source().register(registry, token, interests)
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        self.source().reregister(registry, token, interests)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.source().deregister(registry)
+    }
+}
+
+/// What every stream's socket needs once, besides its options: see [`SEND_FLAGS`].
+#[cfg(target_vendor = "apple")]
+pub(super) fn prepare(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_nosigpipe(true)
+}
+
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn prepare(_socket: &SockRef<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+/// Repeats a system call that a signal cut short.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Reading into memory that nobody has zeroed.
+//!
+//! A read buffer is 256 KiB and is filled again and again: zeroing it before each read would cost as much as
+//! the read. The standard library cannot yet read into spare capacity, so this module does, and it is all
+//! the `unsafe` that the transports have.
+
+#![allow(unsafe_code)]
+
+use std::io;
+
+use socket2::SockRef;
+
+/// Receives at most `max` bytes into the spare capacity of `buffer` and returns how many came.
+///
+/// `buffer` keeps what it holds and never grows its allocation. `Ok(0)` is the end of the stream and nothing
+/// else: without room for a single byte the answer is `InvalidInput`.
+pub(super) fn recv_spare(
+    socket: &SockRef<'_>,
+    buffer: &mut Vec<u8>,
+    max: usize,
+) -> io::Result<usize> {
+    let filled = buffer.len();
+    let spare = buffer.spare_capacity_mut();
+    let room = spare.len().min(max);
+    if room == 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let received = socket.recv(&mut spare[..room])?.min(room);
+    // SAFETY: `filled + received` is within the capacity, since `received <= room` and `room` is at most the
+    // spare capacity. The bytes up to `filled` were initialised before; the system has just written the
+    // `received` bytes after them, which is what `recv` returning that number means.
+    unsafe { buffer.set_len(filled + received) };
+    Ok(received)
+}
