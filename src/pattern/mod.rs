@@ -18,6 +18,12 @@
 mod fair_queue;
 mod load_balancer;
 mod prefix_trie;
+mod publish;
+mod pull;
+mod push;
+mod reply;
+mod request;
+mod subscribe;
 mod subscriptions;
 mod topic_filter;
 
@@ -27,3 +33,65 @@ pub(crate) use fair_queue::FairQueue;
 pub(crate) use load_balancer::LoadBalancer;
 pub(crate) use subscriptions::{Inserted, Removed, Subscriptions};
 pub(crate) use topic_filter::TopicFilter;
+
+pub use publish::Published;
+pub(crate) use publish::PubPattern;
+pub(crate) use pull::PullPattern;
+pub(crate) use push::PushPattern;
+pub(crate) use reply::{RepPattern, ReturnAddress, Undeliverable};
+pub(crate) use request::{Outcome, Refusal, ReqPattern, Ticket};
+pub(crate) use subscribe::SubPattern;
+
+use crate::engine::{PeerId, Peers};
+use crate::message::Message;
+use crate::zmtp::{ProtocolError, SocketType};
+
+/// What the engine tells a socket type of its peers. Everything is called under the socket's state lock;
+/// nothing may block.
+///
+/// In the life of a peer: `attached`, then `established` and `lost` as often as its connection comes and
+/// goes, then `detached`, then `forget`. A peer that is dialed is attached at once (unless the option
+/// `immediate` is set), so that messages can be queued for it; an accepted one when its handshake is done.
+pub(crate) trait Pattern: Send {
+    fn socket_type(&self) -> SocketType;
+
+    /// Messages may be sent to this peer from now on.
+    fn attached(&mut self, peers: &mut Peers, id: PeerId);
+
+    /// The peer's handshake is done, for the first time or again.
+    fn established(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    /// The peer's connection is gone, and will be dialed again.
+    fn lost(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    /// No message may be sent to this peer any more. `unsent` is what was queued for it, whole messages;
+    /// what the peer sent before can still be taken.
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Message>);
+
+    /// The peer is no more: its id may soon name another.
+    fn forget(&mut self, id: PeerId);
+
+    /// The peer has whole messages to take. Told once per batch, not per message. An error closes the
+    /// connection.
+    fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError>;
+
+    /// A peer that was full has room again.
+    fn writable(&mut self, peers: &mut Peers, id: PeerId);
+
+    /// The peer subscribes to a topic, or no longer.
+    fn topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) -> Result<(), ProtocolError>;
+
+    /// Whether messages queued for a connection that breaks are kept, for the next one or another peer.
+    fn keeps_unsent(&self) -> bool;
+
+    /// Messages that were accepted and that no peer has room for at the moment.
+    fn orphans(&self) -> usize {
+        0
+    }
+
+    /// Messages that came and could not be made sense of: replies nobody asked for, requests without an
+    /// envelope.
+    fn unexpected(&self) -> u64 {
+        0
+    }
+}

@@ -32,7 +32,7 @@ pub(crate) enum Removed {
     /// Nobody has this topic any more.
     Last,
     /// Other peers still have this topic.
-    Removed,
+    NotLast,
     /// This peer did not have this topic; nothing has changed.
     NotThere,
 }
@@ -77,7 +77,7 @@ enum Seats {
     Many(Box<Crowd>),
 }
 
-/// A list behind a pointer: inline it would push the trie's node over one cache line.
+/// A list behind a pointer: inline it would make the trie's node larger than a cache line.
 #[derive(Debug)]
 struct Crowd {
     seats: Vec<Seat>,
@@ -132,7 +132,7 @@ impl Subscriptions {
             self.trie.remove(node);
             return Removed::Last;
         }
-        Removed::Removed
+        Removed::NotLast
     }
 
     /// Ends all subscriptions of a peer, and calls `gone` with each topic that nobody has any more.

@@ -69,28 +69,28 @@ impl Stream {
     }
 
     /// Reads what is there into `buffer`. `Ok(0)` is the end of the stream, given that `buffer` is not empty.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| match &mut self.io {
-            Io::Tcp(socket) => io::Read::read(socket, buffer),
-            Io::Unix(socket) => io::Read::read(socket, buffer),
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| match &self.io {
+            Io::Tcp(socket) => io::Read::read(&mut &*socket, buffer),
+            Io::Unix(socket) => io::Read::read(&mut &*socket, buffer),
         })
     }
 
     /// Appends at most `max` bytes to `buffer`, within its capacity: it is never reallocated and its spare
     /// memory never zeroed. `Ok(0)` is the end of the stream; no room at all is `InvalidInput`.
-    pub(crate) fn read_spare(&mut self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    pub(crate) fn read_spare(&self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
         let socket = self.socket();
         uninterrupted(|| uninit::recv_spare(&socket, buffer, max))
     }
 
     /// Writes a prefix of `bytes` and returns its length.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let socket = self.socket();
         uninterrupted(|| socket.send_with_flags(bytes, SEND_FLAGS))
     }
 
     /// Writes a prefix of the slices, taken as one, and returns its length.
-    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = self.socket();
         let slices = &slices[..slices.len().min(MAX_SLICES)];
         uninterrupted(|| socket.send_vectored_with_flags(slices, SEND_FLAGS))
@@ -98,7 +98,7 @@ impl Stream {
 
     /// Whether a dialed connection is there; to be asked after a writable event. `false`: the event came early,
     /// wait for another. An error: the connection has failed.
-    pub(crate) fn finish_connect(&mut self) -> io::Result<bool> {
+    pub(crate) fn finish_connect(&self) -> io::Result<bool> {
         let socket = self.socket();
         if let Some(error) = socket.take_error()? {
             return Err(error);
@@ -143,7 +143,7 @@ impl Stream {
     }
 
     /// Tells the peer that nothing more comes; what it sends can still be read.
-    pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         self.socket().shutdown(Shutdown::Write)
     }
 

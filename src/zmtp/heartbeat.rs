@@ -66,11 +66,6 @@ impl Heartbeat {
         heartbeat
     }
 
-    /// The settings in force.
-    pub(crate) fn config(&self) -> HeartbeatConfig {
-        self.config
-    }
-
     /// Bytes have come, whichever they are: the peer lives. The time is not needed, as nothing runs until
     /// the next PING, ours or the peer's; it is taken so that callers need not know that.
     #[inline]

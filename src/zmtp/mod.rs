@@ -45,6 +45,9 @@ mod peer;
 mod socket_type;
 mod traffic;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use command::{
     Command, put_cancel, put_error, put_ping, put_pong, put_ready, put_subscribe,
 };

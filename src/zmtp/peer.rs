@@ -51,6 +51,17 @@ pub struct PeerFacts {
 }
 
 impl PeerFacts {
+    /// What a socket of this process says of itself, where no bytes are exchanged.
+    pub(crate) fn local(socket_type: SocketType, routing_id: Bytes) -> Self {
+        Self {
+            version: Version::V3_1,
+            socket_type: Some(socket_type),
+            routing_id,
+            mechanism: "NULL",
+            properties: Vec::new(),
+        }
+    }
+
     /// The version of ZMTP spoken with this peer.
     pub fn version(&self) -> Version {
         self.version

@@ -1,6 +1,6 @@
 //! The bytes on an edge of the trie.
 
-/// The longest run kept in the node itself: it makes a node one cache line.
+/// The longest run kept in the node itself: it makes a node the size of a cache line.
 const SHORT: usize = 22;
 
 /// A run of bytes that needs no allocation while it is short.

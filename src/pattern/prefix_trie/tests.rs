@@ -33,12 +33,6 @@ fn topic_at<V>(trie: &PrefixTrie<V>, id: NodeId) -> Vec<u8> {
 }
 
 #[test]
-fn a_node_is_one_cache_line() {
-    assert_eq!(size_of::<Node<Box<u8>>>(), 64);
-    assert_eq!(size_of::<Node<[u64; 2]>>(), 128);
-}
-
-#[test]
 fn prefixes_come_shortest_first() {
     let mut trie = PrefixTrie::new();
     for topic in ["abc", "", "abcdef", "ab", "abx", "b"] {

@@ -53,7 +53,7 @@ impl Model {
             self.topics.remove(topic);
             return Removed::Last;
         }
-        Removed::Removed
+        Removed::NotLast
     }
 
     fn remove_peer(&mut self, peer: usize) -> Vec<Vec<u8>> {
@@ -86,6 +86,12 @@ fn matching(subscriptions: &mut Subscriptions, topic: &[u8]) -> Vec<usize> {
 }
 
 #[test]
+fn the_peers_of_a_topic_leave_a_node_the_size_of_a_cache_line() {
+    assert_eq!(size_of::<Option<Seats>>(), 16);
+    assert_eq!(PrefixTrie::<Seats>::NODE_SIZE, 64);
+}
+
+#[test]
 fn nobody_wants_anything_at_first() {
     let mut subscriptions = Subscriptions::new();
     assert!(subscriptions.is_empty());
@@ -104,7 +110,7 @@ fn a_peer_has_a_set_of_topics() {
     assert_eq!(subscriptions.insert(2, b"a"), Inserted::Added);
     assert_eq!(subscriptions.distinct_topics(), 1);
     assert_eq!((subscriptions.count(1), subscriptions.count(2)), (1, 1));
-    assert_eq!(subscriptions.remove(1, b"a"), Removed::Removed);
+    assert_eq!(subscriptions.remove(1, b"a"), Removed::NotLast);
     assert_eq!(subscriptions.remove(1, b"a"), Removed::NotThere);
     assert_eq!(subscriptions.remove(2, b""), Removed::NotThere);
     assert_eq!(subscriptions.remove(2, b"a"), Removed::Last);
@@ -236,7 +242,7 @@ fn many_peers_on_one_topic_leave_in_any_order() {
         subscriptions.insert(peer, b"x");
     }
     for peer in (0..1000).step_by(3) {
-        assert_eq!(subscriptions.remove(peer, b""), Removed::Removed);
+        assert_eq!(subscriptions.remove(peer, b""), Removed::NotLast);
     }
     assert_eq!(subscriptions.matching(b"y"), 666);
     assert_eq!(subscriptions.matching(b"x"), 1000);

@@ -1,0 +1,190 @@
+//! The context: what the sockets of a process share.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+
+use crate::engine::{Caretaker, Driven, Names, SocketMailbox, lock};
+use crate::error::SocketError;
+use crate::transport::Resolver;
+
+/// The background thread and the inproc names that a process's sockets share.
+///
+/// One context per process is the rule. Clones are handles to the same context. Sockets keep what they
+/// need of it alive, so a context may be dropped before its sockets.
+///
+/// **Dropping the last handle waits** for sockets that have been dropped with messages still to send, each
+/// for at most its linger time ([`Options::linger`](crate::Options::linger), 30 s unless set): a `main`
+/// that ends with its sockets and context dropped does not lose what it has sent.
+///
+/// ```
+/// use zerohop::{Context, Pull, Push};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let context = Context::new()?;
+/// let pull = Pull::new(&context)?;
+/// pull.bind("inproc://work")?;
+/// let push = Push::new(&context)?;
+/// push.connect("inproc://work")?;
+/// push.send("hello")?;
+/// assert_eq!(pull.recv()?, "hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Context {
+    inner: Arc<ContextInner>,
+}
+
+impl Context {
+    /// Makes a context and starts its background thread.
+    ///
+    /// # Errors
+    ///
+    /// The system refused a file descriptor or a thread.
+    pub fn new() -> Result<Context, SocketError> {
+        let inner = ContextInner::new().map_err(SocketError::Io)?;
+        Ok(Context {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Ends every blocking call on the context's sockets, now and in future, with `ContextClosed`.
+    ///
+    /// What was accepted is still sent: the sockets are to be closed or dropped as usual.
+    pub fn shutdown(&self) {
+        self.inner.shut_down();
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<ContextInner> {
+        &self.inner
+    }
+}
+
+impl Clone for Context {
+    fn clone(&self) -> Context {
+        self.inner.handles.fetch_add(1, Ordering::Relaxed);
+        Context {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if self.inner.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.inner.caretaker.finish();
+            self.inner.wait_for_lingering();
+        }
+    }
+}
+
+/// See [`Context`].
+pub(crate) struct ContextInner {
+    pub(crate) caretaker: Caretaker,
+    pub(crate) resolver: Resolver,
+    pub(crate) names: Mutex<Names>,
+    lingering: Arc<Lingering>,
+    sockets: Mutex<Vec<Weak<dyn Driven>>>,
+    shut_down: AtomicBool,
+    /// Handles of the application.
+    handles: AtomicUsize,
+}
+
+/// Hand-over: dropped sockets that still have something to send, from whoever drops them to the caretaker.
+///
+/// Invariant: `count` is the number of sockets announced by [`Lingering::add`] that the caretaker has not
+/// seen closed; it is changed under the lock, and whoever brings it down notifies.
+#[derive(Default)]
+struct Lingering {
+    count: Mutex<usize>,
+    done: Condvar,
+}
+
+impl Lingering {
+    fn add(&self) {
+        *lock(&self.count) += 1;
+    }
+
+    fn remove(&self) {
+        let mut count = lock(&self.count);
+        *count = count.saturating_sub(1);
+        self.done.notify_all();
+    }
+
+    fn wait(&self) {
+        let mut count = lock(&self.count);
+        while *count > 0 {
+            count = self
+                .done
+                .wait(count)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl ContextInner {
+    fn new() -> io::Result<Self> {
+        let lingering = Arc::new(Lingering::default());
+        let told = Arc::clone(&lingering);
+        Ok(ContextInner {
+            caretaker: Caretaker::start(move || told.remove())?,
+            resolver: Resolver::new(),
+            names: Mutex::new(Names::default()),
+            lingering,
+            sockets: Mutex::new(Vec::new()),
+            shut_down: AtomicBool::new(false),
+            handles: AtomicUsize::new(1),
+        })
+    }
+
+    /// Puts a new socket into the caretaker's hands.
+    pub(crate) fn watch(&self, id: usize, socket: Arc<dyn Driven>) -> io::Result<()> {
+        let mut sockets = lock(&self.sockets);
+        sockets.retain(|socket| socket.strong_count() > 0);
+        sockets.push(Arc::downgrade(&socket));
+        drop(sockets);
+        self.caretaker.watch(id, socket);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shut_down.load(Ordering::Relaxed)
+    }
+
+    fn shut_down(&self) {
+        self.shut_down.store(true, Ordering::SeqCst);
+        let sockets: Vec<_> = lock(&self.sockets).iter().filter_map(Weak::upgrade).collect();
+        for socket in sockets {
+            socket.wake();
+        }
+    }
+
+    /// A closing socket gives its inproc names up.
+    pub(crate) fn forget_names(&self, mailbox: &Arc<SocketMailbox>) {
+        lock(&self.names).forget(mailbox);
+    }
+
+    /// A socket is about to be left to the caretaker for closing.
+    pub(crate) fn socket_lingers(&self) {
+        self.lingering.add();
+    }
+
+    /// Waits for the sockets that linger, if nobody holds a handle of the context any more who would.
+    pub(crate) fn socket_dropped(&self) {
+        if self.handles.load(Ordering::Acquire) == 0 {
+            self.wait_for_lingering();
+        }
+    }
+
+    fn wait_for_lingering(&self) {
+        self.lingering.wait();
+    }
+}
+
+impl std::fmt::Debug for ContextInner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ContextInner").finish_non_exhaustive()
+    }
+}

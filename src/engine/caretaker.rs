@@ -1,0 +1,325 @@
+//! The caretaker: the context's background thread, which finishes what callers leave behind.
+//!
+//! It watches each socket through the socket's own poll, accepts, shakes hands, answers PINGs, reconnects,
+//! flushes and runs timers for every socket whose application is elsewhere. While an application is
+//! active on a socket, the caretaker holds back, by the rules of [`Presence`](super::presence::Presence).
+//! With nothing to do it sleeps without a time limit.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use super::core::{Driven, Drove, Relief};
+use super::mailbox::Mailbox;
+use super::net::{WAKER, log_poll_error};
+use super::presence::Look;
+use super::PollWaker;
+
+/// How often the caretaker looks at a socket whose application is active: short enough that a new
+/// connection is not kept waiting noticeably, long enough to cost nothing (200 looks a second).
+const PERIOD: Duration = Duration::from_millis(5);
+
+/// How often it looks whether a streaming sender still writes by itself.
+const TICK: Duration = Duration::from_millis(1);
+
+/// What the caretaker is told.
+enum Errand {
+    Watch(usize, Arc<dyn Driven>),
+    /// Something about the socket has changed: drive it once.
+    LookAt(usize),
+    /// Messages gather.
+    Gathering(usize),
+    /// A caller has left the seat of a parked socket.
+    Left(usize),
+    /// The context is no longer used; end when the last socket is gone.
+    Finish,
+}
+
+/// The handle by which everybody else talks to the caretaker.
+pub(crate) struct Caretaker {
+    errands: Arc<Mailbox<Errand, PollWaker>>,
+    next_id: AtomicUsize,
+}
+
+impl Caretaker {
+    /// Starts the thread. `closed` is called for every socket that is done closing.
+    pub(crate) fn start(closed: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let errands = Arc::new(Mailbox::new(PollWaker::new(poll.registry())?));
+        let mut rounds = Rounds {
+            poll,
+            errands: Arc::clone(&errands),
+            sockets: HashMap::new(),
+            finishing: false,
+            closed: Box::new(closed),
+        };
+        std::thread::Builder::new()
+            .name("zerohop".to_owned())
+            .spawn(move || rounds.run())?;
+        Ok(Caretaker {
+            errands,
+            next_id: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn new_id(&self) -> usize {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn watch(&self, id: usize, socket: Arc<dyn Driven>) {
+        self.errands.post(Errand::Watch(id, socket));
+    }
+
+    pub(crate) fn look_at(&self, id: usize) {
+        self.errands.post(Errand::LookAt(id));
+    }
+
+    pub(crate) fn gathering(&self, id: usize) {
+        self.errands.post(Errand::Gathering(id));
+    }
+
+    pub(crate) fn left(&self, id: usize) {
+        self.errands.post(Errand::Left(id));
+    }
+
+    pub(crate) fn finish(&self) {
+        self.errands.post(Errand::Finish);
+    }
+}
+
+/// The caretaker's own side.
+struct Rounds {
+    poll: Poll,
+    errands: Arc<Mailbox<Errand, PollWaker>>,
+    sockets: HashMap<usize, Socket>,
+    finishing: bool,
+    closed: Box<dyn Fn() + Send>,
+}
+
+struct Socket {
+    driven: Arc<dyn Driven>,
+    mode: Mode,
+    /// What was seen when the socket was last looked at.
+    seen: Look,
+    timer: Option<Instant>,
+    /// When to look whether the caller still writes, and its count of writes.
+    tick: Option<(Instant, u64)>,
+}
+
+/// The states of [`Presence`](super::presence::Presence).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Watched,
+    Leased(Instant),
+    Parked,
+}
+
+impl Rounds {
+    fn run(&mut self) {
+        let mut events = Events::with_capacity(256);
+        while !(self.finishing && self.sockets.is_empty()) {
+            let timeout = self.next_due();
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                log_poll_error("the caretaker cannot poll", &error);
+                events.clear();
+                // Not to be expected; whatever it is, do not spin on it.
+                std::thread::park_timeout(PERIOD);
+            }
+            for errand in self.errands.take() {
+                self.errand(errand);
+            }
+            for event in &events {
+                if event.token() != WAKER {
+                    self.event(event.token().0);
+                }
+            }
+            self.due(Instant::now());
+        }
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let due = self.sockets.values().filter_map(Socket::due);
+        due.min().map(|at| at.saturating_duration_since(now))
+    }
+
+    fn errand(&mut self, errand: Errand) {
+        match errand {
+            Errand::Watch(id, driven) => {
+                let seen = driven.presence().look();
+                let socket = Socket {
+                    driven,
+                    mode: Mode::Watched,
+                    seen,
+                    timer: None,
+                    tick: None,
+                };
+                socket.register(&self.poll, id);
+                self.sockets.insert(id, socket);
+                self.drive(id);
+            }
+            Errand::LookAt(id) => self.drive(id),
+            Errand::Gathering(id) => self.relieve(id, None),
+            Errand::Left(id) => {
+                if let Some(socket) = self.sockets.get_mut(&id)
+                    && socket.mode == Mode::Parked
+                {
+                    socket.lease();
+                }
+            }
+            Errand::Finish => self.finishing = true,
+        }
+    }
+
+    /// A watched socket has events.
+    fn event(&mut self, id: usize) {
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        if socket.mode != Mode::Watched {
+            return;
+        }
+        let look = socket.driven.presence().look();
+        if look != socket.seen || look.seat_taken() {
+            // The application is active: its own calls see to the socket.
+            socket.deregister(&self.poll);
+            socket.lease();
+        }
+        if !look.seat_taken() {
+            self.drive(id);
+        }
+    }
+
+    fn due(&mut self, now: Instant) {
+        let due = self.sockets.iter().filter(|(_, socket)| {
+            socket.due().is_some_and(|at| at <= now)
+        });
+        let due: Vec<usize> = due.map(|(id, _)| *id).collect();
+        for id in due {
+            let Some(socket) = self.sockets.get_mut(&id) else {
+                continue;
+            };
+            if let Some((at, writes)) = socket.tick
+                && at <= now
+            {
+                socket.tick = None;
+                self.relieve(id, Some(writes));
+            }
+            let Some(socket) = self.sockets.get_mut(&id) else {
+                continue;
+            };
+            match socket.mode {
+                Mode::Leased(at) if at <= now => self.look(id),
+                Mode::Watched if socket.timer.is_some_and(|at| at <= now) => self.drive(id),
+                Mode::Leased(_) | Mode::Watched | Mode::Parked => {}
+            }
+        }
+    }
+
+    /// Looks at a leased socket.
+    fn look(&mut self, id: usize) {
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        let look = socket.driven.presence().look();
+        let before = std::mem::replace(&mut socket.seen, look);
+        if look.seat_taken() {
+            if look == before && socket.driven.presence().park(look) {
+                socket.mode = Mode::Parked;
+            } else {
+                socket.lease();
+            }
+            return;
+        }
+        if look == before {
+            socket.mode = Mode::Watched;
+            socket.register(&self.poll, id);
+        } else {
+            socket.mode = Mode::Leased(Instant::now() + PERIOD);
+        }
+        self.drive(id);
+    }
+
+    fn drive(&mut self, id: usize) {
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        match socket.driven.drive() {
+            Drove::SeatTaken => {
+                // Whoever sits there has processed, or will process, what there is, timers included.
+                socket.timer = None;
+                if socket.mode == Mode::Watched {
+                    socket.deregister(&self.poll);
+                    socket.lease();
+                }
+            }
+            Drove::Done { timer, leftover } => {
+                socket.timer = timer;
+                if leftover && matches!(socket.mode, Mode::Leased(_)) {
+                    // Somebody has to hear when the kernel takes more, and no caller is waiting for it.
+                    socket.seen = socket.driven.presence().look();
+                    socket.mode = Mode::Watched;
+                    socket.register(&self.poll, id);
+                }
+            }
+            Drove::Closed => {
+                socket.deregister(&self.poll);
+                self.sockets.remove(&id);
+                (self.closed)();
+            }
+        }
+    }
+
+    fn relieve(&mut self, id: usize, seen: Option<u64>) {
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        socket.tick = match socket.driven.relieve(seen) {
+            Relief::Done => None,
+            Relief::CallerWrites(writes) => Some((Instant::now() + TICK, writes)),
+            // Round again, after the others: the count of writes cannot have changed without a caller.
+            Relief::More => Some((Instant::now(), u64::MAX)),
+        };
+    }
+}
+
+impl Socket {
+    /// When to come back to this socket.
+    fn due(&self) -> Option<Instant> {
+        let look = match self.mode {
+            Mode::Watched => self.timer,
+            Mode::Leased(at) => Some(at),
+            Mode::Parked => None,
+        };
+        look.into_iter().chain(self.tick.map(|(at, _)| at)).min()
+    }
+
+    fn lease(&mut self) {
+        self.seen = self.driven.presence().look();
+        self.mode = Mode::Leased(Instant::now() + PERIOD);
+    }
+
+    fn register(&self, poll: &Poll, id: usize) {
+        let fd = self.driven.poll_fd();
+        let watched = poll
+            .registry()
+            .register(&mut SourceFd(&fd), Token(id), Interest::READABLE);
+        if let Err(error) = watched
+            && error.kind() != io::ErrorKind::AlreadyExists
+        {
+            log_poll_error("the caretaker cannot watch a socket", &error);
+        }
+    }
+
+    fn deregister(&self, poll: &Poll) {
+        // Fails only when it was not registered.
+        let _ = poll.registry().deregister(&mut SourceFd(&self.driven.poll_fd()));
+    }
+}

@@ -1,0 +1,502 @@
+//! One socket's core: its state, its seat, and the rules for who drives.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+
+use super::mailbox::Mailbox;
+use super::net::{Net, log_poll_error};
+use super::presence::Presence;
+use super::sync::lock;
+use super::{PollWaker, SocketMailbox};
+use crate::context::ContextInner;
+use crate::options::Options;
+use crate::pattern::Pattern;
+
+/// Events taken from the kernel at once. More peers than that are served in several batches.
+const EVENTS: usize = 256;
+
+/// Rounds of reading in one turn of the caretaker, which has other sockets to look after.
+const CARETAKER_ROUNDS: usize = 16;
+
+/// Buffers the caretaker writes in one turn.
+const CARETAKER_WRITES: usize = 32;
+
+/// If a caller's own writes are due within this time anyway, the caretaker leaves a stream to it.
+const SOON: Duration = Duration::from_micros(200);
+
+/// How long a call may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deadline {
+    /// Not at all.
+    Now,
+    At(Instant),
+    Never,
+}
+
+impl Deadline {
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Instant::now()
+            .checked_add(timeout)
+            .map_or(Deadline::Never, Deadline::At)
+    }
+
+    pub(crate) fn from_option(timeout: Option<Duration>) -> Self {
+        match timeout {
+            None => Deadline::Never,
+            Some(Duration::ZERO) => Deadline::Now,
+            Some(timeout) => Deadline::after(timeout),
+        }
+    }
+}
+
+/// Why a call could not do what it was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    WouldBlock,
+    TimedOut,
+    Closed,
+    ContextClosed,
+}
+
+/// See the module.
+pub(crate) struct Core<P> {
+    state: Mutex<State<P>>,
+    /// Notified after every processed batch while anybody waits, and when the seat falls free.
+    changed: Condvar,
+    seat: Mutex<Seat>,
+    presence: Presence,
+    mailbox: Arc<SocketMailbox>,
+    pub(crate) context: Arc<ContextInner>,
+    /// The name of this socket with the caretaker.
+    id: usize,
+    poll_fd: RawFd,
+}
+
+/// What the state lock guards.
+pub(crate) struct State<P> {
+    pub(crate) pattern: P,
+    pub(crate) net: Net,
+    phase: Phase,
+    /// Callers that wait for `changed`.
+    waiters: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// What is queued is still to leave, until this time.
+    Closing(Option<Instant>),
+    Closed {
+        unsent: usize,
+    },
+}
+
+/// The driver's seat. It is taken and given up only under the state lock, so that who finds it taken, and
+/// then waits for `changed`, cannot miss that it falls free.
+struct Seat {
+    poll: Poll,
+    events: Events,
+}
+
+impl<P: Pattern> Core<P> {
+    /// Makes the core of a new socket, watched over by the context's caretaker.
+    pub(crate) fn new(
+        context: &Arc<ContextInner>,
+        options: Options,
+        pattern: P,
+    ) -> std::io::Result<Arc<Self>>
+    where
+        P: 'static,
+    {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let mailbox = Arc::new(Mailbox::new(PollWaker::new(poll.registry())?));
+        let id = context.caretaker.new_id();
+        let net = Net::new(
+            &pattern,
+            options,
+            registry,
+            Arc::clone(context),
+            Arc::clone(&mailbox),
+            id,
+        );
+        let core = Arc::new(Core {
+            poll_fd: poll.as_raw_fd(),
+            state: Mutex::new(State {
+                pattern,
+                net,
+                phase: Phase::Open,
+                waiters: 0,
+            }),
+            changed: Condvar::new(),
+            seat: Mutex::new(Seat {
+                poll,
+                events: Events::with_capacity(EVENTS),
+            }),
+            presence: Presence::new(),
+            mailbox,
+            context: Arc::clone(context),
+            id,
+        });
+        context.watch(id, Arc::clone(&core) as Arc<dyn Driven>)?;
+        Ok(core)
+    }
+
+    /// Locks the state of an open socket for a call of the application.
+    #[inline]
+    pub(crate) fn enter(&self) -> Result<MutexGuard<'_, State<P>>, Stop> {
+        let state = lock(&self.state);
+        self.check_open(&state)?;
+        self.presence.touch();
+        Ok(state)
+    }
+
+    #[inline]
+    fn check_open(&self, state: &State<P>) -> Result<(), Stop> {
+        if state.phase != Phase::Open {
+            return Err(Stop::Closed);
+        }
+        if self.context.is_shut_down() {
+            return Err(Stop::ContextClosed);
+        }
+        Ok(())
+    }
+
+    /// Looks at the state of a socket in any phase.
+    pub(crate) fn inspect<T>(&self, look: impl FnOnce(&mut P, &mut Net) -> T) -> T {
+        let mut state = lock(&self.state);
+        let State { pattern, net, .. } = &mut *state;
+        look(pattern, net)
+    }
+
+    /// Changes the endpoints of an open socket. The caretaker is told to look: there may be new timers.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut P, &mut Net) -> T) -> Result<T, Stop> {
+        let result = {
+            let mut state = self.enter()?;
+            let State { pattern, net, .. } = &mut *state;
+            let result = change(pattern, net);
+            net.settle(Instant::now(), pattern);
+            self.notify(&state);
+            result
+        };
+        self.context.caretaker.look_at(self.id);
+        Ok(result)
+    }
+
+    /// Repeats `attempt` until it gives something, driving the socket in between.
+    #[inline]
+    pub(crate) fn until<T>(
+        &self,
+        deadline: Deadline,
+        mut attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
+    ) -> Result<T, Stop> {
+        let mut state = self.enter()?;
+        let State { pattern, net, .. } = &mut *state;
+        if let Some(result) = attempt(pattern, net) {
+            if net.has_chores() {
+                net.settle(Instant::now(), pattern);
+            }
+            return Ok(result);
+        }
+        self.until_slow(state, deadline, &mut attempt)
+    }
+
+    #[cold]
+    fn until_slow<'a, T>(
+        &'a self,
+        mut state: MutexGuard<'a, State<P>>,
+        deadline: Deadline,
+        attempt: &mut dyn FnMut(&mut P, &mut Net) -> Option<T>,
+    ) -> Result<T, Stop> {
+        let mut polled = false;
+        loop {
+            self.check_open(&state)?;
+            let now = Instant::now();
+            let State { pattern, net, .. } = &mut *state;
+            // Reads what is known to be readable before it asks the kernel what else is.
+            net.settle(now, pattern);
+            if let Some(result) = attempt(pattern, net) {
+                self.notify(&state);
+                return Ok(result);
+            }
+            let expired = match deadline {
+                Deadline::Now => polled.then_some(Stop::WouldBlock),
+                Deadline::At(at) => (at <= now && polled).then_some(Stop::TimedOut),
+                Deadline::Never => None,
+            };
+            if let Some(stop) = expired {
+                return Err(stop);
+            }
+            state = self.wait(state, deadline, now);
+            polled = true;
+        }
+    }
+
+    /// Waits until something has happened, in the seat if it is free.
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<P>>,
+        deadline: Deadline,
+        now: Instant,
+    ) -> MutexGuard<'a, State<P>> {
+        let timeout = match deadline {
+            Deadline::Now => Some(Duration::ZERO),
+            Deadline::At(at) => Some(at.saturating_duration_since(now)),
+            Deadline::Never => None,
+        };
+        match self.seat.try_lock() {
+            Ok(seat) => self.wait_in_seat(state, seat, timeout, now),
+            Err(TryLockError::Poisoned(seat)) => {
+                self.wait_in_seat(state, seat.into_inner(), timeout, now)
+            }
+            Err(TryLockError::WouldBlock) if deadline == Deadline::Now => state,
+            Err(TryLockError::WouldBlock) => {
+                state.waiters += 1;
+                state = match timeout {
+                    None => self
+                        .changed
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner),
+                    Some(timeout) => {
+                        let waited = self.changed.wait_timeout(state, timeout);
+                        waited.unwrap_or_else(PoisonError::into_inner).0
+                    }
+                };
+                state.waiters -= 1;
+                state
+            }
+        }
+    }
+
+    fn wait_in_seat<'a>(
+        &'a self,
+        state: MutexGuard<'a, State<P>>,
+        mut seat: MutexGuard<'a, Seat>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> MutexGuard<'a, State<P>> {
+        let timeout = if state.net.has_work() {
+            Some(Duration::ZERO)
+        } else {
+            let timer = state.net.timers.next();
+            let timer = timer.map(|at| at.saturating_duration_since(now));
+            timer.into_iter().chain(timeout).min()
+        };
+        self.presence.enter();
+        drop(state);
+        seat.poll_events(timeout);
+        let mut state = lock(&self.state);
+        let told = self.presence.leave();
+        {
+            let State { pattern, net, .. } = &mut *state;
+            net.process(&seat.events, pattern);
+        }
+        drop(seat);
+        self.notify(&state);
+        if told {
+            self.context.caretaker.left(self.id);
+        }
+        state
+    }
+
+    fn notify(&self, state: &State<P>) {
+        if state.waiters > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Begins to close: no call is accepted any more, and what is queued has until `deadline` to leave.
+    /// Returns whether the socket is closed already, because there is nothing left to send.
+    pub(crate) fn begin_close(&self, deadline: Option<Instant>) -> bool {
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closing(deadline);
+            self.stop_offering(&mut state);
+        }
+        let closed = self.close_if_done(&mut state, Instant::now());
+        self.changed.notify_all();
+        drop(state);
+        self.mailbox.wake();
+        closed
+    }
+
+    /// A closing socket takes no new connections and no names.
+    fn stop_offering(&self, state: &mut State<P>) {
+        for index in 0..state.net.listeners.len() {
+            state.net.stop_listening(index);
+        }
+        self.context.forget_names(&self.mailbox);
+    }
+
+    /// Waits until a closing socket is closed; returns the number of messages left unsent.
+    pub(crate) fn finish_close(&self) -> usize {
+        let mut state = lock(&self.state);
+        loop {
+            let now = Instant::now();
+            let State { pattern, net, .. } = &mut *state;
+            net.write_dirty(pattern);
+            if self.close_if_done(&mut state, now)
+                && let Phase::Closed { unsent } = state.phase
+            {
+                return unsent;
+            }
+            let deadline = match state.phase {
+                Phase::Closing(Some(at)) => Deadline::At(at),
+                Phase::Closing(None) | Phase::Open | Phase::Closed { .. } => Deadline::Never,
+            };
+            state = self.wait(state, deadline, now);
+        }
+    }
+
+    /// Closes a closing socket that has nothing more to send, or no more time for it.
+    fn close_if_done(&self, state: &mut State<P>, now: Instant) -> bool {
+        let deadline = match state.phase {
+            Phase::Open => return false,
+            Phase::Closed { .. } => return true,
+            Phase::Closing(deadline) => deadline,
+        };
+        let State { pattern, net, .. } = &mut *state;
+        net.write_dirty(pattern);
+        let unsent = net.unsent(pattern);
+        if unsent > 0 && deadline.is_none_or(|at| at > now) {
+            return false;
+        }
+        net.shut_down(pattern);
+        net.monitors.close();
+        state.phase = Phase::Closed { unsent };
+        self.changed.notify_all();
+        true
+    }
+}
+
+impl Seat {
+    fn poll_events(&mut self, timeout: Option<Duration>) {
+        if let Err(error) = self.poll.poll(&mut self.events, timeout) {
+            self.events.clear();
+            if error.kind() != std::io::ErrorKind::Interrupted {
+                log_poll_error("polling a socket failed", &error);
+            }
+        }
+    }
+}
+
+/// What the caretaker can do with a socket of any type.
+pub(crate) trait Driven: Send + Sync {
+    /// The descriptor that becomes readable when the socket has events.
+    fn poll_fd(&self) -> RawFd;
+    fn presence(&self) -> &Presence;
+    /// Processes what there is, without waiting.
+    fn drive(&self) -> Drove;
+    /// Writes what has gathered, unless a caller will do so soon.
+    fn relieve(&self, seen: Option<u64>) -> Relief;
+    /// Makes every waiting call look at the state again.
+    fn wake(&self);
+}
+
+/// What driving a socket came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drove {
+    /// A caller is in the seat and does it.
+    SeatTaken,
+    Done {
+        /// When to come back for a timer.
+        timer: Option<Instant>,
+        /// Bytes are left that the kernel would not take.
+        leftover: bool,
+    },
+    /// The socket is closed: forget it.
+    Closed,
+}
+
+/// What became of the messages that had gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relief {
+    /// Written, or handed to the kernel's readiness.
+    Done,
+    /// A caller is writing by itself; look again soon whether it still does. Holds its count of writes.
+    CallerWrites(u64),
+    /// There was more than one turn's worth.
+    More,
+}
+
+impl<P: Pattern> Driven for Core<P> {
+    fn poll_fd(&self) -> RawFd {
+        self.poll_fd
+    }
+
+    fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    fn drive(&self) -> Drove {
+        let mut state = lock(&self.state);
+        let Ok(mut seat) = self.seat.try_lock() else {
+            return Drove::SeatTaken;
+        };
+        seat.poll_events(Some(Duration::ZERO));
+        {
+            let State { pattern, net, .. } = &mut *state;
+            net.process(&seat.events, pattern);
+            for _ in 0..CARETAKER_ROUNDS {
+                if !net.has_work() {
+                    break;
+                }
+                net.settle(Instant::now(), pattern);
+            }
+            net.fall_idle();
+        }
+        drop(seat);
+        let closed = self.close_if_done(&mut state, Instant::now());
+        self.notify(&state);
+        if closed {
+            return Drove::Closed;
+        }
+        let mut timer = state.net.timers.next();
+        if let Phase::Closing(Some(at)) = state.phase {
+            timer = timer.into_iter().chain([at]).min();
+        }
+        if state.net.has_work() {
+            timer = Some(Instant::now());
+        }
+        Drove::Done {
+            timer,
+            leftover: state.net.has_leftover(),
+        }
+    }
+
+    fn relieve(&self, seen: Option<u64>) -> Relief {
+        {
+            let state = lock(&self.state);
+            let Some(since) = state.net.gathering else {
+                return Relief::Done;
+            };
+            let writes = state.net.flushes;
+            let leave = match seen {
+                Some(seen) => seen != writes,
+                None => state.net.caller_writes_within(SOON, since.elapsed()),
+            };
+            if leave {
+                return Relief::CallerWrites(writes);
+            }
+        }
+        for _ in 0..CARETAKER_WRITES {
+            let Some(mut job) = lock(&self.state).net.begin_write() else {
+                return Relief::Done;
+            };
+            let result = job.run();
+            let mut state = lock(&self.state);
+            let State { pattern, net, .. } = &mut *state;
+            net.end_write(job, result, pattern);
+            self.notify(&state);
+        }
+        Relief::More
+    }
+
+    fn wake(&self) {
+        self.changed.notify_all();
+        self.mailbox.wake();
+    }
+}

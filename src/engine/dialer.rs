@@ -1,0 +1,115 @@
+//! Connecting, again and again: which address is next, and how long to wait before it.
+//!
+//! Every kind of failure counts alike: refused, reset, unreachable, a handshake that fails. Waits grow
+//! exponentially with *full jitter above the half*: a random part between half of the step and the whole
+//! of it, so that a thousand clients of a restarted server do not come back in step. Names are looked up
+//! anew for every round, and every address is tried before the next wait.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use crate::transport::Endpoint;
+use crate::transport::dial::SocketAddress;
+
+/// The endless attempt to be connected to an endpoint.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    pub(crate) endpoint: Endpoint,
+    /// As the application wrote it: the key for `disconnect`.
+    pub(crate) text: String,
+    /// Addresses of this round not yet tried.
+    pub(crate) addresses: Vec<SocketAddress>,
+    /// Counts attempts; a timer or look-up of an earlier one is stale.
+    pub(crate) attempt: u64,
+    backoff: Backoff,
+}
+
+impl Dialer {
+    pub(crate) fn new(endpoint: Endpoint, text: String, first: Duration, max: Duration) -> Self {
+        Dialer {
+            endpoint,
+            text,
+            addresses: Vec::new(),
+            attempt: 0,
+            backoff: Backoff::new(first, max, RandomState::new().build_hasher().finish()),
+        }
+    }
+
+    /// How long to wait before the next round.
+    pub(crate) fn next_delay(&mut self) -> Duration {
+        self.backoff.next()
+    }
+
+    /// The handshake is done: the next failure starts from the shortest wait.
+    pub(crate) fn succeeded(&mut self) {
+        self.backoff.step = self.backoff.first;
+    }
+}
+
+/// Jittered exponential backoff.
+#[derive(Debug)]
+struct Backoff {
+    first: Duration,
+    max: Duration,
+    step: Duration,
+    random: u64,
+}
+
+impl Backoff {
+    fn new(first: Duration, max: Duration, seed: u64) -> Self {
+        Backoff {
+            first,
+            max: max.max(first),
+            step: first,
+            random: seed | 1,
+        }
+    }
+
+    fn next(&mut self) -> Duration {
+        // xorshift64: spreads retries, guards nothing.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let half = self.step / 2;
+        let parts = (self.random >> 54) as u32;
+        let delay = half + half * parts / 1024;
+        self.step = (self.step * 2).min(self.max);
+        delay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn waits_double_up_to_the_maximum_and_are_jittered() {
+        let mut backoff = Backoff::new(100 * MS, 1_000 * MS, 42);
+        let mut step = 100 * MS;
+        let mut different = std::collections::HashSet::new();
+        for _ in 0..50 {
+            let delay = backoff.next();
+            assert!(delay >= step / 2 && delay <= step, "{delay:?} of {step:?}");
+            different.insert(delay);
+            step = (step * 2).min(1_000 * MS);
+        }
+        assert!(different.len() > 40);
+    }
+
+    #[test]
+    fn a_maximum_below_the_first_wait_is_the_first_wait() {
+        let mut backoff = Backoff::new(100 * MS, 10 * MS, 7);
+        for _ in 0..5 {
+            assert!(backoff.next() >= 50 * MS);
+        }
+    }
+
+    #[test]
+    fn a_zero_wait_stays_zero() {
+        let mut backoff = Backoff::new(Duration::ZERO, Duration::ZERO, 7);
+        assert_eq!(backoff.next(), Duration::ZERO);
+    }
+}

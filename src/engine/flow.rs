@@ -1,0 +1,439 @@
+//! Bytes in and out of established connections.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::in_buffer::{ReadError, ReadOutcome};
+use super::net::Net;
+use super::out_buffer::{MAX_SLICES, OutBuffer};
+use super::peers::{Connected, Link, MAX_COMMAND_BYTES, PeerId, WRITE_AT};
+use super::pool::CHUNK;
+use crate::monitor::{ConnectionId, DisconnectCause};
+use crate::pattern::Pattern;
+use crate::transport::Stream;
+use crate::zmtp::{Command, ProtocolError, put_pong};
+
+/// While messages gather, the clock is read every so many of them …
+const CLOCK_EVERY: usize = 64;
+
+/// … and they are written when the oldest has waited this long, should the caretaker not have come by.
+const GATHER_AT_MOST: Duration = Duration::from_micros(50);
+
+/// What the kernel is asked for at once when the high-water mark is low: as libzmq's decoder does, so that
+/// a small mark means a small read-ahead.
+const SMALL_READ: usize = 8 * 1024;
+
+/// Reads ahead of the application, in one turn and for one peer, before the others get theirs.
+const READS_PER_TURN: usize = 4;
+
+impl Net {
+    /// Reads from every readable peer, each in its turn.
+    pub(crate) fn read_round(&mut self, now: Instant, pattern: &mut dyn Pattern) {
+        while let Some(id) = self.peers.resumable.pop() {
+            if let Some(peer) = self.peers.slab.get_mut(id)
+                && let Link::Up(up) = &mut peer.link
+            {
+                up.heartbeat.resume(now);
+            }
+            self.queue_read(id);
+        }
+        for _ in 0..self.readable.len() {
+            let Some(id) = self.readable.pop_front() else {
+                return;
+            };
+            if let Some(peer) = self.peers.slab.get_mut(id)
+                && let Link::Up(up) = &mut peer.link
+            {
+                up.queued = false;
+                self.read_peer(id, now, pattern);
+            }
+        }
+    }
+
+    /// Puts a peer in the queue for reading, if there may be something.
+    fn queue_read(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && up.readable
+            && !up.queued
+            && !peer.paused
+        {
+            up.queued = true;
+            self.readable.push_back(id);
+        }
+    }
+
+    fn read_peer(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        let mut arrived = false;
+        for _ in 0..READS_PER_TURN {
+            let outcome = match self.read_once(id, now, pattern) {
+                None => break,
+                Some(Ok(outcome)) => outcome,
+                Some(Err(cause)) => {
+                    self.announce(id, pattern);
+                    return self.connection_lost(id, cause, pattern);
+                }
+            };
+            arrived |= outcome.messages > 0;
+            if outcome.messages > 0 || !outcome.more {
+                break;
+            }
+        }
+        if arrived {
+            self.announce(id, pattern);
+        }
+        self.queue_read(id);
+    }
+
+    /// Tells the pattern of whole messages, if there are any.
+    pub(crate) fn announce(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        if self.peers.messages(id) > 0
+            && let Err(error) = pattern.readable(&mut self.peers, id)
+        {
+            self.connection_lost(id, DisconnectCause::Protocol(error), pattern);
+        }
+    }
+
+    /// One read. `None`: nothing to read, or not now.
+    fn read_once(
+        &mut self,
+        id: PeerId,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) -> Option<Result<ReadOutcome, DisconnectCause>> {
+        let peer = self.peers.slab.get_mut(id)?;
+        let Link::Up(up) = &mut peer.link else {
+            return None;
+        };
+        if peer.inbound.messages() >= peer.recv_hwm {
+            peer.paused = true;
+            up.heartbeat.suspend(now);
+            return None;
+        }
+        if peer.outbound.unwritten() > MAX_COMMAND_BYTES && peer.outbound.messages() == 0 {
+            // The peer makes us talk and does not listen. Its next turn comes once it has.
+            return None;
+        }
+        let limit = if peer.recv_hwm < CHUNK / 64 { SMALL_READ } else { CHUNK };
+        let mut asked = Asked::default();
+        let result = peer.inbound.read(
+            &up.stream,
+            &mut up.scanner,
+            &mut self.peers.pool,
+            limit,
+            &mut |command| asked.handle(id, command, pattern),
+        );
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(ReadError::Protocol(error)) => return Some(Err(DisconnectCause::Protocol(error))),
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                up.readable = false;
+                up.hung_up = false;
+                return None;
+            }
+            Err(ReadError::Io(error)) => return Some(Err(DisconnectCause::from(&error))),
+        };
+        if outcome.eof {
+            return Some(Err(DisconnectCause::PeerClosed));
+        }
+        up.readable = outcome.more || up.hung_up;
+        up.heartbeat.received(now);
+        if let Some(ttl) = asked.ttl {
+            up.heartbeat.peer_ttl(ttl, now);
+        }
+        peer.counters.bytes_in += outcome.bytes as u64;
+        peer.counters.messages_in += outcome.messages as u64;
+        if !asked.pongs.is_empty() {
+            self.peers.send_commands(id, &asked.pongs);
+        }
+        self.arm_heartbeat(id);
+        Some(Ok(outcome))
+    }
+
+    /// Bytes that came in one piece with the end of the handshake.
+    pub(crate) fn preload(
+        &mut self,
+        id: PeerId,
+        bytes: &[u8],
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Up(up) = &mut peer.link else {
+            return;
+        };
+        let mut asked = Asked::default();
+        let preloaded = peer.inbound.preload(
+            bytes,
+            &mut up.scanner,
+            &mut self.peers.pool,
+            &mut |command| asked.handle(id, command, pattern),
+        );
+        match preloaded {
+            Ok(messages) => {
+                if let Some(ttl) = asked.ttl {
+                    up.heartbeat.peer_ttl(ttl, now);
+                }
+                peer.counters.messages_in += messages as u64;
+                peer.counters.bytes_in += bytes.len() as u64;
+                self.peers.send_commands(id, &asked.pongs);
+                self.arm_heartbeat(id);
+                self.announce(id, pattern);
+            }
+            Err(error) => self.connection_lost(id, DisconnectCause::Protocol(error), pattern),
+        }
+    }
+
+    /// A message has been queued: write it, or see to it that somebody will.
+    #[inline]
+    pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern) {
+        if self.peers.dirty.is_empty() {
+            return;
+        }
+        if self.gathering.is_some() && !self.peers.due {
+            if self.peers.gathered % CLOCK_EVERY != 0 {
+                return;
+            }
+            return self.look_at_clock(pattern);
+        }
+        self.pace_slowly(pattern);
+    }
+
+    fn look_at_clock(&mut self, pattern: &mut dyn Pattern) {
+        let now = Instant::now();
+        if let Some(since) = self.gathering
+            && now.saturating_duration_since(since) > GATHER_AT_MOST
+        {
+            self.write_gathered(pattern);
+        }
+    }
+
+    fn pace_slowly(&mut self, pattern: &mut dyn Pattern) {
+        if self.peers.due {
+            return self.write_gathered(pattern);
+        }
+        let now = Instant::now();
+        if self.pacer.write_now(now) {
+            self.write_dirty(pattern);
+            self.pacer.wrote(now, Instant::now());
+        } else {
+            self.gathering = Some(now);
+            self.context.caretaker.gathering(self.id);
+        }
+    }
+
+    /// The caller writes what has gathered.
+    fn write_gathered(&mut self, pattern: &mut dyn Pattern) {
+        self.write_dirty(pattern);
+        self.flushes += 1;
+        let now = Instant::now();
+        self.pacer.flushed(now);
+        if self.gathering.is_some() {
+            // The caretaker goes on watching: one wake-up serves the whole stream.
+            self.gathering = Some(now);
+        }
+    }
+
+    /// Writes to every peer that has something and can take it.
+    pub(crate) fn write_dirty(&mut self, pattern: &mut dyn Pattern) {
+        self.peers.due = false;
+        self.peers.gathered = 0;
+        let mut dirty = std::mem::take(&mut self.peers.dirty);
+        for id in dirty.drain(..) {
+            self.write_peer(id, pattern);
+        }
+        // Writing may have made others dirty: keep both, and the allocation.
+        dirty.append(&mut self.peers.dirty);
+        self.peers.dirty = dirty;
+    }
+
+    fn write_peer(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.dirty = false;
+        let Link::Up(up) = &mut peer.link else {
+            return;
+        };
+        if up.being_written {
+            return;
+        }
+        let was_full = peer.outbound.messages() >= peer.send_hwm;
+        match write_all(&up.stream, &mut peer.outbound, &mut self.peers.pool) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => up.writable = false,
+            Err(error) => return self.connection_lost(id, DisconnectCause::from(&error), pattern),
+        }
+        if was_full && peer.outbound.messages() < peer.send_hwm {
+            pattern.writable(&mut self.peers, id);
+        }
+    }
+
+    /// Whether callers have been writing, or at this rate will, within `soon`.
+    pub(crate) fn caller_writes_within(&self, soon: Duration, elapsed: Duration) -> bool {
+        let gathered = self.peers.gathered as u128;
+        let expected = gathered * soon.as_nanos() / elapsed.as_nanos().max(1);
+        expected >= super::link::unlimited(self.options.send_hwm).min(1_000) as u128
+    }
+
+    /// Takes one peer's buffer out, to be written without the lock.
+    pub(crate) fn begin_write(&mut self) -> Option<WriteJob> {
+        while let Some(id) = self.peers.dirty.pop() {
+            let Some(peer) = self.peers.slab.get_mut(id) else {
+                continue;
+            };
+            peer.dirty = false;
+            let Link::Up(up) = &mut peer.link else {
+                continue;
+            };
+            up.being_written = true;
+            let buffer = std::mem::take(&mut peer.outbound);
+            peer.in_flight = buffer.messages();
+            return Some(WriteJob {
+                id,
+                connection: peer.connection,
+                stream: Arc::clone(&up.stream),
+                buffer,
+            });
+        }
+        self.peers.gathered = 0;
+        self.peers.due = false;
+        self.gathering = None;
+        None
+    }
+
+    /// Puts back what a write without the lock has left over.
+    pub(crate) fn end_write(
+        &mut self,
+        job: WriteJob,
+        result: io::Result<()>,
+        pattern: &mut dyn Pattern,
+    ) {
+        let WriteJob {
+            id,
+            connection,
+            mut buffer,
+            ..
+        } = job;
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
+        peer.in_flight = 0;
+        let pool = &mut self.peers.pool;
+        let same = peer.connection == connection && matches!(peer.link, Link::Up(_));
+        if !same {
+            buffer.rewind(pool);
+        }
+        let later = std::mem::replace(&mut peer.outbound, buffer);
+        peer.outbound.append(later, pool);
+        if !same {
+            return;
+        }
+        if let Link::Up(up) = &mut peer.link {
+            up.being_written = false;
+            match result {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => up.writable = false,
+                Err(error) => {
+                    return self.connection_lost(id, DisconnectCause::from(&error), pattern);
+                }
+            }
+        }
+        let has_room = peer.outbound.messages() < peer.send_hwm;
+        self.peers.mark_dirty(id);
+        if was_full && has_room {
+            pattern.writable(&mut self.peers, id);
+        }
+    }
+}
+
+/// A peer's buffer on its way to the kernel, outside the lock. While it is, the connection is marked
+/// `being_written`, so that nobody else writes and the order is kept.
+pub(crate) struct WriteJob {
+    id: PeerId,
+    connection: ConnectionId,
+    stream: Arc<Stream>,
+    buffer: OutBuffer,
+}
+
+impl WriteJob {
+    pub(crate) fn run(&mut self) -> io::Result<()> {
+        // Chunks that come free are few here; the allocator may have them.
+        write_all(&self.stream, &mut self.buffer, &mut Default::default())
+    }
+}
+
+/// Writes until the buffer is empty or the kernel will take no more.
+fn write_all(
+    stream: &Stream,
+    buffer: &mut OutBuffer,
+    pool: &mut super::pool::ChunkPool,
+) -> io::Result<()> {
+    while !buffer.is_empty() {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = buffer.slices(&mut slices);
+        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+        let written = match slices.get(..count) {
+            Some([single]) => stream.write(single)?,
+            Some(many) => stream.write_vectored(many)?,
+            None => 0,
+        };
+        buffer.advance(written, pool);
+        if written < offered {
+            // A short write means that the kernel's buffer is full: asking again would only tell the same.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+    }
+    Ok(())
+}
+
+/// What the commands of one read ask for.
+#[derive(Default)]
+struct Asked {
+    pongs: Vec<u8>,
+    ttl: Option<Duration>,
+}
+
+impl Asked {
+    fn handle(
+        &mut self,
+        id: PeerId,
+        command: Command<'_>,
+        pattern: &mut dyn Pattern,
+    ) -> Result<(), ProtocolError> {
+        match command {
+            Command::Ping { ttl, context } => {
+                self.ttl = Some(ttl);
+                put_pong(&mut self.pongs, context);
+            }
+            Command::Subscribe(topic) => return pattern.topic(id, topic, true),
+            Command::Cancel(topic) => return pattern.topic(id, topic, false),
+            // Nothing to do: PONG counts as life like any byte, the others have no place after the
+            // handshake and are passed over, as libzmq does.
+            Command::Pong { .. }
+            | Command::Ready { .. }
+            | Command::Error { .. }
+            | Command::Unknown(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl Connected {
+    /// Empties the kernel's receive buffer before the connection is closed by us. Closing over unread
+    /// bytes makes TCP send a reset, which can destroy what we have just sent and the peer not yet read.
+    pub(crate) fn discard_input(&self) {
+        let mut sink = Vec::with_capacity(SMALL_READ);
+        for _ in 0..WRITE_AT / SMALL_READ {
+            sink.clear();
+            match self.stream.read_spare(&mut sink, SMALL_READ) {
+                Ok(n) if n > 0 => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+}

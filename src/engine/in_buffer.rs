@@ -1,0 +1,369 @@
+//! What a peer has sent and nobody has taken yet.
+//!
+//! Reads go into pooled chunks. Right after a read the new bytes are *scanned* once: limits are checked,
+//! commands are handled, whole messages counted. A frame is decoded a second time, and copied out, when
+//! the application takes it; that costs two nanoseconds and means that no message held by the application
+//! ever pins a read buffer.
+//!
+//! ```text
+//!   front        segments                                 partial            large
+//!  [..|msg msg]  [msg msg hdr][body, own memory][msg]     [first bytes of    or a large frame's body,
+//!     ^ position                                           a small frame]    read straight into place
+//! ```
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::Bytes;
+
+use super::inproc::{Channel, Received};
+use super::out_buffer::{OutBuffer, Outgoing, Segment};
+use super::pool::{CHUNK, ChunkPool};
+use crate::message::{Frame, Message};
+use crate::transport::Stream;
+use crate::zmtp::{Command, FrameKind, Header, ProtocolError, Scanned, Scanner, decode_header};
+
+/// Frames from this size on are read straight into memory of their own. Below, one more copy out of the
+/// chunk is cheaper than the extra system call that the exact read costs.
+const LARGE: u64 = 32 * 1024;
+
+/// After a large frame the next read only fetches this much: enough for the header of the next one, so
+/// that most of its body can again be read into place.
+const PEEK: usize = 2 * 1024;
+
+/// First allocation for a large body; from there it doubles with what really arrives, so that an
+/// announced length by itself costs nothing.
+const LARGE_START: usize = 256 * 1024;
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadOutcome {
+    /// Bytes read.
+    pub(crate) bytes: usize,
+    /// Whole messages that came with them.
+    pub(crate) messages: usize,
+    /// The kernel may hold more: the read filled all the room it was given.
+    pub(crate) more: bool,
+    /// The peer has closed its side.
+    pub(crate) eof: bool,
+}
+
+/// Why a read failed.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    Io(io::Error),
+    Protocol(ProtocolError),
+}
+
+impl From<ProtocolError> for ReadError {
+    fn from(error: ProtocolError) -> Self {
+        ReadError::Protocol(error)
+    }
+}
+
+/// A frame whose body is read straight into place.
+#[derive(Debug)]
+struct LargeFrame {
+    header: Header,
+    body: Vec<u8>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct InBuffer {
+    front: Vec<u8>,
+    position: usize,
+    segments: VecDeque<Segment>,
+    messages: usize,
+    partial: Vec<u8>,
+    large: Option<Box<LargeFrame>>,
+    expect_large: bool,
+}
+
+impl InBuffer {
+    /// Whole messages waiting to be taken.
+    #[inline]
+    pub(crate) fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// Reads once from the stream. `limit` bounds the bytes that may be read ahead of the application.
+    pub(crate) fn read(
+        &mut self,
+        stream: &Stream,
+        scanner: &mut Scanner,
+        pool: &mut ChunkPool,
+        limit: usize,
+        on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
+    ) -> Result<ReadOutcome, ReadError> {
+        if self.large.is_some() {
+            return self.read_large(stream, scanner);
+        }
+        let mut chunk = self.chunk_for_partial(pool);
+        let limit = if self.expect_large { PEEK } else { limit };
+        let room = limit.min(chunk.capacity() - chunk.len());
+        let bytes = match stream.read_spare(&mut chunk, room) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                pool.give(chunk);
+                return Err(ReadError::Io(error));
+            }
+        };
+        let messages = self.accept(chunk, scanner, pool, on_command)?;
+        Ok(ReadOutcome {
+            bytes,
+            messages,
+            more: bytes == room,
+            eof: bytes == 0,
+        })
+    }
+
+    /// A chunk that begins with the partial frame and has room for more.
+    fn chunk_for_partial(&self, pool: &mut ChunkPool) -> Vec<u8> {
+        let mut chunk = if self.partial.len() < CHUNK - LARGE as usize / 2 {
+            pool.take()
+        } else {
+            // Only a command can be partial and this long: a subscription to a giant topic.
+            Vec::with_capacity(self.partial.len() * 2)
+        };
+        chunk.extend_from_slice(&self.partial);
+        chunk
+    }
+
+    /// Takes bytes that came with the handshake, as if they had just been read.
+    pub(crate) fn preload(
+        &mut self,
+        bytes: &[u8],
+        scanner: &mut Scanner,
+        pool: &mut ChunkPool,
+        on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
+    ) -> Result<usize, ProtocolError> {
+        let mut chunk = pool.take();
+        chunk.extend_from_slice(bytes);
+        self.accept(chunk, scanner, pool, on_command)
+    }
+
+    /// Scans a chunk that begins at a frame boundary and keeps what it holds; returns the number of
+    /// messages that became whole.
+    fn accept(
+        &mut self,
+        mut chunk: Vec<u8>,
+        scanner: &mut Scanner,
+        pool: &mut ChunkPool,
+        on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
+    ) -> Result<usize, ProtocolError> {
+        let mut position = 0;
+        let mut messages = 0;
+        let large = loop {
+            match scanner.scan(&chunk[position..])? {
+                Scanned::Frame { len, last } => {
+                    position += len;
+                    messages += usize::from(last);
+                }
+                Scanned::Command { len, command } => {
+                    on_command(command)?;
+                    position += len;
+                }
+                Scanned::Incomplete => break None,
+                Scanned::Partial { header } => break Some(header),
+            }
+        };
+        self.partial.clear();
+        let rest = &chunk[position..];
+        match large.filter(|header| header.body_len >= LARGE && header.kind != FrameKind::Command) {
+            Some(header) => {
+                let have = rest.get(header.header_len..).unwrap_or_default();
+                let mut body = Vec::with_capacity(large_capacity(have.len(), header.body_len));
+                body.extend_from_slice(have);
+                self.large = Some(Box::new(LargeFrame { header, body }));
+                position += header.header_len;
+            }
+            None => {
+                if self.partial.capacity() < rest.len() {
+                    self.partial = rest.to_vec();
+                } else {
+                    self.partial.extend_from_slice(rest);
+                }
+                self.expect_large = false;
+            }
+        }
+        chunk.truncate(position);
+        self.messages += messages;
+        self.keep(chunk, pool);
+        Ok(messages)
+    }
+
+    /// Appends a chunk of whole frames.
+    fn keep(&mut self, chunk: Vec<u8>, pool: &mut ChunkPool) {
+        if chunk.is_empty() {
+            pool.give(chunk);
+        } else if chunk.len() < CHUNK / 8 {
+            // A trickle: keep the bytes, not a chunk for every few of them.
+            self.segments
+                .push_back(Segment::Frames(chunk.as_slice().to_vec()));
+            pool.give(chunk);
+        } else {
+            self.segments.push_back(Segment::Frames(chunk));
+        }
+    }
+
+    fn read_large(
+        &mut self,
+        stream: &Stream,
+        scanner: &mut Scanner,
+    ) -> Result<ReadOutcome, ReadError> {
+        let mut outcome = ReadOutcome {
+            bytes: 0,
+            messages: 0,
+            more: false,
+            eof: false,
+        };
+        let Some(large) = self.large.as_mut() else {
+            return Ok(outcome);
+        };
+        let total = usize::try_from(large.header.body_len).unwrap_or(usize::MAX);
+        if large.body.len() == large.body.capacity() {
+            let capacity = large_capacity(large.body.len(), large.header.body_len);
+            large.body.reserve_exact(capacity - large.body.len());
+        }
+        let room = (total - large.body.len()).min(large.body.capacity() - large.body.len());
+        outcome.bytes = stream
+            .read_spare(&mut large.body, room)
+            .map_err(ReadError::Io)?;
+        outcome.eof = outcome.bytes == 0;
+        outcome.more = outcome.bytes == room;
+        if large.body.len() == total
+            && let Some(large) = self.large.take()
+        {
+            scanner.body_received(&large.header);
+            self.segments
+                .push_back(Segment::Body(Bytes::from(large.body)));
+            outcome.messages = usize::from(large.header.kind == FrameKind::Last);
+            self.messages += outcome.messages;
+            self.expect_large = true;
+        }
+        Ok(outcome)
+    }
+
+    /// Takes the next whole message.
+    #[inline]
+    pub(crate) fn take(&mut self, pool: &mut ChunkPool) -> Option<Message> {
+        if self.messages == 0 {
+            return None;
+        }
+        let (kind, frame) = self.take_frame(pool)?;
+        self.messages -= 1;
+        if kind == FrameKind::Last {
+            return Some(Message::from(frame));
+        }
+        self.take_multipart(frame, pool)
+    }
+
+    fn take_multipart(&mut self, first: Frame, pool: &mut ChunkPool) -> Option<Message> {
+        let mut message = Message::from(first);
+        loop {
+            let (kind, frame) = self.take_frame(pool)?;
+            message.push_back(frame);
+            if kind == FrameKind::Last {
+                return Some(message);
+            }
+        }
+    }
+
+    /// The next message frame; commands were handled when they arrived and are passed over.
+    #[inline]
+    fn take_frame(&mut self, pool: &mut ChunkPool) -> Option<(FrameKind, Frame)> {
+        loop {
+            let rest = self.front.get(self.position..).unwrap_or_default();
+            let Some(header) = decode_header(rest) else {
+                self.next_segment(pool)?;
+                continue;
+            };
+            let start = self.position + header.header_len;
+            let end = start.saturating_add(header.body_len as usize);
+            if end <= self.front.len() {
+                self.position = end;
+                if header.kind == FrameKind::Command {
+                    continue;
+                }
+                let window = self.front.get(start..).unwrap_or_default();
+                return Some((header.kind, Frame::copy_from_window(window, end - start)));
+            }
+            // Only the header is here: the body is the next segment.
+            self.position = self.front.len();
+            return match self.segments.pop_front() {
+                Some(Segment::Body(body)) => Some((header.kind, Frame::from(body))),
+                Some(Segment::Frames(_)) | None => None,
+            };
+        }
+    }
+
+    /// Makes the next segment the front; `None` if there is none.
+    #[cold]
+    fn next_segment(&mut self, pool: &mut ChunkPool) -> Option<()> {
+        pool.give(std::mem::take(&mut self.front));
+        self.position = 0;
+        match self.segments.pop_front() {
+            Some(Segment::Frames(chunk)) => {
+                self.front = chunk;
+                Some(())
+            }
+            Some(Segment::Body(_)) | None => None,
+        }
+    }
+
+    /// Returns the front chunk once all of it has been taken.
+    #[inline]
+    pub(crate) fn release(&mut self, pool: &mut ChunkPool) {
+        if self.position == self.front.len() && self.front.capacity() > 0 {
+            pool.give(std::mem::take(&mut self.front));
+            self.position = 0;
+        }
+    }
+
+    /// The connection is gone: bytes of a message that was never finished are forgotten, whole messages
+    /// stay readable.
+    pub(crate) fn rollback(&mut self, pool: &mut ChunkPool) {
+        self.partial = Vec::new();
+        self.large = None;
+        self.expect_large = false;
+        if self.messages == 0 {
+            return self.clear(pool);
+        }
+        // Whole messages are followed by frames of an unfinished one at the very end only: take all that
+        // is whole and put it back.
+        let mut whole = OutBuffer::default();
+        let count = self.messages;
+        while let Some(message) = self.take(pool) {
+            whole.push(Outgoing::Message(&message), pool);
+        }
+        self.clear(pool);
+        self.messages = whole.take_segments(&mut self.segments, pool);
+        whole.clear(pool);
+        debug_assert_eq!(self.messages, count);
+    }
+
+    /// Takes over what a sender in the same process has appended.
+    pub(crate) fn receive_from(&mut self, inbox: &Channel, pool: &mut ChunkPool) -> Received {
+        let received = inbox.receive(&mut self.segments, pool);
+        self.messages += received.messages;
+        received
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self, pool: &mut ChunkPool) {
+        pool.give(std::mem::take(&mut self.front));
+        for segment in self.segments.drain(..) {
+            if let Segment::Frames(chunk) = segment {
+                pool.give(chunk);
+            }
+        }
+        *self = InBuffer::default();
+    }
+}
+
+/// Capacity for a large body of which `have` bytes are here.
+fn large_capacity(have: usize, body_len: u64) -> usize {
+    let total = usize::try_from(body_len).unwrap_or(usize::MAX);
+    total.min(LARGE_START.max(have.saturating_mul(2)))
+}

@@ -1,0 +1,591 @@
+//! The life of a connection: dial, shake hands, be up, be lost, be dialed again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::event::Source as _;
+
+use super::Note;
+use super::dialer::Dialer;
+use super::in_buffer::InBuffer;
+use super::net::{BOTH, Net};
+use super::out_buffer::OutBuffer;
+use super::peers::{Connected, Counters, Handshaking, Link, Origin, Peer, PeerId};
+use super::timers::Timer;
+use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure};
+use crate::pattern::Pattern;
+use crate::transport::dial::{self, SocketAddress};
+use crate::transport::{Endpoint, Stream};
+use crate::zmtp::{Established, Handshake, Heartbeat, HeartbeatAction, HeartbeatConfig, Scanner};
+use crate::zmtp::{Version, put_ping};
+
+impl Net {
+    /// Makes a place for a peer.
+    pub(crate) fn new_peer(&mut self, link: Link, origin: Origin, label: Arc<str>) -> PeerId {
+        self.peers.slab.insert(Peer {
+            link,
+            origin,
+            inbound: InBuffer::default(),
+            outbound: OutBuffer::default(),
+            in_flight: 0,
+            send_hwm: unlimited(self.options.send_hwm),
+            recv_hwm: unlimited(self.options.recv_hwm),
+            attached: false,
+            dirty: false,
+            paused: false,
+            connection: ConnectionId::next(),
+            address: Arc::clone(&label),
+            label,
+            facts: None,
+            counters: Counters::default(),
+        })
+    }
+
+    pub(crate) fn connection_of(&self, id: PeerId) -> ConnectionId {
+        let peer = self.peers.slab.get(id);
+        peer.map(|peer| peer.connection).unwrap_or_default()
+    }
+
+    /// Adds an endpoint to dial, and dials it.
+    pub(crate) fn connect(&mut self, endpoint: Endpoint, text: &str, pattern: &mut dyn Pattern) {
+        let dialer = Dialer::new(
+            endpoint,
+            text.to_owned(),
+            self.options.reconnect_interval.unwrap_or_default(),
+            self.options.reconnect_interval_max.unwrap_or_default(),
+        );
+        let origin = Origin::Dialed(Box::new(dialer));
+        let id = self.new_peer(Link::Down, origin, text.into());
+        if !self.options.immediate {
+            self.attach(id, pattern);
+        }
+        self.dial(id, Instant::now(), pattern);
+    }
+
+    fn attach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        if let Some(peer) = self.peers.slab.get_mut(id)
+            && !peer.attached
+        {
+            peer.attached = true;
+            pattern.attached(&mut self.peers, id);
+        }
+    }
+
+    /// Starts a round of attempts: the name is looked up anew.
+    pub(crate) fn dial(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        let Some(dialer) = self.dialer(id) else {
+            return;
+        };
+        dialer.attempt += 1;
+        let attempt = dialer.attempt;
+        let endpoint = dialer.endpoint.clone();
+        if dial::resolves_instantly(&endpoint) {
+            let addresses = dial::resolve(&endpoint, &self.stream_options);
+            return self.resolved(id, attempt, addresses, now, pattern);
+        }
+        let mailbox = Arc::clone(&self.mailbox);
+        let done = Box::new(move |addresses| {
+            mailbox.post(Note::Resolved {
+                id,
+                attempt,
+                addresses,
+            });
+        });
+        let options = self.stream_options.clone();
+        self.context.resolver.lookup(endpoint, options, done);
+    }
+
+    /// The addresses of an endpoint are known.
+    pub(crate) fn resolved(
+        &mut self,
+        id: PeerId,
+        attempt: u64,
+        addresses: io::Result<Vec<SocketAddress>>,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let Some(dialer) = self.dialer(id).filter(|dialer| dialer.attempt == attempt) else {
+            return;
+        };
+        match addresses {
+            Ok(mut addresses) => {
+                addresses.reverse();
+                dialer.addresses = addresses;
+                self.dial_next(id, None, now, pattern);
+            }
+            Err(error) => self.dial_next(id, Some(error), now, pattern),
+        }
+    }
+
+    /// Tries the next address, or waits for the next round when there is none left.
+    fn dial_next(
+        &mut self,
+        id: PeerId,
+        mut failed: Option<io::Error>,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        loop {
+            let options = self.stream_options.clone();
+            let Some(dialer) = self.dialer(id) else {
+                return;
+            };
+            let Some(address) = dialer.addresses.pop() else {
+                let error =
+                    failed.unwrap_or_else(|| io::Error::other("the name has no usable address"));
+                return self.connect_failed(id, &error);
+            };
+            let dialed = dial::source_for(&dialer.endpoint, &address)
+                .and_then(|source| dial::dial(&address, source, &options));
+            match dialed {
+                Ok(stream) => return self.dialing(id, stream, now, pattern),
+                Err(error) => failed = Some(error),
+            }
+        }
+    }
+
+    /// A round of attempts has come to nothing.
+    fn connect_failed(&mut self, id: PeerId, error: &io::Error) {
+        if let Some(dialer) = self.dialer(id) {
+            let endpoint = dialer.text.clone();
+            self.monitors.emit(|| Event::ConnectFailed {
+                endpoint,
+                error: IoFailure::from(error),
+            });
+        }
+        self.redial_later(id);
+    }
+
+    fn dialing(&mut self, id: PeerId, mut stream: Stream, now: Instant, pattern: &mut dyn Pattern) {
+        let connection = ConnectionId::next();
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.connection = connection;
+        let token = self.token_of(id);
+        if let Err(error) = stream.register(&self.registry, token, BOTH) {
+            return self.dial_next(id, Some(error), now, pattern);
+        }
+        if let Some(timeout) = self.options.connect_timeout {
+            self.timers.arm(now + timeout, Timer::Connection(token.0));
+        }
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.link = Link::Connecting(stream);
+        }
+        // A unix socket connects at once, and no event may come of it.
+        self.connecting_event(id, now, pattern);
+    }
+
+    /// The kernel may have finished connecting.
+    pub(crate) fn connecting_event(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Connecting(stream) = &peer.link else {
+            return;
+        };
+        let error = match stream.finish_connect() {
+            Ok(false) => return,
+            Ok(true) if stream.is_self_connected() => {
+                io::Error::new(io::ErrorKind::ConnectionRefused, "connected to itself")
+            }
+            Ok(true) => {
+                let label = stream.peer_label();
+                let Link::Connecting(mut stream) = std::mem::replace(&mut peer.link, Link::Down)
+                else {
+                    return;
+                };
+                peer.address = label.into();
+                let connection = self.info(id);
+                self.monitors.emit(|| Event::Connected { connection });
+                // Registered anew by the handshake, whose readiness starts from scratch.
+                let _ = stream.deregister(&self.registry);
+                return self.start_handshake(id, stream, now, pattern);
+            }
+            Err(error) => error,
+        };
+        if let Link::Connecting(mut stream) = std::mem::replace(&mut peer.link, Link::Down) {
+            let _ = stream.deregister(&self.registry);
+        }
+        self.dial_next(id, Some(error), now, pattern);
+    }
+
+    /// Greets the peer.
+    pub(crate) fn start_handshake(
+        &mut self,
+        id: PeerId,
+        mut stream: Stream,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let token = self.token_of(id);
+        let accepted = self
+            .peers
+            .slab
+            .get(id)
+            .is_some_and(|peer| matches!(peer.origin, Origin::Accepted(_)));
+        let mut output = Vec::new();
+        let machine = Handshake::new(Arc::clone(&self.handshake), accepted, &mut output);
+        let deadline = self.options.handshake_timeout.map(|timeout| now + timeout);
+        if let Err(error) = stream.register(&self.registry, token, BOTH) {
+            // Surfaces as a failed handshake at once.
+            log::warn!("cannot watch a connection: {error}");
+        }
+        if let Some(deadline) = deadline {
+            self.timers.arm(deadline, Timer::Connection(token.0));
+        }
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.link = Link::Handshaking(Box::new(Handshaking {
+                stream,
+                machine,
+                input: Vec::new(),
+                output,
+                finished: None,
+                deadline,
+            }));
+        }
+        self.advance_handshake(id, now, pattern);
+    }
+
+    /// Moves a handshake on: writes what is to be said, reads what was answered.
+    pub(crate) fn advance_handshake(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Handshaking(state) = &mut peer.link else {
+            return;
+        };
+        let before = state.input.len();
+        match state.advance() {
+            Ok(Step::Waiting) => {
+                peer.counters.bytes_in += (state.input.len().saturating_sub(before)) as u64;
+            }
+            Ok(Step::Done(established)) => self.established(id, established, now, pattern),
+            Err(cause) => self.connection_lost(id, cause, pattern),
+        }
+    }
+
+    fn established(
+        &mut self,
+        id: PeerId,
+        established: Established,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let limits = self.limits();
+        let heartbeat = Heartbeat::new(self.heartbeat_config(established.version), now);
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Handshaking(state) = std::mem::replace(&mut peer.link, Link::Down) else {
+            return;
+        };
+        let Handshaking { stream, input, .. } = *state;
+        peer.link = Link::Up(Box::new(Connected {
+            stream: Arc::new(stream),
+            scanner: Scanner::new(limits),
+            heartbeat,
+            armed: None,
+            version: established.version,
+            readable: true,
+            hung_up: false,
+            queued: true,
+            writable: true,
+            being_written: false,
+        }));
+        self.readable.push_back(id);
+        peer.facts = Some(Box::new(established.facts.clone()));
+        match &mut peer.origin {
+            Origin::Dialed(dialer) => dialer.succeeded(),
+            Origin::Accepted(_) => self.pending_count = self.pending_count.saturating_sub(1),
+            Origin::Inproc { .. } => {}
+        }
+        let connection = self.info(id);
+        self.monitors.emit(|| Event::HandshakeSucceeded {
+            connection,
+            facts: established.facts,
+        });
+        self.arm_heartbeat(id);
+        self.attach(id, pattern);
+        pattern.established(&mut self.peers, id);
+        self.peers.mark_dirty(id);
+        if !input.is_empty() {
+            self.preload(id, &input, now, pattern);
+        }
+    }
+
+    fn heartbeat_config(&self, version: Version) -> HeartbeatConfig {
+        let interval = self.options.heartbeat_interval;
+        // ZMTP 2.0 has no PING.
+        let interval = interval.filter(|_| version.has_commands());
+        HeartbeatConfig {
+            interval,
+            timeout: self
+                .options
+                .heartbeat_timeout
+                .or(interval)
+                .unwrap_or_default(),
+            ttl: self.options.heartbeat_ttl.unwrap_or_default(),
+        }
+    }
+
+    /// Sees to it that a timer is armed for the connection's next deadline.
+    pub(crate) fn arm_heartbeat(&mut self, id: PeerId) {
+        let token = self.token_of(id);
+        if let Some(peer) = self.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && let Some(deadline) = up.heartbeat.deadline()
+            && up.armed.is_none_or(|armed| armed > deadline)
+        {
+            up.armed = Some(deadline);
+            self.timers.arm(deadline, Timer::Connection(token.0));
+        }
+    }
+
+    /// A deadline of the current connection may have passed.
+    pub(crate) fn connection_timer(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        match &mut peer.link {
+            Link::Connecting(_) => {
+                self.disconnect_link(id, &DisconnectCause::LocalClose);
+                let error = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+                self.dial_next(id, Some(error), now, pattern);
+            }
+            Link::Handshaking(state) => {
+                if state.deadline.is_some_and(|deadline| deadline <= now) {
+                    self.connection_lost(id, DisconnectCause::HandshakeTimeout, pattern);
+                }
+            }
+            Link::Up(up) => {
+                up.armed = None;
+                match up.heartbeat.handle_timeout(now) {
+                    HeartbeatAction::Nothing => {}
+                    HeartbeatAction::SendPing => {
+                        let mut ping = Vec::new();
+                        let ttl = self.options.heartbeat_ttl.unwrap_or_default();
+                        put_ping(&mut ping, ttl, b"");
+                        self.peers.send_commands(id, &ping);
+                    }
+                    HeartbeatAction::Expired => {
+                        return self.connection_lost(id, DisconnectCause::HeartbeatTimeout, pattern);
+                    }
+                }
+                self.arm_heartbeat(id);
+            }
+            Link::Down | Link::Inproc(_) | Link::Gone => {}
+        }
+    }
+
+    /// The connection has failed or ended. A dialed peer keeps its place and its queue and is dialed
+    /// again; an accepted one is gone, once what it sent has been read.
+    pub(crate) fn connection_lost(
+        &mut self,
+        id: PeerId,
+        cause: DisconnectCause,
+        pattern: &mut dyn Pattern,
+    ) {
+        let keep = pattern.keeps_unsent();
+        self.protocol_errors += u64::from(matches!(cause, DisconnectCause::Protocol(_)));
+        self.disconnect_link(id, &cause);
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.inbound.rollback(&mut self.peers.pool);
+        peer.paused = false;
+        if matches!(peer.origin, Origin::Accepted(_)) {
+            return self.retire(id, pattern);
+        }
+        if keep {
+            peer.outbound.rewind(&mut self.peers.pool);
+        } else {
+            peer.counters.dropped_disconnect += peer.outbound.messages() as u64;
+            peer.outbound.clear(&mut self.peers.pool);
+        }
+        pattern.lost(&mut self.peers, id);
+        if self.options.immediate {
+            self.detach(id, pattern);
+        }
+        if self.peers.has_room(id) {
+            pattern.writable(&mut self.peers, id);
+        }
+        self.redial_later(id);
+    }
+
+    fn redial_later(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Origin::Dialed(dialer) = &mut peer.origin else {
+            return;
+        };
+        if self.options.reconnect_interval.is_none() {
+            return;
+        }
+        dialer.attempt += 1;
+        dialer.addresses.clear();
+        peer.counters.reconnects += 1;
+        let (delay, attempt) = (dialer.next_delay(), dialer.attempt);
+        let endpoint = dialer.text.clone();
+        self.monitors.emit(|| Event::RetryIn { endpoint, delay });
+        self.timers
+            .arm(Instant::now() + delay, Timer::Redial(id, attempt));
+    }
+
+    /// Ends whatever connection a peer has, and says so.
+    fn disconnect_link(&mut self, id: PeerId, cause: &DisconnectCause) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let connection = ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address);
+        let failed_handshake = match std::mem::replace(&mut peer.link, Link::Down) {
+            Link::Connecting(mut stream) => {
+                let _ = stream.deregister(&self.registry);
+                None
+            }
+            Link::Handshaking(mut state) => {
+                if matches!(peer.origin, Origin::Accepted(_)) {
+                    self.pending_count = self.pending_count.saturating_sub(1);
+                }
+                let _ = state.stream.deregister(&self.registry);
+                state.say_goodbye();
+                self.handshakes_failed += 1;
+                Some(true)
+            }
+            Link::Up(up) => {
+                up.discard_input();
+                Some(false)
+            }
+            link @ (Link::Down | Link::Inproc(_) | Link::Gone) => {
+                peer.link = link;
+                None
+            }
+        };
+        let cause = cause.clone();
+        match failed_handshake {
+            Some(true) => self
+                .monitors
+                .emit(|| Event::HandshakeFailed { connection, cause }),
+            Some(false) => self
+                .monitors
+                .emit(|| Event::Disconnected { connection, cause }),
+            None => {}
+        }
+    }
+
+    /// What events say of a peer's connection.
+    pub(crate) fn info(&self, id: PeerId) -> ConnectionInfo {
+        match self.peers.slab.get(id) {
+            Some(peer) => ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address),
+            None => ConnectionInfo::new(ConnectionId::default(), "", ""),
+        }
+    }
+
+    fn detach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        if !std::mem::take(&mut peer.attached) {
+            return;
+        }
+        let unsent = peer.outbound.drain(&mut self.peers.pool);
+        if !pattern.keeps_unsent() {
+            peer.counters.dropped_disconnect += unsent.len() as u64;
+        }
+        pattern.detached(&mut self.peers, id, unsent);
+    }
+
+    /// A peer that will never have a connection again: its place goes as soon as it is read empty.
+    pub(crate) fn retire(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        self.detach(id, pattern);
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.link = Link::Gone;
+        if peer.inbound.messages() == 0 {
+            pattern.forget(id);
+            self.peers.remove(id);
+        }
+    }
+
+    /// Drops a peer at the application's wish, and all that it still had.
+    pub(crate) fn drop_peer(&mut self, id: PeerId, cause: DisconnectCause, pattern: &mut dyn Pattern) {
+        self.leave_inproc(id);
+        self.disconnect_link(id, &cause);
+        self.detach(id, pattern);
+        pattern.forget(id);
+        self.peers.remove(id);
+    }
+
+    fn dialer(&mut self, id: PeerId) -> Option<&mut Dialer> {
+        match &mut self.peers.slab.get_mut(id)?.origin {
+            Origin::Dialed(dialer) => Some(dialer),
+            Origin::Accepted(_) | Origin::Inproc { .. } => None,
+        }
+    }
+}
+
+/// What became of a handshake.
+enum Step {
+    Waiting,
+    Done(Established),
+}
+
+impl Handshaking {
+    fn advance(&mut self) -> Result<Step, DisconnectCause> {
+        loop {
+            if self.finished.is_none() {
+                self.finished = self.digest()?;
+            }
+            self.flush()?;
+            if self.output.is_empty()
+                && let Some(established) = self.finished.take()
+            {
+                return Ok(Step::Done(established));
+            }
+            if self.finished.is_some() {
+                return Ok(Step::Waiting);
+            }
+            let mut buffer = [0; 1024];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(DisconnectCause::PeerClosed),
+                Ok(n) => self.input.extend_from_slice(&buffer[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Step::Waiting),
+                Err(error) => return Err(DisconnectCause::from(&error)),
+            }
+        }
+    }
+
+    fn digest(&mut self) -> Result<Option<Established>, DisconnectCause> {
+        if self.input.is_empty() {
+            return Ok(None);
+        }
+        let result = self.machine.handle_input(&self.input, &mut self.output);
+        let (consumed, established) = result.map_err(DisconnectCause::Protocol)?;
+        self.input.drain(..consumed);
+        Ok(established)
+    }
+
+    fn flush(&mut self) -> Result<(), DisconnectCause> {
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(n) => drop(self.output.drain(..n)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(DisconnectCause::from(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what the machine left to be said (an ERROR command), if the kernel takes it at once.
+    fn say_goodbye(&mut self) {
+        let _ = self.flush();
+    }
+}
+
+/// 0 means no limit.
+pub(crate) fn unlimited(hwm: usize) -> usize {
+    if hwm == 0 { usize::MAX } else { hwm }
+}

@@ -1,0 +1,192 @@
+//! Accepting connections, and surviving those that never speak.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Source as _;
+use mio::Interest;
+
+use super::net::{Net, listener_token};
+use super::peers::{Link, Origin, Peer};
+use super::timers::Timer;
+use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
+use crate::pattern::Pattern;
+use crate::transport::{self, Address, BindError, Endpoint, Listener};
+
+/// Connections accepted per turn; the rest waits for the next, so that a flood of connections does not
+/// keep established peers waiting.
+const ACCEPT_BATCH: usize = 64;
+
+/// How long a listener rests when file descriptors or memory have run out.
+const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound endpoint.
+pub(crate) struct Listening {
+    pub(crate) listener: Listener,
+    pub(crate) endpoint: Arc<str>,
+}
+
+impl Net {
+    /// Takes a bound listener in.
+    pub(crate) fn listen(&mut self, mut listener: Listener) -> std::io::Result<()> {
+        let index = match self.listeners.iter().position(Option::is_none) {
+            Some(free) => free,
+            None => {
+                self.listeners.push(None);
+                self.listeners.len() - 1
+            }
+        };
+        listener.register(&self.registry, listener_token(index), Interest::READABLE)?;
+        let endpoint: Arc<str> = listener.endpoint().to_string().into();
+        self.last_endpoint = Some(listener.endpoint().clone());
+        self.monitors.emit(|| Event::Listening {
+            endpoint: endpoint.to_string(),
+        });
+        self.listeners[index] = Some(Listening { listener, endpoint });
+        Ok(())
+    }
+
+    /// A listener could not be made.
+    pub(crate) fn bind_failed(&self, endpoint: &str, error: &BindError) {
+        self.monitors.emit(|| Event::BindFailed {
+            endpoint: endpoint.to_owned(),
+            error: IoFailure::from(&std::io::Error::other(error.to_string())),
+        });
+    }
+
+    /// Unbinds an endpoint, and closes what was accepted there; `false` if it is not bound.
+    pub(crate) fn unbind(&mut self, endpoint: &Endpoint, pattern: &mut dyn Pattern) -> bool {
+        if let Address::Inproc(name) = endpoint.address() {
+            if !crate::engine::lock(&self.context.names).unbind(name, &self.mailbox) {
+                return false;
+            }
+            self.drop_where(pattern, |peer| {
+                matches!(&peer.origin, Origin::Inproc { name: bound_name, bound: true } if **bound_name == **name)
+            });
+            return true;
+        }
+        let bound = self.listeners.iter().position(|listening| {
+            let listening = listening.as_ref();
+            listening.is_some_and(|listening| listening.listener.endpoint() == endpoint)
+        });
+        let Some(index) = bound else {
+            return false;
+        };
+        self.stop_listening(index);
+        self.drop_where(pattern, |peer| matches!(peer.origin, Origin::Accepted(at) if at == index));
+        true
+    }
+
+    /// Ends all connections to an endpoint; `false` if there is none.
+    pub(crate) fn disconnect(&mut self, endpoint: &Endpoint, pattern: &mut dyn Pattern) -> bool {
+        self.drop_where(pattern, |peer| match (&peer.origin, endpoint.address()) {
+            (Origin::Dialed(dialer), _) => dialer.endpoint == *endpoint,
+            (Origin::Inproc { name, bound }, Address::Inproc(wanted)) => {
+                !bound && **name == **wanted
+            }
+            (Origin::Inproc { .. } | Origin::Accepted(_), _) => false,
+        })
+    }
+
+    /// Drops all peers that fit; says whether there were any.
+    fn drop_where(&mut self, pattern: &mut dyn Pattern, fits: impl Fn(&Peer) -> bool) -> bool {
+        let peers = self.peers.slab.iter();
+        let fitting: Vec<usize> = peers
+            .filter(|(_, peer)| fits(peer))
+            .map(|(id, _)| id)
+            .collect();
+        for id in &fitting {
+            self.drop_peer(*id, DisconnectCause::LocalClose, pattern);
+        }
+        !fitting.is_empty()
+    }
+
+    /// Unbinds; connections accepted there are closed by the caller.
+    pub(crate) fn stop_listening(&mut self, index: usize) {
+        if let Some(mut listening) = self.listeners.get_mut(index).and_then(Option::take) {
+            // Fails only if it was never registered.
+            let _ = listening.listener.deregister(&self.registry);
+            self.monitors.emit(|| Event::ListenerClosed {
+                endpoint: listening.endpoint.to_string(),
+            });
+        }
+    }
+
+    /// Accepts what has come in.
+    pub(crate) fn accept_ready(&mut self, index: usize, now: Instant, pattern: &mut dyn Pattern) {
+        for _ in 0..ACCEPT_BATCH {
+            let Some(Some(listening)) = self.listeners.get_mut(index) else {
+                return;
+            };
+            match listening.listener.accept() {
+                Ok(stream) => self.accepted(stream, index, now, pattern),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    self.monitors.emit(|| Event::AcceptFailed {
+                        endpoint: listening.endpoint.to_string(),
+                        error: IoFailure::from(&error),
+                    });
+                    let pause = if transport::is_exhaustion(&error) {
+                        EXHAUSTION_PAUSE
+                    } else {
+                        Duration::from_millis(1)
+                    };
+                    return self.timers.arm(now + pause, Timer::Listener(index));
+                }
+            }
+        }
+        // More may wait, and the edge is spent: come back at once.
+        self.timers.arm(now, Timer::Listener(index));
+        self.mailbox.wake();
+    }
+
+    fn accepted(
+        &mut self,
+        stream: transport::Stream,
+        index: usize,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let address = stream.peer_label();
+        let Some(Some(listening)) = self.listeners.get(index) else {
+            return;
+        };
+        let label = Arc::clone(&listening.endpoint);
+        let id = self.new_peer(Link::Gone, Origin::Accepted(index), label);
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.address = address.into();
+        }
+        let connection = self.info(id);
+        self.monitors.emit(|| Event::Accepted { connection });
+        self.pending.push_back((id, self.connection_of(id)));
+        self.pending_count += 1;
+        self.limit_pending(pattern);
+        self.start_handshake(id, stream, now, pattern);
+    }
+
+    /// Keeps the number of accepted connections that have not shaken hands yet within its limit: the
+    /// oldest goes. A peer that means well is done within milliseconds.
+    pub(crate) fn limit_pending(&mut self, pattern: &mut dyn Pattern) {
+        while self.pending_count > self.options.max_pending_handshakes {
+            let Some((id, connection)) = self.pending.pop_front() else {
+                return;
+            };
+            if self.is_pending(id, connection) {
+                self.connection_lost(id, DisconnectCause::TooManyPending, pattern);
+            }
+        }
+        // Stale entries at the front are dropped as they surface.
+        while let Some((id, connection)) = self.pending.front().copied() {
+            if self.is_pending(id, connection) {
+                break;
+            }
+            self.pending.pop_front();
+        }
+    }
+
+    fn is_pending(&self, id: usize, connection: ConnectionId) -> bool {
+        self.peers.slab.get(id).is_some_and(|peer| {
+            peer.connection == connection && matches!(peer.link, Link::Handshaking(_))
+        })
+    }
+}

@@ -1,0 +1,374 @@
+//! inproc: pairing the sockets of a context by name.
+//!
+//! The connecting side makes both channels at once and starts sending; when the name is bound, before or
+//! after, the binder is offered the other ends and adopts them in its own time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::inproc::Channel;
+use super::net::Net;
+use super::peers::{InprocLink, Link, Origin, PeerId, Place, Remote};
+use super::{Note, SocketMailbox};
+use crate::monitor::ConnectionId;
+use crate::pattern::Pattern;
+use crate::zmtp::{PeerFacts, SocketType};
+
+/// One socket's offer to be the peer of another.
+pub(crate) struct Offer {
+    name: Arc<str>,
+    socket_type: SocketType,
+    facts: PeerFacts,
+    recv_hwm: usize,
+    send_hwm: usize,
+    /// From the connecting to the binding side, and back.
+    forth: Arc<Channel>,
+    back: Arc<Channel>,
+    from: Remote,
+}
+
+/// The inproc names of a context.
+#[derive(Default)]
+pub(crate) struct Names {
+    names: HashMap<Arc<str>, Name>,
+}
+
+enum Name {
+    Bound {
+        socket_type: SocketType,
+        mailbox: Arc<SocketMailbox>,
+    },
+    /// Connected before it is bound.
+    Awaited(Vec<Offer>),
+}
+
+impl Names {
+    /// Binds a name; `false` if it is taken. Offers that were waiting for it go to the binder.
+    pub(crate) fn bind(
+        &mut self,
+        name: &Arc<str>,
+        socket_type: SocketType,
+        mailbox: &Arc<SocketMailbox>,
+    ) -> bool {
+        let waiting = match self.names.remove(name) {
+            Some(bound @ Name::Bound { .. }) => {
+                self.names.insert(Arc::clone(name), bound);
+                return false;
+            }
+            Some(Name::Awaited(offers)) => offers,
+            None => Vec::new(),
+        };
+        let (fitting, others) = waiting
+            .into_iter()
+            .partition::<Vec<_>, _>(|offer| socket_type.accepts(offer.socket_type));
+        for offer in others {
+            log::warn!(
+                "inproc://{name}: a {} cannot talk to the {socket_type} that was bound",
+                offer.socket_type
+            );
+        }
+        for offer in fitting {
+            mailbox.post(Note::InprocConnect(Box::new(offer)));
+        }
+        let bound = Name::Bound {
+            socket_type,
+            mailbox: Arc::clone(mailbox),
+        };
+        self.names.insert(Arc::clone(name), bound);
+        true
+    }
+
+    /// Connects to a name, bound or not yet; the type of the binder if it does not fit.
+    fn connect(&mut self, offer: Offer) -> Result<(), SocketType> {
+        match self.names.get_mut(&offer.name) {
+            Some(Name::Bound {
+                socket_type,
+                mailbox,
+            }) => {
+                if !socket_type.accepts(offer.socket_type) {
+                    return Err(*socket_type);
+                }
+                mailbox.post(Note::InprocConnect(Box::new(offer)));
+            }
+            Some(Name::Awaited(offers)) => offers.push(offer),
+            None => {
+                let name = Arc::clone(&offer.name);
+                self.names.insert(name, Name::Awaited(vec![offer]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees a name that this socket has bound; `false` if it has not.
+    pub(crate) fn unbind(&mut self, name: &str, mailbox: &Arc<SocketMailbox>) -> bool {
+        let ours = matches!(self.names.get(name),
+            Some(Name::Bound { mailbox: bound, .. }) if Arc::ptr_eq(bound, mailbox));
+        if ours {
+            self.names.remove(name);
+        }
+        ours
+    }
+
+    /// Frees all names that this socket has bound.
+    pub(crate) fn forget(&mut self, mailbox: &Arc<SocketMailbox>) {
+        self.names.retain(|_, name| {
+            !matches!(name, Name::Bound { mailbox: bound, .. } if Arc::ptr_eq(bound, mailbox))
+        });
+    }
+
+    /// Withdraws an offer that nobody has taken up.
+    fn withdraw(&mut self, name: &str, connection: ConnectionId) {
+        if let Some(Name::Awaited(offers)) = self.names.get_mut(name) {
+            offers.retain(|offer| offer.from.place.connection != connection);
+            if offers.is_empty() {
+                self.names.remove(name);
+            }
+        }
+    }
+}
+
+impl Net {
+    /// Binds an inproc name; `false` if it is taken.
+    pub(crate) fn bind_inproc(&mut self, name: &str) -> bool {
+        let name: Arc<str> = name.into();
+        let socket_type = self.handshake.socket_type;
+        crate::engine::lock(&self.context.names).bind(&name, socket_type, &self.mailbox)
+    }
+
+    /// Connects to an inproc name. The type of the socket bound there, if it does not fit.
+    pub(crate) fn connect_inproc(
+        &mut self,
+        name: &str,
+        pattern: &mut dyn Pattern,
+    ) -> Result<(), SocketType> {
+        let name: Arc<str> = name.into();
+        let id = self.offer_inproc(&name)?;
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.attached = true;
+        }
+        pattern.attached(&mut self.peers, id);
+        Ok(())
+    }
+
+    fn offer_inproc(&mut self, name: &Arc<str>) -> Result<PeerId, SocketType> {
+        let (forth, back) = (Channel::new(), Channel::new());
+        let link = InprocLink::new(Arc::clone(&forth), Arc::clone(&back), None, self.recv_step());
+        let origin = Origin::Inproc {
+            name: Arc::clone(name),
+            bound: false,
+        };
+        let label = format!("inproc://{name}");
+        let id = self.new_peer(Link::Inproc(Box::new(link)), origin, label.into());
+        let offer = Offer {
+            name: Arc::clone(name),
+            socket_type: self.handshake.socket_type,
+            facts: self.own_facts(),
+            recv_hwm: self.options.recv_hwm,
+            send_hwm: self.options.send_hwm,
+            forth,
+            back,
+            from: Remote {
+                mailbox: Arc::clone(&self.mailbox),
+                place: self.place_of(id),
+            },
+        };
+        let offered = crate::engine::lock(&self.context.names).connect(offer);
+        if let Err(bound) = offered {
+            self.peers.remove(id);
+            return Err(bound);
+        }
+        Ok(id)
+    }
+
+    /// A socket has connected to a name that we have bound.
+    pub(crate) fn adopt(&mut self, offer: Offer, pattern: &mut dyn Pattern) {
+        let step = self.recv_step();
+        let link = InprocLink::new(offer.back, offer.forth, Some(offer.from), step);
+        let origin = Origin::Inproc {
+            name: Arc::clone(&offer.name),
+            bound: true,
+        };
+        let label = format!("inproc://{}", offer.name);
+        let id = self.new_peer(Link::Inproc(Box::new(link)), origin, label.into());
+        let near = Remote {
+            mailbox: Arc::clone(&self.mailbox),
+            place: self.place_of(id),
+        };
+        let (recv_hwm, send_hwm) = (self.options.recv_hwm, self.options.send_hwm);
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.attached = true;
+            peer.send_hwm = sum_of_marks(send_hwm, offer.recv_hwm);
+            peer.facts = Some(Box::new(offer.facts));
+        }
+        if let Some(peer) = self.peers.slab.get(id)
+            && let Link::Inproc(link) = &peer.link
+            && let Some(remote) = &link.remote
+        {
+            let accepted = Accepted {
+                remote: near,
+                send_hwm: sum_of_marks(offer.send_hwm, recv_hwm),
+                facts: self.own_facts(),
+            };
+            remote.mailbox.post(Note::InprocAccepted {
+                place: remote.place,
+                accepted: Box::new(accepted),
+            });
+        }
+        pattern.attached(&mut self.peers, id);
+        pattern.established(&mut self.peers, id);
+        self.fetch_inproc(id, pattern);
+    }
+
+    /// Our offer has been taken up.
+    pub(crate) fn accepted_inproc(
+        &mut self,
+        place: Place,
+        accepted: Box<Accepted>,
+        pattern: &mut dyn Pattern,
+    ) {
+        if !self.at_place(place) {
+            return;
+        }
+        let id = place.id;
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.send_hwm = accepted.send_hwm;
+            peer.facts = Some(Box::new(accepted.facts));
+            if let Link::Inproc(link) = &mut peer.link {
+                link.remote = Some(accepted.remote);
+                // Appended while nobody could be told.
+                link.tell(Note::InprocReadable);
+            }
+        }
+        pattern.established(&mut self.peers, id);
+        pattern.writable(&mut self.peers, id);
+        self.fetch_inproc(id, pattern);
+    }
+
+    fn fetch_inproc(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        self.peers.receive_inproc(id);
+        self.announce(id, pattern);
+    }
+
+    /// Takes topics from inproc peers, and lets those go that have gone.
+    pub(crate) fn take_news(&mut self, pattern: &mut dyn Pattern) {
+        while let Some(id) = self.peers.news.pop() {
+            let Some(peer) = self.peers.slab.get(id) else {
+                continue;
+            };
+            let Link::Inproc(link) = &peer.link else {
+                continue;
+            };
+            let news = link.inbox.news();
+            for (topic, subscribe) in news.topics {
+                // The limits are for strangers; a peer in this process has the same ones.
+                if let Err(error) = pattern.topic(id, &topic, subscribe) {
+                    log::warn!("{}: {error}", peer.label);
+                }
+            }
+            if news.closed && self.peers.messages(id) == 0 {
+                self.inproc_gone(id, pattern);
+            } else {
+                self.fetch_inproc(id, pattern);
+            }
+        }
+    }
+
+    /// The other end has closed. Who had connected goes on waiting for the name to be bound again.
+    fn inproc_gone(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        let keep = pattern.keeps_unsent();
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) else {
+            return;
+        };
+        let unsent = link.outbox.reclaim(&mut self.peers.pool);
+        let renewed = match &peer.origin {
+            Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),
+            Origin::Inproc { bound: true, .. } | Origin::Dialed(_) | Origin::Accepted(_) => None,
+        };
+        let unsent = if keep { unsent } else { Vec::new() };
+        peer.attached = false;
+        pattern.detached(&mut self.peers, id, unsent);
+        pattern.forget(id);
+        self.peers.remove(id);
+        if let Some(name) = renewed
+            && let Err(bound) = self.connect_inproc(&name, pattern)
+        {
+            log::warn!("inproc://{name}: now bound by a {bound}, which does not fit");
+        }
+    }
+
+    /// Tells the other end that we go.
+    pub(crate) fn leave_inproc(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Inproc(link) = &peer.link else {
+            return;
+        };
+        if link.outbox.close() {
+            link.tell(Note::InprocReadable);
+        }
+        if let Origin::Inproc { name, bound: false } = &peer.origin {
+            crate::engine::lock(&self.context.names).withdraw(name, peer.connection);
+        }
+    }
+
+    pub(crate) fn at_place(&self, place: Place) -> bool {
+        let peer = self.peers.slab.get(place.id);
+        peer.is_some_and(|peer| peer.connection == place.connection)
+    }
+
+    fn place_of(&self, id: PeerId) -> Place {
+        Place {
+            id,
+            connection: self.connection_of(id),
+        }
+    }
+
+    /// What the peer of an inproc pair is told of us.
+    fn own_facts(&self) -> PeerFacts {
+        PeerFacts::local(
+            self.handshake.socket_type,
+            self.handshake.routing_id.clone(),
+        )
+    }
+
+    /// Tell the sender that there is room after so many messages: often enough that it need not stop,
+    /// seldom enough that the count's cache line is not fought for.
+    fn recv_step(&self) -> usize {
+        (super::link::unlimited(self.options.recv_hwm) / 4).clamp(1, 128)
+    }
+}
+
+/// The answer to an offer.
+pub(crate) struct Accepted {
+    pub(crate) remote: Remote,
+    pub(crate) send_hwm: usize,
+    pub(crate) facts: PeerFacts,
+}
+
+impl InprocLink {
+    fn new(outbox: Arc<Channel>, inbox: Arc<Channel>, remote: Option<Remote>, step: usize) -> Self {
+        InprocLink {
+            outbox,
+            inbox,
+            remote,
+            appended: 0,
+            taken: 0,
+            released: 0,
+            step,
+        }
+    }
+}
+
+/// Over inproc there is one queue, and so one limit: the sender's plus the receiver's, none if either has
+/// none.
+fn sum_of_marks(send: usize, recv: usize) -> usize {
+    if send == 0 || recv == 0 {
+        usize::MAX
+    } else {
+        send.saturating_add(recv)
+    }
+}

@@ -1,0 +1,91 @@
+//! The engine: one [`Core`] per socket, and one [`Caretaker`] per context.
+//!
+//! **The caller does the work; the caretaker only finishes what callers leave behind.** A socket has one
+//! state under one mutex, and one poll, the *driver's seat*, under another. Whoever holds the seat polls
+//! without the state lock, then locks the state and processes. A caller that must wait takes the seat, so
+//! that the kernel wakes the very thread that wants the message.
+//!
+//! ```text
+//!   threads of the application                         the context's caretaker
+//!        │ send, recv                                        │ polls the polls
+//!        ▼                                                   ▼
+//!   ┌─ Core ───────────────────────────────────────────────────────┐
+//!   │ state: Pattern + Net (peers, listeners, timers)     [mutex]  │
+//!   │ seat:  the poll                                     [mutex]  │
+//!   │ presence, mailbox                                [hand-overs]│
+//!   └──────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Locks are taken in one order: state, then seat (tried, never waited for), then a mailbox or channel.
+//! No lock is held across a blocking system call or a user's callback.
+
+mod caretaker;
+mod core;
+mod dialer;
+mod flow;
+mod in_buffer;
+mod inproc;
+mod link;
+mod listen;
+mod local;
+mod mailbox;
+mod net;
+mod out_buffer;
+mod pacer;
+mod peers;
+mod pool;
+mod presence;
+mod sync;
+mod timers;
+
+use std::io;
+
+pub(crate) use self::caretaker::Caretaker;
+pub(crate) use self::core::{Core, Deadline, Driven, Stop};
+pub(crate) use self::local::{Accepted, Names, Offer};
+use self::mailbox::{Mailbox, Wake};
+pub(crate) use self::net::Net;
+pub(crate) use self::out_buffer::Outgoing;
+pub(crate) use self::peers::{Counters, Peer, PeerId, Peers, Place};
+pub(crate) use self::sync::lock;
+use crate::transport::dial::SocketAddress;
+
+pub(crate) type SocketMailbox = Mailbox<Note, PollWaker>;
+
+/// What other threads and other sockets have to tell a socket.
+pub(crate) enum Note {
+    /// The look-up of a dialer's name is done.
+    Resolved {
+        id: PeerId,
+        attempt: u64,
+        addresses: io::Result<Vec<SocketAddress>>,
+    },
+    /// A socket of this process connects to a name that we have bound.
+    InprocConnect(Box<Offer>),
+    /// Our inproc connection has been taken up; this is the other end.
+    InprocAccepted {
+        place: Place,
+        accepted: Box<Accepted>,
+    },
+    /// There is something in a peer's channel.
+    InprocReadable(Place),
+    /// A peer's channel has room again.
+    InprocWritable(Place),
+}
+
+/// Makes a poll return.
+pub(crate) struct PollWaker(mio::Waker);
+
+impl Wake for PollWaker {
+    fn wake(&self) {
+        if let Err(error) = self.0.wake() {
+            net::log_poll_error("cannot wake a poll", &error);
+        }
+    }
+}
+
+impl PollWaker {
+    pub(crate) fn new(registry: &mio::Registry) -> io::Result<Self> {
+        mio::Waker::new(registry, net::WAKER).map(PollWaker)
+    }
+}

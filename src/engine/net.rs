@@ -1,0 +1,324 @@
+//! The network side of a socket: its peers, listeners and timers, and what an event does to them.
+//!
+//! A [`Net`] is only touched under its socket's state lock, by whoever drives: a caller in the seat or the
+//! caretaker. It knows streams and the protocol; what a message means it leaves to the
+//! [`Pattern`](crate::pattern::Pattern) that is passed in.
+//!
+//! The rest of its methods are in the files named after what they do: `link` (the life of a connection),
+//! `flow` (bytes in and out), `listen` (accepting), `local` (inproc).
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::{Events, Interest, Registry, Token};
+
+use super::listen::Listening;
+use super::pacer::Pacer;
+use super::peers::{Link, Origin, PeerId, Peers};
+use super::timers::{Timer, Timers};
+use super::{Note, SocketMailbox};
+use crate::context::ContextInner;
+use crate::monitor::{ConnectionId, DisconnectCause, Monitors};
+use crate::options::Options;
+use crate::pattern::Pattern;
+use crate::transport::{Keepalive, StreamOptions};
+use crate::zmtp::{HandshakeConfig, Limits, MechanismConfig};
+
+/// The token of the waker in a socket's poll.
+pub(crate) const WAKER: Token = Token(usize::MAX);
+
+/// Set in the token of a listener; the rest is its index.
+const LISTENER: usize = 1 << 63;
+
+/// See the module.
+pub(crate) struct Net {
+    pub(crate) peers: Peers,
+    pub(crate) listeners: Vec<Option<Listening>>,
+    pub(crate) timers: Timers,
+    pub(crate) pacer: Pacer,
+    pub(crate) monitors: Arc<Monitors>,
+    pub(crate) options: Options,
+    pub(crate) stream_options: StreamOptions,
+    pub(crate) handshake: Arc<HandshakeConfig>,
+    pub(crate) registry: Registry,
+    pub(crate) context: Arc<ContextInner>,
+    pub(crate) mailbox: Arc<SocketMailbox>,
+    /// The name of the socket with the caretaker.
+    pub(crate) id: usize,
+    /// Peers to read from, in the order in which they became readable.
+    pub(crate) readable: VecDeque<PeerId>,
+    /// Accepted peers whose handshake is not done, oldest first; entries may be stale.
+    pub(crate) pending: VecDeque<(PeerId, ConnectionId)>,
+    pub(crate) pending_count: usize,
+    /// The last endpoint bound or connected.
+    pub(crate) last_endpoint: Option<crate::Endpoint>,
+    /// Messages gather; the caretaker has been told, and watches over them.
+    pub(crate) gathering: Option<Instant>,
+    /// Counts writes by callers: lets the caretaker see that somebody keeps writing.
+    pub(crate) flushes: u64,
+    pub(crate) handshakes_failed: u64,
+    pub(crate) protocol_errors: u64,
+}
+
+impl Net {
+    pub(crate) fn new(
+        pattern: &dyn Pattern,
+        options: Options,
+        registry: Registry,
+        context: Arc<ContextInner>,
+        mailbox: Arc<SocketMailbox>,
+        id: usize,
+    ) -> Self {
+        let handshake = HandshakeConfig {
+            socket_type: pattern.socket_type(),
+            routing_id: options.routing_id.clone().into_bytes(),
+            mechanism: MechanismConfig::Null,
+            max_command_size: limits(&options).max_command_size,
+        };
+        Net {
+            peers: Peers::default(),
+            listeners: Vec::new(),
+            timers: Timers::default(),
+            pacer: Pacer::default(),
+            monitors: Arc::new(Monitors::new()),
+            stream_options: stream_options(&options),
+            options,
+            handshake: Arc::new(handshake),
+            registry,
+            context,
+            mailbox,
+            id,
+            readable: VecDeque::new(),
+            pending: VecDeque::new(),
+            pending_count: 0,
+            last_endpoint: None,
+            gathering: None,
+            flushes: 0,
+            handshakes_failed: 0,
+            protocol_errors: 0,
+        }
+    }
+
+    /// Handles a batch of events, all notes and all timers that are due, and then reads.
+    pub(crate) fn process(&mut self, events: &Events, pattern: &mut dyn Pattern) {
+        let now = Instant::now();
+        for event in events {
+            let token = event.token();
+            if token == WAKER {
+                continue;
+            }
+            if token.0 & LISTENER != 0 {
+                self.accept_ready(token.0 & !LISTENER, now, pattern);
+            } else if let Some(id) = self.peer_at(token) {
+                self.peer_event(id, event, now, pattern);
+            }
+        }
+        for note in self.mailbox.take() {
+            self.note(note, now, pattern);
+        }
+        while let Some(timer) = self.timers.expired(now) {
+            self.timer(timer, now, pattern);
+        }
+        self.settle(now, pattern);
+    }
+
+    /// Does what is due whoever calls: reads from readable peers, takes news, writes what cannot wait.
+    pub(crate) fn settle(&mut self, now: Instant, pattern: &mut dyn Pattern) {
+        self.read_round(now, pattern);
+        self.take_news(pattern);
+        if !self.peers.dirty.is_empty() && self.gathering.is_none() {
+            self.write_dirty(pattern);
+        }
+    }
+
+    fn peer_event(
+        &mut self,
+        id: PeerId,
+        event: &mio::event::Event,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        match &mut peer.link {
+            Link::Connecting(_) => self.connecting_event(id, now, pattern),
+            Link::Handshaking(_) => self.advance_handshake(id, now, pattern),
+            Link::Up(up) => {
+                up.hung_up |= event.is_read_closed() || event.is_error();
+                if event.is_readable() || up.hung_up {
+                    up.readable = true;
+                    if !up.queued && !peer.paused {
+                        up.queued = true;
+                        self.readable.push_back(id);
+                    }
+                }
+                if event.is_writable() {
+                    up.writable = true;
+                    self.peers.mark_dirty(id);
+                }
+            }
+            Link::Down | Link::Inproc(_) | Link::Gone => {}
+        }
+    }
+
+    fn note(&mut self, note: Note, now: Instant, pattern: &mut dyn Pattern) {
+        match note {
+            Note::Resolved {
+                id,
+                attempt,
+                addresses,
+            } => self.resolved(id, attempt, addresses, now, pattern),
+            Note::InprocConnect(offer) => self.adopt(*offer, pattern),
+            Note::InprocAccepted { place, accepted } => {
+                self.accepted_inproc(place, accepted, pattern);
+            }
+            Note::InprocReadable(place) => {
+                if self.at_place(place) {
+                    self.peers.receive_inproc(place.id);
+                    self.announce(place.id, pattern);
+                }
+            }
+            Note::InprocWritable(place) => {
+                if self.at_place(place) {
+                    pattern.writable(&mut self.peers, place.id);
+                }
+            }
+        }
+    }
+
+    fn timer(&mut self, timer: Timer, now: Instant, pattern: &mut dyn Pattern) {
+        match timer {
+            Timer::Connection(token) => {
+                if let Some(id) = self.peer_at(Token(token)) {
+                    self.connection_timer(id, now, pattern);
+                }
+            }
+            Timer::Redial(id, attempt) => {
+                let current = self.peers.slab.get(id).is_some_and(|peer| {
+                    matches!(&peer.origin, Origin::Dialed(dialer) if dialer.attempt == attempt)
+                });
+                if current {
+                    self.dial(id, now, pattern);
+                }
+            }
+            Timer::Listener(index) => self.accept_ready(index, now, pattern),
+        }
+    }
+
+    /// The peer that a token names, if the connection it was made for is still the current one.
+    fn peer_at(&self, token: Token) -> Option<PeerId> {
+        let id = token.0 & 0xffff_ffff;
+        let peer = self.peers.slab.get(id)?;
+        (peer_token(id, peer.connection) == token).then_some(id)
+    }
+
+    /// The token of a peer's current connection.
+    pub(crate) fn token_of(&self, id: PeerId) -> Token {
+        peer_token(id, self.connection_of(id))
+    }
+
+    /// The size limits for what peers send.
+    pub(crate) fn limits(&self) -> Limits {
+        limits(&self.options)
+    }
+
+    /// Messages accepted from the application that the kernel, or the peer, does not have yet.
+    pub(crate) fn unsent(&self, pattern: &dyn Pattern) -> usize {
+        let peers = self.peers.slab.iter();
+        peers.map(|(_, peer)| peer.queued_out()).sum::<usize>() + pattern.orphans()
+    }
+
+    /// Whether there is something to do without the kernel saying so.
+    #[inline]
+    pub(crate) fn has_work(&self) -> bool {
+        !self.readable.is_empty() || self.has_chores()
+    }
+
+    /// Whether taking a message has left something to do.
+    #[inline]
+    pub(crate) fn has_chores(&self) -> bool {
+        !self.peers.resumable.is_empty() || !self.peers.news.is_empty()
+    }
+
+    /// Whether bytes wait for the kernel to take them.
+    pub(crate) fn has_leftover(&self) -> bool {
+        self.peers.slab.iter().any(|(_, peer)| {
+            matches!(&peer.link, Link::Up(up) if !up.writable && !peer.outbound.is_empty())
+        })
+    }
+
+    /// Peers whose handshake is done.
+    pub(crate) fn connected_peers(&self) -> usize {
+        let peers = self.peers.slab.iter();
+        peers.filter(|(_, peer)| peer.is_connected()).count()
+    }
+
+    /// Nothing has been going on for a while: spare memory goes back.
+    pub(crate) fn fall_idle(&mut self) {
+        if self.peers.dirty.is_empty() && self.readable.is_empty() {
+            self.peers.pool.release();
+        }
+    }
+
+    /// Ends everything: no peer is left.
+    pub(crate) fn shut_down(&mut self, pattern: &mut dyn Pattern) {
+        for index in 0..self.listeners.len() {
+            self.stop_listening(index);
+        }
+        let ids: Vec<PeerId> = self.peers.slab.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.drop_peer(id, DisconnectCause::LocalClose, pattern);
+        }
+        self.peers.pool.release();
+    }
+}
+
+/// Readiness for both directions: with edge-triggered events an interest costs nothing until its edge.
+pub(crate) const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// Slab index below, the low bits of the connection id above: an event of an earlier connection at the
+/// same place is recognised. Bit 63 stays clear, it marks listeners.
+fn peer_token(id: PeerId, connection: ConnectionId) -> Token {
+    let generation = (connection.get() as usize) & 0x7fff_ffff;
+    Token(generation << 32 | (id & 0xffff_ffff))
+}
+
+pub(crate) fn listener_token(index: usize) -> Token {
+    Token(LISTENER | index)
+}
+
+/// A SUBSCRIBE command is the longest that is needed: its name, and the longest topic.
+fn limits(options: &Options) -> Limits {
+    const COMMAND_NAME: u64 = 16;
+    const METADATA: u64 = 16 * 1024;
+    Limits {
+        max_message_size: options.max_message_size.map_or(u64::MAX, |size| size as u64),
+        max_parts: options.max_parts,
+        max_command_size: (options.max_subscription_length as u64 + COMMAND_NAME).max(METADATA),
+    }
+}
+
+fn stream_options(options: &Options) -> StreamOptions {
+    StreamOptions {
+        nodelay: options.tcp_nodelay,
+        keepalive: options.tcp_keepalive.then(|| Keepalive {
+            idle: options.tcp_keepalive_idle,
+            interval: options.tcp_keepalive_interval,
+            count: options.tcp_keepalive_count,
+        }),
+        send_buffer: options.send_buffer,
+        recv_buffer: options.recv_buffer,
+        tos: options.tos,
+        ipv6: options.ipv6,
+        backlog: i32::try_from(options.backlog).unwrap_or(i32::MAX),
+        connect_timeout: options.connect_timeout,
+    }
+}
+
+/// An io error of the poll itself, logged: there is nobody to return it to.
+pub(crate) fn log_poll_error(what: &str, error: &io::Error) {
+    log::error!("{what}: {error}");
+}

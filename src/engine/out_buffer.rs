@@ -1,0 +1,411 @@
+//! What a peer is still to be sent: encoded frames, in order, until the kernel has them.
+//!
+//! ```text
+//!            head      written                                         tail
+//!             v           v                                              v
+//! sealed  [..|msg msg ms:g msg hdr][body, shared][hdr][body, shared] [msg msg ....]
+//!          ^ gone  ^ message boundary; bytes up to `written` are in the kernel
+//! ```
+//!
+//! The buffer is self-delimiting: walking the frames finds every message boundary. Bytes are let go only
+//! at such a boundary, so that when a connection breaks, everything not *wholly* written is still here,
+//! whole, for the next connection ([`OutBuffer::rewind`]).
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+use super::pool::{CHUNK, ChunkPool};
+use crate::message::{COPY_MAX, Message};
+use crate::zmtp::{FrameKind, MAX_HEADER, decode_header, encode_header};
+
+/// A run of encoded bytes.
+#[derive(Debug)]
+pub(crate) enum Segment {
+    /// Whole frames; only the body of the last one may be the [`Segment::Body`] that follows.
+    Frames(Vec<u8>),
+    /// The body of one large frame, kept by reference.
+    Body(Bytes),
+}
+
+impl Segment {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Segment::Frames(chunk) => chunk,
+            Segment::Body(body) => body,
+        }
+    }
+}
+
+/// What to send: borrowed from the caller until it is accepted, so that a refusal costs nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outgoing<'a> {
+    /// One frame whose bytes are to be copied.
+    Slice(&'a [u8]),
+    /// Any message; large frames are kept by reference.
+    Message(&'a Message),
+}
+
+impl Outgoing<'_> {
+    /// Bytes in all frames.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Outgoing::Slice(slice) => slice.len(),
+            Outgoing::Message(message) => message.size(),
+        }
+    }
+
+    /// The first frame: what subscriptions are matched against.
+    pub(crate) fn first_frame(&self) -> &[u8] {
+        match self {
+            Outgoing::Slice(slice) => slice,
+            Outgoing::Message(message) => message.as_bytes(),
+        }
+    }
+}
+
+/// See the module. Most slices an iovec may carry in one write; Linux takes up to 1,024.
+pub(crate) const MAX_SLICES: usize = 64;
+
+/// Below this many bytes the frames before a shared body are copied out of their chunk.
+const SPLIT: usize = 1024;
+
+/// Encoded frames that wait for the kernel. See the module.
+#[derive(Debug, Default)]
+pub(crate) struct OutBuffer {
+    sealed: VecDeque<Segment>,
+    tail: Vec<u8>,
+    /// Where the first message not wholly written starts, in the first segment.
+    head: usize,
+    /// Bytes from `head` that the kernel already has.
+    written: usize,
+    /// Bytes from `head` to the end.
+    bytes: usize,
+    /// Whole messages from `head` to the end, commands not counted.
+    messages: usize,
+}
+
+impl OutBuffer {
+    /// Messages not yet wholly handed to the kernel.
+    pub(crate) fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// Bytes not yet handed to the kernel.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.bytes - self.written
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Appends a message.
+    #[inline]
+    pub(crate) fn push(&mut self, outgoing: Outgoing<'_>, pool: &mut ChunkPool) {
+        match outgoing {
+            Outgoing::Slice(slice) => self.push_frame(FrameKind::Last, slice, pool),
+            Outgoing::Message(message) => self.push_message(message, pool),
+        }
+    }
+
+    fn push_message(&mut self, message: &Message, pool: &mut ChunkPool) {
+        let last = message.parts() - 1;
+        for (index, frame) in message.frames().enumerate() {
+            let kind = if index == last {
+                FrameKind::Last
+            } else {
+                FrameKind::More
+            };
+            match frame.shared() {
+                Some(body) if body.len() >= COPY_MAX => self.push_body(kind, body.clone(), pool),
+                _ => self.push_frame(kind, frame, pool),
+            }
+        }
+    }
+
+    /// Appends one frame, copying its body. The caller sees to it that `More` is followed by `Last`.
+    #[inline]
+    pub(crate) fn push_frame(&mut self, kind: FrameKind, body: &[u8], pool: &mut ChunkPool) {
+        let need = MAX_HEADER + body.len();
+        if self.tail.capacity() - self.tail.len() < need {
+            if body.len() > CHUNK - MAX_HEADER {
+                return self.push_body(kind, Bytes::copy_from_slice(body), pool);
+            }
+            self.seal(pool);
+        }
+        let (header, header_len) = encode_header(kind, body.len());
+        self.tail.extend_from_slice(&header[..header_len]);
+        self.tail.extend_from_slice(body);
+        self.account(kind, header_len + body.len());
+    }
+
+    /// Appends one frame, keeping its body by reference.
+    fn push_body(&mut self, kind: FrameKind, body: Bytes, pool: &mut ChunkPool) {
+        if self.tail.capacity() - self.tail.len() < MAX_HEADER {
+            self.seal(pool);
+        }
+        let (header, header_len) = encode_header(kind, body.len());
+        self.tail.extend_from_slice(&header[..header_len]);
+        self.account(kind, header_len + body.len());
+        if self.tail.len() < SPLIT {
+            // A header or two: copied out, so that a queue of large messages does not pin a chunk each.
+            self.sealed
+                .push_back(Segment::Frames(self.tail.as_slice().to_vec()));
+            self.tail.clear();
+        } else {
+            self.seal(pool);
+        }
+        self.sealed.push_back(Segment::Body(body));
+    }
+
+    /// Appends bytes that are whole command frames already.
+    pub(crate) fn push_commands(&mut self, frames: &[u8], pool: &mut ChunkPool) {
+        if self.tail.capacity() - self.tail.len() < frames.len() {
+            self.seal(pool);
+        }
+        self.tail.extend_from_slice(frames);
+        self.bytes += frames.len();
+    }
+
+    fn account(&mut self, kind: FrameKind, len: usize) {
+        self.bytes += len;
+        self.messages += usize::from(kind == FrameKind::Last);
+    }
+
+    #[cold]
+    fn seal(&mut self, pool: &mut ChunkPool) {
+        let full = std::mem::replace(&mut self.tail, pool.take());
+        if full.is_empty() {
+            pool.give(full);
+        } else {
+            self.sealed.push_back(Segment::Frames(full));
+        }
+    }
+
+    /// The next bytes to write, as slices for a vectored write; returns how many were filled in.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
+        let mut skip = self.head + self.written;
+        let mut count = 0;
+        let sealed = self.sealed.iter().map(Segment::as_slice);
+        for bytes in sealed.chain(std::iter::once(self.tail.as_slice())) {
+            if skip >= bytes.len() {
+                skip -= bytes.len();
+                continue;
+            }
+            if count == MAX_SLICES {
+                break;
+            }
+            slices[count] = IoSlice::new(&bytes[skip..]);
+            count += 1;
+            skip = 0;
+        }
+        count
+    }
+
+    /// Notes that the kernel took `n` more bytes; returns how many messages went out whole by it.
+    pub(crate) fn advance(&mut self, n: usize, pool: &mut ChunkPool) -> usize {
+        self.written += n;
+        if self.written >= self.bytes {
+            let messages = self.messages;
+            self.clear(pool);
+            return messages;
+        }
+        let before = self.messages;
+        while let Some((len, messages)) = self.first_message() {
+            if len > self.written {
+                break;
+            }
+            self.written -= len;
+            self.drop_front(len, messages, pool);
+        }
+        before - self.messages
+    }
+
+    /// Length of the first message or command, and 1 if it is a message.
+    fn first_message(&self) -> Option<(usize, usize)> {
+        let mut walk = Walk::new(self);
+        let mut len = 0;
+        loop {
+            let (kind, frame_len) = walk.next()?;
+            len += frame_len;
+            match kind {
+                FrameKind::More => {}
+                FrameKind::Last => return Some((len, 1)),
+                FrameKind::Command => return Some((len, 0)),
+            }
+        }
+    }
+
+    /// Lets the first `len` bytes go: a whole message or command.
+    fn drop_front(&mut self, len: usize, messages: usize, pool: &mut ChunkPool) {
+        self.bytes -= len;
+        self.messages -= messages;
+        self.head += len;
+        while let Some(first) = self.sealed.front() {
+            let size = first.as_slice().len();
+            if self.head < size {
+                break;
+            }
+            self.head -= size;
+            if let Some(Segment::Frames(chunk)) = self.sealed.pop_front() {
+                pool.give(chunk);
+            }
+        }
+    }
+
+    /// The connection is gone: what was not wholly written is to be written again from its start.
+    /// Commands belonged to that connection and go with it. Returns the number of messages kept.
+    pub(crate) fn rewind(&mut self, pool: &mut ChunkPool) -> usize {
+        let mut kept = OutBuffer::default();
+        for message in self.drain(pool) {
+            kept.push(Outgoing::Message(&message), pool);
+        }
+        *self = kept;
+        self.messages
+    }
+
+    /// Takes all messages out, from the first not wholly written on, and leaves the buffer empty.
+    pub(crate) fn drain(&mut self, pool: &mut ChunkPool) -> Vec<Message> {
+        let mut messages = Vec::with_capacity(self.messages);
+        let mut frames = Vec::new();
+        let mut walk = Walk::new(self);
+        while let Some((kind, body)) = walk.next_body() {
+            match kind {
+                FrameKind::Command => {}
+                FrameKind::More => frames.push(body),
+                FrameKind::Last => {
+                    frames.push(body);
+                    messages.push(Message::from_frames(frames.drain(..)));
+                }
+            }
+        }
+        self.clear(pool);
+        messages
+    }
+
+    /// Empties the buffer and returns its chunks.
+    pub(crate) fn clear(&mut self, pool: &mut ChunkPool) {
+        for segment in self.sealed.drain(..) {
+            if let Segment::Frames(chunk) = segment {
+                pool.give(chunk);
+            }
+        }
+        if self.sealed.capacity() > 4 {
+            self.sealed = VecDeque::new();
+        }
+        pool.give(std::mem::take(&mut self.tail));
+        self.head = 0;
+        self.written = 0;
+        self.bytes = 0;
+        self.messages = 0;
+    }
+
+    /// Appends all that `later` holds, which must start at a message boundary.
+    pub(crate) fn append(&mut self, mut later: OutBuffer, pool: &mut ChunkPool) {
+        debug_assert_eq!(later.written, 0, "only the oldest buffer can be half written");
+        if later.is_empty() {
+            return later.clear(pool);
+        }
+        if later.head > 0 {
+            for message in later.drain(pool) {
+                self.push(Outgoing::Message(&message), pool);
+            }
+            return;
+        }
+        let tail = std::mem::take(&mut self.tail);
+        if tail.is_empty() {
+            pool.give(tail);
+        } else {
+            self.sealed.push_back(Segment::Frames(tail));
+        }
+        self.sealed.append(&mut later.sealed);
+        self.tail = later.tail;
+        self.bytes += later.bytes;
+        self.messages += later.messages;
+    }
+
+    /// Hands all segments over, for a reader in the same process. Nothing of it may have been written.
+    pub(crate) fn take_segments(&mut self, into: &mut VecDeque<Segment>, pool: &mut ChunkPool) -> usize {
+        debug_assert_eq!(self.head + self.written, 0, "segments are handed over whole");
+        if !self.tail.is_empty() {
+            let tail = std::mem::replace(&mut self.tail, pool.take());
+            self.sealed.push_back(Segment::Frames(tail));
+        }
+        into.append(&mut self.sealed);
+        self.bytes = 0;
+        std::mem::take(&mut self.messages)
+    }
+}
+
+/// Walks the frames of a buffer from its head.
+struct Walk<'a> {
+    buffer: &'a OutBuffer,
+    segment: usize,
+    position: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(buffer: &'a OutBuffer) -> Self {
+        Walk {
+            buffer,
+            segment: 0,
+            position: buffer.head,
+        }
+    }
+
+    fn bytes(&self, segment: usize) -> Option<&'a [u8]> {
+        match self.buffer.sealed.get(segment) {
+            Some(segment) => Some(segment.as_slice()),
+            None if segment == self.buffer.sealed.len() => Some(&self.buffer.tail),
+            None => None,
+        }
+    }
+
+    /// Kind and whole length of the next frame.
+    fn next(&mut self) -> Option<(FrameKind, usize)> {
+        let (header_len, kind, body_len) = self.header()?;
+        self.skip_body(header_len, body_len);
+        Some((kind, header_len + body_len))
+    }
+
+    /// Kind and body of the next frame; a body kept by reference stays shared.
+    fn next_body(&mut self) -> Option<(FrameKind, crate::Frame)> {
+        let (header_len, kind, body_len) = self.header()?;
+        let start = self.position + header_len;
+        let here = self.bytes(self.segment)?;
+        let body = match here.get(start..start + body_len) {
+            Some(body) => crate::Frame::copy_from_slice(body),
+            None => match self.buffer.sealed.get(self.segment + 1) {
+                Some(Segment::Body(body)) => crate::Frame::from(body.clone()),
+                _ => return None,
+            },
+        };
+        self.skip_body(header_len, body_len);
+        Some((kind, body))
+    }
+
+    fn header(&mut self) -> Option<(usize, FrameKind, usize)> {
+        loop {
+            let bytes = self.bytes(self.segment)?;
+            if self.position < bytes.len() {
+                let header = decode_header(&bytes[self.position..])?;
+                return Some((header.header_len, header.kind, header.body_len as usize));
+            }
+            self.position -= bytes.len();
+            self.segment += 1;
+        }
+    }
+
+    fn skip_body(&mut self, header_len: usize, body_len: usize) {
+        let size = self.bytes(self.segment).map_or(0, <[u8]>::len);
+        if self.position + header_len + body_len <= size {
+            self.position += header_len + body_len;
+        } else {
+            // The body is the whole next segment.
+            self.segment += 2;
+            self.position = 0;
+        }
+    }
+}

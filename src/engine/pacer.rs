@@ -1,0 +1,122 @@
+//! When to write: at once, or once more has gathered.
+//!
+//! A write costs some microseconds whatever its size; encoding a message costs some nanoseconds. Writing
+//! every message at once gives the best latency as long as there is time for it; a sender that produces
+//! faster than that is *streaming*, and its messages gather until the buffer is worth a write or the
+//! caretaker gets to it.
+//!
+//! The judgement is by cost: pauses between sends earn credit, a write spends about twice what it took.
+//! So a sender may spend half of its time writing inline, bursts included, before it counts as streaming.
+//! The clock is read once per batch, not per message.
+
+use std::time::{Duration, Instant};
+
+/// Credit is capped here: what a pause of any length is worth. About ten inline writes in a row.
+const CREDIT_CAP: Duration = Duration::from_micros(100);
+
+/// First guess of what a write costs, until one has been measured.
+const FIRST_COST: Duration = Duration::from_micros(5);
+
+/// One measurement counts no more than this: the sender may have lost its core in the middle of it.
+const COST_CAP: Duration = Duration::from_micros(40);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Pacer {
+    credit: Duration,
+    cost: Duration,
+    idle_since: Option<Instant>,
+}
+
+impl Default for Pacer {
+    fn default() -> Self {
+        Pacer {
+            credit: CREDIT_CAP,
+            cost: FIRST_COST,
+            idle_since: None,
+        }
+    }
+}
+
+impl Pacer {
+    /// The first message after an empty buffer: write it now?
+    pub(crate) fn write_now(&mut self, now: Instant) -> bool {
+        if let Some(since) = self.idle_since.take() {
+            let gap = now.saturating_duration_since(since);
+            self.credit = (self.credit + gap).min(CREDIT_CAP);
+        }
+        self.credit >= self.cost * 2
+    }
+
+    /// An inline write is done.
+    pub(crate) fn wrote(&mut self, started: Instant, now: Instant) {
+        let took = now.saturating_duration_since(started).min(COST_CAP);
+        self.cost = (self.cost * 7 + took) / 8;
+        self.credit = self.credit.saturating_sub(took * 2);
+        self.idle_since = Some(now);
+    }
+
+    /// A gathered batch has been written: pauses count from here.
+    pub(crate) fn flushed(&mut self, now: Instant) {
+        self.idle_since = Some(now);
+    }
+
+    /// The application did something else meanwhile, such as receiving the answer: no stream.
+    #[inline]
+    pub(crate) fn pause(&mut self) {
+        self.credit = CREDIT_CAP;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: Duration = Duration::from_micros(1);
+
+    fn run(gap: Duration, write: Duration, sends: u32) -> u32 {
+        let mut pacer = Pacer::default();
+        let mut now = Instant::now();
+        let mut inline = 0;
+        for _ in 0..sends {
+            now += gap;
+            if pacer.write_now(now) {
+                inline += 1;
+                let started = now;
+                now += write;
+                pacer.wrote(started, now);
+            } else {
+                pacer.flushed(now);
+            }
+        }
+        inline
+    }
+
+    #[test]
+    fn slow_senders_always_write_at_once() {
+        assert_eq!(run(20 * US, 5 * US, 1_000), 1_000);
+    }
+
+    #[test]
+    fn a_burst_after_a_pause_is_written_at_once() {
+        assert!(run(Duration::ZERO, 5 * US, 8) == 8);
+    }
+
+    #[test]
+    fn a_stream_gathers() {
+        let inline = run(Duration::from_nanos(30), 5 * US, 10_000);
+        assert!(inline < 100, "{inline} inline writes in a stream");
+    }
+
+    #[test]
+    fn a_pause_restores_the_credit() {
+        let mut pacer = Pacer::default();
+        let now = Instant::now();
+        for _ in 0..100 {
+            pacer.wrote(now, now + 20 * US);
+        }
+        assert!(!pacer.write_now(now + 20 * US));
+        pacer.pause();
+        assert!(pacer.write_now(now + 20 * US));
+    }
+}

@@ -1,0 +1,439 @@
+//! The peers of a socket: what a pattern sees of the network.
+//!
+//! A peer is a place that messages go to and come from. One that we dial keeps its place, and its queue,
+//! through every reconnect; one that we accepted lives as long as its connection, and then until what it
+//! sent has been read. Patterns know peers by their [`PeerId`] and touch them through [`Peers`] only.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use slab::Slab;
+
+use super::dialer::Dialer;
+use super::in_buffer::InBuffer;
+use super::inproc::Channel;
+use super::out_buffer::{OutBuffer, Outgoing};
+use super::pool::ChunkPool;
+use super::{Note, SocketMailbox};
+use crate::message::Message;
+use crate::monitor::ConnectionId;
+use crate::transport::Stream;
+use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
+
+/// Names a peer within its socket, for as long as it is there.
+pub(crate) type PeerId = usize;
+
+/// A peer's buffer is written by the caller itself from this many bytes on, streaming or not: a write of
+/// this size costs half of what copying it into the kernel costs anyway, so more brings nothing.
+pub(crate) const WRITE_AT: usize = 128 * 1024;
+
+/// Commands (answers to PINGs, subscriptions) that may wait for a peer that does not read. Past that it
+/// is not read from either, and the kernel's flow control makes it wait.
+pub(crate) const MAX_COMMAND_BYTES: usize = 64 * 1024;
+
+/// See the module.
+pub(crate) struct Peer {
+    pub(crate) link: Link,
+    pub(crate) origin: Origin,
+    pub(crate) inbound: InBuffer,
+    pub(crate) outbound: OutBuffer,
+    /// Messages taken out of `outbound` by a write that is under way without the lock.
+    pub(crate) in_flight: usize,
+    pub(crate) send_hwm: usize,
+    pub(crate) recv_hwm: usize,
+    /// The pattern knows the peer as one to send to.
+    pub(crate) attached: bool,
+    /// In the list of peers with something to write.
+    pub(crate) dirty: bool,
+    /// Not read from, because of `recv_hwm`.
+    pub(crate) paused: bool,
+    pub(crate) connection: ConnectionId,
+    /// The endpoint it was accepted at, or is dialed by.
+    pub(crate) label: Arc<str>,
+    /// Its address; for one that is dialed, as of the last connection.
+    pub(crate) address: Arc<str>,
+    pub(crate) facts: Option<Box<PeerFacts>>,
+    pub(crate) counters: Counters,
+}
+
+/// Where a peer came from.
+pub(crate) enum Origin {
+    /// We dial it, again and again.
+    Dialed(Box<Dialer>),
+    /// Its connection was accepted by the listener at this index.
+    Accepted(usize),
+    /// A socket of this process; the name it was bound or connected by.
+    Inproc { name: Arc<str>, bound: bool },
+}
+
+/// The state of a peer's connection.
+///
+/// ```text
+///  dialed:    Down ──▶ Connecting ──▶ Handshaking ──▶ Up ──▶ Down …
+///  accepted:                          Handshaking ──▶ Up ──▶ Gone, once it is drained
+///  inproc:    Inproc ──▶ Gone, once it is drained
+/// ```
+pub(crate) enum Link {
+    /// No connection; the dialer waits or looks the name up.
+    Down,
+    /// The kernel is connecting.
+    Connecting(Stream),
+    Handshaking(Box<Handshaking>),
+    Up(Box<Connected>),
+    Inproc(Box<InprocLink>),
+    /// There will never be a connection again; messages may still be here to read.
+    Gone,
+}
+
+pub(crate) struct Handshaking {
+    pub(crate) stream: Stream,
+    pub(crate) machine: Handshake,
+    /// Received, not yet understood.
+    pub(crate) input: Vec<u8>,
+    /// To be sent.
+    pub(crate) output: Vec<u8>,
+    /// What the machine has found, once it is done; `output` may still have to leave.
+    pub(crate) finished: Option<zmtp::Established>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+pub(crate) struct Connected {
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) scanner: Scanner,
+    pub(crate) heartbeat: Heartbeat,
+    /// The earliest heartbeat timer armed for this connection.
+    pub(crate) armed: Option<Instant>,
+    pub(crate) version: Version,
+    /// The kernel may have bytes for us.
+    pub(crate) readable: bool,
+    /// The peer has closed its side: read to the end, whatever a short read seems to say.
+    pub(crate) hung_up: bool,
+    /// In the list of peers to read from.
+    pub(crate) queued: bool,
+    /// The kernel may take bytes from us.
+    pub(crate) writable: bool,
+    /// A write is under way without the lock; nobody else may write.
+    pub(crate) being_written: bool,
+}
+
+pub(crate) struct InprocLink {
+    pub(crate) outbox: Arc<Channel>,
+    pub(crate) inbox: Arc<Channel>,
+    /// The socket at the other end, and our place there. Unknown until it has bound the name.
+    pub(crate) remote: Option<Remote>,
+    /// Messages appended to `outbox`, ever.
+    pub(crate) appended: usize,
+    /// Messages taken by our application, ever, and the last count that the other side was told.
+    pub(crate) taken: usize,
+    pub(crate) released: usize,
+    /// Take this many messages before telling the other side that there is room.
+    pub(crate) step: usize,
+}
+
+/// The other end of an inproc pair.
+pub(crate) struct Remote {
+    pub(crate) mailbox: Arc<SocketMailbox>,
+    pub(crate) place: Place,
+}
+
+/// A peer in another socket, and the connection it must still be at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) id: PeerId,
+    pub(crate) connection: ConnectionId,
+}
+
+/// What is counted for each peer.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Counters {
+    pub(crate) messages_in: u64,
+    pub(crate) messages_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) dropped_hwm: u64,
+    pub(crate) dropped_conflated: u64,
+    pub(crate) dropped_disconnect: u64,
+    pub(crate) reconnects: u64,
+}
+
+impl Peer {
+    /// Whether another message may be queued.
+    #[inline]
+    fn has_room(&self) -> bool {
+        match &self.link {
+            Link::Inproc(link) => link.appended - link.outbox.released() < self.send_hwm,
+            _ => self.outbound.messages() + self.in_flight < self.send_hwm,
+        }
+    }
+
+    /// Messages accepted from the application and not yet handed on.
+    pub(crate) fn queued_out(&self) -> usize {
+        match &self.link {
+            Link::Inproc(link) => link.outbox.queued(),
+            _ => self.outbound.messages() + self.in_flight,
+        }
+    }
+
+    /// The handshake is done, or the other end of an inproc pair has been found.
+    pub(crate) fn is_connected(&self) -> bool {
+        match &self.link {
+            Link::Up(_) => true,
+            Link::Inproc(link) => link.remote.is_some(),
+            Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => false,
+        }
+    }
+}
+
+/// All peers of a socket, and what they share.
+#[derive(Default)]
+pub(crate) struct Peers {
+    pub(crate) slab: Slab<Peer>,
+    pub(crate) pool: ChunkPool,
+    /// Peers with bytes to write that the kernel may take.
+    pub(crate) dirty: Vec<PeerId>,
+    /// Peers that have to be written now: full, or at [`WRITE_AT`].
+    pub(crate) due: bool,
+    /// Peers whose reading was paused and may go on.
+    pub(crate) resumable: Vec<PeerId>,
+    /// Inproc peers that have topics for us or have gone.
+    pub(crate) news: Vec<PeerId>,
+    /// Messages appended since the buffers were last written.
+    pub(crate) gathered: usize,
+    /// Totals of peers that are no more.
+    pub(crate) past: Counters,
+}
+
+impl Peers {
+    /// Whether a message may be queued for this peer without passing its high-water mark.
+    #[inline]
+    pub(crate) fn has_room(&self, id: PeerId) -> bool {
+        self.slab.get(id).is_some_and(Peer::has_room)
+    }
+
+    /// Asks to be told, by [`Pattern::writable`](crate::pattern::Pattern::writable), when a full peer has
+    /// room again. `false`: it has room already.
+    pub(crate) fn await_room(&mut self, id: PeerId) -> bool {
+        let Some(peer) = self.slab.get_mut(id) else {
+            return true;
+        };
+        match &mut peer.link {
+            Link::Inproc(link) => link.appended - link.outbox.starve() >= peer.send_hwm,
+            _ => !peer.has_room(),
+        }
+    }
+
+    /// Queues a whole message.
+    #[inline]
+    pub(crate) fn send(&mut self, id: PeerId, outgoing: Outgoing<'_>) {
+        let size = outgoing.size();
+        self.send_with(id, size, |buffer, pool| buffer.push(outgoing, pool));
+    }
+
+    /// Queues one whole message that `write` writes.
+    #[inline]
+    pub(crate) fn send_with(
+        &mut self,
+        id: PeerId,
+        size: usize,
+        write: impl FnOnce(&mut OutBuffer, &mut ChunkPool),
+    ) {
+        let Some(peer) = self.slab.get_mut(id) else {
+            return;
+        };
+        peer.counters.messages_out += 1;
+        peer.counters.bytes_out += size as u64;
+        if let Link::Inproc(link) = &mut peer.link {
+            link.appended += 1;
+            let tell = link.outbox.append(write);
+            if tell {
+                link.tell(Note::InprocReadable);
+            }
+            return;
+        }
+        write(&mut peer.outbound, &mut self.pool);
+        self.gathered += 1;
+        if peer.outbound.unwritten() >= WRITE_AT || !peer.has_room() {
+            self.due = true;
+        }
+        self.mark_dirty(id);
+    }
+
+    /// Queues command frames, which no high-water mark holds back.
+    pub(crate) fn send_commands(&mut self, id: PeerId, frames: &[u8]) {
+        if let Some(peer) = self.slab.get_mut(id) {
+            peer.outbound.push_commands(frames, &mut self.pool);
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Tells a publisher that we want, or no longer want, a topic.
+    pub(crate) fn send_topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) {
+        let Some(peer) = self.slab.get_mut(id) else {
+            return;
+        };
+        let version = match &mut peer.link {
+            Link::Inproc(link) => {
+                if link.outbox.append_topic(topic, subscribe) {
+                    link.tell(Note::InprocReadable);
+                }
+                return;
+            }
+            Link::Up(up) => up.version,
+            Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => return,
+        };
+        let mut frames = Vec::with_capacity(topic.len() + 24);
+        if subscribe {
+            zmtp::put_subscribe(&mut frames, version, topic);
+        } else {
+            zmtp::put_cancel(&mut frames, version, topic);
+        }
+        self.send_commands(id, &frames);
+    }
+
+    #[inline]
+    pub(crate) fn mark_dirty(&mut self, id: PeerId) {
+        let Some(peer) = self.slab.get_mut(id) else {
+            return;
+        };
+        if peer.dirty || peer.outbound.is_empty() {
+            return;
+        }
+        if let Link::Up(up) = &peer.link
+            && up.writable
+            && !up.being_written
+        {
+            peer.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Whole messages that this peer has sent and nobody has taken.
+    #[inline]
+    pub(crate) fn messages(&self, id: PeerId) -> usize {
+        self.slab.get(id).map_or(0, |peer| peer.inbound.messages())
+    }
+
+    /// Takes the next message of this peer, and says whether there are more.
+    #[inline]
+    pub(crate) fn take(&mut self, id: PeerId) -> Option<(Message, bool)> {
+        let peer = self.slab.get_mut(id)?;
+        let message = peer.inbound.take(&mut self.pool)?;
+        let left = peer.inbound.messages();
+        if left == 0 || peer.paused || matches!(peer.link, Link::Inproc(_)) {
+            self.after_take(id);
+        }
+        Some((message, self.messages(id) > 0))
+    }
+
+    /// The rarer consequences of a message having been taken.
+    fn after_take(&mut self, id: PeerId) {
+        let Some(peer) = self.slab.get_mut(id) else {
+            return;
+        };
+        let left = peer.inbound.messages();
+        if let Link::Inproc(link) = &mut peer.link {
+            link.taken += 1;
+            if left == 0 || link.taken - link.released >= link.step {
+                link.release();
+            }
+            if left == 0 {
+                self.receive_inproc(id);
+            }
+            return;
+        }
+        if peer.paused && left <= peer.recv_hwm / 2 {
+            peer.paused = false;
+            self.resumable.push(id);
+        }
+        if left == 0 {
+            peer.inbound.release(&mut self.pool);
+            if matches!(peer.link, Link::Gone) {
+                self.remove(id);
+            }
+        }
+    }
+
+    /// Fetches what an inproc peer has appended meanwhile.
+    pub(crate) fn receive_inproc(&mut self, id: PeerId) {
+        let Some(peer) = self.slab.get_mut(id) else {
+            return;
+        };
+        if let Link::Inproc(link) = &peer.link {
+            let got = peer.inbound.receive_from(&link.inbox, &mut self.pool);
+            peer.counters.messages_in += got.messages as u64;
+            if got.attention {
+                self.news.push(id);
+            }
+        }
+    }
+
+    /// Forgets all messages of this peer that nobody has taken, of a kind that we never read.
+    pub(crate) fn discard_inbound(&mut self, id: PeerId) {
+        while self.take(id).is_some() {}
+    }
+
+    /// Counts a message that was not queued because the peer is at its high-water mark.
+    pub(crate) fn count_drop(&mut self, id: PeerId) {
+        if let Some(peer) = self.slab.get_mut(id) {
+            peer.counters.dropped_hwm += 1;
+        }
+    }
+
+    /// The peer and its connection, to find out later whether it still is the same one.
+    pub(crate) fn place(&self, id: PeerId) -> Option<Place> {
+        let connection = self.slab.get(id)?.connection;
+        Some(Place { id, connection })
+    }
+
+    /// Whether the peer is there, and still on that connection.
+    pub(crate) fn is_connected_at(&self, place: Place) -> bool {
+        let peer = self.slab.get(place.id);
+        peer.is_some_and(|peer| peer.connection == place.connection && peer.is_connected())
+    }
+
+    /// Messages accepted for this peer and not yet handed on.
+    pub(crate) fn queued_out(&self, id: PeerId) -> usize {
+        self.slab.get(id).map_or(0, Peer::queued_out)
+    }
+
+    /// Lets a peer go, keeping its totals.
+    pub(crate) fn remove(&mut self, id: PeerId) {
+        if let Some(mut peer) = self.slab.try_remove(id) {
+            peer.inbound.clear(&mut self.pool);
+            peer.outbound.clear(&mut self.pool);
+            self.past.add(&peer.counters);
+            self.dirty.retain(|dirty| *dirty != id);
+            self.resumable.retain(|paused| *paused != id);
+        }
+    }
+}
+
+impl Counters {
+    pub(crate) fn add(&mut self, other: &Counters) {
+        self.messages_in += other.messages_in;
+        self.messages_out += other.messages_out;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.dropped_hwm += other.dropped_hwm;
+        self.dropped_conflated += other.dropped_conflated;
+        self.dropped_disconnect += other.dropped_disconnect;
+        self.reconnects += other.reconnects;
+    }
+}
+
+impl InprocLink {
+    /// Leaves a note with the socket at the other end.
+    pub(crate) fn tell(&self, note: fn(Place) -> Note) {
+        if let Some(remote) = &self.remote {
+            remote.mailbox.post(note(remote.place));
+        }
+    }
+
+    /// Tells the other side how much has been taken.
+    pub(crate) fn release(&mut self) {
+        self.released = self.taken;
+        if self.inbox.release(self.taken) {
+            self.tell(Note::InprocWritable);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Hand-over: who looks after a socket, the application or the caretaker.
+//!
+//! While the application is active the caretaker must not be woken for the socket's events: it would burn
+//! a core and fight for the lock. It looks again every few milliseconds instead, and while a caller sits
+//! in the driver's seat for longer than that, it stops looking altogether (*parks*).
+//!
+//! ```text
+//!            event, and the application is active              seat taken for a whole period
+//!  WATCHED ───────────────────────────────────────▶ LEASED ───────────────────────────────▶ PARKED
+//!     ▲         nothing happened for a period         │ ▲      the caller leaves the seat       │
+//!     └───────────────────────────────────────────────┘ └───────────────────────────────────────┘
+//! ```
+//!
+//! Invariant: **a socket that is parked has a caller in its seat, or a [`Presence::leave`] that returned
+//! `true` and so tells the caretaker.** Neither side can miss the other: the caller leaves the seat first
+//! and then looks whether it is parked, the caretaker parks first and then looks whether the seat is taken.
+
+use super::sync::{AtomicBool, AtomicU32, Ordering};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    /// Counts calls of the application. A counter and not a flag, so that looking does not write.
+    activity: AtomicU32,
+    /// Counts entries into and departures from the seat: odd while somebody sits in it.
+    seat: AtomicU32,
+    parked: AtomicBool,
+}
+
+/// What the caretaker saw of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    activity: u32,
+    seat: u32,
+}
+
+impl Look {
+    /// A caller sits in the seat and polls.
+    pub(crate) fn seat_taken(self) -> bool {
+        self.seat % 2 == 1
+    }
+}
+
+impl Presence {
+    pub(crate) fn new() -> Self {
+        Presence {
+            activity: AtomicU32::new(0),
+            seat: AtomicU32::new(0),
+            parked: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that the application called. Only called under the socket's state lock, so that a plain
+    /// load and store suffices.
+    #[inline]
+    pub(crate) fn touch(&self) {
+        let count = self.activity.load(Ordering::Relaxed);
+        self.activity
+            .store(count.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// A caller has taken the seat.
+    pub(crate) fn enter(&self) {
+        self.seat.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The caller has left the seat. `true`: the caretaker parked meanwhile and has to be told.
+    #[must_use]
+    pub(crate) fn leave(&self) -> bool {
+        self.seat.fetch_add(1, Ordering::SeqCst);
+        self.parked.load(Ordering::SeqCst) && self.parked.swap(false, Ordering::SeqCst)
+    }
+
+    /// The caretaker looks.
+    pub(crate) fn look(&self) -> Look {
+        Look {
+            activity: self.activity.load(Ordering::Relaxed),
+            seat: self.seat.load(Ordering::SeqCst),
+        }
+    }
+
+    /// The caretaker stops looking because the seat has been taken since `seen`. `false`: it no longer
+    /// is, keep looking.
+    #[must_use]
+    pub(crate) fn park(&self, seen: Look) -> bool {
+        self.parked.store(true, Ordering::SeqCst);
+        if self.seat.load(Ordering::SeqCst) == seen.seat {
+            return true;
+        }
+        // The caller left in between. If it saw the flag, it has told us, and looking on is harmless.
+        self.parked.store(false, Ordering::SeqCst);
+        false
+    }
+}

@@ -1,0 +1,44 @@
+//! Deadlines of a socket, soonest first.
+//!
+//! Entries are never cancelled: whoever is called looks at its own deadline and re-arms if it has moved.
+//! That keeps "any received byte counts as life" at the cost of a store, not of a heap operation.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+/// What a deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// Handshake deadline, connect deadline or heartbeat of the connection with this token.
+    Connection(usize),
+    /// Next attempt of the dialer of this peer, if it still is at this attempt.
+    Redial(usize, u64),
+    /// The listener at this index accepts again.
+    Listener(usize),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(Instant, Timer)>>,
+}
+
+impl Timers {
+    pub(crate) fn arm(&mut self, at: Instant, timer: Timer) {
+        self.heap.push(Reverse((at, timer)));
+    }
+
+    /// When the soonest deadline is.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes a deadline that has passed.
+    pub(crate) fn expired(&mut self, now: Instant) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, timer))| timer)
+    }
+}

@@ -1,0 +1,563 @@
+//! What can go wrong, by operation and by blame.
+//!
+//! Each operation has its own error, with only what can befall that operation. An error that leaves
+//! a message unsent carries it, so that nothing is lost to a time-out: `into_message` gives it back.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::transport::EndpointError;
+use crate::zmtp::SocketType;
+use crate::Message;
+
+/// Why a message was not sent; gives the message back.
+///
+/// ```
+/// # use zerohop::{SendError, SendErrorKind};
+/// fn worth_retrying(error: &SendError) -> bool {
+///     matches!(error.kind(), SendErrorKind::WouldBlock | SendErrorKind::TimedOut)
+/// }
+/// ```
+pub struct SendError(Box<Unsent<SendErrorKind>>);
+
+// `send` returns it at full speed: it travels in a register.
+const _: () = assert!(size_of::<Result<(), SendError>>() <= 16);
+
+/// A message that stayed here, and why.
+struct Unsent<K> {
+    message: Message,
+    kind: K,
+}
+
+/// The ways for a send to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// The send was not to wait, and no peer has room: there are none, or all are at their
+    /// high-water mark.
+    WouldBlock,
+    /// No peer had room before the time was up.
+    TimedOut,
+    /// The socket's state does not allow a send now, as while a REQ awaits its reply.
+    OutOfTurn,
+    /// The message is larger than may be sent.
+    TooLarge {
+        /// The bytes in all its frames.
+        size: usize,
+        /// The most that is allowed.
+        limit: usize,
+    },
+    /// The message has more frames than may be sent.
+    TooManyParts {
+        /// How many it has.
+        parts: usize,
+        /// The most that is allowed.
+        limit: usize,
+    },
+    /// The socket was closed, before the call or during it by another thread.
+    Closed,
+    /// The context was shut down.
+    ContextClosed,
+}
+
+impl fmt::Display for SendErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SendErrorKind::WouldBlock => f.write_str("no peer has room for the message now"),
+            SendErrorKind::TimedOut => f.write_str("no peer had room for the message in time"),
+            SendErrorKind::OutOfTurn => {
+                f.write_str("the socket may not send now: it is its turn to receive")
+            }
+            SendErrorKind::TooLarge { size, limit } => {
+                write!(
+                    f,
+                    "the message has {size} bytes; at most {limit} are allowed"
+                )
+            }
+            SendErrorKind::TooManyParts { parts, limit } => {
+                write!(
+                    f,
+                    "the message has {parts} frames; at most {limit} are allowed"
+                )
+            }
+            SendErrorKind::Closed => f.write_str(CLOSED),
+            SendErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
+        }
+    }
+}
+
+/// Why a reply was not sent; gives the reply back.
+pub struct ReplyError(Box<Unsent<ReplyErrorKind>>);
+
+const _: () = assert!(size_of::<Result<(), ReplyError>>() <= 16);
+
+/// The ways for a reply to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReplyErrorKind {
+    /// There is no request to reply to.
+    NoRequest,
+    /// The connection that the request came on is gone, and with it the way back.
+    PeerGone,
+    /// The reply was not to wait, and the requester is not reading its replies.
+    WouldBlock,
+    /// The requester did not read its earlier replies before the time was up.
+    TimedOut,
+    /// The reply is larger than may be sent.
+    TooLarge {
+        /// The bytes in all its frames.
+        size: usize,
+        /// The most that is allowed.
+        limit: usize,
+    },
+    /// The socket was closed, before the call or during it by another thread.
+    Closed,
+    /// The context was shut down.
+    ContextClosed,
+}
+
+impl fmt::Display for ReplyErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplyErrorKind::NoRequest => f.write_str("there is no request to reply to"),
+            ReplyErrorKind::PeerGone => f.write_str("the peer that sent the request is gone"),
+            ReplyErrorKind::WouldBlock => {
+                f.write_str("the peer that sent the request has no room for the reply now")
+            }
+            ReplyErrorKind::TimedOut => {
+                f.write_str("the peer that sent the request had no room for the reply in time")
+            }
+            ReplyErrorKind::TooLarge { size, limit } => {
+                write!(f, "the reply has {size} bytes; at most {limit} are allowed")
+            }
+            ReplyErrorKind::Closed => f.write_str(CLOSED),
+            ReplyErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
+        }
+    }
+}
+
+const CLOSED: &str = "the socket is closed";
+const CONTEXT_CLOSED: &str = "the context is shut down";
+
+/// An error around an [`Unsent`] message.
+macro_rules! unsent {
+    ($error:ident, $kind:ident) => {
+        impl $error {
+            pub(crate) fn new(kind: $kind, message: impl Into<Message>) -> $error {
+                let message = message.into();
+                $error(Box::new(Unsent { message, kind }))
+            }
+
+            /// What went wrong.
+            pub fn kind(&self) -> $kind {
+                self.0.kind
+            }
+
+            /// The message, which is still here and whole.
+            pub fn message(&self) -> &Message {
+                &self.0.message
+            }
+
+            /// Gives the message back.
+            pub fn into_message(self) -> Message {
+                self.0.message
+            }
+        }
+
+        impl fmt::Debug for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($error))
+                    .field("kind", &self.0.kind)
+                    .field("message", &self.0.message)
+                    .finish()
+            }
+        }
+
+        impl fmt::Display for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.kind.fmt(f)
+            }
+        }
+
+        impl Error for $error {}
+    };
+}
+
+unsent!(SendError, SendErrorKind);
+unsent!(ReplyError, ReplyErrorKind);
+
+/// Why a batch was not sent to its end. What was sent before stays sent.
+#[derive(Debug)]
+pub struct SendBatchError {
+    sent: usize,
+    error: SendError,
+}
+
+impl SendBatchError {
+    pub(crate) fn new(sent: usize, error: SendError) -> SendBatchError {
+        SendBatchError { sent, error }
+    }
+
+    /// How many messages of the batch were sent, all from its start.
+    pub fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// What happened to the message after them.
+    pub fn error(&self) -> &SendError {
+        &self.error
+    }
+
+    /// The error of the message after them, which gives that message back.
+    pub fn into_error(self) -> SendError {
+        self.error
+    }
+}
+
+impl fmt::Display for SendBatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the batch stopped after {} messages: {}",
+            self.sent, self.error
+        )
+    }
+}
+
+impl Error for SendBatchError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Why no message was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// The receive was not to wait, and there is no message.
+    WouldBlock,
+    /// No message came before the time was up.
+    TimedOut,
+    /// The socket's state does not allow a receive now, as when a REQ has asked nothing.
+    OutOfTurn,
+    /// The socket was closed, before the call or during it by another thread.
+    Closed,
+    /// The context was shut down.
+    ContextClosed,
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RecvError::WouldBlock => "there is no message now",
+            RecvError::TimedOut => "no message came in time",
+            RecvError::OutOfTurn => "the socket may not receive now: it is its turn to send",
+            RecvError::Closed => CLOSED,
+            RecvError::ContextClosed => CONTEXT_CLOSED,
+        })
+    }
+}
+
+impl Error for RecvError {}
+
+/// Why a request got no reply.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The request was not sent; the error gives it back.
+    Send(SendError),
+    /// The request was sent, and no reply came before the time was up. The peer may have acted on it.
+    TimedOut,
+    /// The request was sent, and the connection it went out on broke before the reply came. The peer
+    /// may have acted on it.
+    PeerGone,
+    /// The socket was closed by another thread while the reply was awaited.
+    Closed,
+    /// The context was shut down while the reply was awaited.
+    ContextClosed,
+}
+
+impl From<SendError> for RequestError {
+    fn from(error: SendError) -> RequestError {
+        RequestError::Send(error)
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RequestError::Send(error) => write!(f, "the request was not sent: {error}"),
+            RequestError::TimedOut => f.write_str("no reply came in time"),
+            RequestError::PeerGone => {
+                f.write_str("the connection to the peer broke before the reply came")
+            }
+            RequestError::Closed => f.write_str(CLOSED),
+            RequestError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+        }
+    }
+}
+
+impl Error for RequestError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            RequestError::Send(error) => Some(error),
+            RequestError::TimedOut
+            | RequestError::PeerGone
+            | RequestError::Closed
+            | RequestError::ContextClosed => None,
+        }
+    }
+}
+
+/// Why waiting for a number of peers or subscriptions ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The time was up.
+    TimedOut {
+        /// How many there were then.
+        have: usize,
+        /// How many were waited for.
+        wanted: usize,
+    },
+    /// The socket was closed, before the call or during it by another thread.
+    Closed,
+    /// The context was shut down.
+    ContextClosed,
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitError::TimedOut { have, wanted } => {
+                write!(f, "there were {have} of {wanted} when the time was up")
+            }
+            WaitError::Closed => f.write_str(CLOSED),
+            WaitError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+        }
+    }
+}
+
+impl Error for WaitError {}
+
+/// Some messages were not sent when the linger time of a closing socket ran out. They are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CloseError {
+    unsent: u64,
+}
+
+impl CloseError {
+    pub(crate) fn new(unsent: u64) -> CloseError {
+        CloseError { unsent }
+    }
+
+    /// How many messages had been accepted by `send` and not been handed to the kernel.
+    pub fn unsent(&self) -> u64 {
+        self.unsent
+    }
+}
+
+impl fmt::Display for CloseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} messages were still unsent when the linger time ran out",
+            self.unsent
+        )
+    }
+}
+
+impl Error for CloseError {}
+
+/// An option was given a value that it can't have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionError {
+    option: &'static str,
+    given: String,
+    expected: &'static str,
+}
+
+impl OptionError {
+    pub(crate) fn new(option: &'static str, given: String, expected: &'static str) -> OptionError {
+        OptionError {
+            option,
+            given,
+            expected,
+        }
+    }
+
+    /// The name of the option, which is that of its setter.
+    pub fn option(&self) -> &'static str {
+        self.option
+    }
+
+    /// The value that was given.
+    pub fn given(&self) -> &str {
+        &self.given
+    }
+
+    /// What would have been right.
+    pub fn expected(&self) -> &'static str {
+        self.expected
+    }
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OptionError {
+            option,
+            given,
+            expected,
+        } = self;
+        write!(f, "option {option} can't be {given}; allowed is {expected}")
+    }
+}
+
+impl Error for OptionError {}
+
+/// Why a socket was not made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SocketError {
+    /// An option has a value that it can't have.
+    Option(OptionError),
+    /// The system refused what the socket needs, which is a few file descriptors.
+    Io(io::Error),
+    /// The context was shut down.
+    ContextClosed,
+}
+
+impl From<OptionError> for SocketError {
+    fn from(error: OptionError) -> SocketError {
+        SocketError::Option(error)
+    }
+}
+
+impl From<io::Error> for SocketError {
+    fn from(error: io::Error) -> SocketError {
+        SocketError::Io(error)
+    }
+}
+
+impl fmt::Display for SocketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SocketError::Option(error) => error.fmt(f),
+            SocketError::Io(error) => write!(f, "the system refused a file descriptor: {error}"),
+            SocketError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+        }
+    }
+}
+
+impl Error for SocketError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            SocketError::Option(error) => Some(error),
+            SocketError::Io(error) => Some(error),
+            SocketError::ContextClosed => None,
+        }
+    }
+}
+
+/// An endpoint could not be connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The endpoint is malformed, or cannot be connected to.
+    Endpoint(EndpointError),
+    /// The inproc name is bound by a socket whose type does not fit.
+    Incompatible {
+        /// The type of the connecting socket.
+        ours: SocketType,
+        /// The type of the socket that has bound the name.
+        theirs: SocketType,
+    },
+    /// The socket is closed.
+    Closed,
+    /// The context is shut down.
+    ContextClosed,
+}
+
+impl From<EndpointError> for ConnectError {
+    fn from(error: EndpointError) -> ConnectError {
+        ConnectError::Endpoint(error)
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Endpoint(error) => error.fmt(f),
+            ConnectError::Incompatible { ours, theirs } => {
+                write!(f, "a {ours} socket cannot talk to the {theirs} that has bound the name")
+            }
+            ConnectError::Closed => f.write_str(CLOSED),
+            ConnectError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+        }
+    }
+}
+
+impl Error for ConnectError {}
+
+/// An endpoint could not be unbound or disconnected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnbindError {
+    /// The endpoint is malformed.
+    Endpoint(EndpointError),
+    /// Nothing is bound, or connected, there. `unbind` wants the endpoint that `bind` returned.
+    NotFound {
+        /// The endpoint as given.
+        endpoint: String,
+    },
+    /// The socket is closed.
+    Closed,
+    /// The context is shut down.
+    ContextClosed,
+}
+
+impl From<EndpointError> for UnbindError {
+    fn from(error: EndpointError) -> UnbindError {
+        UnbindError::Endpoint(error)
+    }
+}
+
+impl fmt::Display for UnbindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UnbindError::Endpoint(error) => error.fmt(f),
+            UnbindError::NotFound { endpoint } => {
+                write!(f, "the socket has nothing at {endpoint}; give the endpoint that bind returned, or that was connected")
+            }
+            UnbindError::Closed => f.write_str(CLOSED),
+            UnbindError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+        }
+    }
+}
+
+impl Error for UnbindError {}
+
+/// A subscription could not be made or taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The socket is closed.
+    Closed,
+    /// The context is shut down.
+    ContextClosed,
+}
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SubscribeError::Closed => CLOSED,
+            SubscribeError::ContextClosed => CONTEXT_CLOSED,
+        })
+    }
+}
+
+impl Error for SubscribeError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,327 @@
+//! What the fuzzers in `fuzz/` call: one function per target, each of which takes any bytes and panics when
+//! the protocol layer breaks a promise. The unit tests replay the seed corpus, and mutations of it,
+//! through the same functions.
+//!
+//! The promises: no panic, no more consumed than given, no more than the limits held back for a unit to
+//! become whole, and the same outcome however the bytes are cut into reads.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::zmtp::{
+    Command, Established, FrameKind, Handshake, HandshakeConfig, Header, Limits, MechanismConfig,
+    Metadata, ProtocolError, Scanned, Scanner, SocketType, Version, decode_header, put_cancel,
+    put_error, put_frame, put_ping, put_pong, put_property, put_ready, put_subscribe,
+};
+
+/// Small enough for the fuzzers to reach from both sides.
+pub(crate) const LIMITS: Limits = Limits {
+    max_message_size: 600,
+    max_parts: 5,
+    max_command_size: 300,
+};
+
+/// The longest thing a handshake may wait for, beside a command: the rest of a greeting.
+const GREETING_REMAINDER: u64 = 53;
+
+/// Any bytes as a peer's greeting and handshake. The first byte picks our socket type.
+pub fn greeting(data: &[u8]) {
+    let Some((settings, input)) = data.split_first() else {
+        return;
+    };
+    same_for_all_splits(input, || Peer::connecting(socket_type(*settings)));
+}
+
+/// Any bytes as traffic. The first two bytes vary the limits.
+pub fn frames(data: &[u8]) {
+    let [size, parts, input @ ..] = data else {
+        return;
+    };
+    let limits = Limits {
+        max_message_size: match size {
+            255 => u64::MAX,
+            size => u64::from(*size) * 4,
+        },
+        max_parts: u32::from(*parts),
+        ..LIMITS
+    };
+    let seen = same_for_all_splits(input, || Peer::established(limits));
+
+    // What was understood is what would be sent to say it.
+    let mut sent = Vec::new();
+    let mut expected = Vec::new();
+    for event in &seen.events {
+        if let Event::Part { body, last } = event {
+            let kind = if *last {
+                FrameKind::Last
+            } else {
+                FrameKind::More
+            };
+            put_frame(&mut sent, kind, body);
+            expected.push(event.clone());
+        }
+    }
+    let mut peer = Peer::established(limits);
+    peer.feed(&sent);
+    assert_eq!(peer.seen.events, expected);
+    assert_eq!(peer.seen.error, None);
+}
+
+/// Any bytes as the body of a command, and as a property list.
+pub fn commands(data: &[u8]) {
+    if let Ok(command) = Command::parse(data) {
+        assert_command_round_trip(command);
+    }
+    if let Ok(metadata) = Metadata::parse(data) {
+        let mut sent = Vec::new();
+        for (name, value) in &metadata.properties {
+            put_property(&mut sent, name, value);
+        }
+        assert!(sent.len() <= data.len());
+        assert_eq!(Metadata::parse(&sent), Ok(metadata));
+    }
+    let mut framed = Vec::new();
+    put_frame(&mut framed, FrameKind::Command, data);
+    same_for_all_splits(&framed, || Peer::established(LIMITS));
+    same_for_all_splits(&[&READY_NEXT[..], &framed].concat(), || {
+        Peer::connecting(SocketType::Push)
+    });
+}
+
+/// Any bytes as a whole connection: greeting, handshake and traffic. The first byte picks our socket type.
+pub fn session(data: &[u8]) {
+    let Some((settings, input)) = data.split_first() else {
+        return;
+    };
+    let seen = same_for_all_splits(input, || Peer::connecting(socket_type(*settings)));
+    assert!(seen.events.is_empty() || seen.established.is_some());
+    if let Some(established) = &seen.established {
+        assert_eq!(established.version, established.facts.version());
+    }
+}
+
+/// A greeting after which the next thing is a command.
+const READY_NEXT: &[u8; 64] =
+    b"\xff\0\0\0\0\0\0\0\0\x7f\x03\x01NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+                                \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+fn socket_type(settings: u8) -> SocketType {
+    SocketType::ALL[usize::from(settings) % SocketType::ALL.len()]
+}
+
+fn assert_command_round_trip(command: Command<'_>) {
+    let mut sent = Vec::new();
+    let mut expected = command;
+    match command {
+        Command::Ready { metadata } => put_ready(&mut sent, metadata),
+        Command::Error { reason } => match str::from_utf8(reason) {
+            Ok(reason) => put_error(&mut sent, reason),
+            Err(_) => return,
+        },
+        Command::Subscribe(topic) => put_subscribe(&mut sent, Version::V3_1, topic),
+        Command::Cancel(topic) => put_cancel(&mut sent, Version::V3_1, topic),
+        Command::Ping { ttl, context } => {
+            put_ping(&mut sent, ttl, context);
+            let (ttl, context) = (ttl.min(Duration::from_millis(65_500)), cut(context));
+            expected = Command::Ping { ttl, context };
+        }
+        Command::Pong { context } => {
+            put_pong(&mut sent, context);
+            expected = Command::Pong {
+                context: cut(context),
+            };
+        }
+        Command::Unknown(_) => return,
+    }
+    let header = decode_header(&sent).expect("an encoder writes whole headers");
+    assert_eq!(header.kind, FrameKind::Command);
+    assert_eq!(header.frame_len(), sent.len() as u64);
+    assert_eq!(Command::parse(&sent[header.header_len..]), Ok(expected));
+}
+
+fn cut(context: &[u8]) -> &[u8] {
+    &context[..context.len().min(16)]
+}
+
+/// Feeds the input to a new peer in one piece, in two pieces at several places, and byte by byte, each with
+/// large bodies read in place and elsewhere. Gives what all of them saw.
+fn same_for_all_splits(input: &[u8], peer: impl Fn() -> Peer) -> Seen {
+    let mut whole = peer();
+    whole.feed(input);
+    let expected = whole.seen;
+
+    for reads_elsewhere in [false, true] {
+        let mut bytewise = Peer {
+            reads_elsewhere,
+            ..peer()
+        };
+        input.chunks(1).for_each(|byte| bytewise.feed(byte));
+        assert_eq!(
+            bytewise.seen, expected,
+            "byte by byte, elsewhere: {reads_elsewhere}"
+        );
+
+        // Places that depend on the input, so that the fuzzers choose them.
+        let sum = input.iter().fold(input.len(), |sum, byte| {
+            sum.wrapping_mul(31) ^ usize::from(*byte)
+        });
+        for place in [sum, sum / 7, sum / 61] {
+            let (first, second) = input.split_at(place % (input.len() + 1));
+            let mut split = Peer {
+                reads_elsewhere,
+                ..peer()
+            };
+            split.feed(first);
+            split.feed(second);
+            assert_eq!(split.seen, expected, "split at {}", first.len());
+        }
+    }
+    expected
+}
+
+/// One side of a connection as the engine would run it, less the socket: bytes go in, and what they came to
+/// is noted down.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    handshake: Option<Handshake>,
+    scanner: Scanner,
+    pending: Vec<u8>,
+    /// Read the body of a partial frame past the scanner, as is done for large ones.
+    pub(crate) reads_elsewhere: bool,
+    elsewhere: Option<(Header, Vec<u8>)>,
+    pub(crate) seen: Seen,
+}
+
+/// What a [`Peer`] made of the bytes it got.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) established: Option<Established>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) error: Option<ProtocolError>,
+    /// What it sent during the handshake.
+    pub(crate) out: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Part { body: Vec<u8>, last: bool },
+    Command(String),
+}
+
+impl Peer {
+    pub(crate) fn connecting(socket_type: SocketType) -> Self {
+        Self::with_routing_id(socket_type, b"")
+    }
+
+    pub(crate) fn with_routing_id(socket_type: SocketType, routing_id: &[u8]) -> Self {
+        let config = HandshakeConfig {
+            socket_type,
+            routing_id: Bytes::copy_from_slice(routing_id),
+            mechanism: MechanismConfig::Null,
+            max_command_size: LIMITS.max_command_size,
+        };
+        let mut peer = Self::established(LIMITS);
+        peer.handshake = Some(Handshake::new(Arc::new(config), false, &mut peer.seen.out));
+        peer
+    }
+
+    pub(crate) fn established(limits: Limits) -> Self {
+        Self {
+            handshake: None,
+            scanner: Scanner::new(limits),
+            pending: Vec::new(),
+            reads_elsewhere: false,
+            elsewhere: None,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Takes the next bytes of the stream. After an error it takes no more, like a closed connection.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        if self.seen.error.is_some() {
+            return;
+        }
+        self.pending.extend_from_slice(bytes);
+        if let Err(error) = self.shake_hands().and_then(|()| self.scan()) {
+            self.seen.error = Some(error);
+        }
+    }
+
+    fn shake_hands(&mut self) -> Result<(), ProtocolError> {
+        let Some(handshake) = &mut self.handshake else {
+            return Ok(());
+        };
+        let (consumed, done) = handshake.handle_input(&self.pending, &mut self.seen.out)?;
+        assert!(consumed <= self.pending.len());
+        self.pending.drain(..consumed);
+        if let Some(established) = done {
+            self.handshake = None;
+            self.seen.established = Some(established);
+        } else {
+            let most = LIMITS.max_command_size.max(GREETING_REMAINDER);
+            assert!(
+                (self.pending.len() as u64) < most,
+                "waits for more than it may need"
+            );
+        }
+        Ok(())
+    }
+
+    fn scan(&mut self) -> Result<(), ProtocolError> {
+        if self.handshake.is_some() {
+            return Ok(());
+        }
+        while self.finish_elsewhere() {
+            match self.scanner.scan(&self.pending)? {
+                Scanned::Incomplete => {
+                    assert!((self.pending.len() as u64) < LIMITS.max_command_size);
+                    break;
+                }
+                Scanned::Partial { header } if self.reads_elsewhere => {
+                    self.pending.drain(..header.header_len);
+                    self.elsewhere = Some((header, Vec::new()));
+                }
+                Scanned::Partial { .. } => break,
+                Scanned::Frame { len, last } => {
+                    assert_eq!(self.scanner.mid_message(), !last);
+                    let header_len = decode_header(&self.pending).map_or(0, |h| h.header_len);
+                    let body = self.pending.drain(..len).skip(header_len).collect();
+                    self.seen.events.push(Event::Part { body, last });
+                }
+                Scanned::Command { len, command } => {
+                    self.seen
+                        .events
+                        .push(Event::Command(format!("{command:?}")));
+                    self.pending.drain(..len);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves bytes to the body that is being read elsewhere; whether there is none any more.
+    fn finish_elsewhere(&mut self) -> bool {
+        let Some((header, body)) = &mut self.elsewhere else {
+            return true;
+        };
+        let missing = header.body_len - body.len() as u64;
+        let taken =
+            usize::try_from(missing).map_or(self.pending.len(), |m| m.min(self.pending.len()));
+        body.extend(self.pending.drain(..taken));
+        if (taken as u64) < missing {
+            return false;
+        }
+        self.scanner.body_received(header);
+        let last = header.kind == FrameKind::Last;
+        assert_eq!(self.scanner.mid_message(), !last);
+        self.seen.events.push(Event::Part {
+            body: mem::take(body),
+            last,
+        });
+        self.elsewhere = None;
+        true
+    }
+}

@@ -1,0 +1,391 @@
+//! The events, and the causes they give.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::zmtp::{PeerFacts, ProtocolError};
+
+/// The number of a connection: unique in its socket and never used again, so it tells two connections of the
+/// same peer apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    /// A number that no other connection of this process has had.
+    pub(crate) fn next() -> ConnectionId {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) const fn new(number: u64) -> ConnectionId {
+        ConnectionId(number)
+    }
+
+    /// The number itself.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// Which connection an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// The number of the connection.
+    pub id: ConnectionId,
+    /// The endpoint of this socket that it belongs to: as reported by `bind`, or as given to `connect`.
+    pub endpoint: String,
+    /// The other side, in the form of an endpoint as far as it has an address.
+    pub peer: String,
+}
+
+impl ConnectionInfo {
+    pub(crate) fn new(
+        id: ConnectionId,
+        endpoint: impl Into<String>,
+        peer: impl Into<String>,
+    ) -> ConnectionInfo {
+        ConnectionInfo {
+            id,
+            endpoint: endpoint.into(),
+            peer: peer.into(),
+        }
+    }
+}
+
+impl fmt::Display for ConnectionInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, peer {})", self.id, self.endpoint, self.peer)
+    }
+}
+
+/// Something that happened to an endpoint or a connection of a socket.
+///
+/// A connection begins with `Accepted` or `Connected`. Then comes `HandshakeFailed`, which ends it, or
+/// `HandshakeSucceeded` and, one day, `Disconnected`. An endpoint that connects goes from there, or from
+/// `ConnectFailed`, to `RetryIn` and on to the next `Connecting`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The socket is bound to an endpoint and accepts connections there.
+    Listening {
+        /// The endpoint, with the port that was chosen if it had none.
+        endpoint: String,
+    },
+    /// The socket no longer accepts connections at an endpoint. Those it has accepted there live on unless
+    /// they are reported as well.
+    ListenerClosed {
+        /// The endpoint, as in `Listening`.
+        endpoint: String,
+    },
+    /// An endpoint could not be bound.
+    BindFailed {
+        /// The endpoint that was asked for.
+        endpoint: String,
+        /// What the system said.
+        error: IoFailure,
+    },
+    /// A connection could not be accepted, for want of file descriptors as a rule. The listener goes on.
+    AcceptFailed {
+        /// The endpoint, as in `Listening`.
+        endpoint: String,
+        /// What the system said.
+        error: IoFailure,
+    },
+    /// An attempt to connect begins.
+    Connecting {
+        /// The endpoint that was given to `connect`.
+        endpoint: String,
+    },
+    /// An attempt to connect failed.
+    ConnectFailed {
+        /// The endpoint that was given to `connect`.
+        endpoint: String,
+        /// What the system said; [`io::ErrorKind::TimedOut`] if it took longer than the connect timeout.
+        error: IoFailure,
+    },
+    /// The next attempt to connect follows after a while.
+    RetryIn {
+        /// The endpoint that was given to `connect`.
+        endpoint: String,
+        /// The wait.
+        delay: Duration,
+    },
+    /// A listener accepted a connection. Its handshake begins.
+    Accepted {
+        /// The new connection.
+        connection: ConnectionInfo,
+    },
+    /// An attempt to connect succeeded. The handshake begins.
+    Connected {
+        /// The new connection.
+        connection: ConnectionInfo,
+    },
+    /// The handshake is done: messages can flow.
+    HandshakeSucceeded {
+        /// The connection.
+        connection: ConnectionInfo,
+        /// What the peer said of itself.
+        facts: PeerFacts,
+    },
+    /// The connection ended before its handshake did.
+    HandshakeFailed {
+        /// The connection.
+        connection: ConnectionInfo,
+        /// Why.
+        cause: DisconnectCause,
+    },
+    /// The connection ended after its handshake.
+    Disconnected {
+        /// The connection.
+        connection: ConnectionInfo,
+        /// Why.
+        cause: DisconnectCause,
+    },
+    /// So many events were dropped here, because the monitor was not read.
+    Lost(u64),
+}
+
+impl Event {
+    /// The connection that the event is about, if it is about one.
+    pub fn connection(&self) -> Option<&ConnectionInfo> {
+        match self {
+            Event::Accepted { connection }
+            | Event::Connected { connection }
+            | Event::HandshakeSucceeded { connection, .. }
+            | Event::HandshakeFailed { connection, .. }
+            | Event::Disconnected { connection, .. } => Some(connection),
+            Event::Listening { .. }
+            | Event::ListenerClosed { .. }
+            | Event::BindFailed { .. }
+            | Event::AcceptFailed { .. }
+            | Event::Connecting { .. }
+            | Event::ConnectFailed { .. }
+            | Event::RetryIn { .. }
+            | Event::Lost(_) => None,
+        }
+    }
+
+    /// The endpoint of this socket that the event is about: as reported by `bind`, or as given to `connect`.
+    pub fn endpoint(&self) -> Option<&str> {
+        match self {
+            Event::Listening { endpoint }
+            | Event::ListenerClosed { endpoint }
+            | Event::BindFailed { endpoint, .. }
+            | Event::AcceptFailed { endpoint, .. }
+            | Event::Connecting { endpoint }
+            | Event::ConnectFailed { endpoint, .. }
+            | Event::RetryIn { endpoint, .. } => Some(endpoint),
+            Event::Accepted { connection }
+            | Event::Connected { connection }
+            | Event::HandshakeSucceeded { connection, .. }
+            | Event::HandshakeFailed { connection, .. }
+            | Event::Disconnected { connection, .. } => Some(&connection.endpoint),
+            Event::Lost(_) => None,
+        }
+    }
+}
+
+/// One line, fit for a log.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Listening { endpoint } => write!(f, "{endpoint}: listening"),
+            Event::ListenerClosed { endpoint } => write!(f, "{endpoint}: no longer listening"),
+            Event::BindFailed { endpoint, error } => write!(f, "{endpoint}: bind failed: {error}"),
+            Event::AcceptFailed { endpoint, error } => {
+                write!(f, "{endpoint}: accept failed: {error}")
+            }
+            Event::Connecting { endpoint } => write!(f, "{endpoint}: connecting"),
+            Event::ConnectFailed { endpoint, error } => {
+                write!(f, "{endpoint}: connect failed: {error}")
+            }
+            Event::RetryIn { endpoint, delay } => {
+                write!(f, "{endpoint}: next attempt in {delay:?}")
+            }
+            Event::Accepted { connection } => write!(f, "{connection}: accepted"),
+            Event::Connected { connection } => write!(f, "{connection}: connected"),
+            Event::HandshakeSucceeded { connection, .. } => {
+                write!(f, "{connection}: handshake done")
+            }
+            Event::HandshakeFailed { connection, cause } => {
+                write!(f, "{connection}: handshake failed: {cause}")
+            }
+            Event::Disconnected { connection, cause } => {
+                write!(f, "{connection}: disconnected: {cause}")
+            }
+            Event::Lost(count) => write!(f, "{count} events lost: the monitor was not read"),
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DisconnectCause {
+    /// The peer closed the connection in good order.
+    PeerClosed,
+    /// The peer's side went away at once: its process died, or it closed without reading all it was sent.
+    Reset,
+    /// The peer broke the protocol, or a limit set here. For a connecting endpoint too, this is final only for
+    /// the connection.
+    Protocol(ProtocolError),
+    /// The peer showed no sign of life within the heartbeat timeout, or within the time it had set itself.
+    HeartbeatTimeout,
+    /// The peer did not complete its handshake in time.
+    HandshakeTimeout,
+    /// Too many accepted connections had not completed their handshake, and this was the oldest of them.
+    TooManyPending,
+    /// The socket let go of the connection: by `disconnect`, `unbind` or close.
+    LocalClose,
+    /// The system reported another error.
+    Io(IoFailure),
+}
+
+/// Sorts what reading or writing reported.
+impl From<&io::Error> for DisconnectCause {
+    fn from(error: &io::Error) -> DisconnectCause {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => DisconnectCause::PeerClosed,
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => DisconnectCause::Reset,
+            _ => DisconnectCause::Io(IoFailure::from(error)),
+        }
+    }
+}
+
+impl From<ProtocolError> for DisconnectCause {
+    fn from(error: ProtocolError) -> DisconnectCause {
+        DisconnectCause::Protocol(error)
+    }
+}
+
+impl fmt::Display for DisconnectCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DisconnectCause::PeerClosed => f.write_str("the peer closed the connection"),
+            DisconnectCause::Reset => f.write_str("the connection was reset"),
+            DisconnectCause::Protocol(error) => error.fmt(f),
+            DisconnectCause::HeartbeatTimeout => {
+                f.write_str("the peer showed no sign of life in time")
+            }
+            DisconnectCause::HandshakeTimeout => {
+                f.write_str("the peer did not complete its handshake in time")
+            }
+            DisconnectCause::TooManyPending => {
+                f.write_str("too many connections were waiting for their handshake")
+            }
+            DisconnectCause::LocalClose => f.write_str("closed here"),
+            DisconnectCause::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What an [`io::Error`] said, in a form that can be copied and compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IoFailure {
+    kind: io::ErrorKind,
+    text: String,
+}
+
+impl IoFailure {
+    /// The kind of the error.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.kind
+    }
+}
+
+impl From<&io::Error> for IoFailure {
+    fn from(error: &io::Error) -> IoFailure {
+        IoFailure {
+            kind: error.kind(),
+            text: error.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for IoFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_know_what_they_are_about() {
+        let connection = ConnectionInfo::new(ConnectionId::new(7), "tcp://*:1", "tcp://10.0.0.1:2");
+        let event = Event::Disconnected {
+            connection: connection.clone(),
+            cause: DisconnectCause::PeerClosed,
+        };
+        assert_eq!(event.connection(), Some(&connection));
+        assert_eq!(
+            event.connection().map(|connection| connection.id.get()),
+            Some(7)
+        );
+        assert_eq!(event.endpoint(), Some("tcp://*:1"));
+        let event = Event::Connecting {
+            endpoint: String::from("ipc://x"),
+        };
+        assert_eq!(
+            (event.connection(), event.endpoint()),
+            (None, Some("ipc://x"))
+        );
+        assert_eq!(Event::Lost(1).endpoint(), None);
+    }
+
+    #[test]
+    fn events_read_as_a_line() {
+        let connection = ConnectionInfo::new(ConnectionId::new(7), "tcp://*:1", "tcp://10.0.0.1:2");
+        let error = io::Error::new(io::ErrorKind::AddrInUse, "in use");
+        let events = [
+            Event::Disconnected {
+                connection,
+                cause: DisconnectCause::Reset,
+            },
+            Event::BindFailed {
+                endpoint: String::from("tcp://*:1"),
+                error: IoFailure::from(&error),
+            },
+            Event::Lost(3),
+        ];
+        assert_eq!(
+            events.map(|event| event.to_string()),
+            [
+                "#7 (tcp://*:1, peer tcp://10.0.0.1:2): disconnected: the connection was reset",
+                "tcp://*:1: bind failed: in use",
+                "3 events lost: the monitor was not read",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_system_reports_is_sorted() {
+        let cause = |kind: io::ErrorKind| DisconnectCause::from(&io::Error::from(kind));
+        assert_eq!(
+            cause(io::ErrorKind::UnexpectedEof),
+            DisconnectCause::PeerClosed
+        );
+        assert_eq!(
+            cause(io::ErrorKind::ConnectionReset),
+            DisconnectCause::Reset
+        );
+        assert_eq!(cause(io::ErrorKind::BrokenPipe), DisconnectCause::Reset);
+        let DisconnectCause::Io(failure) = cause(io::ErrorKind::TimedOut) else {
+            panic!("not an Io");
+        };
+        assert_eq!(failure.kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,171 @@
+//! What can be set on a socket: one table, `options/table.rs`, from which everything else comes.
+//!
+//! A row is an option's name, meaning, type, libzmq counterpart, the socket types it applies to, unit, range and
+//! default. The macro here makes of all rows the struct [`Options`] with its setters and their docs, the
+//! check of ranges, and [`OPTION_TABLE`] for whoever works with options by name or number.
+
+mod table;
+mod value;
+
+pub use table::{OPTION_TABLE, Options};
+
+/// One row of the table of options, for programs that work with options by name or number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OptionInfo {
+    /// The name, which is that of the setter.
+    pub name: &'static str,
+    /// What the option does, in Markdown.
+    pub doc: &'static str,
+    /// The option of libzmq that does the same or nearly so.
+    pub libzmq: Option<LibzmqOption>,
+    /// The type of the value in Rust.
+    pub kind: &'static str,
+    /// The unit of the value; empty if it has none.
+    pub unit: &'static str,
+    /// The values that are allowed.
+    pub range: &'static str,
+    /// The value where none is set.
+    pub default: &'static str,
+    /// The names of the socket types that the option applies to, separated by `, `; the others ignore it.
+    pub sockets: &'static str,
+}
+
+impl OptionInfo {
+    /// Whether the option does anything on sockets of the type of that name, such as `PUSH`.
+    ///
+    /// ```
+    /// let conflate = zerohop::OPTION_TABLE.iter().find(|row| row.name == "conflate").unwrap();
+    /// assert!(conflate.applies_to("PUB"));
+    /// assert!(!conflate.applies_to("REQ"));
+    /// ```
+    pub fn applies_to(&self, socket_type: &str) -> bool {
+        self.sockets.split(", ").any(|name| name == socket_type)
+    }
+}
+
+/// The name and the number of an option of libzmq.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LibzmqOption {
+    /// The name in `zmq.h`.
+    pub name: &'static str,
+    /// The number in `zmq.h`.
+    pub id: i32,
+}
+
+/// Makes the struct, the setters, the check and the table out of the rows.
+///
+/// A row reads `name(type of the setter's argument) -> type of the field`, and then its facts. `allows` is
+/// checked by [`Options::validate`], so that setters can't fail and chain.
+macro_rules! option_table {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident($argument:ty) -> $kind:ty {
+            $(libzmq: $libzmq:literal = $id:literal,)?
+            sockets: $sockets:literal,
+            unit: $unit:literal,
+            range: $range:literal, allows: $allows:expr,
+            default: $default:expr, $default_text:literal $(,)?
+        }
+    )+) => {
+        /// The options of a socket; each setter says what its option does.
+        ///
+        /// Options are set before the socket is made, and are checked then. An option that does not
+        /// apply to a socket's type is ignored.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use zerohop::Options;
+        ///
+        /// let options = Options::new()
+        ///     .send_hwm(10_000)
+        ///     .send_timeout(Duration::from_millis(500))
+        ///     .linger(None);
+        /// assert!(options.validate().is_ok());
+        /// assert!(Options::new().max_parts(0).validate().is_err());
+        /// ```
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Options {
+            $(pub(crate) $name: $kind,)+
+        }
+
+        impl Default for Options {
+            fn default() -> Options {
+                Options { $($name: $default,)+ }
+            }
+        }
+
+        impl Options {
+            /// All options at their defaults.
+            pub fn new() -> Options {
+                Options::default()
+            }
+
+            $(
+                $(#[doc = $doc])+
+                ///
+                #[doc = concat!("| type | unit | range | default | sockets | libzmq |")]
+                #[doc = concat!("|---|---|---|---|---|---|")]
+                #[doc = concat!(
+                    "| `", stringify!($kind), "` | ", $unit, " | ", $range, " | ", $default_text, " | ", $sockets,
+                    " | ", $("`", $libzmq, "` (", $id, ")",)? " |"
+                )]
+                #[must_use]
+                pub fn $name(mut self, value: $argument) -> Options {
+                    self.$name = value.into();
+                    self
+                }
+            )+
+
+            /// Checks every option against its range. Making a socket does the same.
+            ///
+            /// # Errors
+            ///
+            /// The first option of the table whose value is out of its range.
+            pub fn validate(&self) -> Result<(), OptionError> {
+                $(
+                    let allows: fn(&$kind) -> bool = $allows;
+                    if !allows(&self.$name) {
+                        let given = OptionValue::render(&self.$name);
+                        return Err(OptionError::new(stringify!($name), given, $range));
+                    }
+                )+
+                Ok(())
+            }
+
+            /// Every option's name and value as text, in the order of the table.
+            #[cfg(test)]
+            pub(super) fn rendered(&self) -> Vec<(&'static str, String)> {
+                vec![$((stringify!($name), OptionValue::render(&self.$name)),)+]
+            }
+        }
+
+        /// The table of all options.
+        ///
+        /// ```
+        /// let row = zerohop::OPTION_TABLE.iter().find(|row| row.name == "linger").unwrap();
+        /// assert_eq!(row.default, "30 s");
+        /// assert_eq!(row.libzmq.unwrap().id, 17);
+        /// ```
+        pub const OPTION_TABLE: &[OptionInfo] = &[$(
+            OptionInfo {
+                name: stringify!($name),
+                doc: concat!($($doc, "\n"),+),
+                libzmq: {
+                    let named: &[LibzmqOption] = &[$(LibzmqOption { name: $libzmq, id: $id })?];
+                    named.first().copied()
+                },
+                kind: stringify!($kind),
+                unit: $unit,
+                range: $range,
+                default: $default_text,
+                sockets: $sockets,
+            },
+        )+];
+    };
+}
+
+use option_table;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,335 @@
+//! The table of options. To add one, add a row; setter, docs, check and [`OPTION_TABLE`] follow.
+//!
+//! Names and numbers of libzmq are those of `zmq.h`; a row without them has no counterpart there.
+
+use std::time::Duration;
+
+use super::value::{OptionValue, any, buffer_size, from_1_ms, keepalive_time, up_to_longest};
+use super::{LibzmqOption, OptionInfo, option_table};
+use crate::{Frame, OptionError};
+
+option_table! {
+    /// How many messages may wait to be sent to one peer, counted until they are handed to the kernel.
+    ///
+    /// At the mark a PUSH or REQ looks for another peer and waits for room if there is none; a PUB
+    /// drops the message for that peer and counts the drop (but see [`pub_block`](Options::pub_block)).
+    /// Over inproc, where there is one queue between two sockets, the sender's mark and the receiver's add up.
+    send_hwm(usize) -> usize {
+        libzmq: "ZMQ_SNDHWM" = 23,
+        sockets: "PUSH, PUB, REQ, REP",
+        unit: "messages",
+        range: "any number, 0 is no limit", allows: any,
+        default: 1000, "1000",
+    }
+
+    /// How many messages of one peer are taken in before the application has received them. Beyond,
+    /// the peer's messages stay in the kernel, and then with the peer.
+    recv_hwm(usize) -> usize {
+        libzmq: "ZMQ_RCVHWM" = 24,
+        sockets: "PULL, SUB, REQ, REP",
+        unit: "messages",
+        range: "any number, 0 is no limit", allows: any,
+        default: 1000, "1000",
+    }
+
+    /// How long closing a socket goes on delivering messages that are still unsent; those left then are dropped.
+    /// 0 drops them at once, `None` never gives up. libzmq's default is never.
+    linger(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_LINGER" = 17,
+        sockets: "PUSH, PUB, REQ, REP",
+        unit: "time",
+        range: "0 to 365 days, or none for no end", allows: up_to_longest,
+        default: Some(Duration::from_secs(30)), "30 s",
+    }
+
+    /// How long a blocking send waits for room. `None` waits for ever, 0 not at all.
+    send_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_SNDTIMEO" = 28,
+        sockets: "PUSH, PUB, REQ, REP",
+        unit: "time",
+        range: "0 to 365 days, or none for no end", allows: up_to_longest,
+        default: None, "none",
+    }
+
+    /// How long a blocking receive waits for a message. `None` waits for ever, 0 not at all.
+    recv_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_RCVTIMEO" = 27,
+        sockets: "PULL, SUB, REQ, REP",
+        unit: "time",
+        range: "0 to 365 days, or none for no end", allows: up_to_longest,
+        default: None, "none",
+    }
+
+    /// The first wait before a broken or refused connection is tried again. Each failure doubles the wait, up to
+    /// [`reconnect_interval_max`](Options::reconnect_interval_max); each wait is varied at random, so that
+    /// many clients of one server do not return all at once. `None` never tries again.
+    reconnect_interval(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_RECONNECT_IVL" = 18,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "time",
+        range: "1 ms to 365 days, or none for never", allows: from_1_ms,
+        default: Some(Duration::from_millis(100)), "100 ms",
+    }
+
+    /// The longest wait between two tries to connect. `None`, or less than
+    /// [`reconnect_interval`](Options::reconnect_interval), keeps to that interval. libzmq's default is none.
+    reconnect_interval_max(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_RECONNECT_IVL_MAX" = 21,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "time",
+        range: "1 ms to 365 days, or none for no growth", allows: from_1_ms,
+        default: Some(Duration::from_secs(10)), "10 s",
+    }
+
+    /// How long a TCP connection may take to be established. `None` leaves it to the system, which
+    /// may take minutes.
+    connect_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_CONNECT_TIMEOUT" = 79,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "time",
+        range: "1 ms to 365 days, or none", allows: from_1_ms,
+        default: None, "none",
+    }
+
+    /// How long a peer may take over its handshake before the connection is closed.
+    handshake_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_HANDSHAKE_IVL" = 66,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "time",
+        range: "1 ms to 365 days, or none for no end", allows: from_1_ms,
+        default: Some(Duration::from_secs(30)), "30 s",
+    }
+
+    /// How many accepted connections may be in their handshake at once, over all endpoints of the socket. Beyond,
+    /// new connections wait in the listener's backlog.
+    max_pending_handshakes(usize) -> usize {
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "connections",
+        range: "1 or more", allows: |&count| count > 0,
+        default: 1024, "1024",
+    }
+
+    /// The largest message that a peer may send, all frames together. A peer that announces a larger one is
+    /// disconnected before anything is stored for it. libzmq's option limits each frame, and its
+    /// default is no limit.
+    max_message_size(impl Into<Option<usize>>) -> Option<usize> {
+        libzmq: "ZMQ_MAXMSGSIZE" = 22,
+        sockets: "PULL, SUB, REQ, REP",
+        unit: "bytes",
+        range: "any number, or none for no limit", allows: any,
+        default: Some(256 * 1024 * 1024), "268435456",
+    }
+
+    /// The most frames that a message from a peer may have. An empty frame is 2 bytes on the wire and many
+    /// times that in memory: this is what bounds them. A peer that sends more is disconnected.
+    max_parts(u32) -> u32 {
+        sockets: "PULL, SUB, REQ, REP",
+        unit: "frames",
+        range: "1 or more", allows: |&parts| parts > 0,
+        default: 4096, "4096",
+    }
+
+    /// The longest topic that a peer may subscribe to. A peer that sends a longer one is disconnected.
+    max_subscription_length(usize) -> usize {
+        sockets: "PUB",
+        unit: "bytes",
+        range: "any number", allows: any,
+        default: 4096, "4096",
+    }
+
+    /// The most subscriptions that one peer may hold. A peer that makes more is disconnected.
+    max_subscriptions(usize) -> usize {
+        sockets: "PUB",
+        unit: "subscriptions",
+        range: "1 or more", allows: |&count| count > 0,
+        default: 250_000, "250000",
+    }
+
+    /// Whether small TCP writes leave at once (`TCP_NODELAY`). Off, the kernel delays them to fill packets,
+    /// which zerohop has done better already. libzmq has it always on.
+    tcp_nodelay(bool) -> bool {
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "",
+        range: "true or false", allows: any,
+        default: true, "true",
+    }
+
+    /// Whether the system probes silent TCP connections (`SO_KEEPALIVE`). To notice a dead peer within
+    /// seconds, set [`heartbeat_interval`](Options::heartbeat_interval) instead.
+    tcp_keepalive(bool) -> bool {
+        libzmq: "ZMQ_TCP_KEEPALIVE" = 34,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// With [`tcp_keepalive`](Options::tcp_keepalive): the silence before the first probe. `None` leaves
+    /// it to the system.
+    tcp_keepalive_idle(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_TCP_KEEPALIVE_IDLE" = 36,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "time",
+        range: "1 to 32767 whole seconds, or none", allows: keepalive_time,
+        default: None, "none",
+    }
+
+    /// With [`tcp_keepalive`](Options::tcp_keepalive): the time between probes. `None` leaves it to the system.
+    tcp_keepalive_interval(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_TCP_KEEPALIVE_INTVL" = 37,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "time",
+        range: "1 to 32767 whole seconds, or none", allows: keepalive_time,
+        default: None, "none",
+    }
+
+    /// With [`tcp_keepalive`](Options::tcp_keepalive): how many unanswered probes end the connection. `None` leaves
+    /// it to the system.
+    tcp_keepalive_count(impl Into<Option<u32>>) -> Option<u32> {
+        libzmq: "ZMQ_TCP_KEEPALIVE_CNT" = 35,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "probes",
+        range: "1 to 127, or none", allows: |count| count.is_none_or(|count| (1..=127).contains(&count)),
+        default: None, "none",
+    }
+
+    /// The size of the kernel's send buffer (`SO_SNDBUF`). `None` leaves it to the system, which usually tunes it
+    /// better than a fixed size does.
+    send_buffer(impl Into<Option<usize>>) -> Option<usize> {
+        libzmq: "ZMQ_SNDBUF" = 11,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "bytes",
+        range: "1 to 2147483647, or none", allows: buffer_size,
+        default: None, "none",
+    }
+
+    /// The size of the kernel's receive buffer (`SO_RCVBUF`). `None` leaves it to the system.
+    recv_buffer(impl Into<Option<usize>>) -> Option<usize> {
+        libzmq: "ZMQ_RCVBUF" = 12,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "bytes",
+        range: "1 to 2147483647, or none", allows: buffer_size,
+        default: None, "none",
+    }
+
+    /// The type of service of TCP packets: the whole byte, six bits of DSCP and two of ECN. `None` leaves
+    /// it to the system.
+    tos(impl Into<Option<u32>>) -> Option<u32> {
+        libzmq: "ZMQ_TOS" = 57,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "",
+        range: "0 to 255, or none", allows: |tos| tos.is_none_or(|tos| tos <= 255),
+        default: None, "none",
+    }
+
+    /// Whether `*` binds to IPv6 as well and host names may resolve to IPv6 addresses. IPv6 addresses
+    /// written out work regardless.
+    ipv6(bool) -> bool {
+        libzmq: "ZMQ_IPV6" = 42,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// How many connections may wait at a listener to be accepted; the system may cut it. libzmq's default is 100,
+    /// too few for a thousand peers that return to a restarted server.
+    backlog(u32) -> u32 {
+        libzmq: "ZMQ_BACKLOG" = 19,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "connections",
+        range: "1 to 2147483647", allows: |&backlog| backlog >= 1 && i32::try_from(backlog).is_ok(),
+        default: 1024, "1024",
+    }
+
+    /// Whether messages go only to peers whose connection stands. Off, a message may also wait for a connection
+    /// that is still being made, or made again. On, a socket with no such peer blocks.
+    immediate(bool) -> bool {
+        libzmq: "ZMQ_IMMEDIATE" = 39,
+        sockets: "PUSH, REQ",
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// Whether each peer's queue keeps only the newest message. The high-water marks then do not matter.
+    conflate(bool) -> bool {
+        libzmq: "ZMQ_CONFLATE" = 54,
+        sockets: "PUSH, PULL, PUB, SUB",
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// The name by which a peer that routes by name, such as a ROUTER, is to know this socket. It must be
+    /// unique among that peer's peers. Empty lets the peer choose.
+    routing_id(impl Into<Frame>) -> Frame {
+        libzmq: "ZMQ_ROUTING_ID" = 5,
+        sockets: "REQ",
+        unit: "bytes",
+        range: "1 to 255 bytes that do not start with 0, or none",
+        allows: |id| id.len() <= 255 && id.first() != Some(&0),
+        default: Frame::new(), "none",
+    }
+
+    /// How long a connection may be silent before the peer is asked for a sign of life (PING). `None` never
+    /// asks. Peers older than ZMTP 3.1 are not asked.
+    heartbeat_interval(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_HEARTBEAT_IVL" = 75,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "time",
+        range: "1 ms to 365 days, or none for never", allows: from_1_ms,
+        default: None, "none",
+    }
+
+    /// How long a peer may take to answer a PING before the connection is closed. `None` takes
+    /// [`heartbeat_interval`](Options::heartbeat_interval).
+    heartbeat_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_HEARTBEAT_TIMEOUT" = 77,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "time",
+        range: "1 ms to 365 days, or none for the interval", allows: from_1_ms,
+        default: None, "none",
+    }
+
+    /// What each PING tells the peer: to close the connection itself when it hears nothing for so long. It is sent in
+    /// tenths of a second, rounded down, and as 65.5 s when longer, since libzmq misreads more.
+    heartbeat_ttl(impl Into<Option<Duration>>) -> Option<Duration> {
+        libzmq: "ZMQ_HEARTBEAT_TTL" = 76,
+        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        unit: "time",
+        range: "0 to 6553.5 s, or none",
+        allows: |ttl| ttl.is_none_or(|ttl| ttl <= Duration::from_millis(6_553_500)),
+        default: None, "none",
+    }
+
+    /// Whether a new request may be made while a reply is awaited; a late reply to the earlier one is dropped. Off,
+    /// a lost reply leaves the socket unusable. libzmq's default is off.
+    req_relaxed(bool) -> bool {
+        libzmq: "ZMQ_REQ_RELAXED" = 53,
+        sockets: "REQ",
+        unit: "",
+        range: "true or false", allows: any,
+        default: true, "true",
+    }
+
+    /// Whether each request carries a number that its reply must bring back, so that a late reply is never taken
+    /// for that of a later request. libzmq's default is off.
+    req_correlate(bool) -> bool {
+        libzmq: "ZMQ_REQ_CORRELATE" = 52,
+        sockets: "REQ",
+        unit: "",
+        range: "true or false", allows: any,
+        default: true, "true",
+    }
+
+    /// Whether a PUB waits for a peer at its high-water mark instead of dropping the message for it. One slow
+    /// subscriber then slows all.
+    pub_block(bool) -> bool {
+        libzmq: "ZMQ_XPUB_NODROP" = 69,
+        sockets: "PUB",
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+}

@@ -1,0 +1,156 @@
+//! PUB: each message to every peer that has subscribed to a prefix of its first frame.
+//!
+//! Subscriptions are state, held per connection; they are not messages and no high-water mark applies to
+//! them. A peer without room misses the message, and both sides can see that: the publisher is told how
+//! many were skipped, and counts them per peer.
+
+use super::{Pattern, Subscriptions};
+use crate::engine::{Outgoing, PeerId, Peers};
+use crate::message::Message;
+use crate::zmtp::{ProtocolError, SocketType};
+
+/// What became of a published message.
+///
+/// ```
+/// use zerohop::{Context, Pub};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let publisher = Pub::new(&Context::new()?)?;
+/// let published = publisher.send("nobody listens")?;
+/// assert_eq!((published.sent, published.skipped), (0, 0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Published {
+    /// Subscribers that the message was queued for.
+    pub sent: usize,
+    /// Subscribers that wanted it and were at their high-water mark: they miss it.
+    pub skipped: usize,
+}
+
+/// See the module.
+pub(crate) struct PubPattern {
+    subscriptions: Subscriptions,
+    max_length: usize,
+    max_count: usize,
+    /// Wait for room instead of skipping.
+    block: bool,
+    /// Peers that a message waits for, reused.
+    full: Vec<PeerId>,
+}
+
+impl PubPattern {
+    pub(crate) fn new(max_length: usize, max_count: usize, block: bool) -> Self {
+        PubPattern {
+            subscriptions: Subscriptions::new(),
+            max_length,
+            max_count,
+            block,
+            full: Vec::new(),
+        }
+    }
+
+    /// Gives the message to all who want it. `None`: one of them has no room, and is to be waited for.
+    #[inline]
+    pub(crate) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Published> {
+        if self.block && !self.all_have_room(peers, outgoing.first_frame()) {
+            return None;
+        }
+        let mut published = Published::default();
+        self.subscriptions
+            .for_each_match(outgoing.first_frame(), |id| {
+                if peers.has_room(id) {
+                    peers.send(id, outgoing);
+                    published.sent += 1;
+                } else {
+                    peers.count_drop(id);
+                    published.skipped += 1;
+                }
+            });
+        Some(published)
+    }
+
+    fn all_have_room(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
+        self.full.clear();
+        let full = &mut self.full;
+        self.subscriptions.for_each_match(topic, |id| {
+            if !peers.has_room(id) && peers.await_room(id) {
+                full.push(id);
+            }
+        });
+        self.full.is_empty()
+    }
+
+    /// How many peers would get a message with this topic.
+    pub(crate) fn subscribers(&mut self, topic: &[u8]) -> usize {
+        self.subscriptions.matching(topic)
+    }
+
+    /// Subscriptions of peers that speak ZMTP 3.0 or older come as messages: `\x01topic`, `\x00topic`.
+    fn legacy(&mut self, id: PeerId, message: &Message) -> Result<(), ProtocolError> {
+        for frame in message.frames() {
+            match frame.split_first() {
+                Some((1, topic)) => self.topic(id, topic, true)?,
+                Some((0, topic)) => self.topic(id, topic, false)?,
+                // Anything else is a message to the publisher, which does not read any.
+                Some(_) | None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Pattern for PubPattern {
+    fn socket_type(&self) -> SocketType {
+        SocketType::Pub
+    }
+
+    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    /// What a peer wanted was said on its connection, and goes with it.
+    fn lost(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.subscriptions.remove_peer(id, |_| {});
+    }
+
+    fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Message>) {
+        self.subscriptions.remove_peer(id, |_| {});
+    }
+
+    fn forget(&mut self, id: PeerId) {
+        self.subscriptions.remove_peer(id, |_| {});
+    }
+
+    fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        while let Some((message, _)) = peers.take(id) {
+            self.legacy(id, &message)?;
+        }
+        Ok(())
+    }
+
+    fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    fn topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) -> Result<(), ProtocolError> {
+        if !subscribe {
+            self.subscriptions.remove(id, topic);
+            return Ok(());
+        }
+        if topic.len() > self.max_length {
+            return Err(ProtocolError::TopicTooLong {
+                limit: self.max_length,
+            });
+        }
+        if self.subscriptions.count(id) >= self.max_count {
+            return Err(ProtocolError::TooManySubscriptions {
+                limit: self.max_count,
+            });
+        }
+        self.subscriptions.insert(id, topic);
+        Ok(())
+    }
+
+    fn keeps_unsent(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,75 @@
+//! PULL: one message from each peer that has one, in turn.
+
+use super::{FairQueue, Pattern};
+use crate::engine::{PeerId, Peers};
+use crate::message::Message;
+use crate::zmtp::{ProtocolError, SocketType};
+
+/// See the module.
+pub(crate) struct PullPattern {
+    queue: FairQueue,
+}
+
+impl PullPattern {
+    pub(crate) fn new() -> Self {
+        PullPattern {
+            queue: FairQueue::new(),
+        }
+    }
+
+    /// The next message.
+    #[inline]
+    pub(crate) fn recv(&mut self, peers: &mut Peers) -> Option<Message> {
+        take_fairly(&mut self.queue, peers).map(|(_, message)| message)
+    }
+}
+
+/// Takes one message from the peer whose turn it is.
+#[inline]
+pub(super) fn take_fairly(queue: &mut FairQueue, peers: &mut Peers) -> Option<(PeerId, Message)> {
+    while let Some(id) = queue.front() {
+        match peers.take(id) {
+            Some((message, more)) => {
+                if more {
+                    queue.rotate();
+                } else {
+                    queue.pop_front();
+                }
+                return Some((id, message));
+            }
+            None => {
+                queue.pop_front();
+            }
+        }
+    }
+    None
+}
+
+impl Pattern for PullPattern {
+    fn socket_type(&self) -> SocketType {
+        SocketType::Pull
+    }
+
+    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    fn detached(&mut self, _peers: &mut Peers, _id: PeerId, _unsent: Vec<Message>) {}
+
+    fn forget(&mut self, id: PeerId) {
+        self.queue.remove(id);
+    }
+
+    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        self.queue.push(id);
+        Ok(())
+    }
+
+    fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    fn keeps_unsent(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,101 @@
+//! PUSH: each message to one peer, in turn, of those that have room.
+
+use std::collections::VecDeque;
+
+use super::{LoadBalancer, Pattern};
+use crate::engine::{Outgoing, PeerId, Peers};
+use crate::message::Message;
+use crate::zmtp::{ProtocolError, SocketType};
+
+/// See the module.
+pub(crate) struct PushPattern {
+    balancer: LoadBalancer,
+    /// Accepted for a peer that has gone since; they go first, to whoever has room.
+    orphans: VecDeque<Message>,
+}
+
+impl PushPattern {
+    pub(crate) fn new() -> Self {
+        PushPattern {
+            balancer: LoadBalancer::new(),
+            orphans: VecDeque::new(),
+        }
+    }
+
+    /// Gives the message to the next peer with room. `None`: there is none.
+    #[inline]
+    pub(crate) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        if !self.orphans.is_empty() {
+            self.place_orphans(peers);
+            if !self.orphans.is_empty() {
+                return None;
+            }
+        }
+        self.give(peers, outgoing)
+    }
+
+    #[inline]
+    fn give(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        loop {
+            let id = self.balancer.next()?;
+            if peers.has_room(id) {
+                peers.send(id, outgoing);
+                self.balancer.advance();
+                return Some(());
+            }
+            if peers.await_room(id) {
+                self.balancer.set_full(id);
+            }
+        }
+    }
+
+    fn place_orphans(&mut self, peers: &mut Peers) {
+        while let Some(message) = self.orphans.pop_front() {
+            if self.give(peers, Outgoing::Message(&message)).is_none() {
+                return self.orphans.push_front(message);
+            }
+        }
+    }
+}
+
+impl Pattern for PushPattern {
+    fn socket_type(&self) -> SocketType {
+        SocketType::Push
+    }
+
+    fn attached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.balancer.add(id);
+        self.place_orphans(peers);
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Message>) {
+        self.balancer.remove(id);
+        self.orphans.extend(unsent);
+        self.place_orphans(peers);
+    }
+
+    fn forget(&mut self, _id: PeerId) {}
+
+    /// A PUSH never reads: what a peer sends is forgotten.
+    fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        peers.discard_inbound(id);
+        Ok(())
+    }
+
+    fn writable(&mut self, peers: &mut Peers, id: PeerId) {
+        self.balancer.set_ready(id);
+        self.place_orphans(peers);
+    }
+
+    fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    fn keeps_unsent(&self) -> bool {
+        true
+    }
+
+    fn orphans(&self) -> usize {
+        self.orphans.len()
+    }
+}

@@ -1,0 +1,116 @@
+//! REP: requests from all peers, in turn, each answered to the peer that sent it (RFC 28).
+//!
+//! The frames up to and including the first empty one are the envelope, the way back through however many
+//! proxies; they are returned as they came.
+
+use super::pull::take_fairly;
+use super::{FairQueue, Pattern, envelope};
+use crate::engine::{Outgoing, PeerId, Peers, Place};
+use crate::message::{Frame, Message};
+use crate::zmtp::{FrameKind, ProtocolError, SocketType};
+
+/// See the module.
+pub(crate) struct RepPattern {
+    queue: FairQueue,
+    unexpected: u64,
+}
+
+/// The way back to who sent a request.
+#[derive(Debug)]
+pub(crate) struct ReturnAddress {
+    place: Place,
+    /// The envelope, its empty last frame included.
+    envelope: Vec<Frame>,
+}
+
+/// Why a reply cannot be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Undeliverable {
+    PeerGone,
+    NoRoom,
+}
+
+impl RepPattern {
+    pub(crate) fn new() -> Self {
+        RepPattern {
+            queue: FairQueue::new(),
+            unexpected: 0,
+        }
+    }
+
+    /// The next request, without its envelope.
+    pub(crate) fn recv(&mut self, peers: &mut Peers) -> Option<(ReturnAddress, Message)> {
+        loop {
+            let front = self.queue.front()?;
+            // Before the message is taken: a peer that has gone is forgotten with its last one.
+            let place = peers.place(front);
+            let (_, message) = take_fairly(&mut self.queue, peers)?;
+            let frames: Vec<&Frame> = message.frames().collect();
+            let (Some(length), Some(place)) = (envelope::split_envelope(&frames), place) else {
+                self.unexpected += 1;
+                continue;
+            };
+            let mut frames = message.into_frames();
+            let envelope = frames.by_ref().take(length).collect();
+            let body = Message::from_frames(frames);
+            return Some((ReturnAddress { place, envelope }, body));
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) fn reply(
+        &mut self,
+        peers: &mut Peers,
+        address: &ReturnAddress,
+        outgoing: Outgoing<'_>,
+    ) -> Result<(), Undeliverable> {
+        let id = address.place.id;
+        if !peers.is_connected_at(address.place) {
+            return Err(Undeliverable::PeerGone);
+        }
+        if !peers.has_room(id) {
+            return Err(Undeliverable::NoRoom);
+        }
+        peers.send_with(id, outgoing.size(), |buffer, pool| {
+            for frame in &address.envelope {
+                buffer.push_frame(FrameKind::More, frame, pool);
+            }
+            buffer.push(outgoing, pool);
+        });
+        Ok(())
+    }
+}
+
+impl Pattern for RepPattern {
+    fn socket_type(&self) -> SocketType {
+        SocketType::Rep
+    }
+
+    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    fn detached(&mut self, _peers: &mut Peers, _id: PeerId, _unsent: Vec<Message>) {}
+
+    fn forget(&mut self, id: PeerId) {
+        self.queue.remove(id);
+    }
+
+    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        self.queue.push(id);
+        Ok(())
+    }
+
+    fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    /// A reply to a connection that is gone has nowhere to go: its request came on that connection.
+    fn keeps_unsent(&self) -> bool {
+        false
+    }
+
+    fn unexpected(&self) -> u64 {
+        self.unexpected
+    }
+}

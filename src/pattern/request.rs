@@ -1,0 +1,247 @@
+//! REQ: each request to one peer, in turn, and its reply from that peer (RFC 28).
+//!
+//! A request goes out as `[request id] "" body…`. The id lets several requests be under way at once, and
+//! tells a late reply from an awaited one. Without ids (`req_correlate` off) there is one request at a
+//! time, and replies that nobody waits for any more are counted and skipped, which works because a REP
+//! answers in order.
+
+use std::collections::HashMap;
+
+use super::envelope;
+use super::{FairQueue, LoadBalancer, Pattern};
+use crate::engine::{Outgoing, PeerId, Peers};
+use crate::message::{Frame, Message};
+use crate::zmtp::{FrameKind, ProtocolError, SocketType};
+
+/// Names a request that is under way.
+pub(crate) type Ticket = u32;
+
+/// See the module.
+pub(crate) struct ReqPattern {
+    balancer: LoadBalancer,
+    queue: FairQueue,
+    requests: HashMap<Ticket, Request>,
+    next_ticket: Ticket,
+    correlate: bool,
+    relaxed: bool,
+    /// Replies still to come, by peer, that nobody waits for. Only counted without ids.
+    stale: HashMap<PeerId, usize>,
+    unexpected: u64,
+}
+
+struct Request {
+    peer: PeerId,
+    outcome: Option<Outcome>,
+    /// Nobody waits for it any more, and strict mode still does.
+    abandoned: bool,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Reply(Message),
+    /// The connection broke when the request had already left.
+    PeerGone,
+}
+
+/// Why a request cannot be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No peer has room, or another request is under way.
+    NotNow,
+    /// Strict mode: the last request has not been answered.
+    OutOfTurn,
+}
+
+impl ReqPattern {
+    pub(crate) fn new(relaxed: bool, correlate: bool, first_ticket: Ticket) -> Self {
+        ReqPattern {
+            balancer: LoadBalancer::new(),
+            queue: FairQueue::new(),
+            requests: HashMap::new(),
+            next_ticket: first_ticket,
+            correlate,
+            relaxed,
+            stale: HashMap::new(),
+            unexpected: 0,
+        }
+    }
+
+    /// Sends a request to the next peer with room.
+    pub(crate) fn send(
+        &mut self,
+        peers: &mut Peers,
+        outgoing: Outgoing<'_>,
+    ) -> Result<Ticket, Refusal> {
+        if !self.relaxed && !self.requests.is_empty() {
+            return Err(Refusal::OutOfTurn);
+        }
+        if !self.correlate && !self.requests.is_empty() {
+            return Err(Refusal::NotNow);
+        }
+        let id = loop {
+            let id = self.balancer.next().ok_or(Refusal::NotNow)?;
+            if peers.has_room(id) {
+                break id;
+            }
+            if peers.await_room(id) {
+                self.balancer.set_full(id);
+            }
+        };
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.wrapping_add(1);
+        let correlate = self.correlate;
+        peers.send_with(id, outgoing.size(), |buffer, pool| {
+            if correlate {
+                buffer.push_frame(FrameKind::More, &ticket.to_be_bytes(), pool);
+            }
+            buffer.push_frame(FrameKind::More, b"", pool);
+            buffer.push(outgoing, pool);
+        });
+        self.balancer.advance();
+        let request = Request {
+            peer: id,
+            outcome: None,
+            abandoned: false,
+        };
+        self.requests.insert(ticket, request);
+        Ok(ticket)
+    }
+
+    /// How the request has ended, if it has.
+    pub(crate) fn outcome(&mut self, peers: &mut Peers, ticket: Ticket) -> Option<Outcome> {
+        self.receive(peers);
+        let outcome = self.requests.get_mut(&ticket)?.outcome.take()?;
+        self.requests.remove(&ticket);
+        Some(outcome)
+    }
+
+    /// Nobody waits for the reply any more. In strict mode the socket goes on waiting for it.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) {
+        let Some(request) = self.requests.get_mut(&ticket) else {
+            return;
+        };
+        if !self.relaxed && request.outcome.is_none() {
+            request.abandoned = true;
+            return;
+        }
+        if !self.correlate && request.outcome.is_none() {
+            *self.stale.entry(request.peer).or_default() += 1;
+        }
+        self.requests.remove(&ticket);
+    }
+
+    fn receive(&mut self, peers: &mut Peers) {
+        while let Some((id, message)) = super::pull::take_fairly(&mut self.queue, peers) {
+            self.sort_in(id, message);
+        }
+    }
+
+    fn sort_in(&mut self, id: PeerId, message: Message) {
+        let Some((ticket, start)) = self.match_reply(id, &message) else {
+            self.unexpected += 1;
+            return;
+        };
+        let Some(request) = self.requests.get_mut(&ticket) else {
+            return;
+        };
+        if request.abandoned {
+            self.requests.remove(&ticket);
+            return;
+        }
+        let body = Message::from_frames(message.into_frames().skip(start));
+        request.outcome = Some(Outcome::Reply(body));
+    }
+
+    /// Whose reply this is, and where its body starts.
+    fn match_reply(&mut self, id: PeerId, message: &Message) -> Option<(Ticket, usize)> {
+        let frames: Vec<&Frame> = message.frames().collect();
+        if self.correlate {
+            let bytes: [u8; 4] = frames.first()?.as_slice().try_into().ok()?;
+            let start = envelope::reply_body(&frames, Some(bytes)).ok()?;
+            let ticket = Ticket::from_be_bytes(bytes);
+            let request = self.requests.get(&ticket)?;
+            return (request.peer == id && request.outcome.is_none()).then_some((ticket, start));
+        }
+        let start = envelope::reply_body(&frames, None).ok()?;
+        if let Some(stale) = self.stale.get_mut(&id) {
+            *stale -= 1;
+            if *stale == 0 {
+                self.stale.remove(&id);
+            }
+            return None;
+        }
+        let (ticket, request) = self.requests.iter().next()?;
+        (request.peer == id && request.outcome.is_none()).then_some((*ticket, start))
+    }
+
+    /// The connection to a peer is gone. All but the newest `kept` requests to it had left already, and
+    /// their replies will not come.
+    fn fail_requests(&mut self, id: PeerId, kept: usize) {
+        self.stale.remove(&id);
+        let newest = self.next_ticket;
+        let mut lost: Vec<Ticket> = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.peer == id && request.outcome.is_none())
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        // Oldest first, with the counter's wrap-around in mind.
+        lost.sort_by_key(|ticket| std::cmp::Reverse(newest.wrapping_sub(*ticket)));
+        lost.truncate(lost.len().saturating_sub(kept));
+        for ticket in lost {
+            match self.requests.get_mut(&ticket) {
+                Some(request) if !request.abandoned => request.outcome = Some(Outcome::PeerGone),
+                Some(_) => drop(self.requests.remove(&ticket)),
+                None => {}
+            }
+        }
+    }
+}
+
+impl Pattern for ReqPattern {
+    fn socket_type(&self) -> SocketType {
+        SocketType::Req
+    }
+
+    fn attached(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.balancer.add(id);
+    }
+
+    fn lost(&mut self, peers: &mut Peers, id: PeerId) {
+        self.receive(peers);
+        let kept = peers.queued_out(id);
+        self.fail_requests(id, kept);
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, _unsent: Vec<Message>) {
+        self.receive(peers);
+        self.balancer.remove(id);
+        self.fail_requests(id, 0);
+    }
+
+    fn forget(&mut self, id: PeerId) {
+        self.queue.remove(id);
+    }
+
+    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        self.queue.push(id);
+        Ok(())
+    }
+
+    fn writable(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.balancer.set_ready(id);
+    }
+
+    fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    fn keeps_unsent(&self) -> bool {
+        true
+    }
+
+    fn unexpected(&self) -> u64 {
+        self.unexpected
+    }
+}

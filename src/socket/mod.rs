@@ -1,0 +1,386 @@
+//! The sockets: typed handles over a [`Core`].
+//!
+//! A socket type is a file here: its own calls, and one line that gives it what all sockets have.
+
+#[macro_use]
+mod receiving;
+
+mod publisher;
+mod pull;
+mod push;
+mod rep;
+mod req;
+mod stats;
+mod sub;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use publisher::Pub;
+pub use pull::{Iter, Pull};
+pub use push::Push;
+pub use rep::{Rep, Request};
+pub use req::Req;
+pub use sub::Sub;
+
+use crate::context::{Context, ContextInner};
+use crate::engine::{Core, Deadline, Stop};
+use crate::error::{
+    CloseError, ConnectError, RecvError, SendError, SendErrorKind, SocketError, UnbindError,
+    WaitError,
+};
+use crate::message::Message;
+use crate::monitor::Monitor;
+use crate::options::Options;
+use crate::pattern::Pattern;
+use crate::transport::{Address, BindError, Endpoint, Listener};
+
+/// What all socket types are made of: a core that is closed when its handle is dropped.
+pub(crate) struct Socket<P: Pattern + 'static> {
+    core: Arc<Core<P>>,
+    options: Options,
+    open: bool,
+}
+
+impl<P: Pattern + 'static> Socket<P> {
+    pub(crate) fn new(
+        context: &Context,
+        options: Options,
+        make: impl FnOnce(&Options) -> P,
+    ) -> Result<Self, SocketError> {
+        options.validate().map_err(SocketError::Option)?;
+        let inner: &Arc<ContextInner> = context.inner();
+        if inner.is_shut_down() {
+            return Err(SocketError::ContextClosed);
+        }
+        let pattern = make(&options);
+        let core = Core::new(inner, options.clone(), pattern).map_err(SocketError::Io)?;
+        Ok(Socket {
+            core,
+            options,
+            open: true,
+        })
+    }
+
+    pub(crate) fn core(&self) -> &Core<P> {
+        &self.core
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn bind(&self, text: &str) -> Result<Endpoint, BindError> {
+        let endpoint: Endpoint = text.parse()?;
+        endpoint.check_bind()?;
+        if let Address::Inproc(name) = endpoint.address() {
+            return self.bind_inproc(&endpoint, name);
+        }
+        // Looks names up, so before any lock.
+        let stream_options = self.core.inspect(|_, net| net.stream_options.clone());
+        let listener = Listener::bind(&endpoint, &stream_options).inspect_err(|error| {
+            self.core.inspect(|_, net| net.bind_failed(text, error));
+        })?;
+        let bound = listener.endpoint().clone();
+        let listened = self.core.change(|_, net| net.listen(listener));
+        match listened {
+            Ok(Ok(())) => Ok(bound),
+            Ok(Err(error)) => Err(BindError::from_io(&endpoint, error)),
+            Err(stop) => Err(BindError::from_io(&endpoint, stop.into())),
+        }
+    }
+
+    fn bind_inproc(&self, endpoint: &Endpoint, name: &str) -> Result<Endpoint, BindError> {
+        let bound = self.core.change(|_, net| net.bind_inproc(name));
+        match bound {
+            Ok(true) => Ok(endpoint.clone()),
+            Ok(false) => Err(BindError::AddrInUse {
+                endpoint: endpoint.clone(),
+            }),
+            Err(stop) => Err(BindError::from_io(endpoint, stop.into())),
+        }
+    }
+
+    fn connect(&self, text: &str) -> Result<(), ConnectError> {
+        let endpoint: Endpoint = text.parse()?;
+        endpoint.check_connect()?;
+        let connected = self.core.change(|pattern, net| {
+            net.last_endpoint = Some(endpoint.clone());
+            if let Address::Inproc(name) = endpoint.address() {
+                net.connect_inproc(name, pattern)
+            } else {
+                net.connect(endpoint, text, pattern);
+                Ok(())
+            }
+        });
+        match connected {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(theirs)) => Err(ConnectError::Incompatible {
+                ours: self.core.inspect(|pattern, _| pattern.socket_type()),
+                theirs,
+            }),
+            Err(Stop::ContextClosed) => Err(ConnectError::ContextClosed),
+            Err(Stop::Closed | Stop::WouldBlock | Stop::TimedOut) => Err(ConnectError::Closed),
+        }
+    }
+
+    fn unbind(&self, text: &str) -> Result<(), UnbindError> {
+        let endpoint: Endpoint = text.parse()?;
+        let found = self
+            .core
+            .change(|pattern, net| net.unbind(&endpoint, pattern));
+        found_or_error(found, text)
+    }
+
+    fn disconnect(&self, text: &str) -> Result<(), UnbindError> {
+        let endpoint: Endpoint = text.parse()?;
+        let found = self
+            .core
+            .change(|pattern, net| net.disconnect(&endpoint, pattern));
+        found_or_error(found, text)
+    }
+
+    fn last_endpoint(&self) -> Option<Endpoint> {
+        self.core.inspect(|_, net| net.last_endpoint.clone())
+    }
+
+    fn wait_for_peers(&self, wanted: usize, timeout: Duration) -> Result<(), WaitError> {
+        self.wait_for_count(wanted, timeout, |_, net| net.connected_peers())
+    }
+
+    /// Waits until `count` gives `wanted` or more.
+    pub(crate) fn wait_for_count(
+        &self,
+        wanted: usize,
+        timeout: Duration,
+        mut count: impl FnMut(&mut P, &mut crate::engine::Net) -> usize,
+    ) -> Result<(), WaitError> {
+        let mut have = 0;
+        let reached = self.core.until(Deadline::after(timeout), |pattern, net| {
+            have = count(pattern, net);
+            (have >= wanted).then_some(())
+        });
+        reached.map_err(|stop| match stop {
+            Stop::WouldBlock | Stop::TimedOut => WaitError::TimedOut { have, wanted },
+            Stop::Closed => WaitError::Closed,
+            Stop::ContextClosed => WaitError::ContextClosed,
+        })
+    }
+
+    fn monitor(&self) -> Monitor {
+        self.core.inspect(|_, net| net.monitors.subscribe())
+    }
+
+    fn close(mut self, timeout: Duration) -> Result<(), CloseError> {
+        self.open = false;
+        self.core.context.socket_lingers();
+        self.core.begin_close(Instant::now().checked_add(timeout));
+        let unsent = self.core.finish_close();
+        self.core.context.socket_dropped();
+        match unsent {
+            0 => Ok(()),
+            unsent => Err(CloseError::new(unsent as u64)),
+        }
+    }
+}
+
+impl<P: Pattern + 'static> Drop for Socket<P> {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        self.core.context.socket_lingers();
+        let linger = self.options.linger;
+        let deadline = linger.and_then(|linger| Instant::now().checked_add(linger));
+        self.core.begin_close(deadline);
+        self.core.context.socket_dropped();
+    }
+}
+
+impl From<Stop> for std::io::Error {
+    fn from(stop: Stop) -> Self {
+        std::io::Error::other(match stop {
+            Stop::ContextClosed => "the context is shut down",
+            Stop::Closed | Stop::WouldBlock | Stop::TimedOut => "the socket is closed",
+        })
+    }
+}
+
+fn found_or_error(found: Result<bool, Stop>, text: &str) -> Result<(), UnbindError> {
+    match found {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(UnbindError::NotFound {
+            endpoint: text.to_owned(),
+        }),
+        Err(Stop::ContextClosed) => Err(UnbindError::ContextClosed),
+        Err(Stop::Closed | Stop::WouldBlock | Stop::TimedOut) => Err(UnbindError::Closed),
+    }
+}
+
+/// Adds up to `max` messages to a batch; `None` if there was not one.
+pub(crate) fn fill(
+    batch: &mut Vec<Message>,
+    max: usize,
+    mut recv: impl FnMut() -> Option<Message>,
+) -> Option<()> {
+    let before = batch.len();
+    while batch.len() - before < max
+        && let Some(message) = recv()
+    {
+        batch.push(message);
+    }
+    (batch.len() > before || max == 0).then_some(())
+}
+
+pub(crate) fn recv_error(stop: Stop) -> RecvError {
+    match stop {
+        Stop::WouldBlock => RecvError::WouldBlock,
+        Stop::TimedOut => RecvError::TimedOut,
+        Stop::Closed => RecvError::Closed,
+        Stop::ContextClosed => RecvError::ContextClosed,
+    }
+}
+
+#[cold]
+pub(crate) fn send_error(stop: Stop, message: impl Into<Message>) -> SendError {
+    SendError::new(send_error_kind(stop), message)
+}
+
+pub(crate) fn send_error_kind(stop: Stop) -> SendErrorKind {
+    match stop {
+        Stop::WouldBlock => SendErrorKind::WouldBlock,
+        Stop::TimedOut => SendErrorKind::TimedOut,
+        Stop::Closed => SendErrorKind::Closed,
+        Stop::ContextClosed => SendErrorKind::ContextClosed,
+    }
+}
+
+/// What every socket type has: making one, its endpoints, waiting for peers, watching and closing.
+macro_rules! common {
+    ($name:ident, $text:literal, $options:ident => $pattern:expr) => {
+        impl $name {
+            #[doc = concat!("Makes a ", $text, " socket with default options.")]
+            ///
+            /// # Errors
+            ///
+            /// The system refused a file descriptor, or the context is shut down.
+            pub fn new(context: &$crate::Context) -> Result<$name, $crate::SocketError> {
+                $name::with_options(context, $crate::Options::new())
+            }
+
+            #[doc = concat!("Makes a ", $text, " socket with these options.")]
+            ///
+            /// # Errors
+            ///
+            /// An option is out of its range, the system refused a file descriptor, or the context is
+            /// shut down.
+            pub fn with_options(
+                context: &$crate::Context,
+                options: $crate::Options,
+            ) -> Result<$name, $crate::SocketError> {
+                let make = |$options: &$crate::Options| $pattern;
+                let socket = $crate::socket::Socket::new(context, options, make)?;
+                Ok($name { socket })
+            }
+
+            /// Listens at an endpoint, and returns it with everything resolved: bind `tcp://127.0.0.1:*`
+            /// and get the port. May be called for any number of endpoints.
+            ///
+            /// | endpoint | meaning |
+            /// |---|---|
+            /// | `tcp://127.0.0.1:5555`, `tcp://*:5555`, `tcp://eth0:*` | an address, all of them, an interface; `*` as the port takes a free one |
+            /// | `ipc:///run/shop.sock`, `ipc://*`, `ipc://@shop` | a path, a temporary one, a name in Linux's abstract namespace |
+            /// | `inproc://shop` | a name within the context |
+            ///
+            /// # Errors
+            ///
+            /// The endpoint is malformed, in use, not of this machine, or not permitted.
+            pub fn bind(&self, endpoint: &str) -> Result<$crate::Endpoint, $crate::BindError> {
+                self.socket.bind(endpoint)
+            }
+
+            /// Connects to an endpoint, in the background and again and again until it succeeds; after
+            /// every loss too. May be called for any number of endpoints, and before anything is bound
+            /// there.
+            ///
+            /// # Errors
+            ///
+            /// The endpoint is malformed, or an inproc name is bound by a socket of a type that does not
+            /// fit. An unreachable peer is not an error: watch [`monitor`](Self::monitor), or use
+            /// [`wait_for_peers`](Self::wait_for_peers).
+            pub fn connect(&self, endpoint: &str) -> Result<(), $crate::ConnectError> {
+                self.socket.connect(endpoint)
+            }
+
+            /// Stops listening at an endpoint, as [`bind`](Self::bind) returned it, and closes the
+            /// connections that were accepted there.
+            ///
+            /// # Errors
+            ///
+            /// Nothing is bound there.
+            pub fn unbind(&self, endpoint: &str) -> Result<(), $crate::UnbindError> {
+                self.socket.unbind(endpoint)
+            }
+
+            /// Ends the connections to an endpoint, as given to [`connect`](Self::connect).
+            ///
+            /// # Errors
+            ///
+            /// There is no connection to that endpoint.
+            pub fn disconnect(&self, endpoint: &str) -> Result<(), $crate::UnbindError> {
+                self.socket.disconnect(endpoint)
+            }
+
+            /// The endpoint last bound (resolved) or connected (as given). libzmq: `ZMQ_LAST_ENDPOINT`.
+            pub fn last_endpoint(&self) -> Option<$crate::Endpoint> {
+                self.socket.last_endpoint()
+            }
+
+            /// Waits until at least so many peers are connected, handshake included.
+            ///
+            /// # Errors
+            ///
+            /// There were fewer when the time was up, or the socket was closed.
+            pub fn wait_for_peers(
+                &self,
+                count: usize,
+                timeout: std::time::Duration,
+            ) -> Result<(), $crate::WaitError> {
+                self.socket.wait_for_peers(count, timeout)
+            }
+
+            /// Watches what happens to the socket's connections, from now on. Any number of monitors may
+            /// watch; none slows the socket down.
+            pub fn monitor(&self) -> $crate::Monitor {
+                self.socket.monitor()
+            }
+
+            /// What the socket and each of its peers have sent, received, queued and dropped so far.
+            pub fn stats(&self) -> $crate::Stats {
+                self.socket.stats()
+            }
+
+            /// Closes the socket, waiting for at most `timeout` until all that was sent has left.
+            ///
+            /// Dropping a socket does not wait: what is queued leaves in the background, within
+            /// [`linger`](crate::Options::linger).
+            ///
+            /// # Errors
+            ///
+            /// Messages were left unsent; the error says how many.
+            pub fn close(self, timeout: std::time::Duration) -> Result<(), $crate::CloseError> {
+                self.socket.close(timeout)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field("last_endpoint", &self.last_endpoint())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(crate) use common;

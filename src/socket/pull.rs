@@ -1,0 +1,59 @@
+//! The PULL socket.
+
+use super::{Socket, common, recv_error};
+use crate::engine::Deadline;
+use crate::error::RecvError;
+use crate::message::Message;
+use crate::pattern::PullPattern;
+
+/// Receives from all its peers, fairly: the end of a pipeline, or a worker in the middle.
+///
+/// Each peer that has a message yields one, in turn, so that a fast peer cannot starve a slow one. At most
+/// [`recv_hwm`](crate::Options::recv_hwm) messages are read ahead per peer; after that the network's own
+/// flow control holds the sender back.
+///
+/// RFC 30; libzmq: `ZMQ_PULL`. For an example see [`Push`](crate::Push).
+pub struct Pull {
+    pub(super) socket: Socket<PullPattern>,
+}
+
+common!(Pull, "PULL", _options => PullPattern::new());
+
+receiving!(Pull);
+
+impl Pull {
+    #[inline]
+    fn recv_by(&self, deadline: Deadline) -> Result<Message, RecvError> {
+        self.socket
+            .core()
+            .until(deadline, |pattern, net| pattern.recv(&mut net.peers))
+            .map_err(recv_error)
+    }
+
+    fn recv_batch_by(
+        &self,
+        max: usize,
+        batch: &mut Vec<Message>,
+        deadline: Deadline,
+    ) -> Result<(), RecvError> {
+        let received = self.socket.core().until(deadline, |pattern, net| {
+            super::fill(batch, max, || pattern.recv(&mut net.peers))
+        });
+        received.map_err(recv_error)
+    }
+}
+
+/// Receives messages until the socket is closed or the context shut down. Made by `iter`.
+#[derive(Debug)]
+pub struct Iter<'a, S> {
+    pub(super) socket: &'a S,
+    pub(super) recv: fn(&'a S) -> Result<Message, RecvError>,
+}
+
+impl<S> Iterator for Iter<'_, S> {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        (self.recv)(self.socket).ok()
+    }
+}

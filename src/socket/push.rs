@@ -1,0 +1,121 @@
+//! The PUSH socket.
+
+use std::time::Duration;
+
+use super::{Socket, common, send_error};
+use crate::engine::{Deadline, Outgoing};
+use crate::error::{SendBatchError, SendError};
+use crate::message::Payload;
+use crate::pattern::PushPattern;
+
+/// Sends each message to one of its peers, in turn: the head of a pipeline.
+///
+/// - Peers that are at their high-water mark are passed over. When all are, or when there is none, `send`
+///   waits; see [`Options::send_hwm`](crate::Options::send_hwm).
+/// - A message accepted by `send` is queued, on its way, or delivered. If its peer's connection breaks
+///   before all of it was handed to the system, it goes to the peer's next connection or to another peer,
+///   whole. What the system had taken may be lost with the connection: that is ZeroMQ's promise, too.
+/// - Order is kept per peer.
+///
+/// RFC 30; libzmq: `ZMQ_PUSH`.
+///
+/// ```
+/// use zerohop::{Context, Pull, Push};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let context = Context::new()?;
+/// let pull = Pull::new(&context)?;
+/// let endpoint = pull.bind("tcp://127.0.0.1:*")?;
+///
+/// let push = Push::new(&context)?;
+/// push.connect(&endpoint.to_string())?;
+/// push.send("order 1")?;
+/// push.send(["order 2", "two frames"])?;
+///
+/// assert_eq!(pull.recv()?, "order 1");
+/// assert_eq!(pull.recv()?, ["order 2", "two frames"]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Push {
+    pub(super) socket: Socket<PushPattern>,
+}
+
+common!(Push, "PUSH", _options => PushPattern::new());
+
+impl Push {
+    /// Sends a message; waits while no peer has room, at most for
+    /// [`send_timeout`](crate::Options::send_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Timed out or closed; the error gives the message back.
+    #[inline]
+    pub fn send(&self, message: impl Payload) -> Result<(), SendError> {
+        self.send_by(message, Deadline::from_option(self.socket.options().send_timeout))
+    }
+
+    /// Sends a message if a peer has room now.
+    ///
+    /// # Errors
+    ///
+    /// No peer has room, or closed; the error gives the message back.
+    #[inline]
+    pub fn try_send(&self, message: impl Payload) -> Result<(), SendError> {
+        self.send_by(message, Deadline::Now)
+    }
+
+    /// Sends a message, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Timed out or closed; the error gives the message back.
+    pub fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<(), SendError> {
+        self.send_by(message, Deadline::after(timeout))
+    }
+
+    /// Sends messages one after the other, with less overhead each than single calls.
+    ///
+    /// # Errors
+    ///
+    /// The first message that could not be sent ends the batch; the error says how many were, and gives
+    /// that one back. Later ones are still in the iterator, if it was lent (`&mut iterator`).
+    pub fn send_batch<I>(&self, messages: I) -> Result<usize, SendBatchError>
+    where
+        I: IntoIterator<Item: Payload>,
+    {
+        let mut sent = 0;
+        for message in messages {
+            self.send(message)
+                .map_err(|error| SendBatchError::new(sent, error))?;
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    #[inline]
+    fn send_by<M: Payload>(&self, message: M, deadline: Deadline) -> Result<(), SendError> {
+        if let Some(slice) = message.as_single() {
+            return match self.send_outgoing(Outgoing::Slice(slice), deadline) {
+                Ok(()) => Ok(()),
+                Err(stop) => Err(send_error(stop, message)),
+            };
+        }
+        let message = message.into_message();
+        self.send_outgoing(Outgoing::Message(&message), deadline)
+            .map_err(|stop| send_error(stop, message))
+    }
+
+    #[inline]
+    fn send_outgoing(
+        &self,
+        outgoing: Outgoing<'_>,
+        deadline: Deadline,
+    ) -> Result<(), crate::engine::Stop> {
+        self.socket.core().until(deadline, |pattern, net| {
+            pattern.send(&mut net.peers, outgoing)?;
+            net.pace(pattern);
+            Some(())
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! What PULL and SUB have in common: the forms of `recv`.
+
+/// The forms of `recv`, over `recv_by(deadline)` and `recv_batch_by(max, batch, deadline)`.
+macro_rules! receiving {
+    ($name:ident) => {
+        impl $name {
+            /// Receives the next message; waits for one, at most for
+            /// [`recv_timeout`](crate::Options::recv_timeout).
+            ///
+            /// # Errors
+            ///
+            /// Timed out, or closed.
+            #[inline]
+            pub fn recv(&self) -> Result<$crate::Message, $crate::RecvError> {
+                self.recv_by($crate::engine::Deadline::from_option(
+                    self.socket.options().recv_timeout,
+                ))
+            }
+
+            /// Receives a message if there is one now.
+            ///
+            /// # Errors
+            ///
+            /// There is none, or closed.
+            #[inline]
+            pub fn try_recv(&self) -> Result<$crate::Message, $crate::RecvError> {
+                self.recv_by($crate::engine::Deadline::Now)
+            }
+
+            /// Receives the next message, waiting for at most `timeout`.
+            ///
+            /// # Errors
+            ///
+            /// Timed out, or closed.
+            pub fn recv_timeout(
+                &self,
+                timeout: std::time::Duration,
+            ) -> Result<$crate::Message, $crate::RecvError> {
+                self.recv_by($crate::engine::Deadline::after(timeout))
+            }
+
+            /// Receives at least one message, and as many more as are here already, up to `max`. Waits for
+            /// the first like [`recv`](Self::recv).
+            ///
+            /// # Errors
+            ///
+            /// Timed out, or closed.
+            pub fn recv_batch(
+                &self,
+                max: usize,
+            ) -> Result<Vec<$crate::Message>, $crate::RecvError> {
+                let mut batch = Vec::new();
+                let timeout = self.socket.options().recv_timeout;
+                let deadline = $crate::engine::Deadline::from_option(timeout);
+                self.recv_batch_by(max, &mut batch, deadline)?;
+                Ok(batch)
+            }
+
+            /// The messages as they come, without end: until the socket is closed, the context is shut
+            /// down, or [`recv_timeout`](crate::Options::recv_timeout) has passed without one.
+            pub fn iter(&self) -> $crate::Iter<'_, $name> {
+                $crate::Iter {
+                    socket: self,
+                    recv: $name::recv,
+                }
+            }
+        }
+
+        impl<'a> IntoIterator for &'a $name {
+            type Item = $crate::Message;
+            type IntoIter = $crate::Iter<'a, $name>;
+
+            fn into_iter(self) -> Self::IntoIter {
+                self.iter()
+            }
+        }
+    };
+}

@@ -1,0 +1,131 @@
+//! The REP socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Socket, common, recv_error};
+use crate::engine::{Core, Deadline, Outgoing, Stop};
+use crate::error::{RecvError, ReplyError, ReplyErrorKind};
+use crate::message::{Message, Payload};
+use crate::pattern::{RepPattern, ReturnAddress, Undeliverable};
+
+/// Receives requests from all its peers, fairly, and answers each.
+///
+/// A [`Request`] is answered by consuming it, so that answering twice, or before there is a request, does
+/// not compile. Several threads may hold requests of one socket at once.
+///
+/// RFC 28; libzmq: `ZMQ_REP`. For an example see [`Req`](crate::Req).
+pub struct Rep {
+    pub(super) socket: Socket<RepPattern>,
+}
+
+common!(Rep, "REP", _options => RepPattern::new());
+
+impl Rep {
+    /// Receives the next request; waits for one, at most for
+    /// [`recv_timeout`](crate::Options::recv_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    pub fn recv(&self) -> Result<Request, RecvError> {
+        self.recv_by(Deadline::from_option(self.socket.options().recv_timeout))
+    }
+
+    /// Receives a request if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or closed.
+    pub fn try_recv(&self) -> Result<Request, RecvError> {
+        self.recv_by(Deadline::Now)
+    }
+
+    /// Receives the next request, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Request, RecvError> {
+        self.recv_by(Deadline::after(timeout))
+    }
+
+    fn recv_by(&self, deadline: Deadline) -> Result<Request, RecvError> {
+        let received = self.socket.core().until(deadline, |pattern, net| {
+            let received = pattern.recv(&mut net.peers);
+            if received.is_some() {
+                // The reply is worth a write of its own.
+                net.pacer.pause();
+            }
+            received
+        });
+        let (address, message) = received.map_err(recv_error)?;
+        Ok(Request {
+            message,
+            address,
+            core: Arc::clone(&self.socket.core),
+        })
+    }
+}
+
+/// A request that waits for its reply. Dropping it leaves it unanswered.
+pub struct Request {
+    message: Message,
+    address: ReturnAddress,
+    core: Arc<Core<RepPattern>>,
+}
+
+impl Request {
+    /// What was asked.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// Takes the message out, and leaves an empty one: to pass large requests on without a copy.
+    pub fn take_message(&mut self) -> Message {
+        std::mem::take(&mut self.message)
+    }
+
+    /// Answers. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// The peer has gone, or has not read its earlier replies and is at its high-water mark
+    /// (`WouldBlock`), or closed. The error gives the reply back.
+    pub fn reply(self, message: impl Payload) -> Result<(), ReplyError> {
+        if let Some(slice) = message.as_single() {
+            return match self.reply_outgoing(Outgoing::Slice(slice)) {
+                Ok(()) => Ok(()),
+                Err(kind) => Err(ReplyError::new(kind, message)),
+            };
+        }
+        let message = message.into_message();
+        self.reply_outgoing(Outgoing::Message(&message))
+            .map_err(|kind| ReplyError::new(kind, message))
+    }
+
+    fn reply_outgoing(&self, outgoing: Outgoing<'_>) -> Result<(), ReplyErrorKind> {
+        let replied = self.core.until(Deadline::Now, |pattern, net| {
+            let replied = pattern.reply(&mut net.peers, &self.address, outgoing);
+            net.pace(pattern);
+            Some(replied)
+        });
+        match replied {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Undeliverable::PeerGone)) => Err(ReplyErrorKind::PeerGone),
+            Ok(Err(Undeliverable::NoRoom)) | Err(Stop::WouldBlock | Stop::TimedOut) => {
+                Err(ReplyErrorKind::WouldBlock)
+            }
+            Err(Stop::Closed) => Err(ReplyErrorKind::Closed),
+            Err(Stop::ContextClosed) => Err(ReplyErrorKind::ContextClosed),
+        }
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
+}

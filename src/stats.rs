@@ -1,0 +1,134 @@
+//! What a socket has done so far, in numbers.
+
+use crate::ConnectionId;
+
+/// A socket's counters since it was made, and those of its present peers.
+///
+/// The counters of the socket include those of peers that are gone. They never decrease; take two and subtract
+/// for a rate.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use zerohop::Stats;
+/// fn messages_per_second(before: &Stats, after: &Stats, between: Duration) -> f64 {
+///     (after.messages_in - before.messages_in) as f64 / between.as_secs_f64()
+/// }
+/// # assert_eq!(messages_per_second(&Stats::default(), &Stats::default(), Duration::from_secs(1)), 0.0);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The peers there are now, one for each connection that has shaken hands and for each endpoint
+    /// that messages may wait for.
+    pub peers: Vec<PeerStats>,
+    /// Messages that the application has received.
+    pub messages_in: u64,
+    /// Messages that were accepted for sending; for a PUB, one per peer that it goes to.
+    pub messages_out: u64,
+    /// Bytes of the frames in `messages_in`, without what the protocol adds.
+    pub bytes_in: u64,
+    /// Bytes of the frames in `messages_out`, without what the protocol adds.
+    pub bytes_out: u64,
+    /// Messages that never left, by reason.
+    pub dropped: Dropped,
+    /// Connections that were made again after a loss.
+    pub reconnects: u64,
+    /// Connections that ended before their handshake did.
+    pub handshakes_failed: u64,
+    /// Connections that ended because the peer broke the protocol or a limit, in the handshake or later.
+    pub protocol_errors: u64,
+    /// Connections now in their handshake.
+    pub handshakes_pending: usize,
+}
+
+/// Messages that were dropped, by reason.
+///
+/// Only the first is part of normal work: a PUB drops for peers that are too slow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// The peer was at its high-water mark.
+    pub high_water_mark: u64,
+    /// The message was replaced by a newer one, as [`conflate`](crate::Options::conflate) asks.
+    pub conflated: u64,
+    /// The message could go to none but a peer that is gone, as replies do.
+    pub peer_gone: u64,
+    /// The linger time of the closing socket, or of the endpoint, ran out.
+    pub linger: u64,
+    /// The message was received but not taken: a reply that nobody waits for any more, or a message that breaks
+    /// the pattern's rules.
+    pub unexpected: u64,
+}
+
+impl Dropped {
+    /// All of them together.
+    ///
+    /// ```
+    /// assert_eq!(zerohop::Dropped::default().total(), 0);
+    /// ```
+    pub fn total(&self) -> u64 {
+        let Dropped {
+            high_water_mark,
+            conflated,
+            peer_gone,
+            linger,
+            unexpected,
+        } = self;
+        [high_water_mark, conflated, peer_gone, linger, unexpected]
+            .into_iter()
+            .sum()
+    }
+}
+
+/// The counters of one peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerStats {
+    /// The present connection; `None` while there is none.
+    pub connection: Option<ConnectionId>,
+    /// The endpoint of this socket that the peer belongs to: as reported by `bind`, or as given to `connect`.
+    pub endpoint: String,
+    /// The other side, in the form of an endpoint as far as it has an address; empty while there is no connection.
+    pub peer: String,
+    /// Messages that the application has received from this peer.
+    pub messages_in: u64,
+    /// Messages that were accepted for this peer.
+    pub messages_out: u64,
+    /// Bytes of the frames in `messages_in`, without what the protocol adds.
+    pub bytes_in: u64,
+    /// Bytes of the frames in `messages_out`, without what the protocol adds.
+    pub bytes_out: u64,
+    /// Messages that came from this peer and wait for the application.
+    pub queued_in: usize,
+    /// Messages that wait to be handed to the kernel.
+    pub queued_out: usize,
+    /// Messages for or from this peer that were dropped, by reason.
+    pub dropped: Dropped,
+    /// How often the connection was made again after a loss.
+    pub reconnects: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_reasons_count() {
+        let dropped = Dropped {
+            high_water_mark: 1,
+            conflated: 10,
+            peer_gone: 100,
+            linger: 1000,
+            unexpected: 10_000,
+        };
+        assert_eq!(dropped.total(), 11_111);
+    }
+
+    #[test]
+    fn a_new_socket_has_done_nothing() {
+        let stats = Stats::default();
+        assert!(stats.peers.is_empty());
+        assert_eq!((stats.messages_in, stats.dropped.total()), (0, 0));
+        assert_eq!(PeerStats::default().connection, None);
+    }
+}

@@ -1,0 +1,133 @@
+//! Reading, writing and ending, and the options.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use mio::Interest;
+
+use super::super::{Keepalive, StreamOptions, is_exhaustion};
+use super::{bind, bind_default, connection, echo, has_ipv6, read_exactly, wait};
+
+#[test]
+fn every_option_is_taken() {
+    let options = StreamOptions {
+        nodelay: false,
+        keepalive: Some(Keepalive {
+            idle: Some(Duration::from_secs(30)),
+            interval: Some(Duration::from_secs(5)),
+            count: Some(3),
+        }),
+        send_buffer: Some(64 * 1024),
+        recv_buffer: Some(64 * 1024),
+        tos: Some(0x10),
+        ..StreamOptions::default()
+    };
+    echo(&mut bind("tcp://127.0.0.1:*", &options).unwrap(), &options);
+    echo(&mut bind("ipc://*", &options).unwrap(), &options);
+    if has_ipv6() {
+        echo(&mut bind("tcp://[::1]:*", &options).unwrap(), &options);
+    }
+}
+
+#[test]
+fn data_written_before_a_close_is_read_to_its_end() {
+    for endpoint in ["tcp://127.0.0.1:*", "ipc://*"] {
+        let mut listener = bind_default(endpoint).unwrap();
+        let (mut dialed, mut accepted) = connection(&mut listener, &StreamOptions::default());
+        assert_eq!(dialed.write(&[7; 1000]).unwrap(), 1000);
+        drop(dialed);
+        assert_eq!(read_exactly(&mut accepted, 1000), [7; 1000]);
+        assert_eq!(
+            wait(&mut accepted, Interest::READABLE, |stream| stream
+                .read(&mut [0]))
+            .unwrap(),
+            0
+        );
+    }
+}
+
+#[test]
+fn writing_to_a_closed_peer_is_an_error_and_no_signal() {
+    let mut listener = bind_default("ipc://*").unwrap();
+    let (mut dialed, accepted) = connection(&mut listener, &StreamOptions::default());
+    drop(accepted);
+    assert_eq!(
+        dialed.write(b"x").unwrap_err().kind(),
+        io::ErrorKind::BrokenPipe
+    );
+    let error = dialed.write_vectored(&[IoSlice::new(b"x")]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_full_stream_would_block() {
+    let mut listener = bind_default("ipc://*").unwrap();
+    let (mut dialed, mut accepted) = connection(&mut listener, &StreamOptions::default());
+    let block = [1; 64 * 1024];
+    let mut written = 0;
+    let error = loop {
+        match dialed.write(&block) {
+            Ok(length) => written += length,
+            Err(error) => break error,
+        }
+        assert!(written < 1 << 30, "the stream never fills");
+    };
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(read_exactly(&mut accepted, written).len(), written);
+    let empty = accepted.read(&mut [0]).unwrap_err();
+    assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn read_spare_appends_within_capacity_and_limit() {
+    let mut listener = bind_default("tcp://127.0.0.1:*").unwrap();
+    let (mut dialed, mut accepted) = connection(&mut listener, &StreamOptions::default());
+    assert_eq!(dialed.write(b"0123456789").unwrap(), 10);
+    let mut buffer = Vec::with_capacity(8);
+    buffer.extend_from_slice(b"ab");
+    let (start, capacity) = (buffer.as_ptr(), buffer.capacity());
+    let mut read = |buffer: &mut Vec<u8>, max| {
+        wait(&mut accepted, Interest::READABLE, |stream| {
+            stream.read_spare(buffer, max)
+        })
+    };
+
+    assert_eq!(read(&mut buffer, 3).unwrap(), 3);
+    assert_eq!(buffer, b"ab012");
+    assert_eq!(
+        read(&mut buffer, 0).unwrap_err().kind(),
+        io::ErrorKind::InvalidInput
+    );
+    assert_eq!(read(&mut buffer, usize::MAX).unwrap(), capacity - 5);
+    assert_eq!(buffer, b"ab0123456789"[..capacity]);
+    let full = read(&mut buffer, usize::MAX).unwrap_err();
+    assert_eq!(
+        full.kind(),
+        io::ErrorKind::InvalidInput,
+        "no room must not look like the end"
+    );
+    assert_eq!(
+        (buffer.as_ptr(), buffer.capacity()),
+        (start, capacity),
+        "the buffer moved"
+    );
+
+    drop(dialed);
+    buffer.clear();
+    let rest = read(&mut buffer, usize::MAX).unwrap();
+    assert_eq!(buffer, b"0123456789"[capacity - 2..]);
+    buffer.clear();
+    assert_eq!(
+        (rest, read(&mut buffer, usize::MAX).unwrap()),
+        (12 - capacity, 0)
+    );
+}
+
+#[test]
+fn exhaustion_is_told_from_other_errors() {
+    for code in [12, 23, 24] {
+        assert!(is_exhaustion(&io::Error::from_raw_os_error(code)));
+    }
+    assert!(!is_exhaustion(&io::ErrorKind::WouldBlock.into()));
+    assert!(!is_exhaustion(&io::ErrorKind::ConnectionAborted.into()));
+}

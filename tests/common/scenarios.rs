@@ -1,0 +1,200 @@
+//! What any two implementations must be able to do with one another. See [`each_way`](super::peer::each_way).
+
+use std::time::Duration;
+
+use super::part::{Part, message};
+use super::peer::Peer;
+use super::until::{GLANCE, until};
+
+/// Around every length at which the encoding or a buffer changes.
+const SIZES: [usize; 8] = [0, 1, 255, 256, 8191, 8192, 65536, 1 << 20];
+
+/// Frame boundaries survive: single, multipart, empty at every place.
+pub(crate) fn keeps_frames(push: &mut dyn Peer, pull: &mut dyn Peer) {
+    let messages = [
+        message(["one"]),
+        message(["two", "frames"]),
+        message([""]),
+        message(["", "empty first"]),
+        message(["empty last", ""]),
+        message(["empty", "", "between"]),
+        message(["", "", ""]),
+        (0..100)
+            .map(|number| Part::from(number.to_string().as_str()))
+            .collect(),
+    ];
+    for message in &messages {
+        push.send(message);
+    }
+    for message in &messages {
+        assert_eq!(&pull.recv(), message);
+    }
+}
+
+/// Every size arrives whole, alone and as a part of a longer message.
+pub(crate) fn carries_sizes(push: &mut dyn Peer, pull: &mut dyn Peer) {
+    for size in SIZES {
+        let alone = vec![Part::sized(size)];
+        push.send(&alone);
+        assert_eq!(pull.recv(), alone);
+    }
+    let together: Vec<Part> = SIZES.into_iter().map(Part::sized).collect();
+    push.send(&together);
+    assert_eq!(pull.recv(), together);
+}
+
+/// A message far larger than any buffer on its way, and one after it.
+pub(crate) fn carries_100_mib(push: &mut dyn Peer, pull: &mut dyn Peer) {
+    let huge = vec![Part::sized(100 << 20)];
+    push.send(&huge);
+    push.send(&message(["after"]));
+    assert_eq!(pull.recv(), huge);
+    assert_eq!(pull.recv(), message(["after"]));
+}
+
+/// Many small messages, batched or not: none lost, none twice, in order.
+pub(crate) fn keeps_order(push: &mut dyn Peer, pull: &mut dyn Peer) {
+    for turn in 0..10 {
+        let numbers = turn * 100..(turn + 1) * 100;
+        for number in numbers.clone() {
+            push.send(&message([number.to_string().as_str(), "body"]));
+        }
+        for number in numbers {
+            assert_eq!(pull.recv(), message([number.to_string().as_str(), "body"]));
+        }
+    }
+}
+
+/// Subscriptions select by prefix of the first frame; taking one back stops the flow.
+pub(crate) fn selects_topics(publisher: &mut dyn Peer, subscriber: &mut dyn Peer) {
+    subscriber.subscribe("news.");
+    subscriber.subscribe("sync");
+    settle(publisher, subscriber);
+
+    publisher.send(&message(["other"]));
+    publisher.send(&message(["news"]));
+    publisher.send(&message(["news.", "", "the topic itself"]));
+    publisher.send(&message(["news.today", "body"]));
+    publisher.send(&message(["body", "news.today"]));
+    publisher.send(&message([""]));
+    publisher.send(&message(["sync end"]));
+    assert_eq!(
+        subscriber.recv(),
+        message(["news.", "", "the topic itself"])
+    );
+    assert_eq!(subscriber.recv(), message(["news.today", "body"]));
+    assert_eq!(subscriber.recv(), message(["sync end"]));
+
+    subscriber.unsubscribe("news.");
+    publisher.send(&message(["news.later"]));
+    settle(publisher, subscriber);
+    publisher.send(&message(["news.late"]));
+    publisher.send(&message(["sync end"]));
+    assert_eq!(subscriber.recv(), message(["sync end"]));
+}
+
+/// The empty subscription takes all, the empty message too.
+pub(crate) fn subscribes_to_all(publisher: &mut dyn Peer, subscriber: &mut dyn Peer) {
+    subscriber.subscribe("");
+    settle(publisher, subscriber);
+    for message in [message([""]), message(["any"]), message(["", "topic"])] {
+        publisher.send(&message);
+        assert_eq!(subscriber.recv(), message);
+    }
+}
+
+/// Requests and replies alternate and match, whatever their frames.
+pub(crate) fn asks_and_answers(req: &mut dyn Peer, rep: &mut dyn Peer) {
+    let bodies = [
+        message(["question"]),
+        message([""]),
+        message(["a", "", "b"]),
+        vec![Part::sized(65536)],
+    ];
+    for body in bodies {
+        req.send(&body);
+        assert_eq!(rep.recv(), body);
+        let mut answer = body;
+        answer.push(Part::from("answer"));
+        rep.send(&answer);
+        assert_eq!(req.recv(), answer);
+    }
+}
+
+/// A DEALER reaches a REP when it writes the envelope itself, and gets it back.
+pub(crate) fn dealer_asks_rep(dealer: &mut dyn Peer, rep: &mut dyn Peer) {
+    for envelope in [&[""][..], &["hop", ""], &["hop 2", "hop 1", ""]] {
+        let framed = |body: &str| {
+            envelope
+                .iter()
+                .chain([&body])
+                .map(|part| Part::from(*part))
+                .collect::<Vec<_>>()
+        };
+        dealer.send(&framed("question"));
+        assert_eq!(rep.recv(), message(["question"]));
+        rep.send(&message(["answer"]));
+        assert_eq!(dealer.recv(), framed("answer"));
+    }
+}
+
+/// A ROUTER sees a REQ's envelope, and answers through it: its identity, a number if the REQ correlates, and the
+/// delimiter.
+pub(crate) fn router_answers_req(req: &mut dyn Peer, router: &mut dyn Peer) {
+    for body in ["first", "second"] {
+        req.send(&message([body]));
+        let asked = router.recv();
+        let (envelope, rest) = asked.split_at(asked.len() - 1);
+        assert_eq!(rest, message([body]));
+        assert!(
+            (2..=3).contains(&envelope.len()),
+            "not an envelope: {envelope:?}"
+        );
+        assert_eq!(envelope.last(), Some(&Part::from("")));
+        router.send(&[envelope, &message(["answer", body])].concat());
+        assert_eq!(req.recv(), message(["answer", body]));
+    }
+}
+
+/// An XPUB learns of each subscription and of its end from a SUB.
+pub(crate) fn tells_subscriptions(publisher: &mut dyn Peer, subscriber: &mut dyn Peer) {
+    subscriber.subscribe("topic");
+    assert_eq!(hear(publisher, subscriber), message(["\u{1}topic"]));
+    subscriber.subscribe("");
+    assert_eq!(hear(publisher, subscriber), message(["\u{1}"]));
+    subscriber.unsubscribe("topic");
+    assert_eq!(hear(publisher, subscriber), message(["\0topic"]));
+    publisher.send(&message(["anything"]));
+    assert_eq!(subscriber.recv(), message(["anything"]));
+}
+
+/// What `publisher` receives next. A libzmq SUB that binds greets a new peer only while its application is inside
+/// the library, so the subscriber is made to look as well.
+fn hear(publisher: &mut dyn Peer, subscriber: &mut dyn Peer) -> Vec<Part> {
+    until("the publisher hears of the subscription", || {
+        assert_eq!(
+            subscriber.recv_within(Duration::ZERO),
+            None,
+            "nothing was published"
+        );
+        publisher.recv_within(GLANCE)
+    })
+}
+
+/// Waits until what `subscriber` has subscribed to so far has taken effect at `publisher`, and nothing is under way.
+///
+/// ZMTP acknowledges no subscription, so this asks by publishing: subscriptions of one peer take effect in order.
+/// The subscriber needs one that matches `sync`, made last or before a change already known to have arrived.
+pub(crate) fn settle(publisher: &mut dyn Peer, subscriber: &mut dyn Peer) {
+    let mut round = 0;
+    until("the subscriptions take effect", || {
+        round += 1;
+        publisher.send(&message(["sync", round.to_string().as_str()]));
+        subscriber.recv_within(GLANCE)
+    });
+    let last = message(["sync", "settled"]);
+    publisher.send(&last);
+    until("the subscriber has read all that was published", || {
+        (subscriber.recv() == last).then_some(())
+    });
+}

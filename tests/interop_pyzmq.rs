@@ -1,0 +1,317 @@
+//! zerohop and pyzmq, a process of its own: every scenario over every transport, each side in each role, either side
+//! binding; and what happens when that process is killed.
+
+mod common {
+    pub(crate) mod child;
+    pub(crate) mod deadline;
+    pub(crate) mod endpoints;
+    pub(crate) mod events;
+    pub(crate) mod ours;
+    pub(crate) mod part;
+    pub(crate) mod peer;
+    pub(crate) mod pyzmq;
+    pub(crate) mod scenarios;
+    pub(crate) mod until;
+}
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zerohop::{Context, Options};
+
+use common::deadline::DEADLINE;
+use common::endpoints::Transport;
+use common::events::wait_for_end;
+use common::ours::Zerohop;
+use common::part::{Part, message};
+use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub};
+use common::peer::{Implementation, Peer, Role, each_transport, each_way};
+use common::pyzmq::Pyzmq;
+use common::scenarios;
+use common::until::GLANCE;
+
+/// Either of the two in each role.
+fn both(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
+    if let Some(pyzmq) = Pyzmq::available() {
+        each_way(&Zerohop::new(), &pyzmq, roles, scenario);
+    }
+}
+
+/// pyzmq in the first role, which zerohop lacks.
+fn theirs(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
+    if let Some(pyzmq) = Pyzmq::available() {
+        each_transport(&pyzmq, &Zerohop::new(), roles, scenario);
+    }
+}
+
+/// zerohop in the first role, because it lacks the second.
+fn ours(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
+    if let Some(pyzmq) = Pyzmq::available() {
+        each_transport(&Zerohop::new(), &pyzmq, roles, scenario);
+    }
+}
+
+#[test]
+fn keeps_frames() {
+    both((Push, Pull), scenarios::keeps_frames);
+}
+
+#[test]
+fn carries_sizes() {
+    both((Push, Pull), scenarios::carries_sizes);
+}
+
+#[test]
+fn carries_100_mib() {
+    both((Push, Pull), scenarios::carries_100_mib);
+}
+
+#[test]
+fn keeps_order() {
+    both((Push, Pull), scenarios::keeps_order);
+}
+
+#[test]
+fn selects_topics() {
+    both((Pub, Sub), scenarios::selects_topics);
+}
+
+#[test]
+fn subscribes_to_all() {
+    both((Pub, Sub), scenarios::subscribes_to_all);
+}
+
+#[test]
+fn tells_subscriptions() {
+    theirs((XPub, Sub), scenarios::tells_subscriptions);
+}
+
+#[test]
+fn asks_and_answers() {
+    both((Req, Rep), scenarios::asks_and_answers);
+}
+
+#[test]
+fn dealer_asks_rep() {
+    theirs((Dealer, Rep), scenarios::dealer_asks_rep);
+}
+
+#[test]
+fn router_answers_req() {
+    ours((Req, Router), scenarios::router_answers_req);
+}
+
+/// What PUSH accepts while its peer is dead was never written, so all of it arrives once the peer is back.
+#[test]
+fn push_keeps_what_a_killed_pull_never_got() {
+    let Some(pyzmq) = Pyzmq::available() else {
+        return;
+    };
+    for &transport in Transport::FOREIGN {
+        let context = Context::new();
+        let push = zerohop::Push::new(&context).expect("a PUSH");
+        let monitor = push.monitor();
+        let mut pull = pyzmq.start(Pull);
+        let endpoint = pull.bind(&transport.endpoint());
+        push.connect(&endpoint).expect("zerohop connects");
+        for number in 0..10 {
+            push.send_timeout(number.to_string(), DEADLINE)
+                .expect("sent");
+            assert_eq!(pull.recv(), numbered(number));
+        }
+
+        drop(pull);
+        wait_for_end(&monitor);
+        for number in 10..210 {
+            push.send_timeout(number.to_string(), DEADLINE)
+                .expect("queued");
+        }
+        let mut pull = pyzmq.start(Pull);
+        assert_eq!(pull.bind(&endpoint), endpoint);
+        for number in 10..210 {
+            assert_eq!(pull.recv(), numbered(number), "over {transport:?}");
+        }
+    }
+}
+
+/// A peer that stalls and dies takes with it what the kernel had; what lay in our queue reaches its successor whole
+/// and in order, whichever side binds.
+#[test]
+fn a_kill_loses_only_what_was_written() {
+    const HWM: usize = 50;
+    let Some(pyzmq) = Pyzmq::available() else {
+        return;
+    };
+    for &transport in Transport::FOREIGN {
+        for we_bind in [false, true] {
+            let context = Context::new();
+            let options = Options::new().send_hwm(HWM).linger(Some(Duration::ZERO));
+            let push = zerohop::Push::with_options(&context, options).expect("a PUSH");
+            let monitor = push.monitor();
+            let mut pull = pyzmq.start(Pull);
+            pull.set("RCVHWM", 1);
+            let endpoint = join_push(&push, &mut pull, we_bind, &transport.endpoint());
+
+            let accepted = fill(&push);
+            drop(pull);
+            wait_for_end(&monitor);
+
+            let mut pull = pyzmq.start(Pull);
+            if we_bind {
+                pull.connect(&endpoint);
+            } else {
+                pull.bind(&endpoint);
+            }
+            let mut received = vec![number_of(&pull.recv())];
+            while received.last() != Some(&(accepted - 1)) {
+                received.push(number_of(&pull.recv()));
+            }
+            let first = received[0];
+            assert_eq!(
+                received,
+                (first..accepted).collect::<Vec<_>>(),
+                "a gap over {transport:?}"
+            );
+            assert!(
+                received.len() >= HWM - 1,
+                "{} of {HWM} over {transport:?}",
+                received.len()
+            );
+        }
+    }
+}
+
+/// Joins them as told and gives the endpoint between them.
+fn join_push(push: &zerohop::Push, pull: &mut dyn Peer, we_bind: bool, endpoint: &str) -> String {
+    if we_bind {
+        let endpoint = push.bind(endpoint).expect("zerohop binds").to_string();
+        pull.connect(&endpoint);
+        return endpoint;
+    }
+    let endpoint = pull.bind(endpoint);
+    push.connect(&endpoint).expect("zerohop connects");
+    endpoint
+}
+
+/// Sends numbered messages of 64 KiB until no more are taken for a while: the peer has stalled. Gives their count.
+fn fill(push: &zerohop::Push) -> usize {
+    let body = Part::sized(65536).to_frame();
+    let (mut accepted, mut refused) = (0, 0);
+    let end = Instant::now() + DEADLINE;
+    while refused < 10 {
+        assert!(Instant::now() < end, "the peer never stalls");
+        let message = [accepted.to_string().into_bytes(), body.clone()];
+        match push.send_timeout(message, GLANCE) {
+            Ok(()) => (accepted, refused) = (accepted + 1, 0),
+            Err(_) => refused += 1,
+        }
+    }
+    accepted
+}
+
+/// A killed PUSH leaves a PULL that bound ready for the next one, and a PULL that connected looking for it.
+#[test]
+fn pull_outlives_a_killed_push() {
+    let Some(pyzmq) = Pyzmq::available() else {
+        return;
+    };
+    for &transport in Transport::FOREIGN {
+        let mut bound = Zerohop::new().open(Pull);
+        let here = bound.bind(&transport.endpoint());
+        let mut connected = Zerohop::new().open(Pull);
+        let mut there = transport.endpoint();
+        for life in 0..3 {
+            let mut to_bound = pyzmq.start(Push);
+            to_bound.connect(&here);
+            let mut to_connected = pyzmq.start(Push);
+            let endpoint = to_connected.bind(&there);
+            if life == 0 {
+                there = endpoint;
+                connected.connect(&there);
+            }
+            for number in life * 100..life * 100 + 50 {
+                to_bound.send(&numbered(number));
+                to_connected.send(&numbered(number));
+                assert_eq!(bound.recv(), numbered(number), "bound, over {transport:?}");
+                assert_eq!(
+                    connected.recv(),
+                    numbered(number),
+                    "connected, over {transport:?}"
+                );
+            }
+        }
+    }
+}
+
+/// A SUB subscribes anew with the successor of a publisher that was killed.
+#[test]
+fn sub_subscribes_again_after_a_kill() {
+    let Some(pyzmq) = Pyzmq::available() else {
+        return;
+    };
+    for &transport in Transport::FOREIGN {
+        let mut sub = Zerohop::new().open(Sub);
+        sub.subscribe("gone");
+        sub.subscribe("kept");
+        sub.unsubscribe("gone");
+        sub.subscribe("sync");
+        let mut endpoint = transport.endpoint();
+        for life in 0..3 {
+            let mut publisher = pyzmq.start(Pub);
+            let bound = publisher.bind(&endpoint);
+            if life == 0 {
+                endpoint = bound;
+                sub.connect(&endpoint);
+            }
+            scenarios::settle(&mut publisher, sub.as_mut());
+            publisher.send(&message(["gone"]));
+            publisher.send(&message(["kept"]));
+            assert_eq!(sub.recv(), message(["kept"]), "over {transport:?}");
+        }
+    }
+}
+
+/// A request made while no one is there reaches the REP that takes the killed one's place.
+#[test]
+fn req_asks_the_successor_of_a_killed_rep() {
+    let Some(pyzmq) = Pyzmq::available() else {
+        return;
+    };
+    for &transport in Transport::FOREIGN {
+        let context = Context::new();
+        let req = zerohop::Req::new(&context).expect("a REQ");
+        let monitor = req.monitor();
+        let mut endpoint = transport.endpoint();
+        for life in 0..3 {
+            let request = numbered(life);
+            thread::scope(|scope| {
+                let asking = scope.spawn(|| req.request_timeout(life.to_string(), DEADLINE));
+                let mut rep = pyzmq.start(Rep);
+                let bound = rep.bind(&endpoint);
+                if life == 0 {
+                    req.connect(&bound).expect("zerohop connects");
+                    endpoint = bound;
+                }
+                assert_eq!(rep.recv(), request, "over {transport:?}");
+                rep.send(&message(["answer"]));
+                let answer = asking
+                    .join()
+                    .expect("the asking thread")
+                    .expect("an answer");
+                assert_eq!(answer.as_bytes(), b"answer");
+            });
+            wait_for_end(&monitor);
+        }
+    }
+}
+
+fn numbered(number: usize) -> Vec<Part> {
+    message([number.to_string().as_str()])
+}
+
+/// The number in a message's first frame.
+fn number_of(message: &[Part]) -> usize {
+    let frame = message[0].to_frame();
+    let text = String::from_utf8(frame).expect("a number in UTF-8");
+    text.parse().expect("a number")
+}

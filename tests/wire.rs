@@ -1,0 +1,294 @@
+//! What goes over the wire, byte by byte, with peers of every version zerohop talks to.
+
+mod common {
+    pub(crate) mod deadline;
+    pub(crate) mod raw;
+}
+
+use std::net::TcpListener;
+use std::thread;
+
+use zerohop::{Context, Options, Pub, Pull, Push, Rep, Req, Sub};
+
+use common::deadline::DEADLINE;
+use common::raw::{COMMAND, LONG, MORE, RawPeer, command, frame, greeting, property, ready};
+
+const ANY_PORT: &str = "tcp://127.0.0.1:*";
+
+#[test]
+fn push_writes_canonical_frames() {
+    let push = Push::new(&Context::new()).expect("a PUSH");
+    let mut raw = RawPeer::connect(&push.bind(ANY_PORT).expect("bound").to_string());
+    assert_eq!(
+        raw.shake_hands(1, "PULL"),
+        (COMMAND, ready("PUSH")[2..].to_vec())
+    );
+
+    push.send_timeout("hello", DEADLINE).expect("sent");
+    assert_eq!(raw.read(7), b"\x00\x05hello");
+    push.send_timeout(["a", "", "bc"], DEADLINE).expect("sent");
+    assert_eq!(raw.read(9), b"\x01\x01a\x01\x00\x00\x02bc");
+    push.send_timeout(vec![b'x'; 255], DEADLINE).expect("sent");
+    assert_eq!(raw.read(257)[..3], [0, 255, b'x']);
+    push.send_timeout(vec![b'y'; 256], DEADLINE).expect("sent");
+    assert_eq!(raw.read(265)[..10], [LONG, 0, 0, 0, 0, 0, 0, 1, 0, b'y']);
+}
+
+#[test]
+fn pull_reads_every_frame_form() {
+    let pull = Pull::new(&Context::new()).expect("a PULL");
+    let mut raw = RawPeer::connect(&pull.bind(ANY_PORT).expect("bound").to_string());
+    assert_eq!(
+        raw.shake_hands(1, "PUSH"),
+        (COMMAND, ready("PULL")[2..].to_vec())
+    );
+    raw.write(&conversation());
+    assert_conversation(&pull);
+}
+
+#[test]
+fn pull_reads_a_conversation_byte_by_byte() {
+    let pull = Pull::new(&Context::new()).expect("a PULL");
+    let mut raw = RawPeer::connect(&pull.bind(ANY_PORT).expect("bound").to_string());
+    for byte in [greeting(1, "NULL"), ready("PUSH"), conversation()].concat() {
+        raw.write(&[byte]);
+    }
+    assert_conversation(&pull);
+}
+
+/// Frames in every form a peer may choose, with commands a PULL has no use for between them.
+fn conversation() -> Vec<u8> {
+    [
+        frame(0, b"short"),
+        b"\x02\0\0\0\0\0\0\0\x04long".to_vec(),
+        frame(MORE, b""),
+        frame(MORE, &[b'x'; 300]),
+        command("UNHEARD", b"of"),
+        frame(0, b"end"),
+        frame(COMMAND, b""),
+        frame(0, b""),
+    ]
+    .concat()
+}
+
+fn assert_conversation(pull: &Pull) {
+    let next = || pull.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(next().as_bytes(), b"short");
+    assert_eq!(next().as_bytes(), b"long");
+    let multipart = next();
+    assert_eq!(multipart.parts(), 3);
+    assert_eq!(multipart.frame(0), Some(&b""[..]));
+    assert_eq!(multipart.frame(1), Some(&[b'x'; 300][..]));
+    assert_eq!(multipart.frame(2), Some(&b"end"[..]));
+    assert_eq!(next().as_bytes(), b"");
+}
+
+#[test]
+fn pull_discards_half_a_message() {
+    let pull = Pull::new(&Context::new()).expect("a PULL");
+    let endpoint = pull.bind(ANY_PORT).expect("bound").to_string();
+    for cut_off in [
+        frame(MORE, b"first of two"),
+        b"\x00\x05hell".to_vec(),
+        b"\x02\0\0".to_vec(),
+    ] {
+        let mut raw = RawPeer::connect(&endpoint);
+        raw.shake_hands(1, "PUSH");
+        raw.write(&frame(0, b"whole"));
+        raw.write(&cut_off);
+    }
+    let mut raw = RawPeer::connect(&endpoint);
+    raw.shake_hands(1, "PUSH");
+    raw.write(&frame(0, b"whole"));
+    for _ in 0..4 {
+        assert_eq!(
+            pull.recv_timeout(DEADLINE).expect("a message").as_bytes(),
+            b"whole"
+        );
+    }
+}
+
+#[test]
+fn req_frames_requests() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let options = Options::new().req_correlate(false);
+    let req = Req::with_options(&Context::new(), options).expect("a REQ");
+    req.connect(&endpoint_of(&listener)).expect("connected");
+    let asking = thread::spawn(move || req.request_timeout("hello", DEADLINE));
+
+    let mut raw = RawPeer::accept(&listener);
+    let properties = [property("Socket-Type", b"REQ"), property("Identity", b"")].concat();
+    assert_eq!(
+        raw.shake_hands(1, "REP"),
+        (COMMAND, command("READY", &properties)[2..].to_vec())
+    );
+    assert_eq!(raw.read(9), b"\x01\x00\x00\x05hello");
+    raw.write(b"\x01\x00\x00\x05world");
+    let reply = asking.join().expect("the asking thread").expect("a reply");
+    assert_eq!((reply.parts(), reply.as_bytes()), (1, &b"world"[..]));
+}
+
+#[test]
+fn req_skips_replies_to_other_requests() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let req = Req::new(&Context::new()).expect("a REQ");
+    req.connect(&endpoint_of(&listener)).expect("connected");
+    let asking = thread::spawn(move || req.request_timeout("hello", DEADLINE));
+
+    let mut raw = RawPeer::accept(&listener);
+    raw.shake_hands(1, "REP");
+    let (flags, number) = raw.read_frame();
+    assert_eq!((flags, number.len()), (MORE, 4));
+    assert_eq!(raw.read(9), b"\x01\x00\x00\x05hello");
+    let other: Vec<u8> = number.iter().map(|byte| !byte).collect();
+    raw.write(&[frame(MORE, &other), frame(MORE, b""), frame(0, b"not this")].concat());
+    raw.write(&[frame(MORE, &number), frame(MORE, b""), frame(0, b"this")].concat());
+    let reply = asking.join().expect("the asking thread").expect("a reply");
+    assert_eq!(reply.as_bytes(), b"this");
+}
+
+#[test]
+fn rep_returns_envelopes_and_skips_what_has_none() {
+    let rep = Rep::new(&Context::new()).expect("a REP");
+    let mut raw = RawPeer::connect(&rep.bind(ANY_PORT).expect("bound").to_string());
+    raw.shake_hands(1, "DEALER");
+    raw.write(b"\x00\x0bno envelope\x01\x02id\x01\x00\x01\x01a\x00\x01b");
+    let request = rep.recv_timeout(DEADLINE).expect("a request");
+    assert_eq!(request.message().parts(), 2);
+    request.reply("answer").expect("replied");
+    assert_eq!(raw.read(14), b"\x01\x02id\x01\x00\x00\x06answer");
+}
+
+#[test]
+fn answers_ping_with_its_context() {
+    let pull = Pull::new(&Context::new()).expect("a PULL");
+    let mut raw = RawPeer::connect(&pull.bind(ANY_PORT).expect("bound").to_string());
+    raw.shake_hands(1, "PUSH");
+    for context in [&b""[..], b"c", b"sixteen bytes ok"] {
+        raw.write(&command("PING", &[b"\x00\x00", context].concat()));
+        assert_eq!(raw.read_frame(), (COMMAND, [b"\x04PONG", context].concat()));
+    }
+}
+
+#[test]
+fn pub_takes_either_form_of_subscription() {
+    let legacy = |flag: u8, topic: &str| frame(0, &[&[flag], topic.as_bytes()].concat());
+    let modern = |name: &str, topic: &str| command(name, topic.as_bytes());
+    let forms = [
+        (
+            1,
+            modern("SUBSCRIBE", "one"),
+            modern("SUBSCRIBE", "two"),
+            modern("CANCEL", "one"),
+        ),
+        (1, legacy(1, "one"), legacy(1, "two"), legacy(0, "one")),
+        (0, legacy(1, "one"), legacy(1, "two"), legacy(0, "one")),
+    ];
+    for (minor, one, two, cancel_one) in forms {
+        let publisher = Pub::new(&Context::new()).expect("a PUB");
+        let mut raw = RawPeer::connect(&publisher.bind(ANY_PORT).expect("bound").to_string());
+        raw.shake_hands(minor, "SUB");
+        raw.write(&one);
+        publisher
+            .wait_for_subscribers("one", 1, DEADLINE)
+            .expect("subscribed");
+        publisher.send("one.").expect("published");
+        assert_eq!(raw.read_frame(), (0, b"one.".to_vec()));
+
+        // Changes take effect in order: with the second subscription there, the first is gone.
+        raw.write(&[cancel_one, two].concat());
+        publisher
+            .wait_for_subscribers("two", 1, DEADLINE)
+            .expect("subscribed");
+        publisher.send("one.").expect("published");
+        publisher.send("two.").expect("published");
+        assert_eq!(raw.read_frame(), (0, b"two.".to_vec()));
+    }
+}
+
+#[test]
+fn sub_subscribes_in_the_form_its_peer_knows() {
+    let forms = [
+        (
+            1,
+            command("SUBSCRIBE", b"topic"),
+            command("CANCEL", b"topic"),
+        ),
+        (0, frame(0, b"\x01topic"), frame(0, b"\x00topic")),
+    ];
+    for (minor, subscribe, cancel) in forms {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let sub = Sub::new(&Context::new()).expect("a SUB");
+        sub.subscribe("topic").expect("subscribed");
+        sub.connect(&endpoint_of(&listener)).expect("connected");
+        let mut raw = RawPeer::accept(&listener);
+        raw.shake_hands(minor, "PUB");
+        assert_eq!(raw.read(subscribe.len()), subscribe);
+        raw.write(&[frame(0, b"tropic"), frame(0, b"topical")].concat());
+        assert_eq!(
+            sub.recv_timeout(DEADLINE).expect("a message").as_bytes(),
+            b"topical"
+        );
+        sub.unsubscribe("topic").expect("unsubscribed");
+        assert_eq!(raw.read(cancel.len()), cancel);
+    }
+}
+
+#[test]
+fn closing_a_socket_closes_its_connections() {
+    let context = Context::new();
+    let pull = Pull::new(&context).expect("a PULL");
+    let mut raw = RawPeer::connect(&pull.bind(ANY_PORT).expect("bound").to_string());
+    raw.shake_hands(1, "PUSH");
+    drop(pull);
+    raw.expect_closed();
+}
+
+/// The numbers by which ZMTP 2.0 calls socket types.
+const SUB_2_0: u8 = 2;
+const PULL_2_0: u8 = 7;
+const PUSH_2_0: u8 = 8;
+const PUB_2_0: u8 = 1;
+
+#[test]
+fn pull_speaks_2_0() {
+    let pull = Pull::new(&Context::new()).expect("a PULL");
+    let mut raw = RawPeer::connect(&pull.bind(ANY_PORT).expect("bound").to_string());
+    greet_2_0(&mut raw, PUSH_2_0, PULL_2_0);
+    raw.write(b"\x00\x05hello\x01\x01a\x00\x01b");
+    assert_eq!(
+        pull.recv_timeout(DEADLINE).expect("a message").as_bytes(),
+        b"hello"
+    );
+    assert_eq!(pull.recv_timeout(DEADLINE).expect("a message").parts(), 2);
+}
+
+#[test]
+fn pub_speaks_2_0() {
+    let publisher = Pub::new(&Context::new()).expect("a PUB");
+    let mut raw = RawPeer::connect(&publisher.bind(ANY_PORT).expect("bound").to_string());
+    greet_2_0(&mut raw, SUB_2_0, PUB_2_0);
+    raw.write(b"\x00\x06\x01topic");
+    publisher
+        .wait_for_subscribers("topic", 1, DEADLINE)
+        .expect("subscribed");
+    publisher.send("topic").expect("published");
+    assert_eq!(raw.read(7), b"\x00\x05topic");
+}
+
+/// A 2.0 greeting: signature, revision, socket type, and our empty identity in a frame.
+fn greet_2_0(raw: &mut RawPeer, ours: u8, theirs: u8) {
+    raw.write(b"\xff\0\0\0\0\0\0\0\x01\x7f\x01");
+    raw.write(&[ours, 0, 0]);
+    let greeting = raw.read(14);
+    assert_eq!((greeting[0], greeting[9] & 1), (0xff, 1), "the signature");
+    assert_eq!(
+        greeting[10..],
+        [3, theirs, 0, 0],
+        "revision, socket type, empty identity"
+    );
+}
+
+fn endpoint_of(listener: &TcpListener) -> String {
+    format!("tcp://{}", listener.local_addr().expect("an address"))
+}
