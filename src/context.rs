@@ -21,7 +21,7 @@ use crate::transport::Resolver;
 /// use zerohop::{Context, Pull, Push};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let context = Context::new()?;
+/// let context = Context::new();
 /// let pull = Pull::new(&context)?;
 /// pull.bind("inproc://work")?;
 /// let push = Push::new(&context)?;
@@ -37,16 +37,11 @@ pub struct Context {
 }
 
 impl Context {
-    /// Makes a context and starts its background thread.
-    ///
-    /// # Errors
-    ///
-    /// The system refused a file descriptor or a thread.
-    pub fn new() -> Result<Context, SocketError> {
-        let inner = ContextInner::new().map_err(SocketError::Io)?;
-        Ok(Context {
-            inner: Arc::new(inner),
-        })
+    /// Makes a context. Its background thread starts with the first socket.
+    pub fn new() -> Context {
+        Context {
+            inner: Arc::new(ContextInner::new()),
+        }
     }
 
     /// Ends every blocking call on the context's sockets, now and in future, with `ContextClosed`.
@@ -58,6 +53,12 @@ impl Context {
 
     pub(crate) fn inner(&self) -> &Arc<ContextInner> {
         &self.inner
+    }
+}
+
+impl Default for Context {
+    fn default() -> Context {
+        Context::new()
     }
 }
 
@@ -73,15 +74,18 @@ impl Clone for Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if self.inner.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.inner.caretaker.finish();
-            self.inner.wait_for_lingering();
+            if let Some(caretaker) = &*lock(&self.inner.caretaker) {
+                caretaker.finish();
+            }
+            self.inner.lingering.wait();
         }
     }
 }
 
 /// See [`Context`].
 pub(crate) struct ContextInner {
-    pub(crate) caretaker: Caretaker,
+    /// Started with the first socket.
+    caretaker: Mutex<Option<Arc<Caretaker>>>,
     pub(crate) resolver: Resolver,
     pub(crate) names: Mutex<Names>,
     lingering: Arc<Lingering>,
@@ -124,28 +128,35 @@ impl Lingering {
 }
 
 impl ContextInner {
-    fn new() -> io::Result<Self> {
-        let lingering = Arc::new(Lingering::default());
-        let told = Arc::clone(&lingering);
-        Ok(ContextInner {
-            caretaker: Caretaker::start(move || told.remove())?,
+    fn new() -> Self {
+        ContextInner {
+            caretaker: Mutex::new(None),
             resolver: Resolver::new(),
             names: Mutex::new(Names::default()),
-            lingering,
+            lingering: Arc::new(Lingering::default()),
             sockets: Mutex::new(Vec::new()),
             shut_down: AtomicBool::new(false),
             handles: AtomicUsize::new(1),
-        })
+        }
     }
 
-    /// Puts a new socket into the caretaker's hands.
-    pub(crate) fn watch(&self, id: usize, socket: Arc<dyn Driven>) -> io::Result<()> {
+    /// The caretaker, started if it is not running yet.
+    pub(crate) fn caretaker(&self) -> io::Result<Arc<Caretaker>> {
+        let mut caretaker = lock(&self.caretaker);
+        if let Some(running) = &*caretaker {
+            return Ok(Arc::clone(running));
+        }
+        let lingering = Arc::clone(&self.lingering);
+        let started = Arc::new(Caretaker::start(move || lingering.remove())?);
+        *caretaker = Some(Arc::clone(&started));
+        Ok(started)
+    }
+
+    /// Notes a new socket, to be woken when the context shuts down.
+    pub(crate) fn enlist(&self, socket: Weak<dyn Driven>) {
         let mut sockets = lock(&self.sockets);
         sockets.retain(|socket| socket.strong_count() > 0);
-        sockets.push(Arc::downgrade(&socket));
-        drop(sockets);
-        self.caretaker.watch(id, socket);
-        Ok(())
+        sockets.push(socket);
     }
 
     #[inline]
@@ -174,12 +185,8 @@ impl ContextInner {
     /// Waits for the sockets that linger, if nobody holds a handle of the context any more who would.
     pub(crate) fn socket_dropped(&self) {
         if self.handles.load(Ordering::Acquire) == 0 {
-            self.wait_for_lingering();
+            self.lingering.wait();
         }
-    }
-
-    fn wait_for_lingering(&self) {
-        self.lingering.wait();
     }
 }
 

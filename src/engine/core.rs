@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 
+use super::caretaker::Caretaker;
 use super::mailbox::Mailbox;
 use super::net::{Net, log_poll_error};
 use super::presence::Presence;
@@ -70,6 +71,7 @@ pub(crate) struct Core<P> {
     presence: Presence,
     mailbox: Arc<SocketMailbox>,
     pub(crate) context: Arc<ContextInner>,
+    caretaker: Arc<Caretaker>,
     /// The name of this socket with the caretaker.
     id: usize,
     poll_fd: RawFd,
@@ -114,13 +116,15 @@ impl<P: Pattern> Core<P> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let mailbox = Arc::new(Mailbox::new(PollWaker::new(poll.registry())?));
-        let id = context.caretaker.new_id();
+        let caretaker = context.caretaker()?;
+        let id = caretaker.new_id();
         let net = Net::new(
             &pattern,
             options,
             registry,
             Arc::clone(context),
             Arc::clone(&mailbox),
+            Arc::clone(&caretaker),
             id,
         );
         let core = Arc::new(Core {
@@ -139,9 +143,12 @@ impl<P: Pattern> Core<P> {
             presence: Presence::new(),
             mailbox,
             context: Arc::clone(context),
+            caretaker: Arc::clone(&caretaker),
             id,
         });
-        context.watch(id, Arc::clone(&core) as Arc<dyn Driven>)?;
+        let driven = Arc::clone(&core) as Arc<dyn Driven>;
+        context.enlist(Arc::downgrade(&driven));
+        caretaker.watch(id, driven);
         Ok(core)
     }
 
@@ -182,7 +189,7 @@ impl<P: Pattern> Core<P> {
             self.notify(&state);
             result
         };
-        self.context.caretaker.look_at(self.id);
+        self.caretaker.look_at(self.id);
         Ok(result)
     }
 
@@ -297,7 +304,7 @@ impl<P: Pattern> Core<P> {
         drop(seat);
         self.notify(&state);
         if told {
-            self.context.caretaker.left(self.id);
+            self.caretaker.left(self.id);
         }
         state
     }
@@ -320,6 +327,7 @@ impl<P: Pattern> Core<P> {
         self.changed.notify_all();
         drop(state);
         self.mailbox.wake();
+        self.caretaker.look_at(self.id);
         closed
     }
 

@@ -221,7 +221,7 @@ impl Net {
             self.pacer.wrote(now, Instant::now());
         } else {
             self.gathering = Some(now);
-            self.context.caretaker.gathering(self.id);
+            self.caretaker.gathering(self.id);
         }
     }
 

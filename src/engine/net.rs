@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use mio::{Events, Interest, Registry, Token};
 
+use super::caretaker::Caretaker;
 use super::listen::Listening;
 use super::pacer::Pacer;
 use super::peers::{Link, Origin, PeerId, Peers};
@@ -45,6 +46,7 @@ pub(crate) struct Net {
     pub(crate) registry: Registry,
     pub(crate) context: Arc<ContextInner>,
     pub(crate) mailbox: Arc<SocketMailbox>,
+    pub(crate) caretaker: Arc<Caretaker>,
     /// The name of the socket with the caretaker.
     pub(crate) id: usize,
     /// Peers to read from, in the order in which they became readable.
@@ -69,6 +71,7 @@ impl Net {
         registry: Registry,
         context: Arc<ContextInner>,
         mailbox: Arc<SocketMailbox>,
+        caretaker: Arc<Caretaker>,
         id: usize,
     ) -> Self {
         let handshake = HandshakeConfig {
@@ -89,6 +92,7 @@ impl Net {
             registry,
             context,
             mailbox,
+            caretaker,
             id,
             readable: VecDeque::new(),
             pending: VecDeque::new(),

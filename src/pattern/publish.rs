@@ -15,7 +15,7 @@ use crate::zmtp::{ProtocolError, SocketType};
 /// use zerohop::{Context, Pub};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let publisher = Pub::new(&Context::new()?)?;
+/// let publisher = Pub::new(&Context::new())?;
 /// let published = publisher.send("nobody listens")?;
 /// assert_eq!((published.sent, published.skipped), (0, 0));
 /// # Ok(())

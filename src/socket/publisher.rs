@@ -23,7 +23,7 @@ use crate::pattern::{PubPattern, Published};
 /// use zerohop::{Context, Pub, Sub};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let context = Context::new()?;
+/// let context = Context::new();
 /// let publisher = Pub::new(&context)?;
 /// let endpoint = publisher.bind("tcp://127.0.0.1:*")?;
 ///

@@ -23,7 +23,7 @@ use crate::pattern::PushPattern;
 /// use zerohop::{Context, Pull, Push};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let context = Context::new()?;
+/// let context = Context::new();
 /// let pull = Pull::new(&context)?;
 /// let endpoint = pull.bind("tcp://127.0.0.1:*")?;
 ///

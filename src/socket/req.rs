@@ -27,7 +27,7 @@ use crate::pattern::{Outcome, Refusal, ReqPattern, Ticket};
 /// use zerohop::{Context, Rep, Req};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let context = Context::new()?;
+/// let context = Context::new();
 /// let rep = Rep::new(&context)?;
 /// let endpoint = rep.bind("tcp://127.0.0.1:*")?;
 /// let server = thread::spawn(move || {
