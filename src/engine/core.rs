@@ -186,7 +186,7 @@ impl<P: Pattern> Core<P> {
             let State { pattern, net, .. } = &mut *state;
             let result = change(pattern, net);
             net.settle(Instant::now(), pattern);
-            self.notify(&state);
+            self.notify_all(&state);
             result
         };
         self.caretaker.look_at(self.id);
@@ -205,6 +205,7 @@ impl<P: Pattern> Core<P> {
         if let Some(result) = attempt(pattern, net) {
             if net.has_chores() {
                 net.settle(Instant::now(), pattern);
+                self.notify_all(&state);
             }
             return Ok(result);
         }
@@ -224,9 +225,13 @@ impl<P: Pattern> Core<P> {
             let now = Instant::now();
             let State { pattern, net, .. } = &mut *state;
             // Reads what is known to be readable before it asks the kernel what else is.
+            let worked = net.has_work();
             net.settle(now, pattern);
-            if let Some(result) = attempt(pattern, net) {
-                self.notify(&state);
+            let result = attempt(pattern, net);
+            if worked {
+                self.notify_all(&state);
+            }
+            if let Some(result) = result {
                 return Ok(result);
             }
             let expired = match deadline {
@@ -309,9 +314,19 @@ impl<P: Pattern> Core<P> {
         state
     }
 
+    /// Makes those who wait for `changed` look again. For whoever has driven in the seat.
     fn notify(&self, state: &State<P>) {
         if state.waiters > 0 {
             self.changed.notify_all();
+        }
+    }
+
+    /// Makes everybody who waits look again, in the seat too. For whoever has changed the state from
+    /// elsewhere: what the one in the seat waits for may have happened without an event of the kernel.
+    fn notify_all(&self, state: &State<P>) {
+        self.notify(state);
+        if self.presence.look().seat_taken() {
+            self.mailbox.wake();
         }
     }
 
@@ -498,7 +513,7 @@ impl<P: Pattern> Driven for Core<P> {
             let mut state = lock(&self.state);
             let State { pattern, net, .. } = &mut *state;
             net.end_write(job, result, pattern);
-            self.notify(&state);
+            self.notify_all(&state);
         }
         Relief::More
     }
