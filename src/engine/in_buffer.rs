@@ -364,6 +364,16 @@ impl InBuffer {
         received
     }
 
+    /// Drops all whole messages but the newest; returns how many.
+    pub(crate) fn keep_newest(&mut self, pool: &mut ChunkPool) -> usize {
+        let mut dropped = 0;
+        let mut message = Message::new();
+        while self.messages > 1 && self.take(&mut message, pool) {
+            dropped += 1;
+        }
+        dropped
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self, pool: &mut ChunkPool) {
         pool.give(std::mem::take(&mut self.front));

@@ -92,7 +92,7 @@ impl ReqPattern {
         let ticket = self.next_ticket;
         self.next_ticket = ticket.wrapping_add(1);
         let correlate = self.correlate;
-        peers.send_with(id, outgoing.size(), |buffer, pool| {
+        peers.send_with(id, |buffer, pool| {
             if correlate {
                 buffer.push_frame(FrameKind::More, &ticket.to_be_bytes(), pool);
             }
