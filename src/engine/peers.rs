@@ -313,22 +313,24 @@ impl Peers {
         self.slab.get(id).map_or(0, |peer| peer.inbound.messages())
     }
 
-    /// Takes the next message of this peer, and says whether there are more.
+    /// Takes the next message of this peer into `message`; says whether there are more, if there was one.
     #[inline]
-    pub(crate) fn take(&mut self, id: PeerId) -> Option<(Message, bool)> {
+    pub(crate) fn take(&mut self, id: PeerId, message: &mut Message) -> Option<bool> {
         let peer = self.slab.get_mut(id)?;
-        let message = peer.inbound.take(&mut self.pool)?;
+        if !peer.inbound.take(message, &mut self.pool) {
+            return None;
+        }
         let left = peer.inbound.messages();
         if left == 0 || peer.paused || matches!(peer.link, Link::Inproc(_)) {
-            self.after_take(id);
+            return Some(self.after_take(id));
         }
-        Some((message, self.messages(id) > 0))
+        Some(true)
     }
 
     /// The rarer consequences of a message having been taken.
-    fn after_take(&mut self, id: PeerId) {
+    fn after_take(&mut self, id: PeerId) -> bool {
         let Some(peer) = self.slab.get_mut(id) else {
-            return;
+            return false;
         };
         let left = peer.inbound.messages();
         if let Link::Inproc(link) = &mut peer.link {
@@ -338,8 +340,9 @@ impl Peers {
             }
             if left == 0 {
                 self.receive_inproc(id);
+                return self.messages(id) > 0;
             }
-            return;
+            return true;
         }
         if peer.paused && left <= peer.recv_hwm / 2 {
             peer.paused = false;
@@ -351,6 +354,7 @@ impl Peers {
                 self.remove(id);
             }
         }
+        left > 0
     }
 
     /// Fetches what an inproc peer has appended meanwhile.
@@ -369,7 +373,8 @@ impl Peers {
 
     /// Forgets all messages of this peer that nobody has taken, of a kind that we never read.
     pub(crate) fn discard_inbound(&mut self, id: PeerId) {
-        while self.take(id).is_some() {}
+        let mut message = Message::new();
+        while self.take(id, &mut message).is_some() {}
     }
 
     /// Counts a message that was not queued because the peer is at its high-water mark.

@@ -44,7 +44,8 @@ impl RepPattern {
             let front = self.queue.front()?;
             // Before the message is taken: a peer that has gone is forgotten with its last one.
             let place = peers.place(front);
-            let (_, message) = take_fairly(&mut self.queue, peers)?;
+            let mut message = Message::new();
+            take_fairly(&mut self.queue, peers, &mut message)?;
             let frames: Vec<&Frame> = message.frames().collect();
             let (Some(length), Some(place)) = (envelope::split_envelope(&frames), place) else {
                 self.unexpected += 1;

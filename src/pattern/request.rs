@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use super::envelope;
+use super::pull::take_fairly;
 use super::{FairQueue, LoadBalancer, Pattern};
 use crate::engine::{Outgoing, PeerId, Peers};
 use crate::message::{Frame, Message};
@@ -132,8 +133,9 @@ impl ReqPattern {
     }
 
     fn receive(&mut self, peers: &mut Peers) {
-        while let Some((id, message)) = super::pull::take_fairly(&mut self.queue, peers) {
-            self.sort_in(id, message);
+        let mut message = Message::new();
+        while let Some(id) = take_fairly(&mut self.queue, peers, &mut message) {
+            self.sort_in(id, std::mem::take(&mut message));
         }
     }
 
