@@ -266,6 +266,7 @@ impl Net {
             return;
         }
         let was_full = peer.outbound.messages() >= peer.send_hwm;
+        up.writable_again = false;
         let before = peer.outbound.unwritten();
         let result = write_all(&up.stream, &mut peer.outbound, &mut self.peers.pool);
         peer.counters.bytes_out += (before - peer.outbound.unwritten()) as u64;
@@ -288,8 +289,12 @@ impl Net {
             return;
         };
         if let Link::Up(up) = &mut peer.link {
+            let refused = error.kind() == io::ErrorKind::WouldBlock;
+            if refused && std::mem::take(&mut up.writable_again) {
+                return;
+            }
             self.unwritable += usize::from(std::mem::take(&mut up.writable));
-            if error.kind() != io::ErrorKind::WouldBlock {
+            if !refused {
                 up.hung_up = true;
                 up.readable = true;
                 self.queue_read(id);
@@ -315,6 +320,7 @@ impl Net {
                 continue;
             };
             up.being_written = true;
+            up.writable_again = false;
             let buffer = std::mem::take(&mut peer.outbound);
             peer.in_flight = buffer.messages();
             return Some(WriteJob {

@@ -295,6 +295,7 @@ impl Net {
             queued: true,
             writable: true,
             being_written: false,
+            writable_again: false,
         }));
         self.readable.push_back(id);
         peer.facts = Some(Box::new(established.facts.clone()));

@@ -167,6 +167,7 @@ impl Net {
                     }
                 }
                 if event.is_writable() && !event.is_error() {
+                    up.writable_again = true;
                     if !std::mem::replace(&mut up.writable, true) {
                         self.unwritable -= 1;
                     }

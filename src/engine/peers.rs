@@ -116,6 +116,9 @@ pub(crate) struct Connected {
     pub(crate) writable: bool,
     /// A write is under way without the lock; nobody else may write.
     pub(crate) being_written: bool,
+    /// The kernel has said "writable" since that write began. The write may have been refused before:
+    /// then this was the only time it will be said.
+    pub(crate) writable_again: bool,
 }
 
 pub(crate) struct InprocLink {
