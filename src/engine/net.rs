@@ -339,7 +339,9 @@ fn limits(options: &Options) -> Limits {
     /// No limit: but a longer message could not be held in memory at all, and is refused by its header.
     const ADDRESSABLE: u64 = isize::MAX as u64;
     Limits {
-        max_message_size: options.max_message_size.map_or(ADDRESSABLE, |size| size as u64),
+        max_message_size: options
+            .max_message_size
+            .map_or(ADDRESSABLE, |size| size as u64),
         max_parts: options.max_parts,
         max_command_size: (options.max_subscription_length as u64 + COMMAND_NAME).max(METADATA),
     }
