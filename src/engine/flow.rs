@@ -115,7 +115,11 @@ impl Net {
             // The peer makes us talk and does not listen. Its next turn comes once it has.
             return None;
         }
-        let limit = if peer.recv_hwm < CHUNK / 64 { SMALL_READ } else { CHUNK };
+        let limit = if peer.recv_hwm < CHUNK / 64 {
+            SMALL_READ
+        } else {
+            CHUNK
+        };
         let mut asked = Asked::default();
         let result = peer.inbound.read(
             &up.stream,

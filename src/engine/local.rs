@@ -152,7 +152,12 @@ impl Net {
 
     fn offer_inproc(&mut self, name: &Arc<str>) -> Result<PeerId, SocketType> {
         let (forth, back) = (Channel::new(), Channel::new());
-        let link = InprocLink::new(Arc::clone(&forth), Arc::clone(&back), None, self.recv_step());
+        let link = InprocLink::new(
+            Arc::clone(&forth),
+            Arc::clone(&back),
+            None,
+            self.recv_step(),
+        );
         let origin = Origin::Inproc {
             name: Arc::clone(name),
             bound: false,

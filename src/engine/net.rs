@@ -299,7 +299,9 @@ fn limits(options: &Options) -> Limits {
     const COMMAND_NAME: u64 = 16;
     const METADATA: u64 = 16 * 1024;
     Limits {
-        max_message_size: options.max_message_size.map_or(u64::MAX, |size| size as u64),
+        max_message_size: options
+            .max_message_size
+            .map_or(u64::MAX, |size| size as u64),
         max_parts: options.max_parts,
         max_command_size: (options.max_subscription_length as u64 + COMMAND_NAME).max(METADATA),
     }

@@ -34,8 +34,8 @@ pub(crate) use load_balancer::LoadBalancer;
 pub(crate) use subscriptions::{Inserted, Removed, Subscriptions};
 pub(crate) use topic_filter::TopicFilter;
 
-pub use publish::Published;
 pub(crate) use publish::PubPattern;
+pub use publish::Published;
 pub(crate) use pull::PullPattern;
 pub(crate) use push::PushPattern;
 pub(crate) use reply::{RepPattern, ReturnAddress, Undeliverable};
