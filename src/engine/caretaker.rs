@@ -241,6 +241,7 @@ impl Rounds {
         if look == before {
             socket.mode = Mode::Watched;
             socket.register(&self.poll, id);
+            socket.driven.fall_idle();
         } else {
             socket.mode = Mode::Leased(Instant::now() + PERIOD);
         }

@@ -415,6 +415,8 @@ pub(crate) trait Driven: Send + Sync {
     fn drive(&self) -> Drove;
     /// Writes what has gathered, unless a caller will do so soon.
     fn relieve(&self, seen: Option<u64>) -> Relief;
+    /// The application has been elsewhere for a while: spare memory goes back.
+    fn fall_idle(&self);
     /// Makes every waiting call look at the state again.
     fn wake(&self);
 }
@@ -469,7 +471,6 @@ impl<P: Pattern> Driven for Core<P> {
                 }
                 net.settle(Instant::now(), pattern);
             }
-            net.fall_idle();
         }
         drop(seat);
         let closed = self.close_if_done(&mut state, Instant::now());
@@ -516,6 +517,10 @@ impl<P: Pattern> Driven for Core<P> {
             self.notify_all(&state);
         }
         Relief::More
+    }
+
+    fn fall_idle(&self) {
+        lock(&self.state).net.fall_idle();
     }
 
     fn wake(&self) {

@@ -42,6 +42,7 @@ struct Queue {
 /// What the reader found.
 pub(crate) struct Received {
     pub(crate) messages: usize,
+    pub(crate) bytes: usize,
     /// There are topics to take, or the sender has gone and there will be nothing more.
     pub(crate) attention: bool,
 }
@@ -64,13 +65,24 @@ impl Channel {
         })
     }
 
-    /// Appends what `write` writes. `true`: the reader has to be told.
+    /// Appends what `write` writes, in place of what is there if only the newest counts. Returns the
+    /// number of bytes, and whether the reader has to be told.
     #[must_use]
-    pub(crate) fn append(&self, write: impl FnOnce(&mut OutBuffer, &mut ChunkPool)) -> bool {
+    #[inline]
+    pub(crate) fn append(
+        &self,
+        conflate: bool,
+        write: impl FnOnce(&mut OutBuffer, &mut ChunkPool),
+    ) -> (usize, bool) {
         let mut queue = lock(&self.queue);
         let queue = &mut *queue;
+        if conflate {
+            queue.buffer.drop_unstarted(&mut queue.pool);
+        }
+        let before = queue.buffer.unwritten();
         write(&mut queue.buffer, &mut queue.pool);
-        std::mem::take(&mut queue.idle)
+        let bytes = queue.buffer.unwritten() - before;
+        (bytes, std::mem::take(&mut queue.idle))
     }
 
     /// Tells a publisher at the other end of a topic. `true`: the reader has to be told.
@@ -98,12 +110,14 @@ impl Channel {
     ) -> Received {
         let mut queue = lock(&self.queue);
         let queue = &mut *queue;
+        let bytes = queue.buffer.unwritten();
         let messages = queue.buffer.take_segments(segments, &mut queue.pool);
         spare.refill(&mut queue.pool);
         let attention = queue.closed || !queue.topics.is_empty();
         queue.idle = messages == 0 && !attention;
         Received {
             messages,
+            bytes,
             attention,
         }
     }

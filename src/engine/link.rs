@@ -23,6 +23,7 @@ use crate::zmtp::{Version, put_ping};
 impl Net {
     /// Makes a place for a peer.
     pub(crate) fn new_peer(&mut self, link: Link, origin: Origin, label: Arc<str>) -> PeerId {
+        let connection = ConnectionId::next();
         self.peers.slab.insert(Peer {
             link,
             origin,
@@ -34,7 +35,8 @@ impl Net {
             attached: false,
             dirty: false,
             paused: false,
-            connection: ConnectionId::next(),
+            connection,
+            birth: connection,
             address: Arc::clone(&label),
             label,
             facts: None,
@@ -293,6 +295,7 @@ impl Net {
             queued: true,
             writable: true,
             being_written: false,
+            writable_again: false,
         }));
         self.readable.push_back(id);
         peer.facts = Some(Box::new(established.facts.clone()));
@@ -455,6 +458,7 @@ impl Net {
                 Some(true)
             }
             Link::Up(up) => {
+                self.unwritable -= usize::from(!up.writable);
                 up.discard_input();
                 Some(false)
             }
@@ -504,6 +508,7 @@ impl Net {
             return;
         };
         peer.link = Link::Gone;
+        self.peers.gone += 1;
         if peer.inbound.messages() == 0 {
             pattern.forget(id);
             self.peers.remove(id);

@@ -279,7 +279,7 @@ impl Net {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
-        let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) else {
+        let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Down) else {
             return;
         };
         let unsent = link.outbox.reclaim(&mut self.peers.pool);

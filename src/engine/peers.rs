@@ -48,6 +48,8 @@ pub(crate) struct Peer {
     /// Not read from, because of `recv_hwm`.
     pub(crate) paused: bool,
     pub(crate) connection: ConnectionId,
+    /// The first of its connections: tells it from an earlier peer at the same place.
+    pub(crate) birth: ConnectionId,
     /// The endpoint it was accepted at, or is dialed by.
     pub(crate) label: Arc<str>,
     /// Its address; for one that is dialed, as of the last connection.
@@ -114,6 +116,9 @@ pub(crate) struct Connected {
     pub(crate) writable: bool,
     /// A write is under way without the lock; nobody else may write.
     pub(crate) being_written: bool,
+    /// The kernel has said "writable" since that write began. The write may have been refused before:
+    /// then this was the only time it will be said.
+    pub(crate) writable_again: bool,
 }
 
 pub(crate) struct InprocLink {
@@ -199,6 +204,10 @@ pub(crate) struct Peers {
     pub(crate) news: Vec<PeerId>,
     /// Messages appended since the buffers were last written.
     pub(crate) gathered: usize,
+    /// Only the newest message of each peer counts, in either direction.
+    pub(crate) conflate: bool,
+    /// Peers that are gone, but for messages that nobody has taken yet.
+    pub(crate) gone: usize,
     /// Totals of peers that are no more.
     pub(crate) past: Counters,
 }
@@ -207,7 +216,7 @@ impl Peers {
     /// Whether a message may be queued for this peer without passing its high-water mark.
     #[inline]
     pub(crate) fn has_room(&self, id: PeerId) -> bool {
-        self.slab.get(id).is_some_and(Peer::has_room)
+        self.conflate || self.slab.get(id).is_some_and(Peer::has_room)
     }
 
     /// Asks to be told, by [`Pattern::writable`](crate::pattern::Pattern::writable), when a full peer has
@@ -225,8 +234,7 @@ impl Peers {
     /// Queues a whole message.
     #[inline]
     pub(crate) fn send(&mut self, id: PeerId, outgoing: Outgoing<'_>) {
-        let size = outgoing.size();
-        self.send_with(id, size, |buffer, pool| buffer.push(outgoing, pool));
+        self.send_with(id, |buffer, pool| buffer.push(outgoing, pool));
     }
 
     /// Queues one whole message that `write` writes.
@@ -234,21 +242,24 @@ impl Peers {
     pub(crate) fn send_with(
         &mut self,
         id: PeerId,
-        size: usize,
         write: impl FnOnce(&mut OutBuffer, &mut ChunkPool),
     ) {
         let Some(peer) = self.slab.get_mut(id) else {
             return;
         };
         peer.counters.messages_out += 1;
-        peer.counters.bytes_out += size as u64;
         if let Link::Inproc(link) = &mut peer.link {
             link.appended += 1;
-            let tell = link.outbox.append(write);
+            let (bytes, tell) = link.outbox.append(self.conflate, write);
+            peer.counters.bytes_out += bytes as u64;
             if tell {
                 link.tell(Note::InprocReadable);
             }
             return;
+        }
+        if self.conflate {
+            let replaced = peer.outbound.drop_unstarted(&mut self.pool);
+            peer.counters.dropped_conflated += replaced as u64;
         }
         write(&mut peer.outbound, &mut self.pool);
         self.gathered += 1;
@@ -313,22 +324,24 @@ impl Peers {
         self.slab.get(id).map_or(0, |peer| peer.inbound.messages())
     }
 
-    /// Takes the next message of this peer, and says whether there are more.
+    /// Takes the next message of this peer into `message`; says whether there are more, if there was one.
     #[inline]
-    pub(crate) fn take(&mut self, id: PeerId) -> Option<(Message, bool)> {
+    pub(crate) fn take(&mut self, id: PeerId, message: &mut Message) -> Option<bool> {
         let peer = self.slab.get_mut(id)?;
-        let message = peer.inbound.take(&mut self.pool)?;
+        if !peer.inbound.take(message, &mut self.pool) {
+            return None;
+        }
         let left = peer.inbound.messages();
         if left == 0 || peer.paused || matches!(peer.link, Link::Inproc(_)) {
-            self.after_take(id);
+            return Some(self.after_take(id));
         }
-        Some((message, self.messages(id) > 0))
+        Some(true)
     }
 
     /// The rarer consequences of a message having been taken.
-    fn after_take(&mut self, id: PeerId) {
+    fn after_take(&mut self, id: PeerId) -> bool {
         let Some(peer) = self.slab.get_mut(id) else {
-            return;
+            return false;
         };
         let left = peer.inbound.messages();
         if let Link::Inproc(link) = &mut peer.link {
@@ -338,8 +351,9 @@ impl Peers {
             }
             if left == 0 {
                 self.receive_inproc(id);
+                return self.messages(id) > 0;
             }
-            return;
+            return true;
         }
         if peer.paused && left <= peer.recv_hwm / 2 {
             peer.paused = false;
@@ -351,6 +365,7 @@ impl Peers {
                 self.remove(id);
             }
         }
+        left > 0
     }
 
     /// Fetches what an inproc peer has appended meanwhile.
@@ -361,6 +376,11 @@ impl Peers {
         if let Link::Inproc(link) = &peer.link {
             let got = peer.inbound.receive_from(&link.inbox, &mut self.pool);
             peer.counters.messages_in += got.messages as u64;
+            peer.counters.bytes_in += got.bytes as u64;
+            if self.conflate {
+                let replaced = peer.inbound.keep_newest(&mut self.pool);
+                peer.counters.dropped_conflated += replaced as u64;
+            }
             if got.attention {
                 self.news.push(id);
             }
@@ -369,7 +389,8 @@ impl Peers {
 
     /// Forgets all messages of this peer that nobody has taken, of a kind that we never read.
     pub(crate) fn discard_inbound(&mut self, id: PeerId) {
-        while self.take(id).is_some() {}
+        let mut message = Message::new();
+        while self.take(id, &mut message).is_some() {}
     }
 
     /// Counts a message that was not queued because the peer is at its high-water mark.
@@ -399,6 +420,7 @@ impl Peers {
     /// Lets a peer go, keeping its totals.
     pub(crate) fn remove(&mut self, id: PeerId) {
         if let Some(mut peer) = self.slab.try_remove(id) {
+            self.gone -= usize::from(matches!(peer.link, Link::Gone));
             peer.inbound.clear(&mut self.pool);
             peer.outbound.clear(&mut self.pool);
             self.past.add(&peer.counters);

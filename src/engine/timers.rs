@@ -34,6 +34,15 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Keeps the timers that `keep` wants.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Timer) -> bool) {
+        self.heap.retain(|Reverse((_, timer))| keep(timer));
+    }
+
     /// Takes a deadline that has passed.
     pub(crate) fn expired(&mut self, now: Instant) -> Option<Timer> {
         if self.next()? > now {

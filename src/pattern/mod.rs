@@ -68,6 +68,10 @@ pub(crate) trait Pattern: Send {
     /// what the peer sent before can still be taken.
     fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Message>);
 
+    /// What was being written to a peer that has been detached meanwhile: messages older than those that
+    /// `detached` brought.
+    fn orphaned(&mut self, _peers: &mut Peers, _unsent: Vec<Message>) {}
+
     /// The peer is no more: its id may soon name another.
     fn forget(&mut self, id: PeerId);
 
