@@ -201,6 +201,9 @@ impl<P: Pattern> Core<P> {
         mut attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Result<T, Stop> {
         let mut state = self.enter()?;
+        if self.mailbox.has_notes() {
+            self.take_notes(&mut state);
+        }
         let State { pattern, net, .. } = &mut *state;
         if let Some(result) = attempt(pattern, net) {
             if net.has_chores() {
@@ -210,6 +213,16 @@ impl<P: Pattern> Core<P> {
             return Ok(result);
         }
         self.until_slow(state, deadline, &mut attempt)
+    }
+
+    /// Other sockets of this process have left notes: an active caller takes them as it passes by.
+    #[cold]
+    fn take_notes(&self, state: &mut State<P>) {
+        let State { pattern, net, .. } = state;
+        let now = Instant::now();
+        net.take_notes(now, pattern);
+        net.settle(now, pattern);
+        self.notify_all(state);
     }
 
     #[cold]

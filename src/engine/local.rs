@@ -143,10 +143,9 @@ impl Net {
     ) -> Result<(), SocketType> {
         let name: Arc<str> = name.into();
         let id = self.offer_inproc(&name)?;
-        if let Some(peer) = self.peers.slab.get_mut(id) {
-            peer.attached = true;
+        if !self.options.immediate {
+            self.attach(id, pattern);
         }
-        pattern.attached(&mut self.peers, id);
         Ok(())
     }
 
@@ -232,7 +231,9 @@ impl Net {
         pattern: &mut dyn Pattern,
     ) {
         if !self.at_place(place) {
-            return;
+            // We have left already, and could not tell whom.
+            let Remote { mailbox, place } = accepted.remote;
+            return mailbox.post(Note::InprocReadable(place));
         }
         let id = place.id;
         if let Some(peer) = self.peers.slab.get_mut(id) {
@@ -244,6 +245,7 @@ impl Net {
                 link.tell(Note::InprocReadable);
             }
         }
+        self.attach(id, pattern);
         pattern.established(&mut self.peers, id);
         pattern.writable(&mut self.peers, id);
         self.fetch_inproc(id, pattern);
@@ -270,7 +272,7 @@ impl Net {
                     log::warn!("{}: {error}", peer.label);
                 }
             }
-            if news.closed && self.peers.messages(id) == 0 {
+            if news.closed {
                 self.inproc_gone(id, pattern);
             } else {
                 self.fetch_inproc(id, pattern);
@@ -278,15 +280,19 @@ impl Net {
         }
     }
 
-    /// The other end has closed. Who had connected goes on waiting for the name to be bound again.
+    /// The other end has closed; what it sent can still be taken. Who had connected goes on waiting for the name to be bound again.
     fn inproc_gone(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
         let keep = pattern.keeps_unsent();
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
-        let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Down) else {
+        if !matches!(peer.link, Link::Inproc(_)) {
+            return;
+        }
+        let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) else {
             return;
         };
+        self.peers.gone += 1;
         let unsent = link.outbox.reclaim(&mut self.peers.pool);
         let renewed = match &peer.origin {
             Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),
@@ -295,8 +301,10 @@ impl Net {
         let unsent = if keep { unsent } else { Vec::new() };
         peer.attached = false;
         pattern.detached(&mut self.peers, id, unsent);
-        pattern.forget(id);
-        self.peers.remove(id);
+        if self.peers.messages(id) == 0 {
+            pattern.forget(id);
+            self.peers.remove(id);
+        }
         if let Some(name) = renewed
             && let Err(bound) = self.connect_inproc(&name, pattern)
         {
@@ -312,9 +320,8 @@ impl Net {
         let Link::Inproc(link) = &peer.link else {
             return;
         };
-        if link.outbox.close() {
-            link.tell(Note::InprocReadable);
-        }
+        link.outbox.close();
+        link.tell(Note::InprocReadable);
         if let Origin::Inproc { name, bound: false } = &peer.origin {
             crate::engine::lock(&self.context.names).withdraw(name, peer.connection);
         }

@@ -179,6 +179,15 @@ impl Peer {
         }
     }
 
+    /// Messages that would be lost if the socket closed now. What is in the channel to a socket of this
+    /// process is that socket's to read, closed or not.
+    pub(crate) fn unsent(&self) -> usize {
+        match &self.link {
+            Link::Inproc(link) if link.remote.is_some() => 0,
+            _ => self.queued_out(),
+        }
+    }
+
     /// The handshake is done, or the other end of an inproc pair has been found.
     pub(crate) fn is_connected(&self) -> bool {
         match &self.link {
@@ -284,10 +293,8 @@ impl Peers {
         };
         let version = match &mut peer.link {
             Link::Inproc(link) => {
-                if link.outbox.append_topic(topic, subscribe) {
-                    link.tell(Note::InprocReadable);
-                }
-                return;
+                link.outbox.append_topic(topic, subscribe);
+                return link.tell(Note::InprocReadable);
             }
             Link::Up(up) => up.version,
             Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => return,
