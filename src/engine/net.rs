@@ -182,7 +182,7 @@ impl Net {
         }
     }
 
-    fn note(&mut self, note: Note, now: Instant, pattern: &mut dyn Pattern) {
+    pub(crate) fn note(&mut self, note: Note, now: Instant, pattern: &mut dyn Pattern) {
         match note {
             Note::Resolved {
                 id,
@@ -296,6 +296,11 @@ impl Net {
     pub(crate) fn shut_down(&mut self, pattern: &mut dyn Pattern) {
         for index in 0..self.listeners.len() {
             self.stop_listening(index);
+        }
+        for note in self.mailbox.take() {
+            if let Note::InprocConnect(offer) = note {
+                offer.refuse();
+            }
         }
         let ids: Vec<PeerId> = self.peers.slab.iter().map(|(id, _)| id).collect();
         for id in ids {
