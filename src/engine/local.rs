@@ -32,10 +32,9 @@ pub(crate) struct Offer {
 impl Offer {
     /// The name is no longer bound: who connected to it is told.
     pub(crate) fn refuse(self) {
-        if self.back.close() {
-            let Remote { mailbox, place } = self.from;
-            mailbox.post(Note::InprocReadable(place));
-        }
+        self.back.close();
+        let Remote { mailbox, place } = self.from;
+        mailbox.post(Note::InprocReadable(place));
     }
 }
 
@@ -238,9 +237,7 @@ impl Net {
         pattern: &mut dyn Pattern,
     ) {
         if !self.at_place(place) {
-            // We have left already, and could not tell whom.
-            let Remote { mailbox, place } = accepted.remote;
-            return mailbox.post(Note::InprocReadable(place));
+            return;
         }
         let id = place.id;
         if let Some(peer) = self.peers.slab.get_mut(id) {
@@ -285,20 +282,19 @@ impl Net {
         }
     }
 
-    /// The other end has closed; what it sent can still be taken. Who had connected goes on waiting for the name to be bound again.
+    /// The other end has closed; what it sent can still be taken. Who had connected goes on waiting for the
+    /// name to be bound again.
     fn inproc_gone(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
         let keep = pattern.keeps_unsent();
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
-        if !matches!(peer.link, Link::Inproc(_)) {
-            return;
-        }
-        let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) else {
+        let Link::Inproc(link) = &peer.link else {
             return;
         };
-        self.peers.gone += 1;
         let unsent = link.outbox.reclaim(&mut self.peers.pool);
+        peer.link = Link::Gone;
+        self.peers.gone += 1;
         let renewed = match &peer.origin {
             Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),
             Origin::Inproc { bound: true, .. } | Origin::Dialed(_) | Origin::Accepted(_) => None,
