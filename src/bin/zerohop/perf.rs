@@ -21,8 +21,8 @@ use std::time::Duration;
 use clap::Subcommand;
 use zerohop::{Bytes, Context, Options};
 
-use crate::args::endpoint;
 use crate::failure::{Failure, Outcome};
+use crate::value::endpoint;
 
 /// For closing: until everything has left, however long it takes, as libzmq's tools do.
 const UNTIL_SENT: Duration = Duration::MAX;
@@ -82,15 +82,15 @@ struct Load {
 }
 
 /// Runs one of the tools.
-pub(crate) fn run(args: Args) -> Outcome {
+pub(crate) fn run(args: &Args) -> Outcome {
     let context = Context::new();
-    match args.tool {
+    match &args.tool {
         Tool::LocalThr(remote) => throughput::local(&context, &remote.endpoint, remote.load),
         Tool::RemoteThr(remote) => throughput::remote(&context, &remote.endpoint, remote.load),
         Tool::LocalLat(remote) => latency::local(&context, &remote.endpoint, remote.load),
         Tool::RemoteLat(remote) => latency::remote(&context, &remote.endpoint, remote.load),
-        Tool::InprocThr(load) => throughput::inproc(&context, load),
-        Tool::InprocLat(load) => latency::inproc(&context, load),
+        Tool::InprocThr(load) => throughput::inproc(&context, *load),
+        Tool::InprocLat(load) => latency::inproc(&context, *load),
     }
 }
 
