@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
 use crate::engine::{Caretaker, Driven, Names, SocketMailbox, lock};
-use crate::error::SocketError;
 use crate::transport::Resolver;
 
 /// The background thread and the inproc names that a process's sockets share.

@@ -93,6 +93,18 @@ impl Message {
         message
     }
 
+    /// Overwrites the message with the one frame that `write` makes, in place where possible.
+    #[inline]
+    pub(crate) fn write_frame<T>(&mut self, write: impl FnOnce(&mut Frame) -> T) -> T {
+        if let Repr::One(frame) = &mut self.0 {
+            return write(frame);
+        }
+        let mut frame = Frame::new();
+        let result = write(&mut frame);
+        self.0 = Repr::One(frame);
+        result
+    }
+
     /// The message of the frames in `queue`, with the invariant of [`Repr`] restored.
     fn from_queue(mut queue: VecDeque<Frame>) -> Message {
         if queue.len() > 1 {

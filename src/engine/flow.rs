@@ -148,6 +148,10 @@ impl Net {
         }
         peer.counters.bytes_in += outcome.bytes as u64;
         peer.counters.messages_in += outcome.messages as u64;
+        if self.peers.conflate {
+            let replaced = peer.inbound.keep_newest(&mut self.peers.pool);
+            peer.counters.dropped_conflated += replaced as u64;
+        }
         if !asked.pongs.is_empty() {
             self.peers.send_commands(id, &asked.pongs);
         }
@@ -198,7 +202,7 @@ impl Net {
             return;
         }
         if self.gathering.is_some() && !self.peers.due {
-            if self.peers.gathered % CLOCK_EVERY != 0 {
+            if !self.peers.gathered.is_multiple_of(CLOCK_EVERY) {
                 return;
             }
             return self.look_at_clock(pattern);
@@ -266,13 +270,39 @@ impl Net {
             return;
         }
         let was_full = peer.outbound.messages() >= peer.send_hwm;
-        match write_all(&up.stream, &mut peer.outbound, &mut self.peers.pool) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => up.writable = false,
-            Err(error) => return self.connection_lost(id, DisconnectCause::from(&error), pattern),
-        }
+        up.writable_again = false;
+        let before = peer.outbound.unwritten();
+        let result = write_all(&up.stream, &mut peer.outbound, &mut self.peers.pool);
+        peer.counters.bytes_out += (before - peer.outbound.unwritten()) as u64;
+        self.after_write(id, result);
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
         if was_full && peer.outbound.messages() < peer.send_hwm {
             pattern.writable(&mut self.peers, id);
+        }
+    }
+
+    /// Notes how a write ended. A failed one does not end the connection by itself: what the peer sent
+    /// before it went may still be unread, and reading to the end will find out the same.
+    fn after_write(&mut self, id: PeerId, result: io::Result<()>) {
+        let Err(error) = result else {
+            return;
+        };
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        if let Link::Up(up) = &mut peer.link {
+            let refused = error.kind() == io::ErrorKind::WouldBlock;
+            if refused && std::mem::take(&mut up.writable_again) {
+                return;
+            }
+            self.unwritable += usize::from(std::mem::take(&mut up.writable));
+            if !refused {
+                up.hung_up = true;
+                up.readable = true;
+                self.queue_read(id);
+            }
         }
     }
 
@@ -294,12 +324,15 @@ impl Net {
                 continue;
             };
             up.being_written = true;
+            up.writable_again = false;
             let buffer = std::mem::take(&mut peer.outbound);
             peer.in_flight = buffer.messages();
             return Some(WriteJob {
                 id,
+                birth: peer.birth,
                 connection: peer.connection,
                 stream: Arc::clone(&up.stream),
+                offered: buffer.unwritten(),
                 buffer,
             });
         }
@@ -318,15 +351,20 @@ impl Net {
     ) {
         let WriteJob {
             id,
+            birth,
             connection,
             mut buffer,
+            offered,
             ..
         } = job;
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
+        let peer = self.peers.slab.get_mut(id);
+        let Some(peer) = peer.filter(|peer| peer.birth == birth) else {
+            let unsent = buffer.drain(&mut self.peers.pool);
+            return pattern.orphaned(&mut self.peers, unsent);
         };
         let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
         peer.in_flight = 0;
+        peer.counters.bytes_out += (offered - buffer.unwritten()) as u64;
         let pool = &mut self.peers.pool;
         let same = peer.connection == connection && matches!(peer.link, Link::Up(_));
         if !same {
@@ -339,15 +377,9 @@ impl Net {
         }
         if let Link::Up(up) = &mut peer.link {
             up.being_written = false;
-            match result {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => up.writable = false,
-                Err(error) => {
-                    return self.connection_lost(id, DisconnectCause::from(&error), pattern);
-                }
-            }
         }
         let has_room = peer.outbound.messages() < peer.send_hwm;
+        self.after_write(id, result);
         self.peers.mark_dirty(id);
         if was_full && has_room {
             pattern.writable(&mut self.peers, id);
@@ -359,9 +391,12 @@ impl Net {
 /// `being_written`, so that nobody else writes and the order is kept.
 pub(crate) struct WriteJob {
     id: PeerId,
+    birth: ConnectionId,
     connection: ConnectionId,
     stream: Arc<Stream>,
     buffer: OutBuffer,
+    /// Bytes to write at the start.
+    offered: usize,
 }
 
 impl WriteJob {

@@ -245,34 +245,39 @@ impl InBuffer {
         Ok(outcome)
     }
 
-    /// Takes the next whole message.
+    /// Takes the next whole message into `message`; `false` if there is none.
     #[inline]
-    pub(crate) fn take(&mut self, pool: &mut ChunkPool) -> Option<Message> {
+    pub(crate) fn take(&mut self, message: &mut Message, pool: &mut ChunkPool) -> bool {
         if self.messages == 0 {
-            return None;
+            return false;
         }
-        let (kind, frame) = self.take_frame(pool)?;
-        self.messages -= 1;
-        if kind == FrameKind::Last {
-            return Some(Message::from(frame));
+        match message.write_frame(|frame| self.take_frame(frame, pool)) {
+            Some(FrameKind::Last) => {
+                self.messages -= 1;
+                true
+            }
+            Some(FrameKind::More | FrameKind::Command) => self.take_multipart(message, pool),
+            None => false,
         }
-        self.take_multipart(frame, pool)
     }
 
-    fn take_multipart(&mut self, first: Frame, pool: &mut ChunkPool) -> Option<Message> {
-        let mut message = Message::from(first);
+    fn take_multipart(&mut self, message: &mut Message, pool: &mut ChunkPool) -> bool {
+        self.messages -= 1;
         loop {
-            let (kind, frame) = self.take_frame(pool)?;
+            let mut frame = Frame::new();
+            let kind = self.take_frame(&mut frame, pool);
             message.push_back(frame);
-            if kind == FrameKind::Last {
-                return Some(message);
+            match kind {
+                Some(FrameKind::Last) => return true,
+                Some(FrameKind::More | FrameKind::Command) => {}
+                None => return false,
             }
         }
     }
 
     /// The next message frame; commands were handled when they arrived and are passed over.
     #[inline]
-    fn take_frame(&mut self, pool: &mut ChunkPool) -> Option<(FrameKind, Frame)> {
+    fn take_frame(&mut self, frame: &mut Frame, pool: &mut ChunkPool) -> Option<FrameKind> {
         loop {
             let rest = self.front.get(self.position..).unwrap_or_default();
             let Some(header) = decode_header(rest) else {
@@ -280,21 +285,29 @@ impl InBuffer {
                 continue;
             };
             let start = self.position + header.header_len;
-            let end = start.saturating_add(header.body_len as usize);
-            if end <= self.front.len() {
-                self.position = end;
-                if header.kind == FrameKind::Command {
-                    continue;
-                }
-                let window = self.front.get(start..).unwrap_or_default();
-                return Some((header.kind, Frame::copy_from_window(window, end - start)));
+            let len = header.body_len as usize;
+            let end = start.saturating_add(len);
+            if end > self.front.len() {
+                return self.take_body(frame, header.kind);
             }
-            // Only the header is here: the body is the next segment.
-            self.position = self.front.len();
-            return match self.segments.pop_front() {
-                Some(Segment::Body(body)) => Some((header.kind, Frame::from(body))),
-                Some(Segment::Frames(_)) | None => None,
-            };
+            self.position = end;
+            if header.kind != FrameKind::Command {
+                frame.set_from_window(self.front.get(start..).unwrap_or_default(), len);
+                return Some(header.kind);
+            }
+        }
+    }
+
+    /// Only the header is in the front: the body is the next segment.
+    #[cold]
+    fn take_body(&mut self, frame: &mut Frame, kind: FrameKind) -> Option<FrameKind> {
+        self.position = self.front.len();
+        match self.segments.pop_front() {
+            Some(Segment::Body(body)) => {
+                *frame = Frame::from(body);
+                Some(kind)
+            }
+            Some(Segment::Frames(_)) | None => None,
         }
     }
 
@@ -334,7 +347,8 @@ impl InBuffer {
         // is whole and put it back.
         let mut whole = OutBuffer::default();
         let count = self.messages;
-        while let Some(message) = self.take(pool) {
+        let mut message = Message::new();
+        while self.take(&mut message, pool) {
             whole.push(Outgoing::Message(&message), pool);
         }
         self.clear(pool);
@@ -348,6 +362,16 @@ impl InBuffer {
         let received = inbox.receive(&mut self.segments, pool);
         self.messages += received.messages;
         received
+    }
+
+    /// Drops all whole messages but the newest; returns how many.
+    pub(crate) fn keep_newest(&mut self, pool: &mut ChunkPool) -> usize {
+        let mut dropped = 0;
+        let mut message = Message::new();
+        while self.messages > 1 && self.take(&mut message, pool) {
+            dropped += 1;
+        }
+        dropped
     }
 
     /// Forgets everything.

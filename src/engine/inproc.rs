@@ -42,6 +42,7 @@ struct Queue {
 /// What the reader found.
 pub(crate) struct Received {
     pub(crate) messages: usize,
+    pub(crate) bytes: usize,
     /// There are topics to take, or the sender has gone and there will be nothing more.
     pub(crate) attention: bool,
 }
@@ -64,29 +65,39 @@ impl Channel {
         })
     }
 
-    /// Appends what `write` writes. `true`: the reader has to be told.
+    /// Appends what `write` writes, in place of what is there if only the newest counts. Returns the
+    /// number of bytes, and whether the reader has to be told.
     #[must_use]
-    pub(crate) fn append(&self, write: impl FnOnce(&mut OutBuffer, &mut ChunkPool)) -> bool {
+    #[inline]
+    pub(crate) fn append(
+        &self,
+        conflate: bool,
+        write: impl FnOnce(&mut OutBuffer, &mut ChunkPool),
+    ) -> (usize, bool) {
         let mut queue = lock(&self.queue);
         let queue = &mut *queue;
+        if conflate {
+            queue.buffer.drop_unstarted(&mut queue.pool);
+        }
+        let before = queue.buffer.unwritten();
         write(&mut queue.buffer, &mut queue.pool);
-        std::mem::take(&mut queue.idle)
+        let bytes = queue.buffer.unwritten() - before;
+        (bytes, std::mem::take(&mut queue.idle))
     }
 
-    /// Tells a publisher at the other end of a topic. `true`: the reader has to be told.
-    #[must_use]
-    pub(crate) fn append_topic(&self, topic: &[u8], subscribe: bool) -> bool {
+    /// Adds a topic for the publisher at the other end. The reader has to be told in any case: it may be
+    /// sitting on messages that its application does not take.
+    pub(crate) fn append_topic(&self, topic: &[u8], subscribe: bool) {
         let mut queue = lock(&self.queue);
         queue.topics.push((topic.to_vec(), subscribe));
-        std::mem::take(&mut queue.idle)
+        queue.idle = false;
     }
 
-    /// There will be nothing more. `true`: the reader has to be told.
-    #[must_use]
-    pub(crate) fn close(&self) -> bool {
+    /// There will be nothing more. The reader has to be told, as of a topic.
+    pub(crate) fn close(&self) {
         let mut queue = lock(&self.queue);
         queue.closed = true;
-        std::mem::take(&mut queue.idle)
+        queue.idle = false;
     }
 
     /// Takes all segments; `spare` chunks go the other way. When there is nothing at all, the next append
@@ -98,12 +109,14 @@ impl Channel {
     ) -> Received {
         let mut queue = lock(&self.queue);
         let queue = &mut *queue;
+        let bytes = queue.buffer.unwritten();
         let messages = queue.buffer.take_segments(segments, &mut queue.pool);
         spare.refill(&mut queue.pool);
         let attention = queue.closed || !queue.topics.is_empty();
         queue.idle = messages == 0 && !attention;
         Received {
             messages,
+            bytes,
             attention,
         }
     }

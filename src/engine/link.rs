@@ -23,6 +23,7 @@ use crate::zmtp::{Version, put_ping};
 impl Net {
     /// Makes a place for a peer.
     pub(crate) fn new_peer(&mut self, link: Link, origin: Origin, label: Arc<str>) -> PeerId {
+        let connection = ConnectionId::next();
         self.peers.slab.insert(Peer {
             link,
             origin,
@@ -34,7 +35,8 @@ impl Net {
             attached: false,
             dirty: false,
             paused: false,
-            connection: ConnectionId::next(),
+            connection,
+            birth: connection,
             address: Arc::clone(&label),
             label,
             facts: None,
@@ -63,7 +65,8 @@ impl Net {
         self.dial(id, Instant::now(), pattern);
     }
 
-    fn attach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+    /// The peer can be sent to, if it could not be before.
+    pub(crate) fn attach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
         if let Some(peer) = self.peers.slab.get_mut(id)
             && !peer.attached
         {
@@ -298,6 +301,7 @@ impl Net {
             queued: true,
             writable: true,
             being_written: false,
+            writable_again: false,
         }));
         self.readable.push_back(id);
         peer.facts = Some(Box::new(established.facts.clone()));
@@ -464,6 +468,7 @@ impl Net {
                 Some(true)
             }
             Link::Up(up) => {
+                self.unwritable -= usize::from(!up.writable);
                 up.discard_input();
                 Some(false)
             }
@@ -513,6 +518,7 @@ impl Net {
             return;
         };
         peer.link = Link::Gone;
+        self.peers.gone += 1;
         if peer.inbound.messages() == 0 {
             pattern.forget(id);
             self.peers.remove(id);

@@ -20,6 +20,11 @@ const ACCEPT_BATCH: usize = 64;
 /// How long a listener rests when file descriptors or memory have run out.
 const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
 
+/// Peers that have gone and left messages behind; with more of them no connection is accepted until the
+/// application has read some. The high-water mark holds for one connection, and this for those who come
+/// back with another.
+const MAX_GONE: usize = 4096;
+
 /// A bound endpoint.
 pub(crate) struct Listening {
     pub(crate) listener: Listener,
@@ -59,6 +64,10 @@ impl Net {
         if let Address::Inproc(name) = endpoint.address() {
             if !crate::engine::lock(&self.context.names).unbind(name, &self.mailbox) {
                 return false;
+            }
+            // Who has connected and is not known yet goes with the others.
+            for note in self.mailbox.take() {
+                self.note(note, Instant::now(), pattern);
             }
             self.drop_where(pattern, |peer| {
                 matches!(&peer.origin, Origin::Inproc { name: bound_name, bound: true } if **bound_name == **name)
@@ -117,6 +126,12 @@ impl Net {
 
     /// Accepts what has come in.
     pub(crate) fn accept_ready(&mut self, index: usize, now: Instant, pattern: &mut dyn Pattern) {
+        if self.peers.gone >= MAX_GONE {
+            // Their messages wait for the application; strangers must not add to them without end.
+            return self
+                .timers
+                .arm(now + EXHAUSTION_PAUSE, Timer::Listener(index));
+        }
         for _ in 0..ACCEPT_BATCH {
             let Some(Some(listening)) = self.listeners.get_mut(index) else {
                 return;
@@ -155,7 +170,7 @@ impl Net {
             return;
         };
         let label = Arc::clone(&listening.endpoint);
-        let id = self.new_peer(Link::Gone, Origin::Accepted(index), label);
+        let id = self.new_peer(Link::Down, Origin::Accepted(index), label);
         if let Some(peer) = self.peers.slab.get_mut(id) {
             peer.address = address.into();
         }
@@ -178,12 +193,10 @@ impl Net {
                 self.connection_lost(id, DisconnectCause::TooManyPending, pattern);
             }
         }
-        // Stale entries at the front are dropped as they surface.
-        while let Some((id, connection)) = self.pending.front().copied() {
-            if self.is_pending(id, connection) {
-                break;
-            }
-            self.pending.pop_front();
+        if self.pending.len() > 2 * self.pending_count + 64 {
+            let mut pending = std::mem::take(&mut self.pending);
+            pending.retain(|(id, connection)| self.is_pending(*id, *connection));
+            self.pending = pending;
         }
     }
 

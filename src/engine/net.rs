@@ -25,7 +25,7 @@ use crate::monitor::{ConnectionId, DisconnectCause, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
-use crate::zmtp::{HandshakeConfig, Limits, MechanismConfig};
+use crate::zmtp::{HandshakeConfig, Limits, MechanismConfig, SocketType};
 
 /// The token of the waker in a socket's poll.
 pub(crate) const WAKER: Token = Token(usize::MAX);
@@ -60,6 +60,8 @@ pub(crate) struct Net {
     pub(crate) gathering: Option<Instant>,
     /// Counts writes by callers: lets the caretaker see that somebody keeps writing.
     pub(crate) flushes: u64,
+    /// Connections that the kernel takes no bytes for at the moment.
+    pub(crate) unwritable: usize,
     pub(crate) handshakes_failed: u64,
     pub(crate) protocol_errors: u64,
 }
@@ -81,7 +83,10 @@ impl Net {
             max_command_size: limits(&options).max_command_size,
         };
         Net {
-            peers: Peers::default(),
+            peers: Peers {
+                conflate: options.conflate && conflates(pattern.socket_type()),
+                ..Peers::default()
+            },
             listeners: Vec::new(),
             timers: Timers::default(),
             pacer: Pacer::default(),
@@ -100,6 +105,7 @@ impl Net {
             last_endpoint: None,
             gathering: None,
             flushes: 0,
+            unwritable: 0,
             handshakes_failed: 0,
             protocol_errors: 0,
         }
@@ -119,13 +125,18 @@ impl Net {
                 self.peer_event(id, event, now, pattern);
             }
         }
-        for note in self.mailbox.take() {
-            self.note(note, now, pattern);
-        }
+        self.take_notes(now, pattern);
+        self.prune_timers();
         while let Some(timer) = self.timers.expired(now) {
             self.timer(timer, now, pattern);
         }
         self.settle(now, pattern);
+    }
+
+    pub(crate) fn take_notes(&mut self, now: Instant, pattern: &mut dyn Pattern) {
+        for note in self.mailbox.take() {
+            self.note(note, now, pattern);
+        }
     }
 
     /// Does what is due whoever calls: reads from readable peers, takes news, writes what cannot wait.
@@ -159,8 +170,11 @@ impl Net {
                         self.readable.push_back(id);
                     }
                 }
-                if event.is_writable() {
-                    up.writable = true;
+                if event.is_writable() && !event.is_error() {
+                    up.writable_again = true;
+                    if !std::mem::replace(&mut up.writable, true) {
+                        self.unwritable -= 1;
+                    }
                     self.peers.mark_dirty(id);
                 }
             }
@@ -168,7 +182,7 @@ impl Net {
         }
     }
 
-    fn note(&mut self, note: Note, now: Instant, pattern: &mut dyn Pattern) {
+    pub(crate) fn note(&mut self, note: Note, now: Instant, pattern: &mut dyn Pattern) {
         match note {
             Note::Resolved {
                 id,
@@ -177,7 +191,7 @@ impl Net {
             } => self.resolved(id, attempt, addresses, now, pattern),
             Note::InprocConnect(offer) => self.adopt(*offer, pattern),
             Note::InprocAccepted { place, accepted } => {
-                self.accepted_inproc(place, accepted, pattern);
+                self.accepted_inproc(place, *accepted, pattern);
             }
             Note::InprocReadable(place) => {
                 if self.at_place(place) {
@@ -190,6 +204,19 @@ impl Net {
                     pattern.writable(&mut self.peers, place.id);
                 }
             }
+        }
+    }
+
+    /// Timers of connections that are gone are dropped when they come up. Where connections come and go
+    /// by the thousand they would pile up until then.
+    fn prune_timers(&mut self) {
+        if self.timers.len() > 4 * self.peers.slab.len() + 256 {
+            let mut timers = std::mem::take(&mut self.timers);
+            timers.retain(|timer| match timer {
+                Timer::Connection(token) => self.peer_at(Token(*token)).is_some(),
+                Timer::Redial(..) | Timer::Listener(_) => true,
+            });
+            self.timers = timers;
         }
     }
 
@@ -232,7 +259,7 @@ impl Net {
     /// Messages accepted from the application that the kernel, or the peer, does not have yet.
     pub(crate) fn unsent(&self, pattern: &dyn Pattern) -> usize {
         let peers = self.peers.slab.iter();
-        peers.map(|(_, peer)| peer.queued_out()).sum::<usize>() + pattern.orphans()
+        peers.map(|(_, peer)| peer.unsent()).sum::<usize>() + pattern.orphans()
     }
 
     /// Whether there is something to do without the kernel saying so.
@@ -247,11 +274,9 @@ impl Net {
         !self.peers.resumable.is_empty() || !self.peers.news.is_empty()
     }
 
-    /// Whether bytes wait for the kernel to take them.
+    /// Whether a peer waits for the kernel to take more.
     pub(crate) fn has_leftover(&self) -> bool {
-        self.peers.slab.iter().any(|(_, peer)| {
-            matches!(&peer.link, Link::Up(up) if !up.writable && !peer.outbound.is_empty())
-        })
+        self.unwritable > 0
     }
 
     /// Peers whose handshake is done.
@@ -271,6 +296,11 @@ impl Net {
     pub(crate) fn shut_down(&mut self, pattern: &mut dyn Pattern) {
         for index in 0..self.listeners.len() {
             self.stop_listening(index);
+        }
+        for note in self.mailbox.take() {
+            if let Note::InprocConnect(offer) = note {
+                offer.refuse();
+            }
         }
         let ids: Vec<PeerId> = self.peers.slab.iter().map(|(id, _)| id).collect();
         for id in ids {
@@ -294,14 +324,33 @@ pub(crate) fn listener_token(index: usize) -> Token {
     Token(LISTENER | index)
 }
 
+/// The types for which only the newest message may count: those without a state or an envelope.
+fn conflates(socket_type: SocketType) -> bool {
+    match socket_type {
+        SocketType::Push
+        | SocketType::Pull
+        | SocketType::Pub
+        | SocketType::Sub
+        | SocketType::Dealer => true,
+        SocketType::Pair
+        | SocketType::Req
+        | SocketType::Rep
+        | SocketType::Router
+        | SocketType::Xpub
+        | SocketType::Xsub => false,
+    }
+}
+
 /// A SUBSCRIBE command is the longest that is needed: its name, and the longest topic.
 fn limits(options: &Options) -> Limits {
     const COMMAND_NAME: u64 = 16;
     const METADATA: u64 = 16 * 1024;
+    /// No limit: but a longer message could not be held in memory at all, and is refused by its header.
+    const ADDRESSABLE: u64 = isize::MAX as u64;
     Limits {
         max_message_size: options
             .max_message_size
-            .map_or(u64::MAX, |size| size as u64),
+            .map_or(ADDRESSABLE, |size| size as u64),
         max_parts: options.max_parts,
         max_command_size: (options.max_subscription_length as u64 + COMMAND_NAME).max(METADATA),
     }
@@ -310,7 +359,7 @@ fn limits(options: &Options) -> Limits {
 fn stream_options(options: &Options) -> StreamOptions {
     StreamOptions {
         nodelay: options.tcp_nodelay,
-        keepalive: options.tcp_keepalive.then(|| Keepalive {
+        keepalive: options.tcp_keepalive.then_some(Keepalive {
             idle: options.tcp_keepalive_idle,
             interval: options.tcp_keepalive_interval,
             count: options.tcp_keepalive_count,

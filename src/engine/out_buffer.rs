@@ -48,14 +48,6 @@ pub(crate) enum Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// Bytes in all frames.
-    pub(crate) fn size(&self) -> usize {
-        match self {
-            Outgoing::Slice(slice) => slice.len(),
-            Outgoing::Message(message) => message.size(),
-        }
-    }
-
     /// The first frame: what subscriptions are matched against.
     pub(crate) fn first_frame(&self) -> &[u8] {
         match self {
@@ -283,6 +275,26 @@ impl OutBuffer {
         }
         self.clear(pool);
         messages
+    }
+
+    /// Drops every message of which no byte has been written; returns how many.
+    pub(crate) fn drop_unstarted(&mut self, pool: &mut ChunkPool) -> usize {
+        if self.messages == 0 {
+            return 0;
+        }
+        if self.written == 0 {
+            let dropped = self.messages;
+            self.clear(pool);
+            return dropped;
+        }
+        // The first one is half written and has to be finished.
+        let written = self.written;
+        let mut messages = self.drain(pool).into_iter();
+        if let Some(started) = messages.next() {
+            self.push(Outgoing::Message(&started), pool);
+            self.written = written;
+        }
+        messages.count()
     }
 
     /// Empties the buffer and returns its chunks.

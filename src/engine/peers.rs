@@ -4,7 +4,7 @@
 //! through every reconnect; one that we accepted lives as long as its connection, and then until what it
 //! sent has been read. Patterns know peers by their [`PeerId`] and touch them through [`Peers`] only.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use slab::Slab;
@@ -48,6 +48,8 @@ pub(crate) struct Peer {
     /// Not read from, because of `recv_hwm`.
     pub(crate) paused: bool,
     pub(crate) connection: ConnectionId,
+    /// The first of its connections: tells it from an earlier peer at the same place.
+    pub(crate) birth: ConnectionId,
     /// The endpoint it was accepted at, or is dialed by.
     pub(crate) label: Arc<str>,
     /// Its address; for one that is dialed, as of the last connection.
@@ -114,13 +116,20 @@ pub(crate) struct Connected {
     pub(crate) writable: bool,
     /// A write is under way without the lock; nobody else may write.
     pub(crate) being_written: bool,
+    /// The kernel has said "writable" since that write began. The write may have been refused before:
+    /// then this was the only time it will be said.
+    pub(crate) writable_again: bool,
 }
 
 pub(crate) struct InprocLink {
     pub(crate) outbox: Arc<Channel>,
     pub(crate) inbox: Arc<Channel>,
-    /// The socket at the other end, and our place there. Unknown until it has bound the name.
-    pub(crate) remote: Option<Remote>,
+    /// The socket at the other end, and our place there. Unknown until it has bound the name; then it says
+    /// so here before it first looks into the channel, so that whoever cannot tell it of something knows
+    /// that it will see.
+    pub(crate) remote: Arc<OnceLock<Remote>>,
+    /// We have been told that the other end is there.
+    pub(crate) accepted: bool,
     /// Messages appended to `outbox`, ever.
     pub(crate) appended: usize,
     /// Messages taken by our application, ever, and the last count that the other side was told.
@@ -131,6 +140,7 @@ pub(crate) struct InprocLink {
 }
 
 /// The other end of an inproc pair.
+#[derive(Clone)]
 pub(crate) struct Remote {
     pub(crate) mailbox: Arc<SocketMailbox>,
     pub(crate) place: Place,
@@ -174,11 +184,20 @@ impl Peer {
         }
     }
 
+    /// Messages that would be lost if the socket closed now. What is in the channel to a socket of this
+    /// process is that socket's to read, closed or not.
+    pub(crate) fn unsent(&self) -> usize {
+        match &self.link {
+            Link::Inproc(link) if link.remote.is_some() => 0,
+            _ => self.queued_out(),
+        }
+    }
+
     /// The handshake is done, or the other end of an inproc pair has been found.
     pub(crate) fn is_connected(&self) -> bool {
         match &self.link {
             Link::Up(_) => true,
-            Link::Inproc(link) => link.remote.is_some(),
+            Link::Inproc(link) => link.accepted,
             Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => false,
         }
     }
@@ -199,6 +218,10 @@ pub(crate) struct Peers {
     pub(crate) news: Vec<PeerId>,
     /// Messages appended since the buffers were last written.
     pub(crate) gathered: usize,
+    /// Only the newest message of each peer counts, in either direction.
+    pub(crate) conflate: bool,
+    /// Peers that are gone, but for messages that nobody has taken yet.
+    pub(crate) gone: usize,
     /// Totals of peers that are no more.
     pub(crate) past: Counters,
 }
@@ -207,7 +230,7 @@ impl Peers {
     /// Whether a message may be queued for this peer without passing its high-water mark.
     #[inline]
     pub(crate) fn has_room(&self, id: PeerId) -> bool {
-        self.slab.get(id).is_some_and(Peer::has_room)
+        self.conflate || self.slab.get(id).is_some_and(Peer::has_room)
     }
 
     /// Asks to be told, by [`Pattern::writable`](crate::pattern::Pattern::writable), when a full peer has
@@ -225,8 +248,7 @@ impl Peers {
     /// Queues a whole message.
     #[inline]
     pub(crate) fn send(&mut self, id: PeerId, outgoing: Outgoing<'_>) {
-        let size = outgoing.size();
-        self.send_with(id, size, |buffer, pool| buffer.push(outgoing, pool));
+        self.send_with(id, |buffer, pool| buffer.push(outgoing, pool));
     }
 
     /// Queues one whole message that `write` writes.
@@ -234,21 +256,24 @@ impl Peers {
     pub(crate) fn send_with(
         &mut self,
         id: PeerId,
-        size: usize,
         write: impl FnOnce(&mut OutBuffer, &mut ChunkPool),
     ) {
         let Some(peer) = self.slab.get_mut(id) else {
             return;
         };
         peer.counters.messages_out += 1;
-        peer.counters.bytes_out += size as u64;
         if let Link::Inproc(link) = &mut peer.link {
             link.appended += 1;
-            let tell = link.outbox.append(write);
+            let (bytes, tell) = link.outbox.append(self.conflate, write);
+            peer.counters.bytes_out += bytes as u64;
             if tell {
                 link.tell(Note::InprocReadable);
             }
             return;
+        }
+        if self.conflate {
+            let replaced = peer.outbound.drop_unstarted(&mut self.pool);
+            peer.counters.dropped_conflated += replaced as u64;
         }
         write(&mut peer.outbound, &mut self.pool);
         self.gathered += 1;
@@ -273,10 +298,8 @@ impl Peers {
         };
         let version = match &mut peer.link {
             Link::Inproc(link) => {
-                if link.outbox.append_topic(topic, subscribe) {
-                    link.tell(Note::InprocReadable);
-                }
-                return;
+                link.outbox.append_topic(topic, subscribe);
+                return link.tell(Note::InprocReadable);
             }
             Link::Up(up) => up.version,
             Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => return,
@@ -313,22 +336,24 @@ impl Peers {
         self.slab.get(id).map_or(0, |peer| peer.inbound.messages())
     }
 
-    /// Takes the next message of this peer, and says whether there are more.
+    /// Takes the next message of this peer into `message`; says whether there are more, if there was one.
     #[inline]
-    pub(crate) fn take(&mut self, id: PeerId) -> Option<(Message, bool)> {
+    pub(crate) fn take(&mut self, id: PeerId, message: &mut Message) -> Option<bool> {
         let peer = self.slab.get_mut(id)?;
-        let message = peer.inbound.take(&mut self.pool)?;
+        if !peer.inbound.take(message, &mut self.pool) {
+            return None;
+        }
         let left = peer.inbound.messages();
         if left == 0 || peer.paused || matches!(peer.link, Link::Inproc(_)) {
-            self.after_take(id);
+            return Some(self.after_take(id));
         }
-        Some((message, self.messages(id) > 0))
+        Some(true)
     }
 
     /// The rarer consequences of a message having been taken.
-    fn after_take(&mut self, id: PeerId) {
+    fn after_take(&mut self, id: PeerId) -> bool {
         let Some(peer) = self.slab.get_mut(id) else {
-            return;
+            return false;
         };
         let left = peer.inbound.messages();
         if let Link::Inproc(link) = &mut peer.link {
@@ -338,8 +363,9 @@ impl Peers {
             }
             if left == 0 {
                 self.receive_inproc(id);
+                return self.messages(id) > 0;
             }
-            return;
+            return true;
         }
         if peer.paused && left <= peer.recv_hwm / 2 {
             peer.paused = false;
@@ -351,6 +377,7 @@ impl Peers {
                 self.remove(id);
             }
         }
+        left > 0
     }
 
     /// Fetches what an inproc peer has appended meanwhile.
@@ -361,6 +388,11 @@ impl Peers {
         if let Link::Inproc(link) = &peer.link {
             let got = peer.inbound.receive_from(&link.inbox, &mut self.pool);
             peer.counters.messages_in += got.messages as u64;
+            peer.counters.bytes_in += got.bytes as u64;
+            if self.conflate {
+                let replaced = peer.inbound.keep_newest(&mut self.pool);
+                peer.counters.dropped_conflated += replaced as u64;
+            }
             if got.attention {
                 self.news.push(id);
             }
@@ -369,7 +401,8 @@ impl Peers {
 
     /// Forgets all messages of this peer that nobody has taken, of a kind that we never read.
     pub(crate) fn discard_inbound(&mut self, id: PeerId) {
-        while self.take(id).is_some() {}
+        let mut message = Message::new();
+        while self.take(id, &mut message).is_some() {}
     }
 
     /// Counts a message that was not queued because the peer is at its high-water mark.
@@ -399,6 +432,7 @@ impl Peers {
     /// Lets a peer go, keeping its totals.
     pub(crate) fn remove(&mut self, id: PeerId) {
         if let Some(mut peer) = self.slab.try_remove(id) {
+            self.gone -= usize::from(matches!(peer.link, Link::Gone));
             peer.inbound.clear(&mut self.pool);
             peer.outbound.clear(&mut self.pool);
             self.past.add(&peer.counters);
@@ -424,7 +458,7 @@ impl Counters {
 impl InprocLink {
     /// Leaves a note with the socket at the other end.
     pub(crate) fn tell(&self, note: fn(Place) -> Note) {
-        if let Some(remote) = &self.remote {
+        if let Some(remote) = self.remote.get() {
             remote.mailbox.post(note(remote.place));
         }
     }

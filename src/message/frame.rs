@@ -84,20 +84,20 @@ impl Frame {
         frame
     }
 
-    /// The first `len` bytes of `window`, which may reach beyond them; all of it, if it is shorter.
+    /// Becomes the first `len` bytes of `window`, which may reach beyond them; all of it, if it is shorter.
     ///
-    /// For whoever takes frames out of a buffer: as long as a whole inline frame can be read, a short one is copied
-    /// by a few wide moves whose number the compiler knows, in 5.6 ns instead of 9. What lies behind it comes along
-    /// and is never shown.
+    /// For whoever takes frames out of a buffer: as long as a whole inline frame can be read, a short one is
+    /// copied by a few wide moves whose number the compiler knows. What lies behind it comes along and is
+    /// never shown. In place, because each further move of a fresh frame stalls on the one before.
     #[inline]
-    pub(crate) fn copy_from_window(window: &[u8], len: usize) -> Frame {
-        match window.first_chunk() {
-            // No truncation: the length is at most INLINE_MAX.
-            Some(&data) if len <= INLINE_MAX => Frame(Repr::Inline {
-                len: len as u8,
-                data,
-            }),
-            _ => Frame::copy_from_slice(window.get(..len).unwrap_or(window)),
+    pub(crate) fn set_from_window(&mut self, window: &[u8], len: usize) {
+        match (window.first_chunk::<INLINE_MAX>(), &mut self.0) {
+            (Some(window), Repr::Inline { len: inline, data }) if len <= INLINE_MAX => {
+                // No truncation: the length is at most INLINE_MAX.
+                *inline = len as u8;
+                *data = *window;
+            }
+            _ => *self = Frame::copy_from_slice(window.get(..len).unwrap_or(window)),
         }
     }
 
@@ -379,13 +379,16 @@ mod tests {
         for reach in [0, 1, 77, 78, 79, 200] {
             for len in [0, 1, 77, 78, 79, 200] {
                 let window = &buffer[..reach];
-                let frame = Frame::copy_from_window(window, len);
-                assert_eq!(frame, window[..len.min(reach)], "{len} of {reach}");
+                for mut frame in [Frame::new(), Frame::from(vec![9; 300])] {
+                    frame.set_from_window(window, len);
+                    assert_eq!(frame, window[..len.min(reach)], "{len} of {reach}");
+                }
             }
         }
-        let (one, other) = ([1; 100], [[1; 4].as_slice(), &[2; 100]].concat());
-        let frame = Frame::copy_from_window(&one, 4);
-        assert_eq!(frame, Frame::copy_from_window(&other, 4));
+        let (mut frame, mut other) = (Frame::new(), Frame::new());
+        frame.set_from_window(&[1; 100], 4);
+        other.set_from_window(&[[1; 4].as_slice(), &[2; 100]].concat(), 4);
+        assert_eq!(frame, other);
         assert_eq!(frame.into_bytes().len(), 4);
     }
 

@@ -31,7 +31,7 @@ pub(crate) mod envelope;
 
 pub(crate) use fair_queue::FairQueue;
 pub(crate) use load_balancer::LoadBalancer;
-pub(crate) use subscriptions::{Inserted, Removed, Subscriptions};
+pub(crate) use subscriptions::Subscriptions;
 pub(crate) use topic_filter::TopicFilter;
 
 pub(crate) use publish::PubPattern;
@@ -67,6 +67,10 @@ pub(crate) trait Pattern: Send {
     /// No message may be sent to this peer any more. `unsent` is what was queued for it, whole messages;
     /// what the peer sent before can still be taken.
     fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Message>);
+
+    /// What was being written to a peer that has been detached meanwhile: messages older than those that
+    /// `detached` brought.
+    fn orphaned(&mut self, _peers: &mut Peers, _unsent: Vec<Message>) {}
 
     /// The peer is no more: its id may soon name another.
     fn forget(&mut self, id: PeerId);

@@ -128,7 +128,8 @@ impl Pattern for PubPattern {
     }
 
     fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
-        while let Some((message, _)) = peers.take(id) {
+        let mut message = Message::new();
+        while peers.take(id, &mut message).is_some() {
             self.legacy(id, &message)?;
         }
         Ok(())

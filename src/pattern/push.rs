@@ -74,6 +74,13 @@ impl Pattern for PushPattern {
         self.place_orphans(peers);
     }
 
+    fn orphaned(&mut self, peers: &mut Peers, unsent: Vec<Message>) {
+        for message in unsent.into_iter().rev() {
+            self.orphans.push_front(message);
+        }
+        self.place_orphans(peers);
+    }
+
     fn forget(&mut self, _id: PeerId) {}
 
     /// A PUSH never reads: what a peer sends is forgotten.

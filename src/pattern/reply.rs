@@ -18,7 +18,8 @@ pub(crate) struct RepPattern {
 /// The way back to who sent a request.
 #[derive(Debug)]
 pub(crate) struct ReturnAddress {
-    place: Place,
+    /// `None`: the peer had gone already, and is forgotten with its last request.
+    place: Option<Place>,
     /// The envelope, its empty last frame included.
     envelope: Vec<Frame>,
 }
@@ -41,12 +42,11 @@ impl RepPattern {
     /// The next request, without its envelope.
     pub(crate) fn recv(&mut self, peers: &mut Peers) -> Option<(ReturnAddress, Message)> {
         loop {
-            let front = self.queue.front()?;
-            // Before the message is taken: a peer that has gone is forgotten with its last one.
-            let place = peers.place(front);
-            let (_, message) = take_fairly(&mut self.queue, peers)?;
+            let mut message = Message::new();
+            let id = take_fairly(&mut self.queue, peers, &mut message)?;
+            let place = peers.place(id);
             let frames: Vec<&Frame> = message.frames().collect();
-            let (Some(length), Some(place)) = (envelope::split_envelope(&frames), place) else {
+            let Some(length) = envelope::split_envelope(&frames) else {
                 self.unexpected += 1;
                 continue;
             };
@@ -64,14 +64,14 @@ impl RepPattern {
         address: &ReturnAddress,
         outgoing: Outgoing<'_>,
     ) -> Result<(), Undeliverable> {
-        let id = address.place.id;
-        if !peers.is_connected_at(address.place) {
+        let connected = address.place.filter(|place| peers.is_connected_at(*place));
+        let Some(Place { id, .. }) = connected else {
             return Err(Undeliverable::PeerGone);
-        }
+        };
         if !peers.has_room(id) {
             return Err(Undeliverable::NoRoom);
         }
-        peers.send_with(id, outgoing.size(), |buffer, pool| {
+        peers.send_with(id, |buffer, pool| {
             for frame in &address.envelope {
                 buffer.push_frame(FrameKind::More, frame, pool);
             }

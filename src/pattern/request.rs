@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use super::envelope;
+use super::pull::take_fairly;
 use super::{FairQueue, LoadBalancer, Pattern};
 use crate::engine::{Outgoing, PeerId, Peers};
 use crate::message::{Frame, Message};
@@ -73,8 +74,12 @@ impl ReqPattern {
         peers: &mut Peers,
         outgoing: Outgoing<'_>,
     ) -> Result<Ticket, Refusal> {
-        if !self.relaxed && !self.requests.is_empty() {
-            return Err(Refusal::OutOfTurn);
+        if !self.relaxed {
+            // The reply that stands in the way may have come since its caller gave up.
+            self.receive(peers);
+            if !self.requests.is_empty() {
+                return Err(Refusal::OutOfTurn);
+            }
         }
         if !self.correlate && !self.requests.is_empty() {
             return Err(Refusal::NotNow);
@@ -91,7 +96,7 @@ impl ReqPattern {
         let ticket = self.next_ticket;
         self.next_ticket = ticket.wrapping_add(1);
         let correlate = self.correlate;
-        peers.send_with(id, outgoing.size(), |buffer, pool| {
+        peers.send_with(id, |buffer, pool| {
             if correlate {
                 buffer.push_frame(FrameKind::More, &ticket.to_be_bytes(), pool);
             }
@@ -132,8 +137,9 @@ impl ReqPattern {
     }
 
     fn receive(&mut self, peers: &mut Peers) {
-        while let Some((id, message)) = super::pull::take_fairly(&mut self.queue, peers) {
-            self.sort_in(id, message);
+        let mut message = Message::new();
+        while let Some(id) = take_fairly(&mut self.queue, peers, &mut message) {
+            self.sort_in(id, std::mem::take(&mut message));
         }
     }
 

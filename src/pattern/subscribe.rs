@@ -41,14 +41,14 @@ impl SubPattern {
         }
     }
 
-    /// The next message that matches. One that no longer does was under way when its topic was
+    /// Takes the next message that matches. One that no longer does was under way when its topic was
     /// unsubscribed.
     #[inline]
-    pub(crate) fn recv(&mut self, peers: &mut Peers) -> Option<Message> {
+    pub(crate) fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         loop {
-            let (_, message) = take_fairly(&mut self.queue, peers)?;
+            take_fairly(&mut self.queue, peers, message)?;
             if self.filter.matches(message.as_bytes()) {
-                return Some(message);
+                return Some(());
             }
         }
     }

@@ -221,13 +221,12 @@ fn found_or_error(found: Result<bool, Stop>, text: &str) -> Result<(), UnbindErr
 pub(crate) fn fill(
     batch: &mut Vec<Message>,
     max: usize,
-    mut recv: impl FnMut() -> Option<Message>,
+    mut recv: impl FnMut(&mut Message) -> Option<()>,
 ) -> Option<()> {
     let before = batch.len();
-    while batch.len() - before < max
-        && let Some(message) = recv()
-    {
-        batch.push(message);
+    let mut message = Message::new();
+    while batch.len() - before < max && recv(&mut message).is_some() {
+        batch.push(std::mem::take(&mut message));
     }
     (batch.len() > before || max == 0).then_some(())
 }

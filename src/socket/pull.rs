@@ -24,10 +24,14 @@ receiving!(Pull);
 impl Pull {
     #[inline]
     fn recv_by(&self, deadline: Deadline) -> Result<Message, RecvError> {
-        self.socket
-            .core()
-            .until(deadline, |pattern, net| pattern.recv(&mut net.peers))
-            .map_err(recv_error)
+        let mut message = Message::new();
+        let received = self.socket.core().until(deadline, |pattern, net| {
+            pattern.recv(&mut net.peers, &mut message)
+        });
+        match received {
+            Ok(()) => Ok(message),
+            Err(stop) => Err(recv_error(stop)),
+        }
     }
 
     fn recv_batch_by(
@@ -37,7 +41,7 @@ impl Pull {
         deadline: Deadline,
     ) -> Result<(), RecvError> {
         let received = self.socket.core().until(deadline, |pattern, net| {
-            super::fill(batch, max, || pattern.recv(&mut net.peers))
+            super::fill(batch, max, |message| pattern.recv(&mut net.peers, message))
         });
         received.map_err(recv_error)
     }

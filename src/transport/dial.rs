@@ -137,14 +137,16 @@ pub(crate) fn dial(
     socket.set_nonblocking(true)?;
     let handle = SockRef::from(&socket);
     stream::prepare(&handle)?;
-    options.apply_buffers(&handle)?;
     if let SocketAddress::Inet(inet) = address {
+        options.apply_buffers(&handle)?;
         options.apply_tcp(&handle, inet.is_ipv6())?;
         if let Some(source) = source {
             // With a fixed source port, a connection in TIME_WAIT must not bar the next attempt.
             socket.set_reuse_address(true)?;
             socket.bind(&SockAddr::from(source))?;
         }
+    } else {
+        options.apply_unix_buffers(&handle)?;
     }
     start_connect(&socket, &system_address)?;
     let descriptor = OwnedFd::from(socket);

@@ -109,7 +109,9 @@ impl Listener {
             }
             Io::Unix(listener, address) => {
                 let (socket, _unnamed) = listener.accept()?;
-                stream::prepare(&SockRef::from(&socket))
+                let handle = SockRef::from(&socket);
+                stream::prepare(&handle)
+                    .and_then(|()| self.options.apply_unix_buffers(&handle))
                     .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
                 Ok(Stream::unix(socket, address.clone()))
             }
