@@ -202,7 +202,7 @@ impl Net {
             return;
         }
         if self.gathering.is_some() && !self.peers.due {
-            if self.peers.gathered % CLOCK_EVERY != 0 {
+            if !self.peers.gathered.is_multiple_of(CLOCK_EVERY) {
                 return;
             }
             return self.look_at_clock(pattern);

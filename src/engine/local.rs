@@ -228,7 +228,7 @@ impl Net {
     pub(crate) fn accepted_inproc(
         &mut self,
         place: Place,
-        accepted: Box<Accepted>,
+        accepted: Accepted,
         pattern: &mut dyn Pattern,
     ) {
         if !self.at_place(place) {

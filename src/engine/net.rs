@@ -187,7 +187,7 @@ impl Net {
             } => self.resolved(id, attempt, addresses, now, pattern),
             Note::InprocConnect(offer) => self.adopt(*offer, pattern),
             Note::InprocAccepted { place, accepted } => {
-                self.accepted_inproc(place, accepted, pattern);
+                self.accepted_inproc(place, *accepted, pattern);
             }
             Note::InprocReadable(place) => {
                 if self.at_place(place) {
@@ -350,7 +350,7 @@ fn limits(options: &Options) -> Limits {
 fn stream_options(options: &Options) -> StreamOptions {
     StreamOptions {
         nodelay: options.tcp_nodelay,
-        keepalive: options.tcp_keepalive.then(|| Keepalive {
+        keepalive: options.tcp_keepalive.then_some(Keepalive {
             idle: options.tcp_keepalive_idle,
             interval: options.tcp_keepalive_interval,
             count: options.tcp_keepalive_count,

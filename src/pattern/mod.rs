@@ -31,7 +31,7 @@ pub(crate) mod envelope;
 
 pub(crate) use fair_queue::FairQueue;
 pub(crate) use load_balancer::LoadBalancer;
-pub(crate) use subscriptions::{Inserted, Removed, Subscriptions};
+pub(crate) use subscriptions::Subscriptions;
 pub(crate) use topic_filter::TopicFilter;
 
 pub(crate) use publish::PubPattern;
