@@ -57,6 +57,8 @@ struct Lines {
     /// Names of the integers on the x axis; where there are none, it is a logarithmic axis of numbers.
     x_names: Vec<String>,
     show_y: fn(f64) -> String,
+    /// Where the lines leave room.
+    legend: SeriesLabelPosition,
 }
 
 /// All charts that the results have figures for.
@@ -151,6 +153,10 @@ fn by_size(results: &Results, transport: Transport, metric: Metric) -> Lines {
             .map(|result| Size(result.workload.size).to_string())
             .collect(),
         show_y: shower(metric),
+        legend: match metric {
+            Metric::MessagesPerSecond => SeriesLabelPosition::UpperRight,
+            _ => SeriesLabelPosition::UpperLeft,
+        },
     }
 }
 
@@ -167,6 +173,7 @@ fn by_load(results: &Results, metric: Metric) -> Lines {
         y_label: metric.label(),
         x_names: Vec::new(),
         show_y: shower(metric),
+        legend: SeriesLabelPosition::UpperLeft,
     }
 }
 
@@ -260,7 +267,8 @@ fn draw_lines(area: &Area<'_>, title: Option<&str>, lines: &Lines) -> Result<(),
     if let Some(title) = title {
         builder.caption(title, ink_text(16));
     }
-    let y = (bottom..top).log_scale();
+    // From a power of ten, so that there are numbers on the axis however short it is.
+    let y = (10f64.powf(bottom.log10().floor())..top).log_scale();
     if lines.x_names.is_empty() {
         let (left, right) = lines.range(|point| point.0);
         let chart = builder.build_cartesian_2d((left..right).log_scale(), y)?;
@@ -310,7 +318,7 @@ where
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(lines.legend.clone())
         .label_font(ink_text(13))
         .draw()?;
     Ok(())
