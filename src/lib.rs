@@ -1,5 +1,9 @@
 //! zerohop: brokerless messaging sockets that speak ZMTP 3.1.
 
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+#[path = "bench_internals.rs"]
+pub mod __bench;
 mod context;
 mod engine;
 mod error;
