@@ -165,7 +165,10 @@ impl ContextInner {
 
     fn shut_down(&self) {
         self.shut_down.store(true, Ordering::SeqCst);
-        let sockets: Vec<_> = lock(&self.sockets).iter().filter_map(Weak::upgrade).collect();
+        let sockets: Vec<_> = lock(&self.sockets)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
         for socket in sockets {
             socket.wake();
         }

@@ -7,9 +7,9 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::Message;
 use crate::transport::EndpointError;
 use crate::zmtp::SocketType;
-use crate::Message;
 
 /// Why a message was not sent; gives the message back.
 ///
@@ -490,7 +490,10 @@ impl fmt::Display for ConnectError {
         match self {
             ConnectError::Endpoint(error) => error.fmt(f),
             ConnectError::Incompatible { ours, theirs } => {
-                write!(f, "a {ours} socket cannot talk to the {theirs} that has bound the name")
+                write!(
+                    f,
+                    "a {ours} socket cannot talk to the {theirs} that has bound the name"
+                )
             }
             ConnectError::Closed => f.write_str(CLOSED),
             ConnectError::ContextClosed => f.write_str(CONTEXT_CLOSED),
@@ -528,7 +531,10 @@ impl fmt::Display for UnbindError {
         match self {
             UnbindError::Endpoint(error) => error.fmt(f),
             UnbindError::NotFound { endpoint } => {
-                write!(f, "the socket has nothing at {endpoint}; give the endpoint that bind returned, or that was connected")
+                write!(
+                    f,
+                    "the socket has nothing at {endpoint}; give the endpoint that bind returned, or that was connected"
+                )
             }
             UnbindError::Closed => f.write_str(CLOSED),
             UnbindError::ContextClosed => f.write_str(CONTEXT_CLOSED),

@@ -11,6 +11,7 @@ mod common {
     pub(crate) mod peer;
     pub(crate) mod pyzmq;
     pub(crate) mod scenarios;
+    pub(crate) mod unique;
     pub(crate) mod until;
 }
 

@@ -8,6 +8,7 @@ mod common {
     pub(crate) mod part;
     pub(crate) mod peer;
     pub(crate) mod scenarios;
+    pub(crate) mod unique;
     pub(crate) mod until;
 }
 

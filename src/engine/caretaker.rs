@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
+use super::PollWaker;
 use super::core::{Driven, Drove, Relief};
 use super::mailbox::Mailbox;
 use super::net::{WAKER, log_poll_error};
 use super::presence::Look;
-use super::PollWaker;
 
 /// How often the caretaker looks at a socket whose application is active: short enough that a new
 /// connection is not kept waiting noticeably, long enough to cost nothing (200 looks a second).
@@ -198,9 +198,10 @@ impl Rounds {
     }
 
     fn due(&mut self, now: Instant) {
-        let due = self.sockets.iter().filter(|(_, socket)| {
-            socket.due().is_some_and(|at| at <= now)
-        });
+        let due = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| socket.due().is_some_and(|at| at <= now));
         let due: Vec<usize> = due.map(|(id, _)| *id).collect();
         for id in due {
             let Some(socket) = self.sockets.get_mut(&id) else {
@@ -321,6 +322,8 @@ impl Socket {
 
     fn deregister(&self, poll: &Poll) {
         // Fails only when it was not registered.
-        let _ = poll.registry().deregister(&mut SourceFd(&self.driven.poll_fd()));
+        let _ = poll
+            .registry()
+            .deregister(&mut SourceFd(&self.driven.poll_fd()));
     }
 }

@@ -115,7 +115,11 @@ impl Net {
             // The peer makes us talk and does not listen. Its next turn comes once it has.
             return None;
         }
-        let limit = if peer.recv_hwm < CHUNK / 64 { SMALL_READ } else { CHUNK };
+        let limit = if peer.recv_hwm < CHUNK / 64 {
+            SMALL_READ
+        } else {
+            CHUNK
+        };
         let mut asked = Asked::default();
         let result = peer.inbound.read(
             &up.stream,
@@ -198,7 +202,7 @@ impl Net {
             return;
         }
         if self.gathering.is_some() && !self.peers.due {
-            if self.peers.gathered % CLOCK_EVERY != 0 {
+            if !self.peers.gathered.is_multiple_of(CLOCK_EVERY) {
                 return;
             }
             return self.look_at_clock(pattern);

@@ -251,7 +251,12 @@ impl Net {
     }
 
     /// Moves a handshake on: writes what is to be said, reads what was answered.
-    pub(crate) fn advance_handshake(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+    pub(crate) fn advance_handshake(
+        &mut self,
+        id: PeerId,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
@@ -373,7 +378,11 @@ impl Net {
                         self.peers.send_commands(id, &ping);
                     }
                     HeartbeatAction::Expired => {
-                        return self.connection_lost(id, DisconnectCause::HeartbeatTimeout, pattern);
+                        return self.connection_lost(
+                            id,
+                            DisconnectCause::HeartbeatTimeout,
+                            pattern,
+                        );
                     }
                 }
                 self.arm_heartbeat(id);
@@ -516,7 +525,12 @@ impl Net {
     }
 
     /// Drops a peer at the application's wish, and all that it still had.
-    pub(crate) fn drop_peer(&mut self, id: PeerId, cause: DisconnectCause, pattern: &mut dyn Pattern) {
+    pub(crate) fn drop_peer(
+        &mut self,
+        id: PeerId,
+        cause: DisconnectCause,
+        pattern: &mut dyn Pattern,
+    ) {
         self.leave_inproc(id);
         self.disconnect_link(id, &cause);
         self.detach(id, pattern);
@@ -557,7 +571,9 @@ impl Handshaking {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(DisconnectCause::PeerClosed),
                 Ok(n) => self.input.extend_from_slice(&buffer[..n]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Step::Waiting),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Step::Waiting);
+                }
                 Err(error) => return Err(DisconnectCause::from(&error)),
             }
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::event::Source as _;
 use mio::Interest;
+use mio::event::Source as _;
 
 use super::net::{Net, listener_token};
 use super::peers::{Link, Origin, Peer};
@@ -78,7 +78,10 @@ impl Net {
             return false;
         };
         self.stop_listening(index);
-        self.drop_where(pattern, |peer| matches!(peer.origin, Origin::Accepted(at) if at == index));
+        self.drop_where(
+            pattern,
+            |peer| matches!(peer.origin, Origin::Accepted(at) if at == index),
+        );
         true
     }
 

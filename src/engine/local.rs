@@ -152,7 +152,12 @@ impl Net {
 
     fn offer_inproc(&mut self, name: &Arc<str>) -> Result<PeerId, SocketType> {
         let (forth, back) = (Channel::new(), Channel::new());
-        let link = InprocLink::new(Arc::clone(&forth), Arc::clone(&back), None, self.recv_step());
+        let link = InprocLink::new(
+            Arc::clone(&forth),
+            Arc::clone(&back),
+            None,
+            self.recv_step(),
+        );
         let origin = Origin::Inproc {
             name: Arc::clone(name),
             bound: false,
@@ -223,7 +228,7 @@ impl Net {
     pub(crate) fn accepted_inproc(
         &mut self,
         place: Place,
-        accepted: Box<Accepted>,
+        accepted: Accepted,
         pattern: &mut dyn Pattern,
     ) {
         if !self.at_place(place) {

@@ -187,7 +187,7 @@ impl Net {
             } => self.resolved(id, attempt, addresses, now, pattern),
             Note::InprocConnect(offer) => self.adopt(*offer, pattern),
             Note::InprocAccepted { place, accepted } => {
-                self.accepted_inproc(place, accepted, pattern);
+                self.accepted_inproc(place, *accepted, pattern);
             }
             Note::InprocReadable(place) => {
                 if self.at_place(place) {
@@ -339,7 +339,9 @@ fn limits(options: &Options) -> Limits {
     /// No limit: but a longer message could not be held in memory at all, and is refused by its header.
     const ADDRESSABLE: u64 = isize::MAX as u64;
     Limits {
-        max_message_size: options.max_message_size.map_or(ADDRESSABLE, |size| size as u64),
+        max_message_size: options
+            .max_message_size
+            .map_or(ADDRESSABLE, |size| size as u64),
         max_parts: options.max_parts,
         max_command_size: (options.max_subscription_length as u64 + COMMAND_NAME).max(METADATA),
     }
@@ -348,7 +350,7 @@ fn limits(options: &Options) -> Limits {
 fn stream_options(options: &Options) -> StreamOptions {
     StreamOptions {
         nodelay: options.tcp_nodelay,
-        keepalive: options.tcp_keepalive.then(|| Keepalive {
+        keepalive: options.tcp_keepalive.then_some(Keepalive {
             idle: options.tcp_keepalive_idle,
             interval: options.tcp_keepalive_interval,
             count: options.tcp_keepalive_count,

@@ -316,7 +316,10 @@ impl OutBuffer {
 
     /// Appends all that `later` holds, which must start at a message boundary.
     pub(crate) fn append(&mut self, mut later: OutBuffer, pool: &mut ChunkPool) {
-        debug_assert_eq!(later.written, 0, "only the oldest buffer can be half written");
+        debug_assert_eq!(
+            later.written, 0,
+            "only the oldest buffer can be half written"
+        );
         if later.is_empty() {
             return later.clear(pool);
         }
@@ -339,8 +342,16 @@ impl OutBuffer {
     }
 
     /// Hands all segments over, for a reader in the same process. Nothing of it may have been written.
-    pub(crate) fn take_segments(&mut self, into: &mut VecDeque<Segment>, pool: &mut ChunkPool) -> usize {
-        debug_assert_eq!(self.head + self.written, 0, "segments are handed over whole");
+    pub(crate) fn take_segments(
+        &mut self,
+        into: &mut VecDeque<Segment>,
+        pool: &mut ChunkPool,
+    ) -> usize {
+        debug_assert_eq!(
+            self.head + self.written,
+            0,
+            "segments are handed over whole"
+        );
         if !self.tail.is_empty() {
             let tail = std::mem::replace(&mut self.tail, pool.take());
             self.sealed.push_back(Segment::Frames(tail));

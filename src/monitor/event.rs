@@ -19,6 +19,7 @@ impl ConnectionId {
         ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
+    #[cfg(test)]
     pub(crate) const fn new(number: u64) -> ConnectionId {
         ConnectionId(number)
     }

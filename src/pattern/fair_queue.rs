@@ -104,11 +104,13 @@ impl FairQueue {
         self.link(id).is_some()
     }
 
+    #[cfg(test)]
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

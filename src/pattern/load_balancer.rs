@@ -79,15 +79,18 @@ impl LoadBalancer {
     }
 
     /// The number of peers, ready and full.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The number of peers that have room.
+    #[cfg(test)]
     pub(crate) fn ready_len(&self) -> usize {
         self.ready.len()
     }

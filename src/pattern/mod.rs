@@ -31,11 +31,11 @@ pub(crate) mod envelope;
 
 pub(crate) use fair_queue::FairQueue;
 pub(crate) use load_balancer::LoadBalancer;
-pub(crate) use subscriptions::{Inserted, Removed, Subscriptions};
+pub(crate) use subscriptions::Subscriptions;
 pub(crate) use topic_filter::TopicFilter;
 
-pub use publish::Published;
 pub(crate) use publish::PubPattern;
+pub use publish::Published;
 pub(crate) use pull::PullPattern;
 pub(crate) use push::PushPattern;
 pub(crate) use reply::{RepPattern, ReturnAddress, Undeliverable};

@@ -70,6 +70,7 @@ impl<V> PrefixTrie<V> {
     }
 
     /// The number of topics.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
     }

@@ -64,9 +64,7 @@ impl RepPattern {
         address: &ReturnAddress,
         outgoing: Outgoing<'_>,
     ) -> Result<(), Undeliverable> {
-        let connected = address
-            .place
-            .filter(|place| peers.is_connected_at(*place));
+        let connected = address.place.filter(|place| peers.is_connected_at(*place));
         let Some(Place { id, .. }) = connected else {
             return Err(Undeliverable::PeerGone);
         };

@@ -190,10 +190,12 @@ impl Subscriptions {
     }
 
     /// How many different topics there are.
+    #[cfg(test)]
     pub(crate) fn distinct_topics(&self) -> usize {
         self.trie.len()
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.trie.len() == 0
     }

@@ -64,10 +64,12 @@ impl TopicFilter {
     }
 
     /// The number of different topics.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.references.len()
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -56,7 +56,10 @@ impl Pub {
     /// Closed, or timed out with `pub_block`; the error gives the message back.
     #[inline]
     pub fn send(&self, message: impl Payload) -> Result<Published, SendError> {
-        self.send_by(message, Deadline::from_option(self.socket.options().send_timeout))
+        self.send_by(
+            message,
+            Deadline::from_option(self.socket.options().send_timeout),
+        )
     }
 
     /// Publishes a message; with [`pub_block`](crate::Options::pub_block), only if every subscriber who

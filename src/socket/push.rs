@@ -52,7 +52,10 @@ impl Push {
     /// Timed out or closed; the error gives the message back.
     #[inline]
     pub fn send(&self, message: impl Payload) -> Result<(), SendError> {
-        self.send_by(message, Deadline::from_option(self.socket.options().send_timeout))
+        self.send_by(
+            message,
+            Deadline::from_option(self.socket.options().send_timeout),
+        )
     }
 
     /// Sends a message if a peer has room now.

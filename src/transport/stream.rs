@@ -1,7 +1,6 @@
 //! A connected byte stream, over TCP or a Unix domain socket.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -131,6 +130,7 @@ impl Stream {
     }
 
     /// This side's address, spelled in the same way.
+    #[cfg(test)]
     pub(crate) fn local_label(&self) -> String {
         match &self.io {
             Io::Tcp(socket) => match socket.local_addr() {
@@ -143,8 +143,9 @@ impl Stream {
     }
 
     /// Tells the peer that nothing more comes; what it sends can still be read.
+    #[cfg(test)]
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        self.socket().shutdown(Shutdown::Write)
+        self.socket().shutdown(std::net::Shutdown::Write)
     }
 
     fn socket(&self) -> SockRef<'_> {

@@ -49,16 +49,22 @@ mod traffic;
 mod tests;
 
 pub(crate) use command::{
-    Command, put_cancel, put_error, put_ping, put_pong, put_ready, put_subscribe,
+    Command, put_cancel, put_ping, put_pong, put_subscribe,
 };
 pub use error::{ForeignProtocol, ProtocolError};
 pub(crate) use frame::{
-    FrameKind, Header, MAX_HEADER, decode_header, encode_header, put_frame, put_header,
+    FrameKind, Header, MAX_HEADER, decode_header, encode_header,
 };
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig};
 pub(crate) use mechanism::MechanismConfig;
-pub(crate) use metadata::{Metadata, put_property};
 pub use peer::{PeerFacts, Version};
 pub use socket_type::SocketType;
 pub(crate) use traffic::{Limits, Scanned, Scanner};
+// For the fuzz targets and the tests, which speak the protocol by hand.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::{
+    command::{put_error, put_ready},
+    frame::put_frame,
+    metadata::{Metadata, put_property},
+};

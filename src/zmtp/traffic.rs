@@ -100,6 +100,7 @@ impl Scanner {
     }
 
     /// Whether a message has begun and its last part is not accounted for yet.
+    #[cfg(test)]
     pub(crate) fn mid_message(&self) -> bool {
         self.parts > 0
     }

@@ -1,6 +1,6 @@
 //! Endpoints no other test uses, so that tests run side by side.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use super::unique;
 
 /// What a scenario runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Transport {
 
     /// An endpoint to bind; whoever binds learns from the socket what to connect to.
     pub(crate) fn endpoint(self) -> String {
-        let name = unique_name();
+        let name = unique::name();
         match self {
             Transport::Tcp => "tcp://127.0.0.1:*".to_owned(),
             // Not the target folder: a unix socket's path has some hundred bytes at most.
@@ -32,11 +32,4 @@ impl Transport {
             Transport::IpcAbstract => format!("ipc://@{name}"),
         }
     }
-}
-
-/// A name that no other test of this or any other running process has.
-fn unique_name() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("zerohop-test-{}-{number}", std::process::id())
 }

@@ -1,0 +1,212 @@
+//! What the messages of a benchmark hold, so that the receiver can tell a lost, repeated or damaged one.
+//!
+//! ```text
+//! long (32 bytes and more after the topic):
+//!   topic(n)  seq(8)  stamp(8)  check(8)  pattern …  check(8)
+//!             the upper 16 bits of seq are the sender's number; stamp is a time, or zero
+//! short (8 bytes and more):
+//!   topic(n)  seq(4)  check(4)  pattern …
+//! ```
+//!
+//! The check mixes sequence number, stamp, kind and length. The pattern is the same in every message, and is
+//! compared in full on one message in [`FULL_CHECK_EVERY`]: comparing each would measure the comparison. The two
+//! checks at the ends show every message that is cut, shifted or put together from two.
+
+use super::{Fallible, Fault};
+
+/// One message in so many has its whole body compared. A prime, so that it does not follow the senders' turns.
+const FULL_CHECK_EVERY: u64 = 61;
+
+const LONG: usize = 32;
+const SHORT: usize = 8;
+const SOURCE_SHIFT: u32 = 48;
+
+/// What a message means to the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Counts.
+    Data,
+    /// Counts too; the warm-up is over.
+    Mark,
+    /// Does not count; its sequence number is the number of messages sent before.
+    End,
+    /// Does not count; asks whether anybody is there.
+    Probe,
+}
+
+const KINDS: [Kind; 4] = [Kind::Data, Kind::Mark, Kind::End, Kind::Probe];
+
+/// What a verified message says.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    pub kind: Kind,
+    pub source: usize,
+    pub seq: u64,
+    pub stamp: u64,
+}
+
+/// Writes messages of one size.
+pub struct Writer {
+    buffer: Vec<u8>,
+    topic_len: usize,
+}
+
+impl Writer {
+    pub fn new(topic_len: usize, size: usize) -> Fallible<Writer> {
+        if size < topic_len + SHORT {
+            return Err(Fault::from("the size leaves no room for a sequence number"));
+        }
+        Ok(Writer {
+            buffer: pattern(size),
+            topic_len,
+        })
+    }
+
+    /// The message to send, valid until the next call.
+    #[inline]
+    pub fn write(&mut self, header: Header, topic: &[u8]) -> &[u8] {
+        let size = self.buffer.len();
+        let (head, body) = self.buffer.split_at_mut(self.topic_len);
+        head.copy_from_slice(topic);
+        if body.len() < LONG {
+            let check = check(header.seq, 0, header.kind, size) as u32;
+            body[..4].copy_from_slice(&(header.seq as u32).to_le_bytes());
+            body[4..8].copy_from_slice(&check.to_le_bytes());
+            return &self.buffer;
+        }
+        let seq = header.seq | (header.source as u64) << SOURCE_SHIFT;
+        let check = check(seq, header.stamp, header.kind, size).to_le_bytes();
+        let tail = body.len() - 8;
+        body[..8].copy_from_slice(&seq.to_le_bytes());
+        body[8..16].copy_from_slice(&header.stamp.to_le_bytes());
+        body[16..24].copy_from_slice(&check);
+        body[tail..].copy_from_slice(&check);
+        &self.buffer
+    }
+}
+
+/// Reads messages of one size and refuses what no [`Writer`] wrote.
+pub struct Reader {
+    expected: Vec<u8>,
+    topic_len: usize,
+}
+
+impl Reader {
+    pub fn new(topic_len: usize, size: usize) -> Reader {
+        Reader {
+            expected: pattern(size),
+            topic_len,
+        }
+    }
+
+    /// What the message says, if it is whole.
+    #[inline]
+    pub fn read(&self, message: &[u8]) -> Fallible<Header> {
+        if message.len() != self.expected.len() {
+            return Err(wrong_size(message.len(), self.expected.len()));
+        }
+        let header = self.header(&message[self.topic_len..], message.len());
+        let header = header.ok_or_else(damaged)?;
+        if header.seq % FULL_CHECK_EVERY == 0 && !self.pattern_is_whole(message) {
+            return Err(damaged());
+        }
+        Ok(header)
+    }
+
+    #[inline]
+    fn header(&self, body: &[u8], size: usize) -> Option<Header> {
+        if body.len() < LONG {
+            let seq = u64::from(u32::from_le_bytes(*body.first_chunk()?));
+            let found = u32::from_le_bytes(*body[4..].first_chunk()?);
+            let kind = kind_of(|kind| check(seq, 0, kind, size) as u32 == found)?;
+            return Some(Header {
+                kind,
+                source: 0,
+                seq,
+                stamp: 0,
+            });
+        }
+        let seq = u64::from_le_bytes(*body.first_chunk()?);
+        let stamp = u64::from_le_bytes(*body[8..].first_chunk()?);
+        let found = u64::from_le_bytes(*body[16..].first_chunk()?);
+        let again = u64::from_le_bytes(*body.last_chunk()?);
+        if found != again {
+            return None;
+        }
+        let kind = kind_of(|kind| check(seq, stamp, kind, size) == found)?;
+        Some(Header {
+            kind,
+            source: (seq >> SOURCE_SHIFT) as usize,
+            seq: seq & ((1 << SOURCE_SHIFT) - 1),
+            stamp,
+        })
+    }
+
+    #[cold]
+    fn pattern_is_whole(&self, message: &[u8]) -> bool {
+        let body_len = message.len() - self.topic_len;
+        let (head, tail) = if body_len < LONG { (8, 0) } else { (24, 8) };
+        let range = self.topic_len + head..message.len() - tail;
+        message[range.clone()] == self.expected[range]
+    }
+}
+
+/// Counts the messages of one sender, and refuses a gap or a repetition.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sequence {
+    next: u64,
+}
+
+impl Sequence {
+    /// Takes the number of the next message; in a cycle, numbers start again at 0 after so many.
+    #[inline]
+    pub fn accept(&mut self, seq: u64, cycle: Option<u64>) -> Fallible<()> {
+        let due = cycle.map_or(self.next, |cycle| self.next % cycle);
+        if seq != due {
+            return Err(out_of_sequence(seq, due));
+        }
+        self.next += 1;
+        Ok(())
+    }
+}
+
+#[inline]
+fn kind_of(matches: impl Fn(Kind) -> bool) -> Option<Kind> {
+    KINDS.into_iter().find(|&kind| matches(kind))
+}
+
+/// Two rounds of multiplying and folding: every bit of the input reaches every bit of the check.
+#[inline]
+fn check(seq: u64, stamp: u64, kind: Kind, size: usize) -> u64 {
+    let salt = (size as u64) << 8 | kind as u64 + 1;
+    let mixed = (seq ^ salt.rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stamp;
+    let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ mixed >> 32
+}
+
+/// Bytes without a period that a buffer size could have.
+fn pattern(size: usize) -> Vec<u8> {
+    (0..size as u64)
+        .map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+        .collect()
+}
+
+#[cold]
+fn wrong_size(found: usize, expected: usize) -> Fault {
+    Fault::from(format!(
+        "a message of {found} bytes, where all have {expected}"
+    ))
+}
+
+#[cold]
+fn damaged() -> Fault {
+    Fault::from("a damaged message")
+}
+
+#[cold]
+fn out_of_sequence(found: u64, expected: u64) -> Fault {
+    let what = if found > expected { "lost" } else { "repeated" };
+    Fault::from(format!(
+        "messages were {what}: number {found} came where {expected} was due"
+    ))
+}

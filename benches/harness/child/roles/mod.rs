@@ -1,0 +1,83 @@
+//! The loops that are measured, the same for all contestants.
+
+mod connections;
+mod publish;
+mod push;
+mod request;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::contestant::{Contestant, Receiver};
+use super::meter::Meter;
+use super::{Fallible, Report, Role, Task, say};
+
+/// The number of buffers that a sender of shared payloads uses in turn.
+pub const SHARED_BUFFERS: u64 = 64;
+
+/// Does the task to its end.
+pub fn play<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+    match task.role {
+        Role::Pull => contestant.run(pull(contestant, task, || say("ready"))),
+        Role::Push => contestant.run(push::push(contestant, task)),
+        Role::Pair => pair(contestant, task),
+        Role::Pub => contestant.run(publish::publish(contestant, task)),
+        Role::Sub => contestant.run(publish::subscribe(contestant, task)),
+        Role::Req => contestant.run(request::request(contestant, task)),
+        Role::Rep => contestant.run(request::reply(contestant, task)),
+        Role::Accept => contestant.run(connections::accept(contestant, task)),
+        Role::Hold => contestant.run(connections::hold(contestant, task)),
+        Role::Churn => contestant.run(connections::churn(contestant, task)),
+    }
+}
+
+async fn pull<C: Contestant>(
+    contestant: &C,
+    task: &Task,
+    bound: impl FnOnce() -> Fallible<()>,
+) -> Fallible<Report> {
+    let mut socket = contestant.bind_pull(&task.endpoint).await?;
+    bound()?;
+    let mut meter = Meter::new(task, task.senders)?;
+    while !meter.is_done() {
+        socket.recv(|message| meter.take(message)).await??;
+    }
+    meter.report()
+}
+
+/// The report is the receiver's: its processor time is that of both threads.
+fn pair<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+    let (bound, is_bound) = std::sync::mpsc::channel();
+    thread::scope(|scope| {
+        let puller =
+            scope.spawn(move || contestant.run(pull(contestant, task, || Ok(bound.send(())?))));
+        // An error means that binding failed, which the puller reports.
+        if is_bound.recv().is_ok() {
+            contestant.run(push::push(contestant, task))?;
+        }
+        puller.join().map_err(|_| "the receiver panicked")?
+    })
+}
+
+/// Whether the runner has said the word; it is waited for in a thread of its own.
+struct Go {
+    said: Arc<AtomicBool>,
+}
+
+impl Go {
+    fn new() -> Go {
+        let said = Arc::new(AtomicBool::new(false));
+        let teller = Arc::clone(&said);
+        thread::spawn(move || {
+            // The end of the input counts, too: then the runner has gone.
+            let _ = std::io::stdin().read_line(&mut String::new());
+            teller.store(true, Ordering::Release);
+        });
+        Go { said }
+    }
+
+    fn is_said(&self) -> bool {
+        self.said.load(Ordering::Acquire)
+    }
+}

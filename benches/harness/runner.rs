@@ -1,0 +1,341 @@
+//! Starts the processes, contestants in turn, and gathers what they report.
+
+mod process;
+mod roster;
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use process::Process;
+use roster::Entrant;
+
+use super::arguments::Arguments;
+use super::child::{Fallible, Report, Role, Task};
+use super::machine::Machine;
+use super::results::{ContestantResult, Measure, Metric, Results, WorkloadResult};
+use super::statistics::Summary;
+use super::workload::{Scale, Transport, Work, Workload, workloads};
+
+/// Who has not finished after this much more time than asked for has lost a message, or hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pushers share so many processes, at most.
+const PUSHER_PROCESSES: usize = 4;
+
+/// An open loop is saturated when it moves less than this part of what is offered.
+const SATURATED: f64 = 0.9;
+
+pub struct Outcome {
+    pub results: Results,
+    pub failures: Vec<String>,
+}
+
+/// Runs what the arguments ask for.
+pub fn run(arguments: &Arguments) -> Fallible<Outcome> {
+    let entrants = roster::entrants(arguments)?;
+    let mut runner = Runner {
+        arguments,
+        scratch: Scratch::new()?,
+        failures: Vec::new(),
+        saturated: Vec::new(),
+    };
+    let mut results = Vec::new();
+    for workload in workloads(arguments.scale) {
+        let name = workload.name();
+        let filters = &arguments.filters;
+        if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
+            continue;
+        }
+        if arguments.list {
+            println!("{name}");
+            continue;
+        }
+        let result = runner.measure(&workload, &entrants);
+        results.extend(result);
+    }
+    Ok(Outcome {
+        results: Results {
+            machine: Machine::look(),
+            rounds: arguments.rounds,
+            workloads: results,
+        },
+        failures: runner.failures,
+    })
+}
+
+struct Runner<'a> {
+    arguments: &'a Arguments,
+    scratch: Scratch,
+    failures: Vec<String>,
+    /// Who could not follow an open loop, and is spared faster ones.
+    saturated: Vec<String>,
+}
+
+impl Runner<'_> {
+    /// All rounds of a workload; `None` if nobody can do it.
+    fn measure(&mut self, workload: &Workload, entrants: &[Entrant]) -> Option<WorkloadResult> {
+        let able = |entrant: &&Entrant| {
+            let spared = workload.rate.is_some() && self.saturated.contains(&entrant.name);
+            entrant.can(workload) && !spared
+        };
+        let entrants: Vec<&Entrant> = entrants.iter().filter(able).collect();
+        let mut samples: Vec<Vec<(Metric, f64)>> = vec![Vec::new(); entrants.len()];
+        for round in 1..=self.arguments.rounds {
+            eprintln!("{} {round}/{}", workload.name(), self.arguments.rounds);
+            for (entrant, samples) in entrants.iter().zip(&mut samples) {
+                match self.run_once(workload, entrant) {
+                    Ok(measured) => samples.extend(measured),
+                    Err(fault) => {
+                        let failure = format!("{} {}: {fault}", workload.name(), entrant.name);
+                        eprintln!("{failure}");
+                        self.failures.push(failure);
+                    }
+                }
+            }
+        }
+        let contestants: Vec<ContestantResult> = entrants
+            .iter()
+            .zip(samples)
+            .map(|(entrant, samples)| condense(&entrant.name, &samples))
+            .collect();
+        let result = WorkloadResult {
+            name: workload.name(),
+            workload: workload.clone(),
+            contestants,
+        };
+        self.note_saturated(&result);
+        (!entrants.is_empty()).then_some(result)
+    }
+
+    fn note_saturated(&mut self, result: &WorkloadResult) {
+        let Some(rate) = result.workload.rate else {
+            return;
+        };
+        for ContestantResult { contestant, .. } in &result.contestants {
+            let moved = result.median(contestant, Metric::MessagesPerSecond);
+            if moved.is_none_or(|moved| moved < SATURATED * rate) {
+                self.saturated.push(contestant.clone());
+            }
+        }
+    }
+
+    /// One run of one contestant.
+    fn run_once(&self, workload: &Workload, entrant: &Entrant) -> Fallible<Vec<(Metric, f64)>> {
+        let task = self.task(workload, entrant)?;
+        let deadline = Duration::from_secs_f64(task.seconds + task.warm_up) + PATIENCE;
+        let (bound, connected) = roles(workload);
+        let mut binder = Process::start(
+            entrant,
+            &Task {
+                role: bound,
+                ..task.clone()
+            },
+            deadline,
+        )?;
+        let Some(connected) = connected else {
+            return Ok(metrics(workload, &binder.report()?, &[]));
+        };
+        binder.wait_until_ready()?;
+        let mut connectors = Vec::new();
+        for share in shares(workload) {
+            let task = Task {
+                role: connected,
+                sockets: share.len(),
+                first_source: share.start,
+                ..task.clone()
+            };
+            connectors.push(Process::start(entrant, &task, deadline)?);
+        }
+        if workload.work == Work::FanOut {
+            for connector in &mut connectors {
+                connector.wait_until_ready()?;
+            }
+            binder.say_go()?;
+        }
+        let bound = binder.report()?;
+        let mut reports = Vec::new();
+        for mut connector in connectors {
+            connector.say_go()?;
+            reports.push(connector.report()?);
+        }
+        Ok(metrics(workload, &bound, &reports))
+    }
+
+    fn task(&self, workload: &Workload, entrant: &Entrant) -> Fallible<Task> {
+        let (seconds, warm_up, max_messages) = match self.arguments.scale {
+            Scale::Smoke => (0.3, 0.0, 500),
+            Scale::Quick => (0.5, 0.2, u64::MAX),
+            Scale::Full => (1.0, 0.3, u64::MAX),
+        };
+        Ok(Task {
+            contestant: entrant.name.clone(),
+            role: Role::Pair,
+            endpoint: self.scratch.endpoint(workload.transport)?,
+            size: workload.size,
+            seconds: self.arguments.seconds.unwrap_or(seconds),
+            warm_up,
+            max_messages,
+            sockets: 1,
+            first_source: 0,
+            senders: match workload.work {
+                Work::FanIn | Work::Memory => workload.peers,
+                _ => 1,
+            },
+            topics: workload.topics,
+            rate: workload.rate,
+            shared: workload.work == Work::Shared,
+        })
+    }
+}
+
+/// Who binds and who connects; a single process does both within itself.
+fn roles(workload: &Workload) -> (Role, Option<Role>) {
+    match workload.work {
+        Work::PushPull | Work::Shared if workload.transport == Transport::Inproc => {
+            (Role::Pair, None)
+        }
+        Work::PushPull | Work::Shared | Work::OpenLoop | Work::FanIn => {
+            (Role::Pull, Some(Role::Push))
+        }
+        Work::Latency => (Role::Rep, Some(Role::Req)),
+        Work::FanOut => (Role::Pub, Some(Role::Sub)),
+        Work::Memory => (Role::Accept, Some(Role::Hold)),
+        Work::Churn => (Role::Rep, Some(Role::Churn)),
+    }
+}
+
+/// The sockets of each connecting process.
+fn shares(workload: &Workload) -> Vec<std::ops::Range<usize>> {
+    let processes = match workload.work {
+        Work::FanIn => workload.peers.min(PUSHER_PROCESSES),
+        _ => 1,
+    };
+    let start = |process| process * workload.peers / processes;
+    let processes = 0..processes;
+    processes
+        .map(|process| start(process)..start(process + 1))
+        .collect()
+}
+
+/// What the reports come to.
+fn metrics(workload: &Workload, bound: &Report, connected: &[Report]) -> Vec<(Metric, f64)> {
+    let cpu = |report: &Report| report.cpu_nanos as f64 / report.messages.max(1) as f64;
+    let rate = |report: &Report| report.messages as f64 * 1e9 / report.nanos.max(1) as f64;
+    let latencies = |report: &Report| {
+        report.latency.map_or(Vec::new(), |quantiles| {
+            vec![
+                (Metric::LatencyP50, quantiles.p50 as f64),
+                (Metric::LatencyP99, quantiles.p99 as f64),
+                (Metric::LatencyP999, quantiles.p999 as f64),
+            ]
+        })
+    };
+    let Some(first) = connected.first() else {
+        return stream_metrics(workload, rate(bound), cpu(bound));
+    };
+    match workload.work {
+        Work::PushPull | Work::Shared | Work::FanIn => {
+            let sent: u64 = connected.iter().map(|report| report.messages).sum();
+            let used: u64 = connected.iter().map(|report| report.cpu_nanos).sum();
+            let cpu = cpu(bound) + used as f64 / sent.max(1) as f64;
+            stream_metrics(workload, rate(bound), cpu)
+        }
+        // The subscribers count what all of them get together; the publisher, what it sends.
+        Work::FanOut => {
+            let each = rate(first) / workload.peers as f64;
+            let cpu = cpu(first) + cpu(bound) / workload.peers as f64;
+            stream_metrics(workload, each, cpu)
+        }
+        Work::Latency => {
+            let mut metrics = latencies(first);
+            metrics.push((Metric::CpuPerMessage, cpu(bound) + cpu(first)));
+            metrics
+        }
+        Work::OpenLoop => {
+            let mut metrics = latencies(bound);
+            metrics.push((Metric::MessagesPerSecond, rate(bound)));
+            metrics.push((Metric::CpuPerMessage, cpu(bound)));
+            metrics
+        }
+        Work::Memory => vec![
+            (
+                Metric::BytesPerAccepted,
+                bound.bytes_per_connection.unwrap_or_default(),
+            ),
+            (
+                Metric::BytesPerConnected,
+                first.bytes_per_connection.unwrap_or_default(),
+            ),
+        ],
+        Work::Churn => vec![
+            (Metric::ConnectionsPerSecond, rate(first)),
+            (Metric::CpuPerMessage, cpu(bound) + cpu(first)),
+        ],
+    }
+}
+
+fn stream_metrics(workload: &Workload, rate: f64, cpu: f64) -> Vec<(Metric, f64)> {
+    vec![
+        (Metric::MessagesPerSecond, rate),
+        (Metric::BytesPerSecond, rate * workload.size as f64),
+        (Metric::CpuPerMessage, cpu),
+    ]
+}
+
+/// The samples of all rounds, sorted by metric.
+fn condense(contestant: &str, samples: &[(Metric, f64)]) -> ContestantResult {
+    let mut measures: Vec<Measure> = Vec::new();
+    for &(metric, _) in samples {
+        if measures.iter().any(|measure| measure.metric == metric) {
+            continue;
+        }
+        let of_metric = samples.iter().filter(|sample| sample.0 == metric);
+        let samples: Vec<f64> = of_metric.map(|sample| sample.1).collect();
+        measures.extend(Summary::of(&samples).map(|summary| Measure {
+            metric,
+            summary,
+            samples,
+        }));
+    }
+    ContestantResult {
+        contestant: contestant.to_owned(),
+        measures,
+    }
+}
+
+/// A directory for the sockets of ipc, removed in the end.
+struct Scratch {
+    path: PathBuf,
+    used: std::cell::Cell<u32>,
+}
+
+impl Scratch {
+    fn new() -> Fallible<Scratch> {
+        let path = std::env::temp_dir().join(format!("zerohop-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Scratch {
+            path,
+            used: std::cell::Cell::new(0),
+        })
+    }
+
+    /// An endpoint that nobody uses.
+    fn endpoint(&self, transport: Transport) -> Fallible<String> {
+        self.used.set(self.used.get() + 1);
+        let number = self.used.get();
+        Ok(match transport {
+            // Free while we look, and nobody else on the machine is in a hurry to take it.
+            Transport::Tcp => format!("tcp://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?),
+            Transport::Ipc => format!("ipc://{}/{number}", self.path.display()),
+            Transport::Inproc => format!("inproc://{number}"),
+        })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left lies in the system's directory for temporary files.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}

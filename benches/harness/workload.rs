@@ -1,0 +1,266 @@
+//! What is measured.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Tiny counts, to see that it works.
+    Smoke,
+    /// What fits into ten minutes.
+    Quick,
+    Full,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// PUSH to PULL, copied from the caller's buffer.
+    PushPull,
+    /// PUSH to PULL, payloads by reference.
+    Shared,
+    /// REQ to REP, one after the other.
+    Latency,
+    /// PUSH to PULL at random times, at a given mean rate.
+    OpenLoop,
+    /// PUB to many SUBs.
+    FanOut,
+    /// Many PUSHes to one PULL.
+    FanIn,
+    /// Idle connections.
+    Memory,
+    /// Connect, ask once, close.
+    Churn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    Tcp,
+    Ipc,
+    Inproc,
+}
+
+/// One thing to measure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Workload {
+    pub work: Work,
+    pub transport: Transport,
+    pub size: usize,
+    /// Subscribers, pushers or connections.
+    pub peers: usize,
+    /// Topics of each subscriber.
+    pub topics: usize,
+    /// Messages per second of an open loop.
+    pub rate: Option<f64>,
+}
+
+/// Small enough to travel with its headers in one packet of any network.
+const COMMON_SIZE: usize = 64;
+
+impl Workload {
+    fn new(work: Work, transport: Transport, size: usize) -> Workload {
+        Workload {
+            work,
+            transport,
+            size,
+            peers: 1,
+            topics: 0,
+            rate: None,
+        }
+    }
+
+    /// The name for filters, such as `push-pull/tcp/64`.
+    pub fn name(&self) -> String {
+        let Workload {
+            transport, size, ..
+        } = self;
+        let work = match self.work {
+            Work::PushPull => "push-pull",
+            Work::Shared => "shared",
+            Work::Latency => "latency",
+            Work::OpenLoop => "open-loop",
+            Work::FanOut => "fan-out",
+            Work::FanIn => "fan-in",
+            Work::Memory => "memory",
+            Work::Churn => "churn",
+        };
+        let mut name = format!("{work}/{transport}/{size}");
+        if let Some(rate) = self.rate {
+            name += &format!("/{rate}-per-s");
+        }
+        if self.peers > 1 {
+            name += &format!("/{}-peers", self.peers);
+        }
+        if self.topics > 1 {
+            name += &format!("/{}-topics", self.topics);
+        }
+        name
+    }
+
+    /// The name for people.
+    pub fn title(&self) -> String {
+        let transport = self.transport;
+        let size = Size(self.size);
+        let peers = self.peers;
+        match self.work {
+            Work::PushPull => format!("PUSH/PULL {transport}, {size}"),
+            Work::Shared => format!("PUSH/PULL {transport}, {size}, shared payload"),
+            Work::Latency => format!("REQ/REP one-way latency, {transport}, {size}"),
+            Work::OpenLoop => {
+                let rate = self.rate.unwrap_or_default();
+                format!("open loop {transport}, {size}, {rate} messages/s")
+            }
+            Work::FanOut if self.topics > 1 => {
+                let topics = self.topics;
+                format!("PUB to {peers} SUB, {topics} topics each, {transport}, {size}")
+            }
+            Work::FanOut => format!("PUB to {peers} SUB, {transport}, {size}"),
+            Work::FanIn => format!("{peers} PUSH to one PULL, {transport}, {size}"),
+            Work::Memory => format!("memory of an idle connection, {transport}, {peers} of them"),
+            Work::Churn => format!("connect, one request, close, {transport}"),
+        }
+    }
+}
+
+/// All workloads of that scale.
+pub fn workloads(scale: Scale) -> Vec<Workload> {
+    let mut all = Vec::new();
+    streams(scale, &mut all);
+    latencies(scale, &mut all);
+    fans(scale, &mut all);
+    open_loops(scale, &mut all);
+    connections(scale, &mut all);
+    all
+}
+
+fn streams(scale: Scale, all: &mut Vec<Workload>) {
+    use Transport::{Inproc, Ipc, Tcp};
+
+    const KIB: usize = 1024;
+    let plan: [(Transport, &[usize]); 3] = match scale {
+        Scale::Smoke => [(Tcp, &[8, 64, KIB * KIB]), (Ipc, &[64]), (Inproc, &[64])],
+        Scale::Quick => [
+            (Tcp, &[8, 64, 256, KIB, 16 * KIB, 64 * KIB, KIB * KIB]),
+            (Ipc, &[64, KIB, 64 * KIB]),
+            (Inproc, &[64, KIB]),
+        ],
+        Scale::Full => {
+            const SIZES: &[usize] = &[
+                8,
+                64,
+                256,
+                KIB,
+                4 * KIB,
+                16 * KIB,
+                64 * KIB,
+                256 * KIB,
+                KIB * KIB,
+            ];
+            [(Tcp, SIZES), (Ipc, SIZES), (Inproc, SIZES)]
+        }
+    };
+    for (transport, sizes) in plan {
+        for &size in sizes {
+            all.push(Workload::new(Work::PushPull, transport, size));
+        }
+    }
+    for (transport, size) in [(Tcp, 64 * KIB), (Ipc, 64 * KIB), (Inproc, COMMON_SIZE)] {
+        all.push(Workload::new(Work::Shared, transport, size));
+    }
+}
+
+fn latencies(scale: Scale, all: &mut Vec<Workload>) {
+    let sizes: &[usize] = match scale {
+        Scale::Smoke | Scale::Quick => &[COMMON_SIZE],
+        Scale::Full => &[8, COMMON_SIZE, 1024, 16 * 1024],
+    };
+    for transport in [Transport::Tcp, Transport::Ipc] {
+        for &size in sizes {
+            all.push(Workload::new(Work::Latency, transport, size));
+        }
+    }
+}
+
+fn fans(scale: Scale, all: &mut Vec<Workload>) {
+    /// No more subscriptions at a publisher than this.
+    const MOST: usize = 1_000_000;
+
+    let (subscribers, topics, pushers): (&[usize], &[usize], &[usize]) = match scale {
+        Scale::Smoke => (&[8], &[1, 100], &[4]),
+        Scale::Quick => (&[1, 8], &[1, 100_000], &[4, 64]),
+        Scale::Full => (&[1, 8, 64, 1000], &[1, 100, 100_000], &[1, 4, 64, 1000]),
+    };
+    for &peers in subscribers {
+        for &topics in topics {
+            if peers * topics <= MOST && (scale != Scale::Quick || peers * topics <= 100_000) {
+                all.push(Workload {
+                    peers,
+                    topics,
+                    ..Workload::new(Work::FanOut, Transport::Tcp, COMMON_SIZE)
+                });
+            }
+        }
+    }
+    for &peers in pushers {
+        all.push(Workload {
+            peers,
+            ..Workload::new(Work::FanIn, Transport::Tcp, COMMON_SIZE)
+        });
+    }
+}
+
+fn open_loops(scale: Scale, all: &mut Vec<Workload>) {
+    let rates: &[f64] = match scale {
+        Scale::Smoke => &[1e3],
+        Scale::Quick => &[1e3, 1e4, 1e5, 5e5, 1e6],
+        Scale::Full => &[1e3, 3e3, 1e4, 3e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7],
+    };
+    for &rate in rates {
+        all.push(Workload {
+            rate: Some(rate),
+            ..Workload::new(Work::OpenLoop, Transport::Tcp, COMMON_SIZE)
+        });
+    }
+}
+
+fn connections(scale: Scale, all: &mut Vec<Workload>) {
+    let peers = match scale {
+        Scale::Smoke => 10,
+        Scale::Quick | Scale::Full => 1000,
+    };
+    for transport in [Transport::Tcp, Transport::Ipc] {
+        if scale == Scale::Full || transport == Transport::Tcp {
+            all.push(Workload {
+                peers,
+                ..Workload::new(Work::Memory, transport, COMMON_SIZE)
+            });
+            all.push(Workload::new(Work::Churn, transport, COMMON_SIZE));
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Transport::Tcp => "tcp",
+            Transport::Ipc => "ipc",
+            Transport::Inproc => "inproc",
+        })
+    }
+}
+
+/// A number of bytes, as people write it.
+pub struct Size(pub usize);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes >= 1 << 20 => write!(f, "{} MiB", bytes >> 20),
+            bytes if bytes >= 1 << 10 => write!(f, "{} KiB", bytes >> 10),
+            bytes => write!(f, "{bytes} B"),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `zerohop perf`: libzmq's perf tools, with the same arguments, roles and printed lines, so that either side can be
+//! libzmq's own program.
+//!
+//! | tool | socket | does |
+//! |---|---|---|
+//! | `local-thr` | PULL, binds | receives, measures, reports |
+//! | `remote-thr` | PUSH, connects | sends |
+//! | `local-lat` | REP, binds | sends every request back |
+//! | `remote-lat` | REQ, connects | asks, measures, reports |
+//! | `inproc-thr`, `inproc-lat` | the same two in threads of one process | |
+//!
+//! The loops that are measured do nothing but send and receive: no signal handling, no timeouts.
+
+mod latency;
+mod report;
+mod throughput;
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use zerohop::{Bytes, Context, Options};
+
+use crate::args::endpoint;
+use crate::failure::Outcome;
+
+/// For closing: until everything has left, however long it takes, as libzmq's tools do.
+const UNTIL_SENT: Duration = Duration::MAX;
+
+/// Below this a payload is best lent and copied; from it on, kept by reference.
+const COPY_MAX: usize = 8 * 1024;
+
+/// See the module.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example, in two shells:
+  zerohop perf local-thr tcp://127.0.0.1:5555 100 1000000
+  zerohop perf remote-thr tcp://127.0.0.1:5555 100 1000000")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Tool {
+    /// Bind a PULL, receive COUNT messages and report the throughput
+    LocalThr(Remote),
+    /// Connect a PUSH and send COUNT messages
+    RemoteThr(Remote),
+    /// Bind a REP and send COUNT requests back
+    LocalLat(Remote),
+    /// Connect a REQ, make COUNT round trips and report the latency of one way
+    RemoteLat(Remote),
+    /// Send COUNT messages from one thread to another and report the throughput
+    InprocThr(Load),
+    /// Make COUNT round trips between two threads and report the latency of one way
+    InprocLat(Load),
+}
+
+/// Where to, and what.
+#[derive(Debug, clap::Args)]
+struct Remote {
+    /// Endpoint to bind (local) or to connect (remote)
+    #[arg(value_parser = endpoint)]
+    endpoint: String,
+    #[command(flatten)]
+    load: Load,
+}
+
+/// What travels.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Load {
+    /// Bytes per message
+    size: usize,
+    /// Messages, or round trips
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Print one line of JSON instead of libzmq's lines: size, count, and msgs_per_s and mb_per_s (megabytes), or
+    /// latency_us_mean, latency_us_p50 and latency_us_p99
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs one of the tools.
+pub(crate) fn run(args: Args) -> Outcome {
+    let context = Context::new();
+    match args.tool {
+        Tool::LocalThr(remote) => throughput::local(&context, &remote.endpoint, remote.load),
+        Tool::RemoteThr(remote) => throughput::remote(&context, &remote.endpoint, remote.load),
+        Tool::LocalLat(remote) => latency::local(&context, &remote.endpoint, remote.load),
+        Tool::RemoteLat(remote) => latency::remote(&context, &remote.endpoint, remote.load),
+        Tool::InprocThr(load) => throughput::inproc(&context, load),
+        Tool::InprocLat(load) => latency::inproc(&context, load),
+    }
+}
+
+/// The options of every socket here: those of the library, and no limit on what libzmq's tools don't limit.
+fn options() -> Options {
+    Options::new().linger(None).max_message_size(None)
+}
+
+/// The message that is sent over and over.
+fn payload(load: Load) -> Bytes {
+    Bytes::from(vec![0; load.size])
+}

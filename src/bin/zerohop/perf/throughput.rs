@@ -1,0 +1,75 @@
+//! Throughput: PUSH to PULL.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zerohop::{Context, Pull, Push};
+
+use super::{COPY_MAX, Load, UNTIL_SENT, options, payload, report};
+use crate::failure::{Failure, Outcome};
+
+/// Receives and reports.
+pub(super) fn local(context: &Context, endpoint: &str, load: Load) -> Outcome {
+    let pull = Pull::with_options(context, options()).map_err(Failure::of)?;
+    pull.bind(endpoint).map_err(Failure::of)?;
+    let elapsed = receive(&pull, load)?;
+    load.tell_messages()?;
+    report::throughput(load, elapsed)
+}
+
+/// Sends.
+pub(super) fn remote(context: &Context, endpoint: &str, load: Load) -> Outcome {
+    let push = Push::with_options(context, options()).map_err(Failure::of)?;
+    push.connect(endpoint).map_err(Failure::of)?;
+    send(push, load)
+}
+
+/// Both, in two threads.
+pub(super) fn inproc(context: &Context, load: Load) -> Outcome {
+    const NAME: &str = "inproc://thr_test";
+    let pull = Pull::with_options(context, options()).map_err(Failure::of)?;
+    pull.bind(NAME).map_err(Failure::of)?;
+    load.tell_messages()?;
+    let elapsed = thread::scope(|scope| {
+        let sender = scope.spawn(|| remote(context, NAME, load));
+        let elapsed = receive(&pull, load)?;
+        sender
+            .join()
+            .map_err(|_| Failure::of("the sending thread died"))??;
+        Ok(elapsed)
+    })?;
+    report::throughput(load, elapsed)
+}
+
+/// The time from the first message to the last.
+fn receive(pull: &Pull, load: Load) -> Outcome<Duration> {
+    expect_next(pull, load)?;
+    let start = Instant::now();
+    for _ in 1..load.count {
+        expect_next(pull, load)?;
+    }
+    Ok(start.elapsed())
+}
+
+#[inline]
+fn expect_next(pull: &Pull, load: Load) -> Outcome {
+    let message = pull.recv().map_err(Failure::of)?;
+    if message.size() == load.size {
+        return Ok(());
+    }
+    Err(Failure::of("message of incorrect size received"))
+}
+
+fn send(push: Push, load: Load) -> Outcome {
+    let payload = payload(load);
+    if load.size < COPY_MAX {
+        for _ in 0..load.count {
+            push.send(&payload[..]).map_err(Failure::of)?;
+        }
+    } else {
+        for _ in 0..load.count {
+            push.send(&payload).map_err(Failure::of)?;
+        }
+    }
+    push.close(UNTIL_SENT).map_err(Failure::of)
+}

@@ -1,0 +1,210 @@
+//! Endpoints come and go, on either side and in any order.
+
+use std::time::Duration;
+
+use zerohop::{Context, UnbindError, WaitError};
+
+use crate::arena::{Transport, on_every_transport};
+use crate::common::deadline::DEADLINE;
+use crate::pairs::{Pairing, Socket};
+
+macro_rules! suite {
+    ($name:ident: $pairing:ident) => {
+        on_every_transport!($name: $pairing =>
+            taker_binds, giver_binds, taker_connects_first, giver_connects_first,
+            one_taker_many_endpoints, one_giver_many_takers, both_bind_and_connect,
+            taker_restarts, giver_restarts, unbinds, disconnects, waits_for_peers, names_are_taken_once,
+        );
+    };
+}
+
+suite!(push_pull: PushPull);
+suite!(pub_sub: PubSub);
+suite!(req_rep: ReqRep);
+
+fn open<P: Pairing>(context: &Context) -> (P::Giver, P::Taker) {
+    (P::Giver::open(context), taker::<P>(context))
+}
+
+fn taker<P: Pairing>(context: &Context) -> P::Taker {
+    let taker = P::Taker::open(context);
+    P::prepare(&taker);
+    taker
+}
+
+fn taker_binds<P: Pairing>(transport: Transport) {
+    let (giver, taker) = open::<P>(&Context::new());
+    giver.connect(&taker.bind(&transport.endpoint()));
+    P::pass(&giver, &taker, "one");
+    P::pass(&giver, &taker, "two");
+}
+
+fn giver_binds<P: Pairing>(transport: Transport) {
+    let (giver, taker) = open::<P>(&Context::new());
+    taker.connect(&giver.bind(&transport.endpoint()));
+    P::pass(&giver, &taker, "one");
+    P::pass(&giver, &taker, "two");
+}
+
+fn taker_connects_first<P: Pairing>(transport: Transport) {
+    let (giver, taker) = open::<P>(&Context::new());
+    let endpoint = transport.endpoint();
+    taker.connect(&endpoint);
+    assert_eq!(giver.bind(&endpoint), endpoint);
+    P::pass(&giver, &taker, "one");
+}
+
+fn giver_connects_first<P: Pairing>(transport: Transport) {
+    let (giver, taker) = open::<P>(&Context::new());
+    let endpoint = transport.endpoint();
+    giver.connect(&endpoint);
+    assert_eq!(taker.bind(&endpoint), endpoint);
+    P::pass(&giver, &taker, "one");
+}
+
+fn one_taker_many_endpoints<P: Pairing>(transport: Transport) {
+    let context = Context::new();
+    let taker = taker::<P>(&context);
+    let givers: Vec<P::Giver> = (0..3)
+        .map(|_| {
+            let giver = P::Giver::open(&context);
+            giver.connect(&taker.bind(&transport.endpoint()));
+            giver
+        })
+        .collect();
+    taker.wait_for_peers(3, DEADLINE).expect("all givers");
+    for (number, giver) in givers.iter().enumerate() {
+        P::pass(giver, &taker, &number.to_string());
+    }
+}
+
+fn one_giver_many_takers<P: Pairing>(transport: Transport) {
+    let context = Context::new();
+    let giver = P::Giver::open(&context);
+    let takers: Vec<P::Taker> = (0..3)
+        .map(|_| {
+            let taker = taker::<P>(&context);
+            giver.connect(&taker.bind(&transport.endpoint()));
+            taker
+        })
+        .collect();
+    giver.wait_for_peers(3, DEADLINE).expect("all takers");
+    for (number, taker) in takers.iter().enumerate() {
+        P::pass(&giver, taker, &number.to_string());
+    }
+}
+
+/// A socket may bind one endpoint and connect to another, here to one and the same peer.
+fn both_bind_and_connect<P: Pairing>(transport: Transport) {
+    let (giver, taker) = open::<P>(&Context::new());
+    giver.connect(&taker.bind(&transport.endpoint()));
+    taker.connect(&giver.bind(&transport.endpoint()));
+    giver.wait_for_peers(2, DEADLINE).expect("both ways");
+    taker.wait_for_peers(2, DEADLINE).expect("both ways");
+    P::pass(&giver, &taker, "one");
+    P::pass(&giver, &taker, "two");
+}
+
+fn taker_restarts<P: Pairing>(transport: Transport) {
+    let context = Context::new();
+    let giver = P::Giver::open(&context);
+    let endpoint = transport.endpoint();
+    giver.connect(&endpoint);
+    for life in 0..3 {
+        let taker = taker::<P>(&context);
+        taker.bind(&endpoint);
+        P::pass(&giver, &taker, &format!("life {life}"));
+        drop(taker);
+        giver.settle_at(0);
+    }
+}
+
+fn giver_restarts<P: Pairing>(transport: Transport) {
+    let context = Context::new();
+    let taker = taker::<P>(&context);
+    let endpoint = taker.bind(&transport.endpoint());
+    for life in 0..3 {
+        let giver = P::Giver::open(&context);
+        giver.connect(&endpoint);
+        P::pass(&giver, &taker, &format!("life {life}"));
+        drop(giver);
+        taker.settle_at(0);
+    }
+}
+
+fn unbinds<P: Pairing>(transport: Transport) {
+    let context = Context::new();
+    let (giver, first) = open::<P>(&context);
+    let endpoint = first.bind(&transport.endpoint());
+    giver.connect(&endpoint);
+    P::pass(&giver, &first, "first");
+
+    first.unbind(&endpoint).expect("unbound");
+    first.settle_at(0);
+    giver.settle_at(0);
+    let again = first.unbind(&endpoint);
+    assert!(
+        matches!(again, Err(UnbindError::NotFound { .. })),
+        "{again:?}"
+    );
+
+    // The endpoint is free, and who connected to it looks for a successor.
+    let second = taker::<P>(&context);
+    assert_eq!(second.bind(&endpoint), endpoint);
+    P::pass(&giver, &second, "second");
+}
+
+fn disconnects<P: Pairing>(transport: Transport) {
+    let (giver, taker) = open::<P>(&Context::new());
+    let endpoint = taker.bind(&transport.endpoint());
+    giver.connect(&endpoint);
+    P::pass(&giver, &taker, "one");
+
+    giver.disconnect(&endpoint).expect("disconnected");
+    taker.settle_at(0);
+    giver.settle_at(0);
+    let again = giver.disconnect(&endpoint);
+    assert!(
+        matches!(again, Err(UnbindError::NotFound { .. })),
+        "{again:?}"
+    );
+
+    giver.connect(&endpoint);
+    P::pass(&giver, &taker, "two");
+}
+
+fn waits_for_peers<P: Pairing>(transport: Transport) {
+    let context = Context::new();
+    let taker = taker::<P>(&context);
+    let endpoint = taker.bind(&transport.endpoint());
+    let none = taker.wait_for_peers(1, Duration::from_millis(1));
+    assert_eq!(none, Err(WaitError::TimedOut { have: 0, wanted: 1 }));
+
+    let giver = P::Giver::open(&context);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| taker.wait_for_peers(1, DEADLINE));
+        giver.connect(&endpoint);
+        waiting
+            .join()
+            .expect("the waiting thread")
+            .expect("one peer");
+    });
+    giver.wait_for_peers(1, DEADLINE).expect("one peer");
+    let two = taker.wait_for_peers(2, Duration::from_millis(1));
+    assert_eq!(two, Err(WaitError::TimedOut { have: 1, wanted: 2 }));
+}
+
+fn names_are_taken_once<P: Pairing>(transport: Transport) {
+    let context = Context::new();
+    let (giver, first) = open::<P>(&context);
+    let endpoint = first.bind(&transport.endpoint());
+    let second = taker::<P>(&context);
+    let refused = second.try_bind(&endpoint);
+    assert!(
+        matches!(refused, Err(zerohop::BindError::AddrInUse { .. })),
+        "{refused:?}"
+    );
+    // And whoever was there first is none the worse.
+    giver.connect(&endpoint);
+    P::pass(&giver, &first, "one");
+}

@@ -1,0 +1,23 @@
+//! What every socket type must do over every transport: one suite, applied to all of them.
+//!
+//! A scenario is a function of a [`Transport`](arena::Transport), or of one and a [`Pairing`](pairs::Pairing) of
+//! socket types, and [`on_every_transport`](arena::on_every_transport) makes a test of it for each. A new transport
+//! gets all scenarios for a line in that macro, a new pair of types for a line in `connecting`.
+
+#[path = "../common"]
+mod common {
+    pub(crate) mod deadline;
+    pub(crate) mod unique;
+    pub(crate) mod until;
+}
+
+mod arena;
+mod closing;
+mod connecting;
+mod flow;
+mod pairs;
+mod pub_sub;
+mod push_pull;
+mod req_rep;
+mod threads;
+mod watching;

@@ -1,0 +1,171 @@
+//! The typed sockets behind one trait, and which of them go together.
+
+use std::thread;
+use std::time::Duration;
+
+use zerohop::{
+    BindError, CloseError, Context, Monitor, Options, Pub, Pull, Push, Rep, Req, Stats, Sub,
+    UnbindError, WaitError,
+};
+
+use crate::arena::nimble;
+use crate::common::until::{GLANCE, until};
+
+/// What all socket types have.
+pub(crate) trait Socket: Sized + Send + Sync {
+    fn with_options(context: &Context, options: Options) -> Self;
+    fn try_bind(&self, endpoint: &str) -> Result<String, BindError>;
+    fn connect(&self, endpoint: &str);
+    fn unbind(&self, endpoint: &str) -> Result<(), UnbindError>;
+    fn disconnect(&self, endpoint: &str) -> Result<(), UnbindError>;
+    fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<(), WaitError>;
+    fn monitor(&self) -> Monitor;
+    fn stats(&self) -> Stats;
+    fn close(self, timeout: Duration) -> Result<(), CloseError>;
+
+    fn open(context: &Context) -> Self {
+        Self::with_options(context, nimble())
+    }
+
+    fn bind(&self, endpoint: &str) -> String {
+        self.try_bind(endpoint).expect("bound")
+    }
+
+    /// Waits until there are exactly so many connections.
+    fn settle_at(&self, peers: usize) {
+        until("the number of peers is right", || {
+            let all = self.stats().peers;
+            let connected = all.iter().filter(|peer| peer.connection.is_some());
+            if connected.count() == peers {
+                return Some(());
+            }
+            // Nothing tells of a number that falls: look again soon.
+            let _ = self.wait_for_peers(usize::MAX, Duration::from_millis(1));
+            None
+        });
+    }
+}
+
+macro_rules! sockets {
+    ($($socket:ident),+) => {$(
+        impl Socket for $socket {
+            fn with_options(context: &Context, options: Options) -> Self {
+                $socket::with_options(context, options).expect("a socket")
+            }
+            fn try_bind(&self, endpoint: &str) -> Result<String, BindError> {
+                $socket::bind(self, endpoint).map(|endpoint| endpoint.to_string())
+            }
+            fn connect(&self, endpoint: &str) {
+                $socket::connect(self, endpoint).expect("connected");
+            }
+            fn unbind(&self, endpoint: &str) -> Result<(), UnbindError> {
+                $socket::unbind(self, endpoint)
+            }
+            fn disconnect(&self, endpoint: &str) -> Result<(), UnbindError> {
+                $socket::disconnect(self, endpoint)
+            }
+            fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<(), WaitError> {
+                $socket::wait_for_peers(self, count, timeout)
+            }
+            fn monitor(&self) -> Monitor {
+                $socket::monitor(self)
+            }
+            fn stats(&self) -> Stats {
+                $socket::stats(self)
+            }
+            fn close(self, timeout: Duration) -> Result<(), CloseError> {
+                $socket::close(self, timeout)
+            }
+        }
+    )+};
+}
+
+sockets!(Push, Pull, Pub, Sub, Req, Rep);
+
+/// Two socket types that talk to each other, and how.
+pub(crate) trait Pairing {
+    /// The side that speaks first.
+    type Giver: Socket;
+    /// The side that listens.
+    type Taker: Socket;
+
+    /// What a fresh taker needs before messages come.
+    fn prepare(_taker: &Self::Taker) {}
+
+    /// Gets `text` across, trying again while connections come and go: what was in a connection that broke may be
+    /// lost with it. Each text is for one call.
+    fn pass(giver: &Self::Giver, taker: &Self::Taker, text: &str);
+}
+
+/// PUSH to PULL.
+pub(crate) struct PushPull;
+
+/// PUB to SUB.
+pub(crate) struct PubSub;
+
+/// REQ to REP, and back.
+pub(crate) struct ReqRep;
+
+impl Pairing for PushPull {
+    type Giver = Push;
+    type Taker = Pull;
+
+    fn pass(push: &Push, pull: &Pull, text: &str) {
+        until("the message arrives", || {
+            let _ = push.send_timeout(text, GLANCE);
+            received(|| pull.recv_timeout(GLANCE).ok(), text)
+        });
+    }
+}
+
+impl Pairing for PubSub {
+    type Giver = Pub;
+    type Taker = Sub;
+
+    fn prepare(sub: &Sub) {
+        sub.subscribe("").expect("subscribed");
+    }
+
+    fn pass(publisher: &Pub, sub: &Sub, text: &str) {
+        until("the message arrives", || {
+            publisher.send(text).expect("published");
+            received(|| sub.recv_timeout(GLANCE).ok(), text)
+        });
+    }
+}
+
+/// Takes what has come until it is `text`; what an earlier call has repeated is passed over.
+fn received(mut next: impl FnMut() -> Option<zerohop::Message>, text: &str) -> Option<()> {
+    while let Some(message) = next() {
+        if message == *text {
+            return Some(());
+        }
+    }
+    None
+}
+
+impl Pairing for ReqRep {
+    type Giver = Req;
+    type Taker = Rep;
+
+    fn pass(req: &Req, rep: &Rep, text: &str) {
+        let reply = format!("re: {text}");
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                until("the request is answered", || {
+                    req.request_timeout(text, 10 * GLANCE).ok()
+                })
+            });
+            until("the answer is accepted", || {
+                if let Ok(request) = rep.recv_timeout(GLANCE)
+                    && *request.message() == *text
+                {
+                    let _ = request.reply(&reply);
+                }
+                asking.is_finished().then_some(())
+            });
+            let got = asking.join().expect("the asking thread");
+            assert_eq!(got, *reply);
+        });
+    }
+}

@@ -1,0 +1,213 @@
+//! PUB and SUB: who gets what.
+
+use std::time::Duration;
+
+use zerohop::{Context, Options, Pub, SendErrorKind, Sub};
+
+use crate::arena::{Transport, nimble, on_every_transport};
+use crate::common::deadline::DEADLINE;
+use crate::common::until::until;
+use crate::pairs::Socket;
+
+on_every_transport!(
+    selects_by_prefix,
+    subscribes_before_and_after_connecting,
+    counts_subscriptions,
+    serves_each_subscriber_alone,
+    subscribes_again_with_a_new_publisher,
+    counts_what_the_slow_miss,
+    blocks_for_the_slow_if_told_to,
+);
+
+fn pair(transport: Transport, options: Options) -> (Pub, Sub) {
+    let context = Context::new();
+    let publisher = Pub::with_options(&context, options.clone()).expect("a PUB");
+    let sub = Sub::with_options(&context, options).expect("a SUB");
+    Socket::connect(&sub, &Socket::bind(&publisher, &transport.endpoint()));
+    (publisher, sub)
+}
+
+fn wait_for(publisher: &Pub, topic: &str, count: usize) {
+    publisher
+        .wait_for_subscribers(topic, count, DEADLINE)
+        .expect("subscribers");
+}
+
+fn next(sub: &Sub) -> zerohop::Message {
+    sub.recv_timeout(DEADLINE).expect("a message")
+}
+
+fn selects_by_prefix(transport: Transport) {
+    let (publisher, sub) = pair(transport, nimble());
+    sub.subscribe("news.").expect("subscribed");
+    wait_for(&publisher, "news.", 1);
+    for topic in ["other", "news", "", "New.", "news,"] {
+        assert_eq!(publisher.send([topic, "body"]).expect("published").sent, 0);
+    }
+    for topic in ["news.", "news.today"] {
+        let published = publisher.send([topic, "body"]).expect("published");
+        assert_eq!((published.sent, published.skipped), (1, 0));
+        assert_eq!(next(&sub), [topic, "body"]);
+    }
+    assert_eq!(
+        publisher.send(["body", "news."]).expect("published").sent,
+        0
+    );
+}
+
+fn subscribes_before_and_after_connecting(transport: Transport) {
+    let context = Context::new();
+    let publisher = Pub::open(&context);
+    let sub = Sub::open(&context);
+    sub.subscribe("before").expect("subscribed");
+    sub.subscribe("gone").expect("subscribed");
+    sub.unsubscribe("gone").expect("unsubscribed");
+    Socket::connect(&sub, &Socket::bind(&publisher, &transport.endpoint()));
+    wait_for(&publisher, "before", 1);
+    sub.subscribe("after").expect("subscribed");
+    wait_for(&publisher, "after", 1);
+    assert_eq!(publisher.send("gone").expect("published").sent, 0);
+    for topic in ["before", "after"] {
+        assert_eq!(publisher.send(topic).expect("published").sent, 1);
+        assert_eq!(next(&sub), *topic);
+    }
+}
+
+/// Two subscriptions to a topic end with the second unsubscription, and nobody gets a message twice.
+fn counts_subscriptions(transport: Transport) {
+    let (publisher, sub) = pair(transport, nimble());
+    for topic in ["a", "a", "ab", ""] {
+        sub.subscribe(topic).expect("subscribed");
+    }
+    sub.subscribe("z").expect("subscribed");
+    wait_for(&publisher, "z", 1);
+    assert_eq!(publisher.send("abc").expect("published").sent, 1);
+    sub.unsubscribe("").expect("unsubscribed");
+    sub.unsubscribe("a").expect("unsubscribed");
+    sub.unsubscribe("never subscribed").expect("ignored");
+    until("the empty topic is gone", || {
+        let published = publisher.send("zero?").expect("published");
+        assert_eq!(published.sent, 1);
+        (publisher.send("other").expect("published").sent == 0).then_some(())
+    });
+    assert_eq!(publisher.send("a").expect("published").sent, 1);
+    publisher.send("z end").expect("published");
+    assert_eq!(next(&sub), *"abc");
+    let mut last = next(&sub);
+    while last != *"a" {
+        assert!(last == *"zero?" || last == *"other", "{last:?}");
+        last = next(&sub);
+    }
+    assert_eq!(next(&sub), *"z end");
+}
+
+fn serves_each_subscriber_alone(transport: Transport) {
+    let context = Context::new();
+    let publisher = Pub::open(&context);
+    let endpoint = Socket::bind(&publisher, &transport.endpoint());
+    let subs: Vec<Sub> = ["a", "b", "ab", ""]
+        .iter()
+        .map(|topic| {
+            let sub = Sub::open(&context);
+            sub.subscribe(topic).expect("subscribed");
+            Socket::connect(&sub, &endpoint);
+            sub
+        })
+        .collect();
+    wait_for(&publisher, "", 1);
+    wait_for(&publisher, "ab", 3);
+    wait_for(&publisher, "b", 2);
+    for (topic, count) in [("abc", 3), ("b", 2), ("c", 1)] {
+        assert_eq!(publisher.send(topic).expect("published").sent, count);
+    }
+    let expected: [&[&str]; 4] = [&["abc"], &["b"], &["abc"], &["abc", "b", "c"]];
+    for (sub, topics) in subs.iter().zip(expected) {
+        for topic in topics {
+            assert_eq!(next(sub), **topic);
+        }
+    }
+}
+
+fn subscribes_again_with_a_new_publisher(transport: Transport) {
+    let context = Context::new();
+    let sub = Sub::open(&context);
+    sub.subscribe("topic").expect("subscribed");
+    let endpoint = transport.endpoint();
+    Socket::connect(&sub, &endpoint);
+    for life in 0..3 {
+        let publisher = Pub::open(&context);
+        Socket::bind(&publisher, &endpoint);
+        wait_for(&publisher, "topic", 1);
+        let text = format!("topic {life}");
+        assert_eq!(publisher.send(&text).expect("published").sent, 1);
+        assert_eq!(next(&sub), *text);
+    }
+}
+
+/// What a subscriber misses is counted, in the result and in the statistics; the rest arrives.
+fn counts_what_the_slow_miss(transport: Transport) {
+    let options = Options::new().send_hwm(10).recv_hwm(10);
+    let (publisher, sub) = pair(transport, options);
+    sub.subscribe("").expect("subscribed");
+    wait_for(&publisher, "", 1);
+    let body = vec![b'x'; 50_000];
+    let (mut sent, mut skipped) = (Vec::new(), 0);
+    for number in 0_u32.. {
+        let message = [number.to_be_bytes().to_vec(), body.clone()];
+        let published = publisher.send(message).expect("published");
+        assert_eq!(published.sent + published.skipped, 1);
+        if published.sent == 1 {
+            sent.push(number);
+        }
+        skipped += published.skipped as u64;
+        if skipped == 100 {
+            break;
+        }
+    }
+    let stats = publisher.stats();
+    assert_eq!(stats.dropped.high_water_mark, 100);
+    assert_eq!(stats.peers[0].dropped.high_water_mark, 100);
+    assert_eq!(stats.messages_out, sent.len() as u64);
+    for number in sent {
+        assert_eq!(next(&sub).as_bytes(), number.to_be_bytes());
+    }
+    assert!(sub.try_recv().is_err());
+    // With the queues empty, the next one is taken again.
+    until("there is room again", || {
+        let published = publisher.send("again").expect("published");
+        (published.sent == 1).then_some(())
+    });
+    assert_eq!(next(&sub), *"again");
+}
+
+fn blocks_for_the_slow_if_told_to(transport: Transport) {
+    let options = Options::new().send_hwm(10).recv_hwm(10).pub_block(true);
+    let (publisher, sub) = pair(transport, options);
+    sub.subscribe("").expect("subscribed");
+    wait_for(&publisher, "", 1);
+    let body = vec![b'x'; 50_000];
+    let mut sent = 0;
+    let error = loop {
+        match publisher.send_timeout(&body, Duration::from_millis(50)) {
+            Ok(published) => sent += published.sent,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), SendErrorKind::TimedOut);
+    assert!(error.into_message().as_bytes() == body);
+    let error = publisher.try_send("no room").expect_err("full");
+    assert_eq!(error.kind(), SendErrorKind::WouldBlock);
+    assert_eq!(error.into_message(), *"no room");
+    std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| publisher.send_timeout("room", DEADLINE));
+        for _ in 0..sent {
+            assert!(next(&sub).as_bytes() == body);
+        }
+        assert_eq!(next(&sub), *"room");
+        publishing
+            .join()
+            .expect("the publishing thread")
+            .expect("published");
+    });
+    assert_eq!(publisher.stats().dropped.total(), 0);
+}

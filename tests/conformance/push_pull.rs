@@ -1,0 +1,221 @@
+//! PUSH and PULL: frames, order, turns.
+
+use zerohop::{Context, Message, Options, Pull, Push};
+
+use crate::arena::{Transport, on_every_transport};
+use crate::common::deadline::DEADLINE;
+use crate::pairs::Socket;
+
+on_every_transport!(
+    keeps_frames,
+    carries_sizes,
+    keeps_order,
+    carries_batches,
+    iterates,
+    takes_turns,
+    passes_over_the_full,
+    conflates,
+    immediate_waits_for_a_connection,
+);
+
+fn pair(transport: Transport, options: Options) -> (Push, Pull) {
+    let context = Context::new();
+    let push = Push::with_options(&context, options.clone()).expect("a PUSH");
+    let pull = Pull::with_options(&context, options).expect("a PULL");
+    Socket::connect(&push, &Socket::bind(&pull, &transport.endpoint()));
+    push.wait_for_peers(1, DEADLINE).expect("a peer");
+    (push, pull)
+}
+
+fn next(pull: &Pull) -> Message {
+    pull.recv_timeout(DEADLINE).expect("a message")
+}
+
+fn keeps_frames(transport: Transport) {
+    let (push, pull) = pair(transport, Options::new());
+    let hundred: Message = (0..100).map(|number: u32| number.to_string()).collect();
+    let messages = [
+        Message::from("one"),
+        Message::from(["two", "frames"]),
+        Message::from(""),
+        Message::from(["", "empty first"]),
+        Message::from(["empty last", ""]),
+        Message::from(["", "", ""]),
+        Message::from([vec![b'l'; 100_000], b"short".to_vec(), vec![b'L'; 9_000]]),
+        hundred,
+    ];
+    for message in &messages {
+        push.send_timeout(message, DEADLINE).expect("sent");
+    }
+    for message in &messages {
+        assert_eq!(next(&pull), *message);
+    }
+}
+
+/// Around every length at which the encoding, a buffer or the way of copying changes; borrowed and owned.
+fn carries_sizes(transport: Transport) {
+    let (push, pull) = pair(transport, Options::new());
+    for edge in [
+        0,
+        31,
+        64,
+        255,
+        8192,
+        16_384,
+        32_768,
+        65_536,
+        131_072,
+        262_144,
+        1 << 20,
+    ] {
+        for size in [edge, edge + 1, edge + 9] {
+            let body: Vec<u8> = (0..=250).cycle().take(size).collect();
+            push.send_timeout(&body, DEADLINE).expect("sent");
+            push.send_timeout(body.clone(), DEADLINE).expect("sent");
+            push.send_timeout([&body[..], b"", &body], DEADLINE)
+                .expect("sent");
+            for _ in 0..2 {
+                let message = next(&pull);
+                assert_eq!(message.parts(), 1);
+                assert!(message.as_bytes() == body, "{size} bytes came as others");
+            }
+            let message = next(&pull);
+            let sizes: Vec<usize> = message.frames().map(|frame| frame.len()).collect();
+            assert_eq!(sizes, [size, 0, size]);
+            assert!(
+                message.frame(2) == Some(&body),
+                "{size} bytes came as others"
+            );
+        }
+    }
+}
+
+/// In bursts that fill the queues and in single steps.
+fn keeps_order(transport: Transport) {
+    let (push, pull) = pair(transport, Options::new());
+    let mut expected = 0..;
+    for burst in [1, 900, 1, 2, 500, 1, 1000] {
+        let numbers: Vec<u32> = expected.by_ref().take(burst).collect();
+        for number in &numbers {
+            push.send_timeout(number.to_be_bytes(), DEADLINE)
+                .expect("sent");
+        }
+        for number in numbers {
+            assert_eq!(next(&pull).as_bytes(), number.to_be_bytes());
+        }
+    }
+}
+
+fn carries_batches(transport: Transport) {
+    let (push, pull) = pair(transport, Options::new());
+    let sent = push.send_batch((0..1000_u32).map(u32::to_be_bytes));
+    assert_eq!(sent.expect("sent"), 1000);
+    let mut received = Vec::new();
+    while received.len() < 1000 {
+        let batch = pull.recv_batch(64).expect("received");
+        assert!((1..=64).contains(&batch.len()), "{}", batch.len());
+        received.extend(batch);
+    }
+    for (number, message) in (0..1000_u32).zip(&received) {
+        assert_eq!(message.as_bytes(), number.to_be_bytes());
+    }
+}
+
+fn iterates(transport: Transport) {
+    let (push, pull) = pair(transport, Options::new().recv_timeout(DEADLINE));
+    for text in ["a", "b", "c"] {
+        push.send_timeout(text, DEADLINE).expect("sent");
+    }
+    let texts: Vec<Message> = pull.iter().take(3).collect();
+    assert_eq!(texts, ["a", "b", "c"].map(Message::from));
+}
+
+/// With room everywhere, messages go round strictly.
+fn takes_turns(transport: Transport) {
+    let context = Context::new();
+    let push = Push::open(&context);
+    let pulls: Vec<Pull> = (0..3).map(|_| Pull::open(&context)).collect();
+    for pull in &pulls {
+        Socket::connect(&push, &Socket::bind(pull, &transport.endpoint()));
+    }
+    push.wait_for_peers(3, DEADLINE).expect("all peers");
+    for number in 0..300_u32 {
+        push.send_timeout(number.to_be_bytes(), DEADLINE)
+            .expect("sent");
+    }
+    for pull in &pulls {
+        let message = next(pull);
+        let mut number = u32::from_be_bytes(message.as_bytes().try_into().expect("a number"));
+        for _ in 1..100 {
+            number += 3;
+            assert_eq!(next(pull).as_bytes(), number.to_be_bytes());
+        }
+    }
+}
+
+/// A peer that does not read costs the others nothing.
+fn passes_over_the_full(transport: Transport) {
+    let context = Context::new();
+    let options = Options::new().send_hwm(5).recv_hwm(5);
+    let push = Push::with_options(&context, options.clone()).expect("a PUSH");
+    let stuck = Pull::with_options(&context, options.clone()).expect("a PULL");
+    let busy = Pull::with_options(&context, options).expect("a PULL");
+    for pull in [&stuck, &busy] {
+        Socket::connect(&push, &Socket::bind(pull, &transport.endpoint()));
+    }
+    push.wait_for_peers(2, DEADLINE).expect("both peers");
+    let body = vec![b'x'; 100_000];
+    let total = 1_000;
+    let received = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut received = 0;
+            while *next(&busy).as_bytes() != *b"end" {
+                received += 1;
+            }
+            received
+        });
+        for _ in 0..total {
+            push.send_timeout(&body, DEADLINE).expect("sent");
+        }
+        // Sent to whoever has room: until the busy one gets it.
+        while !reading.is_finished() {
+            let _ = push.send_timeout("end", std::time::Duration::from_millis(1));
+        }
+        reading.join().expect("the reading thread")
+    });
+    // The stuck one has its share of the start: both queues, and what the kernel takes in between.
+    assert!(received >= total - 200, "{received} of {total}");
+}
+
+/// Only the newest counts, on either side.
+fn conflates(transport: Transport) {
+    let (push, pull) = pair(transport, Options::new().conflate(true));
+    for number in 0..2000_u32 {
+        push.send_timeout(number.to_be_bytes(), DEADLINE)
+            .expect("sent");
+    }
+    let mut last = None;
+    let mut count = 0;
+    while last != Some(1999) {
+        let message = next(&pull);
+        let number = u32::from_be_bytes(message.as_bytes().try_into().expect("a number"));
+        assert!(last < Some(number), "{number} after {last:?}");
+        (last, count) = (Some(number), count + 1);
+    }
+    assert!(count <= 2000);
+    assert!(pull.try_recv().is_err());
+}
+
+fn immediate_waits_for_a_connection(transport: Transport) {
+    let context = Context::new();
+    let options = Options::new().immediate(true);
+    let push = Push::with_options(&context, options).expect("a PUSH");
+    let endpoint = transport.endpoint();
+    Socket::connect(&push, &endpoint);
+    let error = push.try_send("too early").expect_err("nobody is there");
+    assert_eq!(error.into_message(), *"too early");
+    let pull = Pull::open(&context);
+    Socket::bind(&pull, &endpoint);
+    push.send_timeout("in time", DEADLINE).expect("sent");
+    assert_eq!(next(&pull), *"in time");
+}
