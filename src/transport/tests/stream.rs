@@ -33,7 +33,7 @@ fn every_option_is_taken() {
 fn data_written_before_a_close_is_read_to_its_end() {
     for endpoint in ["tcp://127.0.0.1:*", "ipc://*"] {
         let mut listener = bind_default(endpoint).unwrap();
-        let (dialed, accepted) = connection(&mut listener, &StreamOptions::default());
+        let (dialed, mut accepted) = connection(&mut listener, &StreamOptions::default());
         assert_eq!(dialed.write(&[7; 1000]).unwrap(), 1000);
         drop(dialed);
         assert_eq!(read_exactly(&mut accepted, 1000), [7; 1000]);
