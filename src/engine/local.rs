@@ -32,10 +32,9 @@ pub(crate) struct Offer {
 impl Offer {
     /// The name is no longer bound: who connected to it is told.
     pub(crate) fn refuse(self) {
-        if self.back.close() {
-            let Remote { mailbox, place } = self.from;
-            mailbox.post(Note::InprocReadable(place));
-        }
+        self.back.close();
+        let Remote { mailbox, place } = self.from;
+        mailbox.post(Note::InprocReadable(place));
     }
 }
 
@@ -238,9 +237,7 @@ impl Net {
         pattern: &mut dyn Pattern,
     ) {
         if !self.at_place(place) {
-            // We have left already, and could not tell whom.
-            let Remote { mailbox, place } = accepted.remote;
-            return mailbox.post(Note::InprocReadable(place));
+            return;
         }
         let id = place.id;
         if let Some(peer) = self.peers.slab.get_mut(id) {

@@ -188,7 +188,7 @@ impl Peer {
     /// process is that socket's to read, closed or not.
     pub(crate) fn unsent(&self) -> usize {
         match &self.link {
-            Link::Inproc(link) if link.remote.is_some() => 0,
+            Link::Inproc(link) if link.remote.get().is_some() => 0,
             _ => self.queued_out(),
         }
     }
