@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::child::{Fallible, Fault, Task};
 use super::workload::Scale;
 
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 cargo bench --bench compare -- [OPTIONS]
 
   --full           all workloads at all sizes (about an hour); without it a choice (about ten minutes)
@@ -22,26 +22,26 @@ cargo bench --bench compare -- [OPTIONS]
 ";
 
 /// What is wanted.
-pub enum Command {
+pub(crate) enum Command {
     Measure(Arguments),
     Show(Arguments),
     Child(Box<Task>),
     Help,
 }
 
-pub struct Arguments {
-    pub scale: Scale,
-    pub filters: Vec<String>,
-    pub only: Vec<String>,
-    pub peers: bool,
-    pub rounds: usize,
-    pub seconds: Option<f64>,
-    pub list: bool,
-    pub out: PathBuf,
-    pub picture: Option<PathBuf>,
+pub(crate) struct Arguments {
+    pub(crate) scale: Scale,
+    pub(crate) filters: Vec<String>,
+    pub(crate) only: Vec<String>,
+    pub(crate) peers: bool,
+    pub(crate) rounds: usize,
+    pub(crate) seconds: Option<f64>,
+    pub(crate) list: bool,
+    pub(crate) out: PathBuf,
+    pub(crate) picture: Option<PathBuf>,
 }
 
-pub fn parse(arguments: impl Iterator<Item = String>) -> Fallible<Command> {
+pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Fallible<Command> {
     let mut wanted = Arguments {
         scale: Scale::Quick,
         filters: Vec::new(),

@@ -6,17 +6,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Machine {
-    pub processor: String,
-    pub cores: usize,
-    pub system: String,
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) cores: usize,
+    pub(crate) system: String,
     /// The day, in UTC.
-    pub date: String,
-    pub libzmq: String,
+    pub(crate) date: String,
+    pub(crate) libzmq: String,
 }
 
 impl Machine {
-    pub fn look() -> Machine {
+    pub(crate) fn look() -> Machine {
         let (major, minor, patch) = zmq::version();
         Machine {
             processor: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
@@ -28,7 +28,7 @@ impl Machine {
     }
 
     /// All in a line.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let Machine {
             processor,
             cores,

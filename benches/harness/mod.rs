@@ -5,7 +5,7 @@
 
 mod arguments;
 mod charts;
-pub mod child;
+pub(crate) mod child;
 mod contestants;
 mod html;
 mod machine;
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use arguments::{Arguments, Command};
 
 /// Runs the benchmark, or the part of it that this process is.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match arguments::parse(std::env::args().skip(1)) {
         Ok(Command::Child(task)) => contestants::run(&task),
         Ok(Command::Help) => {
@@ -35,9 +35,9 @@ pub fn main() -> ExitCode {
 
 fn measure(arguments: &Arguments) -> child::Fallible<bool> {
     let outcome = runner::run(arguments)?;
-    table::print(&outcome.results);
-    // A smoke run measures nothing that deserves to be kept.
-    if arguments.scale != workload::Scale::Smoke {
+    // A smoke run measures nothing that deserves to be shown, and neither does a list.
+    if arguments.scale != workload::Scale::Smoke && !arguments.list {
+        table::print(&outcome.results);
         results::save(&outcome.results, &arguments.out)?;
         html::save(&outcome.results, &arguments.out)?;
     }

@@ -12,37 +12,37 @@ use super::workload::Workload;
 
 /// All that a run has found out.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Results {
-    pub machine: Machine,
-    pub rounds: usize,
-    pub workloads: Vec<WorkloadResult>,
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    pub(crate) rounds: usize,
+    pub(crate) workloads: Vec<WorkloadResult>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct WorkloadResult {
-    pub name: String,
-    pub workload: Workload,
-    pub contestants: Vec<ContestantResult>,
+pub(crate) struct WorkloadResult {
+    pub(crate) name: String,
+    pub(crate) workload: Workload,
+    pub(crate) contestants: Vec<ContestantResult>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct ContestantResult {
-    pub contestant: String,
-    pub measures: Vec<Measure>,
+pub(crate) struct ContestantResult {
+    pub(crate) contestant: String,
+    pub(crate) measures: Vec<Measure>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Measure {
-    pub metric: Metric,
-    pub summary: Summary,
+pub(crate) struct Measure {
+    pub(crate) metric: Metric,
+    pub(crate) summary: Summary,
     /// One of each round.
-    pub samples: Vec<f64>,
+    pub(crate) samples: Vec<f64>,
 }
 
 /// What a number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Metric {
+pub(crate) enum Metric {
     MessagesPerSecond,
     BytesPerSecond,
     ConnectionsPerSecond,
@@ -56,7 +56,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Metric::MessagesPerSecond => "messages/s",
             Metric::BytesPerSecond => "payload bytes/s",
@@ -71,7 +71,7 @@ impl Metric {
     }
 
     /// The number as people read it.
-    pub fn show(self, value: f64) -> String {
+    pub(crate) fn show(self, value: f64) -> String {
         match self {
             Metric::MessagesPerSecond | Metric::ConnectionsPerSecond => scaled(value, ""),
             Metric::BytesPerSecond => scaled(value, "B/s"),
@@ -84,7 +84,7 @@ impl Metric {
     }
 
     /// How many times better `value` is than `reference`.
-    pub fn ratio(self, value: f64, reference: f64) -> f64 {
+    pub(crate) fn ratio(self, value: f64, reference: f64) -> f64 {
         match self {
             Metric::MessagesPerSecond | Metric::BytesPerSecond | Metric::ConnectionsPerSecond => {
                 value / reference
@@ -101,7 +101,7 @@ impl Metric {
 
 impl WorkloadResult {
     /// The median of a contestant's measure.
-    pub fn median(&self, contestant: &str, metric: Metric) -> Option<f64> {
+    pub(crate) fn median(&self, contestant: &str, metric: Metric) -> Option<f64> {
         let mut contestants = self.contestants.iter();
         let found = contestants.find(|result| result.contestant == contestant)?;
         let mut measures = found.measures.iter();
@@ -112,7 +112,7 @@ impl WorkloadResult {
 
 impl Results {
     /// The contestants of all workloads, in the order of their first appearance.
-    pub fn contestants(&self) -> Vec<&str> {
+    pub(crate) fn contestants(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for result in self.workloads.iter().flat_map(|result| &result.contestants) {
             if !names.contains(&result.contestant.as_str()) {
@@ -124,7 +124,7 @@ impl Results {
 }
 
 /// Writes `results.json` into the directory.
-pub fn save(results: &Results, directory: &Path) -> Fallible<()> {
+pub(crate) fn save(results: &Results, directory: &Path) -> Fallible<()> {
     fs::create_dir_all(directory)?;
     let path = path_in(directory);
     fs::write(&path, serde_json::to_string_pretty(results)?)?;
@@ -133,7 +133,7 @@ pub fn save(results: &Results, directory: &Path) -> Fallible<()> {
 }
 
 /// Reads what [`save`] has written.
-pub fn load(directory: &Path) -> Fallible<Results> {
+pub(crate) fn load(directory: &Path) -> Fallible<Results> {
     let path = path_in(directory);
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(serde_json::from_str(&text)?)

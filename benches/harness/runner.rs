@@ -26,13 +26,13 @@ const PUSHER_PROCESSES: usize = 4;
 /// An open loop is saturated when it moves less than this part of what is offered.
 const SATURATED: f64 = 0.9;
 
-pub struct Outcome {
-    pub results: Results,
-    pub failures: Vec<String>,
+pub(crate) struct Outcome {
+    pub(crate) results: Results,
+    pub(crate) failures: Vec<String>,
 }
 
 /// Runs what the arguments ask for.
-pub fn run(arguments: &Arguments) -> Fallible<Outcome> {
+pub(crate) fn run(arguments: &Arguments) -> Fallible<Outcome> {
     let entrants = roster::entrants(arguments)?;
     let mut runner = Runner {
         arguments,

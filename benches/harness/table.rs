@@ -3,9 +3,9 @@
 use super::results::{Measure, Metric, Results, WorkloadResult};
 
 /// What everybody is compared with.
-pub const REFERENCE: &str = "libzmq";
+pub(crate) const REFERENCE: &str = "libzmq";
 
-pub fn print(results: &Results) {
+pub(crate) fn print(results: &Results) {
     println!("\n{}", results.machine.describe());
     println!(
         "medians of {} rounds; × libzmq: how many times better",
@@ -52,7 +52,7 @@ fn print_measure(result: &WorkloadResult, label: &str, contestant: &str, measure
 }
 
 /// The metrics of a workload, each once.
-pub fn metrics(result: &WorkloadResult) -> Vec<Metric> {
+pub(crate) fn metrics(result: &WorkloadResult) -> Vec<Metric> {
     let mut metrics = Vec::new();
     let measures = result
         .contestants

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
+pub(crate) enum Scale {
     /// Tiny counts, to see that it works.
     Smoke,
     /// What fits into ten minutes.
@@ -16,7 +16,7 @@ pub enum Scale {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Work {
+pub(crate) enum Work {
     /// PUSH to PULL, copied from the caller's buffer.
     PushPull,
     /// PUSH to PULL, payloads by reference.
@@ -37,7 +37,7 @@ pub enum Work {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Transport {
+pub(crate) enum Transport {
     Tcp,
     Ipc,
     Inproc,
@@ -45,16 +45,16 @@ pub enum Transport {
 
 /// One thing to measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Workload {
-    pub work: Work,
-    pub transport: Transport,
-    pub size: usize,
+pub(crate) struct Workload {
+    pub(crate) work: Work,
+    pub(crate) transport: Transport,
+    pub(crate) size: usize,
     /// Subscribers, pushers or connections.
-    pub peers: usize,
+    pub(crate) peers: usize,
     /// Topics of each subscriber.
-    pub topics: usize,
+    pub(crate) topics: usize,
     /// Messages per second of an open loop.
-    pub rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
 }
 
 /// Small enough to travel with its headers in one packet of any network.
@@ -73,7 +73,7 @@ impl Workload {
     }
 
     /// The name for filters, such as `push-pull/tcp/64`.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let Workload {
             transport, size, ..
         } = self;
@@ -101,7 +101,7 @@ impl Workload {
     }
 
     /// The name for people.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let transport = self.transport;
         let size = Size(self.size);
         let peers = self.peers;
@@ -126,7 +126,7 @@ impl Workload {
 }
 
 /// All workloads of that scale.
-pub fn workloads(scale: Scale) -> Vec<Workload> {
+pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
     let mut all = Vec::new();
     streams(scale, &mut all);
     latencies(scale, &mut all);
@@ -253,7 +253,7 @@ impl fmt::Display for Transport {
 }
 
 /// A number of bytes, as people write it.
-pub struct Size(pub usize);
+pub(crate) struct Size(pub(crate) usize);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

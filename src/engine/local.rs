@@ -282,20 +282,19 @@ impl Net {
         }
     }
 
-    /// The other end has closed; what it sent can still be taken. Who had connected goes on waiting for the name to be bound again.
+    /// The other end has closed; what it sent can still be taken. Who had connected goes on waiting for the
+    /// name to be bound again.
     fn inproc_gone(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
         let keep = pattern.keeps_unsent();
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
-        if !matches!(peer.link, Link::Inproc(_)) {
-            return;
-        }
-        let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) else {
+        let Link::Inproc(link) = &peer.link else {
             return;
         };
-        self.peers.gone += 1;
         let unsent = link.outbox.reclaim(&mut self.peers.pool);
+        peer.link = Link::Gone;
+        self.peers.gone += 1;
         let renewed = match &peer.origin {
             Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),
             Origin::Inproc { bound: true, .. } | Origin::Dialed(_) | Origin::Accepted(_) => None,

@@ -15,7 +15,7 @@ use super::{Fallible, Fault};
 ///
 /// The side that accepts connections (`bind_…`) is ready to when its call returns; the other side is started only then.
 #[allow(async_fn_in_trait)] // Nobody but the roles here calls these.
-pub trait Contestant: Sized + Sync {
+pub(crate) trait Contestant: Sized + Sync {
     type Pull: Receiver;
     type Push: Sender;
     type Sub: Receiver;
@@ -48,7 +48,7 @@ pub trait Contestant: Sized + Sync {
 
 /// Sends messages.
 #[allow(async_fn_in_trait)]
-pub trait Sender {
+pub(crate) trait Sender {
     /// Sends a copy of a message that the caller goes on using.
     async fn send(&mut self, message: &[u8]) -> Fallible<()>;
 
@@ -65,7 +65,7 @@ pub trait Sender {
 
 /// Receives messages.
 #[allow(async_fn_in_trait)]
-pub trait Receiver {
+pub(crate) trait Receiver {
     /// Waits for the next message and shows it.
     async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T>;
 
@@ -77,22 +77,22 @@ pub trait Receiver {
 
 /// Asks and waits for the reply.
 #[allow(async_fn_in_trait)]
-pub trait Requester {
+pub(crate) trait Requester {
     async fn ask<T>(&mut self, request: &[u8], show: impl FnOnce(&[u8]) -> T) -> Fallible<T>;
 }
 
 /// Replies.
 #[allow(async_fn_in_trait)]
-pub trait Replier {
+pub(crate) trait Replier {
     /// Waits for a request, shows it, and sends it back.
     async fn echo<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T>;
 }
 
 /// For what a contestant does not have.
-pub enum Absent {}
+pub(crate) enum Absent {}
 
 impl Absent {
-    pub fn refuse<T>() -> Fallible<T> {
+    pub(crate) fn refuse<T>() -> Fallible<T> {
         Err(Fault::from("this contestant has no such socket"))
     }
 }

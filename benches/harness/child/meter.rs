@@ -8,7 +8,7 @@ use super::system::{cpu_time, now};
 use super::{Fallible, Fault, Quantiles, Report, Task};
 
 /// The receiving side's measurement: from the first mark to the last end.
-pub struct Meter {
+pub(crate) struct Meter {
     reader: Reader,
     streams: Vec<Stream>,
     open_streams: usize,
@@ -32,7 +32,7 @@ struct Start {
 
 impl Meter {
     /// A meter for so many ordered streams of messages.
-    pub fn new(task: &Task, streams: usize) -> Fallible<Meter> {
+    pub(crate) fn new(task: &Task, streams: usize) -> Fallible<Meter> {
         Ok(Meter {
             reader: Reader::new(task.topic_len(), task.size),
             streams: vec![Stream::default(); streams],
@@ -44,23 +44,23 @@ impl Meter {
         })
     }
 
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.open_streams == 0
     }
 
-    pub fn is_open(&self, stream: usize) -> bool {
+    pub(crate) fn is_open(&self, stream: usize) -> bool {
         !self.streams[stream].ended
     }
 
     /// Takes a message of the stream that it names itself.
     #[inline]
-    pub fn take(&mut self, message: &[u8]) -> Fallible<Kind> {
+    pub(crate) fn take(&mut self, message: &[u8]) -> Fallible<Kind> {
         self.take_from(None, message)
     }
 
     /// Takes a message of that stream, or of the one that it names.
     #[inline]
-    pub fn take_from(&mut self, stream: Option<usize>, message: &[u8]) -> Fallible<Kind> {
+    pub(crate) fn take_from(&mut self, stream: Option<usize>, message: &[u8]) -> Fallible<Kind> {
         let header = self.reader.read(message)?;
         let stream = stream.unwrap_or(header.source);
         let stream = self.streams.get_mut(stream).ok_or_else(unknown_sender)?;
@@ -90,7 +90,7 @@ impl Meter {
     }
 
     /// What was measured until now.
-    pub fn report(&self) -> Fallible<Report> {
+    pub(crate) fn report(&self) -> Fallible<Report> {
         let start = self.start.as_ref();
         let start =
             start.ok_or_else(|| Fault::from("the end came before the end of the warm-up"))?;
@@ -105,12 +105,12 @@ impl Meter {
 }
 
 /// A histogram of latencies, three digits exact.
-pub struct Latency {
+pub(crate) struct Latency {
     histogram: Histogram<u64>,
 }
 
 impl Latency {
-    pub fn new() -> Fallible<Latency> {
+    pub(crate) fn new() -> Fallible<Latency> {
         const LONGEST: u64 = 60_000_000_000;
         Ok(Latency {
             histogram: Histogram::new_with_bounds(1, LONGEST, 3)?,
@@ -118,11 +118,11 @@ impl Latency {
     }
 
     #[inline]
-    pub fn record(&mut self, nanos: u64) {
+    pub(crate) fn record(&mut self, nanos: u64) {
         self.histogram.saturating_record(nanos);
     }
 
-    pub fn quantiles(&self) -> Quantiles {
+    pub(crate) fn quantiles(&self) -> Quantiles {
         Quantiles {
             p50: self.histogram.value_at_quantile(0.5),
             p99: self.histogram.value_at_quantile(0.99),

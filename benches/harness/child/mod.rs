@@ -10,11 +10,11 @@
 //!
 //! A child that sees a message lost, repeated or damaged says so on its standard error and exits with 1.
 
-pub mod contestant;
+pub(crate) mod contestant;
 mod meter;
-pub mod payload;
+pub(crate) mod payload;
 mod roles;
-pub mod system;
+pub(crate) mod system;
 
 use std::error::Error;
 use std::io::Write;
@@ -22,17 +22,17 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
-pub use contestant::Contestant;
+pub(crate) use contestant::Contestant;
 
 /// What went wrong: for people to read, since the run is void anyway.
-pub type Fault = Box<dyn Error + Send + Sync>;
+pub(crate) type Fault = Box<dyn Error + Send + Sync>;
 
-pub type Fallible<T> = Result<T, Fault>;
+pub(crate) type Fallible<T> = Result<T, Fault>;
 
 /// What a child does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub(crate) enum Role {
     Pull,
     Push,
     /// PULL and PUSH in two threads of one process.
@@ -51,69 +51,69 @@ pub enum Role {
 
 /// What a child is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Task {
-    pub contestant: String,
-    pub role: Role,
-    pub endpoint: String,
+pub(crate) struct Task {
+    pub(crate) contestant: String,
+    pub(crate) role: Role,
+    pub(crate) endpoint: String,
     /// The bytes of a message, topic included.
-    pub size: usize,
+    pub(crate) size: usize,
     /// How long to measure, after a warm-up.
-    pub seconds: f64,
-    pub warm_up: f64,
+    pub(crate) seconds: f64,
+    pub(crate) warm_up: f64,
     /// Stop after so many messages, however much time is left.
-    pub max_messages: u64,
+    pub(crate) max_messages: u64,
     /// Sockets of this process.
-    pub sockets: usize,
+    pub(crate) sockets: usize,
     /// The number of this process's first socket among all senders.
-    pub first_source: usize,
+    pub(crate) first_source: usize,
     /// Senders, in all processes, whose end a receiver waits for.
-    pub senders: usize,
+    pub(crate) senders: usize,
     /// Topics that each subscriber subscribes to, and the publisher uses in turn; 0 where there are none.
-    pub topics: usize,
+    pub(crate) topics: usize,
     /// Mean messages per second of an open loop; `None` sends as fast as it goes.
-    pub rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// Send shared buffers instead of copies of the caller's.
-    pub shared: bool,
+    pub(crate) shared: bool,
 }
 
 /// What a child reports.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Messages between the end of the warm-up and the end.
-    pub messages: u64,
+    pub(crate) messages: u64,
     /// The time between the two.
-    pub nanos: u64,
+    pub(crate) nanos: u64,
     /// Processor time of all threads between the two.
-    pub cpu_nanos: u64,
-    pub latency: Option<Quantiles>,
-    pub bytes_per_connection: Option<f64>,
+    pub(crate) cpu_nanos: u64,
+    pub(crate) latency: Option<Quantiles>,
+    pub(crate) bytes_per_connection: Option<f64>,
 }
 
 /// One-way latency in nanoseconds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Quantiles {
+pub(crate) struct Quantiles {
     pub p50: u64,
     pub p99: u64,
     pub p999: u64,
 }
 
 /// The length of a topic.
-pub const TOPIC_LEN: usize = 8;
+pub(crate) const TOPIC_LEN: usize = 8;
 
 impl Task {
     /// The topics, each as long as the others, no one a prefix of another.
-    pub fn topic_list(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn topic_list(&self) -> Vec<Vec<u8>> {
         let topics = 0..self.topics;
         topics.map(|n| format!("t{n:07}").into_bytes()).collect()
     }
 
-    pub fn topic_len(&self) -> usize {
+    pub(crate) fn topic_len(&self) -> usize {
         if self.topics == 0 { 0 } else { TOPIC_LEN }
     }
 }
 
 /// Does the task with a contestant, and prints the report.
-pub fn run<C: Contestant>(task: &Task, open: impl FnOnce() -> Fallible<C>) -> ExitCode {
+pub(crate) fn run<C: Contestant>(task: &Task, open: impl FnOnce() -> Fallible<C>) -> ExitCode {
     system::raise_file_limit();
     system::sharpen_timers();
     let outcome = open().and_then(|contestant| roles::play(&contestant, task));

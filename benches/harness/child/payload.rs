@@ -23,7 +23,7 @@ const SOURCE_SHIFT: u32 = 48;
 
 /// What a message means to the receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Counts.
     Data,
     /// Counts too; the warm-up is over.
@@ -38,21 +38,21 @@ const KINDS: [Kind; 4] = [Kind::Data, Kind::Mark, Kind::End, Kind::Probe];
 
 /// What a verified message says.
 #[derive(Clone, Copy, Debug)]
-pub struct Header {
-    pub kind: Kind,
-    pub source: usize,
-    pub seq: u64,
-    pub stamp: u64,
+pub(crate) struct Header {
+    pub(crate) kind: Kind,
+    pub(crate) source: usize,
+    pub(crate) seq: u64,
+    pub(crate) stamp: u64,
 }
 
 /// Writes messages of one size.
-pub struct Writer {
+pub(crate) struct Writer {
     buffer: Vec<u8>,
     topic_len: usize,
 }
 
 impl Writer {
-    pub fn new(topic_len: usize, size: usize) -> Fallible<Writer> {
+    pub(crate) fn new(topic_len: usize, size: usize) -> Fallible<Writer> {
         if size < topic_len + SHORT {
             return Err(Fault::from("the size leaves no room for a sequence number"));
         }
@@ -64,7 +64,7 @@ impl Writer {
 
     /// The message to send, valid until the next call.
     #[inline]
-    pub fn write(&mut self, header: Header, topic: &[u8]) -> &[u8] {
+    pub(crate) fn write(&mut self, header: Header, topic: &[u8]) -> &[u8] {
         let size = self.buffer.len();
         let (head, body) = self.buffer.split_at_mut(self.topic_len);
         head.copy_from_slice(topic);
@@ -86,13 +86,13 @@ impl Writer {
 }
 
 /// Reads messages of one size and refuses what no [`Writer`] wrote.
-pub struct Reader {
+pub(crate) struct Reader {
     expected: Vec<u8>,
     topic_len: usize,
 }
 
 impl Reader {
-    pub fn new(topic_len: usize, size: usize) -> Reader {
+    pub(crate) fn new(topic_len: usize, size: usize) -> Reader {
         Reader {
             expected: pattern(size),
             topic_len,
@@ -101,7 +101,7 @@ impl Reader {
 
     /// What the message says, if it is whole.
     #[inline]
-    pub fn read(&self, message: &[u8]) -> Fallible<Header> {
+    pub(crate) fn read(&self, message: &[u8]) -> Fallible<Header> {
         if message.len() != self.expected.len() {
             return Err(wrong_size(message.len(), self.expected.len()));
         }
@@ -153,14 +153,14 @@ impl Reader {
 
 /// Counts the messages of one sender, and refuses a gap or a repetition.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sequence {
+pub(crate) struct Sequence {
     next: u64,
 }
 
 impl Sequence {
     /// Takes the number of the next message; in a cycle, numbers start again at 0 after so many.
     #[inline]
-    pub fn accept(&mut self, seq: u64, cycle: Option<u64>) -> Fallible<()> {
+    pub(crate) fn accept(&mut self, seq: u64, cycle: Option<u64>) -> Fallible<()> {
         let due = cycle.map_or(self.next, |cycle| self.next % cycle);
         if seq != due {
             return Err(out_of_sequence(seq, due));
@@ -178,7 +178,7 @@ fn kind_of(matches: impl Fn(Kind) -> bool) -> Option<Kind> {
 /// Two rounds of multiplying and folding: every bit of the input reaches every bit of the check.
 #[inline]
 fn check(seq: u64, stamp: u64, kind: Kind, size: usize) -> u64 {
-    let salt = (size as u64) << 8 | kind as u64 + 1;
+    let salt = ((size as u64) << 8) | (kind as u64 + 1);
     let mixed = (seq ^ salt.rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stamp;
     let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed ^ mixed >> 32

@@ -7,12 +7,12 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Nanoseconds of a clock that all processes of the machine share.
 #[inline]
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     nanos(clock_gettime(ClockId::Monotonic))
 }
 
 /// Nanoseconds of processor time that all threads of this process have used.
-pub fn cpu_time() -> u64 {
+pub(crate) fn cpu_time() -> u64 {
     nanos(clock_gettime(ClockId::ProcessCPUTime))
 }
 
@@ -21,7 +21,7 @@ fn nanos(time: Timespec) -> u64 {
 }
 
 /// Bytes of memory that are this process's own, where the system tells.
-pub fn resident_memory() -> Option<u64> {
+pub(crate) fn resident_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()
@@ -31,7 +31,7 @@ pub fn resident_memory() -> Option<u64> {
 }
 
 /// Allows as many open files as the system lets us have. Without them the large workloads say what fails.
-pub fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: maximum,
@@ -44,7 +44,7 @@ pub fn raise_file_limit() {
 const SPIN: u64 = 60_000;
 
 /// Returns at that time on the clock of [`now`], neither early nor late.
-pub fn wait_until(time: u64) {
+pub(crate) fn wait_until(time: u64) {
     let left = time.saturating_sub(now());
     if left > 2 * SPIN {
         std::thread::sleep(Duration::from_nanos(left - SPIN));
@@ -55,7 +55,7 @@ pub fn wait_until(time: u64) {
 }
 
 /// Asks for timers that ring when they are due, instead of 50 µs later, on the calling thread.
-pub fn sharpen_timers() {
+pub(crate) fn sharpen_timers() {
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
 }

@@ -7,12 +7,12 @@ use zmq::{Context, Message, Socket, SocketType};
 use super::super::child::Fallible;
 use super::super::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
 
-pub struct Libzmq {
+pub(crate) struct Libzmq {
     context: Context,
 }
 
 impl Libzmq {
-    pub fn open() -> Fallible<Libzmq> {
+    pub(crate) fn open() -> Fallible<Libzmq> {
         Ok(Libzmq {
             context: Context::new(),
         })
@@ -73,7 +73,7 @@ impl Contestant for Libzmq {
 }
 
 /// A socket, and the message that it receives into.
-pub struct LibzmqSocket {
+pub(crate) struct LibzmqSocket {
     socket: Socket,
     message: Message,
 }

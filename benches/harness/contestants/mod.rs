@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use super::child::{self, Task};
 
 /// Does a task as the contestant that it names.
-pub fn run(task: &Task) -> ExitCode {
+pub(crate) fn run(task: &Task) -> ExitCode {
     match task.contestant.as_str() {
         "zerohop" => child::run(task, ours::Ours::open),
         "libzmq" => child::run(task, libzmq::Libzmq::open),

@@ -6,12 +6,12 @@ use zerohop::{Context, Options, Pub, Pull, Push, RecvError, Rep, Req, Sub};
 use super::super::child::Fallible;
 use super::super::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
 
-pub struct Ours {
+pub(crate) struct Ours {
     context: Context,
 }
 
 impl Ours {
-    pub fn open() -> Fallible<Ours> {
+    pub(crate) fn open() -> Fallible<Ours> {
         Ok(Ours {
             context: Context::new(),
         })

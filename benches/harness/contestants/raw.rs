@@ -17,19 +17,19 @@ const CHUNK: usize = 256 * 1024;
 /// Messages from this size on are written from where they are.
 const DIRECT: usize = 32 * 1024;
 
-pub struct Raw {
+pub(crate) struct Raw {
     size: usize,
 }
 
 impl Raw {
     /// Messages will be of this size.
-    pub fn open(size: usize) -> Fallible<Raw> {
+    pub(crate) fn open(size: usize) -> Fallible<Raw> {
         Ok(Raw { size })
     }
 }
 
 /// A connection, accepted when it is first needed.
-pub struct RawSocket {
+pub(crate) struct RawSocket {
     listener: Option<Listener>,
     stream: Option<Box<dyn Stream>>,
     buffer: Vec<u8>,

@@ -10,7 +10,7 @@ use super::super::child::{Fallible, Fault, Report, Task};
 use super::roster::Entrant;
 
 /// Killed and reaped when dropped.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
@@ -18,7 +18,7 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn start(entrant: &Entrant, task: &Task, patience: Duration) -> Fallible<Process> {
+    pub(crate) fn start(entrant: &Entrant, task: &Task, patience: Duration) -> Fallible<Process> {
         let mut command = Command::new(&entrant.program);
         command.arg("child").arg(serde_json::to_string(task)?);
         let mut child = command
@@ -44,14 +44,14 @@ impl Process {
         })
     }
 
-    pub fn wait_until_ready(&mut self) -> Fallible<()> {
+    pub(crate) fn wait_until_ready(&mut self) -> Fallible<()> {
         match self.line()?.as_str() {
             "ready" => Ok(()),
             other => Err(format!("said {other:?} instead of being ready").into()),
         }
     }
 
-    pub fn say_go(&mut self) -> Fallible<()> {
+    pub(crate) fn say_go(&mut self) -> Fallible<()> {
         if let Some(mut stdin) = self.stdin.take() {
             // Most roles do not wait for the word, and may have gone by now.
             let _ = writeln!(stdin, "go");
@@ -60,7 +60,7 @@ impl Process {
     }
 
     /// The report, once the process has ended well.
-    pub fn report(&mut self) -> Fallible<Report> {
+    pub(crate) fn report(&mut self) -> Fallible<Report> {
         let report = self.line()?;
         Ok(serde_json::from_str(&report)?)
     }

@@ -9,17 +9,17 @@ use super::super::arguments::Arguments;
 use super::super::child::Fallible;
 use super::super::workload::{Transport, Work, Workload};
 
-pub struct Entrant {
-    pub name: String,
+pub(crate) struct Entrant {
+    pub(crate) name: String,
     /// The program that plays it.
-    pub program: PathBuf,
+    pub(crate) program: PathBuf,
     transports: Vec<Transport>,
     works: Vec<Work>,
     most_peers: usize,
 }
 
 impl Entrant {
-    pub fn can(&self, workload: &Workload) -> bool {
+    pub(crate) fn can(&self, workload: &Workload) -> bool {
         self.transports.contains(&workload.transport)
             && self.works.contains(&workload.work)
             && workload.peers <= self.most_peers
@@ -47,7 +47,7 @@ const WORKS: [Work; 8] = [
 ];
 
 /// Those that the arguments let take part.
-pub fn entrants(arguments: &Arguments) -> Fallible<Vec<Entrant>> {
+pub(crate) fn entrants(arguments: &Arguments) -> Fallible<Vec<Entrant>> {
     let program = std::env::current_exe()?;
     let of_ours = |name: &str, transports: &[Transport], works: &[Work], most_peers| Entrant {
         name: name.to_owned(),

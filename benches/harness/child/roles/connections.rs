@@ -11,7 +11,7 @@ use super::request::Exchange;
 const SETTLE: u64 = 300_000_000;
 
 /// Weighs this process without connections and with those that [`hold`] makes.
-pub async fn accept<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+pub(crate) async fn accept<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     let mut socket = contestant.bind_pull(&task.endpoint).await?;
     contestant.wait_until(now() + SETTLE).await;
     let before = resident_memory().ok_or_else(no_memory)?;
@@ -38,7 +38,7 @@ pub async fn accept<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Repo
 }
 
 /// Connects all sockets, sends one message over each, and keeps them until the runner says so.
-pub async fn hold<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+pub(crate) async fn hold<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     let go = Go::new();
     let before = resident_memory().ok_or_else(no_memory)?;
     let mut writer = Writer::new(0, task.size)?;
@@ -68,7 +68,7 @@ pub async fn hold<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report
 }
 
 /// Connects, asks once and closes, again and again.
-pub async fn churn<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+pub(crate) async fn churn<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     let mut exchange = Exchange::new(task)?;
     let mut socket = contestant.connect_req(&task.endpoint).await?;
     exchange.ask(&mut socket, Kind::Mark).await?;

@@ -14,10 +14,10 @@ use super::meter::Meter;
 use super::{Fallible, Report, Role, Task, say};
 
 /// The number of buffers that a sender of shared payloads uses in turn.
-pub const SHARED_BUFFERS: u64 = 64;
+pub(crate) const SHARED_BUFFERS: u64 = 64;
 
 /// Does the task to its end.
-pub fn play<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+pub(crate) fn play<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     match task.role {
         Role::Pull => contestant.run(pull(contestant, task, || say("ready"))),
         Role::Push => contestant.run(push::push(contestant, task)),

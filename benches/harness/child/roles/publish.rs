@@ -15,7 +15,7 @@ const PROBE_PERIOD: u64 = 5_000_000;
 const DRAIN: usize = 64;
 
 /// Publishes probes until the runner says that all subscribers have seen one, and then what is measured.
-pub async fn publish<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+pub(crate) async fn publish<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     let mut socket = contestant.bind_pub(&task.endpoint).await?;
     let go = Go::new();
     say("ready")?;
@@ -37,7 +37,7 @@ pub async fn publish<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Rep
 }
 
 /// Subscribes with all sockets of the task, and takes from each in turn.
-pub async fn subscribe<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+pub(crate) async fn subscribe<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     let topics = task.topic_list();
     let mut sockets = Vec::new();
     for _ in 0..task.sockets {

@@ -14,7 +14,7 @@ const BURST_BYTES: usize = 256 * 1024;
 
 const NANOS: f64 = 1e9;
 
-pub async fn push<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+pub(crate) async fn push<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     let mut sockets = Vec::new();
     for _ in 0..task.sockets {
         sockets.push(contestant.connect_push(&task.endpoint).await?);
@@ -26,7 +26,7 @@ pub async fn push<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report
 }
 
 /// Sends as fast as it goes, a burst on each socket in turn.
-pub async fn stream<S: Sender>(task: &Task, sockets: &mut [S]) -> Fallible<Report> {
+pub(crate) async fn stream<S: Sender>(task: &Task, sockets: &mut [S]) -> Fallible<Report> {
     let burst = (BURST_BYTES / task.size).clamp(1, BURST) as u64;
     let mut feeder = Feeder::new(task)?;
     // The first message waits for the connection, which is not to be measured.

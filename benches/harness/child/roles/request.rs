@@ -7,7 +7,7 @@ use super::super::system::{cpu_time, now};
 use super::super::{Fallible, Fault, Report, Task, say};
 
 /// Asks again and again. The latency reported is half of each round trip.
-pub async fn request<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+pub(crate) async fn request<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     let mut socket = contestant.connect_req(&task.endpoint).await?;
     let mut exchange = Exchange::new(task)?;
     let mut latency = Latency::new()?;
@@ -38,7 +38,7 @@ pub async fn request<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Rep
 }
 
 /// Sends every request back, up to the last.
-pub async fn reply<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+pub(crate) async fn reply<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     let mut socket = contestant.bind_rep(&task.endpoint).await?;
     say("ready")?;
     let mut meter = Meter::new(task, 1)?;
@@ -49,14 +49,14 @@ pub async fn reply<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Repor
 }
 
 /// Numbered requests, and the check that each reply is its request.
-pub struct Exchange {
+pub(crate) struct Exchange {
     writer: Writer,
     reader: Reader,
-    pub asked: u64,
+    pub(crate) asked: u64,
 }
 
 impl Exchange {
-    pub fn new(task: &Task) -> Fallible<Exchange> {
+    pub(crate) fn new(task: &Task) -> Fallible<Exchange> {
         Ok(Exchange {
             writer: Writer::new(0, task.size)?,
             reader: Reader::new(0, task.size),
@@ -65,7 +65,7 @@ impl Exchange {
     }
 
     #[inline]
-    pub async fn ask<R: Requester>(&mut self, socket: &mut R, kind: Kind) -> Fallible<()> {
+    pub(crate) async fn ask<R: Requester>(&mut self, socket: &mut R, kind: Kind) -> Fallible<()> {
         let header = Header {
             kind,
             source: 0,

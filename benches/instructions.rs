@@ -1,0 +1,244 @@
+//! `cargo bench --features bench-internals --bench instructions`: instructions per message on the hot paths.
+//!
+//! A count of instructions hardly depends on what else the machine does, so a regression shows where a clock would
+//! only show noise. Each path runs under callgrind twice, the second time with more messages; the difference, divided
+//! by the messages between, leaves start and end out. Neither the kernel's part nor the background thread's is counted.
+//!
+//! `-- --save` makes what is counted now the baseline; without it, a path that costs a tenth more than the baseline
+//! says fails the run.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::hint::black_box;
+use std::path::{Path as FilePath, PathBuf};
+use std::process::{Command, ExitCode};
+
+use serde::{Deserialize, Serialize};
+use zerohop::__bench::{Subscriptions, decode, encode};
+use zerohop::{Context, Pull, Push};
+
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+/// A path and what runs it for so many messages.
+type Path = (&'static str, fn(usize) -> Fallible<()>);
+
+const PATHS: [Path; 5] = [
+    ("inproc send and recv, 64 B", inproc),
+    ("tcp send and recv, 64 B", tcp),
+    ("encode, 64 B", encoding),
+    ("decode, 64 B", decoding),
+    ("match among 100,000 subscriptions", matching),
+];
+
+const BASELINE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/benches/instructions.baseline.json"
+);
+
+/// More than this, in relation to the baseline, is a regression.
+const TOLERANCE: f64 = 1.10;
+
+const FEW: usize = 20_480;
+const MANY: usize = 5 * FEW;
+
+/// Runs of each count. The least counts: what clocks decide can only add to it.
+const RUNS: usize = 2;
+
+/// Messages under way at once: below the high-water mark, so that nothing waits.
+const BATCH: usize = 512;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Baseline {
+    /// Other processors have other instructions.
+    architecture: String,
+    instructions_per_message: BTreeMap<String, f64>,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["run", path, count] => run(path, count).map(|()| true),
+        _ if arguments.iter().any(|argument| argument == "--save") => save().map(|()| true),
+        _ => compare(),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Counts all paths and keeps the counts.
+fn save() -> Fallible<()> {
+    let mut instructions_per_message = BTreeMap::new();
+    for (path, _) in PATHS {
+        let count = count(path)?;
+        println!("{path:<36} {count:>9.1}");
+        instructions_per_message.insert(path.to_owned(), (count * 10.0).round() / 10.0);
+    }
+    let baseline = Baseline {
+        architecture: std::env::consts::ARCH.to_owned(),
+        instructions_per_message,
+    };
+    let text = serde_json::to_string_pretty(&baseline)?;
+    fs::write(BASELINE, text + "\n")?;
+    Ok(())
+}
+
+/// Counts all paths; whether none has become a regression.
+fn compare() -> Fallible<bool> {
+    let text = fs::read_to_string(BASELINE).map_err(|error| format!("{BASELINE}: {error}"))?;
+    let baseline: Baseline = serde_json::from_str(&text)?;
+    if baseline.architecture != std::env::consts::ARCH {
+        println!(
+            "the baseline is for {}; nothing to compare",
+            baseline.architecture
+        );
+        return Ok(true);
+    }
+    let mut passed = true;
+    println!(
+        "{:<36} {:>9} {:>9}",
+        "instructions per message", "now", "baseline"
+    );
+    for (path, _) in PATHS {
+        let count = count(path)?;
+        let Some(&expected) = baseline.instructions_per_message.get(path) else {
+            return Err(format!("no baseline for {path}; see --save").into());
+        };
+        let verdict = match count / expected {
+            ratio if ratio > TOLERANCE => {
+                passed = false;
+                "REGRESSION: find the cause, or save a new baseline and say why"
+            }
+            ratio if ratio < 1.0 / TOLERANCE => "better; save a new baseline",
+            _ => "",
+        };
+        println!("{path:<36} {count:>9.1} {expected:>9.1} {verdict}");
+    }
+    Ok(passed)
+}
+
+/// Instructions per message of a path.
+fn count(path: &str) -> Fallible<f64> {
+    let least = |messages| -> Fallible<u64> {
+        let mut least = u64::MAX;
+        for _ in 0..RUNS {
+            least = least.min(count_once(path, messages)?);
+        }
+        Ok(least)
+    };
+    let (few, many) = (least(FEW)?, least(MANY)?);
+    Ok(many.saturating_sub(few) as f64 / (MANY - FEW) as f64)
+}
+
+/// The instructions of a process's main thread that runs a path for so many messages. The background thread's would
+/// make the count depend on its luck with the scheduler.
+fn count_once(path: &str, messages: usize) -> Fallible<u64> {
+    let out = std::env::temp_dir().join(format!("zerohop-callgrind-{}", std::process::id()));
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--separate-threads=yes"])
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(std::env::current_exe()?)
+        .args(["run", path, &messages.to_string()])
+        .output()
+        .map_err(|error| format!("valgrind: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{path} under valgrind: {said}").into());
+    }
+    let main_thread = fs::read_to_string(with_suffix(&out, "-01"))?;
+    for suffix in ["", "-01", "-02"] {
+        // The last is there only if the path has a background thread.
+        let _ = fs::remove_file(with_suffix(&out, suffix));
+    }
+    let totals = main_thread
+        .lines()
+        .find_map(|line| line.strip_prefix("totals:"));
+    let count = totals.ok_or("callgrind told no total")?;
+    Ok(count.trim().parse()?)
+}
+
+fn with_suffix(path: &FilePath, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    PathBuf::from(path)
+}
+
+fn run(path: &str, messages: &str) -> Fallible<()> {
+    let found = PATHS.iter().find(|(name, _)| *name == path);
+    let (_, run) = found.ok_or("no such path")?;
+    run(messages.parse()?)
+}
+
+fn inproc(messages: usize) -> Fallible<()> {
+    send_and_recv("inproc://instructions", messages)
+}
+
+fn tcp(messages: usize) -> Fallible<()> {
+    send_and_recv("tcp://127.0.0.1:*", messages)
+}
+
+/// One thread sends a batch and receives it, again and again.
+fn send_and_recv(endpoint: &str, messages: usize) -> Fallible<()> {
+    let context = Context::new();
+    let pull = Pull::new(&context)?;
+    let bound = pull.bind(endpoint)?;
+    let push = Push::new(&context)?;
+    push.connect(&bound.to_string())?;
+    let body = [7; 64];
+    for _ in 0..messages / BATCH {
+        for _ in 0..BATCH {
+            push.send(black_box(&body))?;
+        }
+        for _ in 0..BATCH {
+            black_box(pull.recv()?);
+        }
+    }
+    Ok(())
+}
+
+fn encoding(messages: usize) -> Fallible<()> {
+    let mut out = Vec::with_capacity(BATCH * 128);
+    for _ in 0..messages / BATCH {
+        out.clear();
+        for _ in 0..BATCH {
+            encode(&mut out, black_box(&[7; 64]));
+        }
+        black_box(&out);
+    }
+    Ok(())
+}
+
+fn decoding(messages: usize) -> Fallible<()> {
+    let mut traffic = Vec::new();
+    for _ in 0..BATCH {
+        encode(&mut traffic, &[7; 64]);
+    }
+    for _ in 0..messages / BATCH {
+        black_box(decode(black_box(&traffic)));
+    }
+    Ok(())
+}
+
+fn matching(messages: usize) -> Fallible<()> {
+    const TOPICS: usize = 100_000;
+
+    let topic = |number: usize| format!("t{number:07}").into_bytes();
+    let mut subscriptions = Subscriptions::new();
+    for number in 0..TOPICS {
+        subscriptions.insert(number % 8, &topic(number));
+    }
+    // Made before, in every run alike, so that making them is no part of the difference.
+    let wanted: Vec<Vec<u8>> = (0..BATCH).map(|index| topic(index * 191)).collect();
+    for _ in 0..messages / BATCH {
+        for topic in &wanted {
+            black_box(subscriptions.matching(black_box(topic)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! `cargo bench --features bench-internals --bench micro`: single steps, in nanoseconds.
+//!
+//! For whoever works on one of them. On a machine that does other things too, `instructions` tells more.
+
+use std::time::Duration;
+
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, black_box};
+use zerohop::__bench::{Subscriptions, decode, encode};
+use zerohop::{Bytes, Context, Message, Options, Pub, Pull, Push, Sub};
+
+/// Messages under way at once: below the high-water mark, so that nothing waits.
+const BATCH: usize = 256;
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = [8, 64, 1024])]
+fn message_from_slice(bencher: Bencher<'_, '_>, size: usize) {
+    let body = vec![7; size];
+    bencher.bench_local(|| Message::from(black_box(&body[..])));
+}
+
+#[divan::bench]
+fn message_from_shared(bencher: Bencher<'_, '_>) {
+    let body = Bytes::from(vec![7; 64 * 1024]);
+    bencher.bench_local(|| Message::from(black_box(body.clone())));
+}
+
+#[divan::bench(args = [8, 64, 256, 1024])]
+fn encode_frames(bencher: Bencher<'_, '_>, size: usize) {
+    let body = vec![7; size];
+    let mut out = Vec::with_capacity(BATCH * (size + 9));
+    bencher
+        .counter(ItemsCount::new(BATCH))
+        .counter(BytesCount::new(BATCH * size))
+        .bench_local(|| {
+            out.clear();
+            for _ in 0..BATCH {
+                encode(&mut out, black_box(&body));
+            }
+            out.len()
+        });
+}
+
+#[divan::bench(args = [8, 64, 256, 1024])]
+fn decode_frames(bencher: Bencher<'_, '_>, size: usize) {
+    let mut traffic = Vec::new();
+    for _ in 0..BATCH {
+        encode(&mut traffic, &vec![7; size]);
+    }
+    bencher
+        .counter(ItemsCount::new(BATCH))
+        .bench_local(|| decode(black_box(&traffic)));
+}
+
+#[divan::bench(args = [1, 100, 100_000])]
+fn subscription_match(bencher: Bencher<'_, '_>, topics: usize) {
+    let mut subscriptions = Subscriptions::new();
+    for number in 0..topics {
+        subscriptions.insert(number % 8, format!("t{number:07}").as_bytes());
+    }
+    let message = format!("t{:07} and the rest", topics / 2);
+    bencher.bench_local(|| subscriptions.matching(black_box(message.as_bytes())));
+}
+
+#[divan::bench(args = [64, 1024])]
+fn inproc_send_and_recv(bencher: Bencher<'_, '_>, size: usize) {
+    let context = Context::new();
+    let pull = Pull::new(&context).unwrap();
+    pull.bind("inproc://micro").unwrap();
+    let push = Push::new(&context).unwrap();
+    push.connect("inproc://micro").unwrap();
+    let body = vec![7; size];
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        for _ in 0..BATCH {
+            push.try_send(&body[..]).unwrap();
+        }
+        for _ in 0..BATCH {
+            black_box(pull.recv().unwrap());
+        }
+    });
+}
+
+#[divan::bench(args = [1, 100, 10_000])]
+fn inproc_publish_and_recv(bencher: Bencher<'_, '_>, topics: usize) {
+    let context = Context::new();
+    let publisher = Pub::with_options(&context, Options::new().pub_block(true)).unwrap();
+    publisher.bind("inproc://micro").unwrap();
+    let sub = Sub::new(&context).unwrap();
+    for number in 0..topics {
+        sub.subscribe(format!("t{number:07}")).unwrap();
+    }
+    sub.connect("inproc://micro").unwrap();
+    let last = format!("t{:07}", topics - 1);
+    let patience = Duration::from_secs(10);
+    publisher.wait_for_subscribers(&last, 1, patience).unwrap();
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        for _ in 0..BATCH {
+            publisher.send(&last).unwrap();
+        }
+        for _ in 0..BATCH {
+            black_box(sub.recv().unwrap());
+        }
+    });
+}
