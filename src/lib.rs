@@ -1,4 +1,91 @@
-//! zerohop: brokerless messaging sockets that speak ZMTP 3.1.
+//! Brokerless messaging: typed sockets that speak ZMTP 3.1, the protocol of ZeroMQ, over tcp, ipc and inproc.
+//!
+//! There is no broker between two peers, and no thread between a call and the wire: **the caller does the work**,
+//! and one background thread per [`Context`] finishes what callers leave behind.
+//!
+//! # A tour
+//!
+//! A [`Context`] holds what the sockets of a process share. Sockets are typed: a [`Push`] has no `recv`.
+//!
+//! | socket | sends | receives | when nobody can take a message |
+//! |---|---|---|---|
+//! | [`Push`] | to one peer, in turn | | waits |
+//! | [`Pull`] | | from all peers, fairly | |
+//! | [`Pub`] | to all who subscribed to a prefix of the first frame | | skips that subscriber, and counts it |
+//! | [`Sub`] | | what it subscribed to, fairly | |
+//! | [`Req`] | a request, to one peer, in turn | its reply | waits |
+//! | [`Rep`] | the reply, to who asked | requests, fairly | gives the reply back |
+//!
+//! Each socket may bind and connect any number of endpoints, in any order: `tcp://host:port`, `ipc://path` and
+//! `inproc://name`. Who binds and who connects is independent of who sends. Most calls come in three forms: `recv` waits,
+//! [`try_recv`](Pull::try_recv) does not, [`recv_timeout`](Pull::recv_timeout) waits for so long.
+//!
+//! ```
+//! use std::time::Duration;
+//! use zerohop::{Context, Message, Options, Pull, Push};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let context = Context::new();
+//!
+//! // The end of the line binds, and says where.
+//! let results = Pull::new(&context)?;
+//! let endpoint = results.bind("tcp://127.0.0.1:*")?.to_string();
+//!
+//! // Options are given when a socket is made.
+//! let options = Options::new().send_hwm(10).send_timeout(Duration::from_secs(5));
+//! let push = Push::with_options(&context, options)?;
+//! push.connect(&endpoint)?;
+//!
+//! // `send` takes what you have: text, bytes, and arrays or vectors of them as the frames of one message.
+//! push.send("one frame")?;
+//! push.send(vec![0xca, 0xfe])?;
+//! push.send(["order", "42"])?;
+//! push.send(Message::from_frames((1..=3).map(|n| n.to_string())))?;
+//!
+//! // A message has one frame or more. Compare it, lend its bytes, or take it apart.
+//! assert_eq!(results.recv()?, "one frame");
+//! assert_eq!(results.recv()?.as_bytes(), [0xca, 0xfe]);
+//! let order = results.recv()?;
+//! assert_eq!((order.parts(), order.frame(1)), (2, Some(&b"42"[..])));
+//! let frames: Vec<_> = results.recv()?.into_frames().collect();
+//! assert_eq!(frames, ["1", "2", "3"]);
+//!
+//! // Whoever wants to know that all has left closes; dropping sends the rest in the background.
+//! push.close(Duration::from_secs(5))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Sockets are `Send + Sync`. Share one by reference or in an `Arc`; any number of threads may send and receive
+//! at once, and each message goes to one of them.
+//!
+//! # What is guaranteed
+//!
+//! - A message arrives whole or not at all, and in order from one peer to one peer.
+//! - Nothing that `send` accepted is silently gone while the process lives. If a connection breaks, what was not yet
+//!   handed to the system goes to the next connection, or to another peer ([`Push`], [`Req`]). **What the system had
+//!   taken may be lost with the connection.** Replies and publications belong to their connection and end with it.
+//! - A [`Pub`] drops for subscribers that are too slow: [`Pub::send`] returns how many in [`Published`], and [`Stats`]
+//!   counts them per peer.
+//! - Connections are made again without end, with growing, randomly varied waits.
+//! - `close` says how many messages were left unsent. Dropping a socket goes on sending for its
+//!   [`linger`](Options::linger), 30 s unless set, and dropping the last handle of the [`Context`] waits for that.
+//! - Bytes from outside never bring the process down: what is not ZMTP, or too much, ends that one connection with a
+//!   [`ProtocolError`] that a [`Monitor`] reports.
+//!
+//! Nothing here encrypts or authenticates yet.
+//!
+//! # Where things are
+//!
+//! - [`Options`] and their one table, [`OPTION_TABLE`]: high-water marks, times, limits, TCP.
+//! - [`Monitor`]: what happens to connections, as it happens; [`Stats`]: what has happened so far, in numbers.
+//! - Errors are named after what failed: [`SendError`] gives the message back, [`RequestError`] tells an unsent
+//!   request from an unanswered one.
+//! - `wait_for_peers` on every socket and [`Pub::wait_for_subscribers`], so that nobody has to sleep at the start.
+//! - [`Context::shutdown`] ends every blocking call of its sockets.
+//!
+//! In the repository: `examples/` with programs to run, `docs/guarantees.md` with what happens to a message in every
+//! accident, and `docs/architecture.md` with how it works inside.
 
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]
@@ -33,3 +120,8 @@ pub use socket::{Iter, Pub, Pull, Push, Rep, Req, Request, Sub};
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};
 pub use zmtp::{ForeignProtocol, PeerFacts, ProtocolError, SocketType, Version};
+
+/// Runs the code of the README as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

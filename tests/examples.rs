@@ -95,6 +95,24 @@ fn wordcount_says_what_is_wrong() {
     );
 }
 
+#[test]
+fn shop_accounts_for_every_order() {
+    let printed = run(
+        "shop",
+        &["--orders", "600", "--rate", "1500", "--workers", "2"],
+    );
+    let count = |what: &str| -> u64 {
+        let line = printed.lines().find(|line| line.starts_with(what));
+        let number =
+            line.and_then(|line| line.split_whitespace().find_map(|word| word.parse().ok()));
+        number.unwrap_or_else(|| panic!("no {what:?} in {printed}"))
+    };
+    assert!(printed.contains("stock 1 is killed"), "{printed}");
+    assert_eq!(count("accepted"), 600, "{printed}");
+    assert_eq!(count("processed") + count("lost"), 600, "{printed}");
+    assert_eq!((count("in flight"), count("twice")), (0, 0), "{printed}");
+}
+
 /// Runs an example to its end, which must be a good one; gives what it printed.
 fn run(name: &str, args: &[&str]) -> String {
     let Output {

@@ -15,6 +15,7 @@ mod common {
     pub(crate) mod until;
 }
 
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -304,6 +305,31 @@ fn req_asks_the_successor_of_a_killed_rep() {
             wait_for_end(&monitor);
         }
     }
+}
+
+/// The Python of the README, as it stands there.
+#[test]
+fn the_customer_in_the_readme_gets_its_price() {
+    let Some(pyzmq) = Pyzmq::available() else {
+        return;
+    };
+    let prices = zerohop::Rep::new(&Context::new()).expect("a REP");
+    let endpoint = prices.bind("tcp://127.0.0.1:*").expect("a free port");
+    let readme = include_str!("../README.md").split("```python\n").nth(1);
+    let program = readme.and_then(|rest| rest.split("```").next());
+    let program = program.expect("the README has Python in it");
+    let program = program.replace("tcp://127.0.0.1:5555", &endpoint.to_string());
+    let mut customer = Command::new(pyzmq.python());
+    let customer = customer.args(["-c", &program]).stdout(Stdio::piped());
+    let customer = customer.spawn().expect("Python starts");
+
+    let request = prices.recv_timeout(DEADLINE).expect("a request");
+    assert_eq!(*request.message(), "price of 42?");
+    request.reply("9.99").expect("the customer waits");
+
+    let output = customer.wait_with_output().expect("Python ends");
+    assert!(output.status.success(), "{}", output.status);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "9.99");
 }
 
 fn numbered(number: usize) -> Vec<Part> {

@@ -28,7 +28,8 @@ mod args;
 mod check;
 mod generate;
 mod messages;
-mod processes;
+#[path = "../common/process.rs"]
+mod process;
 mod sink;
 mod text;
 mod ventilator;

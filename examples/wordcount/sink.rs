@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use zerohop::{Context, Pub, Pull, RecvError};
 
 use crate::messages::{self, DONE, News};
-use crate::processes::Children;
+use crate::process::Process;
 use crate::{Counts, Result};
 
 /// How often to look after the other processes when nothing arrives.
@@ -35,17 +35,15 @@ pub(crate) fn run(workers: usize, file: Option<&Path>) -> Result<Report> {
     let control_at = control.bind("tcp://127.0.0.1:*")?.to_string();
 
     let mut sink = Sink::default();
-    let mut children = Children::default();
     let count = workers.to_string();
     let mut args = vec!["ventilator", &results_at, &count];
     if let Some(file) = file {
         args.push(file.to_str().ok_or("the name of the file is not Unicode")?);
     }
-    children.start("ventilator".to_owned(), &args)?;
+    let mut others = vec![Process::start("ventilator".to_owned(), &args)?];
 
     let started = Instant::now();
     let mut last_news = Instant::now();
-    let mut failed = Vec::new();
     while !sink.is_complete() {
         match results.recv_timeout(LOOK) {
             Ok(message) => {
@@ -54,12 +52,12 @@ pub(crate) fn run(workers: usize, file: Option<&Path>) -> Result<Report> {
                     for number in 1..=workers {
                         let name = number.to_string();
                         let args = ["worker", &name, &text_at, &results_at, &control_at];
-                        children.start(format!("worker {name}"), &args)?;
+                        others.push(Process::start(format!("worker {name}"), &args)?);
                     }
                 }
             }
             Err(RecvError::TimedOut) => {
-                failed.extend(children.failed()?);
+                let failed = complaints(&mut others)?;
                 if !failed.is_empty() && last_news.elapsed() > SILENCE {
                     return Err(sink.complaint(&failed).into());
                 }
@@ -69,10 +67,22 @@ pub(crate) fn run(workers: usize, file: Option<&Path>) -> Result<Report> {
     }
     let elapsed = started.elapsed();
     // Nothing is under way any more. Whoever has not subscribed yet would miss it: wait.
-    control.wait_for_subscribers(DONE, workers - failed.len().min(workers), SILENCE * 10)?;
+    let alive = workers.saturating_sub(complaints(&mut others)?.len());
+    control.wait_for_subscribers(DONE, alive, Duration::from_secs(20))?;
     control.send(DONE)?;
-    children.wait()?;
+    for other in others {
+        other.wait()?;
+    }
     Ok(sink.report(elapsed))
+}
+
+/// Which processes have failed, and how.
+fn complaints(others: &mut [Process]) -> Result<Vec<String>> {
+    let mut failed = Vec::new();
+    for other in others {
+        failed.extend(other.complaint()?);
+    }
+    Ok(failed)
 }
 
 /// What has been heard so far.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use zerohop::{Context, Frame, Options, Push};
 
 use crate::messages::{News, Piece};
-use crate::{Result, processes, text};
+use crate::{Result, process, text};
 
 /// A piece is whole lines of about this size. A message for each line would do, and cost a hundred
 /// messages where one will serve; a few large pieces would leave workers idle at the end.
@@ -24,7 +24,7 @@ const LONGEST_LINE: usize = 200 * 1024 * 1024;
 pub(crate) const PIECES_AHEAD: usize = 4;
 
 pub(crate) fn run(results: &str, workers: usize, file: Option<&Path>) -> Result<()> {
-    processes::end_with_parent();
+    process::end_with_parent();
     // Whatever was accepted is to arrive, however long the workers take.
     let patient = Options::new().linger(None);
     let context = Context::new();

@@ -8,10 +8,10 @@ use zerohop::{Context, Frame, Options, Pull, Push, Sub};
 
 use crate::messages::{DONE, News, Piece};
 use crate::ventilator::PIECES_AHEAD;
-use crate::{Result, processes, text};
+use crate::{Result, process, text};
 
 pub(crate) fn run(number: u32, text: &str, results: &str, control: &str) -> Result<()> {
-    processes::end_with_parent();
+    process::end_with_parent();
     let context = Context::new();
     end_when_done(&context, control)?;
     let counted = Push::with_options(&context, Options::new().linger(None))?;

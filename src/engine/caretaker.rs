@@ -34,7 +34,7 @@ enum Errand {
     LookAt(usize),
     /// Messages gather.
     Gathering(usize),
-    /// A caller has left the seat of a parked socket.
+    /// A caller has left the seat of a parked socket, or work behind at a watched one.
     Left(usize),
     /// The context is no longer used; end when the last socket is gone.
     Finish,
@@ -154,24 +154,25 @@ impl Rounds {
         match errand {
             Errand::Watch(id, driven) => {
                 let seen = driven.presence().look();
-                let socket = Socket {
+                let mut socket = Socket {
                     driven,
                     mode: Mode::Watched,
                     seen,
                     timer: None,
                     tick: None,
                 };
-                socket.register(&self.poll, id);
+                socket.watch(&self.poll, id);
                 self.sockets.insert(id, socket);
                 self.drive(id);
             }
             Errand::LookAt(id) => self.drive(id),
             Errand::Gathering(id) => self.relieve(id, None),
             Errand::Left(id) => {
-                if let Some(socket) = self.sockets.get_mut(&id)
-                    && socket.mode == Mode::Parked
-                {
-                    socket.lease();
+                if let Some(socket) = self.sockets.get_mut(&id) {
+                    match socket.mode {
+                        Mode::Watched | Mode::Parked => socket.lease(&self.poll),
+                        Mode::Leased(_) => {}
+                    }
                 }
             }
             Errand::Finish => self.finishing = true,
@@ -189,8 +190,7 @@ impl Rounds {
         let look = socket.driven.presence().look();
         if look != socket.seen || look.seat_taken() {
             // The application is active: its own calls see to the socket.
-            socket.deregister(&self.poll);
-            socket.lease();
+            socket.lease(&self.poll);
         }
         if !look.seat_taken() {
             self.drive(id);
@@ -235,13 +235,12 @@ impl Rounds {
             if look == before && socket.driven.presence().park(look) {
                 socket.mode = Mode::Parked;
             } else {
-                socket.lease();
+                socket.lease(&self.poll);
             }
             return;
         }
         if look == before {
-            socket.mode = Mode::Watched;
-            socket.register(&self.poll, id);
+            socket.watch(&self.poll, id);
             socket.driven.fall_idle();
         } else {
             socket.mode = Mode::Leased(Instant::now() + PERIOD);
@@ -258,8 +257,7 @@ impl Rounds {
                 // Whoever sits there has processed, or will process, what there is, timers included.
                 socket.timer = None;
                 if socket.mode == Mode::Watched {
-                    socket.deregister(&self.poll);
-                    socket.lease();
+                    socket.lease(&self.poll);
                 }
             }
             Drove::Done { timer, leftover } => {
@@ -267,8 +265,9 @@ impl Rounds {
                 if leftover && matches!(socket.mode, Mode::Leased(_)) {
                     // Somebody has to hear when the kernel takes more, and no caller is waiting for it.
                     socket.seen = socket.driven.presence().look();
-                    socket.mode = Mode::Watched;
-                    socket.register(&self.poll, id);
+                    socket.watch(&self.poll, id);
+                    // A caller may have left something in between.
+                    self.drive(id);
                 }
             }
             Drove::Closed => {
@@ -303,7 +302,19 @@ impl Socket {
         look.into_iter().chain(self.tick.map(|(at, _)| at)).min()
     }
 
-    fn lease(&mut self) {
+    /// Waits for the socket's events. It has to be driven once more after this.
+    fn watch(&mut self, poll: &Poll, id: usize) {
+        self.mode = Mode::Watched;
+        self.driven.presence().watch();
+        self.register(poll, id);
+    }
+
+    /// Looks at the socket from time to time, and at no events meanwhile.
+    fn lease(&mut self, poll: &Poll) {
+        if self.mode == Mode::Watched {
+            self.deregister(poll);
+        }
+        self.driven.presence().lease();
         self.seen = self.driven.presence().look();
         self.mode = Mode::Leased(Instant::now() + PERIOD);
     }

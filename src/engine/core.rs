@@ -201,15 +201,29 @@ impl<P: Pattern> Core<P> {
         mut attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Result<T, Stop> {
         let mut state = self.enter()?;
+        if self.mailbox.has_notes() {
+            self.take_notes(&mut state);
+        }
         let State { pattern, net, .. } = &mut *state;
         if let Some(result) = attempt(pattern, net) {
             if net.has_chores() {
                 net.settle(Instant::now(), pattern);
                 self.notify_all(&state);
+                self.hand_over(&state);
             }
             return Ok(result);
         }
         self.until_slow(state, deadline, &mut attempt)
+    }
+
+    /// Other sockets of this process have left notes: an active caller takes them as it passes by.
+    #[cold]
+    fn take_notes(&self, state: &mut State<P>) {
+        let State { pattern, net, .. } = state;
+        let now = Instant::now();
+        net.take_notes(now, pattern);
+        net.settle(now, pattern);
+        self.notify_all(state);
     }
 
     #[cold]
@@ -220,8 +234,10 @@ impl<P: Pattern> Core<P> {
         attempt: &mut dyn FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Result<T, Stop> {
         let mut polled = false;
-        loop {
-            self.check_open(&state)?;
+        let result = loop {
+            if let Err(stop) = self.check_open(&state) {
+                break Err(stop);
+            }
             let now = Instant::now();
             let State { pattern, net, .. } = &mut *state;
             // Reads what is known to be readable before it asks the kernel what else is.
@@ -232,7 +248,7 @@ impl<P: Pattern> Core<P> {
                 self.notify_all(&state);
             }
             if let Some(result) = result {
-                return Ok(result);
+                break Ok(result);
             }
             let expired = match deadline {
                 Deadline::Now => polled.then_some(Stop::WouldBlock),
@@ -240,10 +256,21 @@ impl<P: Pattern> Core<P> {
                 Deadline::Never => None,
             };
             if let Some(stop) = expired {
-                return Err(stop);
+                break Err(stop);
             }
             state = self.wait(state, deadline, now);
             polled = true;
+        };
+        self.hand_over(&state);
+        result
+    }
+
+    /// Sees to it that what a caller leaves behind is not forgotten: its events it has taken away from the
+    /// caretaker.
+    fn hand_over(&self, state: &State<P>) {
+        let left = state.net.has_work() || state.net.timers.unannounced();
+        if left && self.presence.abandon() {
+            self.caretaker.left(self.id);
         }
     }
 
@@ -478,7 +505,7 @@ impl<P: Pattern> Driven for Core<P> {
         if closed {
             return Drove::Closed;
         }
-        let mut timer = state.net.timers.next();
+        let mut timer = state.net.timers.announce();
         if let Phase::Closing(Some(at)) = state.phase {
             timer = timer.into_iter().chain([at]).min();
         }

@@ -85,20 +85,19 @@ impl Channel {
         (bytes, std::mem::take(&mut queue.idle))
     }
 
-    /// Tells a publisher at the other end of a topic. `true`: the reader has to be told.
-    #[must_use]
-    pub(crate) fn append_topic(&self, topic: &[u8], subscribe: bool) -> bool {
+    /// Adds a topic for the publisher at the other end. The reader has to be told in any case: it may be
+    /// sitting on messages that its application does not take.
+    pub(crate) fn append_topic(&self, topic: &[u8], subscribe: bool) {
         let mut queue = lock(&self.queue);
         queue.topics.push((topic.to_vec(), subscribe));
-        std::mem::take(&mut queue.idle)
+        queue.idle = false;
     }
 
-    /// There will be nothing more. `true`: the reader has to be told.
-    #[must_use]
-    pub(crate) fn close(&self) -> bool {
+    /// There will be nothing more. The reader has to be told, as of a topic.
+    pub(crate) fn close(&self) {
         let mut queue = lock(&self.queue);
         queue.closed = true;
-        std::mem::take(&mut queue.idle)
+        queue.idle = false;
     }
 
     /// Takes all segments; `spare` chunks go the other way. When there is nothing at all, the next append

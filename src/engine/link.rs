@@ -65,7 +65,8 @@ impl Net {
         self.dial(id, Instant::now(), pattern);
     }
 
-    fn attach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+    /// The peer can be sent to, if it could not be before.
+    pub(crate) fn attach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
         if let Some(peer) = self.peers.slab.get_mut(id)
             && !peer.attached
         {

@@ -65,6 +65,10 @@ impl Net {
             if !crate::engine::lock(&self.context.names).unbind(name, &self.mailbox) {
                 return false;
             }
+            // Who has connected and is not known yet goes with the others.
+            for note in self.mailbox.take() {
+                self.note(note, Instant::now(), pattern);
+            }
             self.drop_where(pattern, |peer| {
                 matches!(&peer.origin, Origin::Inproc { name: bound_name, bound: true } if **bound_name == **name)
             });

@@ -4,7 +4,7 @@
 //! after, the binder is offered the other ends and adopts them in its own time.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::inproc::Channel;
 use super::net::Net;
@@ -25,6 +25,17 @@ pub(crate) struct Offer {
     forth: Arc<Channel>,
     back: Arc<Channel>,
     from: Remote,
+    /// Where the binding side says who it is.
+    taker: Arc<OnceLock<Remote>>,
+}
+
+impl Offer {
+    /// The name is no longer bound: who connected to it is told.
+    pub(crate) fn refuse(self) {
+        self.back.close();
+        let Remote { mailbox, place } = self.from;
+        mailbox.post(Note::InprocReadable(place));
+    }
 }
 
 /// The inproc names of a context.
@@ -143,21 +154,16 @@ impl Net {
     ) -> Result<(), SocketType> {
         let name: Arc<str> = name.into();
         let id = self.offer_inproc(&name)?;
-        if let Some(peer) = self.peers.slab.get_mut(id) {
-            peer.attached = true;
+        if !self.options.immediate {
+            self.attach(id, pattern);
         }
-        pattern.attached(&mut self.peers, id);
         Ok(())
     }
 
     fn offer_inproc(&mut self, name: &Arc<str>) -> Result<PeerId, SocketType> {
         let (forth, back) = (Channel::new(), Channel::new());
-        let link = InprocLink::new(
-            Arc::clone(&forth),
-            Arc::clone(&back),
-            None,
-            self.recv_step(),
-        );
+        let link = InprocLink::new(Arc::clone(&forth), Arc::clone(&back), self.recv_step());
+        let taker = Arc::clone(&link.remote);
         let origin = Origin::Inproc {
             name: Arc::clone(name),
             bound: false,
@@ -176,6 +182,7 @@ impl Net {
                 mailbox: Arc::clone(&self.mailbox),
                 place: self.place_of(id),
             },
+            taker,
         };
         let offered = crate::engine::lock(&self.context.names).connect(offer);
         if let Err(bound) = offered {
@@ -187,8 +194,10 @@ impl Net {
 
     /// A socket has connected to a name that we have bound.
     pub(crate) fn adopt(&mut self, offer: Offer, pattern: &mut dyn Pattern) {
-        let step = self.recv_step();
-        let link = InprocLink::new(offer.back, offer.forth, Some(offer.from), step);
+        let Remote { mailbox, place } = offer.from.clone();
+        let mut link = InprocLink::new(offer.back, offer.forth, self.recv_step());
+        link.remote = Arc::new(OnceLock::from(offer.from));
+        link.accepted = true;
         let origin = Origin::Inproc {
             name: Arc::clone(&offer.name),
             bound: true,
@@ -199,26 +208,22 @@ impl Net {
             mailbox: Arc::clone(&self.mailbox),
             place: self.place_of(id),
         };
+        // Set once, here; nobody else does.
+        let _ = offer.taker.set(near);
         let (recv_hwm, send_hwm) = (self.options.recv_hwm, self.options.send_hwm);
         if let Some(peer) = self.peers.slab.get_mut(id) {
             peer.attached = true;
             peer.send_hwm = sum_of_marks(send_hwm, offer.recv_hwm);
             peer.facts = Some(Box::new(offer.facts));
         }
-        if let Some(peer) = self.peers.slab.get(id)
-            && let Link::Inproc(link) = &peer.link
-            && let Some(remote) = &link.remote
-        {
-            let accepted = Accepted {
-                remote: near,
-                send_hwm: sum_of_marks(offer.send_hwm, recv_hwm),
-                facts: self.own_facts(),
-            };
-            remote.mailbox.post(Note::InprocAccepted {
-                place: remote.place,
-                accepted: Box::new(accepted),
-            });
-        }
+        let accepted = Accepted {
+            send_hwm: sum_of_marks(offer.send_hwm, recv_hwm),
+            facts: self.own_facts(),
+        };
+        mailbox.post(Note::InprocAccepted {
+            place,
+            accepted: Box::new(accepted),
+        });
         pattern.attached(&mut self.peers, id);
         pattern.established(&mut self.peers, id);
         self.fetch_inproc(id, pattern);
@@ -239,11 +244,10 @@ impl Net {
             peer.send_hwm = accepted.send_hwm;
             peer.facts = Some(Box::new(accepted.facts));
             if let Link::Inproc(link) = &mut peer.link {
-                link.remote = Some(accepted.remote);
-                // Appended while nobody could be told.
-                link.tell(Note::InprocReadable);
+                link.accepted = true;
             }
         }
+        self.attach(id, pattern);
         pattern.established(&mut self.peers, id);
         pattern.writable(&mut self.peers, id);
         self.fetch_inproc(id, pattern);
@@ -270,7 +274,7 @@ impl Net {
                     log::warn!("{}: {error}", peer.label);
                 }
             }
-            if news.closed && self.peers.messages(id) == 0 {
+            if news.closed {
                 self.inproc_gone(id, pattern);
             } else {
                 self.fetch_inproc(id, pattern);
@@ -278,16 +282,19 @@ impl Net {
         }
     }
 
-    /// The other end has closed. Who had connected goes on waiting for the name to be bound again.
+    /// The other end has closed; what it sent can still be taken. Who had connected goes on waiting for the
+    /// name to be bound again.
     fn inproc_gone(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
         let keep = pattern.keeps_unsent();
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
-        let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Down) else {
+        let Link::Inproc(link) = &peer.link else {
             return;
         };
         let unsent = link.outbox.reclaim(&mut self.peers.pool);
+        peer.link = Link::Gone;
+        self.peers.gone += 1;
         let renewed = match &peer.origin {
             Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),
             Origin::Inproc { bound: true, .. } | Origin::Dialed(_) | Origin::Accepted(_) => None,
@@ -295,8 +302,10 @@ impl Net {
         let unsent = if keep { unsent } else { Vec::new() };
         peer.attached = false;
         pattern.detached(&mut self.peers, id, unsent);
-        pattern.forget(id);
-        self.peers.remove(id);
+        if self.peers.messages(id) == 0 {
+            pattern.forget(id);
+            self.peers.remove(id);
+        }
         if let Some(name) = renewed
             && let Err(bound) = self.connect_inproc(&name, pattern)
         {
@@ -312,9 +321,8 @@ impl Net {
         let Link::Inproc(link) = &peer.link else {
             return;
         };
-        if link.outbox.close() {
-            link.tell(Note::InprocReadable);
-        }
+        link.outbox.close();
+        link.tell(Note::InprocReadable);
         if let Origin::Inproc { name, bound: false } = &peer.origin {
             crate::engine::lock(&self.context.names).withdraw(name, peer.connection);
         }
@@ -349,17 +357,17 @@ impl Net {
 
 /// The answer to an offer.
 pub(crate) struct Accepted {
-    pub(crate) remote: Remote,
     pub(crate) send_hwm: usize,
     pub(crate) facts: PeerFacts,
 }
 
 impl InprocLink {
-    fn new(outbox: Arc<Channel>, inbox: Arc<Channel>, remote: Option<Remote>, step: usize) -> Self {
+    fn new(outbox: Arc<Channel>, inbox: Arc<Channel>, step: usize) -> Self {
         InprocLink {
             outbox,
             inbox,
-            remote,
+            remote: Arc::default(),
+            accepted: false,
             appended: 0,
             taken: 0,
             released: 0,

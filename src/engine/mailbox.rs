@@ -3,7 +3,7 @@
 //! Invariant: **while the mailbox holds notes, a wake-up has been issued since it was last emptied.** So
 //! whoever is woken and takes the notes misses none, and a crowd of notes costs one wake-up.
 
-use super::sync::{Mutex, lock};
+use super::sync::{AtomicBool, Mutex, Ordering, lock};
 
 /// Wakes the thread that drives.
 pub(crate) trait Wake {
@@ -14,6 +14,8 @@ pub(crate) trait Wake {
 /// See the module.
 pub(crate) struct Mailbox<T, W> {
     notes: Mutex<Vec<T>>,
+    /// A hint, true while there are notes: for callers who pass by and could take them.
+    pending: AtomicBool,
     waker: W,
 }
 
@@ -21,6 +23,7 @@ impl<T, W: Wake> Mailbox<T, W> {
     pub(crate) fn new(waker: W) -> Self {
         Mailbox {
             notes: Mutex::new(Vec::new()),
+            pending: AtomicBool::new(false),
             waker,
         }
     }
@@ -30,6 +33,7 @@ impl<T, W: Wake> Mailbox<T, W> {
         let first = {
             let mut notes = lock(&self.notes);
             notes.push(note);
+            self.pending.store(true, Ordering::Relaxed);
             notes.len() == 1
         };
         if first {
@@ -39,7 +43,15 @@ impl<T, W: Wake> Mailbox<T, W> {
 
     /// Takes all notes.
     pub(crate) fn take(&self) -> Vec<T> {
-        std::mem::take(&mut *lock(&self.notes))
+        let mut notes = lock(&self.notes);
+        self.pending.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *notes)
+    }
+
+    /// Whether there seem to be notes. May be late; the wake-up is not.
+    #[inline]
+    pub(crate) fn has_notes(&self) -> bool {
+        self.pending.load(Ordering::Relaxed)
     }
 
     /// Wakes the driver without a note.

@@ -125,14 +125,18 @@ impl Net {
                 self.peer_event(id, event, now, pattern);
             }
         }
-        for note in self.mailbox.take() {
-            self.note(note, now, pattern);
-        }
+        self.take_notes(now, pattern);
         self.prune_timers();
         while let Some(timer) = self.timers.expired(now) {
             self.timer(timer, now, pattern);
         }
         self.settle(now, pattern);
+    }
+
+    pub(crate) fn take_notes(&mut self, now: Instant, pattern: &mut dyn Pattern) {
+        for note in self.mailbox.take() {
+            self.note(note, now, pattern);
+        }
     }
 
     /// Does what is due whoever calls: reads from readable peers, takes news, writes what cannot wait.
@@ -178,7 +182,7 @@ impl Net {
         }
     }
 
-    fn note(&mut self, note: Note, now: Instant, pattern: &mut dyn Pattern) {
+    pub(crate) fn note(&mut self, note: Note, now: Instant, pattern: &mut dyn Pattern) {
         match note {
             Note::Resolved {
                 id,
@@ -255,7 +259,7 @@ impl Net {
     /// Messages accepted from the application that the kernel, or the peer, does not have yet.
     pub(crate) fn unsent(&self, pattern: &dyn Pattern) -> usize {
         let peers = self.peers.slab.iter();
-        peers.map(|(_, peer)| peer.queued_out()).sum::<usize>() + pattern.orphans()
+        peers.map(|(_, peer)| peer.unsent()).sum::<usize>() + pattern.orphans()
     }
 
     /// Whether there is something to do without the kernel saying so.
@@ -292,6 +296,11 @@ impl Net {
     pub(crate) fn shut_down(&mut self, pattern: &mut dyn Pattern) {
         for index in 0..self.listeners.len() {
             self.stop_listening(index);
+        }
+        for note in self.mailbox.take() {
+            if let Note::InprocConnect(offer) = note {
+                offer.refuse();
+            }
         }
         let ids: Vec<PeerId> = self.peers.slab.iter().map(|(id, _)| id).collect();
         for id in ids {

@@ -4,7 +4,7 @@
 //! through every reconnect; one that we accepted lives as long as its connection, and then until what it
 //! sent has been read. Patterns know peers by their [`PeerId`] and touch them through [`Peers`] only.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use slab::Slab;
@@ -124,8 +124,12 @@ pub(crate) struct Connected {
 pub(crate) struct InprocLink {
     pub(crate) outbox: Arc<Channel>,
     pub(crate) inbox: Arc<Channel>,
-    /// The socket at the other end, and our place there. Unknown until it has bound the name.
-    pub(crate) remote: Option<Remote>,
+    /// The socket at the other end, and our place there. Unknown until it has bound the name; then it says
+    /// so here before it first looks into the channel, so that whoever cannot tell it of something knows
+    /// that it will see.
+    pub(crate) remote: Arc<OnceLock<Remote>>,
+    /// We have been told that the other end is there.
+    pub(crate) accepted: bool,
     /// Messages appended to `outbox`, ever.
     pub(crate) appended: usize,
     /// Messages taken by our application, ever, and the last count that the other side was told.
@@ -136,6 +140,7 @@ pub(crate) struct InprocLink {
 }
 
 /// The other end of an inproc pair.
+#[derive(Clone)]
 pub(crate) struct Remote {
     pub(crate) mailbox: Arc<SocketMailbox>,
     pub(crate) place: Place,
@@ -179,11 +184,20 @@ impl Peer {
         }
     }
 
+    /// Messages that would be lost if the socket closed now. What is in the channel to a socket of this
+    /// process is that socket's to read, closed or not.
+    pub(crate) fn unsent(&self) -> usize {
+        match &self.link {
+            Link::Inproc(link) if link.remote.get().is_some() => 0,
+            _ => self.queued_out(),
+        }
+    }
+
     /// The handshake is done, or the other end of an inproc pair has been found.
     pub(crate) fn is_connected(&self) -> bool {
         match &self.link {
             Link::Up(_) => true,
-            Link::Inproc(link) => link.remote.is_some(),
+            Link::Inproc(link) => link.accepted,
             Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => false,
         }
     }
@@ -284,10 +298,8 @@ impl Peers {
         };
         let version = match &mut peer.link {
             Link::Inproc(link) => {
-                if link.outbox.append_topic(topic, subscribe) {
-                    link.tell(Note::InprocReadable);
-                }
-                return;
+                link.outbox.append_topic(topic, subscribe);
+                return link.tell(Note::InprocReadable);
             }
             Link::Up(up) => up.version,
             Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => return,
@@ -446,7 +458,7 @@ impl Counters {
 impl InprocLink {
     /// Leaves a note with the socket at the other end.
     pub(crate) fn tell(&self, note: fn(Place) -> Note) {
-        if let Some(remote) = &self.remote {
+        if let Some(remote) = self.remote.get() {
             remote.mailbox.post(note(remote.place));
         }
     }

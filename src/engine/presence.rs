@@ -14,6 +14,12 @@
 //! Invariant: **a socket that is parked has a caller in its seat, or a [`Presence::leave`] that returned
 //! `true` and so tells the caretaker.** Neither side can miss the other: the caller leaves the seat first
 //! and then looks whether it is parked, the caretaker parks first and then looks whether the seat is taken.
+//!
+//! While a socket is watched, the caretaker hears of the kernel's events and of nothing else, and a caller in
+//! the seat may have taken those away from it. Invariant: **work and timers that are there when the state
+//! lock is released are seen by a caretaker that has yet to drive, or by a [`Presence::abandon`] that returned
+//! `true` and so tells it.** The caretaker first watches and then drives, under the state lock; the caller
+//! looks whether it is watched under that lock, with the work in place.
 
 use super::sync::{AtomicBool, AtomicU32, Ordering};
 
@@ -25,6 +31,7 @@ pub(crate) struct Presence {
     /// Counts entries into and departures from the seat: odd while somebody sits in it.
     seat: AtomicU32,
     parked: AtomicBool,
+    watched: AtomicBool,
 }
 
 /// What the caretaker saw of a socket.
@@ -47,6 +54,7 @@ impl Presence {
             activity: AtomicU32::new(0),
             seat: AtomicU32::new(0),
             parked: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
         }
     }
 
@@ -69,6 +77,23 @@ impl Presence {
     pub(crate) fn leave(&self) -> bool {
         self.seat.fetch_add(1, Ordering::SeqCst);
         self.parked.load(Ordering::SeqCst) && self.parked.swap(false, Ordering::SeqCst)
+    }
+
+    /// A caller leaves work or timers behind. Only called under the socket's state lock. `true`: the
+    /// caretaker waits for events only and has to be told.
+    #[must_use]
+    pub(crate) fn abandon(&self) -> bool {
+        self.watched.load(Ordering::Relaxed) && self.watched.swap(false, Ordering::Relaxed)
+    }
+
+    /// The caretaker waits for the socket's events from now on, and will drive once more before it does.
+    pub(crate) fn watch(&self) {
+        self.watched.store(true, Ordering::Relaxed);
+    }
+
+    /// The caretaker will look again, event or not.
+    pub(crate) fn lease(&self) {
+        self.watched.store(false, Ordering::Relaxed);
     }
 
     /// The caretaker looks.

@@ -22,10 +22,13 @@ pub(crate) enum Timer {
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<(Instant, Timer)>>,
+    /// A deadline is sooner than what [`Timers::announce`] last said.
+    sooner: bool,
 }
 
 impl Timers {
     pub(crate) fn arm(&mut self, at: Instant, timer: Timer) {
+        self.sooner |= self.next().is_none_or(|next| at < next);
         self.heap.push(Reverse((at, timer)));
     }
 
@@ -41,6 +44,17 @@ impl Timers {
     /// Keeps the timers that `keep` wants.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Timer) -> bool) {
         self.heap.retain(|Reverse((_, timer))| keep(timer));
+    }
+
+    /// When the soonest deadline is, for who will come back for it.
+    pub(crate) fn announce(&mut self) -> Option<Instant> {
+        self.sooner = false;
+        self.next()
+    }
+
+    /// Whether there is a deadline sooner than the one last announced.
+    pub(crate) fn unannounced(&self) -> bool {
+        self.sooner
     }
 
     /// Takes a deadline that has passed.

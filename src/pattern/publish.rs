@@ -88,6 +88,11 @@ impl PubPattern {
         self.subscriptions.matching(topic)
     }
 
+    /// How many peers have subscribed to anything.
+    pub(crate) fn any_subscribers(&self) -> usize {
+        self.subscriptions.peers()
+    }
+
     /// Subscriptions of peers that speak ZMTP 3.0 or older come as messages: `\x01topic`, `\x00topic`.
     fn legacy(&mut self, id: PeerId, message: &Message) -> Result<(), ProtocolError> {
         for frame in message.frames() {

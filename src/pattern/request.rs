@@ -74,8 +74,12 @@ impl ReqPattern {
         peers: &mut Peers,
         outgoing: Outgoing<'_>,
     ) -> Result<Ticket, Refusal> {
-        if !self.relaxed && !self.requests.is_empty() {
-            return Err(Refusal::OutOfTurn);
+        if !self.relaxed {
+            // The reply that stands in the way may have come since its caller gave up.
+            self.receive(peers);
+            if !self.requests.is_empty() {
+                return Err(Refusal::OutOfTurn);
+            }
         }
         if !self.correlate && !self.requests.is_empty() {
             return Err(Refusal::NotNow);

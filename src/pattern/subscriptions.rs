@@ -151,6 +151,11 @@ impl Subscriptions {
         }
     }
 
+    /// How many peers have a subscription.
+    pub(crate) fn peers(&self) -> usize {
+        self.held.iter().filter(|held| !held.is_empty()).count()
+    }
+
     /// How many topics this peer has.
     pub(crate) fn count(&self, peer: usize) -> usize {
         self.held.get(peer).map_or(0, Vec::len)

@@ -101,6 +101,20 @@ impl Pub {
             .wait_for_count(count, timeout, |pattern, _| pattern.subscribers(topic))
     }
 
+    /// Waits until at least so many peers have subscribed to something, whatever it is.
+    ///
+    /// # Errors
+    ///
+    /// There were fewer when the time was up, or the socket was closed.
+    pub fn wait_for_any_subscribers(
+        &self,
+        count: usize,
+        timeout: Duration,
+    ) -> Result<(), WaitError> {
+        self.socket
+            .wait_for_count(count, timeout, |pattern, _| pattern.any_subscribers())
+    }
+
     #[inline]
     fn send_by<M: Payload>(&self, message: M, deadline: Deadline) -> Result<Published, SendError> {
         if let Some(slice) = message.as_single() {

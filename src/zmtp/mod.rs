@@ -48,13 +48,9 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use command::{
-    Command, put_cancel, put_ping, put_pong, put_subscribe,
-};
+pub(crate) use command::{Command, put_cancel, put_ping, put_pong, put_subscribe};
 pub use error::{ForeignProtocol, ProtocolError};
-pub(crate) use frame::{
-    FrameKind, Header, MAX_HEADER, decode_header, encode_header,
-};
+pub(crate) use frame::{FrameKind, Header, MAX_HEADER, decode_header, encode_header};
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig};
 pub(crate) use mechanism::MechanismConfig;

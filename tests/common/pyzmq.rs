@@ -35,9 +35,14 @@ impl Pyzmq {
         }
     }
 
+    /// The interpreter of the environment.
+    pub(crate) fn python(&self) -> &Path {
+        self.python
+    }
+
     /// A socket that can be killed, process and all.
     pub(crate) fn start(&self, role: Role) -> PyzmqPeer {
-        let mut command = Command::new(self.python);
+        let mut command = Command::new(self.python());
         let child = LineChild::spawn(command.arg(script("peer.py")));
         let mut peer = PyzmqPeer { child };
         peer.ask(&format!("open {}", format!("{role:?}").to_uppercase()));

@@ -207,6 +207,10 @@ fn conflates(transport: Transport) {
 }
 
 fn immediate_waits_for_a_connection(transport: Transport) {
+    if transport == Transport::Inproc {
+        // There is nothing to wait for: a queue to a name is as good before it is bound. So does libzmq.
+        return;
+    }
     let context = Context::new();
     let options = Options::new().immediate(true);
     let push = Push::with_options(&context, options).expect("a PUSH");

@@ -1,12 +1,31 @@
 //! The command line's shape: the commands, and the groups of arguments that several of them share.
 
-use clap::{Parser, Subcommand};
+use std::time::Duration;
 
-use crate::perf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::value::{Linger, Rate, Separator, duration, endpoint};
+use crate::{completions, man, perf, probe, proxy, publish, pull, push, rep, req, subscribe};
 
 /// Brokerless messaging from the shell: build pipelines between processes without writing a program.
+///
+/// Every command is one socket. Messages are lines of text unless told otherwise, and any program that speaks ZMTP, such as
+/// one with libzmq or pyzmq, may be at the other end.
 #[derive(Debug, Parser)]
-#[command(name = "zerohop", version, max_term_width = 100)]
+#[command(
+    name = "zerohop",
+    version,
+    max_term_width = 100,
+    after_long_help = "\
+Example, in three shells:
+  zerohop pull --connect tcp://localhost:5555
+  zerohop pull --connect tcp://localhost:5555
+  seq 10 | zerohop push --bind 'tcp://*:5555' --wait-peers 2
+
+Endpoints: tcp://host:port, ipc://path, ipc://@name (Linux). To bind, host and port may be *.
+
+Exit codes: 0 done, 1 failure, 2 wrong usage, 3 timed out, 130 Ctrl-C."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -15,18 +34,131 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Send lines of input, each to one of the peers in turn
+    Push(push::Args),
+    /// Receive messages and print them, or run a command for each
+    Pull(pull::Args),
+    /// Publish lines of input to every subscriber
+    Pub(publish::Args),
+    /// Subscribe and print what is published
+    Sub(subscribe::Args),
+    /// Send lines of input as requests and print the replies
+    Req(req::Args),
+    /// Answer requests
+    Rep(rep::Args),
+    /// Pass messages on from one socket to another
+    Proxy(proxy::Args),
+    /// Find out what is listening at an endpoint
+    Probe(probe::Args),
     /// Measure throughput and latency, as libzmq's perf tools do
     Perf(perf::Args),
+    /// Print a script that completes zerohop's arguments in a shell
+    Completions(completions::Args),
+    /// Print the manual page
+    Man(man::Args),
 }
 
-/// An endpoint that another process can reach.
-pub(crate) fn endpoint(text: &str) -> Result<String, String> {
-    let endpoint: zerohop::Endpoint = text
-        .parse()
-        .map_err(|error: zerohop::EndpointError| error.to_string())?;
-    let text = endpoint.to_string();
-    if text.starts_with("inproc:") {
-        return Err("inproc reaches only sockets of the same process: use ipc://path".to_owned());
+/// What every socket is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SocketArgs {
+    /// Let at most N messages wait per peer, 0 for no limit [default: 1000]
+    #[arg(long, value_name = "N", help_heading = SOCKET)]
+    pub(crate) hwm: Option<usize>,
+    /// Give messages so long to leave in the end, e.g. 500ms, 10s, 2m or forever
+    #[arg(long, value_name = "DURATION", default_value = "30s", help_heading = SOCKET)]
+    pub(crate) linger: Linger,
+    /// Exit with 3 when nothing has happened for so long
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = SOCKET)]
+    pub(crate) timeout: Option<Duration>,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = REPORTING)]
+    pub(crate) quiet: bool,
+    /// Tell on standard error what happens
+    #[arg(short, long, help_heading = REPORTING)]
+    pub(crate) verbose: bool,
+    /// Print events on standard error, as lines of JSON
+    #[arg(long, help_heading = REPORTING)]
+    pub(crate) monitor: bool,
+    /// Print totals on standard error in the end; on a terminal also a live line
+    #[arg(long, help_heading = REPORTING)]
+    pub(crate) stats: bool,
+}
+
+/// Where the peers are. At least one of the two, any number of times.
+#[derive(Clone, Debug, Default, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct EndpointArgs {
+    /// Listen at this endpoint (repeatable)
+    #[arg(short, long, value_name = "ENDPOINT", value_parser = endpoint, help_heading = SOCKET)]
+    pub(crate) bind: Vec<String>,
+    /// Connect to this endpoint (repeatable)
+    #[arg(short, long, value_name = "ENDPOINT", value_parser = endpoint, help_heading = SOCKET)]
+    pub(crate) connect: Vec<String>,
+}
+
+const SOCKET: &str = "Socket";
+const REPORTING: &str = "Reporting";
+
+/// How messages lie in a stream of bytes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FramingArgs {
+    /// End messages with a NUL byte instead of a newline
+    #[arg(short = '0', long)]
+    pub(crate) null: bool,
+    /// Frames of a message are separated by SEP; \t, \n, \0, \\ and \xNN are understood
+    #[arg(long, value_name = "SEP")]
+    pub(crate) parts: Option<Separator>,
+}
+
+impl FramingArgs {
+    /// The byte that ends a message.
+    pub(crate) fn delimiter(&self) -> u8 {
+        if self.null { 0 } else { b'\n' }
     }
-    Ok(text)
+}
+
+/// What to send.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InputArgs {
+    /// Send all of the input as one message
+    #[arg(long, conflicts_with_all = ["null", "message"])]
+    pub(crate) whole: bool,
+    /// Send TEXT instead of input (repeatable)
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) message: Vec<String>,
+    /// Send everything N times
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) repeat: u64,
+    /// Send at most so many messages, e.g. 100/s or 6/m
+    #[arg(long, value_name = "N/s")]
+    pub(crate) rate: Option<Rate>,
+}
+
+/// How to print what was received.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Print messages in this form
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// The forms of a printed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The bytes as they are, one message per line (on a terminal, control characters are escaped)
+    Text,
+    /// Hexadecimal digits, one message per line
+    Hex,
+    /// A JSON array of the frames, one per line; a frame that is not UTF-8 is {"hex": "..."}
+    Json,
+    /// The bytes as they are, and nothing between messages
+    Raw,
+}
+
+/// When a receiver is done.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CountArgs {
+    /// Stop after N messages
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) count: Option<u64>,
 }

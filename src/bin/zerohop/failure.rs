@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io;
 
+use crate::console;
+
 /// How a command ended.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
@@ -41,8 +43,9 @@ impl Failure {
     /// Prints the line that explains the failure, where there is something to explain.
     pub(crate) fn tell(&self) {
         match self {
-            Failure::Failed(text) | Failure::TimedOut(text) => eprintln!("zerohop: {text}"),
-            Failure::Usage(text) => eprintln!("zerohop: {text}; see `zerohop --help`"),
+            Failure::Failed(text) | Failure::TimedOut(text) | Failure::Usage(text) => {
+                console::say(&format!("zerohop: {text}"));
+            }
             Failure::Interrupted(_) | Failure::OutputClosed => {}
         }
     }

@@ -1,22 +1,52 @@
 //! `zerohop`: message pipelines between processes, from the shell.
 //!
-//! A command is a module here, with its arguments and its `run`; `args` holds the groups of arguments that several
-//! commands share. To add a command, add a module, a variant of [`args::Command`] and an arm in [`run`].
+//! ```text
+//!   args, value       the command line's shape        failure           exit codes, and what is said
+//!   push pull publish subscribe req rep               one module per command: its arguments and its `run`
+//!   proxy probe perf completions man
+//!   session           a socket from its arguments to its orderly end
+//!   input ─► send ─► socket ─► receive ─► output      the way of a message; exec runs commands instead
+//!   stop              Ctrl-C and closed pipes         events, stats, console: what a person is shown
+//! ```
+//!
+//! To add a command, add a module, a variant of [`args::Command`] and an arm in [`run`].
 
 mod args;
+mod completions;
+mod console;
+mod events;
+mod exec;
 mod failure;
+mod input;
+mod man;
+mod output;
 mod perf;
+mod probe;
+mod proxy;
+mod publish;
+mod pull;
+mod push;
+mod receive;
+mod rep;
+mod req;
+mod send;
+mod session;
+mod sockets;
+mod stats;
+mod stop;
+mod subscribe;
+mod value;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Cli, Command};
-use failure::{Failure, Outcome};
+use failure::Outcome;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli.command) {
+    match run(&cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell();
@@ -25,8 +55,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Outcome {
+fn run(command: &Command) -> Outcome {
     match command {
+        Command::Push(args) => push::run(args),
+        Command::Pull(args) => pull::run(args),
+        Command::Pub(args) => publish::run(args),
+        Command::Sub(args) => subscribe::run(args),
+        Command::Req(args) => req::run(args),
+        Command::Rep(args) => rep::run(args),
+        Command::Proxy(args) => proxy::run(args),
+        Command::Probe(args) => probe::run(args),
         Command::Perf(args) => perf::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }

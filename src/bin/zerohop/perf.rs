@@ -15,13 +15,14 @@ mod latency;
 mod report;
 mod throughput;
 
+use std::thread;
 use std::time::Duration;
 
 use clap::Subcommand;
 use zerohop::{Bytes, Context, Options};
 
-use crate::args::endpoint;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
+use crate::value::endpoint;
 
 /// For closing: until everything has left, however long it takes, as libzmq's tools do.
 const UNTIL_SENT: Duration = Duration::MAX;
@@ -81,16 +82,31 @@ struct Load {
 }
 
 /// Runs one of the tools.
-pub(crate) fn run(args: Args) -> Outcome {
+pub(crate) fn run(args: &Args) -> Outcome {
     let context = Context::new();
-    match args.tool {
+    match &args.tool {
         Tool::LocalThr(remote) => throughput::local(&context, &remote.endpoint, remote.load),
         Tool::RemoteThr(remote) => throughput::remote(&context, &remote.endpoint, remote.load),
         Tool::LocalLat(remote) => latency::local(&context, &remote.endpoint, remote.load),
         Tool::RemoteLat(remote) => latency::remote(&context, &remote.endpoint, remote.load),
-        Tool::InprocThr(load) => throughput::inproc(&context, load),
-        Tool::InprocLat(load) => latency::inproc(&context, load),
+        Tool::InprocThr(load) => throughput::inproc(&context, *load),
+        Tool::InprocLat(load) => latency::inproc(&context, *load),
     }
+}
+
+/// Runs `other` in a thread of its own and `main` in this one, and gives what `main` did. When one fails, neither waits for
+/// the other.
+fn in_two_threads<T>(
+    context: &Context,
+    other: impl FnOnce() -> Outcome + Send,
+    main: impl FnOnce() -> Outcome<T>,
+) -> Outcome<T> {
+    thread::scope(|scope| {
+        let other = scope.spawn(|| other().inspect_err(|_| context.shutdown()));
+        let done = main().inspect_err(|_| context.shutdown());
+        other.join().map_err(|_| Failure::of("a thread died"))??;
+        done
+    })
 }
 
 /// The options of every socket here: those of the library, and no limit on what libzmq's tools don't limit.

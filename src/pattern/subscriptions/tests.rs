@@ -251,3 +251,15 @@ fn many_peers_on_one_topic_leave_in_any_order() {
     }
     assert!(subscriptions.is_empty());
 }
+
+#[test]
+fn peers_count_once_and_only_while_subscribed() {
+    let mut subscriptions = Subscriptions::new();
+    assert_eq!(subscriptions.peers(), 0);
+    subscriptions.insert(3, b"a");
+    subscriptions.insert(3, b"b");
+    subscriptions.insert(5, b"a");
+    assert_eq!(subscriptions.peers(), 2);
+    subscriptions.remove(5, b"a");
+    assert_eq!(subscriptions.peers(), 1);
+}

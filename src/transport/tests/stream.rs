@@ -62,7 +62,7 @@ fn writing_to_a_closed_peer_is_an_error_and_no_signal() {
 #[test]
 fn a_full_stream_would_block() {
     let mut listener = bind_default("ipc://*").unwrap();
-    let (dialed, accepted) = connection(&mut listener, &StreamOptions::default());
+    let (dialed, mut accepted) = connection(&mut listener, &StreamOptions::default());
     let block = [1; 64 * 1024];
     let mut written = 0;
     let error = loop {
@@ -81,7 +81,7 @@ fn a_full_stream_would_block() {
 #[test]
 fn read_spare_appends_within_capacity_and_limit() {
     let mut listener = bind_default("tcp://127.0.0.1:*").unwrap();
-    let (dialed, accepted) = connection(&mut listener, &StreamOptions::default());
+    let (dialed, mut accepted) = connection(&mut listener, &StreamOptions::default());
     assert_eq!(dialed.write(b"0123456789").unwrap(), 10);
     let mut buffer = Vec::with_capacity(8);
     buffer.extend_from_slice(b"ab");

@@ -1,11 +1,10 @@
 //! Latency: REQ to REP and back.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{Context, Rep, Req};
 
-use super::{Load, UNTIL_SENT, options, payload, report};
+use super::{Load, UNTIL_SENT, in_two_threads, options, payload, report};
 use crate::failure::{Failure, Outcome};
 
 const NAME: &str = "inproc://lat_test";
@@ -17,7 +16,8 @@ const FORESEEN: u64 = 10_000_000;
 pub(super) fn local(context: &Context, endpoint: &str, load: Load) -> Outcome {
     let rep = Rep::with_options(context, options()).map_err(Failure::of)?;
     rep.bind(endpoint).map_err(Failure::of)?;
-    echo(rep, load)
+    echo(&rep, load)?;
+    rep.close(UNTIL_SENT).map_err(Failure::of)
 }
 
 /// Asks and reports.
@@ -34,29 +34,20 @@ pub(super) fn inproc(context: &Context, load: Load) -> Outcome {
     let req = Req::with_options(context, options()).map_err(Failure::of)?;
     req.bind(NAME).map_err(Failure::of)?;
     load.tell_roundtrips()?;
-    let (elapsed, roundtrips) = thread::scope(|scope| {
-        let replier = scope.spawn(|| {
-            let rep = Rep::with_options(context, options()).map_err(Failure::of)?;
-            rep.connect(NAME).map_err(Failure::of)?;
-            echo(rep, load)
-        });
-        let asked = ask(&req, load)?;
-        replier
-            .join()
-            .map_err(|_| Failure::of("the replying thread died"))??;
-        Ok(asked)
-    })?;
+    let rep = Rep::with_options(context, options()).map_err(Failure::of)?;
+    rep.connect(NAME).map_err(Failure::of)?;
+    let (elapsed, roundtrips) = in_two_threads(context, || echo(&rep, load), || ask(&req, load))?;
     report::latency(load, elapsed, roundtrips)
 }
 
-fn echo(rep: Rep, load: Load) -> Outcome {
+fn echo(rep: &Rep, load: Load) -> Outcome {
     for _ in 0..load.count {
         let mut request = rep.recv().map_err(Failure::of)?;
         let message = request.take_message();
         expect_size(message.size(), load)?;
         request.reply(message).map_err(Failure::of)?;
     }
-    rep.close(UNTIL_SENT).map_err(Failure::of)
+    Ok(())
 }
 
 /// How long all round trips took, and each of them in nanoseconds.

@@ -1,11 +1,10 @@
 //! Throughput: PUSH to PULL.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{Context, Pull, Push};
 
-use super::{COPY_MAX, Load, UNTIL_SENT, options, payload, report};
+use super::{COPY_MAX, Load, UNTIL_SENT, in_two_threads, options, payload, report};
 use crate::failure::{Failure, Outcome};
 
 /// Receives and reports.
@@ -21,7 +20,8 @@ pub(super) fn local(context: &Context, endpoint: &str, load: Load) -> Outcome {
 pub(super) fn remote(context: &Context, endpoint: &str, load: Load) -> Outcome {
     let push = Push::with_options(context, options()).map_err(Failure::of)?;
     push.connect(endpoint).map_err(Failure::of)?;
-    send(push, load)
+    send(&push, load)?;
+    push.close(UNTIL_SENT).map_err(Failure::of)
 }
 
 /// Both, in two threads.
@@ -30,14 +30,9 @@ pub(super) fn inproc(context: &Context, load: Load) -> Outcome {
     let pull = Pull::with_options(context, options()).map_err(Failure::of)?;
     pull.bind(NAME).map_err(Failure::of)?;
     load.tell_messages()?;
-    let elapsed = thread::scope(|scope| {
-        let sender = scope.spawn(|| remote(context, NAME, load));
-        let elapsed = receive(&pull, load)?;
-        sender
-            .join()
-            .map_err(|_| Failure::of("the sending thread died"))??;
-        Ok(elapsed)
-    })?;
+    let push = Push::with_options(context, options()).map_err(Failure::of)?;
+    push.connect(NAME).map_err(Failure::of)?;
+    let elapsed = in_two_threads(context, || send(&push, load), || receive(&pull, load))?;
     report::throughput(load, elapsed)
 }
 
@@ -60,7 +55,7 @@ fn expect_next(pull: &Pull, load: Load) -> Outcome {
     Err(Failure::of("message of incorrect size received"))
 }
 
-fn send(push: Push, load: Load) -> Outcome {
+fn send(push: &Push, load: Load) -> Outcome {
     let payload = payload(load);
     if load.size < COPY_MAX {
         for _ in 0..load.count {
@@ -71,5 +66,5 @@ fn send(push: Push, load: Load) -> Outcome {
             push.send(&payload).map_err(Failure::of)?;
         }
     }
-    push.close(UNTIL_SENT).map_err(Failure::of)
+    Ok(())
 }

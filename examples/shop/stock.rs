@@ -1,0 +1,52 @@
+//! A stock worker: takes an order, asks for the price, picks the goods, reports.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use zerohop::{Context, Options, Pull, Push, Req, RequestError};
+
+use crate::random::Random;
+use crate::{Result, closing, endpoints, process};
+
+pub(crate) fn run(at: &str, name: &str) -> Result<()> {
+    process::end_with_parent();
+    let context = Context::new();
+    let books = Push::with_options(&context, Options::new().linger(None))?;
+    books.connect(&endpoints::books(at))?;
+    let prices = Req::new(&context)?;
+    prices.connect(&endpoints::price(at))?;
+    // Orders that a worker has read ahead are lost with it, and wait for it while others are idle.
+    let line = Pull::with_options(&context, Options::new().recv_hwm(1))?;
+    line.connect(&endpoints::orders(at))?;
+    closing::shut_down_then(&context, at)?;
+
+    let mut random = Random::new();
+    for order in &line {
+        let order: Value = serde_json::from_slice(order.as_bytes())?;
+        let id = &order["order"];
+        books.send(json!({"event": "taken", "order": id, "by": name}).to_string())?;
+        let item = order["item"].as_str().unwrap_or_default();
+        let Some(price) = price_of(&prices, item)? else {
+            return Ok(()); // The shop closes.
+        };
+        let pick = Duration::from_secs_f64(0.0005 + 0.001 * random.unit());
+        thread::sleep(pick);
+        let cents = price * order["quantity"].as_u64().unwrap_or(0);
+        let done = json!({"event": "processed", "order": id, "by": name, "cents": cents});
+        books.send(done.to_string())?;
+    }
+    Ok(())
+}
+
+/// Asks until there is an answer: asking for a price twice does no harm. `None`: the shop closes.
+fn price_of(prices: &Req, item: &str) -> Result<Option<u64>> {
+    loop {
+        match prices.request_timeout(item, Duration::from_secs(1)) {
+            Ok(price) => return Ok(Some(price.to_str()?.parse()?)),
+            Err(RequestError::TimedOut | RequestError::PeerGone) => {}
+            Err(RequestError::ContextClosed) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

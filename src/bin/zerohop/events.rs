@@ -1,0 +1,188 @@
+//! What happens to the socket's connections: as lines of JSON, in words, and as the reason when nothing moves.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+use zerohop::{DisconnectCause, Event, IoFailure, Monitor, PeerFacts};
+
+use crate::args::SocketArgs;
+use crate::console;
+
+/// A thread that reads the socket's events until the socket is closed.
+pub(crate) struct Watch {
+    trouble: Arc<Mutex<Option<String>>>,
+    thread: JoinHandle<()>,
+}
+
+/// What is printed of the events.
+#[derive(Clone, Copy)]
+struct Style {
+    json: bool,
+    words: bool,
+    /// Only what keeps messages from moving, each thing once.
+    troubles: bool,
+}
+
+impl Watch {
+    pub(crate) fn start(monitor: Monitor, args: &SocketArgs) -> Watch {
+        let style = Style {
+            json: args.monitor,
+            words: args.verbose,
+            troubles: console::is_interactive() && !args.quiet && !args.verbose && !args.monitor,
+        };
+        let trouble = Arc::new(Mutex::new(None));
+        let last = Arc::clone(&trouble);
+        let thread = thread::spawn(move || watch(monitor, style, &last));
+        Watch { trouble, thread }
+    }
+
+    /// The last trouble, if it is not over, for the end of a sentence.
+    pub(crate) fn trouble(&self) -> String {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble
+            .as_ref()
+            .map(|trouble| format!(" ({trouble})"))
+            .unwrap_or_default()
+    }
+
+    /// Waits for the last events of a socket that has been closed.
+    pub(crate) fn finish(self) -> String {
+        let trouble = self.trouble();
+        // It prints; it can't have failed.
+        let _ = self.thread.join();
+        trouble
+    }
+}
+
+fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>) {
+    let mut told = HashSet::new();
+    for event in monitor {
+        if style.json {
+            console::say(&to_json(&event).to_string());
+        }
+        if style.words {
+            console::say(&format!("zerohop: {event}"));
+        }
+        let trouble = trouble_of(&event);
+        if let Some(trouble) = &trouble
+            && style.troubles
+            && told.insert(trouble.clone())
+        {
+            console::say(&format!("zerohop: {trouble}; trying again"));
+        }
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.is_some() || matches!(event, Event::HandshakeSucceeded { .. }) {
+            *last = trouble;
+        }
+    }
+}
+
+/// What keeps messages from moving, in words for somebody who has just mistyped a port.
+pub(crate) fn trouble_of(event: &Event) -> Option<String> {
+    match event {
+        Event::ConnectFailed { endpoint, error } => {
+            Some(format!("{endpoint}: {}", connect_trouble(error)))
+        }
+        Event::HandshakeFailed { connection, cause } => Some(format!(
+            "{}: {}",
+            connection.endpoint,
+            cause_in_words(cause)
+        )),
+        _ => None,
+    }
+}
+
+fn connect_trouble(error: &IoFailure) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nobody is listening there".to_owned(),
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::TimedOut => "no answer".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn cause_in_words(cause: &DisconnectCause) -> String {
+    match cause {
+        DisconnectCause::PeerClosed | DisconnectCause::Reset => {
+            "the peer hung up during the handshake; its socket type may not fit".to_owned()
+        }
+        _ => cause.to_string(),
+    }
+}
+
+/// An event as a JSON object: `event`, `time` in seconds since 1970, and what the event knows.
+fn to_json(event: &Event) -> Value {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let mut object = Map::new();
+    object.insert("event".to_owned(), json!(name_of(event)));
+    object.insert("time".to_owned(), json!(now.as_millis() as f64 / 1000.0));
+    let mut set = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    if let Some(endpoint) = event.endpoint() {
+        set("endpoint", json!(endpoint));
+    }
+    if let Some(connection) = event.connection() {
+        set("connection", json!(connection.id.get()));
+        set("peer", json!(connection.peer));
+    }
+    match event {
+        Event::BindFailed { error, .. }
+        | Event::AcceptFailed { error, .. }
+        | Event::ConnectFailed { error, .. } => {
+            set("error", json!(error.to_string()));
+        }
+        Event::RetryIn { delay, .. } => {
+            set("delay_ms", json!(delay.as_secs_f64() * 1000.0));
+        }
+        Event::HandshakeSucceeded { facts, .. } => {
+            set("facts", facts_to_json(facts));
+        }
+        Event::HandshakeFailed { cause, .. } | Event::Disconnected { cause, .. } => {
+            set("cause", json!(cause.to_string()));
+        }
+        Event::Lost(count) => {
+            set("count", json!(count));
+        }
+        _ => {}
+    }
+    Value::Object(object)
+}
+
+/// What a peer said of itself.
+pub(crate) fn facts_to_json(facts: &PeerFacts) -> Value {
+    let metadata: Map<String, Value> = facts
+        .properties()
+        .map(|(name, value)| (name.to_owned(), json!(String::from_utf8_lossy(value))))
+        .collect();
+    json!({
+        "version": facts.version().to_string(),
+        "socket_type": facts.socket_type().map(|socket_type| socket_type.name()),
+        "mechanism": facts.mechanism(),
+        "metadata": metadata,
+    })
+}
+
+fn name_of(event: &Event) -> &'static str {
+    match event {
+        Event::Listening { .. } => "listening",
+        Event::ListenerClosed { .. } => "listener_closed",
+        Event::BindFailed { .. } => "bind_failed",
+        Event::AcceptFailed { .. } => "accept_failed",
+        Event::Connecting { .. } => "connecting",
+        Event::ConnectFailed { .. } => "connect_failed",
+        Event::RetryIn { .. } => "retry_in",
+        Event::Accepted { .. } => "accepted",
+        Event::Connected { .. } => "connected",
+        Event::HandshakeSucceeded { .. } => "handshake_succeeded",
+        Event::HandshakeFailed { .. } => "handshake_failed",
+        Event::Disconnected { .. } => "disconnected",
+        Event::Lost(_) => "lost",
+        _ => "other",
+    }
+}

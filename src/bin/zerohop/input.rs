@@ -1,0 +1,242 @@
+//! What is to be sent: standard input cut into messages, or the texts of the command line.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use memchr::memchr_iter;
+use zerohop::Bytes;
+
+use crate::args::{FramingArgs, InputArgs};
+use crate::failure::{Failure, Outcome};
+use crate::stop::{Stop, Waited};
+use crate::value::Rate;
+
+/// As much is asked of each read: what a pipe can hold, and more from a file.
+const CHUNK: usize = 256 * 1024;
+
+/// With a rate little is read ahead, because what has been read is sent at once when the command is to stop.
+const CHUNK_WITH_RATE: usize = 512;
+
+/// A rate is kept over so much time: who falls behind by more does not catch up.
+const CATCH_UP: Duration = Duration::from_millis(100);
+
+/// Where the messages go.
+pub(crate) trait Sink {
+    /// Takes a message that is lent.
+    fn line(&mut self, line: &[u8]) -> Outcome;
+
+    /// Takes a message that may be long.
+    fn whole(&mut self, message: Bytes) -> Outcome {
+        self.line(&message)
+    }
+}
+
+/// Sends what the arguments say. A stop that is asked for ends the reading, and is no failure here.
+pub(crate) fn feed(
+    args: &InputArgs,
+    framing: &FramingArgs,
+    stop: &Stop,
+    timeout: Option<Duration>,
+    sink: &mut impl Sink,
+) -> Outcome {
+    let mut sink = Paced {
+        sink,
+        pace: args.rate.map(Pace::new),
+        stop,
+    };
+    if !args.message.is_empty() {
+        return repeat(args.repeat, stop, &args.message, &mut sink);
+    }
+    stop.hold_input();
+    let chunk = if args.rate.is_some() {
+        CHUNK_WITH_RATE
+    } else {
+        CHUNK
+    };
+    let mut input = Input::open(stop, timeout, chunk)?;
+    if args.whole {
+        let Some(whole) = input.read_to_end()? else {
+            return Ok(());
+        };
+        for _ in 0..args.repeat {
+            sink.whole(whole.clone())?;
+        }
+        return Ok(());
+    }
+    match args.repeat {
+        0 => Ok(()),
+        1 => input.for_each(framing.delimiter(), |line| sink.line(line)),
+        rounds => {
+            let mut kept = Vec::new();
+            input.for_each(framing.delimiter(), |line| {
+                kept.push(line.to_vec());
+                sink.line(line)
+            })?;
+            repeat(rounds - 1, stop, &kept, &mut sink)
+        }
+    }
+}
+
+/// Sends all messages so many times. Copies are no input that could be lost: a stop ends this at once.
+fn repeat<T: AsRef<[u8]>>(
+    rounds: u64,
+    stop: &Stop,
+    messages: &[T],
+    sink: &mut impl Sink,
+) -> Outcome {
+    for _ in 0..rounds {
+        for message in messages {
+            if stop.cause().is_some() {
+                return Ok(());
+            }
+            sink.line(message.as_ref())?;
+        }
+    }
+    Ok(())
+}
+
+/// Standard input.
+struct Input<'a> {
+    file: File,
+    stop: &'a Stop,
+    timeout: Option<Duration>,
+    chunk: usize,
+}
+
+impl<'a> Input<'a> {
+    fn open(stop: &'a Stop, timeout: Option<Duration>, chunk: usize) -> Outcome<Input<'a>> {
+        // The descriptor itself: std's own handle reads through a small buffer under a lock.
+        let fd = io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| input_failure(&error))?;
+        Ok(Input {
+            file: File::from(fd),
+            stop,
+            timeout,
+            chunk,
+        })
+    }
+
+    /// Gives each message to `each`. A last one without its delimiter counts, unless the stop was asked for in the
+    /// middle of it.
+    fn for_each(&mut self, delimiter: u8, mut each: impl FnMut(&[u8]) -> Outcome) -> Outcome {
+        let mut buffer = vec![0; self.chunk];
+        // Bytes at the start of the buffer of a message whose end has not been read.
+        let mut begun = 0;
+        loop {
+            if begun == buffer.len() {
+                buffer.resize(buffer.len() * 2, 0);
+            }
+            let read = match self.read(&mut buffer[begun..])? {
+                None => return Ok(()),
+                Some(0) if begun == 0 => return Ok(()),
+                Some(0) => return each(&buffer[..begun]),
+                Some(read) => read,
+            };
+            let filled = begun + read;
+            let mut start = 0;
+            for at in memchr_iter(delimiter, &buffer[begun..filled]) {
+                let end = begun + at;
+                each(&buffer[start..end])?;
+                start = end + 1;
+            }
+            buffer.copy_within(start..filled, 0);
+            begun = filled - start;
+        }
+    }
+
+    /// Everything; `None` if the stop came before the end.
+    fn read_to_end(&mut self) -> Outcome<Option<Bytes>> {
+        let mut whole = Vec::new();
+        loop {
+            let filled = whole.len();
+            whole.resize(filled + self.chunk, 0);
+            match self.read(&mut whole[filled..])? {
+                None => return Ok(None),
+                Some(0) => {
+                    whole.truncate(filled);
+                    return Ok(Some(Bytes::from(whole)));
+                }
+                Some(read) => whole.truncate(filled + read),
+            }
+        }
+    }
+
+    /// Reads what there is, or waits for it; `None` if the stop came first.
+    fn read(&mut self, buffer: &mut [u8]) -> Outcome<Option<usize>> {
+        loop {
+            match self.stop.wait_for(self.file.as_fd(), self.timeout) {
+                Ok(Waited::Stopped) => return Ok(None),
+                Ok(Waited::TimedOut) => {
+                    return Err(Failure::TimedOut("no input in time".to_owned()));
+                }
+                Ok(Waited::Readable) => {}
+                Err(error) => return Err(input_failure(&error)),
+            }
+            match self.file.read(buffer) {
+                Ok(read) => return Ok(Some(read)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(input_failure(&error)),
+            }
+        }
+    }
+}
+
+fn input_failure(error: &io::Error) -> Failure {
+    Failure::Failed(format!("cannot read standard input: {error}"))
+}
+
+/// A sink that takes messages at a rate.
+struct Paced<'a, S> {
+    sink: &'a mut S,
+    pace: Option<Pace>,
+    stop: &'a Stop,
+}
+
+impl<S: Sink> Sink for Paced<'_, S> {
+    #[inline]
+    fn line(&mut self, line: &[u8]) -> Outcome {
+        if let Some(pace) = &mut self.pace {
+            pace.wait(self.stop);
+        }
+        self.sink.line(line)
+    }
+
+    fn whole(&mut self, message: Bytes) -> Outcome {
+        if let Some(pace) = &mut self.pace {
+            pace.wait(self.stop);
+        }
+        self.sink.whole(message)
+    }
+}
+
+/// When the next message may leave.
+struct Pace {
+    interval: Duration,
+    next: Instant,
+}
+
+impl Pace {
+    fn new(Rate(interval): Rate) -> Pace {
+        Pace {
+            interval,
+            next: Instant::now(),
+        }
+    }
+
+    /// Waits until the next message's time, or for the stop.
+    fn wait(&mut self, stop: &Stop) {
+        let now = Instant::now();
+        match self.next.checked_duration_since(now) {
+            Some(early) if !early.is_zero() => {
+                stop.sleep(early);
+            }
+            _ if now - self.next > CATCH_UP => self.next = now,
+            _ => {}
+        }
+        self.next += self.interval;
+    }
+}

@@ -1,0 +1,202 @@
+//! Messages onto standard output.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::thread;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use serde_json::{Value, json};
+use zerohop::Message;
+
+use crate::args::{Format, FramingArgs, OutputArgs};
+use crate::console;
+use crate::failure::{Failure, Outcome};
+use crate::stop::{Cause, Stop};
+
+/// As much is written at once while more is waiting.
+const BUFFER: usize = 128 * 1024;
+
+/// Between the frames of a message where no `--parts` says otherwise.
+const TAB: &[u8] = b"\t";
+
+/// Standard output and the form of what goes there. [`flush`](Output::flush) it when nothing more is waiting.
+pub(crate) struct Output {
+    out: BufWriter<File>,
+    format: Format,
+    delimiter: u8,
+    separator: Vec<u8>,
+    /// A terminal, on which a peer's control characters must not act.
+    terminal: bool,
+}
+
+impl Output {
+    pub(crate) fn open(output: &OutputArgs, framing: &FramingArgs) -> Outcome<Output> {
+        let fd = io::stdout().as_fd().try_clone_to_owned();
+        let file = File::from(fd.map_err(|error| Failure::of_output(&error))?);
+        let given = framing.parts.as_ref().map(|separator| separator.0.clone());
+        let usual = if output.format == Format::Raw {
+            b""
+        } else {
+            TAB
+        };
+        Ok(Output {
+            terminal: file.is_terminal(),
+            out: BufWriter::with_capacity(BUFFER, file),
+            format: output.format,
+            delimiter: framing.delimiter(),
+            separator: given.unwrap_or_else(|| usual.to_vec()),
+        })
+    }
+
+    /// Prints a message, into a buffer.
+    #[inline]
+    pub(crate) fn write(&mut self, message: &Message) -> Outcome {
+        let written = match self.format {
+            Format::Text if self.terminal => self.write_escaped(message),
+            Format::Text => self.write_text(message),
+            Format::Raw => self.write_frames(message),
+            Format::Hex => self.write_hex(message),
+            Format::Json => self.write_json(message),
+        };
+        written.map_err(|error| Failure::of_output(&error))
+    }
+
+    /// Hands over what was written.
+    pub(crate) fn flush(&mut self) -> Outcome {
+        if self.out.buffer().is_empty() {
+            return Ok(());
+        }
+        let flushed = if self.terminal {
+            console::beside_live(|| self.out.flush())
+        } else {
+            self.out.flush()
+        };
+        flushed.map_err(|error| Failure::of_output(&error))
+    }
+
+    /// A message that ends with a newline of its own gets no second one.
+    #[inline]
+    fn write_text(&mut self, message: &Message) -> io::Result<()> {
+        self.write_frames(message)?;
+        self.end_line(message)
+    }
+
+    #[inline]
+    fn end_line(&mut self, message: &Message) -> io::Result<()> {
+        let last = message.frames().next_back().and_then(|frame| frame.last());
+        if self.delimiter == b'\n' && last == Some(&b'\n') {
+            return Ok(());
+        }
+        self.out.write_all(&[self.delimiter])
+    }
+
+    #[inline]
+    fn write_frames(&mut self, message: &Message) -> io::Result<()> {
+        for (index, frame) in message.frames().enumerate() {
+            if index > 0 {
+                self.out.write_all(&self.separator)?;
+            }
+            self.out.write_all(frame)?;
+        }
+        Ok(())
+    }
+
+    fn write_escaped(&mut self, message: &Message) -> io::Result<()> {
+        for (index, frame) in message.frames().enumerate() {
+            if index > 0 {
+                self.out.write_all(&self.separator)?;
+            }
+            self.out.write_all(escaped(frame).as_bytes())?;
+        }
+        self.end_line(message)
+    }
+
+    fn write_hex(&mut self, message: &Message) -> io::Result<()> {
+        for (index, frame) in message.frames().enumerate() {
+            if index > 0 {
+                self.out.write_all(&self.separator)?;
+            }
+            self.out.write_all(hex(frame).as_bytes())?;
+        }
+        self.out.write_all(&[self.delimiter])
+    }
+
+    fn write_json(&mut self, message: &Message) -> io::Result<()> {
+        let frames: Vec<Value> = message.frames().map(|frame| frame_to_json(frame)).collect();
+        write!(self.out, "{}", Value::Array(frames))?;
+        self.out.write_all(&[self.delimiter])
+    }
+}
+
+/// Asks for the stop as soon as the reader of a pipe has gone, even if there is nothing to write.
+pub(crate) fn watch_reader(stop: &Stop) {
+    let Ok(fd) = io::stdout().as_fd().try_clone_to_owned() else {
+        return;
+    };
+    let file = File::from(fd);
+    let kind = file.metadata().map(|metadata| metadata.file_type());
+    if !kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket()) {
+        return;
+    }
+    let stop = stop.clone();
+    thread::spawn(move || {
+        // No event is asked for: what is left is that of the other end closing.
+        let mut fds = [PollFd::new(&file, PollFlags::empty())];
+        while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
+        stop.trigger(Cause::OutputClosed);
+    });
+}
+
+fn frame_to_json(frame: &[u8]) -> Value {
+    match std::str::from_utf8(frame) {
+        Ok(text) => json!(text),
+        Err(_) => json!({ "hex": hex(frame) }),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
+    bytes
+        .iter()
+        .flat_map(|&byte| [digit(byte >> 4), digit(byte)])
+        .collect()
+}
+
+/// Text with its control characters made harmless; what is not UTF-8 is shown as such.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() && !matches!(character, '\t' | '\n') {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_get_no_control_characters() {
+        assert_eq!(escaped(b"plain\ttext"), "plain\ttext");
+        assert_eq!(escaped("grüße".as_bytes()), "grüße");
+        assert_eq!(escaped(b"\x1b[2J\xff"), "\\u{1b}[2J\\xff");
+    }
+
+    #[test]
+    fn frames_become_json() {
+        assert_eq!(frame_to_json(b"text"), json!("text"));
+        assert_eq!(frame_to_json(b"\xff\x00"), json!({ "hex": "ff00" }));
+    }
+}

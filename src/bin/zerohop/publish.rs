@@ -1,0 +1,45 @@
+//! `zerohop pub`.
+
+use std::time::Duration;
+
+use zerohop::Pub;
+
+use crate::args::{EndpointArgs, FramingArgs, InputArgs, SocketArgs};
+use crate::failure::Outcome;
+use crate::push::wait_failure;
+use crate::send;
+use crate::session::Session;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Subscribers choose messages by how they begin: by their first frame, if --parts makes several. A subscriber that is too
+slow misses messages; --hwm says how many may wait for it.
+
+Examples:
+  tail -f access.log | zerohop pub --bind 'tcp://*:5556'
+  zerohop pub --bind ipc:///tmp/news --wait-subscribers 1 --parts ': ' --message 'weather: sunny'")]
+pub(crate) struct Args {
+    /// Wait for so many peers that have subscribed to something before the first message
+    #[arg(long, value_name = "N")]
+    wait_subscribers: Option<usize>,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    framing: FramingArgs,
+    #[command(flatten)]
+    endpoints: EndpointArgs,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let session = Session::<Pub>::open(&args.endpoints, &args.socket)?;
+    let wait = session.timeout.unwrap_or(Duration::MAX);
+    if let Some(subscribers) = args.wait_subscribers
+        && let Err(error) = session.socket.wait_for_any_subscribers(subscribers, wait)
+    {
+        let failure = wait_failure(&session, "subscribers", error);
+        return session.close(Err(failure));
+    }
+    send::run(session, &args.input, &args.framing)
+}

@@ -1,0 +1,59 @@
+//! `zerohop push`.
+
+use std::time::Duration;
+
+use zerohop::{Push, WaitError};
+
+use crate::args::{EndpointArgs, FramingArgs, InputArgs, SocketArgs};
+use crate::failure::{Failure, Outcome};
+use crate::send;
+use crate::session::Session;
+use crate::sockets::AnySocket;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  zerohop push --connect tcp://localhost:5555 < orders.txt
+  seq 100 | zerohop push --bind 'tcp://*:5555' --wait-peers 4
+  zerohop push --connect ipc:///tmp/work --message 'hello' --repeat 10 --rate 2/s")]
+pub(crate) struct Args {
+    /// Wait for so many peers before the first message
+    #[arg(long, value_name = "N")]
+    wait_peers: Option<usize>,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    framing: FramingArgs,
+    #[command(flatten)]
+    endpoints: EndpointArgs,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let session = Session::<Push>::open(&args.endpoints, &args.socket)?;
+    let wait = session.timeout.unwrap_or(Duration::MAX);
+    if let Some(peers) = args.wait_peers
+        && let Err(error) = session.socket.wait_for_peers(peers, wait)
+    {
+        let failure = wait_failure(&session, "peers", error);
+        return session.close(Err(failure));
+    }
+    send::run(session, &args.input, &args.framing)
+}
+
+/// What it means that not enough of those waited for came.
+pub(crate) fn wait_failure<S: AnySocket>(
+    session: &Session<S>,
+    what: &str,
+    error: WaitError,
+) -> Failure {
+    match (error, session.stop.cause()) {
+        (WaitError::TimedOut { have, wanted }, _) => Failure::TimedOut(format!(
+            "only {have} of {wanted} {what} came in time{}",
+            session.trouble()
+        )),
+        (WaitError::ContextClosed, Some(cause)) => cause.into(),
+        _ => Failure::of(error),
+    }
+}

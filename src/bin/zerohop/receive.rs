@@ -1,0 +1,51 @@
+//! A socket onto standard output: what `pull` and `sub` do.
+
+use zerohop::RecvError;
+
+use crate::args::{CountArgs, FramingArgs, OutputArgs};
+use crate::failure::{Failure, Outcome};
+use crate::output::{self, Output};
+use crate::session::Session;
+use crate::sockets::{AnySocket, Receiving};
+
+/// Prints messages until there are enough, and ends the session.
+pub(crate) fn run<S: Receiving>(
+    session: Session<S>,
+    output: &OutputArgs,
+    framing: &FramingArgs,
+    count: &CountArgs,
+) -> Outcome {
+    let outcome = Output::open(output, framing).and_then(|mut output| {
+        output::watch_reader(&session.stop);
+        let printed = print(&session, &mut output, count.count.unwrap_or(u64::MAX));
+        // Also what came before a failure is to be seen.
+        printed.and(output.flush())
+    });
+    session.close(outcome)
+}
+
+fn print<S: Receiving>(session: &Session<S>, output: &mut Output, count: u64) -> Outcome {
+    for _ in 0..count {
+        let message = match session.socket.try_recv() {
+            Err(RecvError::WouldBlock) => {
+                output.flush()?;
+                session.socket.recv()
+            }
+            received => received,
+        };
+        let message = message.map_err(|error| recv_failure(session, error))?;
+        output.write(&message)?;
+    }
+    Ok(())
+}
+
+/// What a failed receive means for the command.
+pub(crate) fn recv_failure<S: AnySocket>(session: &Session<S>, error: RecvError) -> Failure {
+    match (error, session.stop.cause()) {
+        (RecvError::TimedOut, _) => {
+            Failure::TimedOut(format!("no message came in time{}", session.trouble()))
+        }
+        (RecvError::ContextClosed, Some(cause)) => cause.into(),
+        _ => Failure::of(error),
+    }
+}

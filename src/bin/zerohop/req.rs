@@ -1,0 +1,124 @@
+//! `zerohop req`.
+
+use zerohop::{Bytes, Message, Req, RequestError, SendErrorKind};
+
+use crate::args::{EndpointArgs, FramingArgs, InputArgs, OutputArgs, SocketArgs};
+use crate::failure::{Failure, Outcome};
+use crate::input::{self, Sink};
+use crate::output::{self, Output};
+use crate::send::split;
+use crate::session::Session;
+use crate::stop::Cause;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  zerohop req --connect tcp://localhost:5557 --message 'price of 42?' --timeout 2s
+  zerohop req --connect tcp://localhost:5557 < questions.txt > answers.txt")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    framing: FramingArgs,
+    #[command(flatten)]
+    endpoints: EndpointArgs,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let session = Session::<Req>::open(&args.endpoints, &args.socket)?;
+    let outcome = Output::open(&args.output, &args.framing).and_then(|output| {
+        output::watch_reader(&session.stop);
+        let mut asker = Asker {
+            session: &session,
+            separator: args
+                .framing
+                .parts
+                .as_ref()
+                .map(|separator| separator.0.as_slice()),
+            output: Some(output),
+        };
+        input::feed(
+            &args.input,
+            &args.framing,
+            &session.stop,
+            session.timeout,
+            &mut asker,
+        )
+    });
+    session.close(outcome)
+}
+
+struct Asker<'a> {
+    session: &'a Session<Req>,
+    separator: Option<&'a [u8]>,
+    /// `None` once nobody reads it; requests that have been read are still made.
+    output: Option<Output>,
+}
+
+impl Sink for Asker<'_> {
+    fn line(&mut self, line: &[u8]) -> Outcome {
+        let req = &self.session.socket;
+        let reply = match self.separator {
+            None => req.request(line),
+            Some(separator) => req.request(split(line, separator)),
+        };
+        self.take(reply)
+    }
+
+    fn whole(&mut self, message: Bytes) -> Outcome {
+        if self.separator.is_some() {
+            return self.line(&message);
+        }
+        let reply = self.session.socket.request(message);
+        self.take(reply)
+    }
+}
+
+impl Asker<'_> {
+    fn take(&mut self, reply: Result<Message, RequestError>) -> Outcome {
+        let reply = reply.map_err(|error| self.failure(&error))?;
+        let Some(output) = &mut self.output else {
+            return Ok(());
+        };
+        match output.write(&reply).and_then(|()| output.flush()) {
+            Err(Failure::OutputClosed) => {
+                self.session.stop.trigger(Cause::OutputClosed);
+                self.output = None;
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    fn failure(&self, error: &RequestError) -> Failure {
+        let trouble = self.session.trouble();
+        let sent = match error {
+            RequestError::Send(error) => match error.kind() {
+                SendErrorKind::TimedOut => {
+                    return Failure::TimedOut(format!("nobody took the request in time{trouble}"));
+                }
+                SendErrorKind::ContextClosed => false,
+                _ => return Failure::of(error),
+            },
+            RequestError::TimedOut => {
+                return Failure::TimedOut(format!("no reply came in time{trouble}"));
+            }
+            RequestError::ContextClosed => true,
+            _ => return Failure::of(error),
+        };
+        match self.session.stop.cause() {
+            Some(cause) => {
+                if !sent {
+                    self.session
+                        .note(&format!("a request was not made{trouble}"));
+                }
+                cause.into()
+            }
+            None => Failure::of(error),
+        }
+    }
+}

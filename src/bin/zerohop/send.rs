@@ -1,0 +1,114 @@
+//! Input into a socket: what `push` and `pub` do.
+
+use zerohop::{Bytes, SendError, SendErrorKind};
+
+use crate::args::{FramingArgs, InputArgs};
+use crate::failure::{Failure, Outcome};
+use crate::input::{self, Sink};
+use crate::session::Session;
+use crate::sockets::Sending;
+
+/// Sends the input, and ends the session.
+pub(crate) fn run<S: Sending>(
+    session: Session<S>,
+    input: &InputArgs,
+    framing: &FramingArgs,
+) -> Outcome {
+    let mut sender = Sender {
+        session: &session,
+        separator: framing
+            .parts
+            .as_ref()
+            .map(|separator| separator.0.as_slice()),
+        skipped: 0,
+    };
+    let outcome = input::feed(input, framing, &session.stop, session.timeout, &mut sender);
+    let skipped = sender.skipped;
+    if skipped > 0 {
+        session.note(&format!(
+            "slow subscribers missed {skipped} messages; --hwm lets more wait, --rate sends more slowly"
+        ));
+    }
+    session.close(outcome)
+}
+
+struct Sender<'a, S: Sending> {
+    session: &'a Session<S>,
+    separator: Option<&'a [u8]>,
+    /// Messages that a peer missed, each counted once per peer.
+    skipped: usize,
+}
+
+impl<S: Sending> Sender<'_, S> {
+    fn count(&mut self, sent: Result<usize, SendError>) -> Outcome {
+        match sent {
+            Ok(skipped) => {
+                self.skipped += skipped;
+                Ok(())
+            }
+            Err(error) => Err(send_failure(self.session, &error)),
+        }
+    }
+}
+
+impl<S: Sending> Sink for Sender<'_, S> {
+    #[inline]
+    fn line(&mut self, line: &[u8]) -> Outcome {
+        let socket = &self.session.socket;
+        let sent = match self.separator {
+            None => socket.send(line),
+            Some(separator) => socket.send(split(line, separator)),
+        };
+        self.count(sent)
+    }
+
+    fn whole(&mut self, message: Bytes) -> Outcome {
+        if self.separator.is_some() {
+            return self.line(&message);
+        }
+        let sent = self.session.socket.send(message);
+        self.count(sent)
+    }
+}
+
+/// The frames of a message in text.
+pub(crate) fn split<'a>(line: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
+    let mut frames = Vec::new();
+    let mut start = 0;
+    for at in memchr::memmem::find_iter(line, separator) {
+        frames.push(&line[start..at]);
+        start = at + separator.len();
+    }
+    frames.push(&line[start..]);
+    frames
+}
+
+/// What a failed send means for the command.
+pub(crate) fn send_failure<S: Sending>(session: &Session<S>, error: &SendError) -> Failure {
+    match (error.kind(), session.stop.cause()) {
+        (SendErrorKind::TimedOut, _) => Failure::TimedOut(format!(
+            "no peer took a message in time{}",
+            session.trouble()
+        )),
+        (SendErrorKind::ContextClosed, Some(cause)) => {
+            session.note(&format!(
+                "input was lost: no peer took it within the linger time{}",
+                session.trouble()
+            ));
+            cause.into()
+        }
+        _ => Failure::of(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_split_into_frames() {
+        assert_eq!(split(b"a, b, ", b", "), [&b"a"[..], b"b", b""]);
+        assert_eq!(split(b"", b","), [b""]);
+        assert_eq!(split(b"plain", b","), [b"plain"]);
+    }
+}

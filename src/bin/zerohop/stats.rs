@@ -1,0 +1,198 @@
+//! `--stats`: a live line while the command runs, and the totals in the end.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use zerohop::Stats;
+
+use crate::console;
+use crate::sockets::AnySocket;
+
+/// How often the live line changes: rates over less are noise, and nobody reads faster.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// A thread that watches the counters.
+pub(crate) struct Report {
+    /// Dropped to end the thread.
+    running: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Report {
+    /// Starts counting.
+    pub(crate) fn start<S: AnySocket>(socket: &Arc<S>) -> Report {
+        let (running, ended) = channel::<()>();
+        let socket = Arc::clone(socket);
+        let live = console::is_interactive().then(live_line);
+        let thread = thread::spawn(move || {
+            let start = Instant::now();
+            let mut before = (start, socket.stats());
+            while let Some(bar) = &live
+                && ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout)
+            {
+                let now = (Instant::now(), socket.stats());
+                bar.set_message(line(&now.1, &before.1, now.0 - before.0));
+                bar.tick();
+                before = now;
+            }
+            // Without a live line there is nothing to do until the end.
+            let _ = ended.recv();
+            if let Some(bar) = live {
+                bar.finish_and_clear();
+            }
+            console::say(&totals(&socket.stats(), start.elapsed()));
+        });
+        Report { running, thread }
+    }
+
+    /// Prints the totals.
+    pub(crate) fn finish(self) {
+        drop(self.running);
+        // It prints; it can't have failed.
+        let _ = self.thread.join();
+    }
+}
+
+fn live_line() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        bar.set_style(style);
+    }
+    console::set_live(&bar);
+    bar
+}
+
+/// The rates since the last look, and how things stand.
+fn line(now: &Stats, before: &Stats, between: Duration) -> String {
+    let seconds = between.as_secs_f64().max(1e-9);
+    let mut parts = Vec::new();
+    for (label, messages, bytes, messages_before, bytes_before) in [
+        (
+            "in",
+            now.messages_in,
+            now.bytes_in,
+            before.messages_in,
+            before.bytes_in,
+        ),
+        (
+            "out",
+            now.messages_out,
+            now.bytes_out,
+            before.messages_out,
+            before.bytes_out,
+        ),
+    ] {
+        if messages > 0 {
+            let rate = (messages - messages_before) as f64 / seconds;
+            let byte_rate = (bytes - bytes_before) as f64 / seconds;
+            parts.push(format!(
+                "{label} {} · {}/s · {}B/s",
+                grouped(messages),
+                scaled(rate).trim_end(),
+                scaled(byte_rate)
+            ));
+        }
+    }
+    let peers = now
+        .peers
+        .iter()
+        .filter(|peer| peer.connection.is_some())
+        .count();
+    parts.push(format!("peers {peers}"));
+    parts.push(format!("queued {}", grouped(queued(now))));
+    parts.push(format!("dropped {}", grouped(now.dropped.total())));
+    parts.join(" │ ")
+}
+
+/// Everything, in one line.
+fn totals(stats: &Stats, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64().max(1e-9);
+    let mut parts = Vec::new();
+    for (label, messages, bytes) in [
+        ("received", stats.messages_in, stats.bytes_in),
+        ("sent", stats.messages_out, stats.bytes_out),
+    ] {
+        if messages > 0 {
+            parts.push(format!(
+                "{label} {messages} messages, {bytes} bytes ({}/s, {}B/s)",
+                scaled(messages as f64 / seconds).trim_end(),
+                scaled(bytes as f64 / seconds)
+            ));
+        }
+    }
+    if parts.is_empty() {
+        parts.push("no messages".to_owned());
+    }
+    parts.push(format!("dropped {}", stats.dropped.total()));
+    parts.push(format!("reconnects {}", stats.reconnects));
+    format!(
+        "zerohop: {} in {:.3} s",
+        parts.join("; "),
+        elapsed.as_secs_f64()
+    )
+}
+
+fn queued(stats: &Stats) -> u64 {
+    let queued = |peer: &zerohop::PeerStats| (peer.queued_in + peer.queued_out) as u64;
+    stats.peers.iter().map(queued).sum()
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// Three digits and the prefix of a unit that is to follow: `3.21 M`.
+fn scaled(value: f64) -> String {
+    let (value, prefix) = match value {
+        v if v >= 1e9 => (v / 1e9, "G"),
+        v if v >= 1e6 => (v / 1e6, "M"),
+        v if v >= 1e3 => (v / 1e3, "k"),
+        v => (v, ""),
+    };
+    let decimals = match value {
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{value:.decimals$} {prefix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(scaled(3_214_000.0), "3.21 M");
+        assert_eq!(scaled(321.4), "321 ");
+        assert_eq!(scaled(12_345.0), "12.3 k");
+    }
+
+    #[test]
+    fn totals_name_what_there_was() {
+        let mut stats = Stats::default();
+        stats.messages_out = 1000;
+        stats.bytes_out = 100_000;
+        let text = totals(&stats, Duration::from_secs(1));
+        assert_eq!(
+            text,
+            "zerohop: sent 1000 messages, 100000 bytes (1.00 k/s, 100 kB/s); dropped 0; reconnects 0 in 1.000 s"
+        );
+        assert!(totals(&Stats::default(), Duration::ZERO).contains("no messages"));
+    }
+}

@@ -1,0 +1,180 @@
+//! The values of arguments that have a form of their own.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use zerohop::{Endpoint, EndpointError};
+
+/// An endpoint that another process can reach, checked and as it was written.
+pub(crate) fn endpoint(text: &str) -> Result<String, String> {
+    let _: Endpoint = text
+        .parse()
+        .map_err(|error: EndpointError| error.to_string())?;
+    if text.starts_with("inproc:") {
+        return Err("inproc reaches sockets of the same process only: use ipc://path".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A duration such as `250ms`, `1.5s`, `2m` or `1h`; a bare number is seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "write a number and a unit, such as 250ms, 1.5s, 2m or 1h";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(EXPECTED.to_owned()),
+    };
+    let number: f64 = digits.parse().map_err(|_| EXPECTED.to_owned())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|_| EXPECTED.to_owned())
+}
+
+/// A linger time; `None` has no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Linger(pub(crate) Option<Duration>);
+
+impl FromStr for Linger {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Linger, String> {
+        match text {
+            "forever" => Ok(Linger(None)),
+            _ => duration(text)
+                .map(|linger| Linger(Some(linger)))
+                .map_err(|expected| format!("{expected}, or forever")),
+        }
+    }
+}
+
+/// Messages per time, as the time between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate(pub(crate) Duration);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rate, String> {
+        let expected = || "write messages per second, such as 100/s, or per minute: 6/m".to_owned();
+        let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
+        let seconds = match unit {
+            "s" => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(expected()),
+        };
+        let count: f64 = count.parse().map_err(|_| expected())?;
+        if count.is_nan() || count <= 0.0 {
+            return Err(expected());
+        }
+        Duration::try_from_secs_f64(seconds / count)
+            .map(Rate)
+            .map_err(|_| expected())
+    }
+}
+
+/// What stands between the frames of a message in text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Separator(pub(crate) Vec<u8>);
+
+impl FromStr for Separator {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Separator, String> {
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut left = text;
+        while let Some(at) = left.find('\\') {
+            bytes.extend_from_slice(&left.as_bytes()[..at]);
+            let (byte, length) = escape(&left[at + 1..])?;
+            bytes.push(byte);
+            left = &left[at + 1 + length..];
+        }
+        bytes.extend_from_slice(left.as_bytes());
+        if bytes.is_empty() {
+            return Err("the separator can't be empty".to_owned());
+        }
+        Ok(Separator(bytes))
+    }
+}
+
+/// The byte that an escape stands for, and the length of what follows its backslash.
+fn escape(text: &str) -> Result<(u8, usize), String> {
+    let plain = match text.as_bytes().first() {
+        Some(b't') => b'\t',
+        Some(b'n') => b'\n',
+        Some(b'r') => b'\r',
+        Some(b'0') => 0,
+        Some(b'\\') => b'\\',
+        Some(b'x') => {
+            let byte = text
+                .get(1..3)
+                .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            return byte
+                .map(|byte| (byte, 3))
+                .ok_or_else(|| "after \\x come two hexadecimal digits".to_owned());
+        }
+        Some(_) | None => {
+            return Err("a backslash starts \\t, \\n, \\r, \\0, \\xNN or \\\\".to_owned());
+        }
+    };
+    Ok((plain, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        for (text, milliseconds) in [
+            ("250ms", 250),
+            ("1.5s", 1500),
+            ("2", 2000),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("0", 0),
+        ] {
+            assert_eq!(
+                duration(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+        for text in ["", "s", "-1s", "5 parsecs", "1e400", "NaN"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert_eq!("forever".parse(), Ok(Linger(None)));
+        assert_eq!("1s".parse(), Ok(Linger(Some(Duration::from_secs(1)))));
+    }
+
+    #[test]
+    fn rates_are_intervals() {
+        assert_eq!("100/s".parse(), Ok(Rate(Duration::from_millis(10))));
+        assert_eq!("2".parse(), Ok(Rate(Duration::from_millis(500))));
+        assert_eq!("6/m".parse(), Ok(Rate(Duration::from_secs(10))));
+        for text in ["0/s", "-1", "x/s", "1/y", ""] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn separators_have_escapes() {
+        let bytes = |text: &str| text.parse::<Separator>().map(|separator| separator.0);
+        assert_eq!(bytes(", "), Ok(b", ".to_vec()));
+        assert_eq!(bytes("\\t"), Ok(b"\t".to_vec()));
+        assert_eq!(bytes("a\\x1fb\\\\"), Ok(b"a\x1fb\\".to_vec()));
+        for text in ["", "\\", "\\q", "\\x1", "\\xgg"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn endpoints_reach_other_processes() {
+        assert!(endpoint("tcp://*:5555").is_ok());
+        for text in ["inproc://here", "localhost:5555", "tcp://localhost"] {
+            assert!(endpoint(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the documents say besides code: what they point to is there. The Rust of the README is run as a doctest of the
+//! crate, its Python by `interop_pyzmq.rs`.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const README: &str = include_str!("../README.md");
+const ARCHITECTURE: &str = include_str!("../docs/architecture.md");
+const GUARANTEES: &str = include_str!("../docs/guarantees.md");
+
+#[test]
+fn the_readme_has_its_two_commands() {
+    let blocks = README.split("```sh\n").skip(1);
+    let commands: Vec<&str> = blocks
+        .filter_map(|rest| rest.split("```").next())
+        .map(str::trim)
+        .collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        let one_line = command.starts_with("cargo ") && !command.contains('\n');
+        assert!(one_line, "{command}");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for (name, text) in [
+        ("README.md", README),
+        ("docs/architecture.md", ARCHITECTURE),
+        ("docs/guarantees.md", GUARANTEES),
+        ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
+        ("SECURITY.md", include_str!("../SECURITY.md")),
+    ] {
+        let folder = root().join(name);
+        let folder = folder.parent().expect("files are in a folder");
+        let targets = text.split("](").skip(1);
+        let targets = targets.filter_map(|rest| rest.split([')', '#']).next());
+        for target in targets.filter(|target| !target.starts_with("http")) {
+            assert!(folder.join(target).exists(), "{name} links to {target}");
+        }
+    }
+}
+
+/// Files that architecture.md names, up to where it tells of files to come.
+#[test]
+fn the_architecture_names_files_that_exist() {
+    let present = ARCHITECTURE.split("## What is to come").next();
+    let files = quoted(present.unwrap_or_default())
+        .filter(|name| name.ends_with(".rs") || name.ends_with('/'))
+        .filter(|name| !name.contains(' '));
+    let mut count = 0;
+    for name in files {
+        let places = ["", "src", "src/engine", "tests"];
+        let found = places
+            .iter()
+            .any(|place| root().join(place).join(name).exists());
+        assert!(found, "architecture.md names {name}");
+        count += 1;
+    }
+    assert!(count > 40, "only {count} files were recognised");
+}
+
+/// Tests that guarantees.md names as `file::test`.
+#[test]
+fn the_guarantees_are_pinned_by_tests_that_exist() {
+    let mut sources = Vec::new();
+    for folder in ["src", "tests"] {
+        collect_sources(&root().join(folder), &mut sources);
+    }
+    let tests: HashSet<String> = sources.iter().flat_map(|path| functions(path)).collect();
+    let mut count = 0;
+    for name in quoted(GUARANTEES).filter(|name| is_test_name(name)) {
+        assert!(tests.contains(name), "guarantees.md names {name}");
+        count += 1;
+    }
+    assert!(count > 50, "only {count} tests were recognised");
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What stands between backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// `file::test`, and neither `Type::method` nor the example in the introduction.
+fn is_test_name(name: &str) -> bool {
+    let lower = |part: &str| {
+        part.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let parts: Vec<&str> = name.split("::").collect();
+    parts.len() == 2 && parts.into_iter().all(lower) && name != "file::test"
+}
+
+fn collect_sources(folder: &Path, sources: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push(path);
+        }
+    }
+}
+
+/// The functions of a file, as `file::function`.
+fn functions(path: &Path) -> Vec<String> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let text = fs::read_to_string(path).expect("a source file");
+    let lines = text
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("fn "));
+    let names = lines.filter_map(|line| line.split(['(', '<']).next());
+    names.map(|name| format!("{stem}::{name}")).collect()
+}
