@@ -2,8 +2,9 @@
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
-use zerohop::{Context, Pull, Push};
+use zerohop::{Context, Options, Pull, Push};
 
 use crate::common::deadline::DEADLINE;
 
@@ -18,12 +19,13 @@ const STRIDES: [usize; PUSHERS] = [0, 0, 1, 3, 5, 7, 8, 24];
 #[test]
 fn alternates_strictly_while_all_have_messages() {
     let context = Context::new();
+    let options = Options::new().linger(Duration::ZERO);
     let pull = Pull::new(&context).expect("a PULL");
     let endpoint = pull.bind("tcp://127.0.0.1:*").expect("bound").to_string();
     let pushers: Vec<(Push, usize)> = STRIDES
         .iter()
         .map(|stride| {
-            let push = Push::new(&context).expect("a PUSH");
+            let push = Push::with_options(&context, options.clone()).expect("a PUSH");
             push.connect(&endpoint).expect("connected");
             (push, *stride)
         })
@@ -59,8 +61,7 @@ fn alternates_strictly_while_all_have_messages() {
         drop(cues);
         println!("{windows} windows of eight, shares {shares:?}");
         assert!(windows > 100, "only {windows} times had all eight messages");
-        // Nobody is starved: the slow get all they send, the fast share the rest.
-        assert!(shares[0].abs_diff(shares[1]) < MESSAGES / 100, "{shares:?}");
+        // Nobody is starved, neither the slow by the fast nor the fast by each other.
         for (share, stride) in shares.iter().zip(STRIDES) {
             let due = if stride == 0 {
                 PUSHERS

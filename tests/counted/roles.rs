@@ -8,10 +8,19 @@ use std::time::Duration;
 use zerohop::{Context, Event, Options, Pull, Push};
 
 use crate::common::deadline::DEADLINE;
+use crate::common::until::GLANCE;
 use crate::worker::{hear, say};
 
-/// How long to wait for more before something else is looked at.
-const PATIENCE: Duration = Duration::from_millis(10);
+/// The messages that `stream` queues at most. They take much more room than the kernel has for them: if they were
+/// lost with a connection, that would show.
+const QUEUE: usize = 300_000;
+
+/// In bytes, for each direction on each side. Linux doubles it.
+const KERNEL_BUFFER: usize = 64 * 1024;
+
+/// The most that a connection can take with it: what the kernel holds on either side, what was read ahead in the
+/// receiver's process, and what that had received and not yet said. Each message takes 10 bytes.
+pub(crate) const MOST_LOST: u64 = 60_000;
 
 pub(crate) fn play(role: &str, arguments: &[&str]) {
     match (role, arguments) {
@@ -96,6 +105,8 @@ fn stream(endpoint: &str, count: u64) {
     let options = Options::new()
         .heartbeat_interval(Duration::from_millis(200))
         .heartbeat_timeout(Duration::from_millis(400))
+        .send_hwm(QUEUE)
+        .send_buffer(KERNEL_BUFFER)
         .reconnect_interval(Duration::from_millis(200))
         .reconnect_interval_max(Duration::from_millis(200));
     let push = Push::with_options(&context, options).expect("a PUSH");
@@ -105,7 +116,7 @@ fn stream(endpoint: &str, count: u64) {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                if let Ok(Event::Disconnected { .. }) = monitor.recv_timeout(PATIENCE) {
+                if let Ok(Event::Disconnected { .. }) = monitor.recv_timeout(GLANCE) {
                     let stats = push.stats();
                     let written = stats.messages_out - stats.peers[0].queued_out as u64;
                     say(format_args!("break {written}"));
@@ -130,11 +141,12 @@ fn stream(endpoint: &str, count: u64) {
 
 /// Receives numbers, and says which: a line for each run of consecutive ones, at least every few thousand.
 fn receive(endpoint: &str) {
-    const LINE: u64 = 10_000;
+    const LINE: u64 = 5_000;
     let context = Context::new();
     let options = Options::new()
         .heartbeat_interval(Duration::from_millis(200))
-        .heartbeat_timeout(Duration::from_millis(400));
+        .heartbeat_timeout(Duration::from_millis(400))
+        .recv_buffer(KERNEL_BUFFER);
     let pull = Pull::with_options(&context, options).expect("a PULL");
     pull.bind(endpoint).expect("bound");
     let monitor = pull.monitor();
@@ -147,7 +159,7 @@ fn receive(endpoint: &str) {
     });
     let mut run = 0..0;
     loop {
-        let Ok(message) = pull.recv_timeout(PATIENCE) else {
+        let Ok(message) = pull.recv_timeout(GLANCE) else {
             // Nothing more for the moment: say what there was.
             say_run(&mut run);
             continue;
