@@ -151,13 +151,22 @@ impl Runner<'_> {
             for connector in &mut connectors {
                 connector.wait_until_ready()?;
             }
-            binder.say_go()?;
+            binder.say_go();
+        }
+        // Senders stay until they are told that the receivers have all.
+        let mut reports = Vec::new();
+        if workload.work == Work::FanOut {
+            for connector in &mut connectors {
+                reports.push(connector.report()?);
+            }
+            binder.say_go();
         }
         let bound = binder.report()?;
-        let mut reports = Vec::new();
-        for mut connector in connectors {
-            connector.say_go()?;
-            reports.push(connector.report()?);
+        if workload.work != Work::FanOut {
+            for connector in &mut connectors {
+                connector.say_go();
+                reports.push(connector.report()?);
+            }
         }
         Ok(metrics(workload, &bound, &reports))
     }

@@ -8,7 +8,7 @@ use super::in_buffer::{ReadError, ReadOutcome};
 use super::net::Net;
 use super::out_buffer::{MAX_SLICES, OutBuffer};
 use super::peers::{Connected, Link, MAX_COMMAND_BYTES, PeerId, WRITE_AT};
-use super::pool::CHUNK;
+use super::pool::{CHUNK, ChunkPool};
 use crate::monitor::{ConnectionId, DisconnectCause};
 use crate::pattern::Pattern;
 use crate::transport::Stream;
@@ -334,6 +334,7 @@ impl Net {
                 stream: Arc::clone(&up.stream),
                 offered: buffer.unwritten(),
                 buffer,
+                spare: ChunkPool::default(),
             });
         }
         self.peers.gathered = 0;
@@ -355,8 +356,10 @@ impl Net {
             connection,
             mut buffer,
             offered,
+            spare,
             ..
         } = job;
+        self.peers.pool.absorb(spare);
         let peer = self.peers.slab.get_mut(id);
         let Some(peer) = peer.filter(|peer| peer.birth == birth) else {
             let unsent = buffer.drain(&mut self.peers.pool);
@@ -397,21 +400,18 @@ pub(crate) struct WriteJob {
     buffer: OutBuffer,
     /// Bytes to write at the start.
     offered: usize,
+    /// Chunks that have come free.
+    spare: ChunkPool,
 }
 
 impl WriteJob {
     pub(crate) fn run(&mut self) -> io::Result<()> {
-        // Chunks that come free are few here; the allocator may have them.
-        write_all(&self.stream, &mut self.buffer, &mut Default::default())
+        write_all(&self.stream, &mut self.buffer, &mut self.spare)
     }
 }
 
 /// Writes until the buffer is empty or the kernel will take no more.
-fn write_all(
-    stream: &Stream,
-    buffer: &mut OutBuffer,
-    pool: &mut super::pool::ChunkPool,
-) -> io::Result<()> {
+fn write_all(stream: &Stream, buffer: &mut OutBuffer, pool: &mut ChunkPool) -> io::Result<()> {
     while !buffer.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = buffer.slices(&mut slices);

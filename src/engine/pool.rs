@@ -45,6 +45,13 @@ impl ChunkPool {
         }
     }
 
+    /// Takes all spare chunks of another pool over, as far as there is room.
+    pub(crate) fn absorb(&mut self, other: ChunkPool) {
+        for chunk in other.spare {
+            self.give(chunk);
+        }
+    }
+
     /// Lets go of all spare chunks: the socket has fallen idle.
     pub(crate) fn release(&mut self) {
         self.spare = Vec::new();

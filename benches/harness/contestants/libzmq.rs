@@ -7,6 +7,9 @@ use zmq::{Context, Message, Socket, SocketType};
 use super::super::child::Fallible;
 use super::super::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
 
+/// The mark that every socket has unless told otherwise.
+const DEFAULT_HWM: usize = 1000;
+
 pub(crate) struct Libzmq {
     context: Context,
 }
@@ -56,6 +59,10 @@ impl Contestant for Libzmq {
 
     async fn connect_sub(&self, endpoint: &str, topics: &[Vec<u8>]) -> Fallible<LibzmqSocket> {
         let socket = self.context.socket(zmq::SUB)?;
+        if topics.len() > DEFAULT_HWM {
+            // At its high-water mark libzmq drops subscriptions, silently; the workload could not run.
+            socket.set_sndhwm(0)?;
+        }
         for topic in topics {
             socket.set_subscribe(topic)?;
         }

@@ -12,7 +12,7 @@ use super::roster::Entrant;
 /// Killed and reaped when dropped.
 pub(crate) struct Process {
     child: Child,
-    stdin: Option<ChildStdin>,
+    stdin: ChildStdin,
     lines: Receiver<String>,
     patience: Duration,
 }
@@ -25,7 +25,7 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let stdin = child.stdin.take();
+        let stdin = child.stdin.take().ok_or("no standard input")?;
         let stdout = child.stdout.take().ok_or("no standard output")?;
         // A pipe has no timeout, so a thread reads it; it ends with the child's output.
         let (sender, lines) = channel();
@@ -51,12 +51,9 @@ impl Process {
         }
     }
 
-    pub(crate) fn say_go(&mut self) -> Fallible<()> {
-        if let Some(mut stdin) = self.stdin.take() {
-            // Most roles do not wait for the word, and may have gone by now.
-            let _ = writeln!(stdin, "go");
-        }
-        Ok(())
+    pub(crate) fn say_go(&mut self) {
+        // Most roles do not wait for the word, and may have gone by now.
+        let _ = writeln!(self.stdin, "go");
     }
 
     /// The report, once the process has ended well.

@@ -57,9 +57,7 @@ pub(crate) async fn hold<C: Contestant>(contestant: &C, task: &Task) -> Fallible
     }
     contestant.wait_until(now() + SETTLE).await;
     let after = resident_memory().ok_or_else(no_memory)?;
-    while !go.is_said() {
-        contestant.wait_until(now() + SETTLE / 10).await;
-    }
+    go.wait(contestant, 1).await;
     Ok(Report {
         messages: task.sockets as u64,
         bytes_per_connection: Some(after.saturating_sub(before) as f64 / task.sockets as f64),

@@ -6,11 +6,12 @@ mod push;
 mod request;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::contestant::{Contestant, Receiver};
 use super::meter::Meter;
+use super::system::now;
 use super::{Fallible, Report, Role, Task, say};
 
 /// The number of buffers that a sender of shared payloads uses in turn.
@@ -60,24 +61,33 @@ fn pair<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     })
 }
 
-/// Whether the runner has said the word; it is waited for in a thread of its own.
+/// How often the runner has said the word; it is waited for in a thread of its own.
 struct Go {
-    said: Arc<AtomicBool>,
+    said: Arc<AtomicUsize>,
 }
 
 impl Go {
     fn new() -> Go {
-        let said = Arc::new(AtomicBool::new(false));
+        let said = Arc::new(AtomicUsize::new(0));
         let teller = Arc::clone(&said);
         thread::spawn(move || {
-            // The end of the input counts, too: then the runner has gone.
-            let _ = std::io::stdin().read_line(&mut String::new());
-            teller.store(true, Ordering::Release);
+            for _ in std::io::stdin().lines().map_while(Result::ok) {
+                teller.fetch_add(1, Ordering::Release);
+            }
+            // The runner has gone: there is nothing left to wait for.
+            teller.store(usize::MAX, Ordering::Release);
         });
         Go { said }
     }
 
-    fn is_said(&self) -> bool {
-        self.said.load(Ordering::Acquire)
+    fn is_said(&self, times: usize) -> bool {
+        self.said.load(Ordering::Acquire) >= times
+    }
+
+    async fn wait<C: Contestant>(&self, contestant: &C, times: usize) {
+        const PERIOD: u64 = 10_000_000;
+        while !self.is_said(times) {
+            contestant.wait_until(now() + PERIOD).await;
+        }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn publish<C: Contestant>(contestant: &C, task: &Task) -> Falli
     // Subscriptions arrive in order: who gets the last topic has all.
     let topic = task.topic_list().pop().unwrap_or_default();
     let mut writer = Writer::new(task.topic_len(), task.size)?;
-    while !go.is_said() {
+    while !go.is_said(1) {
         let probe = Header {
             kind: Kind::Probe,
             source: 0,
@@ -33,7 +33,9 @@ pub(crate) async fn publish<C: Contestant>(contestant: &C, task: &Task) -> Falli
         socket.flush().await?;
         contestant.wait_until(now() + PROBE_PERIOD).await;
     }
-    stream(task, std::slice::from_mut(&mut socket)).await
+    let report = stream(task, std::slice::from_mut(&mut socket)).await?;
+    go.wait(contestant, 2).await;
+    Ok(report)
 }
 
 /// Subscribes with all sockets of the task, and takes from each in turn.

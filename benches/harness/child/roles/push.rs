@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::super::contestant::{Contestant, Sender};
 use super::super::payload::{Header, Kind, Writer};
 use super::super::system::{cpu_time, now};
-use super::super::{Fallible, Report, Task};
-use super::SHARED_BUFFERS;
+use super::super::{Fallible, Report, Role, Task};
+use super::{Go, SHARED_BUFFERS};
 
 /// A sender looks at the clock, and goes on to its next socket, after so many messages and so many bytes.
 const BURST: usize = 64;
@@ -19,10 +19,15 @@ pub(crate) async fn push<C: Contestant>(contestant: &C, task: &Task) -> Fallible
     for _ in 0..task.sockets {
         sockets.push(contestant.connect_push(&task.endpoint).await?);
     }
-    match task.rate {
-        Some(rate) => open_loop(contestant, task, &mut sockets[0], rate).await,
-        None => stream(task, &mut sockets).await,
+    let report = match task.rate {
+        Some(rate) => open_loop(contestant, task, &mut sockets[0], rate).await?,
+        None => stream(task, &mut sockets).await?,
+    };
+    if task.role == Role::Push {
+        // Some libraries lose what they have queued when the process ends.
+        Go::new().wait(contestant, 1).await;
     }
+    Ok(report)
 }
 
 /// Sends as fast as it goes, a burst on each socket in turn.

@@ -1,0 +1,77 @@
+//! Other messaging libraries as contestants: `list` names them, `child TASK` plays one.
+//!
+//! Each is used as its own documentation recommends. Where that leaves a choice, each choice is a contestant of its own,
+//! and the best counts.
+
+#[allow(dead_code)] // The other contestants use more of it.
+#[path = "../../harness/child/mod.rs"]
+mod child;
+mod nng;
+mod omq;
+mod omq_blocking;
+mod runtime;
+mod rzmq;
+mod zeromq;
+
+use std::process::ExitCode;
+
+use child::{Fallible, Task};
+use runtime::{many_threads, one_thread};
+use serde_json::json;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["list"] => {
+            println!("{}", list());
+            ExitCode::SUCCESS
+        }
+        ["child", task] => match serde_json::from_str(task) {
+            Ok(task) => play(&task),
+            Err(error) => complain(&error.to_string()),
+        },
+        _ => complain("usage: list | child TASK"),
+    }
+}
+
+/// Who is here, and what each can do: without a PUB that waits for slow subscribers, a contestant has no fan-out.
+fn list() -> serde_json::Value {
+    let streams = [
+        "push-pull",
+        "shared",
+        "latency",
+        "open-loop",
+        "fan-in",
+        "memory",
+        "churn",
+    ];
+    let all = [&streams[..], &["fan-out"]].concat();
+    let everywhere = ["tcp", "ipc", "inproc"];
+    json!([
+        {"name": "omq", "transports": everywhere, "works": all},
+        {"name": "omq-blocking", "transports": everywhere, "works": all},
+        {"name": "zeromq", "transports": everywhere[..2], "works": streams},
+        {"name": "zeromq-1-thread", "transports": everywhere[..2], "works": streams},
+        {"name": "rzmq", "transports": everywhere, "works": all},
+        {"name": "rzmq-1-thread", "transports": everywhere, "works": all},
+        {"name": "nng", "transports": everywhere, "works": streams},
+    ])
+}
+
+fn play(task: &Task) -> ExitCode {
+    match task.contestant.as_str() {
+        "omq" => child::run(task, || Ok(omq::Omq::new(one_thread()?))),
+        "omq-blocking" => child::run(task, || Ok(omq_blocking::OmqBlocking::new())),
+        "zeromq" => child::run(task, || Ok(zeromq::Zeromq::new(many_threads()?))),
+        "zeromq-1-thread" => child::run(task, || Ok(zeromq::Zeromq::new(one_thread()?))),
+        "rzmq" => child::run(task, || rzmq::Rzmq::new(many_threads()?)),
+        "rzmq-1-thread" => child::run(task, || rzmq::Rzmq::new(one_thread()?)),
+        "nng" => child::run(task, || -> Fallible<_> { Ok(nng::Nng) }),
+        other => complain(&format!("{other} is not known here")),
+    }
+}
+
+fn complain(text: &str) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::FAILURE
+}
