@@ -297,7 +297,8 @@ impl Net {
             armed: None,
             version: established.version,
             readable: true,
-            hung_up: false,
+            // It may be: the event that said so would have come during the handshake.
+            hung_up: true,
             queued: true,
             writable: true,
             being_written: false,
