@@ -4,12 +4,13 @@
 //! primitives. A wake-up that could be lost shows as a deadlock, which loom reports with the steps that lead to it.
 
 use std::collections::VecDeque;
+use std::process::Command;
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-/// What `src/engine/sync.rs` gives the hand-overs.
+/// What `src/sync.rs` gives the hand-overs.
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
@@ -281,6 +282,7 @@ fn channel_tells_its_starved_sender() {
 /// The rules of the driver's seat (`src/engine/core.rs`), in small: two callers wait for a message each, one in the
 /// seat and one on the condition variable; one message comes by the kernel, the other by a third thread.
 struct Socket {
+    rules: Rules,
     state: Mutex<State>,
     changed: Condvar,
     seat: Mutex<()>,
@@ -289,6 +291,23 @@ struct Socket {
     kernel: AtomicUsize,
 }
 
+/// The rules; each can be left out, to see that it is needed and that the model would notice.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// The seat is given up under the state lock.
+    seat_under_lock: bool,
+    /// Who has driven tells those who wait.
+    notify_waiters: bool,
+    /// Who has changed the state from elsewhere wakes the one in the seat.
+    wake_seat: bool,
+}
+
+const ALL_RULES: Rules = Rules {
+    seat_under_lock: true,
+    notify_waiters: true,
+    wake_seat: true,
+};
+
 #[derive(Default)]
 struct State {
     messages: usize,
@@ -296,8 +315,9 @@ struct State {
 }
 
 impl Socket {
-    fn new() -> Socket {
+    fn new(rules: Rules) -> Socket {
         Socket {
+            rules,
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
             seat: Mutex::new(()),
@@ -319,11 +339,18 @@ impl Socket {
 
     fn recv(&self) {
         let mut state = sync::lock(&self.state);
+        let mut kept_seat = None;
         loop {
             if state.messages > 0 {
                 state.messages -= 1;
-                return;
+                drop(state);
+                if kept_seat.is_some() {
+                    // Loom switches threads at such a step, and not where a lock is given up.
+                    self.kernel.load(Ordering::SeqCst);
+                }
+                return drop(kept_seat);
             }
+            drop(kept_seat.take());
             match self.seat.try_lock() {
                 Ok(seat) => {
                     self.seat_taken.store(true, Ordering::SeqCst);
@@ -332,8 +359,12 @@ impl Socket {
                     state = sync::lock(&self.state);
                     self.seat_taken.store(false, Ordering::SeqCst);
                     self.read(&mut state);
-                    drop(seat);
-                    if state.waiters > 0 {
+                    if self.rules.seat_under_lock {
+                        drop(seat);
+                    } else {
+                        kept_seat = Some(seat);
+                    }
+                    if state.waiters > 0 && self.rules.notify_waiters {
                         self.changed.notify_all();
                     }
                 }
@@ -354,29 +385,89 @@ impl Socket {
         if state.waiters > 0 {
             self.changed.notify_all();
         }
-        if self.seat_taken.load(Ordering::SeqCst) {
+        if self.rules.wake_seat && self.seat_taken.load(Ordering::SeqCst) {
             self.poll.wake();
         }
     }
 }
 
-#[test]
-fn seat_loses_no_wake_up() {
+/// Two callers; one message comes by the kernel, the other as `second` says.
+fn check_seat(rules: Rules, second: fn(&Socket)) {
     let mut model = loom::model::Builder::new();
     // More switches than two between three threads add minutes, and have found nothing.
     model.preemption_bound = Some(2);
-    model.check(|| {
-        let socket = Arc::new(Socket::new());
-        let callers: Vec<_> = (0..2)
-            .map(|_| {
-                let socket = Arc::clone(&socket);
-                thread::spawn(move || socket.recv())
+    model.check(move || {
+        let socket = Arc::new(Socket::new(rules));
+        let caller = {
+            let socket = Arc::clone(&socket);
+            thread::spawn(move || socket.recv())
+        };
+        let sender = {
+            let socket = Arc::clone(&socket);
+            thread::spawn(move || {
+                socket.deliver();
+                second(&socket);
             })
-            .collect();
-        socket.deliver();
-        socket.produce_in_passing();
-        for caller in callers {
-            caller.join().expect("received");
-        }
+        };
+        // The other caller: waiting here costs none of the switches that are counted.
+        socket.recv();
+        caller.join().expect("received");
+        sender.join().expect("sent");
     });
+}
+
+#[test]
+fn seat_loses_no_wake_up() {
+    check_seat(ALL_RULES, Socket::deliver);
+    check_seat(ALL_RULES, Socket::produce_in_passing);
+}
+
+#[test]
+#[ignore = "deadlocks: see each_rule_of_the_seat_is_needed"]
+fn without_giving_up_the_seat_under_the_lock() {
+    let rules = Rules {
+        seat_under_lock: false,
+        ..ALL_RULES
+    };
+    check_seat(rules, Socket::deliver);
+}
+
+#[test]
+#[ignore = "deadlocks: see each_rule_of_the_seat_is_needed"]
+fn without_notifying_those_who_wait() {
+    let rules = Rules {
+        notify_waiters: false,
+        ..ALL_RULES
+    };
+    check_seat(rules, Socket::deliver);
+}
+
+#[test]
+#[ignore = "deadlocks: see each_rule_of_the_seat_is_needed"]
+fn without_waking_the_seat_from_elsewhere() {
+    let rules = Rules {
+        wake_seat: false,
+        ..ALL_RULES
+    };
+    check_seat(rules, Socket::produce_in_passing);
+}
+
+/// The model sees what it is there to see. In processes of their own, since loom may abort over a deadlock.
+#[test]
+fn each_rule_of_the_seat_is_needed() {
+    for broken in [
+        "without_giving_up_the_seat_under_the_lock",
+        "without_notifying_those_who_wait",
+        "without_waking_the_seat_from_elsewhere",
+    ] {
+        let this = std::env::current_exe().expect("this test binary");
+        let output = Command::new(this)
+            .args(["--exact", broken, "--ignored", "--nocapture"])
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .expect("a child process");
+        let text = String::from_utf8_lossy(&output.stderr);
+        let found = !output.status.success() && text.contains("deadlock");
+        assert!(found, "{broken}: no deadlock found");
+    }
 }

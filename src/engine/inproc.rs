@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::out_buffer::{OutBuffer, Segment};
 use super::pool::ChunkPool;
-use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
 
 /// One direction of an inproc pair. See the module.
 pub(crate) struct Channel {

@@ -21,7 +21,7 @@
 //! `true` and so tells it.** The caretaker first watches and then drives, under the state lock; the caller
 //! looks whether it is watched under that lock, with the work in place.
 
-use super::sync::{AtomicBool, AtomicU32, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicU32, Ordering, fence};
 
 /// See the module.
 #[derive(Debug)]
