@@ -77,7 +77,7 @@ impl Push {
         self.send_by(message, Deadline::after(timeout))
     }
 
-    /// Sends messages one after the other, with less overhead each than single calls.
+    /// Sends messages one after the other, each as [`send`](Self::send) does.
     ///
     /// # Errors
     ///
