@@ -30,6 +30,7 @@ impl Net {
             inbound: InBuffer::default(),
             outbound: OutBuffer::default(),
             in_flight: 0,
+            being_written: false,
             send_hwm: unlimited(self.options.send_hwm),
             recv_hwm: unlimited(self.options.recv_hwm),
             attached: false,
@@ -301,7 +302,6 @@ impl Net {
             hung_up: true,
             queued: true,
             writable: true,
-            being_written: false,
             writable_again: false,
         }));
         self.readable.push_back(id);

@@ -37,6 +37,13 @@ use crate::pattern::PushPattern;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// There is nothing to receive from a PUSH, and no way to write it down:
+///
+/// ```compile_fail,E0599
+/// # let push = zerohop::Push::new(&zerohop::Context::new()).unwrap();
+/// push.recv();
+/// ```
 pub struct Push {
     pub(super) socket: Socket<PushPattern>,
 }

@@ -68,7 +68,7 @@ fn alternates_strictly_while_all_have_messages() {
             } else {
                 stride.max(PUSHERS)
             };
-            assert!(*share >= MESSAGES / due / 2, "{shares:?}");
+            assert!(*share >= MESSAGES / due / 4, "{shares:?}");
         }
     });
 }
