@@ -1,7 +1,7 @@
 //! One socket's core: its state, its seat, and the rules for who drives.
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
@@ -14,7 +14,7 @@ use super::{PollWaker, SocketMailbox};
 use crate::context::ContextInner;
 use crate::options::Options;
 use crate::pattern::Pattern;
-use crate::sync::lock;
+use crate::sync::{StateGuard, StateLock};
 
 /// Events taken from the kernel at once. More peers than that are served in several batches.
 const EVENTS: usize = 256;
@@ -64,7 +64,7 @@ pub(crate) enum Stop {
 
 /// See the module.
 pub(crate) struct Core<P> {
-    state: Mutex<State<P>>,
+    state: StateLock<State<P>>,
     /// Notified after every processed batch while anybody waits, and when the seat falls free.
     changed: Condvar,
     seat: Mutex<Seat>,
@@ -129,7 +129,7 @@ impl<P: Pattern> Core<P> {
         );
         let core = Arc::new(Core {
             poll_fd: poll.as_raw_fd(),
-            state: Mutex::new(State {
+            state: StateLock::new(State {
                 pattern,
                 net,
                 phase: Phase::Open,
@@ -154,8 +154,8 @@ impl<P: Pattern> Core<P> {
 
     /// Locks the state of an open socket for a call of the application.
     #[inline]
-    pub(crate) fn enter(&self) -> Result<MutexGuard<'_, State<P>>, Stop> {
-        let state = lock(&self.state);
+    pub(crate) fn enter(&self) -> Result<StateGuard<'_, State<P>>, Stop> {
+        let state = self.state.lock();
         self.check_open(&state)?;
         self.presence.touch();
         Ok(state)
@@ -174,7 +174,7 @@ impl<P: Pattern> Core<P> {
 
     /// Looks at the state of a socket in any phase.
     pub(crate) fn inspect<T>(&self, look: impl FnOnce(&mut P, &mut Net) -> T) -> T {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let State { pattern, net, .. } = &mut *state;
         look(pattern, net)
     }
@@ -200,7 +200,11 @@ impl<P: Pattern> Core<P> {
         deadline: Deadline,
         mut attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Result<T, Stop> {
-        let mut state = self.enter()?;
+        // Not by `enter`: a guard wrapped in a result is put together in memory, byte by byte, and reading it
+        // back stalls.
+        let mut state = self.state.lock();
+        self.check_open(&state)?;
+        self.presence.touch();
         if self.mailbox.has_notes() {
             self.take_notes(&mut state);
         }
@@ -229,7 +233,7 @@ impl<P: Pattern> Core<P> {
     #[cold]
     fn until_slow<'a, T>(
         &'a self,
-        mut state: MutexGuard<'a, State<P>>,
+        mut state: StateGuard<'a, State<P>>,
         deadline: Deadline,
         attempt: &mut dyn FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Result<T, Stop> {
@@ -277,10 +281,10 @@ impl<P: Pattern> Core<P> {
     /// Waits until something has happened, in the seat if it is free.
     fn wait<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State<P>>,
+        mut state: StateGuard<'a, State<P>>,
         deadline: Deadline,
         now: Instant,
-    ) -> MutexGuard<'a, State<P>> {
+    ) -> StateGuard<'a, State<P>> {
         let timeout = match deadline {
             Deadline::Now => Some(Duration::ZERO),
             Deadline::At(at) => Some(at.saturating_duration_since(now)),
@@ -294,16 +298,7 @@ impl<P: Pattern> Core<P> {
             Err(TryLockError::WouldBlock) if deadline == Deadline::Now => state,
             Err(TryLockError::WouldBlock) => {
                 state.waiters += 1;
-                state = match timeout {
-                    None => self
-                        .changed
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner),
-                    Some(timeout) => {
-                        let waited = self.changed.wait_timeout(state, timeout);
-                        waited.unwrap_or_else(PoisonError::into_inner).0
-                    }
-                };
+                state = state.wait(&self.changed, timeout);
                 state.waiters -= 1;
                 state
             }
@@ -312,11 +307,11 @@ impl<P: Pattern> Core<P> {
 
     fn wait_in_seat<'a>(
         &'a self,
-        state: MutexGuard<'a, State<P>>,
+        state: StateGuard<'a, State<P>>,
         mut seat: MutexGuard<'a, Seat>,
         timeout: Option<Duration>,
         now: Instant,
-    ) -> MutexGuard<'a, State<P>> {
+    ) -> StateGuard<'a, State<P>> {
         let timeout = if state.net.has_work() {
             Some(Duration::ZERO)
         } else {
@@ -327,7 +322,7 @@ impl<P: Pattern> Core<P> {
         self.presence.enter();
         drop(state);
         seat.poll_events(timeout);
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let told = self.presence.leave();
         {
             let State { pattern, net, .. } = &mut *state;
@@ -360,7 +355,7 @@ impl<P: Pattern> Core<P> {
     /// Begins to close: no call is accepted any more, and what is queued has until `deadline` to leave.
     /// Returns whether the socket is closed already, because there is nothing left to send.
     pub(crate) fn begin_close(&self, deadline: Option<Instant>) -> bool {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.phase == Phase::Open {
             state.phase = Phase::Closing(deadline);
             self.stop_offering(&mut state);
@@ -383,7 +378,7 @@ impl<P: Pattern> Core<P> {
 
     /// Waits until a closing socket is closed; returns the number of messages left unsent.
     pub(crate) fn finish_close(&self) -> usize {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         loop {
             let now = Instant::now();
             let State { pattern, net, .. } = &mut *state;
@@ -484,7 +479,7 @@ impl<P: Pattern> Driven for Core<P> {
     }
 
     fn drive(&self) -> Drove {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let Ok(mut seat) = self.seat.try_lock() else {
             return Drove::SeatTaken;
         };
@@ -520,7 +515,7 @@ impl<P: Pattern> Driven for Core<P> {
 
     fn relieve(&self, seen: Option<u64>) -> Relief {
         {
-            let state = lock(&self.state);
+            let state = self.state.lock();
             let Some(since) = state.net.gathering else {
                 return Relief::Done;
             };
@@ -534,11 +529,11 @@ impl<P: Pattern> Driven for Core<P> {
             }
         }
         for _ in 0..CARETAKER_WRITES {
-            let Some(mut job) = lock(&self.state).net.begin_write() else {
+            let Some(mut job) = self.state.lock().net.begin_write() else {
                 return Relief::Done;
             };
             let result = job.run();
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             let State { pattern, net, .. } = &mut *state;
             net.end_write(job, result, pattern);
             self.notify_all(&state);
@@ -547,7 +542,7 @@ impl<P: Pattern> Driven for Core<P> {
     }
 
     fn fall_idle(&self) {
-        lock(&self.state).net.fall_idle();
+        self.state.lock().net.fall_idle();
     }
 
     fn wake(&self) {
