@@ -9,6 +9,7 @@ use mio::{Events, Poll};
 use super::caretaker::Caretaker;
 use super::mailbox::Mailbox;
 use super::net::{Net, log_poll_error};
+use super::patience::Patience;
 use super::presence::Presence;
 use super::{PollWaker, SocketMailbox};
 use crate::context::ContextInner;
@@ -101,6 +102,7 @@ enum Phase {
 struct Seat {
     poll: Poll,
     events: Events,
+    patience: Patience,
 }
 
 impl<P: Pattern> Core<P> {
@@ -118,6 +120,7 @@ impl<P: Pattern> Core<P> {
         let mailbox = Arc::new(Mailbox::new(PollWaker::new(poll.registry())?));
         let caretaker = context.caretaker()?;
         let id = caretaker.new_id();
+        let busy_poll = options.busy_poll;
         let net = Net::new(
             &pattern,
             options,
@@ -139,6 +142,7 @@ impl<P: Pattern> Core<P> {
             seat: Mutex::new(Seat {
                 poll,
                 events: Events::with_capacity(EVENTS),
+                patience: Patience::new(busy_poll),
             }),
             presence: Presence::new(),
             mailbox,
@@ -319,9 +323,12 @@ impl<P: Pattern> Core<P> {
             let timer = timer.map(|at| at.saturating_duration_since(now));
             timer.into_iter().chain(timeout).min()
         };
+        let dialogue = state.pattern.in_dialogue();
         self.presence.enter();
         drop(state);
-        seat.poll_events(timeout);
+        if !dialogue || !seat.look(now, timeout) {
+            seat.poll_events(timeout);
+        }
         let mut state = self.state.lock();
         let told = self.presence.leave();
         {
@@ -418,6 +425,25 @@ impl<P: Pattern> Core<P> {
 }
 
 impl Seat {
+    /// Looks for events for a little while, if that is likely to be worth it; `false`: there are none.
+    fn look(&mut self, now: Instant, timeout: Option<Duration>) -> bool {
+        let span = self.patience.span();
+        if span.is_zero() || timeout.is_some_and(|timeout| timeout <= span) {
+            return false;
+        }
+        let came = loop {
+            self.poll_events(Some(Duration::ZERO));
+            if !self.events.is_empty() {
+                break true;
+            }
+            if now.elapsed() >= span {
+                break false;
+            }
+        };
+        self.patience.learn(came);
+        came
+    }
+
     fn poll_events(&mut self, timeout: Option<Duration>) {
         if let Err(error) = self.poll.poll(&mut self.events, timeout) {
             self.events.clear();
