@@ -1,7 +1,8 @@
 //! One socket from the command line's arguments to its orderly end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use zerohop::{BindError, ConnectError, Context, Endpoint, Options};
 
@@ -12,6 +13,9 @@ use crate::failure::{Failure, Outcome};
 use crate::sockets::AnySocket;
 use crate::stats::Report;
 use crate::stop::Stop;
+
+/// How often to look whether everything is sent.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// A socket that is bound and connected, and what watches it.
 pub(crate) struct Session<S: AnySocket> {
@@ -85,6 +89,8 @@ impl<S: AnySocket> Session<S> {
     /// was asked for is told after everything else.
     pub(crate) fn close(self, outcome: Outcome) -> Outcome {
         if let Some(report) = self.report {
+            // The totals are to be those of the end, and a closed socket has no counters.
+            wait_until_sent(&*self.socket, self.stop.linger_left());
             report.finish();
         }
         let linger = self.stop.linger_left().unwrap_or(Duration::MAX);
@@ -107,6 +113,16 @@ impl<S: AnySocket> Session<S> {
             }
             (outcome, Ok(()), None) => outcome,
         }
+    }
+}
+
+/// Waits until nothing is queued to be sent, for at most so long.
+fn wait_until_sent(socket: &impl AnySocket, linger: Option<Duration>) {
+    let deadline = linger.and_then(|linger| Instant::now().checked_add(linger));
+    let is_late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+    let is_queued = || socket.stats().peers.iter().any(|peer| peer.queued_out > 0);
+    while is_queued() && !is_late() {
+        thread::sleep(LOOK_AGAIN);
     }
 }
 
