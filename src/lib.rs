@@ -103,6 +103,7 @@ mod options;
 mod pattern;
 mod socket;
 mod stats;
+mod sync;
 mod transport;
 mod zmtp;
 

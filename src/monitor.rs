@@ -83,3 +83,7 @@ impl Iterator for &Monitor {
         self.recv().ok()
     }
 }
+
+// Beside the queue and not in it: `tests/` compile that file against a model checker, too.
+#[cfg(test)]
+mod tests;

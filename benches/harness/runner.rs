@@ -18,7 +18,7 @@ use super::statistics::Summary;
 use super::workload::{Scale, Transport, Work, Workload, workloads};
 
 /// Who has not finished after this much more time than asked for has lost a message, or hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Pushers share so many processes, at most.
 const PUSHER_PROCESSES: usize = 4;
@@ -153,16 +153,17 @@ impl Runner<'_> {
             }
             binder.say_go();
         }
-        // Senders stay until they are told that the receivers have all.
+        // Whoever sends last stays until the others have all.
+        let binder_sends_last = matches!(workload.work, Work::FanOut | Work::Latency | Work::Churn);
         let mut reports = Vec::new();
-        if workload.work == Work::FanOut {
+        if binder_sends_last {
             for connector in &mut connectors {
                 reports.push(connector.report()?);
             }
             binder.say_go();
         }
         let bound = binder.report()?;
-        if workload.work != Work::FanOut {
+        if !binder_sends_last {
             for connector in &mut connectors {
                 connector.say_go();
                 reports.push(connector.report()?);

@@ -10,11 +10,11 @@ use super::caretaker::Caretaker;
 use super::mailbox::Mailbox;
 use super::net::{Net, log_poll_error};
 use super::presence::Presence;
-use super::sync::lock;
 use super::{PollWaker, SocketMailbox};
 use crate::context::ContextInner;
 use crate::options::Options;
 use crate::pattern::Pattern;
+use crate::sync::lock;
 
 /// Events taken from the kernel at once. More peers than that are served in several batches.
 const EVENTS: usize = 256;

@@ -9,6 +9,7 @@ use super::net::Net;
 use super::out_buffer::{MAX_SLICES, OutBuffer};
 use super::peers::{Connected, Link, MAX_COMMAND_BYTES, PeerId, WRITE_AT};
 use super::pool::{CHUNK, ChunkPool};
+use crate::message::Message;
 use crate::monitor::{ConnectionId, DisconnectCause};
 use crate::pattern::Pattern;
 use crate::transport::Stream;
@@ -266,7 +267,7 @@ impl Net {
         let Link::Up(up) = &mut peer.link else {
             return;
         };
-        if up.being_written {
+        if peer.being_written {
             return;
         }
         let was_full = peer.outbound.messages() >= peer.send_hwm;
@@ -323,7 +324,7 @@ impl Net {
             let Link::Up(up) = &mut peer.link else {
                 continue;
             };
-            up.being_written = true;
+            peer.being_written = true;
             up.writable_again = false;
             let buffer = std::mem::take(&mut peer.outbound);
             peer.in_flight = buffer.messages();
@@ -363,35 +364,44 @@ impl Net {
         let peer = self.peers.slab.get_mut(id);
         let Some(peer) = peer.filter(|peer| peer.birth == birth) else {
             let unsent = buffer.drain(&mut self.peers.pool);
-            return pattern.orphaned(&mut self.peers, unsent);
+            return self.orphan(unsent, pattern);
         };
+        peer.being_written = false;
         let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
         peer.in_flight = 0;
         peer.counters.bytes_out += (offered - buffer.unwritten()) as u64;
-        let pool = &mut self.peers.pool;
         let same = peer.connection == connection && matches!(peer.link, Link::Up(_));
-        if !same {
-            buffer.rewind(pool);
+        if !same && (matches!(peer.link, Link::Gone) || !pattern.keeps_unsent()) {
+            let unsent = buffer.drain(&mut self.peers.pool);
+            self.orphan(unsent, pattern);
+        } else {
+            let pool = &mut self.peers.pool;
+            if !same {
+                buffer.rewind(pool);
+            }
+            let later = std::mem::replace(&mut peer.outbound, buffer);
+            peer.outbound.append(later, pool);
         }
-        let later = std::mem::replace(&mut peer.outbound, buffer);
-        peer.outbound.append(later, pool);
-        if !same {
-            return;
+        if same {
+            self.after_write(id, result);
         }
-        if let Link::Up(up) = &mut peer.link {
-            up.being_written = false;
-        }
-        let has_room = peer.outbound.messages() < peer.send_hwm;
-        self.after_write(id, result);
         self.peers.mark_dirty(id);
-        if was_full && has_room {
+        if was_full && self.peers.has_room(id) {
             pattern.writable(&mut self.peers, id);
         }
     }
+
+    /// Messages whose connection broke while they were being written, and is not coming back to them.
+    fn orphan(&mut self, unsent: Vec<Message>, pattern: &mut dyn Pattern) {
+        if !pattern.keeps_unsent() {
+            self.peers.past.dropped_disconnect += unsent.len() as u64;
+        }
+        pattern.orphaned(&mut self.peers, unsent);
+    }
 }
 
-/// A peer's buffer on its way to the kernel, outside the lock. While it is, the connection is marked
-/// `being_written`, so that nobody else writes and the order is kept.
+/// A peer's buffer on its way to the kernel, outside the lock. While it is, the peer is marked
+/// `being_written`, so that nobody else writes and the order is kept: not on its next connection either.
 pub(crate) struct WriteJob {
     id: PeerId,
     birth: ConnectionId,

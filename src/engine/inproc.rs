@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::out_buffer::{OutBuffer, Segment};
 use super::pool::ChunkPool;
-use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
 
 /// One direction of an inproc pair. See the module.
 pub(crate) struct Channel {
@@ -142,15 +142,18 @@ impl Channel {
     /// and has to be told.
     #[must_use]
     pub(crate) fn release(&self, total: usize) -> bool {
-        self.released.store(total, Ordering::SeqCst);
-        self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst)
+        self.released.store(total, Ordering::Release);
+        // Between this store and that load, as between those of `starve`: one side sees the other's.
+        fence(Ordering::SeqCst);
+        self.starved.load(Ordering::Relaxed) && self.starved.swap(false, Ordering::AcqRel)
     }
 
     /// The sender finds `released` too low to go on: it wants to be told of the next release. Returns
     /// the count as it is now, after which nothing can be missed.
     pub(crate) fn starve(&self) -> usize {
-        self.starved.store(true, Ordering::SeqCst);
-        self.released.load(Ordering::SeqCst)
+        self.starved.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
+        self.released.load(Ordering::Acquire)
     }
 
     /// Takes the messages back that nobody has received: the other end has gone.

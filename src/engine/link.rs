@@ -30,6 +30,7 @@ impl Net {
             inbound: InBuffer::default(),
             outbound: OutBuffer::default(),
             in_flight: 0,
+            being_written: false,
             send_hwm: unlimited(self.options.send_hwm),
             recv_hwm: unlimited(self.options.recv_hwm),
             attached: false,
@@ -297,10 +298,10 @@ impl Net {
             armed: None,
             version: established.version,
             readable: true,
-            hung_up: false,
+            // It may be: the event that said so would have come during the handshake.
+            hung_up: true,
             queued: true,
             writable: true,
-            being_written: false,
             writable_again: false,
         }));
         self.readable.push_back(id);

@@ -29,6 +29,8 @@ const MAX_GONE: usize = 4096;
 pub(crate) struct Listening {
     pub(crate) listener: Listener,
     pub(crate) endpoint: Arc<str>,
+    /// Nothing is accepted before this time; a timer is armed for it.
+    pub(crate) rests_until: Option<Instant>,
 }
 
 impl Net {
@@ -47,7 +49,11 @@ impl Net {
         self.monitors.emit(|| Event::Listening {
             endpoint: endpoint.to_string(),
         });
-        self.listeners[index] = Some(Listening { listener, endpoint });
+        self.listeners[index] = Some(Listening {
+            listener,
+            endpoint,
+            rests_until: None,
+        });
         Ok(())
     }
 
@@ -126,11 +132,16 @@ impl Net {
 
     /// Accepts what has come in.
     pub(crate) fn accept_ready(&mut self, index: usize, now: Instant, pattern: &mut dyn Pattern) {
+        let Some(Some(listening)) = self.listeners.get_mut(index) else {
+            return;
+        };
+        if listening.rests_until.is_some_and(|until| now < until) {
+            return;
+        }
+        listening.rests_until = None;
         if self.peers.gone >= MAX_GONE {
             // Their messages wait for the application; strangers must not add to them without end.
-            return self
-                .timers
-                .arm(now + EXHAUSTION_PAUSE, Timer::Listener(index));
+            return self.rest(index, now + EXHAUSTION_PAUSE);
         }
         for _ in 0..ACCEPT_BATCH {
             let Some(Some(listening)) = self.listeners.get_mut(index) else {
@@ -149,13 +160,22 @@ impl Net {
                     } else {
                         Duration::from_millis(1)
                     };
-                    return self.timers.arm(now + pause, Timer::Listener(index));
+                    return self.rest(index, now + pause);
                 }
             }
         }
         // More may wait, and the edge is spent: come back at once.
         self.timers.arm(now, Timer::Listener(index));
         self.mailbox.wake();
+    }
+
+    /// Leaves a listener alone for a while, however many connections come meanwhile: each of them is an event,
+    /// and none is to cost an attempt.
+    fn rest(&mut self, index: usize, until: Instant) {
+        if let Some(Some(listening)) = self.listeners.get_mut(index) {
+            listening.rests_until = Some(until);
+            self.timers.arm(until, Timer::Listener(index));
+        }
     }
 
     fn accepted(

@@ -3,7 +3,7 @@
 //! Invariant: **while the mailbox holds notes, a wake-up has been issued since it was last emptied.** So
 //! whoever is woken and takes the notes misses none, and a crowd of notes costs one wake-up.
 
-use super::sync::{AtomicBool, Mutex, Ordering, lock};
+use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 
 /// Wakes the thread that drives.
 pub(crate) trait Wake {

@@ -35,7 +35,6 @@ mod pacer;
 mod peers;
 mod pool;
 mod presence;
-mod sync;
 mod timers;
 
 use std::io;
@@ -47,7 +46,7 @@ use self::mailbox::{Mailbox, Wake};
 pub(crate) use self::net::Net;
 pub(crate) use self::out_buffer::Outgoing;
 pub(crate) use self::peers::{Counters, Peer, PeerId, Peers, Place};
-pub(crate) use self::sync::lock;
+pub(crate) use crate::sync::lock;
 use crate::transport::dial::SocketAddress;
 
 pub(crate) type SocketMailbox = Mailbox<Note, PollWaker>;

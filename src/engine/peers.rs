@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) outbound: OutBuffer,
     /// Messages taken out of `outbound` by a write that is under way without the lock.
     pub(crate) in_flight: usize,
+    /// Such a write is under way; nobody else may write.
+    pub(crate) being_written: bool,
     pub(crate) send_hwm: usize,
     pub(crate) recv_hwm: usize,
     /// The pattern knows the peer as one to send to.
@@ -114,8 +116,6 @@ pub(crate) struct Connected {
     pub(crate) queued: bool,
     /// The kernel may take bytes from us.
     pub(crate) writable: bool,
-    /// A write is under way without the lock; nobody else may write.
-    pub(crate) being_written: bool,
     /// The kernel has said "writable" since that write began. The write may have been refused before:
     /// then this was the only time it will be said.
     pub(crate) writable_again: bool,
@@ -323,7 +323,7 @@ impl Peers {
         }
         if let Link::Up(up) = &peer.link
             && up.writable
-            && !up.being_written
+            && !peer.being_written
         {
             peer.dirty = true;
             self.dirty.push(id);

@@ -21,7 +21,7 @@
 //! `true` and so tells it.** The caretaker first watches and then drives, under the state lock; the caller
 //! looks whether it is watched under that lock, with the work in place.
 
-use super::sync::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, Ordering, fence};
 
 /// See the module.
 #[derive(Debug)]
@@ -75,8 +75,10 @@ impl Presence {
     /// The caller has left the seat. `true`: the caretaker parked meanwhile and has to be told.
     #[must_use]
     pub(crate) fn leave(&self) -> bool {
-        self.seat.fetch_add(1, Ordering::SeqCst);
-        self.parked.load(Ordering::SeqCst) && self.parked.swap(false, Ordering::SeqCst)
+        self.seat.fetch_add(1, Ordering::AcqRel);
+        // Between this store and that load, as between those of `park`: one side sees the other's.
+        fence(Ordering::SeqCst);
+        self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::AcqRel)
     }
 
     /// A caller leaves work or timers behind. Only called under the socket's state lock. `true`: the
@@ -108,8 +110,9 @@ impl Presence {
     /// is, keep looking.
     #[must_use]
     pub(crate) fn park(&self, seen: Look) -> bool {
-        self.parked.store(true, Ordering::SeqCst);
-        if self.seat.load(Ordering::SeqCst) == seen.seat {
+        self.parked.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
+        if self.seat.load(Ordering::Acquire) == seen.seat {
             return true;
         }
         // The caller left in between. If it saw the flag, it has told us, and looking on is harmless.

@@ -25,33 +25,33 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Event, Monitor};
 use crate::RecvError;
+use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, PoisonError, lock};
 
 /// The most events that wait for a reader: enough for a thousand peers to come, shake hands and go while the
 /// reader is elsewhere; a megabyte or so at worst.
-const CAPACITY: usize = 4096;
+pub(super) const CAPACITY: usize = 4096;
 
 /// The socket's end: where its events go out.
 #[derive(Debug, Default)]
 pub(crate) struct Monitors {
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
 }
 
 /// What the socket and its monitors share.
 #[derive(Debug, Default)]
-struct Hub {
-    listening: AtomicBool,
-    queues: Mutex<Queues>,
+pub(super) struct Hub {
+    pub(super) listening: AtomicBool,
+    pub(super) queues: Mutex<Queues>,
 }
 
 #[derive(Debug, Default)]
-struct Queues {
-    open: Vec<Arc<EventQueue>>,
+pub(super) struct Queues {
+    pub(super) open: Vec<Arc<EventQueue>>,
     /// The socket is closed: no events will come.
     closed: bool,
 }
@@ -234,11 +234,3 @@ impl EventQueue {
         }
     }
 }
-
-/// Nothing under these locks can panic half-way, so a poisoned one is as good as any.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests;

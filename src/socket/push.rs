@@ -37,6 +37,13 @@ use crate::pattern::PushPattern;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// There is nothing to receive from a PUSH, and no way to write it down:
+///
+/// ```compile_fail,E0599
+/// # let push = zerohop::Push::new(&zerohop::Context::new()).unwrap();
+/// push.recv();
+/// ```
 pub struct Push {
     pub(super) socket: Socket<PushPattern>,
 }
@@ -77,7 +84,7 @@ impl Push {
         self.send_by(message, Deadline::after(timeout))
     }
 
-    /// Sends messages one after the other, with less overhead each than single calls.
+    /// Sends messages one after the other, each as [`send`](Self::send) does.
     ///
     /// # Errors
     ///

@@ -4,18 +4,15 @@
 //! `connect` nor the I/O thread can wait for that, so look-ups run on threads of their own: started on demand,
 //! [`MAX_WORKERS`] at most, and gone when there is nothing left to look up. A process that connects to
 //! addresses only never has one.
-//!
-//! # The hand-over
-//!
-//! *Whoever releases the lock with a job in the queue knows of a worker, counted in `workers`, that will lock and
-//! look at the queue again.* It holds because `lookup` counts the worker it starts under the lock that it pushes the
-//! job under, and a worker stops being counted under the lock that it finds the queue empty under.
+//! How jobs get to them is in `resolver/queue.rs`.
 
-use std::collections::VecDeque;
+mod queue;
+
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
+use self::queue::Queue;
 use super::dial::{self, SocketAddress};
 use super::endpoint::Endpoint;
 use super::options::StreamOptions;
@@ -31,16 +28,8 @@ pub(crate) type Done = Box<dyn FnOnce(io::Result<Vec<SocketAddress>>) + Send>;
 ///
 /// Dropping it forgets the look-ups that have not begun: their `done` is dropped without a call. It does not wait
 /// for those under way, which nothing can cut short.
-#[derive(Debug)]
 pub(crate) struct Resolver {
-    shared: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Job>,
-    /// Threads that will look at the queue again before they end.
-    workers: usize,
+    jobs: Arc<Queue<Job>>,
 }
 
 struct Job {
@@ -52,85 +41,55 @@ struct Job {
 impl Resolver {
     pub(crate) fn new() -> Resolver {
         Resolver {
-            shared: Arc::default(),
+            jobs: Arc::new(Queue::new(MAX_WORKERS)),
         }
     }
 
     /// Resolves `endpoint` in the background, in the order of asking, and calls `done` once with what came out.
     /// Only if no thread can be started at all, `done` is called right here, with that error.
     pub(crate) fn lookup(&self, endpoint: Endpoint, options: StreamOptions, done: Done) {
-        let mut state = lock(&self.shared);
-        state.queue.push_back(Job {
+        let start = self.jobs.push(Job {
             endpoint,
             options,
             done,
         });
-        if state.workers == MAX_WORKERS {
+        if !start {
             return;
         }
-        state.workers += 1;
-        let shared = Arc::clone(&self.shared);
+        let jobs = Arc::clone(&self.jobs);
         let started = thread::Builder::new()
             .name("zerohop-resolver".to_owned())
-            .spawn(move || work(&shared));
-        let Err(error) = started else {
-            return;
-        };
-        state.workers -= 1;
-        // Another worker will come to it; without any, the queue held nothing else before.
-        let stranded = if state.workers == 0 {
-            state.queue.pop_back()
-        } else {
-            None
-        };
-        drop(state);
-        if let Some(job) = stranded {
-            (job.done)(Err(error));
+            .spawn(move || work(&jobs));
+        if let Err(error) = started {
+            for job in self.jobs.not_started() {
+                (job.done)(Err(error.kind().into()));
+            }
         }
     }
 }
 
 impl Drop for Resolver {
     fn drop(&mut self) {
-        let forgotten = std::mem::take(&mut lock(&self.shared).queue);
         // What `done` captured is dropped with no lock held.
-        drop(forgotten);
+        drop(self.jobs.drain());
     }
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("queued", &self.queue.len())
-            .field("workers", &self.workers)
-            .finish()
+        f.debug_struct("Resolver").finish_non_exhaustive()
     }
 }
 
-fn work(shared: &Mutex<State>) {
-    while let Some(job) = next(shared) {
+fn work(jobs: &Queue<Job>) {
+    while let Some(job) = jobs.next() {
         (job.done)(dial::resolve(&job.endpoint, &job.options));
     }
 }
 
-/// The next job. `None` ends the worker that asks: it is no longer counted.
-fn next(shared: &Mutex<State>) -> Option<Job> {
-    let mut state = lock(shared);
-    let job = state.queue.pop_front();
-    if job.is_none() {
-        state.workers -= 1;
-    }
-    job
-}
-
-/// No code that can panic runs under this lock, so a poisoned one is still sound.
-fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -176,13 +135,13 @@ mod tests {
                 done,
             );
         }
-        assert_eq!(lock(&resolver.shared).workers, MAX_WORKERS);
+        assert_eq!(resolver.jobs.workers(), MAX_WORKERS);
         drop(closed);
         for _ in 0..3 * MAX_WORKERS {
             answers.recv_timeout(DEADLINE).unwrap();
         }
         let end = Instant::now() + DEADLINE;
-        while lock(&resolver.shared).workers > 0 {
+        while resolver.jobs.workers() > 0 {
             assert!(Instant::now() < end, "idle workers stay");
             thread::yield_now();
         }

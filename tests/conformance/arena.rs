@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zerohop::Options;
 
-use crate::common::unique;
+use crate::common::{loopback, unique};
 
 /// What a scenario runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Transport {
     /// An endpoint that nobody else uses, fit to be bound and to be connected to, in either order.
     pub(crate) fn endpoint(self) -> String {
         match self {
-            Transport::Tcp => tcp_endpoint(),
+            Transport::Tcp => loopback::tcp_endpoint(),
             // Not the target folder: a unix socket's path has some hundred bytes at most.
             Transport::Ipc => format!(
                 "ipc://{}/{}",
@@ -33,21 +33,6 @@ impl Transport {
             Transport::Inproc => format!("inproc://{}", unique::name()),
         }
     }
-}
-
-/// All of 127/8 is this machine's: an address of its own for each test, so that no connection of another one
-/// happens to leave from the port.
-#[cfg(target_os = "linux")]
-fn tcp_endpoint() -> String {
-    let [_, high, low, process] = (std::process::id() << 16 | unique::number()).to_be_bytes();
-    format!("tcp://127.{}.{low}.{process}:5555", high | 1)
-}
-
-/// A port that was free a moment ago.
-#[cfg(not(target_os = "linux"))]
-fn tcp_endpoint() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    format!("tcp://{}", listener.local_addr().expect("its address"))
 }
 
 /// Options for sockets that lose their peers on purpose and have nothing to deliver at the end of a failed test.

@@ -3,11 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{
-    Context, Options, Pull, Push, RecvError, Rep, Req, RequestError, SendErrorKind, Sub,
-};
+use zerohop::{Context, Pull, Push, RecvError, Rep, Req, RequestError, SendErrorKind, Sub};
 
-use crate::arena::{Transport, on_every_transport};
+use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
 use crate::common::until::until;
 use crate::pairs::Socket;
@@ -23,7 +21,7 @@ on_every_transport!(
 /// A PUSH with so low a mark, and a PULL that reads nothing, filled to the brim. Gives the number of messages in it.
 fn fill(transport: Transport) -> (Push, Pull, u32) {
     let context = Context::new();
-    let options = Options::new().send_hwm(10).recv_hwm(10);
+    let options = nimble().send_hwm(10).recv_hwm(10);
     let push = Push::with_options(&context, options.clone()).expect("a PUSH");
     let pull = Pull::with_options(&context, options).expect("a PULL");
     Socket::connect(&push, &Socket::bind(&pull, &transport.endpoint()));
@@ -108,7 +106,7 @@ fn a_blocked_send_goes_on_when_a_peer_comes(transport: Transport) {
 fn times_out_and_not_before(transport: Transport) {
     const TIMEOUT: Duration = Duration::from_millis(30);
     let context = Context::new();
-    let limited = Options::new().send_timeout(TIMEOUT).recv_timeout(TIMEOUT);
+    let limited = nimble().send_timeout(TIMEOUT).recv_timeout(TIMEOUT);
     let pull = Pull::with_options(&context, limited.clone()).expect("a PULL");
     Socket::bind(&pull, &transport.endpoint());
     let sub = Sub::with_options(&context, limited.clone()).expect("a SUB");

@@ -7,6 +7,7 @@
 #[path = "../common"]
 mod common {
     pub(crate) mod deadline;
+    pub(crate) mod loopback;
     pub(crate) mod unique;
     pub(crate) mod until;
 }

@@ -2,7 +2,7 @@
 
 use zerohop::{Context, Message, Options, Pull, Push};
 
-use crate::arena::{Transport, on_every_transport};
+use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
 use crate::pairs::Socket;
 
@@ -32,7 +32,7 @@ fn next(pull: &Pull) -> Message {
 }
 
 fn keeps_frames(transport: Transport) {
-    let (push, pull) = pair(transport, Options::new());
+    let (push, pull) = pair(transport, nimble());
     let hundred: Message = (0..100).map(|number: u32| number.to_string()).collect();
     let messages = [
         Message::from("one"),
@@ -54,7 +54,7 @@ fn keeps_frames(transport: Transport) {
 
 /// Around every length at which the encoding, a buffer or the way of copying changes; borrowed and owned.
 fn carries_sizes(transport: Transport) {
-    let (push, pull) = pair(transport, Options::new());
+    let (push, pull) = pair(transport, nimble());
     for edge in [
         0,
         31,
@@ -92,7 +92,7 @@ fn carries_sizes(transport: Transport) {
 
 /// In bursts that fill the queues and in single steps.
 fn keeps_order(transport: Transport) {
-    let (push, pull) = pair(transport, Options::new());
+    let (push, pull) = pair(transport, nimble());
     let mut expected = 0..;
     for burst in [1, 900, 1, 2, 500, 1, 1000] {
         let numbers: Vec<u32> = expected.by_ref().take(burst).collect();
@@ -107,7 +107,7 @@ fn keeps_order(transport: Transport) {
 }
 
 fn carries_batches(transport: Transport) {
-    let (push, pull) = pair(transport, Options::new());
+    let (push, pull) = pair(transport, nimble());
     let sent = push.send_batch((0..1000_u32).map(u32::to_be_bytes));
     assert_eq!(sent.expect("sent"), 1000);
     let mut received = Vec::new();
@@ -122,7 +122,7 @@ fn carries_batches(transport: Transport) {
 }
 
 fn iterates(transport: Transport) {
-    let (push, pull) = pair(transport, Options::new().recv_timeout(DEADLINE));
+    let (push, pull) = pair(transport, nimble().recv_timeout(DEADLINE));
     for text in ["a", "b", "c"] {
         push.send_timeout(text, DEADLINE).expect("sent");
     }
@@ -156,7 +156,7 @@ fn takes_turns(transport: Transport) {
 /// A peer that does not read costs the others nothing.
 fn passes_over_the_full(transport: Transport) {
     let context = Context::new();
-    let options = Options::new().send_hwm(5).recv_hwm(5);
+    let options = nimble().send_hwm(5).recv_hwm(5);
     let push = Push::with_options(&context, options.clone()).expect("a PUSH");
     let stuck = Pull::with_options(&context, options.clone()).expect("a PULL");
     let busy = Pull::with_options(&context, options).expect("a PULL");
@@ -189,7 +189,7 @@ fn passes_over_the_full(transport: Transport) {
 
 /// Only the newest counts, on either side.
 fn conflates(transport: Transport) {
-    let (push, pull) = pair(transport, Options::new().conflate(true));
+    let (push, pull) = pair(transport, nimble().conflate(true));
     for number in 0..2000_u32 {
         push.send_timeout(number.to_be_bytes(), DEADLINE)
             .expect("sent");
@@ -212,7 +212,7 @@ fn immediate_waits_for_a_connection(transport: Transport) {
         return;
     }
     let context = Context::new();
-    let options = Options::new().immediate(true);
+    let options = nimble().immediate(true);
     let push = Push::with_options(&context, options).expect("a PUSH");
     let endpoint = transport.endpoint();
     Socket::connect(&push, &endpoint);

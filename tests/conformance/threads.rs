@@ -6,7 +6,7 @@ use std::thread;
 
 use zerohop::{Context, Options, Pull, Push, RecvError};
 
-use crate::arena::{Transport, on_every_transport};
+use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
 use crate::pairs::Socket;
 
@@ -29,7 +29,7 @@ fn pair(transport: Transport, options: Options) -> (Push, Pull) {
 /// Every message arrives once, at some receiver, and each sees the messages of one sender in order.
 fn four_senders_four_receivers(transport: Transport) {
     const EACH: u32 = 25_000;
-    let (push, pull) = pair(transport, Options::new());
+    let (push, pull) = pair(transport, nimble());
     let left = AtomicU32::new(THREADS * EACH);
     let received: Vec<Vec<(u32, u32)>> = thread::scope(|scope| {
         for sender in 0..THREADS {
@@ -93,7 +93,7 @@ fn claim(left: &AtomicU32) -> bool {
 /// Frames of messages sent and received side by side never mix.
 fn multipart_is_atomic(transport: Transport) {
     const EACH: u32 = 1_000;
-    let (push, pull) = pair(transport, Options::new().send_hwm(20).recv_hwm(20));
+    let (push, pull) = pair(transport, nimble().send_hwm(20).recv_hwm(20));
     let left = AtomicU32::new(THREADS * EACH);
     thread::scope(|scope| {
         for sender in 0..THREADS {
@@ -125,7 +125,7 @@ fn multipart_is_atomic(transport: Transport) {
 
 /// With more threads waiting than there are seats, none sleeps through a message.
 fn each_message_wakes_a_receiver(transport: Transport) {
-    let (push, pull) = pair(transport, Options::new());
+    let (push, pull) = pair(transport, nimble());
     thread::scope(|scope| {
         for round in 0..200_u32 {
             let waiting: Vec<_> = (0..THREADS)

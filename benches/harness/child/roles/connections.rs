@@ -4,8 +4,8 @@ use super::super::contestant::{Contestant, Receiver, Sender};
 use super::super::payload::{Header, Kind, Reader, Writer};
 use super::super::system::{cpu_time, now, resident_memory};
 use super::super::{Fallible, Fault, Report, Task, say};
-use super::Go;
 use super::request::Exchange;
+use super::{Go, wait_while};
 
 /// Time for everything to come to rest before memory is weighed, in nanoseconds.
 const SETTLE: u64 = 300_000_000;
@@ -57,7 +57,7 @@ pub(crate) async fn hold<C: Contestant>(contestant: &C, task: &Task) -> Fallible
     }
     contestant.wait_until(now() + SETTLE).await;
     let after = resident_memory().ok_or_else(no_memory)?;
-    go.wait(contestant, 1).await;
+    wait_while(contestant, || !go.is_said(1)).await;
     Ok(Report {
         messages: task.sockets as u64,
         bytes_per_connection: Some(after.saturating_sub(before) as f64 / task.sockets as f64),

@@ -21,7 +21,10 @@ pub(crate) const SHARED_BUFFERS: u64 = 64;
 pub(crate) fn play<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     match task.role {
         Role::Pull => contestant.run(pull(contestant, task, || say("ready"))),
-        Role::Push => contestant.run(push::push(contestant, task)),
+        Role::Push => {
+            let go = Go::new();
+            contestant.run(push::push(contestant, task, || go.is_said(1)))
+        }
         Role::Pair => pair(contestant, task),
         Role::Pub => contestant.run(publish::publish(contestant, task)),
         Role::Sub => contestant.run(publish::subscribe(contestant, task)),
@@ -55,10 +58,18 @@ fn pair<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
             scope.spawn(move || contestant.run(pull(contestant, task, || Ok(bound.send(())?))));
         // An error means that binding failed, which the puller reports.
         if is_bound.recv().is_ok() {
-            contestant.run(push::push(contestant, task))?;
+            contestant.run(push::push(contestant, task, || puller.is_finished()))?;
         }
         puller.join().map_err(|_| "the receiver panicked")?
     })
+}
+
+/// Keeps what is borrowed meanwhile: some libraries lose what a socket has queued when it is dropped or the process ends.
+async fn wait_while<C: Contestant>(contestant: &C, condition: impl Fn() -> bool) {
+    const PERIOD: u64 = 10_000_000;
+    while condition() {
+        contestant.wait_until(now() + PERIOD).await;
+    }
 }
 
 /// How often the runner has said the word; it is waited for in a thread of its own.
@@ -82,12 +93,5 @@ impl Go {
 
     fn is_said(&self, times: usize) -> bool {
         self.said.load(Ordering::Acquire) >= times
-    }
-
-    async fn wait<C: Contestant>(&self, contestant: &C, times: usize) {
-        const PERIOD: u64 = 10_000_000;
-        while !self.is_said(times) {
-            contestant.wait_until(now() + PERIOD).await;
-        }
     }
 }

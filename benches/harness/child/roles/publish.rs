@@ -5,8 +5,8 @@ use super::super::meter::Meter;
 use super::super::payload::{Header, Kind, Writer};
 use super::super::system::now;
 use super::super::{Fallible, Report, Task, say};
-use super::Go;
 use super::push::stream;
+use super::{Go, wait_while};
 
 /// The pause between two probes, in nanoseconds.
 const PROBE_PERIOD: u64 = 5_000_000;
@@ -34,7 +34,7 @@ pub(crate) async fn publish<C: Contestant>(contestant: &C, task: &Task) -> Falli
         contestant.wait_until(now() + PROBE_PERIOD).await;
     }
     let report = stream(task, std::slice::from_mut(&mut socket)).await?;
-    go.wait(contestant, 2).await;
+    wait_while(contestant, || !go.is_said(2)).await;
     Ok(report)
 }
 

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::super::contestant::{Contestant, Sender};
 use super::super::payload::{Header, Kind, Writer};
 use super::super::system::{cpu_time, now};
-use super::super::{Fallible, Report, Role, Task};
-use super::{Go, SHARED_BUFFERS};
+use super::super::{Fallible, Report, Task};
+use super::{SHARED_BUFFERS, wait_while};
 
 /// A sender looks at the clock, and goes on to its next socket, after so many messages and so many bytes.
 const BURST: usize = 64;
@@ -14,7 +14,12 @@ const BURST_BYTES: usize = 256 * 1024;
 
 const NANOS: f64 = 1e9;
 
-pub(crate) async fn push<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+/// Sends, and keeps the sockets until the receiver is done.
+pub(crate) async fn push<C: Contestant>(
+    contestant: &C,
+    task: &Task,
+    receiver_is_done: impl Fn() -> bool,
+) -> Fallible<Report> {
     let mut sockets = Vec::new();
     for _ in 0..task.sockets {
         sockets.push(contestant.connect_push(&task.endpoint).await?);
@@ -23,10 +28,7 @@ pub(crate) async fn push<C: Contestant>(contestant: &C, task: &Task) -> Fallible
         Some(rate) => open_loop(contestant, task, &mut sockets[0], rate).await?,
         None => stream(task, &mut sockets).await?,
     };
-    if task.role == Role::Push {
-        // Some libraries lose what they have queued when the process ends.
-        Go::new().wait(contestant, 1).await;
-    }
+    wait_while(contestant, || !receiver_is_done()).await;
     Ok(report)
 }
 

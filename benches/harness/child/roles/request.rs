@@ -5,6 +5,7 @@ use super::super::meter::{Latency, Meter};
 use super::super::payload::{Header, Kind, Reader, Writer};
 use super::super::system::{cpu_time, now};
 use super::super::{Fallible, Fault, Report, Task, say};
+use super::{Go, wait_while};
 
 /// Asks again and again. The latency reported is half of each round trip.
 pub(crate) async fn request<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
@@ -40,12 +41,15 @@ pub(crate) async fn request<C: Contestant>(contestant: &C, task: &Task) -> Falli
 /// Sends every request back, up to the last.
 pub(crate) async fn reply<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     let mut socket = contestant.bind_rep(&task.endpoint).await?;
+    let go = Go::new();
     say("ready")?;
     let mut meter = Meter::new(task, 1)?;
     while !meter.is_done() {
         socket.echo(|request| meter.take(request)).await??;
     }
-    meter.report()
+    let report = meter.report()?;
+    wait_while(contestant, || !go.is_said(1)).await;
+    Ok(report)
 }
 
 /// Numbered requests, and the check that each reply is its request.

@@ -3,8 +3,8 @@
 //! Every hand-over is a file that uses these and nothing else of the crate. The model checks under
 //! `tests/` compile the very same files against loom's versions.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Locks, whatever happened to another holder: the guarded values are valid between any two statements
 /// that could unwind, and the library itself does not panic.

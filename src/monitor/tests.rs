@@ -1,6 +1,10 @@
 use std::thread;
+use std::time::Duration;
 
-use super::*;
+use super::Event;
+use super::queue::{CAPACITY, Monitors};
+use crate::RecvError;
+use crate::sync::{Ordering, lock};
 
 /// Long enough for any wait that is to end, so that a lost wake-up is a failure and not a hang.
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,0 +1,123 @@
+//! Running out: of file descriptors, and of room for the file of an ipc socket.
+
+use std::fs;
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use zerohop::{BindError, Context, Pull, Push};
+
+use crate::common::deadline::DEADLINE;
+use crate::common::unique;
+use crate::gate::missing;
+use crate::worker::{Worker, say};
+
+/// Runs the rest of its command line with few files to spare.
+const SCARCE: [&str; 3] = ["sh", "-c", "ulimit -n 48 && exec \"$0\" \"$@\""];
+
+/// With more connections than files, the listener rests instead of spinning, those who are in are served, and the
+/// others get in when there is room.
+#[test]
+fn a_listener_without_files_rests_and_recovers() {
+    let scarce = Worker::start_behind(&SCARCE, "scarce");
+    let endpoint = scarce.next();
+    let address = endpoint.strip_prefix("tcp://").expect("a tcp endpoint");
+    let context = Context::new();
+    let early = Push::new(&context).expect("a PUSH");
+    early.connect(&endpoint).expect("connected");
+    early.wait_for_peers(1, DEADLINE).expect("connected");
+
+    let crowd: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(address).expect("in the backlog"))
+        .collect();
+    let (mut accepted, start) = (0, Instant::now());
+    let mut refused = 0;
+    while refused < 5 {
+        match scarce.next().as_str() {
+            "accepted" => accepted += 1,
+            line => refused += usize::from(line.starts_with("refused")),
+        }
+    }
+    assert!(accepted < 48, "{accepted} accepted");
+    // It rests a tenth of a second at a time; the first refusal may come at once.
+    assert!(
+        start.elapsed() >= Duration::from_millis(300),
+        "{:?}",
+        start.elapsed()
+    );
+
+    early.send_timeout("early", DEADLINE).expect("sent");
+    let late = Push::new(&context).expect("a PUSH");
+    late.connect(&endpoint).expect("connected");
+    expect(&scarce, "received early");
+    drop(crowd);
+    late.send_timeout("late", DEADLINE).expect("sent");
+    expect(&scarce, "received late");
+}
+
+fn expect(worker: &Worker, expected: &str) {
+    let end = Instant::now() + DEADLINE;
+    while worker.next() != expected {
+        assert!(Instant::now() < end, "never {expected}");
+    }
+}
+
+/// Where no socket file can be made, bind says so, and leaves what is there alone.
+#[test]
+fn an_ipc_path_that_cannot_be_bound_is_an_error() {
+    let folder = std::env::temp_dir().join(unique::name());
+    let pull = Pull::new(&Context::new()).expect("a PULL");
+    let path = folder.join("socket");
+    let missing = pull.bind(&format!("ipc://{}", path.display()));
+    assert!(missing.is_err(), "{missing:?}");
+
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(&path, "a file of somebody's").expect("a file");
+    let taken = pull.bind(&format!("ipc://{}", path.display()));
+    assert!(
+        matches!(taken, Err(BindError::NotASocket { .. })),
+        "{taken:?}"
+    );
+    assert_eq!(fs::read(&path).expect("the file"), b"a file of somebody's");
+    let folder_itself = pull.bind(&format!("ipc://{}", folder.display()));
+    assert!(folder_itself.is_err(), "{folder_itself:?}");
+
+    // Nothing was lost by that: the socket binds where it can.
+    let other = folder.join("other");
+    pull.bind(&format!("ipc://{}", other.display()))
+        .expect("bound");
+    drop(pull);
+    assert!(!other.exists(), "the socket's file stays");
+    fs::remove_dir_all(&folder).expect("removed");
+}
+
+/// A file system without room for one more file, mounted where only the child sees it.
+#[test]
+fn an_ipc_path_on_a_full_disk_is_an_error() {
+    let folder = std::env::temp_dir().join(unique::name());
+    fs::create_dir(&folder).expect("a folder");
+    let mount = format!("mount -t tmpfs -o nr_inodes=1 none {}", folder.display());
+    let allowed = Command::new("unshare")
+        .args(["-m", "sh", "-c", &mount])
+        .status()
+        .is_ok_and(|status| status.success());
+    if allowed {
+        let script = format!("{mount} && exec \"$0\" \"$@\"");
+        let role = format!("bind_in {}", folder.display());
+        let worker = Worker::start_behind(&["unshare", "-m", "sh", "-c", &script], &role);
+        assert_eq!(worker.next(), "refused");
+        worker.finish();
+    } else {
+        missing("a full disk", "right to mount one");
+    }
+    fs::remove_dir(&folder).expect("removed");
+}
+
+/// The child's part.
+pub(crate) fn bind_in(folder: &str) {
+    let pull = Pull::new(&Context::new()).expect("a PULL");
+    let refused = pull.bind(&format!("ipc://{folder}/socket"));
+    assert!(refused.is_err(), "{refused:?}");
+    pull.bind("tcp://127.0.0.1:*").expect("bound elsewhere");
+    say("refused");
+}

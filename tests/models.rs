@@ -1,0 +1,473 @@
+//! The hand-overs between threads under a model checker: every interleaving, not just those that happen.
+//!
+//! The files of the library are compiled here a second time, against loom's versions of the
+//! primitives. A wake-up that could be lost shows as a deadlock, which loom reports with the steps that lead to it.
+
+use std::collections::VecDeque;
+use std::process::Command;
+
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use loom::sync::{Arc, Condvar, Mutex};
+use loom::thread;
+
+/// What `src/sync.rs` gives the hand-overs.
+mod sync {
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().expect("nobody panics while holding a lock")
+    }
+}
+
+#[path = "../src/engine/inproc.rs"]
+mod inproc;
+#[path = "../src/engine/mailbox.rs"]
+mod mailbox;
+#[path = "../src/engine/presence.rs"]
+mod presence;
+
+/// Stands in for the encoded bytes: a channel only counts and moves them.
+mod out_buffer {
+    use super::{Message, VecDeque, pool::ChunkPool};
+
+    pub(crate) struct Segment;
+
+    #[derive(Default)]
+    pub(crate) struct OutBuffer {
+        messages: usize,
+    }
+
+    impl OutBuffer {
+        pub(crate) fn push(&mut self) {
+            self.messages += 1;
+        }
+
+        pub(crate) fn messages(&self) -> usize {
+            self.messages
+        }
+
+        pub(crate) fn unwritten(&self) -> usize {
+            self.messages
+        }
+
+        pub(crate) fn is_empty(&self) -> bool {
+            self.messages == 0
+        }
+
+        pub(crate) fn drop_unstarted(&mut self, _pool: &mut ChunkPool) -> usize {
+            std::mem::take(&mut self.messages)
+        }
+
+        pub(crate) fn drain(&mut self, _pool: &mut ChunkPool) -> Vec<Message> {
+            (0..std::mem::take(&mut self.messages))
+                .map(|_| Message)
+                .collect()
+        }
+
+        pub(crate) fn take_segments(
+            &mut self,
+            into: &mut VecDeque<Segment>,
+            _pool: &mut ChunkPool,
+        ) -> usize {
+            into.extend((0..self.messages).map(|_| Segment));
+            std::mem::take(&mut self.messages)
+        }
+    }
+}
+
+mod pool {
+    #[derive(Default)]
+    pub(crate) struct ChunkPool;
+
+    impl ChunkPool {
+        pub(crate) fn refill(&mut self, _other: &mut ChunkPool) {}
+    }
+}
+
+struct Message;
+
+use inproc::Channel;
+use mailbox::{Mailbox, Wake};
+use pool::ChunkPool;
+use presence::Presence;
+
+/// A thread that sleeps until it is woken, as in a poll: a wake-up that comes early is kept.
+#[derive(Clone)]
+struct Sleeper {
+    woken: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Sleeper {
+    fn new() -> Sleeper {
+        Sleeper {
+            woken: Arc::new((Mutex::new(false), Condvar::new())),
+        }
+    }
+
+    fn sleep(&self) {
+        let (woken, changed) = &*self.woken;
+        let mut woken = sync::lock(woken);
+        while !*woken {
+            woken = changed.wait(woken).expect("nobody panics");
+        }
+        *woken = false;
+    }
+}
+
+impl Wake for Sleeper {
+    fn wake(&self) {
+        let (woken, changed) = &*self.woken;
+        *sync::lock(woken) = true;
+        changed.notify_one();
+    }
+}
+
+#[test]
+fn mailbox_loses_no_note() {
+    loom::model(|| {
+        let sleeper = Sleeper::new();
+        let mailbox = Arc::new(Mailbox::new(sleeper.clone()));
+        let posters: Vec<_> = (0..2)
+            .map(|note| {
+                let mailbox = Arc::clone(&mailbox);
+                thread::spawn(move || mailbox.post(note))
+            })
+            .collect();
+        let mut taken = Vec::new();
+        while taken.len() < 2 {
+            sleeper.sleep();
+            taken.extend(mailbox.take());
+        }
+        for poster in posters {
+            poster.join().expect("posted");
+        }
+        taken.sort_unstable();
+        assert_eq!(taken, [0, 1]);
+        assert!(!mailbox.has_notes());
+        mailbox.wake();
+        sleeper.sleep();
+    });
+}
+
+#[test]
+fn presence_parks_nobody_unseen() {
+    loom::model(|| {
+        let presence = Arc::new(Presence::new());
+        presence.touch();
+        presence.enter();
+        let caller = {
+            let presence = Arc::clone(&presence);
+            thread::spawn(move || {
+                let first = presence.leave();
+                presence.enter();
+                let second = presence.leave();
+                usize::from(first) + usize::from(second)
+            })
+        };
+        let seen = presence.look();
+        let parked = seen.seat_taken() && presence.park(seen);
+        let told = caller.join().expect("left");
+        if parked {
+            assert!(told > 0, "parked, the seat empty, and nobody was told");
+        }
+    });
+}
+
+/// Work left behind under the lock is driven by the caretaker, which watches first and drives then, or told to it.
+#[test]
+fn presence_forgets_no_work() {
+    loom::model(|| {
+        let presence = Arc::new(Presence::new());
+        let work = Arc::new(Mutex::new(0));
+        presence.lease();
+        let caller = {
+            let (presence, work) = (Arc::clone(&presence), Arc::clone(&work));
+            thread::spawn(move || {
+                let mut work = sync::lock(&work);
+                *work += 1;
+                presence.abandon()
+            })
+        };
+        presence.watch();
+        let driven = std::mem::take(&mut *sync::lock(&work));
+        let told = caller.join().expect("left work behind");
+        assert!(driven == 1 || told, "nobody knows of the work");
+    });
+}
+
+/// A reader that takes all, and sleeps when there is nothing, gets every message.
+#[test]
+fn channel_tells_its_reader() {
+    loom::model(|| {
+        let channel = Channel::new();
+        let sleeper = Sleeper::new();
+        let sender = {
+            let (channel, sleeper) = (std::sync::Arc::clone(&channel), sleeper.clone());
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    let (bytes, tell) = channel.append(false, |buffer, _| buffer.push());
+                    assert_eq!(bytes, 1);
+                    if tell {
+                        sleeper.wake();
+                    }
+                }
+                channel.append_topic(b"topic", true);
+                channel.close();
+                sleeper.wake();
+            })
+        };
+        let (mut segments, mut spare) = (VecDeque::new(), ChunkPool);
+        let (mut messages, mut topics) = (0, 0);
+        loop {
+            let received = channel.receive(&mut segments, &mut spare);
+            assert_eq!(received.bytes, received.messages);
+            messages += received.messages;
+            if received.attention {
+                let news = channel.news();
+                topics += news.topics.len();
+                if news.closed {
+                    break;
+                }
+            } else if received.messages == 0 {
+                sleeper.sleep();
+            }
+        }
+        sender.join().expect("sent");
+        assert_eq!((messages, topics, segments.len()), (2, 1, 2));
+        assert_eq!(channel.queued(), 0);
+        assert!(channel.reclaim(&mut spare).is_empty());
+    });
+}
+
+/// A sender with room for one message waits for each to be taken.
+#[test]
+fn channel_tells_its_starved_sender() {
+    loom::model(|| {
+        let channel = Channel::new();
+        let (reader_sleeps, sender_sleeps) = (Sleeper::new(), Sleeper::new());
+        let sender = {
+            let channel = std::sync::Arc::clone(&channel);
+            let (reader_sleeps, sender_sleeps) = (reader_sleeps.clone(), sender_sleeps.clone());
+            thread::spawn(move || {
+                for appended in 0..2 {
+                    while appended - channel.released() >= 1 && appended - channel.starve() >= 1 {
+                        sender_sleeps.sleep();
+                    }
+                    let (_, tell) = channel.append(false, |buffer, _| buffer.push());
+                    if tell {
+                        reader_sleeps.wake();
+                    }
+                }
+            })
+        };
+        let (mut segments, mut spare) = (VecDeque::new(), ChunkPool);
+        let mut taken = 0;
+        while taken < 2 {
+            let received = channel.receive(&mut segments, &mut spare);
+            if received.messages == 0 {
+                reader_sleeps.sleep();
+                continue;
+            }
+            assert_eq!(received.messages, 1, "no more than there was room for");
+            taken += 1;
+            if channel.release(taken) {
+                sender_sleeps.wake();
+            }
+        }
+        sender.join().expect("sent");
+    });
+}
+
+/// The rules of the driver's seat (`src/engine/core.rs`), in small: two callers wait for a message each, one in the
+/// seat and one on the condition variable; one message comes by the kernel, the other by a third thread.
+struct Socket {
+    rules: Rules,
+    state: Mutex<State>,
+    changed: Condvar,
+    seat: Mutex<()>,
+    seat_taken: AtomicBool,
+    poll: Sleeper,
+    kernel: AtomicUsize,
+}
+
+/// The rules; each can be left out, to see that it is needed and that the model would notice.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// The seat is given up under the state lock.
+    seat_under_lock: bool,
+    /// Who has driven tells those who wait.
+    notify_waiters: bool,
+    /// Who has changed the state from elsewhere wakes the one in the seat.
+    wake_seat: bool,
+}
+
+const ALL_RULES: Rules = Rules {
+    seat_under_lock: true,
+    notify_waiters: true,
+    wake_seat: true,
+};
+
+#[derive(Default)]
+struct State {
+    messages: usize,
+    waiters: usize,
+}
+
+impl Socket {
+    fn new(rules: Rules) -> Socket {
+        Socket {
+            rules,
+            state: Mutex::new(State::default()),
+            changed: Condvar::new(),
+            seat: Mutex::new(()),
+            seat_taken: AtomicBool::new(false),
+            poll: Sleeper::new(),
+            kernel: AtomicUsize::new(0),
+        }
+    }
+
+    /// The kernel has a message, and says so once.
+    fn deliver(&self) {
+        self.kernel.fetch_add(1, Ordering::SeqCst);
+        self.poll.wake();
+    }
+
+    fn read(&self, state: &mut State) {
+        state.messages += self.kernel.swap(0, Ordering::SeqCst);
+    }
+
+    fn recv(&self) {
+        let mut state = sync::lock(&self.state);
+        let mut kept_seat = None;
+        loop {
+            if state.messages > 0 {
+                state.messages -= 1;
+                drop(state);
+                if kept_seat.is_some() {
+                    // Loom switches threads at such a step, and not where a lock is given up.
+                    self.kernel.load(Ordering::SeqCst);
+                }
+                return drop(kept_seat);
+            }
+            drop(kept_seat.take());
+            match self.seat.try_lock() {
+                Ok(seat) => {
+                    self.seat_taken.store(true, Ordering::SeqCst);
+                    drop(state);
+                    self.poll.sleep();
+                    state = sync::lock(&self.state);
+                    self.seat_taken.store(false, Ordering::SeqCst);
+                    self.read(&mut state);
+                    if self.rules.seat_under_lock {
+                        drop(seat);
+                    } else {
+                        kept_seat = Some(seat);
+                    }
+                    if state.waiters > 0 && self.rules.notify_waiters {
+                        self.changed.notify_all();
+                    }
+                }
+                Err(_) => {
+                    state.waiters += 1;
+                    state = self.changed.wait(state).expect("nobody panics");
+                    state.waiters -= 1;
+                }
+            }
+        }
+    }
+
+    /// A thread that neither waits nor sits in the seat makes happen what others wait for, and the kernel has nothing
+    /// to say of it: it reads from a peer whose edge is spent, or makes room by writing.
+    fn produce_in_passing(&self) {
+        let mut state = sync::lock(&self.state);
+        state.messages += 1;
+        if state.waiters > 0 {
+            self.changed.notify_all();
+        }
+        if self.rules.wake_seat && self.seat_taken.load(Ordering::SeqCst) {
+            self.poll.wake();
+        }
+    }
+}
+
+/// Two callers; one message comes by the kernel, the other as `second` says.
+fn check_seat(rules: Rules, second: fn(&Socket)) {
+    let mut model = loom::model::Builder::new();
+    // More switches than two between three threads add minutes, and have found nothing.
+    model.preemption_bound = Some(2);
+    model.check(move || {
+        let socket = Arc::new(Socket::new(rules));
+        let caller = {
+            let socket = Arc::clone(&socket);
+            thread::spawn(move || socket.recv())
+        };
+        let sender = {
+            let socket = Arc::clone(&socket);
+            thread::spawn(move || {
+                socket.deliver();
+                second(&socket);
+            })
+        };
+        // The other caller: waiting here costs none of the switches that are counted.
+        socket.recv();
+        caller.join().expect("received");
+        sender.join().expect("sent");
+    });
+}
+
+#[test]
+fn seat_loses_no_wake_up() {
+    check_seat(ALL_RULES, Socket::deliver);
+    check_seat(ALL_RULES, Socket::produce_in_passing);
+}
+
+#[test]
+#[ignore = "deadlocks: see each_rule_of_the_seat_is_needed"]
+fn without_giving_up_the_seat_under_the_lock() {
+    let rules = Rules {
+        seat_under_lock: false,
+        ..ALL_RULES
+    };
+    check_seat(rules, Socket::deliver);
+}
+
+#[test]
+#[ignore = "deadlocks: see each_rule_of_the_seat_is_needed"]
+fn without_notifying_those_who_wait() {
+    let rules = Rules {
+        notify_waiters: false,
+        ..ALL_RULES
+    };
+    check_seat(rules, Socket::deliver);
+}
+
+#[test]
+#[ignore = "deadlocks: see each_rule_of_the_seat_is_needed"]
+fn without_waking_the_seat_from_elsewhere() {
+    let rules = Rules {
+        wake_seat: false,
+        ..ALL_RULES
+    };
+    check_seat(rules, Socket::produce_in_passing);
+}
+
+/// The model sees what it is there to see. In processes of their own, since loom may abort over a deadlock.
+#[test]
+fn each_rule_of_the_seat_is_needed() {
+    for broken in [
+        "without_giving_up_the_seat_under_the_lock",
+        "without_notifying_those_who_wait",
+        "without_waking_the_seat_from_elsewhere",
+    ] {
+        let this = std::env::current_exe().expect("this test binary");
+        let output = Command::new(this)
+            .args(["--exact", broken, "--ignored", "--nocapture"])
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .expect("a child process");
+        let text = String::from_utf8_lossy(&output.stderr);
+        let found = !output.status.success() && text.contains("deadlock");
+        assert!(found, "{broken}: no deadlock found");
+    }
+}
