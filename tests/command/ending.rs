@@ -102,7 +102,8 @@ fn missing_permissions_are_told() {
 
 #[test]
 fn nothing_in_time_is_3() {
-    let args = ["--timeout", "50ms"];
+    // Long enough to learn meanwhile, also on a loaded machine, that nobody is there.
+    let args = ["--timeout", "300ms"];
     let pull = run(&[&["pull", "--bind", "tcp://127.0.0.1:*", "-q"], &args[..]].concat());
     pull.failed(3, &["no message came in time"]);
     let nobody = nobody();
@@ -140,7 +141,7 @@ fn nothing_in_time_is_3() {
 #[test]
 fn unsent_messages_are_a_failure() {
     let nobody = nobody();
-    let push = run(&["push", "--connect", &nobody, "-m", "x", "--linger", "50ms"]);
+    let push = run(&["push", "--connect", &nobody, "-m", "x", "--linger", "300ms"]);
     push.failed(
         1,
         &[

@@ -36,7 +36,7 @@ fn nul_ends_messages_where_lines_do_not() {
     );
     assert_eq!(
         through(&["--null"], b"a\0b\0", &["-n", "2", "--null"]),
-        "a\0b\0\n"
+        "a\0b\0"
     );
 }
 

@@ -17,9 +17,9 @@ pub(crate) const ZEROHOP: &str = env!("CARGO_BIN_EXE_zerohop");
 pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
-    /// Lines of standard output, as they come.
+    /// Lines of standard output with their newlines, as they come.
     out: Receiver<String>,
-    /// Lines of standard error, as they come.
+    /// Lines of standard error with their newlines, as they come.
     err: Receiver<String>,
     readers: Vec<JoinHandle<()>>,
     /// What was passed over on standard error.
@@ -31,7 +31,7 @@ pub(crate) struct Program {
 pub(crate) struct Ended {
     /// The exit code; `None` after a deadly signal.
     pub(crate) code: Option<i32>,
-    /// What it had printed and nobody had read before.
+    /// What it had printed and nobody had read before, to the byte.
     pub(crate) out: String,
     /// The lines on standard error.
     pub(crate) err: Vec<String>,
@@ -83,7 +83,8 @@ impl Program {
 
     /// The next line it prints, if there is one within `patience`.
     pub(crate) fn line_within(&self, patience: Duration) -> Option<String> {
-        self.out.recv_timeout(patience).ok()
+        let line = self.out.recv_timeout(patience).ok()?;
+        Some(without_newline(&line).to_owned())
     }
 
     /// Whether it has ended already.
@@ -103,6 +104,7 @@ impl Program {
                     self.passed
                 );
             };
+            let line = without_newline(&line).to_owned();
             if line.contains(part) {
                 return line;
             }
@@ -142,12 +144,13 @@ impl Program {
             );
             all
         };
-        let out: String = rest(&self.out)
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let out = rest(&self.out).concat();
         let mut err = std::mem::take(&mut self.passed);
-        err.extend(rest(&self.err));
+        err.extend(
+            rest(&self.err)
+                .iter()
+                .map(|line| without_newline(line).to_owned()),
+        );
         for reader in self.readers.drain(..) {
             reader.join().expect("a reader that does not panic");
         }
@@ -194,13 +197,16 @@ fn lines(stream: impl Read + Send + 'static) -> (Receiver<String>, JoinHandle<()
             .read_until(b'\n', &mut line)
             .is_ok_and(|read| read > 0)
         {
-            let text = String::from_utf8_lossy(&line);
             // Nobody may be listening any more; then there is nothing to read for.
-            let _ = sender.send(text.strip_suffix('\n').unwrap_or(&text).to_owned());
+            let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
             line.clear();
         }
     });
     (receiver, reader)
+}
+
+fn without_newline(line: &str) -> &str {
+    line.strip_suffix('\n').unwrap_or(line)
 }
 
 /// Runs `zerohop` to its end.

@@ -25,13 +25,13 @@ fn totals_are_printed_in_the_end() {
     let pushed = push.end();
     assert_eq!(pushed.code, Some(0));
     assert!(
-        pushed.err.concat().contains("sent 3 messages"),
+        pushed.err.concat().contains("sent 3 messages, 21 bytes on the wire"),
         "{pushed:#?}"
     );
     let pulled = pull.end();
     assert_eq!(pulled.code, Some(0));
     assert!(
-        pulled.err.concat().contains("received 3 messages"),
+        pulled.err.concat().contains("received 3 messages, 21 bytes on the wire"),
         "{pulled:#?}"
     );
 }
@@ -146,6 +146,7 @@ fn probe_tells_what_is_there() {
         (zmq::PUB, "PUB"),
         (zmq::SUB, "SUB"),
         (zmq::XPUB, "XPUB"),
+        (zmq::XSUB, "XSUB"),
         (zmq::REQ, "REQ"),
         (zmq::REP, "REP"),
         (zmq::ROUTER, "ROUTER"),

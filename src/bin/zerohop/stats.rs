@@ -117,7 +117,7 @@ fn totals(stats: &Stats, elapsed: Duration) -> String {
     ] {
         if messages > 0 {
             parts.push(format!(
-                "{label} {messages} messages, {bytes} bytes ({}/s, {}B/s)",
+                "{label} {messages} messages, {bytes} bytes on the wire ({}/s, {}B/s)",
                 scaled(messages as f64 / seconds).trim_end(),
                 scaled(bytes as f64 / seconds)
             ));
@@ -191,7 +191,7 @@ mod tests {
         let text = totals(&stats, Duration::from_secs(1));
         assert_eq!(
             text,
-            "zerohop: sent 1000 messages, 100000 bytes (1.00 k/s, 100 kB/s); dropped 0; reconnects 0 in 1.000 s"
+            "zerohop: sent 1000 messages, 100000 bytes on the wire (1.00 k/s, 100 kB/s); dropped 0; reconnects 0 in 1.000 s"
         );
         assert!(totals(&Stats::default(), Duration::ZERO).contains("no messages"));
     }
