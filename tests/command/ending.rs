@@ -145,7 +145,7 @@ fn unsent_messages_are_a_failure() {
     push.failed(
         1,
         &[
-            "1 message",
+            "1 message was not sent",
             &nobody,
             "nobody is listening there",
             "--linger",

@@ -25,13 +25,19 @@ fn totals_are_printed_in_the_end() {
     let pushed = push.end();
     assert_eq!(pushed.code, Some(0));
     assert!(
-        pushed.err.concat().contains("sent 3 messages, 21 bytes on the wire"),
+        pushed
+            .err
+            .concat()
+            .contains("sent 3 messages, 21 bytes on the wire"),
         "{pushed:#?}"
     );
     let pulled = pull.end();
     assert_eq!(pulled.code, Some(0));
     assert!(
-        pulled.err.concat().contains("received 3 messages, 21 bytes on the wire"),
+        pulled
+            .err
+            .concat()
+            .contains("received 3 messages, 21 bytes on the wire"),
         "{pulled:#?}"
     );
 }

@@ -97,11 +97,7 @@ impl<S: AnySocket> Session<S> {
         // All threads that shared the socket have ended by now.
         let closed = Arc::into_inner(self.socket).map_or(Ok(()), |socket| socket.close(linger));
         let trouble = self.watch.finish();
-        let closed = closed.map_err(|error| {
-            Failure::Failed(format!(
-                "{error}{trouble}; is anybody receiving? --linger gives more time"
-            ))
-        });
+        let closed = closed.map_err(|error| unsent(error.unsent(), &trouble));
         match (outcome, closed, self.stop.cause()) {
             (Err(failure @ Failure::Failed(_)), _, _) => Err(failure),
             (outcome, Err(unsent), None) => outcome.and(Err(unsent)),
@@ -114,6 +110,17 @@ impl<S: AnySocket> Session<S> {
             (outcome, Ok(()), None) => outcome,
         }
     }
+}
+
+/// What it means that messages were left when the linger time was over.
+fn unsent(count: u64, trouble: &str) -> Failure {
+    let messages = match count {
+        1 => "1 message was".to_owned(),
+        count => format!("{count} messages were"),
+    };
+    Failure::Failed(format!(
+        "{messages} not sent within the linger time{trouble}; is anybody receiving? --linger gives more time"
+    ))
 }
 
 /// Waits until nothing is queued to be sent, for at most so long.
@@ -166,7 +173,8 @@ fn bind_failure(error: &BindError) -> Failure {
         BindError::AddrNotAvailable { .. } => "; * stands for all addresses of this machine",
         BindError::PermissionDenied { endpoint } => permission_advice(endpoint),
         BindError::NoSuchDirectory { .. } => "; create it first, or choose another path",
-        BindError::NotASocket { .. } | BindError::UnknownHost { .. } | BindError::Io { .. } => "",
+        BindError::UnknownHost { .. } => "; * stands for all addresses of this machine",
+        BindError::NotASocket { .. } | BindError::Io { .. } => "",
         _ => "",
     };
     Failure::Failed(format!("{error}{advice}"))
