@@ -82,7 +82,7 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>) {
 }
 
 /// What keeps messages from moving, in words for somebody who has just mistyped a port.
-pub(crate) fn trouble_of(event: &Event) -> Option<String> {
+fn trouble_of(event: &Event) -> Option<String> {
     match event {
         Event::ConnectFailed { endpoint, error } => {
             Some(format!("{endpoint}: {}", connect_trouble(error)))
@@ -155,7 +155,7 @@ fn to_json(event: &Event) -> Value {
 }
 
 /// What a peer said of itself.
-pub(crate) fn facts_to_json(facts: &PeerFacts) -> Value {
+fn facts_to_json(facts: &PeerFacts) -> Value {
     let metadata: Map<String, Value> = facts
         .properties()
         .map(|(name, value)| (name.to_owned(), json!(String::from_utf8_lossy(value))))

@@ -1,7 +1,7 @@
 //! Messages onto standard output.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::thread;
@@ -23,7 +23,7 @@ const TAB: &[u8] = b"\t";
 
 /// Standard output and the form of what goes there. [`flush`](Output::flush) it when nothing more is waiting.
 pub(crate) struct Output {
-    out: BufWriter<File>,
+    out: Buffered,
     format: Format,
     delimiter: u8,
     separator: Vec<u8>,
@@ -43,7 +43,7 @@ impl Output {
         };
         Ok(Output {
             terminal: file.is_terminal(),
-            out: BufWriter::with_capacity(BUFFER, file),
+            out: Buffered::new(file),
             format: output.format,
             delimiter: framing.delimiter(),
             separator: given.unwrap_or_else(|| usual.to_vec()),
@@ -65,7 +65,7 @@ impl Output {
 
     /// Hands over what was written.
     pub(crate) fn flush(&mut self) -> Outcome {
-        if self.out.buffer().is_empty() {
+        if self.out.buffer.is_empty() {
             return Ok(());
         }
         let flushed = if self.terminal {
@@ -89,16 +89,16 @@ impl Output {
         if self.delimiter == b'\n' && last == Some(&b'\n') {
             return Ok(());
         }
-        self.out.write_all(&[self.delimiter])
+        self.out.put(&[self.delimiter])
     }
 
     #[inline]
     fn write_frames(&mut self, message: &Message) -> io::Result<()> {
         for (index, frame) in message.frames().enumerate() {
             if index > 0 {
-                self.out.write_all(&self.separator)?;
+                self.out.put(&self.separator)?;
             }
-            self.out.write_all(frame)?;
+            self.out.put(frame)?;
         }
         Ok(())
     }
@@ -106,9 +106,9 @@ impl Output {
     fn write_escaped(&mut self, message: &Message) -> io::Result<()> {
         for (index, frame) in message.frames().enumerate() {
             if index > 0 {
-                self.out.write_all(&self.separator)?;
+                self.out.put(&self.separator)?;
             }
-            self.out.write_all(escaped(frame).as_bytes())?;
+            self.out.put(escaped(frame).as_bytes())?;
         }
         self.end_line(message)
     }
@@ -116,17 +116,59 @@ impl Output {
     fn write_hex(&mut self, message: &Message) -> io::Result<()> {
         for (index, frame) in message.frames().enumerate() {
             if index > 0 {
-                self.out.write_all(&self.separator)?;
+                self.out.put(&self.separator)?;
             }
-            self.out.write_all(hex(frame).as_bytes())?;
+            self.out.put(hex(frame).as_bytes())?;
         }
-        self.out.write_all(&[self.delimiter])
+        self.out.put(&[self.delimiter])
     }
 
     fn write_json(&mut self, message: &Message) -> io::Result<()> {
         let frames: Vec<Value> = message.frames().map(|frame| frame_to_json(frame)).collect();
-        write!(self.out, "{}", Value::Array(frames))?;
-        self.out.write_all(&[self.delimiter])
+        self.out.put(Value::Array(frames).to_string().as_bytes())?;
+        self.out.put(&[self.delimiter])
+    }
+}
+
+/// A file that is written to in large pieces.
+struct Buffered {
+    file: File,
+    /// With room for one piece and a short message.
+    buffer: Vec<u8>,
+}
+
+impl Buffered {
+    fn new(file: File) -> Buffered {
+        Buffered {
+            file,
+            buffer: Vec::with_capacity(2 * BUFFER),
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() > self.buffer.capacity() - self.buffer.len() {
+            return self.put_long(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() < BUFFER {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    /// Past the buffer, after what is in it.
+    #[cold]
+    fn put_long(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.flush()?;
+        self.file.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.file.write_all(&self.buffer);
+        // Also after a failure: what is written twice is worse than what is not written.
+        self.buffer.clear();
+        written
     }
 }
 

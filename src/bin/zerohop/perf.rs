@@ -27,9 +27,6 @@ use crate::value::endpoint;
 /// For closing: until everything has left, however long it takes, as libzmq's tools do.
 const UNTIL_SENT: Duration = Duration::MAX;
 
-/// Below this a payload is best lent and copied; from it on, kept by reference.
-const COPY_MAX: usize = 8 * 1024;
-
 /// See the module.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -117,4 +114,10 @@ fn options() -> Options {
 /// The message that is sent over and over.
 fn payload(load: Load) -> Bytes {
     Bytes::from(vec![0; load.size])
+}
+
+/// A message of another size than both sides were told, in libzmq's words.
+#[cold]
+fn wrong_size() -> Failure {
+    Failure::of("message of incorrect size received")
 }

@@ -67,6 +67,7 @@ pub(crate) fn exec_outcome<S: AnySocket>(
     match (ended, work.failed()) {
         (ended, 0) => ended,
         (Err(failure @ Failure::Interrupted(_)), _) => Err(failure),
+        (_, 1) => Err(Failure::Failed("1 command failed".to_owned())),
         (_, failed) => Err(Failure::Failed(format!("{failed} commands failed"))),
     }
 }

@@ -1,7 +1,8 @@
 //! One socket from the command line's arguments to its orderly end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use zerohop::{BindError, ConnectError, Context, Endpoint, Options};
 
@@ -12,6 +13,9 @@ use crate::failure::{Failure, Outcome};
 use crate::sockets::AnySocket;
 use crate::stats::Report;
 use crate::stop::Stop;
+
+/// How often to look whether everything is sent.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// A socket that is bound and connected, and what watches it.
 pub(crate) struct Session<S: AnySocket> {
@@ -85,17 +89,15 @@ impl<S: AnySocket> Session<S> {
     /// was asked for is told after everything else.
     pub(crate) fn close(self, outcome: Outcome) -> Outcome {
         if let Some(report) = self.report {
+            // The totals are to be those of the end, and a closed socket has no counters.
+            wait_until_sent(&*self.socket, self.stop.linger_left());
             report.finish();
         }
         let linger = self.stop.linger_left().unwrap_or(Duration::MAX);
         // All threads that shared the socket have ended by now.
         let closed = Arc::into_inner(self.socket).map_or(Ok(()), |socket| socket.close(linger));
         let trouble = self.watch.finish();
-        let closed = closed.map_err(|error| {
-            Failure::Failed(format!(
-                "{error}{trouble}; is anybody receiving? --linger gives more time"
-            ))
-        });
+        let closed = closed.map_err(|error| unsent(error.unsent(), &trouble));
         match (outcome, closed, self.stop.cause()) {
             (Err(failure @ Failure::Failed(_)), _, _) => Err(failure),
             (outcome, Err(unsent), None) => outcome.and(Err(unsent)),
@@ -107,6 +109,27 @@ impl<S: AnySocket> Session<S> {
             }
             (outcome, Ok(()), None) => outcome,
         }
+    }
+}
+
+/// What it means that messages were left when the linger time was over.
+fn unsent(count: u64, trouble: &str) -> Failure {
+    let messages = match count {
+        1 => "1 message was".to_owned(),
+        count => format!("{count} messages were"),
+    };
+    Failure::Failed(format!(
+        "{messages} not sent within the linger time{trouble}; is anybody receiving? --linger gives more time"
+    ))
+}
+
+/// Waits until nothing is queued to be sent, for at most so long.
+fn wait_until_sent(socket: &impl AnySocket, linger: Option<Duration>) {
+    let deadline = linger.and_then(|linger| Instant::now().checked_add(linger));
+    let is_late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+    let is_queued = || socket.stats().peers.iter().any(|peer| peer.queued_out > 0);
+    while is_queued() && !is_late() {
+        thread::sleep(LOOK_AGAIN);
     }
 }
 
@@ -150,7 +173,8 @@ fn bind_failure(error: &BindError) -> Failure {
         BindError::AddrNotAvailable { .. } => "; * stands for all addresses of this machine",
         BindError::PermissionDenied { endpoint } => permission_advice(endpoint),
         BindError::NoSuchDirectory { .. } => "; create it first, or choose another path",
-        BindError::NotASocket { .. } | BindError::UnknownHost { .. } | BindError::Io { .. } => "",
+        BindError::UnknownHost { .. } => "; * stands for all addresses of this machine",
+        BindError::NotASocket { .. } | BindError::Io { .. } => "",
         _ => "",
     };
     Failure::Failed(format!("{error}{advice}"))

@@ -58,7 +58,8 @@ impl Report {
 
 fn live_line() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+    // Wide: cut where a narrow terminal ends. A line that wraps can't be cleared.
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
         bar.set_style(style);
     }
     console::set_live(&bar);
@@ -111,28 +112,33 @@ fn line(now: &Stats, before: &Stats, between: Duration) -> String {
 fn totals(stats: &Stats, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(1e-9);
     let mut parts = Vec::new();
+    // The library counts what has arrived.
+    let untaken: u64 = stats.peers.iter().map(|peer| peer.queued_in as u64).sum();
+    let taken = stats.messages_in.saturating_sub(untaken);
     for (label, messages, bytes) in [
-        ("received", stats.messages_in, stats.bytes_in),
+        ("received", taken, stats.bytes_in),
         ("sent", stats.messages_out, stats.bytes_out),
     ] {
         if messages > 0 {
             parts.push(format!(
-                "{label} {messages} messages, {bytes} bytes ({}/s, {}B/s)",
+                "{label} {messages} messages, {bytes} bytes on the wire, in {:.3} s ({}/s, {}B/s)",
+                elapsed.as_secs_f64(),
                 scaled(messages as f64 / seconds).trim_end(),
                 scaled(bytes as f64 / seconds)
             ));
         }
     }
     if parts.is_empty() {
-        parts.push("no messages".to_owned());
+        parts.push(format!("no messages in {:.3} s", elapsed.as_secs_f64()));
     }
     parts.push(format!("dropped {}", stats.dropped.total()));
-    parts.push(format!("reconnects {}", stats.reconnects));
-    format!(
-        "zerohop: {} in {:.3} s",
-        parts.join("; "),
-        elapsed.as_secs_f64()
-    )
+    if untaken > 0 {
+        parts.push(format!("not taken {untaken} that had arrived"));
+    }
+    if stats.reconnects > 0 {
+        parts.push(format!("reconnects {}", stats.reconnects));
+    }
+    format!("zerohop: {}", parts.join("; "))
 }
 
 fn queued(stats: &Stats) -> u64 {
@@ -162,7 +168,7 @@ fn scaled(value: f64) -> String {
         v => (v, ""),
     };
     let decimals = match value {
-        v if v >= 99.95 => 0,
+        v if v >= 99.95 || v == 0.0 => 0,
         v if v >= 9.995 => 1,
         _ => 2,
     };
@@ -180,6 +186,7 @@ mod tests {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(scaled(3_214_000.0), "3.21 M");
         assert_eq!(scaled(321.4), "321 ");
+        assert_eq!(scaled(0.0), "0 ");
         assert_eq!(scaled(12_345.0), "12.3 k");
     }
 
@@ -191,7 +198,7 @@ mod tests {
         let text = totals(&stats, Duration::from_secs(1));
         assert_eq!(
             text,
-            "zerohop: sent 1000 messages, 100000 bytes (1.00 k/s, 100 kB/s); dropped 0; reconnects 0 in 1.000 s"
+            "zerohop: sent 1000 messages, 100000 bytes on the wire, in 1.000 s (1.00 k/s, 100 kB/s); dropped 0"
         );
         assert!(totals(&Stats::default(), Duration::ZERO).contains("no messages"));
     }

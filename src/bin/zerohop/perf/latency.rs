@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use zerohop::{Context, Rep, Req};
 
-use super::{Load, UNTIL_SENT, in_two_threads, options, payload, report};
+use super::{Load, UNTIL_SENT, in_two_threads, options, payload, report, wrong_size};
 use crate::failure::{Failure, Outcome};
 
 const NAME: &str = "inproc://lat_test";
@@ -73,5 +73,5 @@ fn expect_size(size: usize, load: Load) -> Outcome {
     if size == load.size {
         return Ok(());
     }
-    Err(Failure::of("message of incorrect size received"))
+    Err(wrong_size())
 }

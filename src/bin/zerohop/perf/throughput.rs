@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use zerohop::{Context, Pull, Push};
 
-use super::{COPY_MAX, Load, UNTIL_SENT, in_two_threads, options, payload, report};
+use super::{Load, UNTIL_SENT, in_two_threads, options, payload, report, wrong_size};
 use crate::failure::{Failure, Outcome};
 
 /// Receives and reports.
@@ -46,25 +46,20 @@ fn receive(pull: &Pull, load: Load) -> Outcome<Duration> {
     Ok(start.elapsed())
 }
 
+/// Matched, not mapped: a message that is moved into another result is 20 ns of copying per message.
 #[inline]
 fn expect_next(pull: &Pull, load: Load) -> Outcome {
-    let message = pull.recv().map_err(Failure::of)?;
-    if message.size() == load.size {
-        return Ok(());
+    match pull.recv() {
+        Ok(message) if message.size() == load.size => Ok(()),
+        Ok(_) => Err(wrong_size()),
+        Err(error) => Err(Failure::of(error)),
     }
-    Err(Failure::of("message of incorrect size received"))
 }
 
 fn send(push: &Push, load: Load) -> Outcome {
     let payload = payload(load);
-    if load.size < COPY_MAX {
-        for _ in 0..load.count {
-            push.send(&payload[..]).map_err(Failure::of)?;
-        }
-    } else {
-        for _ in 0..load.count {
-            push.send(&payload).map_err(Failure::of)?;
-        }
+    for _ in 0..load.count {
+        push.send(&payload).map_err(Failure::of)?;
     }
     Ok(())
 }

@@ -1,0 +1,390 @@
+//! The peer's half of a ZMTP handshake, read without giving ours.
+//!
+//! ```text
+//!   both:  greeting   signature (10) │ version (2) │ mechanism (20) │ as-server (1) │ filler (31)
+//!   peer:  READY      flags (1) │ length (1, or 8) │ 5 "READY" │ { length (1) name │ length (4) value } ...
+//! ```
+//!
+//! We greet and send no READY of our own, so the peer never takes us for one of its peers: no message is dealt to us,
+//! none is lost, and a type that does not fit is no matter. The library itself can't do that, nor should it.
+//! A ZMTP 2.0 peer ends its greeting after the version with the number of its socket type.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+const SIGNATURE_LEN: usize = 10;
+const GREETING_LEN: usize = 64;
+
+/// No handshake needs a longer command.
+const MAX_COMMAND: usize = 64 * 1024;
+
+/// The types by their numbers in ZMTP 2.0.
+const TYPE_NAMES: [&str; 11] = [
+    "PAIR", "PUB", "SUB", "REQ", "REP", "DEALER", "ROUTER", "PULL", "PUSH", "XPUB", "XSUB",
+];
+
+/// What a peer said of itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) version: (u8, u8),
+    /// Unknown where the mechanism wants credentials first.
+    pub(super) socket_type: Option<String>,
+    pub(super) mechanism: String,
+    pub(super) metadata: Vec<(String, Vec<u8>)>,
+    /// From our greeting to the peer's answer to it.
+    pub(super) round_trip: Duration,
+}
+
+/// Why a peer said nothing of itself.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    /// There was no connection.
+    Connect(io::Error),
+    /// It broke, or nothing more came in time.
+    Io(io::Error),
+    /// What came is not ZMTP; these are the first bytes.
+    NotZmtp(Vec<u8>),
+    /// The peer refused us, and said why.
+    Refused(String),
+}
+
+impl Obstacle {
+    /// Whether it is only that the time was up.
+    pub(super) fn is_timeout(&self) -> bool {
+        let (Obstacle::Connect(error) | Obstacle::Io(error)) = self else {
+            return false;
+        };
+        matches!(
+            error.kind(),
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+        )
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::Connect(error) if self.is_timeout() => {
+                write!(
+                    f,
+                    "no answer in time; is the address right, or a firewall in between? ({error})"
+                )
+            }
+            Obstacle::Io(_) if self.is_timeout() => f.write_str(
+                "accepts connections, but does not shake hands in time; is it a ZMTP socket?",
+            ),
+            Obstacle::Connect(error) => match error.kind() {
+                io::ErrorKind::ConnectionRefused => f.write_str("nobody is listening there"),
+                io::ErrorKind::NotFound => f.write_str("there is no such socket"),
+                io::ErrorKind::PermissionDenied => f.write_str("permission denied"),
+                _ => write!(f, "cannot connect: {error}"),
+            },
+            Obstacle::Io(error) => write!(f, "the connection broke during the handshake: {error}"),
+            Obstacle::NotZmtp(bytes) => {
+                write!(
+                    f,
+                    "does not speak ZMTP 2.0 or later; it says \"{}\"",
+                    bytes.escape_ascii()
+                )
+            }
+            Obstacle::Refused(reason) => write!(f, "the peer refused us: \"{reason}\""),
+        }
+    }
+}
+
+/// Connects to an endpoint that has been checked, greets, and reads what the peer says.
+pub(super) fn shake_hands(endpoint: &str, timeout: Duration) -> Result<Facts, Obstacle> {
+    let deadline = Instant::now() + timeout;
+    if let Some(path) = endpoint.strip_prefix("ipc://") {
+        let stream = connect_unix(path).map_err(Obstacle::Connect)?;
+        let set = UnixStream::set_read_timeout;
+        return converse(Timed {
+            stream,
+            set,
+            deadline,
+        });
+    }
+    let address = endpoint
+        .trim_start_matches("tcp://")
+        .rsplit(';')
+        .next()
+        .unwrap_or_default();
+    let stream = connect_tcp(address, timeout).map_err(Obstacle::Connect)?;
+    let set = TcpStream::set_read_timeout;
+    converse(Timed {
+        stream,
+        set,
+        deadline,
+    })
+}
+
+fn connect_tcp(address: &str, timeout: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+#[cfg(target_os = "linux")]
+fn connect_unix(path: &str) -> io::Result<UnixStream> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+
+    match path.strip_prefix('@') {
+        Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?),
+        None => UnixStream::connect(path),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn connect_unix(path: &str) -> io::Result<UnixStream> {
+    UnixStream::connect(path)
+}
+
+/// A stream whose reads end at a deadline.
+struct Timed<S> {
+    stream: S,
+    set: fn(&S, Option<Duration>) -> io::Result<()>,
+    deadline: Instant,
+}
+
+impl<S: Read> Read for Timed<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        (self.set)(&self.stream, Some(left))?;
+        self.stream.read(buffer)
+    }
+}
+
+impl<S: Write> Write for Timed<S> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn converse(mut stream: impl Read + Write) -> Result<Facts, Obstacle> {
+    let start = Instant::now();
+    stream.write_all(&our_greeting()).map_err(Obstacle::Io)?;
+    let mut greeting = [0; GREETING_LEN];
+    read_signature(&mut stream, &mut greeting[..SIGNATURE_LEN])?;
+    stream
+        .read_exact(&mut greeting[SIGNATURE_LEN..12])
+        .map_err(Obstacle::Io)?;
+    let (major, number) = (greeting[10], greeting[11]);
+    if major < 3 {
+        // The byte after the version is the socket type, and there are no mechanisms.
+        let name = TYPE_NAMES.get(usize::from(number)).copied();
+        return Ok(Facts {
+            version: (2, 0),
+            socket_type: name.map(str::to_owned),
+            mechanism: "none".to_owned(),
+            metadata: Vec::new(),
+            round_trip: start.elapsed(),
+        });
+    }
+    stream
+        .read_exact(&mut greeting[12..])
+        .map_err(Obstacle::Io)?;
+    let name = greeting[12..32]
+        .split(|&byte| byte == 0)
+        .next()
+        .unwrap_or_default();
+    let mut facts = Facts {
+        version: (major, number),
+        socket_type: None,
+        mechanism: name.escape_ascii().to_string(),
+        metadata: Vec::new(),
+        round_trip: start.elapsed(),
+    };
+    if facts.mechanism == "NULL" {
+        facts.metadata = read_ready(&mut stream)?;
+        facts.round_trip = start.elapsed();
+        let named = |(name, _): &&(String, Vec<u8>)| name.eq_ignore_ascii_case("Socket-Type");
+        let socket_type = facts.metadata.iter().find(named);
+        facts.socket_type = socket_type.map(|(_, value)| value.escape_ascii().to_string());
+    }
+    Ok(facts)
+}
+
+/// Ours, of version 3.1 and without security.
+fn our_greeting() -> [u8; GREETING_LEN] {
+    let mut greeting = [0; GREETING_LEN];
+    greeting[0] = 0xff;
+    greeting[9] = 0x7f;
+    greeting[10..12].copy_from_slice(&[3, 1]);
+    greeting[12..16].copy_from_slice(b"NULL");
+    greeting
+}
+
+/// Reads up to the end of the signature, or as much as shows that it is none.
+fn read_signature(stream: &mut impl Read, signature: &mut [u8]) -> Result<(), Obstacle> {
+    let mut filled = 0;
+    while filled < signature.len() {
+        match stream
+            .read(&mut signature[filled..])
+            .map_err(Obstacle::Io)?
+        {
+            0 if filled == 0 => return Err(Obstacle::Io(io::ErrorKind::UnexpectedEof.into())),
+            0 => return Err(Obstacle::NotZmtp(signature[..filled].to_vec())),
+            read => filled += read,
+        }
+        if signature[0] != 0xff {
+            return Err(Obstacle::NotZmtp(signature[..filled].to_vec()));
+        }
+    }
+    // Bit 0 tells a signature from a message of ZMTP 1.0 with a long length.
+    if signature[9] & 1 == 1 {
+        return Ok(());
+    }
+    Err(Obstacle::NotZmtp(signature.to_vec()))
+}
+
+/// Reads the READY command, and gives its properties.
+fn read_ready(stream: &mut impl Read) -> Result<Vec<(String, Vec<u8>)>, Obstacle> {
+    let mut flags = [0];
+    stream.read_exact(&mut flags).map_err(Obstacle::Io)?;
+    let length = match flags {
+        [4] => {
+            let mut length = [0];
+            stream.read_exact(&mut length).map_err(Obstacle::Io)?;
+            usize::from(length[0])
+        }
+        [6] => {
+            let mut length = [0; 8];
+            stream.read_exact(&mut length).map_err(Obstacle::Io)?;
+            usize::try_from(u64::from_be_bytes(length)).unwrap_or(usize::MAX)
+        }
+        _ => return Err(Obstacle::NotZmtp(flags.to_vec())),
+    };
+    if length > MAX_COMMAND {
+        return Err(Obstacle::NotZmtp(flags.to_vec()));
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).map_err(Obstacle::Io)?;
+    let unreadable = || Obstacle::NotZmtp(body.iter().copied().take(32).collect());
+    let (name, rest) = take(&body, 1).ok_or_else(unreadable)?;
+    match name {
+        b"READY" => properties(rest).ok_or_else(unreadable),
+        b"ERROR" => {
+            let (reason, _) = take(rest, 1).ok_or_else(unreadable)?;
+            Err(Obstacle::Refused(reason.escape_ascii().to_string()))
+        }
+        _ => Err(unreadable()),
+    }
+}
+
+fn properties(mut bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    let mut properties = Vec::new();
+    while !bytes.is_empty() {
+        let (name, rest) = take(bytes, 1)?;
+        let (value, rest) = take(rest, 4)?;
+        properties.push((name.escape_ascii().to_string(), value.to_vec()));
+        bytes = rest;
+    }
+    Some(properties)
+}
+
+/// What stands behind a length of so many bytes, and the rest.
+fn take(bytes: &[u8], length_bytes: usize) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_at_checked(length_bytes)?;
+    let length = length
+        .iter()
+        .fold(0, |length, &byte| length << 8 | usize::from(byte));
+    rest.split_at_checked(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer that says what it has to say, and does not listen.
+    struct Peer<'a>(&'a [u8]);
+
+    impl Read for Peer<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Write for Peer<'_> {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            Ok(buffer.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const READY: &[u8] = b"\x04\x1a\x05READY\x0bSocket-Type\0\0\0\x04PUSH";
+
+    #[test]
+    fn a_peer_tells_of_itself() {
+        let said = [&our_greeting(), READY].concat();
+        let facts = converse(Peer(&said)).expect("facts");
+        assert_eq!(facts.version, (3, 1));
+        assert_eq!(facts.socket_type.as_deref(), Some("PUSH"));
+        assert_eq!(facts.mechanism, "NULL");
+        assert_eq!(
+            facts.metadata,
+            [("Socket-Type".to_owned(), b"PUSH".to_vec())]
+        );
+    }
+
+    #[test]
+    fn credentials_are_not_asked_for() {
+        let mut greeting = our_greeting();
+        greeting[12..17].copy_from_slice(b"CURVE");
+        let facts = converse(Peer(&greeting)).expect("facts");
+        assert_eq!(
+            (facts.socket_type, facts.mechanism.as_str()),
+            (None, "CURVE")
+        );
+    }
+
+    #[test]
+    fn older_peers_are_known() {
+        let facts = converse(Peer(b"\xff\0\0\0\0\0\0\0\x01\x7f\x01\x08\0\0")).expect("facts");
+        assert_eq!(
+            (facts.version, facts.socket_type.as_deref()),
+            ((2, 0), Some("PUSH"))
+        );
+    }
+
+    #[test]
+    fn everything_else_is_an_obstacle() {
+        let refusal = [&our_greeting()[..], b"\x04\x0a\x05ERROR\x03400"].concat();
+        let cut_short = [&our_greeting()[..], &READY[..20]].concat();
+        let too_long = [&our_greeting()[..], b"\x06\xff\xff\xff\xff\xff\xff\xff\xff"].concat();
+        let lying = [&our_greeting()[..], b"\x04\x09\x05READY\xff\xff\xff"].concat();
+        for (said, told) in [
+            (&b"SSH-2.0-x\r\n"[..], "\"SSH-2.0-x\\r\""),
+            (&b"\x05\0hello"[..], "does not speak ZMTP"),
+            (&refusal, "refused us: \"400\""),
+            (&cut_short, "broke"),
+            (&too_long, "does not speak ZMTP"),
+            (&lying, "does not speak ZMTP"),
+            (&b""[..], "broke"),
+        ] {
+            let obstacle = converse(Peer(said)).expect_err("an obstacle").to_string();
+            assert!(obstacle.contains(told), "{obstacle}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! How commands end: exit codes, the line that explains, Ctrl-C and closed pipes.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::program::{Program, ZEROHOP, run};
+use crate::common::unique;
+
+/// A port where nobody listens: it was free a moment ago.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    format!("tcp://{address}")
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    for args in [
+        &["pull"][..],
+        &["push", "--bind", "localhost:5555"],
+        &["push", "--connect", "tcp://localhost:99999"],
+        &["push", "--connect", "tcp://*:5555"],
+        &["push", "--connect", "inproc://here"],
+        &["push", "--connect", "udp://localhost:1"],
+        &["rep", "--bind", "tcp://127.0.0.1:*"],
+        &[
+            "rep",
+            "--bind",
+            "tcp://127.0.0.1:*",
+            "--echo",
+            "--reply",
+            "x",
+        ],
+        &["pull", "--bind", "tcp://127.0.0.1:*", "--timeout", "soon"],
+        &["pull", "--bind", "tcp://127.0.0.1:*", "--jobs", "2"],
+        &[
+            "proxy",
+            "--frontend",
+            "xsub:bind:tcp://*:1",
+            "--backend",
+            "push:bind:tcp://*:2",
+        ],
+        &["frobnicate"],
+    ] {
+        let ended = run(args);
+        assert_eq!(ended.code, Some(2), "{args:?}: {ended:#?}");
+        assert!(!ended.err.is_empty(), "{args:?}");
+    }
+    let ended = run(&["push", "--bind", "localhost:5555"]);
+    assert!(ended.err[0].contains("write tcp://host:port"), "{ended:#?}");
+}
+
+#[test]
+fn a_port_in_use_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let endpoint = format!("tcp://{}", listener.local_addr().expect("its address"));
+    run(&["pull", "--bind", &endpoint]).failed(1, &[&endpoint, "in use", "choose another"]);
+}
+
+#[test]
+fn a_missing_folder_and_a_file_in_the_way_are_told() {
+    run(&["pull", "--bind", "ipc:///no/such/folder/x"])
+        .failed(1, &["/no/such/folder/x", "create it"]);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let endpoint = format!("ipc://{}", file.display());
+    run(&["pull", "--bind", &endpoint]).failed(1, &["not a socket", "choose another path"]);
+}
+
+#[test]
+fn a_foreign_address_is_told() {
+    run(&["pull", "--bind", "tcp://192.0.2.1:5555"]).failed(1, &["192.0.2.1", "no interface", "*"]);
+}
+
+#[test]
+fn missing_permissions_are_told() {
+    let folder = std::env::temp_dir().join(unique::name());
+    fs::create_dir(&folder).expect("a new folder");
+    let program = folder.join("zerohop");
+    fs::copy(ZEROHOP, &program).expect("a copy for everybody");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555))
+        .expect("a folder nobody may write to");
+    let endpoint = format!("ipc://{}/sock", folder.display());
+    let mut command = Command::new(&program);
+    command.args(["pull", "--bind", &endpoint]);
+    if rustix::process::geteuid().is_root() {
+        // Root may do everything; nobody may not.
+        command.uid(65534);
+    }
+    let ended = Program::spawn(&mut command).end();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("a folder to remove");
+    fs::remove_dir_all(folder).expect("a folder to remove");
+    ended.failed(
+        1,
+        &["permission denied", "a directory that you may write to"],
+    );
+}
+
+#[test]
+fn nothing_in_time_is_3() {
+    // Long enough to learn meanwhile, also on a loaded machine, that nobody is there.
+    let args = ["--timeout", "300ms"];
+    let pull = run(&[&["pull", "--bind", "tcp://127.0.0.1:*", "-q"], &args[..]].concat());
+    pull.failed(3, &["no message came in time"]);
+    let nobody = nobody();
+    let rep = run(&[&["rep", "--connect", &nobody, "--echo"], &args[..]].concat());
+    rep.failed(3, &["no message came in time", "nobody is listening there"]);
+    let req = run(&[
+        &["req", "--connect", &nobody, "-m", "x", "--linger", "0"],
+        &args[..],
+    ]
+    .concat());
+    req.failed(3, &["in time", "nobody is listening there"]);
+    let push = run(&[
+        &["push", "--bind", "tcp://127.0.0.1:*", "-q", "-m", "x"],
+        &args[..],
+    ]
+    .concat());
+    push.failed(3, &["no peer took a message in time"]);
+    let waiting = run(&[
+        &["push", "--connect", &nobody, "--wait-peers", "2"],
+        &args[..],
+    ]
+    .concat());
+    waiting.failed(3, &["0 of 2 peers"]);
+    let waiting = run(&[
+        &["pub", "--connect", &nobody, "--wait-subscribers", "1"],
+        &args[..],
+    ]
+    .concat());
+    waiting.failed(3, &["0 of 1 subscribers"]);
+    let mut push = Program::start(&[&["push", "--connect", &nobody], &args[..]].concat());
+    assert!(push.err_line("no input in time").starts_with("zerohop: "));
+    assert_eq!(push.end().code, Some(3));
+}
+
+#[test]
+fn unsent_messages_are_a_failure() {
+    let nobody = nobody();
+    let push = run(&["push", "--connect", &nobody, "-m", "x", "--linger", "300ms"]);
+    push.failed(
+        1,
+        &[
+            "1 message was not sent",
+            &nobody,
+            "nobody is listening there",
+            "--linger",
+        ],
+    );
+}
+
+#[test]
+fn a_peer_that_does_not_fit_is_told() {
+    let mut publisher = Program::start(&["pub", "--bind", "tcp://127.0.0.1:*"]);
+    let endpoint = publisher.bound();
+    let pull = run(&["pull", "--connect", &endpoint, "--timeout", "1s"]);
+    pull.failed(
+        3,
+        &["the peer is a PUB socket, which a PULL socket cannot talk to"],
+    );
+    publisher.interrupt();
+    publisher.end();
+}
+
+#[test]
+fn ctrl_c_is_130() {
+    for args in [
+        &["pull", "--bind", "tcp://127.0.0.1:*"][..],
+        &["sub", "--bind", "tcp://127.0.0.1:*"],
+        &["push", "--bind", "tcp://127.0.0.1:*"],
+        &["pub", "--bind", "tcp://127.0.0.1:*"],
+        &["push", "--bind", "tcp://127.0.0.1:*", "--wait-peers", "1"],
+        &["push", "--bind", "tcp://127.0.0.1:*", "-m", "x"],
+        &["req", "--bind", "tcp://127.0.0.1:*", "-m", "x"],
+        &["rep", "--bind", "tcp://127.0.0.1:*", "--echo"],
+        &[
+            "rep",
+            "--bind",
+            "tcp://127.0.0.1:*",
+            "--exec",
+            "cat",
+            "--jobs",
+            "4",
+        ],
+    ] {
+        let mut program = Program::start(args);
+        program.bound();
+        program.interrupt();
+        assert_eq!(program.wait().code, Some(130), "{args:?}");
+    }
+}
+
+/// A pipe holds 64 KiB, of these lines 3121. Whoever has written 5000 knows that the first have been read, and not more than
+/// another pipe full, because nobody takes a message.
+fn many_lines() -> Vec<String> {
+    (0..5_000)
+        .map(|number| format!("line {number:015}"))
+        .collect()
+}
+
+#[test]
+fn ctrl_c_loses_nothing_that_was_read() {
+    let mut push = Program::start(&["push", "--bind", "tcp://127.0.0.1:*"]);
+    let endpoint = push.bound();
+    let lines = many_lines();
+    push.write_bytes((lines.join("\n") + "\n").as_bytes());
+    // Nobody has taken one yet. The input stays open.
+    push.interrupt();
+    let pull = Program::start(&["pull", "--connect", &endpoint, "--timeout", "2s"]);
+    let pulled = pull.end();
+    assert_eq!(pulled.code, Some(3));
+    assert_eq!(push.wait().code, Some(130));
+    let got: Vec<&str> = pulled.out.lines().collect();
+    assert!(got.len() >= lines.len() - 3_200, "only {} lines", got.len());
+    assert_eq!(got, lines[..got.len()]);
+}
+
+#[test]
+fn ctrl_c_gives_up_when_the_linger_time_is_over() {
+    let mut push = Program::start(&["push", "--bind", "tcp://127.0.0.1:*", "--linger", "100ms"]);
+    push.bound();
+    push.write_bytes((many_lines().join("\n") + "\n").as_bytes());
+    push.interrupt();
+    push.err_line("input was lost");
+    assert_eq!(push.wait().code, Some(130));
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let mut push = Program::start(&["push", "--bind", "tcp://127.0.0.1:*", "--linger", "forever"]);
+    push.bound();
+    push.write_bytes((many_lines().join("\n") + "\n").as_bytes());
+    // The first may not have been heard when the second is sent, and then the two are one.
+    let start = Instant::now();
+    while !push.has_ended() {
+        push.interrupt();
+        push.line_within(Duration::from_millis(50));
+        assert!(start.elapsed() < crate::common::deadline::DEADLINE);
+    }
+    assert_eq!(push.wait().code, Some(130));
+}
+
+#[test]
+fn a_closed_pipe_ends_the_receiver() {
+    let mut push = Program::start(&["push", "--bind", "tcp://127.0.0.1:*"]);
+    let endpoint = push.bound();
+    let pipeline =
+        format!("{ZEROHOP} pull --connect {endpoint} | head -n 2; echo ${{PIPESTATUS[0]}}");
+    let shell = Program::spawn(Command::new("bash").args(["-c", &pipeline]));
+    push.write("one\ntwo");
+    // No third message comes to show that the pipe is closed.
+    assert_eq!(shell.end().ok(), "one\ntwo\n0\n");
+    push.end();
+}
+
+#[test]
+fn a_closed_pipe_loses_no_request() {
+    let mut pull = Program::start(&[
+        "rep",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "--exec",
+        "tee /dev/stderr",
+        "-n",
+        "3",
+    ]);
+    let endpoint = pull.bound();
+    let pipeline =
+        format!("printf 'a\\nb\\nc\\n' | {ZEROHOP} req --connect {endpoint} | head -n 1");
+    let shell = Program::spawn(Command::new("bash").args(["-c", &pipeline]));
+    assert_eq!(shell.end().ok(), "a\n");
+    let ended = pull.end();
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.err.concat(), "abc");
+}

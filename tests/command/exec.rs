@@ -1,0 +1,160 @@
+//! Commands run for messages.
+
+use super::program::Program;
+
+#[test]
+fn a_worker_is_a_line_of_shell() {
+    let args = [
+        "pull",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "-n",
+        "4",
+        "--jobs",
+        "2",
+        "--exec",
+        "echo \"$(tr a-z A-Z)\"",
+    ];
+    let mut pull = Program::start(&args);
+    let endpoint = pull.bound();
+    let push = Program::start(&[
+        "push",
+        "--connect",
+        &endpoint,
+        "-m",
+        "a",
+        "-m",
+        "b",
+        "-m",
+        "c",
+        "-m",
+        "d",
+    ]);
+    assert_eq!(push.end().code, Some(0));
+    let printed = pull.end().ok();
+    let mut lines: Vec<&str> = printed.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["A", "B", "C", "D"]);
+}
+
+#[test]
+fn a_command_that_fails_is_told_and_the_rest_goes_on() {
+    let command = "[ \"$1\" != bad ] && echo did $1";
+    let mut pull = Program::start(&[
+        "pull",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "-n",
+        "3",
+        "--exec",
+        command,
+    ]);
+    let endpoint = pull.bound();
+    let push = Program::start(&[
+        "push",
+        "--connect",
+        &endpoint,
+        "-m",
+        "one",
+        "-m",
+        "bad",
+        "-m",
+        "two",
+    ]);
+    assert_eq!(push.end().code, Some(0));
+    let ended = pull.end();
+    assert_eq!(ended.out, "did one\ndid two\n");
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.err.len(), 2, "{ended:#?}");
+    assert!(ended.err[0].contains("exit code 1"), "{ended:#?}");
+    assert!(ended.err[1].contains("1 command failed"), "{ended:#?}");
+}
+
+#[test]
+fn jobs_run_at_once() {
+    // Each of the two waits for the other: one after the other they would wait for ever.
+    let folder =
+        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(crate::common::unique::name());
+    std::fs::create_dir(&folder).expect("a new folder");
+    let place = folder.display();
+    let meet = format!(
+        "touch {place}/$1; while [ ! -e {place}/a ] || [ ! -e {place}/b ]; do :; done; echo met"
+    );
+    let mut pull = Program::start(&[
+        "pull",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "-n",
+        "2",
+        "--jobs",
+        "2",
+        "--exec",
+        &meet,
+    ]);
+    let endpoint = pull.bound();
+    let push = Program::start(&["push", "--connect", &endpoint, "-m", "a", "-m", "b"]);
+    assert_eq!(push.end().code, Some(0));
+    assert_eq!(pull.end().ok(), "met\nmet\n");
+    std::fs::remove_dir_all(folder).expect("a folder to remove");
+}
+
+#[test]
+fn requests_are_answered_by_a_command() {
+    let args = [
+        "rep",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "-n",
+        "3",
+        "--exec",
+        "tr a-z A-Z",
+    ];
+    let mut rep = Program::start(&args);
+    let endpoint = rep.bound();
+    let mut req = Program::start(&["req", "--connect", &endpoint]);
+    for (question, answer) in [("hello", "HELLO"), ("", ""), ("you", "YOU")] {
+        req.write(question);
+        assert_eq!(req.line(), answer);
+    }
+    assert_eq!(req.end().code, Some(0));
+    rep.end().ok();
+}
+
+#[test]
+fn requests_are_answered_even_if_the_command_fails() {
+    let mut rep = Program::start(&[
+        "rep",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "-n",
+        "1",
+        "--exec",
+        "echo half; exit 3",
+    ]);
+    let endpoint = rep.bound();
+    let req = Program::start(&["req", "--connect", &endpoint, "-m", "go"]);
+    assert_eq!(req.end().ok(), "half\n");
+    let ended = rep.end();
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.err.iter().any(|line| line.contains("exit code 3")),
+        "{ended:#?}"
+    );
+}
+
+#[test]
+fn a_fixed_reply_is_given() {
+    let mut rep = Program::start(&[
+        "rep",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "-n",
+        "1",
+        "--reply",
+        "ok",
+    ]);
+    let endpoint = rep.bound();
+    let req = Program::start(&["req", "--connect", &endpoint, "-m", "health?"]);
+    assert_eq!(req.end().ok(), "ok\n");
+    rep.end().ok();
+}
