@@ -4,7 +4,7 @@
 //! and the best counts.
 
 #[allow(dead_code)] // The other contestants use more of it.
-#[path = "../../harness/child/mod.rs"]
+#[path = "../../../src/bin/zerohop/bench/child/mod.rs"]
 mod child;
 mod nng;
 mod omq;
@@ -27,10 +27,17 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["child", task] => match serde_json::from_str(task) {
-            Ok(task) => play(&task),
+            Ok(task) => finish(play(&task)),
             Err(error) => complain(&error.to_string()),
         },
         _ => complain("usage: list | child TASK"),
+    }
+}
+
+fn finish(outcome: Fallible<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => complain(&fault.to_string()),
     }
 }
 
@@ -58,7 +65,7 @@ fn list() -> serde_json::Value {
     ])
 }
 
-fn play(task: &Task) -> ExitCode {
+fn play(task: &Task) -> Fallible<()> {
     match task.contestant.as_str() {
         "omq" => child::run(task, || Ok(omq::Omq::new(one_thread()?))),
         "omq-blocking" => child::run(task, || Ok(omq_blocking::OmqBlocking::new())),
@@ -67,7 +74,7 @@ fn play(task: &Task) -> ExitCode {
         "rzmq" => child::run(task, || rzmq::Rzmq::new(many_threads()?)),
         "rzmq-1-thread" => child::run(task, || rzmq::Rzmq::new(one_thread()?)),
         "nng" => child::run(task, || -> Fallible<_> { Ok(nng::Nng) }),
-        other => complain(&format!("{other} is not known here")),
+        other => Err(format!("{other} is not known here").into()),
     }
 }
 

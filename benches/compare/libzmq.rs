@@ -4,8 +4,8 @@ use std::ffi::c_int;
 
 use zmq::{Context, Message, Socket, SocketType};
 
-use super::super::child::Fallible;
-use super::super::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
+use crate::bench::child::Fallible;
+use crate::bench::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
 
 /// The mark that every socket has unless told otherwise.
 const DEFAULT_HWM: usize = 1000;

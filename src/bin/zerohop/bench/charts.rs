@@ -13,7 +13,6 @@ use plotters::prelude::*;
 
 use super::child::{Fallible, Fault};
 use super::results::{Metric, Results, WorkloadResult};
-use super::table::REFERENCE;
 use super::workload::{Size, Transport, Work};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -121,7 +120,6 @@ pub(crate) fn save_picture(results: &Results, path: &Path) -> Fallible<()> {
         fs::create_dir_all(directory)?;
     }
     fs::write(path, on_its_own(&svg))?;
-    println!("picture: {}", path.display());
     Ok(())
 }
 
@@ -335,7 +333,7 @@ fn ratio_chart(results: &Results) -> Fallible<Option<Chart>> {
         let leading = super::table::metrics(result).into_iter().next();
         if let Some(metric) = leading
             && let Some(ours) = result.median("zerohop", metric)
-            && let Some(reference) = result.median(REFERENCE, metric)
+            && let Some(reference) = result.median(results.reference(), metric)
         {
             rows.push((result.workload.title(), metric.ratio(ours, reference)));
         }
@@ -365,7 +363,10 @@ fn ratio_chart(results: &Results) -> Fallible<Option<Chart>> {
         Ok(())
     })?;
     Ok(Some(Chart {
-        title: "zerohop, times better than libzmq (first metric of each workload)".to_owned(),
+        title: format!(
+            "zerohop, times better than {} (first metric of each workload)",
+            results.reference()
+        ),
         svg,
     }))
 }
