@@ -101,9 +101,16 @@ pub(crate) const TOPIC_LEN: usize = 8;
 
 impl Task {
     /// The topics, each as long as the others, no one a prefix of another.
-    pub(crate) fn topic_list(&self) -> Vec<Vec<u8>> {
-        let topics = 0..self.topics;
-        topics.map(|n| format!("t{n:07}").into_bytes()).collect()
+    pub(crate) fn topic_list(&self) -> Vec<[u8; TOPIC_LEN]> {
+        let mut topics = vec![*b"t0000000"; self.topics];
+        for (number, topic) in topics.iter_mut().enumerate() {
+            let mut left = number;
+            for digit in topic[1..].iter_mut().rev() {
+                *digit = b'0' + (left % 10) as u8;
+                left /= 10;
+            }
+        }
+        topics
     }
 
     pub(crate) fn topic_len(&self) -> usize {

@@ -12,7 +12,7 @@
 //! compared in full on one message in [`FULL_CHECK_EVERY`]: comparing each would measure the comparison. The two
 //! checks at the ends show every message that is cut, shifted or put together from two.
 
-use super::{Fallible, Fault};
+use super::{Fallible, Fault, TOPIC_LEN};
 
 /// One message in so many has its whole body compared. A prime, so that it does not follow the senders' turns.
 const FULL_CHECK_EVERY: u64 = 61;
@@ -34,9 +34,7 @@ pub(crate) enum Kind {
     Probe,
 }
 
-const KINDS: [Kind; 4] = [Kind::Data, Kind::Mark, Kind::End, Kind::Probe];
-
-/// What a verified message says.
+/// What a message says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,
@@ -45,34 +43,59 @@ pub(crate) struct Header {
     pub(crate) stamp: u64,
 }
 
-/// Writes messages of one size.
+/// Writes messages of one size into a few buffers: whoever sends a message right after it was written waits for the
+/// processor to finish the writing, and a batch that is written first and sent then doesn't.
 pub(crate) struct Writer {
-    buffer: Vec<u8>,
-    topic_len: usize,
+    buffers: Vec<u8>,
+    size: usize,
+    has_topic: bool,
 }
+
+/// The buffers of a writer stay within so many bytes, so that they stay in the cache.
+const BUFFERS_BYTES: usize = 8 * 1024;
+
+/// More would not help.
+const MOST_BUFFERS: usize = 16;
 
 impl Writer {
     pub(crate) fn new(topic_len: usize, size: usize) -> Fallible<Writer> {
         if size < topic_len + SHORT {
             return Err(Fault::from("the size leaves no room for a sequence number"));
         }
+        let count = (BUFFERS_BYTES / size).clamp(1, MOST_BUFFERS);
         Ok(Writer {
-            buffer: pattern(size),
-            topic_len,
+            buffers: pattern(size).repeat(count),
+            size,
+            has_topic: topic_len > 0,
         })
     }
 
-    /// The message to send, valid until the next call.
+    /// The number of messages that can be written before the first of them is overwritten.
+    pub(crate) fn batch(&self) -> usize {
+        self.buffers.len() / self.size
+    }
+
+    /// The message that was last written into that buffer.
     #[inline]
-    pub(crate) fn write(&mut self, header: Header, topic: &[u8]) -> &[u8] {
-        let size = self.buffer.len();
-        let (head, body) = self.buffer.split_at_mut(self.topic_len);
-        head.copy_from_slice(topic);
+    pub(crate) fn message(&self, buffer: usize) -> &[u8] {
+        &self.buffers[buffer * self.size..][..self.size]
+    }
+
+    /// Writes a message into that buffer.
+    #[inline]
+    pub(crate) fn write(&mut self, buffer: usize, header: Header, topic: &[u8; TOPIC_LEN]) {
+        let size = self.size;
+        let mut body = &mut self.buffers[buffer * size..][..size];
+        if self.has_topic {
+            let (head, rest) = body.split_at_mut(TOPIC_LEN);
+            head.copy_from_slice(topic);
+            body = rest;
+        }
         if body.len() < LONG {
             let check = check(header.seq, 0, header.kind, size) as u32;
             body[..4].copy_from_slice(&(header.seq as u32).to_le_bytes());
             body[4..8].copy_from_slice(&check.to_le_bytes());
-            return &self.buffer;
+            return;
         }
         let seq = header.seq | (header.source as u64) << SOURCE_SHIFT;
         let check = check(seq, header.stamp, header.kind, size).to_le_bytes();
@@ -81,7 +104,13 @@ impl Writer {
         body[8..16].copy_from_slice(&header.stamp.to_le_bytes());
         body[16..24].copy_from_slice(&check);
         body[tail..].copy_from_slice(&check);
-        &self.buffer
+    }
+
+    /// The only message of a batch of one.
+    #[inline]
+    pub(crate) fn write_one(&mut self, header: Header, topic: &[u8; TOPIC_LEN]) -> &[u8] {
+        self.write(0, header, topic);
+        self.message(0)
     }
 }
 
@@ -100,46 +129,22 @@ impl Reader {
     }
 
     /// What the message says, if it is whole.
-    #[inline]
+    #[inline(always)] // Measured: out of line, the header goes through memory, and that costs more than the check.
     pub(crate) fn read(&self, message: &[u8]) -> Fallible<Header> {
-        if message.len() != self.expected.len() {
-            return Err(wrong_size(message.len(), self.expected.len()));
+        let size = self.expected.len();
+        if message.len() != size {
+            return Err(wrong_size(message.len(), size));
         }
-        let header = self.header(&message[self.topic_len..], message.len());
+        let header = match message.get(self.topic_len..) {
+            Some(body) if body.len() >= LONG => header_of_long(body, size),
+            Some(body) => header_of_short(body, size),
+            None => None,
+        };
         let header = header.ok_or_else(damaged)?;
-        if header.seq % FULL_CHECK_EVERY == 0 && !self.pattern_is_whole(message) {
+        if header.seq.is_multiple_of(FULL_CHECK_EVERY) && !self.pattern_is_whole(message) {
             return Err(damaged());
         }
         Ok(header)
-    }
-
-    #[inline]
-    fn header(&self, body: &[u8], size: usize) -> Option<Header> {
-        if body.len() < LONG {
-            let seq = u64::from(u32::from_le_bytes(*body.first_chunk()?));
-            let found = u32::from_le_bytes(*body[4..].first_chunk()?);
-            let kind = kind_of(|kind| check(seq, 0, kind, size) as u32 == found)?;
-            return Some(Header {
-                kind,
-                source: 0,
-                seq,
-                stamp: 0,
-            });
-        }
-        let seq = u64::from_le_bytes(*body.first_chunk()?);
-        let stamp = u64::from_le_bytes(*body[8..].first_chunk()?);
-        let found = u64::from_le_bytes(*body[16..].first_chunk()?);
-        let again = u64::from_le_bytes(*body.last_chunk()?);
-        if found != again {
-            return None;
-        }
-        let kind = kind_of(|kind| check(seq, stamp, kind, size) == found)?;
-        Some(Header {
-            kind,
-            source: (seq >> SOURCE_SHIFT) as usize,
-            seq: seq & ((1 << SOURCE_SHIFT) - 1),
-            stamp,
-        })
     }
 
     #[cold]
@@ -151,6 +156,52 @@ impl Reader {
     }
 }
 
+#[inline(always)]
+fn header_of_long(body: &[u8], size: usize) -> Option<Header> {
+    let seq = u64::from_le_bytes(*body.first_chunk()?);
+    let stamp = u64::from_le_bytes(*body[8..].first_chunk()?);
+    let found = u64::from_le_bytes(*body[16..].first_chunk()?);
+    let again = u64::from_le_bytes(*body.last_chunk()?);
+    if found != again {
+        return None;
+    }
+    let kind = kind_of(|kind| check(seq, stamp, kind, size) == found)?;
+    Some(Header {
+        kind,
+        source: (seq >> SOURCE_SHIFT) as usize,
+        seq: seq & ((1 << SOURCE_SHIFT) - 1),
+        stamp,
+    })
+}
+
+#[inline(always)]
+fn header_of_short(body: &[u8], size: usize) -> Option<Header> {
+    let seq = u64::from(u32::from_le_bytes(*body.first_chunk()?));
+    let found = u32::from_le_bytes(*body[4..].first_chunk()?);
+    let kind = kind_of(|kind| check(seq, 0, kind, size) as u32 == found)?;
+    Some(Header {
+        kind,
+        source: 0,
+        seq,
+        stamp: 0,
+    })
+}
+
+/// Nearly all messages are data, and the others are looked for out of the way.
+#[inline(always)]
+fn kind_of(matches: impl Fn(Kind) -> bool) -> Option<Kind> {
+    #[cold]
+    fn other(matches: impl Fn(Kind) -> bool) -> Option<Kind> {
+        let others = [Kind::Mark, Kind::End, Kind::Probe];
+        others.into_iter().find(|&kind| matches(kind))
+    }
+
+    if matches(Kind::Data) {
+        return Some(Kind::Data);
+    }
+    other(matches)
+}
+
 /// Counts the messages of one sender, and refuses a gap or a repetition.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sequence {
@@ -159,7 +210,7 @@ pub(crate) struct Sequence {
 
 impl Sequence {
     /// Takes the number of the next message; in a cycle, numbers start again at 0 after so many.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn accept(&mut self, seq: u64, cycle: Option<u64>) -> Fallible<()> {
         let due = cycle.map_or(self.next, |cycle| self.next % cycle);
         if seq != due {
@@ -168,11 +219,6 @@ impl Sequence {
         self.next += 1;
         Ok(())
     }
-}
-
-#[inline]
-fn kind_of(matches: impl Fn(Kind) -> bool) -> Option<Kind> {
-    KINDS.into_iter().find(|&kind| matches(kind))
 }
 
 /// Two rounds of multiplying and folding: every bit of the input reaches every bit of the check.
