@@ -4,7 +4,7 @@ use super::super::contestant::{Contestant, Replier, Requester};
 use super::super::meter::{Latency, Meter};
 use super::super::payload::{Header, Kind, Reader, Writer};
 use super::super::system::{cpu_time, now};
-use super::super::{Fallible, Fault, Report, Task, say};
+use super::super::{Fallible, Fault, Report, TOPIC_LEN, Task, say};
 use super::{Go, wait_while};
 
 /// Asks again and again. The latency reported is half of each round trip.
@@ -76,7 +76,7 @@ impl Exchange {
             seq: self.asked,
             stamp: 0,
         };
-        let request = self.writer.write(header, &[]);
+        let request = self.writer.write_one(header, &[0; TOPIC_LEN]);
         let reader = &self.reader;
         let reply = socket.ask(request, |reply| reader.read(reply)).await??;
         if reply.seq != self.asked || reply.kind != kind {

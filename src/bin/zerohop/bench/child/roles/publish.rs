@@ -29,7 +29,7 @@ pub(crate) async fn publish<C: Contestant>(contestant: &C, task: &Task) -> Falli
             seq: 0,
             stamp: 0,
         };
-        socket.send(writer.write(probe, &topic)).await?;
+        socket.send(writer.write_one(probe, &topic)).await?;
         socket.flush().await?;
         contestant.wait_until(now() + PROBE_PERIOD).await;
     }

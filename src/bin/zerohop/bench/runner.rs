@@ -1,21 +1,20 @@
 //! Starts the processes, contestants in turn, and gathers what they report.
 
 mod process;
-mod roster;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use process::Process;
-use roster::Entrant;
 
-use super::arguments::Arguments;
+use super::cast::Entrant;
 use super::child::{Fallible, Report, Role, Task};
 use super::machine::Machine;
 use super::results::{ContestantResult, Measure, Metric, Results, WorkloadResult};
 use super::statistics::Summary;
-use super::workload::{Scale, Transport, Work, Workload, workloads};
+use super::workload::{Scale, Transport, Work, Workload};
+use super::{show, tell};
 
 /// Who has not finished after this much more time than asked for has lost a message, or hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,38 +25,40 @@ const PUSHER_PROCESSES: usize = 4;
 /// An open loop is saturated when it moves less than this part of what is offered.
 const SATURATED: f64 = 0.9;
 
+/// How thoroughly to measure.
+pub(crate) struct Plan {
+    pub(crate) scale: Scale,
+    pub(crate) rounds: usize,
+    /// The measured time of each run, where the scale's is not wanted.
+    pub(crate) seconds: Option<f64>,
+}
+
 pub(crate) struct Outcome {
     pub(crate) results: Results,
     pub(crate) failures: Vec<String>,
 }
 
-/// Runs what the arguments ask for.
-pub(crate) fn run(arguments: &Arguments) -> Fallible<Outcome> {
-    let entrants = roster::entrants(arguments)?;
+/// Runs these workloads with these contestants.
+pub(crate) fn run(
+    plan: &Plan,
+    workloads: &[Workload],
+    entrants: &[&Entrant],
+    libraries: &[String],
+) -> Fallible<Outcome> {
     let mut runner = Runner {
-        arguments,
+        plan,
         scratch: Scratch::new()?,
         failures: Vec::new(),
         saturated: Vec::new(),
     };
     let mut results = Vec::new();
-    for workload in workloads(arguments.scale) {
-        let name = workload.name();
-        let filters = &arguments.filters;
-        if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
-            continue;
-        }
-        if arguments.list {
-            println!("{name}");
-            continue;
-        }
-        let result = runner.measure(&workload, &entrants);
-        results.extend(result);
+    for workload in workloads {
+        results.extend(runner.measure(workload, entrants)?);
     }
     Ok(Outcome {
         results: Results {
-            machine: Machine::look(),
-            rounds: arguments.rounds,
+            machine: Machine::look(libraries),
+            rounds: plan.rounds,
             workloads: results,
         },
         failures: runner.failures,
@@ -65,47 +66,72 @@ pub(crate) fn run(arguments: &Arguments) -> Fallible<Outcome> {
 }
 
 struct Runner<'a> {
-    arguments: &'a Arguments,
+    plan: &'a Plan,
     scratch: Scratch,
     failures: Vec<String>,
     /// Who could not follow an open loop, and is spared faster ones.
     saturated: Vec<String>,
 }
 
+/// What a contestant has shown in the rounds of a workload.
+struct Showing<'a> {
+    entrant: &'a Entrant,
+    samples: Vec<(Metric, f64)>,
+    failure: Option<String>,
+}
+
 impl Runner<'_> {
-    /// All rounds of a workload; `None` if nobody can do it.
-    fn measure(&mut self, workload: &Workload, entrants: &[Entrant]) -> Option<WorkloadResult> {
-        let able = |entrant: &&Entrant| {
+    /// All rounds of a workload; `None` if nobody can do it. Who fails is out, and the others go on.
+    fn measure(
+        &mut self,
+        workload: &Workload,
+        entrants: &[&Entrant],
+    ) -> Fallible<Option<WorkloadResult>> {
+        let name = workload.name();
+        let able = |entrant: &&&Entrant| {
             let spared = workload.rate.is_some() && self.saturated.contains(&entrant.name);
             entrant.can(workload) && !spared
         };
-        let entrants: Vec<&Entrant> = entrants.iter().filter(able).collect();
-        let mut samples: Vec<Vec<(Metric, f64)>> = vec![Vec::new(); entrants.len()];
-        for round in 1..=self.arguments.rounds {
-            eprintln!("{} {round}/{}", workload.name(), self.arguments.rounds);
-            for (entrant, samples) in entrants.iter().zip(&mut samples) {
-                match self.run_once(workload, entrant) {
-                    Ok(measured) => samples.extend(measured),
+        let mut showings: Vec<Showing> = entrants
+            .iter()
+            .filter(able)
+            .map(|&entrant| Showing {
+                entrant,
+                samples: Vec::new(),
+                failure: None,
+            })
+            .collect();
+        for round in 1..=self.plan.rounds {
+            tell(format_args!("{name} {round}/{}", self.plan.rounds));
+            let standing = showings.iter_mut();
+            for showing in standing.filter(|showing| showing.failure.is_none()) {
+                let who = &showing.entrant.name;
+                match self.run_once(workload, showing.entrant) {
+                    Ok((messages, measured)) => {
+                        showing.samples.extend(measured);
+                        if self.plan.scale == Scale::Smoke {
+                            show(format_args!("{name:<36} {who:<16} {messages} messages\n"))?;
+                        }
+                    }
                     Err(fault) => {
-                        let failure = format!("{} {}: {fault}", workload.name(), entrant.name);
-                        eprintln!("{failure}");
+                        let failure = format!("{name} {who}: {fault}");
+                        tell(&failure);
                         self.failures.push(failure);
+                        showing.failure = Some(fault.to_string());
                     }
                 }
             }
         }
-        let contestants: Vec<ContestantResult> = entrants
-            .iter()
-            .zip(samples)
-            .map(|(entrant, samples)| condense(&entrant.name, &samples))
-            .collect();
+        if showings.is_empty() {
+            return Ok(None);
+        }
         let result = WorkloadResult {
-            name: workload.name(),
+            name,
             workload: workload.clone(),
-            contestants,
+            contestants: showings.into_iter().map(condense).collect(),
         };
         self.note_saturated(&result);
-        (!entrants.is_empty()).then_some(result)
+        Ok(Some(result))
     }
 
     fn note_saturated(&mut self, result: &WorkloadResult) {
@@ -120,8 +146,12 @@ impl Runner<'_> {
         }
     }
 
-    /// One run of one contestant.
-    fn run_once(&self, workload: &Workload, entrant: &Entrant) -> Fallible<Vec<(Metric, f64)>> {
+    /// One run of one contestant: the messages that arrived while it was measured, and what they tell.
+    fn run_once(
+        &self,
+        workload: &Workload,
+        entrant: &Entrant,
+    ) -> Fallible<(u64, Vec<(Metric, f64)>)> {
         let task = self.task(workload, entrant)?;
         let deadline = Duration::from_secs_f64(task.seconds + task.warm_up) + PATIENCE;
         let (bound, connected) = roles(workload);
@@ -134,7 +164,8 @@ impl Runner<'_> {
             deadline,
         )?;
         let Some(connected) = connected else {
-            return Ok(metrics(workload, &binder.report()?, &[]));
+            let report = binder.report()?;
+            return Ok((report.messages, metrics(workload, &report, &[])));
         };
         binder.wait_until_ready()?;
         let mut connectors = Vec::new();
@@ -169,11 +200,15 @@ impl Runner<'_> {
                 reports.push(connector.report()?);
             }
         }
-        Ok(metrics(workload, &bound, &reports))
+        let received = match workload.work {
+            Work::FanOut => reports.iter().map(|report| report.messages).sum(),
+            _ => bound.messages,
+        };
+        Ok((received, metrics(workload, &bound, &reports)))
     }
 
     fn task(&self, workload: &Workload, entrant: &Entrant) -> Fallible<Task> {
-        let (seconds, warm_up, max_messages) = match self.arguments.scale {
+        let (seconds, warm_up, max_messages) = match self.plan.scale {
             Scale::Smoke => (0.3, 0.0, 500),
             Scale::Quick => (0.5, 0.2, u64::MAX),
             Scale::Full => (1.0, 0.3, u64::MAX),
@@ -183,7 +218,7 @@ impl Runner<'_> {
             role: Role::Pair,
             endpoint: self.scratch.endpoint(workload.transport)?,
             size: workload.size,
-            seconds: self.arguments.seconds.unwrap_or(seconds),
+            seconds: self.plan.seconds.unwrap_or(seconds),
             warm_up,
             max_messages,
             sockets: 1,
@@ -294,8 +329,12 @@ fn stream_metrics(workload: &Workload, rate: f64, cpu: f64) -> Vec<(Metric, f64)
 }
 
 /// The samples of all rounds, sorted by metric.
-fn condense(contestant: &str, samples: &[(Metric, f64)]) -> ContestantResult {
+fn condense(showing: Showing<'_>) -> ContestantResult {
     let mut measures: Vec<Measure> = Vec::new();
+    let samples = match showing.failure {
+        Some(_) => &[],
+        None => &showing.samples[..],
+    };
     for &(metric, _) in samples {
         if measures.iter().any(|measure| measure.metric == metric) {
             continue;
@@ -309,7 +348,8 @@ fn condense(contestant: &str, samples: &[(Metric, f64)]) -> ContestantResult {
         }));
     }
     ContestantResult {
-        contestant: contestant.to_owned(),
+        contestant: showing.entrant.name.clone(),
+        failure: showing.failure,
         measures,
     }
 }

@@ -3,7 +3,7 @@
 use super::super::contestant::{Contestant, Receiver, Sender};
 use super::super::payload::{Header, Kind, Reader, Writer};
 use super::super::system::{cpu_time, now, resident_memory};
-use super::super::{Fallible, Fault, Report, Task, say};
+use super::super::{Fallible, Fault, Report, TOPIC_LEN, Task, say};
 use super::request::Exchange;
 use super::{Go, wait_while};
 
@@ -51,7 +51,9 @@ pub(crate) async fn hold<C: Contestant>(contestant: &C, task: &Task) -> Fallible
             seq: 0,
             stamp: 0,
         };
-        socket.send(writer.write(header, &[])).await?;
+        socket
+            .send(writer.write_one(header, &[0; TOPIC_LEN]))
+            .await?;
         socket.flush().await?;
         sockets.push(socket);
     }

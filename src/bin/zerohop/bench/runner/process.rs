@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use super::super::cast::Entrant;
 use super::super::child::{Fallible, Fault, Report, Task};
-use super::roster::Entrant;
 
 /// Killed and reaped when dropped.
 pub(crate) struct Process {
@@ -19,9 +19,10 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(entrant: &Entrant, task: &Task, patience: Duration) -> Fallible<Process> {
-        let mut command = Command::new(&entrant.program);
-        command.arg("child").arg(serde_json::to_string(task)?);
-        let mut child = command
+        let (program, arguments) = entrant.command.split_first().ok_or("no program")?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .arg(serde_json::to_string(task)?)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

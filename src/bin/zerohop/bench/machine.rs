@@ -12,18 +12,19 @@ pub(crate) struct Machine {
     pub(crate) system: String,
     /// The day, in UTC.
     pub(crate) date: String,
-    pub(crate) libzmq: String,
+    /// Names and versions of what was measured.
+    #[serde(default)]
+    pub(crate) libraries: Vec<String>,
 }
 
 impl Machine {
-    pub(crate) fn look() -> Machine {
-        let (major, minor, patch) = zmq::version();
+    pub(crate) fn look(libraries: &[String]) -> Machine {
         Machine {
             processor: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             system: system(),
             date: today(),
-            libzmq: format!("{major}.{minor}.{patch}"),
+            libraries: libraries.to_vec(),
         }
     }
 
@@ -34,9 +35,10 @@ impl Machine {
             cores,
             system,
             date,
-            libzmq,
+            libraries,
         } = self;
-        format!("{processor}, {cores} cores, {system}, libzmq {libzmq}, {date}")
+        let libraries = libraries.join(", ");
+        format!("{processor}, {cores} cores, {system}, {libraries}, {date}")
     }
 }
 

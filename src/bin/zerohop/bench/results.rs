@@ -28,6 +28,9 @@ pub(crate) struct WorkloadResult {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ContestantResult {
     pub(crate) contestant: String,
+    /// Why it has no measures: what went wrong in one of its rounds voids all.
+    #[serde(default)]
+    pub(crate) failure: Option<String>,
     pub(crate) measures: Vec<Measure>,
 }
 
@@ -111,6 +114,15 @@ impl WorkloadResult {
 }
 
 impl Results {
+    /// Whom everybody is compared with: libzmq, or bare sockets where it has not taken part.
+    pub(crate) fn reference(&self) -> &'static str {
+        let libzmq = "libzmq";
+        match self.contestants().contains(&libzmq) {
+            true => libzmq,
+            false => "raw",
+        }
+    }
+
     /// The contestants of all workloads, in the order of their first appearance.
     pub(crate) fn contestants(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
@@ -126,9 +138,7 @@ impl Results {
 /// Writes `results.json` into the directory.
 pub(crate) fn save(results: &Results, directory: &Path) -> Fallible<()> {
     fs::create_dir_all(directory)?;
-    let path = path_in(directory);
-    fs::write(&path, serde_json::to_string_pretty(results)?)?;
-    println!("\nresults: {}", path.display());
+    fs::write(path_in(directory), serde_json::to_string_pretty(results)?)?;
     Ok(())
 }
 
@@ -139,7 +149,8 @@ pub(crate) fn load(directory: &Path) -> Fallible<Results> {
     Ok(serde_json::from_str(&text)?)
 }
 
-fn path_in(directory: &Path) -> PathBuf {
+/// Where the results of that directory are.
+pub(crate) fn path_in(directory: &Path) -> PathBuf {
     directory.join("results.json")
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Meter {
     open_streams: usize,
     messages: u64,
     start: Option<Start>,
-    cycle: Option<u64>,
+    is_cyclic: bool,
     latency: Option<Latency>,
 }
 
@@ -39,7 +39,7 @@ impl Meter {
             open_streams: streams,
             messages: 0,
             start: None,
-            cycle: task.shared.then_some(SHARED_BUFFERS),
+            is_cyclic: task.shared,
             latency: task.rate.map(|_| Latency::new()).transpose()?,
         })
     }
@@ -53,27 +53,25 @@ impl Meter {
     }
 
     /// Takes a message of the stream that it names itself.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, message: &[u8]) -> Fallible<Kind> {
         self.take_from(None, message)
     }
 
     /// Takes a message of that stream, or of the one that it names.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_from(&mut self, stream: Option<usize>, message: &[u8]) -> Fallible<Kind> {
         let header = self.reader.read(message)?;
         let stream = stream.unwrap_or(header.source);
         let stream = self.streams.get_mut(stream).ok_or_else(unknown_sender)?;
         match header.kind {
             Kind::Data | Kind::Mark => {
-                stream.sequence.accept(header.seq, self.cycle)?;
+                // Told apart here, so that the number of buffers is a constant in the division.
+                let cycle = self.is_cyclic.then_some(SHARED_BUFFERS);
+                stream.sequence.accept(header.seq, cycle)?;
                 self.messages += 1;
                 if header.kind == Kind::Mark && self.start.is_none() {
-                    self.start = Some(Start {
-                        messages: self.messages,
-                        time: now(),
-                        cpu: cpu_time(),
-                    });
+                    self.start();
                 }
                 if let (Some(latency), Some(_)) = (&mut self.latency, &self.start) {
                     latency.record(now().saturating_sub(header.stamp));
@@ -87,6 +85,15 @@ impl Meter {
             Kind::Probe => {}
         }
         Ok(header.kind)
+    }
+
+    #[cold]
+    fn start(&mut self) {
+        self.start = Some(Start {
+            messages: self.messages,
+            time: now(),
+            cpu: cpu_time(),
+        });
     }
 
     /// What was measured until now.

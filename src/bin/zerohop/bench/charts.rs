@@ -10,11 +10,13 @@ use std::path::Path;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::child::{Fallible, Fault};
 use super::results::{Metric, Results, WorkloadResult};
-use super::table::REFERENCE;
 use super::workload::{Size, Transport, Work};
+
+mod ratios;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -22,7 +24,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 const INK: RGBColor = RGBColor(1, 2, 3);
 const INK_IN_SVG: &str = "#010203";
 
-const COLOURS: [RGBColor; 8] = [
+const COLOURS: [RGBColor; 12] = [
     RGBColor(0xe4, 0x57, 0x2e),
     RGBColor(0x3f, 0x7f, 0xbf),
     RGBColor(0x8a, 0x8f, 0x98),
@@ -31,6 +33,10 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(0xd0, 0xa2, 0x15),
     RGBColor(0x3f, 0xa7, 0xa3),
     RGBColor(0xa0, 0x78, 0x5c),
+    RGBColor(0xd9, 0x5f, 0x9b),
+    RGBColor(0x6f, 0x7d, 0xd8),
+    RGBColor(0x8c, 0xb3, 0x3f),
+    RGBColor(0xb8, 0x4a, 0x4a),
 ];
 
 const WIDTH: u32 = 720;
@@ -57,13 +63,12 @@ struct Lines {
     /// Names of the integers on the x axis; where there are none, it is a logarithmic axis of numbers.
     x_names: Vec<String>,
     show_y: fn(f64) -> String,
-    /// Where the lines leave room.
-    legend: SeriesLabelPosition,
 }
 
 /// All charts that the results have figures for.
 pub(crate) fn charts(results: &Results) -> Fallible<Vec<Chart>> {
     let mut charts = Vec::new();
+    charts.extend(ratios::chart(results)?);
     for transport in [Transport::Tcp, Transport::Ipc, Transport::Inproc] {
         for (metric, what) in [
             (Metric::MessagesPerSecond, "messages per second"),
@@ -83,7 +88,6 @@ pub(crate) fn charts(results: &Results) -> Fallible<Vec<Chart>> {
         let title = format!("Open loop over tcp: latency {what} against load");
         charts.extend(line_chart(title, &by_load(results, metric))?);
     }
-    charts.extend(ratio_chart(results)?);
     Ok(charts)
 }
 
@@ -121,7 +125,6 @@ pub(crate) fn save_picture(results: &Results, path: &Path) -> Fallible<()> {
         fs::create_dir_all(directory)?;
     }
     fs::write(path, on_its_own(&svg))?;
-    println!("picture: {}", path.display());
     Ok(())
 }
 
@@ -147,16 +150,12 @@ fn by_size(results: &Results, transport: Transport, metric: Metric) -> Lines {
     Lines {
         series: series(results, &of_transport, metric, x_of),
         x_label: "message size",
-        y_label: metric.label(),
+        y_label: axis_label(metric),
         x_names: of_transport
             .iter()
             .map(|result| Size(result.workload.size).to_string())
             .collect(),
         show_y: shower(metric),
-        legend: match metric {
-            Metric::MessagesPerSecond => SeriesLabelPosition::UpperRight,
-            _ => SeriesLabelPosition::UpperLeft,
-        },
     }
 }
 
@@ -170,10 +169,9 @@ fn by_load(results: &Results, metric: Metric) -> Lines {
     Lines {
         series: series(results, &open_loops, metric, x_of),
         x_label: "offered messages/s",
-        y_label: metric.label(),
+        y_label: axis_label(metric),
         x_names: Vec::new(),
         show_y: shower(metric),
-        legend: SeriesLabelPosition::UpperLeft,
     }
 }
 
@@ -198,6 +196,21 @@ fn series(
             .collect(),
     });
     all.filter(|series| !series.points.is_empty()).collect()
+}
+
+/// What the numbers of an axis are; unlike a column's, they bring their unit.
+fn axis_label(metric: Metric) -> &'static str {
+    match metric {
+        Metric::CpuPerMessage => "CPU time per message",
+        Metric::BytesPerSecond => "payload",
+        Metric::MessagesPerSecond
+        | Metric::ConnectionsPerSecond
+        | Metric::LatencyP50
+        | Metric::LatencyP99
+        | Metric::LatencyP999
+        | Metric::BytesPerAccepted
+        | Metric::BytesPerConnected => metric.label(),
+    }
 }
 
 fn shower(metric: Metric) -> fn(f64) -> String {
@@ -259,14 +272,17 @@ fn line_chart(title: String, lines: &Lines) -> Fallible<Option<Chart>> {
 
 fn draw_lines(area: &Area<'_>, title: Option<&str>, lines: &Lines) -> Result<(), Box<dyn Error>> {
     let (bottom, top) = lines.range(|point| point.1);
+    let area = match title {
+        Some(title) => &area.titled(title, ink_text(16))?,
+        None => area,
+    };
+    let area = &draw_legend(area, &lines.series)?;
     let mut builder = ChartBuilder::on(area);
     builder
         .margin(12)
+        .margin_top(4)
         .x_label_area_size(44)
-        .y_label_area_size(76);
-    if let Some(title) = title {
-        builder.caption(title, ink_text(16));
-    }
+        .y_label_area_size(84);
     // From a power of ten, so that there are numbers on the axis however short it is.
     let y = (10f64.powf(bottom.log10().floor())..top).log_scale();
     if lines.x_names.is_empty() {
@@ -310,64 +326,43 @@ where
     for series in &lines.series {
         let style = series.colour.stroke_width(3);
         let points = series.points.iter().copied();
-        chart
-            .draw_series(LineSeries::new(points.clone(), style))?
-            .label(series.name.as_str())
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        chart.draw_series(LineSeries::new(points.clone(), style))?;
         chart.draw_series(points.map(|point| Circle::new(point, 4, series.colour.filled())))?;
     }
-    chart
-        .configure_series_labels()
-        .position(lines.legend.clone())
-        .label_font(ink_text(13))
-        .draw()?;
     Ok(())
 }
 
-/// How many times better than libzmq we are, in everything.
-fn ratio_chart(results: &Results) -> Fallible<Option<Chart>> {
-    const ROW: i32 = 24;
-    const LABELS: i32 = 330;
-    const AXIS_PIXELS: f64 = 300.0;
+/// Draws the names of the series in rows above what it gives back, where no line can cross them.
+fn draw_legend<'a>(area: &Area<'a>, series: &[Series]) -> Result<Area<'a>, Box<dyn Error>> {
+    const LEFT: i32 = 96;
+    const ROW: i32 = 20;
+    const STROKE: i32 = 16;
+    /// About what a letter of this size takes.
+    const LETTER: i32 = 7;
 
-    let mut rows = Vec::new();
-    for result in &results.workloads {
-        let leading = super::table::metrics(result).into_iter().next();
-        if let Some(metric) = leading
-            && let Some(ours) = result.median("zerohop", metric)
-            && let Some(reference) = result.median(REFERENCE, metric)
-        {
-            rows.push((result.workload.title(), metric.ratio(ours, reference)));
+    let (width, _) = area.dim_in_pixel();
+    let (mut x, mut row) = (LEFT, 0);
+    let mut places = Vec::new();
+    for series in series {
+        let needed = STROKE + 6 + LETTER * series.name.len() as i32 + 14;
+        if x + needed > width as i32 && x > LEFT {
+            (x, row) = (LEFT, row + 1);
         }
+        places.push((x, row * ROW + ROW / 2 + 2));
+        x += needed;
     }
-    if rows.is_empty() {
-        return Ok(None);
+    let (above, below) = area.split_vertically((row + 1) * ROW + 2);
+    for (series, (x, y)) in series.iter().zip(places) {
+        let stroke = [(x, y), (x + STROKE, y)];
+        above.draw(&PathElement::new(stroke, series.colour.stroke_width(4)))?;
+        let middle = ink_text(13).pos(Pos::new(HPos::Left, VPos::Center));
+        above.draw(&Text::new(
+            series.name.as_str(),
+            (x + STROKE + 6, y),
+            middle,
+        ))?;
     }
-    let most = rows.iter().fold(2.0, |most, row| f64::max(most, row.1));
-    let pixels = |ratio: f64| LABELS + (ratio / most * AXIS_PIXELS) as i32;
-    let height = ROW * rows.len() as i32 + 10;
-    let svg = draw(WIDTH, height as u32, |root| {
-        for (index, (title, ratio)) in rows.iter().enumerate() {
-            let top = index as i32 * ROW + 5;
-            let colour = COLOURS[if *ratio >= 1.0 { 0 } else { 2 }];
-            let bar = [(LABELS, top), (pixels(*ratio), top + ROW - 7)];
-            root.draw(&Text::new(title.clone(), (4, top + 3), ink_text(13)))?;
-            root.draw(&Rectangle::new(bar, colour.filled()))?;
-            let label = format!("{ratio:.1} ×");
-            root.draw(&Text::new(
-                label,
-                (pixels(*ratio) + 6, top + 3),
-                ink_text(13),
-            ))?;
-        }
-        let line = [(pixels(1.0), 0), (pixels(1.0), height)];
-        root.draw(&PathElement::new(line, INK.mix(0.5)))?;
-        Ok(())
-    })?;
-    Ok(Some(Chart {
-        title: "zerohop, times better than libzmq (first metric of each workload)".to_owned(),
-        svg,
-    }))
+    Ok(below)
 }
 
 fn draw(

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use super::super::child::contestant::{Absent, Contestant, Receiver, Replier, Requester, Sender};
-use super::super::child::{Fallible, Fault};
+use super::super::child::{Fallible, Fault, TOPIC_LEN};
 
 /// As much is written and read at once.
 const CHUNK: usize = 256 * 1024;
@@ -76,7 +76,7 @@ impl Contestant for Raw {
         Absent::refuse()
     }
 
-    async fn connect_sub(&self, _endpoint: &str, _topics: &[Vec<u8>]) -> Fallible<Absent> {
+    async fn connect_sub(&self, _endpoint: &str, _topics: &[[u8; TOPIC_LEN]]) -> Fallible<Absent> {
         Absent::refuse()
     }
 

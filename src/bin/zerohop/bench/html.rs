@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::charts::charts;
 use super::child::Fallible;
 use super::results::{Results, WorkloadResult};
-use super::table::{REFERENCE, metrics};
+use super::table::{metrics, ratio};
 
 const HEAD: &str = r#"<!doctype html>
 <html lang="en">
@@ -33,23 +33,29 @@ const HEAD: &str = r#"<!doctype html>
   th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
   tbody tr.first td { border-top: 1px solid var(--line); }
   tr.ours td { font-weight: 600; }
+  td.why { text-align: left; white-space: normal; color: #c4441f; }
 </style>
-<h1>zerohop beside libzmq</h1>
 "#;
 
-/// Writes `report.html` into the directory.
-pub(crate) fn save(results: &Results, directory: &Path) -> Fallible<()> {
+/// Writes `report.html` into the directory and tells where that is.
+pub(crate) fn save(results: &Results, directory: &Path) -> Fallible<PathBuf> {
     fs::create_dir_all(directory)?;
     let path = directory.join("report.html");
     fs::write(&path, page(results)?)?;
-    println!("report: {}", path.display());
-    Ok(())
+    Ok(path)
 }
 
 fn page(results: &Results) -> Fallible<String> {
     let mut page = HEAD.to_owned();
     let machine = escape(&results.machine.describe());
     let rounds = results.rounds;
+    let reference = results.reference();
+    let beside = if reference == "raw" {
+        "bare sockets"
+    } else {
+        reference
+    };
+    writeln!(page, "<h1>zerohop beside {beside}</h1>")?;
     writeln!(
         page,
         "<p>{machine}. Medians of {rounds} rounds, contestants in turn; two or more processes on one machine, \
@@ -65,17 +71,17 @@ fn page(results: &Results) -> Fallible<String> {
     }
     page += "</main>\n<h2>All figures</h2>\n<main>\n";
     for result in &results.workloads {
-        add_table(&mut page, result)?;
+        add_table(&mut page, result, reference)?;
     }
     page += "</main>\n</html>\n";
     Ok(page)
 }
 
-fn add_table(page: &mut String, result: &WorkloadResult) -> Fallible<()> {
+fn add_table(page: &mut String, result: &WorkloadResult, reference: &str) -> Fallible<()> {
     let title = escape(&result.workload.title());
     writeln!(
         page,
-        "<div class=table><h3>{title}</h3><table><thead><tr><th><th><th>median<th>min<th>max<th>× {REFERENCE}</thead><tbody>"
+        "<div class=table><h3>{title}</h3><table><thead><tr><th><th><th>median<th>min<th>max<th>× {reference}</thead><tbody>"
     )?;
     for metric in metrics(result) {
         let mut label = metric.label();
@@ -91,11 +97,7 @@ fn add_table(page: &mut String, result: &WorkloadResult) -> Fallible<()> {
                 (true, true) => "ours",
                 (true, false) => "",
             };
-            let ratio = result
-                .median(REFERENCE, metric)
-                .map_or(String::new(), |reference| {
-                    format!("{:.2}", metric.ratio(summary.median, reference))
-                });
+            let ratio = ratio(result, metric, summary.median, reference);
             writeln!(
                 page,
                 "<tr class='{class}'><td>{label}<td>{}<td>{}<td>{}<td>{}<td>{ratio}",
@@ -105,6 +107,16 @@ fn add_table(page: &mut String, result: &WorkloadResult) -> Fallible<()> {
                 metric.show(summary.max),
             )?;
             label = "";
+        }
+    }
+    for contestant in &result.contestants {
+        if let Some(failure) = &contestant.failure {
+            let name = escape(&contestant.contestant);
+            let failure = escape(failure);
+            writeln!(
+                page,
+                "<tr class=first><td>failed<td>{name}<td colspan=4 class=why>{failure}"
+            )?;
         }
     }
     page.push_str("</tbody></table></div>\n");

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::super::contestant::{Contestant, Sender};
 use super::super::payload::{Header, Kind, Writer};
 use super::super::system::{cpu_time, now};
-use super::super::{Fallible, Report, Task};
+use super::super::{Fallible, Report, TOPIC_LEN, Task};
 use super::{SHARED_BUFFERS, wait_while};
 
 /// A sender looks at the clock, and goes on to its next socket, after so many messages and so many bytes.
@@ -120,7 +120,9 @@ async fn open_loop<C: Contestant>(
 struct Feeder {
     writer: Writer,
     shared: Vec<Bytes>,
-    topics: Vec<Vec<u8>>,
+    /// Used in turn; one that no message has where there are none.
+    topics: Vec<[u8; TOPIC_LEN]>,
+    topic: usize,
     first_source: usize,
     /// The messages that each socket has sent.
     sent: u64,
@@ -130,19 +132,21 @@ impl Feeder {
     fn new(task: &Task) -> Fallible<Feeder> {
         let mut topics = task.topic_list();
         if topics.is_empty() {
-            topics.push(Vec::new());
+            topics.push([0; TOPIC_LEN]);
         }
         let mut writer = Writer::new(task.topic_len(), task.size)?;
         let buffers = if task.shared { SHARED_BUFFERS } else { 0 };
         let shared = (0..buffers)
             .map(|seq| {
-                Bytes::copy_from_slice(writer.write(header(Kind::Data, 0, seq, 0), &topics[0]))
+                let message = writer.write_one(header(Kind::Data, 0, seq, 0), &topics[0]);
+                Bytes::copy_from_slice(message)
             })
             .collect();
         Ok(Feeder {
             writer,
             shared,
             topics,
+            topic: 0,
             first_source: task.first_source,
             sent: 0,
         })
@@ -156,21 +160,51 @@ impl Feeder {
         count: u64,
     ) -> Fallible<()> {
         for (index, socket) in sockets.iter_mut().enumerate() {
-            for seq in self.sent..self.sent + count {
-                if kind == Kind::Data && !self.shared.is_empty() {
-                    let buffer = &self.shared[(seq % SHARED_BUFFERS) as usize];
-                    socket.send_shared(buffer).await?;
-                    continue;
-                }
-                let cyclic = kind != Kind::End && !self.shared.is_empty();
-                let number = if cyclic { seq % SHARED_BUFFERS } else { seq };
-                let header = header(kind, self.first_source + index, number, 0);
-                let topic = &self.topics[seq as usize % self.topics.len()];
-                socket.send(self.writer.write(header, topic)).await?;
+            match kind == Kind::Data && !self.shared.is_empty() {
+                true => self.send_shared(socket, count).await?,
+                false => self.send_copied(socket, kind, index, count).await?,
             }
         }
         if kind != Kind::End {
             self.sent += count;
+        }
+        Ok(())
+    }
+
+    async fn send_shared<S: Sender>(&mut self, socket: &mut S, count: u64) -> Fallible<()> {
+        for seq in self.sent..self.sent + count {
+            let buffer = &self.shared[(seq % SHARED_BUFFERS) as usize];
+            socket.send_shared(buffer).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_copied<S: Sender>(
+        &mut self,
+        socket: &mut S,
+        kind: Kind,
+        index: usize,
+        count: u64,
+    ) -> Fallible<()> {
+        let is_cyclic = kind != Kind::End && !self.shared.is_empty();
+        let mut seq = self.sent;
+        let mut left = count as usize;
+        while left > 0 {
+            let batch = left.min(self.writer.batch());
+            for buffer in 0..batch {
+                let number = if is_cyclic { seq % SHARED_BUFFERS } else { seq };
+                let header = header(kind, self.first_source + index, number, 0);
+                self.writer.write(buffer, header, &self.topics[self.topic]);
+                self.topic += 1;
+                if self.topic == self.topics.len() {
+                    self.topic = 0;
+                }
+                seq += 1;
+            }
+            for buffer in 0..batch {
+                socket.send(self.writer.message(buffer)).await?;
+            }
+            left -= batch;
         }
         Ok(())
     }
@@ -183,9 +217,8 @@ impl Feeder {
         stamp: u64,
     ) -> Fallible<()> {
         let header = header(kind, self.first_source, self.sent, stamp);
-        socket
-            .send(self.writer.write(header, &self.topics[0]))
-            .await?;
+        let message = self.writer.write_one(header, &self.topics[0]);
+        socket.send(message).await?;
         if kind != Kind::End {
             self.sent += 1;
         }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{Fallible, Fault};
+use super::{Fallible, Fault, TOPIC_LEN};
 
 /// One library, used as its own documentation recommends, with default options.
 ///
@@ -36,7 +36,7 @@ pub(crate) trait Contestant: Sized + Sync {
     async fn connect_push(&self, endpoint: &str) -> Fallible<Self::Push>;
     /// Waits for slow subscribers instead of dropping.
     async fn bind_pub(&self, endpoint: &str) -> Fallible<Self::Pub>;
-    async fn connect_sub(&self, endpoint: &str, topics: &[Vec<u8>]) -> Fallible<Self::Sub>;
+    async fn connect_sub(&self, endpoint: &str, topics: &[[u8; TOPIC_LEN]]) -> Fallible<Self::Sub>;
     async fn bind_rep(&self, endpoint: &str) -> Fallible<Self::Rep>;
     async fn connect_req(&self, endpoint: &str) -> Fallible<Self::Req>;
 

@@ -4,8 +4,8 @@ use std::ffi::c_int;
 
 use zmq::{Context, Message, Socket, SocketType};
 
-use super::super::child::Fallible;
-use super::super::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
+use crate::bench::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
+use crate::bench::child::{Fallible, TOPIC_LEN};
 
 /// The mark that every socket has unless told otherwise.
 const DEFAULT_HWM: usize = 1000;
@@ -57,7 +57,11 @@ impl Contestant for Libzmq {
         Ok(LibzmqSocket::new(socket))
     }
 
-    async fn connect_sub(&self, endpoint: &str, topics: &[Vec<u8>]) -> Fallible<LibzmqSocket> {
+    async fn connect_sub(
+        &self,
+        endpoint: &str,
+        topics: &[[u8; TOPIC_LEN]],
+    ) -> Fallible<LibzmqSocket> {
         let socket = self.context.socket(zmq::SUB)?;
         if topics.len() > DEFAULT_HWM {
             // At its high-water mark libzmq drops subscriptions, silently; the workload could not run.

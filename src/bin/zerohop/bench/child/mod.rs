@@ -1,14 +1,14 @@
-//! The measured processes: what a child is told, does and reports. The peers' package uses this module, too.
+//! The measured processes: what a child is told, does and reports. benches/peers uses this module, too.
 //!
 //! ```text
 //! runner                                   child
-//!   │── argv: child '{"role":"pull", …}' ──▶│
+//!   │── argv: … '{"role":"pull", …}' ──────▶│
 //!   │◀── "ready" ───────────────────────────│  bound, or all subscriptions have arrived
 //!   │── "go" (some roles wait for it) ─────▶│
 //!   │◀── {"messages":…, "nanos":…, …} ──────│  the report, the last line
 //! ```
 //!
-//! A child that sees a message lost, repeated or damaged says so on its standard error and exits with 1.
+//! A child that sees a message lost, repeated or damaged ends with that, and so does the run.
 
 pub(crate) mod contestant;
 mod meter;
@@ -18,7 +18,6 @@ pub(crate) mod system;
 
 use std::error::Error;
 use std::io::Write;
-use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
@@ -102,9 +101,16 @@ pub(crate) const TOPIC_LEN: usize = 8;
 
 impl Task {
     /// The topics, each as long as the others, no one a prefix of another.
-    pub(crate) fn topic_list(&self) -> Vec<Vec<u8>> {
-        let topics = 0..self.topics;
-        topics.map(|n| format!("t{n:07}").into_bytes()).collect()
+    pub(crate) fn topic_list(&self) -> Vec<[u8; TOPIC_LEN]> {
+        let mut topics = vec![*b"t0000000"; self.topics];
+        for (number, topic) in topics.iter_mut().enumerate() {
+            let mut left = number;
+            for digit in topic[1..].iter_mut().rev() {
+                *digit = b'0' + (left % 10) as u8;
+                left /= 10;
+            }
+        }
+        topics
     }
 
     pub(crate) fn topic_len(&self) -> usize {
@@ -113,18 +119,17 @@ impl Task {
 }
 
 /// Does the task with a contestant, and prints the report.
-pub(crate) fn run<C: Contestant>(task: &Task, open: impl FnOnce() -> Fallible<C>) -> ExitCode {
+pub(crate) fn run<C: Contestant>(task: &Task, open: impl FnOnce() -> Fallible<C>) -> Fallible<()> {
     system::raise_file_limit();
     system::sharpen_timers();
     let outcome = open().and_then(|contestant| roles::play(&contestant, task));
     let report = outcome.and_then(|report| Ok(serde_json::to_string(&report)?));
-    match report.and_then(|line| say(&line)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            eprintln!("{} as {:?}: {fault}", task.contestant, task.role);
-            ExitCode::FAILURE
-        }
-    }
+    report.and_then(|line| say(&line)).map_err(|fault| {
+        let Task {
+            contestant, role, ..
+        } = task;
+        Fault::from(format!("{contestant} as {role:?}: {fault}"))
+    })
 }
 
 /// Says a line to the runner.
