@@ -219,6 +219,7 @@ impl Net {
 
     fn look_at_clock(&mut self, pattern: &mut dyn Pattern) {
         let now = Instant::now();
+        self.pacer.sending(now);
         if let Some(since) = self.gathering
             && now.saturating_duration_since(since) > self.gather_at_most
         {
@@ -249,7 +250,7 @@ impl Net {
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         self.gather_at_most = took.clamp(GATHER_AT_MOST, GATHER_AT_MOST_EVER);
-        self.pacer.flushed(now);
+        self.pacer.sending(now);
         if self.gathering.is_some() {
             // The caretaker goes on watching: one wake-up serves the whole stream.
             self.gathering = Some(now);

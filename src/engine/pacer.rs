@@ -8,8 +8,17 @@
 //! The judgement is by cost: pauses between sends earn credit, a write spends about twice what it took.
 //! So a sender may spend half of its time writing inline, bursts included, before it counts as streaming.
 //! The clock is read once per batch, not per message.
+//!
+//! A pause is time in which the calling thread sent nothing on any socket: one that serves sixteen sockets in turn does
+//! not pause on each of them while it serves the others.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
+
+thread_local! {
+    /// When this thread last sent, on any socket, as far as the clock was read.
+    static LAST_SENT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 /// Credit is capped here, or at four times the cost: what a pause of any length is worth. About ten inline writes to
 /// one peer in a row, or two to a thousand.
@@ -26,7 +35,6 @@ const COST_CAP: Duration = Duration::from_micros(40);
 pub(crate) struct Pacer {
     credit: Duration,
     cost: Duration,
-    idle_since: Option<Instant>,
 }
 
 impl Default for Pacer {
@@ -34,7 +42,6 @@ impl Default for Pacer {
         Pacer {
             credit: CREDIT_CAP,
             cost: FIRST_COST,
-            idle_since: None,
         }
     }
 }
@@ -42,9 +49,9 @@ impl Default for Pacer {
 impl Pacer {
     /// The first message after an empty buffer: write it now?
     pub(crate) fn write_now(&mut self, now: Instant) -> bool {
-        if let Some(since) = self.idle_since.take() {
-            let gap = now.saturating_duration_since(since);
-            self.credit = (self.credit + gap).min(self.cap());
+        if let Some(last) = LAST_SENT.replace(Some(now)) {
+            let pause = now.saturating_duration_since(last);
+            self.credit = (self.credit + pause).min(self.cap());
         }
         self.credit >= self.cost * 2
     }
@@ -60,12 +67,12 @@ impl Pacer {
         let took = took.min(COST_CAP.saturating_mul(peers));
         self.cost = (self.cost * 7 + took) / 8;
         self.credit = self.credit.saturating_sub(took * 2);
-        self.idle_since = Some(now);
+        self.sending(now);
     }
 
-    /// A gathered batch has been written: pauses count from here.
-    pub(crate) fn flushed(&mut self, now: Instant) {
-        self.idle_since = Some(now);
+    /// The caller is in the middle of a stream, or has just written what had gathered: pauses count from here.
+    pub(crate) fn sending(&self, now: Instant) {
+        LAST_SENT.set(Some(now));
     }
 
     /// The application did something else meanwhile, such as receiving the answer: no stream.
@@ -93,7 +100,7 @@ mod tests {
                 now += write;
                 pacer.wrote(started, now, 1);
             } else {
-                pacer.flushed(now);
+                pacer.sending(now);
             }
         }
         inline
