@@ -115,7 +115,7 @@ pub(crate) fn save_picture(results: &Results, path: &Path) -> Fallible<()> {
         }
         let text = format!(
             "{}; medians of {} rounds",
-            results.machine.describe(),
+            results.describe(),
             results.rounds
         );
         below.draw(&Text::new(text, (12, 6), ink_text(13)))?;
