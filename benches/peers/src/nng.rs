@@ -1,7 +1,6 @@
-//! nng, through the `nng` crate. It speaks a protocol of its own, so it is here for its speed only. Unless it is told to queue
-//! messages, each `send` of its PUSH waits for a thread to take the message; so it queues as many as the others do.
+//! nng, through the `nng` crate. It speaks a protocol of its own, so it is here for its speed only. A longer queue for its PUSH
+//! (`SendBufferSize`) changes nothing.
 
-use nng::options::{Options, SendBufferSize};
 use nng::{Protocol, Socket};
 
 use crate::child::contestant::{Absent, Contestant, Receiver, Replier, Requester, Sender};
@@ -11,9 +10,6 @@ pub(crate) struct Nng;
 
 pub(crate) struct NngSocket(Socket);
 
-/// The high-water mark that the others have unless told otherwise.
-const QUEUED: i32 = 1000;
-
 fn listen(protocol: Protocol, endpoint: &str) -> Fallible<NngSocket> {
     let socket = Socket::new(protocol)?;
     socket.listen(endpoint)?;
@@ -22,9 +18,6 @@ fn listen(protocol: Protocol, endpoint: &str) -> Fallible<NngSocket> {
 
 fn dial(protocol: Protocol, endpoint: &str) -> Fallible<NngSocket> {
     let socket = Socket::new(protocol)?;
-    if protocol == Protocol::Push0 {
-        socket.set_opt::<SendBufferSize>(QUEUED)?;
-    }
     socket.dial(endpoint)?;
     Ok(NngSocket(socket))
 }

@@ -53,9 +53,10 @@ async fn connect(kind: SocketType, endpoint: &str) -> Fallible<OmqSocket> {
 
 /// Waits for slow subscribers instead of dropping.
 pub(crate) fn blocking_pub() -> Options {
-    let mut options = Options::default();
-    options.xpub_nodrop = true;
-    options
+    Options {
+        xpub_nodrop: true,
+        ..Options::default()
+    }
 }
 
 pub(crate) fn body(message: &Message) -> Fallible<&[u8]> {

@@ -40,7 +40,7 @@ const COLOURS: [RGBColor; 12] = [
 ];
 
 const WIDTH: u32 = 720;
-const HEIGHT: u32 = 380;
+const HEIGHT: u32 = 420;
 
 /// A chart with its heading.
 pub(crate) struct Chart {
@@ -115,7 +115,7 @@ pub(crate) fn save_picture(results: &Results, path: &Path) -> Fallible<()> {
         }
         let text = format!(
             "{}; medians of {} rounds",
-            results.machine.describe(),
+            results.describe(),
             results.rounds
         );
         below.draw(&Text::new(text, (12, 6), ink_text(13)))?;
@@ -281,7 +281,7 @@ fn draw_lines(area: &Area<'_>, title: Option<&str>, lines: &Lines) -> Result<(),
     builder
         .margin(12)
         .margin_top(4)
-        .x_label_area_size(44)
+        .x_label_area_size(48)
         .y_label_area_size(84);
     // From a power of ten, so that there are numbers on the axis however short it is.
     let y = (10f64.powf(bottom.log10().floor())..top).log_scale();
@@ -315,7 +315,7 @@ where
         .axis_style(INK.mix(0.4))
         .bold_line_style(INK.mix(0.13))
         .light_line_style(TRANSPARENT)
-        .label_style(ink_text(13))
+        .label_style(ink_text(14))
         .x_desc(lines.x_label)
         .y_desc(lines.y_label)
         .x_labels(lines.x_names.len().max(6) + 1)
@@ -338,7 +338,7 @@ fn draw_legend<'a>(area: &Area<'a>, series: &[Series]) -> Result<Area<'a>, Box<d
     const ROW: i32 = 20;
     const STROKE: i32 = 16;
     /// About what a letter of this size takes.
-    const LETTER: i32 = 7;
+    const LETTER: i32 = 8;
 
     let (width, _) = area.dim_in_pixel();
     let (mut x, mut row) = (LEFT, 0);
@@ -355,7 +355,7 @@ fn draw_legend<'a>(area: &Area<'a>, series: &[Series]) -> Result<Area<'a>, Box<d
     for (series, (x, y)) in series.iter().zip(places) {
         let stroke = [(x, y), (x + STROKE, y)];
         above.draw(&PathElement::new(stroke, series.colour.stroke_width(4)))?;
-        let middle = ink_text(13).pos(Pos::new(HPos::Left, VPos::Center));
+        let middle = ink_text(14).pos(Pos::new(HPos::Left, VPos::Center));
         above.draw(&Text::new(
             series.name.as_str(),
             (x + STROKE + 6, y),

@@ -47,7 +47,7 @@ pub(crate) fn save(results: &Results, directory: &Path) -> Fallible<PathBuf> {
 
 fn page(results: &Results) -> Fallible<String> {
     let mut page = HEAD.to_owned();
-    let machine = escape(&results.machine.describe());
+    let machine = escape(&results.describe());
     let rounds = results.rounds;
     let reference = results.reference();
     let beside = if reference == "raw" {

@@ -47,7 +47,7 @@ terminal, and to results.json and report.html in DIR. Measure on a machine that 
 Example:
   zerohop bench --filter push-pull/tcp --filter latency --seconds 1")]
 pub(crate) struct Args {
-    /// All workloads at all sizes (a quarter of an hour for each contestant); without it a choice (about three minutes)
+    /// All workloads at all sizes (about a quarter of an hour); without it a choice (about three minutes)
     #[arg(long, conflicts_with = "smoke")]
     full: bool,
     /// A few messages of everything: checks counts and contents, measures nothing
@@ -65,6 +65,9 @@ pub(crate) struct Args {
     /// Measured time of each run [default: 0.5, with --full 1]
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<f64>,
+    /// Keep the cores awake where latency is measured: most of what a sleeping core adds is not the library's
+    #[arg(long)]
+    awake: bool,
     /// Name the workloads and the contestants of each
     #[arg(long)]
     list: bool,
@@ -75,7 +78,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
     /// Measure nothing: show the results in DIR again
-    #[arg(long, conflicts_with_all = ["full", "smoke", "filter", "only", "rounds", "seconds", "list"])]
+    #[arg(long, conflicts_with_all = ["full", "smoke", "filter", "only", "rounds", "seconds", "awake", "list"])]
     show: bool,
     /// Be one of the measured processes
     #[arg(long, value_name = "TASK", hide = true)]
@@ -102,6 +105,7 @@ pub(crate) fn run(args: &Args, cast: Fallible<Cast>) -> Fallible<()> {
         scale: args.scale(),
         rounds: args.rounds(),
         seconds: args.seconds,
+        awake: args.awake,
     };
     let Outcome { results, failures } = runner::run(&plan, &chosen, &entrants, &cast.libraries)?;
     // A smoke run measures nothing that deserves to be shown.

@@ -15,6 +15,9 @@ use super::workload::Workload;
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) rounds: usize,
+    /// Whether the cores were kept awake where latency was measured.
+    #[serde(default)]
+    pub(crate) awake: bool,
     pub(crate) workloads: Vec<WorkloadResult>,
 }
 
@@ -114,6 +117,15 @@ impl WorkloadResult {
 }
 
 impl Results {
+    /// Where, when, and with what.
+    pub(crate) fn describe(&self) -> String {
+        let machine = self.machine.describe();
+        match self.awake {
+            true => machine + ", cores kept awake for latencies",
+            false => machine,
+        }
+    }
+
     /// Whom everybody is compared with: libzmq, or bare sockets where it has not taken part.
     pub(crate) fn reference(&self) -> &'static str {
         let libzmq = "libzmq";

@@ -1,11 +1,13 @@
 //! Starts the processes, contestants in turn, and gathers what they report.
 
+mod awake;
 mod process;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use awake::Awake;
 use process::Process;
 
 use super::cast::Entrant;
@@ -31,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     /// The measured time of each run, where the scale's is not wanted.
     pub(crate) seconds: Option<f64>,
+    /// Keep the cores awake where latency is measured.
+    pub(crate) awake: bool,
 }
 
 pub(crate) struct Outcome {
@@ -59,6 +63,7 @@ pub(crate) fn run(
         results: Results {
             machine: Machine::look(libraries),
             rounds: plan.rounds,
+            awake: plan.awake,
             workloads: results,
         },
         failures: runner.failures,
@@ -101,6 +106,8 @@ impl Runner<'_> {
                 failure: None,
             })
             .collect();
+        let is_of_time = matches!(workload.work, Work::Latency | Work::OpenLoop | Work::Churn);
+        let _awake = (self.plan.awake && is_of_time).then(Awake::new);
         for round in 1..=self.plan.rounds {
             tell(format_args!("{name} {round}/{}", self.plan.rounds));
             let standing = showings.iter_mut();

@@ -4,7 +4,7 @@ use super::results::{Metric, Results, WorkloadResult};
 
 /// All results.
 pub(crate) fn of(results: &Results) -> String {
-    let machine = results.machine.describe();
+    let machine = results.describe();
     let rounds = results.rounds;
     let reference = results.reference();
     let mut text =

@@ -110,7 +110,7 @@ impl Workload {
             Work::Shared => format!("PUSH/PULL {transport}, {size}, shared payload"),
             Work::Latency => format!("REQ/REP one-way latency, {transport}, {size}"),
             Work::OpenLoop => {
-                let rate = self.rate.unwrap_or_default();
+                let rate = in_thousands(self.rate.unwrap_or_default());
                 format!("open loop {transport}, {size}, {rate} messages/s")
             }
             Work::FanOut if self.topics > 1 => {
@@ -250,6 +250,19 @@ impl fmt::Display for Transport {
             Transport::Inproc => "inproc",
         })
     }
+}
+
+/// A rate, with a comma between thousands.
+fn in_thousands(rate: f64) -> String {
+    let digits = format!("{rate:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A number of bytes, as people write it.

@@ -44,7 +44,7 @@ pub(super) fn chart(results: &Results) -> Fallible<Option<Chart>> {
                 [(x, TOP - 4), (x, height)],
                 INK.mix(strength),
             ))?;
-            let middle = ink_text(12).pos(Pos::new(HPos::Center, VPos::Center));
+            let middle = ink_text(13).pos(Pos::new(HPos::Center, VPos::Center));
             root.draw(&Text::new(
                 times(2f64.powi(doubling)),
                 (x, TOP / 2 - 2),
@@ -53,7 +53,7 @@ pub(super) fn chart(results: &Results) -> Fallible<Option<Chart>> {
         }
         for (index, (title, ratio)) in rows.iter().enumerate() {
             let middle = TOP + index as i32 * ROW + ROW / 2;
-            let text = ink_text(13).pos(Pos::new(HPos::Left, VPos::Center));
+            let text = ink_text(14).pos(Pos::new(HPos::Left, VPos::Center));
             let (one, end) = (scale.pixels(1.0), scale.pixels(*ratio));
             let bar = [(one.min(end), middle - 8), (one.max(end), middle + 8)];
             let colour = COLOURS[if *ratio >= 1.0 { 0 } else { 2 }];
