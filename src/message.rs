@@ -55,8 +55,9 @@ enum Repr {
     Many(VecDeque<Frame>),
 }
 
-// The tag lives in the unused values of the frame's own tag.
-const _: () = assert!(size_of::<Message>() == 80);
+// The tag lives in the unused values of the frame's length.
+const _: () = assert!(size_of::<Message>() == 72);
+const _: () = assert!(size_of::<Result<Message, crate::RecvError>>() == 72);
 
 impl Message {
     /// The message of one empty frame.

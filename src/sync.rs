@@ -3,11 +3,46 @@
 //! Every hand-over is a file that uses these and nothing else of the crate. The model checks under
 //! `tests/` compile the very same files against loom's versions.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+mod barrier;
+mod bias;
+mod state_lock;
+
+use std::cell::Cell;
+
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use state_lock::{StateGuard, StateLock};
 
 /// Locks, whatever happened to another holder: the guarded values are valid between any two statements
 /// that could unwind, and the library itself does not panic.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As often in a row a thread comes by the mutex before it is given the bias.
+const STREAK: u32 = 64;
+
+/// Looks at an owner that is inside before the one who waits for it goes to sleep.
+const SPINS: usize = 100;
+
+/// A number that no other thread of this process has, had or will have; never 0.
+#[inline]
+fn thread_token() -> u64 {
+    thread_local! {
+        static TOKEN: Cell<u64> = const { Cell::new(0) };
+    }
+    #[cold]
+    fn assign() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let token = NEXT.fetch_add(1, Ordering::Relaxed);
+        TOKEN.set(token);
+        token
+    }
+    match TOKEN.get() {
+        0 => assign(),
+        token => token,
+    }
 }

@@ -1,7 +1,7 @@
 //! One socket's core: its state, its seat, and the rules for who drives.
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
@@ -9,12 +9,13 @@ use mio::{Events, Poll};
 use super::caretaker::Caretaker;
 use super::mailbox::Mailbox;
 use super::net::{Net, log_poll_error};
+use super::patience::Patience;
 use super::presence::Presence;
 use super::{PollWaker, SocketMailbox};
 use crate::context::ContextInner;
 use crate::options::Options;
 use crate::pattern::Pattern;
-use crate::sync::lock;
+use crate::sync::{StateGuard, StateLock};
 
 /// Events taken from the kernel at once. More peers than that are served in several batches.
 const EVENTS: usize = 256;
@@ -64,7 +65,7 @@ pub(crate) enum Stop {
 
 /// See the module.
 pub(crate) struct Core<P> {
-    state: Mutex<State<P>>,
+    state: StateLock<State<P>>,
     /// Notified after every processed batch while anybody waits, and when the seat falls free.
     changed: Condvar,
     seat: Mutex<Seat>,
@@ -101,6 +102,7 @@ enum Phase {
 struct Seat {
     poll: Poll,
     events: Events,
+    patience: Patience,
 }
 
 impl<P: Pattern> Core<P> {
@@ -118,6 +120,7 @@ impl<P: Pattern> Core<P> {
         let mailbox = Arc::new(Mailbox::new(PollWaker::new(poll.registry())?));
         let caretaker = context.caretaker()?;
         let id = caretaker.new_id();
+        let busy_poll = options.busy_poll;
         let net = Net::new(
             &pattern,
             options,
@@ -129,7 +132,7 @@ impl<P: Pattern> Core<P> {
         );
         let core = Arc::new(Core {
             poll_fd: poll.as_raw_fd(),
-            state: Mutex::new(State {
+            state: StateLock::new(State {
                 pattern,
                 net,
                 phase: Phase::Open,
@@ -139,6 +142,7 @@ impl<P: Pattern> Core<P> {
             seat: Mutex::new(Seat {
                 poll,
                 events: Events::with_capacity(EVENTS),
+                patience: Patience::new(busy_poll),
             }),
             presence: Presence::new(),
             mailbox,
@@ -154,8 +158,8 @@ impl<P: Pattern> Core<P> {
 
     /// Locks the state of an open socket for a call of the application.
     #[inline]
-    pub(crate) fn enter(&self) -> Result<MutexGuard<'_, State<P>>, Stop> {
-        let state = lock(&self.state);
+    pub(crate) fn enter(&self) -> Result<StateGuard<'_, State<P>>, Stop> {
+        let state = self.state.lock();
         self.check_open(&state)?;
         self.presence.touch();
         Ok(state)
@@ -174,7 +178,7 @@ impl<P: Pattern> Core<P> {
 
     /// Looks at the state of a socket in any phase.
     pub(crate) fn inspect<T>(&self, look: impl FnOnce(&mut P, &mut Net) -> T) -> T {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let State { pattern, net, .. } = &mut *state;
         look(pattern, net)
     }
@@ -200,7 +204,11 @@ impl<P: Pattern> Core<P> {
         deadline: Deadline,
         mut attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Result<T, Stop> {
-        let mut state = self.enter()?;
+        // Not by `enter`: a guard wrapped in a result is put together in memory, byte by byte, and reading it
+        // back stalls.
+        let mut state = self.state.lock();
+        self.check_open(&state)?;
+        self.presence.touch();
         if self.mailbox.has_notes() {
             self.take_notes(&mut state);
         }
@@ -229,7 +237,7 @@ impl<P: Pattern> Core<P> {
     #[cold]
     fn until_slow<'a, T>(
         &'a self,
-        mut state: MutexGuard<'a, State<P>>,
+        mut state: StateGuard<'a, State<P>>,
         deadline: Deadline,
         attempt: &mut dyn FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Result<T, Stop> {
@@ -277,10 +285,10 @@ impl<P: Pattern> Core<P> {
     /// Waits until something has happened, in the seat if it is free.
     fn wait<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State<P>>,
+        mut state: StateGuard<'a, State<P>>,
         deadline: Deadline,
         now: Instant,
-    ) -> MutexGuard<'a, State<P>> {
+    ) -> StateGuard<'a, State<P>> {
         let timeout = match deadline {
             Deadline::Now => Some(Duration::ZERO),
             Deadline::At(at) => Some(at.saturating_duration_since(now)),
@@ -294,16 +302,7 @@ impl<P: Pattern> Core<P> {
             Err(TryLockError::WouldBlock) if deadline == Deadline::Now => state,
             Err(TryLockError::WouldBlock) => {
                 state.waiters += 1;
-                state = match timeout {
-                    None => self
-                        .changed
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner),
-                    Some(timeout) => {
-                        let waited = self.changed.wait_timeout(state, timeout);
-                        waited.unwrap_or_else(PoisonError::into_inner).0
-                    }
-                };
+                state = state.wait(&self.changed, timeout);
                 state.waiters -= 1;
                 state
             }
@@ -312,11 +311,11 @@ impl<P: Pattern> Core<P> {
 
     fn wait_in_seat<'a>(
         &'a self,
-        state: MutexGuard<'a, State<P>>,
+        state: StateGuard<'a, State<P>>,
         mut seat: MutexGuard<'a, Seat>,
         timeout: Option<Duration>,
         now: Instant,
-    ) -> MutexGuard<'a, State<P>> {
+    ) -> StateGuard<'a, State<P>> {
         let timeout = if state.net.has_work() {
             Some(Duration::ZERO)
         } else {
@@ -324,10 +323,13 @@ impl<P: Pattern> Core<P> {
             let timer = timer.map(|at| at.saturating_duration_since(now));
             timer.into_iter().chain(timeout).min()
         };
+        let dialogue = state.pattern.in_dialogue();
         self.presence.enter();
         drop(state);
-        seat.poll_events(timeout);
-        let mut state = lock(&self.state);
+        if !dialogue || !seat.look(now, timeout) {
+            seat.poll_events(timeout);
+        }
+        let mut state = self.state.lock();
         let told = self.presence.leave();
         {
             let State { pattern, net, .. } = &mut *state;
@@ -360,7 +362,7 @@ impl<P: Pattern> Core<P> {
     /// Begins to close: no call is accepted any more, and what is queued has until `deadline` to leave.
     /// Returns whether the socket is closed already, because there is nothing left to send.
     pub(crate) fn begin_close(&self, deadline: Option<Instant>) -> bool {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.phase == Phase::Open {
             state.phase = Phase::Closing(deadline);
             self.stop_offering(&mut state);
@@ -383,7 +385,7 @@ impl<P: Pattern> Core<P> {
 
     /// Waits until a closing socket is closed; returns the number of messages left unsent.
     pub(crate) fn finish_close(&self) -> usize {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         loop {
             let now = Instant::now();
             let State { pattern, net, .. } = &mut *state;
@@ -423,6 +425,25 @@ impl<P: Pattern> Core<P> {
 }
 
 impl Seat {
+    /// Looks for events for a little while, if that is likely to be worth it; `false`: there are none.
+    fn look(&mut self, now: Instant, timeout: Option<Duration>) -> bool {
+        let span = self.patience.span();
+        if span.is_zero() || timeout.is_some_and(|timeout| timeout <= span) {
+            return false;
+        }
+        let came = loop {
+            self.poll_events(Some(Duration::ZERO));
+            if !self.events.is_empty() {
+                break true;
+            }
+            if now.elapsed() >= span {
+                break false;
+            }
+        };
+        self.patience.learn(came);
+        came
+    }
+
     fn poll_events(&mut self, timeout: Option<Duration>) {
         if let Err(error) = self.poll.poll(&mut self.events, timeout) {
             self.events.clear();
@@ -484,7 +505,7 @@ impl<P: Pattern> Driven for Core<P> {
     }
 
     fn drive(&self) -> Drove {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let Ok(mut seat) = self.seat.try_lock() else {
             return Drove::SeatTaken;
         };
@@ -520,7 +541,7 @@ impl<P: Pattern> Driven for Core<P> {
 
     fn relieve(&self, seen: Option<u64>) -> Relief {
         {
-            let state = lock(&self.state);
+            let state = self.state.lock();
             let Some(since) = state.net.gathering else {
                 return Relief::Done;
             };
@@ -534,11 +555,11 @@ impl<P: Pattern> Driven for Core<P> {
             }
         }
         for _ in 0..CARETAKER_WRITES {
-            let Some(mut job) = lock(&self.state).net.begin_write() else {
+            let Some(mut job) = self.state.lock().net.begin_write() else {
                 return Relief::Done;
             };
             let result = job.run();
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             let State { pattern, net, .. } = &mut *state;
             net.end_write(job, result, pattern);
             self.notify_all(&state);
@@ -547,7 +568,7 @@ impl<P: Pattern> Driven for Core<P> {
     }
 
     fn fall_idle(&self) {
-        lock(&self.state).net.fall_idle();
+        self.state.lock().net.fall_idle();
     }
 
     fn wake(&self) {

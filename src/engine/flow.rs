@@ -4,8 +4,10 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mio::Interest;
+
 use super::in_buffer::{ReadError, ReadOutcome};
-use super::net::Net;
+use super::net::{BOTH, Net};
 use super::out_buffer::{MAX_SLICES, OutBuffer};
 use super::peers::{Connected, Link, MAX_COMMAND_BYTES, PeerId, WRITE_AT};
 use super::pool::{CHUNK, ChunkPool};
@@ -299,10 +301,29 @@ impl Net {
                 return;
             }
             self.unwritable += usize::from(std::mem::take(&mut up.writable));
-            if !refused {
+            if refused {
+                self.watch_room(id, true);
+            } else {
                 up.hung_up = true;
                 up.readable = true;
                 self.queue_read(id);
+            }
+        }
+    }
+
+    /// Says whether the kernel is to report room on this connection, where it would report all of it. If there is room
+    /// already when this begins, it says so at once.
+    pub(crate) fn watch_room(&mut self, id: PeerId, watch: bool) {
+        let token = self.token_of(id);
+        if let Some(peer) = self.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && up.watches_room != watch
+            && up.stream.reports_all_room()
+        {
+            let interests = if watch { BOTH } else { Interest::READABLE };
+            match up.stream.watch(&self.registry, token, interests) {
+                Ok(()) => up.watches_room = watch,
+                Err(error) => log::warn!("cannot change what a connection is watched for: {error}"),
             }
         }
     }

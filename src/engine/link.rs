@@ -303,6 +303,7 @@ impl Net {
             queued: true,
             writable: true,
             writable_again: false,
+            watches_room: true,
         }));
         self.readable.push_back(id);
         peer.facts = Some(Box::new(established.facts.clone()));
@@ -316,6 +317,7 @@ impl Net {
             connection,
             facts: established.facts,
         });
+        self.watch_room(id, false);
         self.arm_heartbeat(id);
         self.attach(id, pattern);
         pattern.established(&mut self.peers, id);

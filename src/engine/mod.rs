@@ -32,6 +32,7 @@ mod mailbox;
 mod net;
 mod out_buffer;
 mod pacer;
+mod patience;
 mod peers;
 mod pool;
 mod presence;

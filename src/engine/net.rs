@@ -175,6 +175,10 @@ impl Net {
                     if !std::mem::replace(&mut up.writable, true) {
                         self.unwritable -= 1;
                     }
+                    let spare = up.watches_room && peer.outbound.is_empty() && !peer.being_written;
+                    if spare {
+                        self.watch_room(id, false);
+                    }
                     self.peers.mark_dirty(id);
                 }
             }

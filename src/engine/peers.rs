@@ -119,6 +119,8 @@ pub(crate) struct Connected {
     /// The kernel has said "writable" since that write began. The write may have been refused before:
     /// then this was the only time it will be said.
     pub(crate) writable_again: bool,
+    /// The kernel is to report room. Only while bytes wait for it, where each report would be a wake-up for nothing.
+    pub(crate) watches_room: bool,
 }
 
 pub(crate) struct InprocLink {

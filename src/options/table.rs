@@ -323,6 +323,16 @@ option_table! {
         default: true, "true",
     }
 
+    /// How long a caller that waits for a reply, or for the next request, looks for it before it sleeps. Only as long as
+    /// that pays: after four waits in vain it sleeps at once, and tries again at one wait in 64. Being woken takes longer
+    /// than most local exchanges, so this halves their latency and more, for some processor time. Zero always sleeps.
+    busy_poll(Duration) -> Duration {
+        sockets: "REQ, REP",
+        unit: "time",
+        range: "0 to 1 s", allows: |&span| span <= Duration::from_secs(1),
+        default: Duration::from_micros(50), "50 µs",
+    }
+
     /// Whether a PUB waits for a peer at its high-water mark instead of dropping the message for it. One slow
     /// subscriber then slows all.
     pub_block(bool) -> bool {

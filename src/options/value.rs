@@ -28,6 +28,7 @@ impl OptionValue for Duration {
             (0, 0) => String::from("0"),
             (seconds, 0) => format!("{seconds} s"),
             (0, nanos) if nanos % 1_000_000 == 0 => format!("{} ms", nanos / 1_000_000),
+            (0, nanos) if nanos % 1_000 == 0 => format!("{} µs", nanos / 1_000),
             _ => format!("{self:?}"),
         }
     }

@@ -88,6 +88,11 @@ pub(crate) trait Pattern: Send {
     /// Whether messages queued for a connection that breaks are kept, for the next one or another peer.
     fn keeps_unsent(&self) -> bool;
 
+    /// Whether the next message may come any moment, and alone: sleeping would take longer than waiting for it.
+    fn in_dialogue(&self) -> bool {
+        false
+    }
+
     /// Messages that were accepted and that no peer has room for at the moment.
     fn orphans(&self) -> usize {
         0

@@ -26,8 +26,8 @@ impl PullPattern {
 
 /// Takes one message from the peer whose turn it is, and says whose that was.
 ///
-/// Messages are written into a place that the caller provides, all the way up: a message is 80 bytes, and
-/// each move of a fresh one stalls on the move before. That made receiving a third slower.
+/// Messages are written into a place that the caller provides, all the way up: a message is 72 bytes, and each
+/// move of it costs as much as taking it out of its buffer.
 #[inline]
 pub(super) fn take_fairly(
     queue: &mut FairQueue,

@@ -110,6 +110,10 @@ impl Pattern for RepPattern {
         false
     }
 
+    fn in_dialogue(&self) -> bool {
+        true
+    }
+
     fn unexpected(&self) -> u64 {
         self.unexpected
     }

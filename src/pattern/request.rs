@@ -247,6 +247,10 @@ impl Pattern for ReqPattern {
         true
     }
 
+    fn in_dialogue(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
     fn unexpected(&self) -> u64 {
         self.unexpected
     }

@@ -23,15 +23,11 @@ receiving!(Pull);
 
 impl Pull {
     #[inline]
-    fn recv_by(&self, deadline: Deadline) -> Result<Message, RecvError> {
-        let mut message = Message::new();
+    fn recv_into_by(&self, message: &mut Message, deadline: Deadline) -> Result<(), RecvError> {
         let received = self.socket.core().until(deadline, |pattern, net| {
-            pattern.recv(&mut net.peers, &mut message)
+            pattern.recv(&mut net.peers, message)
         });
-        match received {
-            Ok(()) => Ok(message),
-            Err(stop) => Err(recv_error(stop)),
-        }
+        received.map_err(recv_error)
     }
 
     fn recv_batch_by(

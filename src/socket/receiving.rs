@@ -1,6 +1,6 @@
 //! What PULL and SUB have in common: the forms of `recv`.
 
-/// The forms of `recv`, over `recv_by(deadline)` and `recv_batch_by(max, batch, deadline)`.
+/// The forms of `recv`, over `recv_into_by(message, deadline)` and `recv_batch_by(max, batch, deadline)`.
 macro_rules! receiving {
     ($name:ident) => {
         impl $name {
@@ -37,6 +37,62 @@ macro_rules! receiving {
                 timeout: std::time::Duration,
             ) -> Result<$crate::Message, $crate::RecvError> {
                 self.recv_by($crate::engine::Deadline::after(timeout))
+            }
+
+            /// Receives the next message in the place of `message`, and waits like [`recv`](Self::recv). The fastest
+            /// way for small messages in a loop: a message is 72 bytes, and this one is never moved.
+            ///
+            /// # Errors
+            ///
+            /// Timed out, or closed; `message` is then what it was.
+            ///
+            /// ```
+            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let context = zerohop::Context::new();
+            /// # let pull = zerohop::Pull::new(&context)?;
+            /// # let push = zerohop::Push::new(&context)?;
+            /// # push.connect(&pull.bind("tcp://127.0.0.1:*")?.to_string())?;
+            /// # push.send_batch(["order 1", "order 2"])?;
+            /// let mut message = zerohop::Message::new();
+            /// let mut bytes = 0;
+            /// for _ in 0..2 {
+            ///     pull.recv_into(&mut message)?;
+            ///     bytes += message.size();
+            /// }
+            /// # assert_eq!(bytes, 14);
+            /// # Ok(())
+            /// # }
+            /// ```
+            #[inline]
+            pub fn recv_into(
+                &self,
+                message: &mut $crate::Message,
+            ) -> Result<(), $crate::RecvError> {
+                let timeout = self.socket.options().recv_timeout;
+                self.recv_into_by(message, $crate::engine::Deadline::from_option(timeout))
+            }
+
+            /// Receives a message in the place of `message` if there is one now.
+            ///
+            /// # Errors
+            ///
+            /// There is none, or closed; `message` is then what it was.
+            #[inline]
+            pub fn try_recv_into(
+                &self,
+                message: &mut $crate::Message,
+            ) -> Result<(), $crate::RecvError> {
+                self.recv_into_by(message, $crate::engine::Deadline::Now)
+            }
+
+            #[inline]
+            fn recv_by(
+                &self,
+                deadline: $crate::engine::Deadline,
+            ) -> Result<$crate::Message, $crate::RecvError> {
+                let mut message = $crate::Message::new();
+                self.recv_into_by(&mut message, deadline)?;
+                Ok(message)
             }
 
             /// Receives at least one message, and as many more as are here already, up to `max`. Waits for

@@ -1,9 +1,11 @@
 //! A connected byte stream, over TCP or a Unix domain socket.
 
 use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
+use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
@@ -140,6 +142,23 @@ impl Stream {
             // One side is unnamed, so both are known by the one name there is.
             Io::Unix(_) => self.peer.to_string(),
         }
+    }
+
+    /// Whether the system reports room for writing whenever the peer has read something, asked for or not: a
+    /// Unix socket does, TCP only after it has refused bytes.
+    pub(crate) fn reports_all_room(&self) -> bool {
+        matches!(self.io, Io::Unix(_))
+    }
+
+    /// Changes what a registered stream is watched for. What is there already is reported anew.
+    pub(crate) fn watch(
+        &self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        let fd = self.socket().as_raw_fd();
+        SourceFd(&fd).reregister(registry, token, interests)
     }
 
     /// Tells the peer that nothing more comes; what it sends can still be read.

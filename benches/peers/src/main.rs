@@ -4,11 +4,12 @@
 //! and the best counts.
 
 #[allow(dead_code)] // The other contestants use more of it.
-#[path = "../../harness/child/mod.rs"]
+#[path = "../../../src/bin/zerohop/bench/child/mod.rs"]
 mod child;
 mod nng;
 mod omq;
 mod omq_blocking;
+mod omq_exclusive;
 mod runtime;
 mod rzmq;
 mod zeromq;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 use child::{Fallible, Task};
 use runtime::{many_threads, one_thread};
+use rzmq::Way;
 use serde_json::json;
 
 fn main() -> ExitCode {
@@ -27,10 +29,17 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["child", task] => match serde_json::from_str(task) {
-            Ok(task) => play(&task),
+            Ok(task) => finish(play(&task)),
             Err(error) => complain(&error.to_string()),
         },
         _ => complain("usage: list | child TASK"),
+    }
+}
+
+fn finish(outcome: Fallible<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => complain(&fault.to_string()),
     }
 }
 
@@ -50,24 +59,30 @@ fn list() -> serde_json::Value {
     json!([
         {"name": "omq", "transports": everywhere, "works": all},
         {"name": "omq-blocking", "transports": everywhere, "works": all},
+        {"name": "omq-exclusive", "transports": ["tcp"], "works": ["latency"]},
         {"name": "zeromq", "transports": everywhere[..2], "works": streams},
         {"name": "zeromq-1-thread", "transports": everywhere[..2], "works": streams},
         {"name": "rzmq", "transports": everywhere, "works": all},
+        {"name": "rzmq-cork", "transports": ["tcp"], "works": ["push-pull", "shared", "fan-in"]},
+        {"name": "rzmq-uring", "transports": ["tcp"], "works": all},
         {"name": "rzmq-1-thread", "transports": everywhere, "works": all},
         {"name": "nng", "transports": everywhere, "works": streams},
     ])
 }
 
-fn play(task: &Task) -> ExitCode {
+fn play(task: &Task) -> Fallible<()> {
     match task.contestant.as_str() {
-        "omq" => child::run(task, || Ok(omq::Omq::new(one_thread()?))),
+        "omq" => child::run(task, || Ok(omq::Omq)),
         "omq-blocking" => child::run(task, || Ok(omq_blocking::OmqBlocking::new())),
+        "omq-exclusive" => child::run(task, || Ok(omq_exclusive::OmqExclusive::new(one_thread()?))),
         "zeromq" => child::run(task, || Ok(zeromq::Zeromq::new(many_threads()?))),
         "zeromq-1-thread" => child::run(task, || Ok(zeromq::Zeromq::new(one_thread()?))),
-        "rzmq" => child::run(task, || rzmq::Rzmq::new(many_threads()?)),
-        "rzmq-1-thread" => child::run(task, || rzmq::Rzmq::new(one_thread()?)),
+        "rzmq" => child::run(task, || rzmq::Rzmq::new(many_threads()?, Way::Standard)),
+        "rzmq-cork" => child::run(task, || rzmq::Rzmq::new(many_threads()?, Way::Corked)),
+        "rzmq-uring" => child::run(task, || rzmq::Rzmq::new(many_threads()?, Way::Uring)),
+        "rzmq-1-thread" => child::run(task, || rzmq::Rzmq::new(one_thread()?, Way::Standard)),
         "nng" => child::run(task, || -> Fallible<_> { Ok(nng::Nng) }),
-        other => complain(&format!("{other} is not known here")),
+        other => Err(format!("{other} is not known here").into()),
     }
 }
 

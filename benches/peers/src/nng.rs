@@ -1,13 +1,18 @@
-//! nng, through the `nng` crate. It speaks a protocol of its own, so it is here for its speed only.
+//! nng, through the `nng` crate. It speaks a protocol of its own, so it is here for its speed only. Unless it is told to queue
+//! messages, each `send` of its PUSH waits for a thread to take the message; so it queues as many as the others do.
 
+use nng::options::{Options, SendBufferSize};
 use nng::{Protocol, Socket};
 
-use crate::child::Fallible;
 use crate::child::contestant::{Absent, Contestant, Receiver, Replier, Requester, Sender};
+use crate::child::{Fallible, TOPIC_LEN};
 
 pub(crate) struct Nng;
 
 pub(crate) struct NngSocket(Socket);
+
+/// The high-water mark that the others have unless told otherwise.
+const QUEUED: i32 = 1000;
 
 fn listen(protocol: Protocol, endpoint: &str) -> Fallible<NngSocket> {
     let socket = Socket::new(protocol)?;
@@ -17,6 +22,9 @@ fn listen(protocol: Protocol, endpoint: &str) -> Fallible<NngSocket> {
 
 fn dial(protocol: Protocol, endpoint: &str) -> Fallible<NngSocket> {
     let socket = Socket::new(protocol)?;
+    if protocol == Protocol::Push0 {
+        socket.set_opt::<SendBufferSize>(QUEUED)?;
+    }
     socket.dial(endpoint)?;
     Ok(NngSocket(socket))
 }
@@ -42,7 +50,7 @@ impl Contestant for Nng {
         Absent::refuse()
     }
 
-    async fn connect_sub(&self, _endpoint: &str, _topics: &[Vec<u8>]) -> Fallible<Absent> {
+    async fn connect_sub(&self, _endpoint: &str, _topics: &[[u8; TOPIC_LEN]]) -> Fallible<Absent> {
         Absent::refuse()
     }
 

@@ -1,37 +1,54 @@
 //! omq-tokio with its sockets in the caller's one-thread runtime.
+//!
+//! Used as its own benchmark peers use it: `try_send` and `try_recv` as long as they succeed, and the async calls only
+//! to wait. An async call for every message hands the thread to the connection's task each time, and moves a fifth of that.
 
 use std::future::Future;
 
 use bytes::Bytes;
-use omq_tokio::{Message, Options, Socket, SocketType};
-use tokio::runtime::Runtime;
+use omq_tokio::{Error, Message, Options, Socket, SocketType, TrySendError};
+use tokio::task::coop::consume_budget;
 
 use crate::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
-use crate::child::{Fallible, Fault};
-use crate::runtime::wait_until;
+use crate::child::{Fallible, Fault, TOPIC_LEN};
+use crate::runtime::{one_thread, wait_until};
 
-pub(crate) struct Omq {
-    runtime: Runtime,
+/// So many messages are taken before the runtime has its turn, and so many bytes.
+const TURN: usize = 128;
+const TURN_BYTES: usize = 64 * 1024;
+
+pub(crate) struct Omq;
+
+pub(crate) struct OmqSocket {
+    socket: Socket,
+    /// What may still be taken in this turn.
+    left: usize,
 }
 
-impl Omq {
-    pub(crate) fn new(runtime: Runtime) -> Omq {
-        Omq { runtime }
+impl OmqSocket {
+    fn new(socket: Socket) -> OmqSocket {
+        OmqSocket { socket, left: TURN }
+    }
+
+    async fn send_message(&self, message: Message) -> Fallible<()> {
+        match self.socket.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(message)) => Ok(self.socket.send(message).await?),
+            Err(error) => Err(Fault::from(error.to_string())),
+        }
     }
 }
-
-pub(crate) struct OmqSocket(Socket);
 
 async fn bind(kind: SocketType, options: Options, endpoint: &str) -> Fallible<OmqSocket> {
     let socket = Socket::new(kind, options);
     socket.bind(endpoint).await?;
-    Ok(OmqSocket(socket))
+    Ok(OmqSocket::new(socket))
 }
 
 async fn connect(kind: SocketType, endpoint: &str) -> Fallible<OmqSocket> {
     let socket = Socket::new(kind, Options::default());
     socket.connect(endpoint).await?;
-    Ok(OmqSocket(socket))
+    Ok(OmqSocket::new(socket))
 }
 
 /// Waits for slow subscribers instead of dropping.
@@ -55,7 +72,12 @@ impl Contestant for Omq {
     type Rep = OmqSocket;
 
     fn run<T>(&self, role: impl Future<Output = T>) -> T {
-        self.runtime.block_on(role)
+        // One for each thread that asks: two threads that meet through inproc do not share one.
+        let runtime = one_thread();
+        match runtime {
+            Ok(runtime) => runtime.block_on(role),
+            Err(fault) => panic!("{fault}"),
+        }
     }
 
     async fn bind_pull(&self, endpoint: &str) -> Fallible<OmqSocket> {
@@ -70,10 +92,10 @@ impl Contestant for Omq {
         bind(SocketType::Pub, blocking_pub(), endpoint).await
     }
 
-    async fn connect_sub(&self, endpoint: &str, topics: &[Vec<u8>]) -> Fallible<OmqSocket> {
+    async fn connect_sub(&self, endpoint: &str, topics: &[[u8; TOPIC_LEN]]) -> Fallible<OmqSocket> {
         let socket = connect(SocketType::Sub, endpoint).await?;
         for topic in topics {
-            socket.0.subscribe(topic.clone()).await?;
+            socket.socket.subscribe(topic.to_vec()).await?;
         }
         Ok(socket)
     }
@@ -93,32 +115,55 @@ impl Contestant for Omq {
 
 impl Sender for OmqSocket {
     async fn send(&mut self, message: &[u8]) -> Fallible<()> {
-        Ok(self.0.send(Message::from_slice(message)).await?)
+        self.send_message(Message::from_slice(message)).await
     }
 
     async fn send_shared(&mut self, message: &Bytes) -> Fallible<()> {
-        Ok(self.0.send(Message::single(message.clone())).await?)
+        self.send_message(Message::single(message.clone())).await
     }
 }
 
 impl Receiver for OmqSocket {
     async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
-        Ok(show(body(&self.0.recv().await?)?))
+        if self.left == 0 {
+            self.left = TURN;
+            consume_budget().await;
+        }
+        let message = match self.socket.try_recv() {
+            Ok(message) => message,
+            Err(Error::WouldBlock) => {
+                self.left = TURN;
+                self.socket.recv().await?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let body = body(&message)?;
+        let share = (body.len() * TURN / TURN_BYTES).max(1);
+        self.left = self.left.saturating_sub(share);
+        Ok(show(body))
+    }
+
+    fn try_recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<Option<T>> {
+        match self.socket.try_recv() {
+            Ok(message) => Ok(Some(show(body(&message)?))),
+            Err(Error::WouldBlock) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
 impl Requester for OmqSocket {
     async fn ask<T>(&mut self, request: &[u8], show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
-        self.0.send(Message::from_slice(request)).await?;
-        self.recv(show).await
+        self.socket.send(Message::from_slice(request)).await?;
+        Ok(show(body(&self.socket.recv().await?)?))
     }
 }
 
 impl Replier for OmqSocket {
     async fn echo<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
-        let request = self.0.recv().await?;
+        let request = self.socket.recv().await?;
         let shown = show(body(&request)?);
-        self.0.send(request).await?;
+        self.socket.send(request).await?;
         Ok(shown)
     }
 }

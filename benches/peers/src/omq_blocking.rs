@@ -1,11 +1,12 @@
-//! omq-tokio through its blocking API: a context with its own I/O thread.
+//! omq-tokio through its blocking API: a context with its own I/O thread. Tries before it blocks, as its own benchmark
+//! peers do.
 
 use bytes::Bytes;
 use omq_tokio::blocking::Socket;
-use omq_tokio::{Context, Message, Options, SocketType};
+use omq_tokio::{Context, Error, Message, Options, SocketType, TrySendError};
 
-use crate::child::Fallible;
 use crate::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
+use crate::child::{Fallible, Fault, TOPIC_LEN};
 use crate::omq::{blocking_pub, body};
 
 pub(crate) struct OmqBlocking {
@@ -34,6 +35,16 @@ impl OmqBlocking {
 
 pub(crate) struct Blocking(Socket);
 
+impl Blocking {
+    fn send_message(&self, message: Message) -> Fallible<()> {
+        match self.0.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(message)) => Ok(self.0.send(message)?),
+            Err(error) => Err(Fault::from(error.to_string())),
+        }
+    }
+}
+
 impl Contestant for OmqBlocking {
     type Pull = Blocking;
     type Push = Blocking;
@@ -54,10 +65,10 @@ impl Contestant for OmqBlocking {
         self.bind(SocketType::Pub, blocking_pub(), endpoint)
     }
 
-    async fn connect_sub(&self, endpoint: &str, topics: &[Vec<u8>]) -> Fallible<Blocking> {
+    async fn connect_sub(&self, endpoint: &str, topics: &[[u8; TOPIC_LEN]]) -> Fallible<Blocking> {
         let socket = self.connect(SocketType::Sub, endpoint)?;
         for topic in topics {
-            socket.0.subscribe(topic.clone())?;
+            socket.0.subscribe(topic.to_vec())?;
         }
         Ok(socket)
     }
@@ -73,17 +84,30 @@ impl Contestant for OmqBlocking {
 
 impl Sender for Blocking {
     async fn send(&mut self, message: &[u8]) -> Fallible<()> {
-        Ok(self.0.send(Message::from_slice(message))?)
+        self.send_message(Message::from_slice(message))
     }
 
     async fn send_shared(&mut self, message: &Bytes) -> Fallible<()> {
-        Ok(self.0.send(Message::single(message.clone()))?)
+        self.send_message(Message::single(message.clone()))
     }
 }
 
 impl Receiver for Blocking {
     async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
-        Ok(show(body(&self.0.recv()?)?))
+        let message = match self.0.try_recv() {
+            Ok(message) => message,
+            Err(Error::WouldBlock) => self.0.recv()?,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(show(body(&message)?))
+    }
+
+    fn try_recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<Option<T>> {
+        match self.0.try_recv() {
+            Ok(message) => Ok(Some(show(body(&message)?))),
+            Err(Error::WouldBlock) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

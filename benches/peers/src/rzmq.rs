@@ -1,35 +1,62 @@
-//! rzmq, with its standard back end.
+//! rzmq, in each of the ways that its own figures are from.
 
 use std::future::Future;
 
 use bytes::Bytes;
-use rzmq::socket::options::{SUBSCRIBE, XPUB_NODROP};
+use rzmq::socket::options::{SUBSCRIBE, TCP_CORK, XPUB_NODROP};
+use rzmq::uring::{UringConfig, initialize_uring_backend};
 use rzmq::{Context, Msg, Socket, SocketType};
 use tokio::runtime::Runtime;
 
 use crate::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
-use crate::child::{Fallible, Fault};
+use crate::child::{Fallible, Fault, TOPIC_LEN};
 use crate::runtime::wait_until;
 
 pub(crate) struct Rzmq {
     runtime: Runtime,
     context: Context,
+    way: Way,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Standard,
+    /// `TCP_CORK` where messages flow one way. It holds small ones back, so it is for streams only.
+    Corked,
+    Uring,
 }
 
 impl Rzmq {
-    pub(crate) fn new(runtime: Runtime) -> Fallible<Rzmq> {
-        let context = runtime.block_on(async { Context::new() })?;
-        Ok(Rzmq { runtime, context })
+    pub(crate) fn new(runtime: Runtime, way: Way) -> Fallible<Rzmq> {
+        let context = runtime.block_on(async {
+            if way == Way::Uring {
+                initialize_uring_backend(UringConfig::default())?;
+            }
+            Ok::<_, Fault>(Context::new()?.with_io_uring_sessions(way == Way::Uring))
+        })?;
+        Ok(Rzmq {
+            runtime,
+            context,
+            way,
+        })
+    }
+
+    async fn socket(&self, kind: SocketType) -> Fallible<Socket> {
+        let socket = self.context.socket(kind)?;
+        if self.way == Way::Corked {
+            socket.set_option(TCP_CORK, true).await?;
+        }
+        Ok(socket)
     }
 
     async fn bind(&self, kind: SocketType, endpoint: &str) -> Fallible<RzmqSocket> {
-        let socket = self.context.socket(kind)?;
+        let socket = self.socket(kind).await?;
         socket.bind(endpoint).await?;
         Ok(RzmqSocket(socket))
     }
 
     async fn connect(&self, kind: SocketType, endpoint: &str) -> Fallible<RzmqSocket> {
-        let socket = self.context.socket(kind)?;
+        let socket = self.socket(kind).await?;
         socket.connect(endpoint).await?;
         Ok(RzmqSocket(socket))
     }
@@ -64,13 +91,17 @@ impl Contestant for Rzmq {
     }
 
     async fn bind_pub(&self, endpoint: &str) -> Fallible<RzmqSocket> {
-        let socket = self.context.socket(SocketType::Pub)?;
+        let socket = self.socket(SocketType::Pub).await?;
         socket.set_option(XPUB_NODROP, true).await?;
         socket.bind(endpoint).await?;
         Ok(RzmqSocket(socket))
     }
 
-    async fn connect_sub(&self, endpoint: &str, topics: &[Vec<u8>]) -> Fallible<RzmqSocket> {
+    async fn connect_sub(
+        &self,
+        endpoint: &str,
+        topics: &[[u8; TOPIC_LEN]],
+    ) -> Fallible<RzmqSocket> {
         let socket = self.connect(SocketType::Sub, endpoint).await?;
         for topic in topics {
             socket.0.set_option_raw(SUBSCRIBE, topic).await?;

@@ -9,7 +9,7 @@ use zeromq::{
 };
 
 use crate::child::contestant::{Absent, Contestant, Receiver, Replier, Requester, Sender};
-use crate::child::{Fallible, Fault};
+use crate::child::{Fallible, Fault, TOPIC_LEN};
 use crate::runtime::wait_until;
 
 pub(crate) struct Zeromq {
@@ -67,7 +67,7 @@ impl Contestant for Zeromq {
         Absent::refuse()
     }
 
-    async fn connect_sub(&self, _endpoint: &str, _topics: &[Vec<u8>]) -> Fallible<Absent> {
+    async fn connect_sub(&self, _endpoint: &str, _topics: &[[u8; TOPIC_LEN]]) -> Fallible<Absent> {
         Absent::refuse()
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::value::{Linger, Rate, Separator, duration, endpoint};
-use crate::{completions, man, perf, probe, proxy, publish, pull, push, rep, req, subscribe};
+use crate::{
+    bench, completions, man, perf, probe, proxy, publish, pull, push, rep, req, subscribe,
+};
 
 /// Brokerless messaging from the shell: build pipelines between processes without writing a program.
 ///
@@ -52,6 +54,8 @@ pub(crate) enum Command {
     Probe(probe::Args),
     /// Measure throughput and latency, as libzmq's perf tools do
     Perf(perf::Args),
+    /// Measure what this machine makes of zerohop, beside bare sockets
+    Bench(bench::Args),
     /// Print a script that completes zerohop's arguments in a shell
     Completions(completions::Args),
     /// Print the manual page

@@ -3,7 +3,7 @@
 //! ```text
 //!   args, value       the command line's shape        failure           exit codes, and what is said
 //!   push pull publish subscribe req rep               one module per command: its arguments and its `run`
-//!   proxy probe perf completions man
+//!   proxy probe perf bench completions man
 //!   session           a socket from its arguments to its orderly end
 //!   input ─► send ─► socket ─► receive ─► output      the way of a message; exec runs commands instead
 //!   stop              Ctrl-C and closed pipes         events, stats, console: what a person is shown
@@ -12,6 +12,7 @@
 //! To add a command, add a module, a variant of [`args::Command`] and an arm in [`run`].
 
 mod args;
+mod bench;
 mod completions;
 mod console;
 mod events;
@@ -42,7 +43,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
-use failure::Outcome;
+use failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -66,6 +67,7 @@ fn run(command: &Command) -> Outcome {
         Command::Proxy(args) => proxy::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Perf(args) => perf::run(args),
+        Command::Bench(args) => bench::run(args, bench::Cast::own(&["bench"])).map_err(Failure::of),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -1,0 +1,100 @@
+//! How many times better zerohop is than the reference, workload by workload.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::super::child::Fallible;
+use super::super::results::Results;
+use super::super::table;
+use super::{COLOURS, Chart, INK, WIDTH, draw, ink_text};
+
+const ROW: i32 = 24;
+/// The heads of the columns.
+const TOP: i32 = 24;
+const LABELS: i32 = 325;
+/// For the number behind the longest bar.
+const RIGHT: i32 = 60;
+
+/// One bar for each workload, from "as good" to the right when we are better and to the left when we are not. Twice as
+/// good is as long as half as good.
+pub(super) fn chart(results: &Results) -> Fallible<Option<Chart>> {
+    let reference = results.reference();
+    let mut rows = Vec::new();
+    for result in &results.workloads {
+        if let Some(metric) = table::metrics(result).into_iter().next()
+            && let Some(ours) = result.median("zerohop", metric)
+            && let Some(theirs) = result.median(reference, metric)
+        {
+            let ratio = metric.ratio(ours, theirs);
+            if ratio.is_finite() && ratio > 0.0 {
+                rows.push((result.workload.title(), ratio));
+            }
+        }
+    }
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let scale = Scale::of(rows.iter().map(|row| row.1));
+    let height = TOP + ROW * rows.len() as i32 + 6;
+    let svg = draw(WIDTH, height as u32, |root| {
+        for doubling in scale.first..=scale.last {
+            let x = scale.pixels(2f64.powi(doubling));
+            let strength = if doubling == 0 { 0.6 } else { 0.15 };
+            root.draw(&PathElement::new(
+                [(x, TOP - 4), (x, height)],
+                INK.mix(strength),
+            ))?;
+            let middle = ink_text(12).pos(Pos::new(HPos::Center, VPos::Center));
+            root.draw(&Text::new(
+                times(2f64.powi(doubling)),
+                (x, TOP / 2 - 2),
+                middle,
+            ))?;
+        }
+        for (index, (title, ratio)) in rows.iter().enumerate() {
+            let middle = TOP + index as i32 * ROW + ROW / 2;
+            let text = ink_text(13).pos(Pos::new(HPos::Left, VPos::Center));
+            let (one, end) = (scale.pixels(1.0), scale.pixels(*ratio));
+            let bar = [(one.min(end), middle - 8), (one.max(end), middle + 8)];
+            let colour = COLOURS[if *ratio >= 1.0 { 0 } else { 2 }];
+            root.draw(&Rectangle::new(bar, colour.filled()))?;
+            root.draw(&Text::new(title.clone(), (4, middle), text.clone()))?;
+            root.draw(&Text::new(times(*ratio), (one.max(end) + 6, middle), text))?;
+        }
+        Ok(())
+    })?;
+    let title = format!("zerohop, times better than {reference} (first metric of each workload)");
+    Ok(Some(Chart { title, svg }))
+}
+
+/// A logarithmic axis between two powers of two.
+struct Scale {
+    first: i32,
+    last: i32,
+}
+
+impl Scale {
+    fn of(ratios: impl Iterator<Item = f64>) -> Scale {
+        let (mut first, mut last) = (0, 1);
+        for exponent in ratios.map(f64::log2) {
+            first = first.min(exponent.floor() as i32);
+            last = last.max(exponent.ceil() as i32);
+        }
+        Scale { first, last }
+    }
+
+    fn pixels(&self, ratio: f64) -> i32 {
+        let room = f64::from(WIDTH as i32 - LABELS - RIGHT);
+        let share = (ratio.log2() - f64::from(self.first)) / f64::from(self.last - self.first);
+        LABELS + (share * room) as i32
+    }
+}
+
+fn times(ratio: f64) -> String {
+    match ratio {
+        ratio if ratio >= 10.0 => format!("{ratio:.0} ×"),
+        ratio if ratio.fract() == 0.0 => format!("{ratio:.0} ×"),
+        ratio if ratio < 0.95 => format!("{ratio:.2} ×"),
+        ratio => format!("{ratio:.1} ×"),
+    }
+}

@@ -1,0 +1,135 @@
+//! zerohop.
+
+use bytes::Bytes;
+use zerohop::{Context, Options, Pub, Pull, Push, RecvError, Rep, Req, Sub};
+
+use super::super::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
+use super::super::child::{Fallible, TOPIC_LEN};
+
+pub(crate) struct Ours {
+    context: Context,
+}
+
+impl Ours {
+    pub(crate) fn open() -> Fallible<Ours> {
+        Ok(Ours {
+            context: Context::new(),
+        })
+    }
+}
+
+impl Contestant for Ours {
+    type Pull = Pull;
+    type Push = Push;
+    type Sub = Sub;
+    type Pub = Pub;
+    type Req = Req;
+    type Rep = Rep;
+
+    async fn bind_pull(&self, endpoint: &str) -> Fallible<Pull> {
+        let socket = Pull::new(&self.context)?;
+        socket.bind(endpoint)?;
+        Ok(socket)
+    }
+
+    async fn connect_push(&self, endpoint: &str) -> Fallible<Push> {
+        let socket = Push::new(&self.context)?;
+        socket.connect(endpoint)?;
+        Ok(socket)
+    }
+
+    async fn bind_pub(&self, endpoint: &str) -> Fallible<Pub> {
+        let socket = Pub::with_options(&self.context, Options::new().pub_block(true))?;
+        socket.bind(endpoint)?;
+        Ok(socket)
+    }
+
+    async fn connect_sub(&self, endpoint: &str, topics: &[[u8; TOPIC_LEN]]) -> Fallible<Sub> {
+        let socket = Sub::new(&self.context)?;
+        for topic in topics {
+            socket.subscribe(topic)?;
+        }
+        socket.connect(endpoint)?;
+        Ok(socket)
+    }
+
+    async fn bind_rep(&self, endpoint: &str) -> Fallible<Rep> {
+        let socket = Rep::new(&self.context)?;
+        socket.bind(endpoint)?;
+        Ok(socket)
+    }
+
+    async fn connect_req(&self, endpoint: &str) -> Fallible<Req> {
+        let socket = Req::new(&self.context)?;
+        socket.connect(endpoint)?;
+        Ok(socket)
+    }
+}
+
+impl Sender for Push {
+    #[inline]
+    async fn send(&mut self, message: &[u8]) -> Fallible<()> {
+        Ok(Push::send(self, message)?)
+    }
+
+    #[inline]
+    async fn send_shared(&mut self, message: &Bytes) -> Fallible<()> {
+        Ok(Push::send(self, message)?)
+    }
+}
+
+impl Sender for Pub {
+    #[inline]
+    async fn send(&mut self, message: &[u8]) -> Fallible<()> {
+        Pub::send(self, message)?;
+        Ok(())
+    }
+}
+
+// A message is shown where the call has left it: moving it costs as much as checking it.
+impl Receiver for Pull {
+    #[inline]
+    async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        match Pull::recv(self) {
+            Ok(ref message) => Ok(show(message.as_bytes())),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Receiver for Sub {
+    #[inline]
+    async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        match Sub::recv(self) {
+            Ok(ref message) => Ok(show(message.as_bytes())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[inline]
+    fn try_recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<Option<T>> {
+        match Sub::try_recv(self) {
+            Ok(ref message) => Ok(Some(show(message.as_bytes()))),
+            Err(RecvError::WouldBlock) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Requester for Req {
+    #[inline]
+    async fn ask<T>(&mut self, request: &[u8], show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        Ok(show(Req::request(self, request)?.as_bytes()))
+    }
+}
+
+impl Replier for Rep {
+    #[inline]
+    async fn echo<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        let mut request = Rep::recv(self)?;
+        let message = request.take_message();
+        let shown = show(message.as_bytes());
+        request.reply(message)?;
+        Ok(shown)
+    }
+}

@@ -1,0 +1,75 @@
+//! A pair of barriers of unequal weight.
+//!
+//! Two threads that each write one flag and then read the other's need a full barrier between the two steps, or
+//! both may read the old value. Where one of the threads does this millions of times a second and the other
+//! a thousand times, the second can pay for both: [`heavy`] makes every running thread of the process pass through a
+//! full barrier, so that [`light`] has to bind the compiler only. Linux calls it `membarrier(2)`.
+
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{Ordering, compiler_fence};
+
+pub(super) use system::{available, heavy};
+
+/// Keeps the compiler from moving memory accesses across. With [`heavy`] in another thread, nothing moves.
+#[inline]
+pub(super) fn light() {
+    compiler_fence(Ordering::SeqCst);
+}
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod system {
+    use std::ffi::{c_int, c_long, c_uint};
+    use std::sync::OnceLock;
+
+    unsafe extern "C" {
+        fn syscall(number: c_long, ...) -> c_long;
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    const MEMBARRIER: c_long = 324;
+    #[cfg(target_arch = "aarch64")]
+    const MEMBARRIER: c_long = 283;
+
+    const GLOBAL: c_int = 1;
+    const PRIVATE_EXPEDITED: c_int = 1 << 3;
+    const REGISTER_PRIVATE_EXPEDITED: c_int = 1 << 4;
+
+    /// Whether the system has these barriers; a sandbox may forbid them.
+    pub(in crate::sync) fn available() -> bool {
+        static REGISTERED: OnceLock<bool> = OnceLock::new();
+        *REGISTERED.get_or_init(|| membarrier(REGISTER_PRIVATE_EXPEDITED))
+    }
+
+    /// A full barrier in every running thread of this process. Only for processes where [`available`] is true.
+    pub(in crate::sync) fn heavy() {
+        // The first can fail for want of memory, the second takes milliseconds and needs none.
+        while !membarrier(PRIVATE_EXPEDITED) && !membarrier(GLOBAL) {
+            std::thread::yield_now();
+        }
+    }
+
+    fn membarrier(command: c_int) -> bool {
+        const FLAGS: c_uint = 0;
+        const CPU: c_int = 0;
+        // SAFETY: the call takes three integers, of these types, and touches no memory of ours.
+        unsafe { syscall(MEMBARRIER, command, FLAGS, CPU) == 0 }
+    }
+}
+
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+mod system {
+    pub(in crate::sync) fn available() -> bool {
+        false
+    }
+
+    pub(in crate::sync) fn heavy() {
+        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,144 @@
+//! The lock around a socket's state: a value behind a [`Bias`].
+
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use super::Condvar;
+use super::bias::{Bias, Pass};
+
+/// Like [`Mutex`](std::sync::Mutex), but cheap for the thread that uses it again and again; see [`bias`](super::bias).
+/// Not poisoned by a panic.
+pub(crate) struct StateLock<T> {
+    bias: Bias,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached only through a `StateGuard`, which holds a `Pass`, and there is never more than one
+// pass at a time. So sharing the lock hands the value from thread to thread, and never shares it.
+unsafe impl<T: Send> Sync for StateLock<T> {}
+
+/// The value, as long as this lives.
+pub(crate) struct StateGuard<'a, T> {
+    pass: Pass<'a>,
+    lock: &'a StateLock<T>,
+    /// A guard lends the value like an exclusive reference, so it may be shared only if that may.
+    lent: PhantomData<&'a mut T>,
+}
+
+impl<T> StateLock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        StateLock {
+            bias: Bias::new(),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// Waits until nobody else has the value. Not for a thread that has it already.
+    #[inline]
+    pub(crate) fn lock(&self) -> StateGuard<'_, T> {
+        self.guard(self.bias.enter())
+    }
+
+    #[inline]
+    fn guard<'a>(&'a self, pass: Pass<'a>) -> StateGuard<'a, T> {
+        StateGuard {
+            pass,
+            lock: self,
+            lent: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for StateLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateLock").finish_non_exhaustive()
+    }
+}
+
+impl<T> StateGuard<'_, T> {
+    /// Gives the value to others until `changed` is notified or the time is up, or for no reason at all.
+    pub(crate) fn wait(self, changed: &Condvar, timeout: Option<Duration>) -> Self {
+        self.lock.guard(self.pass.wait(changed, timeout))
+    }
+}
+
+impl<T> Deref for StateGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: this guard holds the only pass, so nobody else reaches the value while it lives, and the
+        // borrow of the guard keeps an exclusive one from this very guard away.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for StateGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and the guard is borrowed exclusively.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    /// Threads in turns of all lengths, so that the bias is given, used, taken away and passed on.
+    #[test]
+    fn nothing_is_lost_between_threads() {
+        const TURNS: usize = 200;
+        let lock = Arc::new(StateLock::new(0u64));
+        let threads: Vec<_> = (1..=6)
+            .map(|step: usize| {
+                let lock = Arc::clone(&lock);
+                thread::spawn(move || {
+                    for turn in 0..TURNS {
+                        for _ in 0..(turn * step) % 300 {
+                            *lock.lock() += 1;
+                        }
+                        thread::yield_now();
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            assert!(thread.join().is_ok());
+        }
+        let wanted: usize = (1..=6)
+            .flat_map(|step| (0..TURNS).map(move |turn| (turn * step) % 300))
+            .sum();
+        assert_eq!(*lock.lock(), wanted as u64);
+    }
+
+    #[test]
+    fn who_waits_is_told_by_an_owner() {
+        let shared = Arc::new((StateLock::new(0u64), Condvar::new()));
+        let waiter = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (lock, changed) = &*shared;
+                let mut count = lock.lock();
+                while *count < 10_000 {
+                    count = count.wait(changed, None);
+                }
+                *count
+            })
+        };
+        let (lock, changed) = &*shared;
+        for _ in 0..10_000 {
+            *lock.lock() += 1;
+            changed.notify_all();
+        }
+        assert_eq!(waiter.join().ok(), Some(10_000));
+    }
+}
