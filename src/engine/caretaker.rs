@@ -285,8 +285,8 @@ impl Rounds {
         socket.tick = match socket.driven.relieve(seen) {
             Relief::Done => None,
             Relief::CallerWrites(writes) => Some((Instant::now() + TICK, writes)),
-            // Round again, after the others: the count of writes cannot have changed without a caller.
-            Relief::More => Some((Instant::now(), u64::MAX)),
+            // Round again, after the others have had their turn.
+            Relief::More(writes) => Some((Instant::now(), writes)),
         };
     }
 }

@@ -491,8 +491,8 @@ pub(crate) enum Relief {
     Done,
     /// A caller is writing by itself; look again soon whether it still does. Holds its count of writes.
     CallerWrites(u64),
-    /// There was more than one turn's worth.
-    More,
+    /// There was more than one turn's worth. Holds the caller's count of writes.
+    More(u64),
 }
 
 impl<P: Pattern> Driven for Core<P> {
@@ -540,20 +540,21 @@ impl<P: Pattern> Driven for Core<P> {
     }
 
     fn relieve(&self, seen: Option<u64>) -> Relief {
-        {
+        let writes = {
             let state = self.state.lock();
             let Some(since) = state.net.gathering else {
                 return Relief::Done;
             };
             let writes = state.net.flushes;
             let leave = match seen {
-                Some(seen) => seen != writes,
+                Some(seen) => seen != writes || state.net.is_too_early(since),
                 None => state.net.caller_writes_within(SOON, since.elapsed()),
             };
             if leave {
                 return Relief::CallerWrites(writes);
             }
-        }
+            writes
+        };
         for _ in 0..CARETAKER_WRITES {
             let Some(mut job) = self.state.lock().net.begin_write() else {
                 return Relief::Done;
@@ -564,7 +565,7 @@ impl<P: Pattern> Driven for Core<P> {
             net.end_write(job, result, pattern);
             self.notify_all(&state);
         }
-        Relief::More
+        Relief::More(writes)
     }
 
     fn fall_idle(&self) {

@@ -20,8 +20,12 @@ use crate::zmtp::{Command, ProtocolError, put_pong};
 /// While messages gather, the clock is read every so many of them …
 const CLOCK_EVERY: usize = 64;
 
-/// … and they are written when the oldest has waited this long, should the caretaker not have come by.
-const GATHER_AT_MOST: Duration = Duration::from_micros(50);
+/// … and they are written when the oldest has waited this long, should the caretaker not have come by. Or as long as
+/// writing to all peers has taken lately: where there are a thousand, they are not to take all the sender's time …
+pub(crate) const GATHER_AT_MOST: Duration = Duration::from_micros(50);
+
+/// … but no longer than this.
+const GATHER_AT_MOST_EVER: Duration = Duration::from_millis(20);
 
 /// What the kernel is asked for at once when the high-water mark is low: as libzmq's decoder does, so that
 /// a small mark means a small read-ahead.
@@ -216,7 +220,7 @@ impl Net {
     fn look_at_clock(&mut self, pattern: &mut dyn Pattern) {
         let now = Instant::now();
         if let Some(since) = self.gathering
-            && now.saturating_duration_since(since) > GATHER_AT_MOST
+            && now.saturating_duration_since(since) > self.gather_at_most
         {
             self.write_gathered(pattern);
         }
@@ -228,8 +232,9 @@ impl Net {
         }
         let now = Instant::now();
         if self.pacer.write_now(now) {
+            let peers = self.peers.dirty.len();
             self.write_dirty(pattern);
-            self.pacer.wrote(now, Instant::now());
+            self.pacer.wrote(now, Instant::now(), peers);
         } else {
             self.gathering = Some(now);
             self.caretaker.gathering(self.id);
@@ -238,9 +243,12 @@ impl Net {
 
     /// The caller writes what has gathered.
     fn write_gathered(&mut self, pattern: &mut dyn Pattern) {
+        let started = Instant::now();
         self.write_dirty(pattern);
         self.flushes += 1;
         let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        self.gather_at_most = took.clamp(GATHER_AT_MOST, GATHER_AT_MOST_EVER);
         self.pacer.flushed(now);
         if self.gathering.is_some() {
             // The caretaker goes on watching: one wake-up serves the whole stream.
@@ -333,6 +341,11 @@ impl Net {
         let gathered = self.peers.gathered as u128;
         let expected = gathered * soon.as_nanos() / elapsed.as_nanos().max(1);
         expected >= super::link::unlimited(self.options.send_hwm).min(1_000) as u128
+    }
+
+    /// Whether a caller that sends on and on would not have written yet what gathers since then.
+    pub(crate) fn is_too_early(&self, since: Instant) -> bool {
+        self.gather_at_most > GATHER_AT_MOST && since.elapsed() < self.gather_at_most * 2
     }
 
     /// Takes one peer's buffer out, to be written without the lock.

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Registry, Token};
 
@@ -58,6 +58,8 @@ pub(crate) struct Net {
     pub(crate) last_endpoint: Option<crate::Endpoint>,
     /// Messages gather; the caretaker has been told, and watches over them.
     pub(crate) gathering: Option<Instant>,
+    /// How long messages gather in a stream.
+    pub(crate) gather_at_most: Duration,
     /// Counts writes by callers: lets the caretaker see that somebody keeps writing.
     pub(crate) flushes: u64,
     /// Connections that the kernel takes no bytes for at the moment.
@@ -104,6 +106,7 @@ impl Net {
             pending_count: 0,
             last_endpoint: None,
             gathering: None,
+            gather_at_most: super::flow::GATHER_AT_MOST,
             flushes: 0,
             unwritable: 0,
             handshakes_failed: 0,

@@ -11,13 +11,14 @@
 
 use std::time::{Duration, Instant};
 
-/// Credit is capped here: what a pause of any length is worth. About ten inline writes in a row.
+/// Credit is capped here, or at four times the cost: what a pause of any length is worth. About ten inline writes to
+/// one peer in a row, or two to a thousand.
 const CREDIT_CAP: Duration = Duration::from_micros(100);
 
 /// First guess of what a write costs, until one has been measured.
 const FIRST_COST: Duration = Duration::from_micros(5);
 
-/// One measurement counts no more than this: the sender may have lost its core in the middle of it.
+/// One measurement counts no more than this for each peer: the sender may have lost its core in the middle of it.
 const COST_CAP: Duration = Duration::from_micros(40);
 
 /// See the module.
@@ -43,14 +44,20 @@ impl Pacer {
     pub(crate) fn write_now(&mut self, now: Instant) -> bool {
         if let Some(since) = self.idle_since.take() {
             let gap = now.saturating_duration_since(since);
-            self.credit = (self.credit + gap).min(CREDIT_CAP);
+            self.credit = (self.credit + gap).min(self.cap());
         }
         self.credit >= self.cost * 2
     }
 
-    /// An inline write is done.
-    pub(crate) fn wrote(&mut self, started: Instant, now: Instant) {
-        let took = now.saturating_duration_since(started).min(COST_CAP);
+    fn cap(&self) -> Duration {
+        CREDIT_CAP.max(self.cost * 4)
+    }
+
+    /// An inline write is done, to so many peers.
+    pub(crate) fn wrote(&mut self, started: Instant, now: Instant, peers: usize) {
+        let peers = u32::try_from(peers).unwrap_or(u32::MAX).max(1);
+        let took = now.saturating_duration_since(started);
+        let took = took.min(COST_CAP.saturating_mul(peers));
         self.cost = (self.cost * 7 + took) / 8;
         self.credit = self.credit.saturating_sub(took * 2);
         self.idle_since = Some(now);
@@ -64,7 +71,7 @@ impl Pacer {
     /// The application did something else meanwhile, such as receiving the answer: no stream.
     #[inline]
     pub(crate) fn pause(&mut self) {
-        self.credit = CREDIT_CAP;
+        self.credit = self.cap();
     }
 }
 
@@ -84,7 +91,7 @@ mod tests {
                 inline += 1;
                 let started = now;
                 now += write;
-                pacer.wrote(started, now);
+                pacer.wrote(started, now, 1);
             } else {
                 pacer.flushed(now);
             }
@@ -108,12 +115,30 @@ mod tests {
         assert!(inline < 100, "{inline} inline writes in a stream");
     }
 
+    /// What it takes to encode for a thousand peers is no pause.
+    #[test]
+    fn a_stream_to_many_gathers_too() {
+        let (encode, write) = (60 * US, 5_000 * US);
+        let mut pacer = Pacer::default();
+        let mut now = Instant::now();
+        let mut inline = 0;
+        for _ in 0..1_000 {
+            now += encode;
+            if pacer.write_now(now) {
+                inline += 1;
+                pacer.wrote(now, now + write, 1_000);
+                now += write;
+            }
+        }
+        assert!(inline < 50, "{inline} inline writes in a stream");
+    }
+
     #[test]
     fn a_pause_restores_the_credit() {
         let mut pacer = Pacer::default();
         let now = Instant::now();
         for _ in 0..100 {
-            pacer.wrote(now, now + 20 * US);
+            pacer.wrote(now, now + 20 * US, 1);
         }
         assert!(!pacer.write_now(now + 20 * US));
         pacer.pause();

@@ -172,10 +172,17 @@ impl Peer {
     /// Whether another message may be queued.
     #[inline]
     fn has_room(&self) -> bool {
-        match &self.link {
-            Link::Inproc(link) => link.appended - link.outbox.released() < self.send_hwm,
-            _ => self.outbound.messages() + self.in_flight < self.send_hwm,
-        }
+        self.room() > 0
+    }
+
+    /// How many more messages may be queued.
+    #[inline]
+    fn room(&self) -> usize {
+        let queued = match &self.link {
+            Link::Inproc(link) => link.appended - link.outbox.released(),
+            _ => self.outbound.messages() + self.in_flight,
+        };
+        self.send_hwm.saturating_sub(queued)
     }
 
     /// Messages accepted from the application and not yet handed on.
@@ -247,10 +254,14 @@ impl Peers {
         }
     }
 
-    /// Queues a whole message.
+    /// Queues a whole message, if the peer has room for one.
     #[inline]
-    pub(crate) fn send(&mut self, id: PeerId, outgoing: Outgoing<'_>) {
+    pub(crate) fn try_send(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> bool {
+        if !self.has_room(id) {
+            return false;
+        }
         self.send_with(id, |buffer, pool| buffer.push(outgoing, pool));
+        true
     }
 
     /// Queues one whole message that `write` writes.
@@ -282,7 +293,18 @@ impl Peers {
         if peer.outbound.unwritten() >= WRITE_AT || !peer.has_room() {
             self.due = true;
         }
-        self.mark_dirty(id);
+        if !peer.dirty {
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Messages that may be sent, to whichever peers, before one of them can be at its high-water mark.
+    pub(crate) fn least_room(&self) -> usize {
+        if self.conflate {
+            return usize::MAX;
+        }
+        let room = self.slab.iter().map(|(_, peer)| peer.room());
+        room.min().unwrap_or(0)
     }
 
     /// Queues command frames, which no high-water mark holds back.

@@ -38,8 +38,7 @@ impl PushPattern {
     fn give(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
         loop {
             let id = self.balancer.next()?;
-            if peers.has_room(id) {
-                peers.send(id, outgoing);
+            if peers.try_send(id, outgoing) {
                 self.balancer.advance();
                 return Some(());
             }
