@@ -181,6 +181,31 @@ fn probe_tells_what_is_there() {
 }
 
 #[test]
+fn probe_tells_a_name() {
+    let context = zmq::Context::new();
+    let socket = context.socket(zmq::DEALER).expect("a socket");
+    socket.set_identity(b"till 4").expect("a name");
+    socket.bind("tcp://127.0.0.1:*").expect("libzmq binds");
+    let endpoint = socket.get_last_endpoint().expect("an endpoint");
+    let screen = run(&["probe", &endpoint.expect("in UTF-8")]).ok();
+    assert!(screen.contains("Identity = till 4"), "{screen}");
+}
+
+/// What `--count` leaves behind was given to this PULL and to nobody else: a person is to know.
+#[test]
+fn totals_tell_what_was_read_ahead() {
+    let mut push = Program::start(&["push", "--bind", "tcp://127.0.0.1:*", "-q", "--monitor"]);
+    let listening: Value = serde_json::from_str(&push.err_line("listening")).expect("JSON");
+    push.write_bytes(b"a\nb\nc\n");
+    let endpoint = listening["endpoint"].as_str().expect("an endpoint");
+    let pull = Program::start(&["pull", "--connect", endpoint, "-n", "1", "--stats"]);
+    let ended = pull.end();
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), "a\n"));
+    assert!(ended.err[0].contains("received 1 message,"), "{ended:#?}");
+    push.end();
+}
+
+#[test]
 fn probe_tells_of_our_own_sockets_over_ipc() {
     for endpoint in [Transport::Ipc.endpoint(), Transport::IpcAbstract.endpoint()] {
         let mut pull = Program::start(&["pull", "--bind", &endpoint, "--verbose"]);

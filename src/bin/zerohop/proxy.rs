@@ -15,7 +15,7 @@ use crate::value::endpoint;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Producers connect with PUSH to the frontend, workers with PULL to the backend, and neither needs to know the other.
+Producers connect with PUSH to the frontend, workers with PULL to the backend, and neither needs to know the other. \
 The capture is a PUB: whoever subscribes there sees a copy of every message.
 
 Example:

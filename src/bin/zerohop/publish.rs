@@ -12,7 +12,7 @@ use crate::session::Session;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Subscribers choose messages by how they begin: by their first frame, if --parts makes several. A subscriber that is too
+Subscribers choose messages by how they begin: by their first frame, if --parts makes several. A subscriber that is too \
 slow misses messages; --hwm says how many may wait for it.
 
 Examples:

@@ -12,9 +12,9 @@ use crate::sockets::AnySocket;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-With --exec the message is the command's standard input, and its frames are its arguments $1, $2, ... if it
-mentions them. At most --jobs messages are taken in advance, so that other workers get their share. A command that fails
-is told of on standard error, the rest goes on, and the exit code is 1 in the end.
+With --exec the message is the command's standard input, and its frames are its arguments $1, $2, ... if it \
+mentions them. At most --jobs messages per peer are read ahead, beside what the system's buffers hold. A command that \
+fails is told of on standard error, the rest goes on, and the exit code is 1 in the end.
 
 Examples:
   zerohop pull --bind 'tcp://*:5555' | jq .total

@@ -10,8 +10,8 @@ use crate::session::Session;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-With --exec the request is the command's standard input, and its frames are its arguments $1, $2, ... if it
-mentions them. What the command prints is the reply, byte for byte, also when it fails; that is told on standard
+With --exec the request is the command's standard input, and its frames are its arguments $1, $2, ... if it \
+mentions them. What the command prints is the reply, byte for byte, also when it fails; that is told on standard \
 error, and the exit code is 1 in the end.
 
 Examples:

@@ -121,7 +121,8 @@ fn totals(stats: &Stats, elapsed: Duration) -> String {
     ] {
         if messages > 0 {
             parts.push(format!(
-                "{label} {messages} messages, {bytes} bytes on the wire, in {:.3} s ({}/s, {}B/s)",
+                "{label} {messages} {}, {bytes} bytes on the wire, in {:.3} s ({}/s, {}B/s)",
+                if messages == 1 { "message" } else { "messages" },
                 elapsed.as_secs_f64(),
                 scaled(messages as f64 / seconds).trim_end(),
                 scaled(bytes as f64 / seconds)
@@ -177,6 +178,8 @@ fn scaled(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use zerohop::PeerStats;
+
     use super::*;
 
     #[test]
@@ -201,5 +204,17 @@ mod tests {
             "zerohop: sent 1000 messages, 100000 bytes on the wire, in 1.000 s (1.00 k/s, 100 kB/s); dropped 0"
         );
         assert!(totals(&Stats::default(), Duration::ZERO).contains("no messages"));
+    }
+
+    #[test]
+    fn what_nobody_took_was_not_received() {
+        let mut peer = PeerStats::default();
+        peer.queued_in = 2;
+        let mut stats = Stats::default();
+        stats.messages_in = 3;
+        stats.peers = vec![peer];
+        let text = totals(&stats, Duration::from_secs(1));
+        assert!(text.contains("received 1 message,"), "{text}");
+        assert!(text.contains("not taken 2 that had arrived"), "{text}");
     }
 }
