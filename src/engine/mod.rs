@@ -36,6 +36,7 @@ mod patience;
 mod peers;
 mod pool;
 mod presence;
+mod pulse;
 mod timers;
 
 use std::io;
