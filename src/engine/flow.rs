@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::Interest;
@@ -31,6 +32,10 @@ const GATHER_AT_MOST_EVER: Duration = Duration::from_millis(20);
 /// a small mark means a small read-ahead.
 const SMALL_READ: usize = 8 * 1024;
 
+/// What all peers together may read ahead in one round, as far as each gets its [`SMALL_READ`]: as much as stays in the
+/// cache until the application has taken it, one message from each peer in turn.
+const READ_AHEAD: usize = 512 * 1024;
+
 /// Reads ahead of the application, in one turn and for one peer, before the others get theirs.
 const READS_PER_TURN: usize = 4;
 
@@ -45,7 +50,9 @@ impl Net {
             }
             self.queue_read(id);
         }
-        for _ in 0..self.readable.len() {
+        let readers = self.readable.len().max(1);
+        self.read_share = (READ_AHEAD / readers).clamp(SMALL_READ, CHUNK);
+        for _ in 0..readers {
             let Some(id) = self.readable.pop_front() else {
                 return;
             };
@@ -125,7 +132,7 @@ impl Net {
         let limit = if peer.recv_hwm < CHUNK / 64 {
             SMALL_READ
         } else {
-            CHUNK
+            self.read_share
         };
         let mut asked = Asked::default();
         let result = peer.inbound.read(
@@ -246,7 +253,7 @@ impl Net {
     fn write_gathered(&mut self, pattern: &mut dyn Pattern) {
         let started = Instant::now();
         self.write_dirty(pattern);
-        self.flushes += 1;
+        self.flushes.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         self.gather_at_most = took.clamp(GATHER_AT_MOST, GATHER_AT_MOST_EVER);

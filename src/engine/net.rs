@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Registry, Token};
@@ -49,6 +50,8 @@ pub(crate) struct Net {
     pub(crate) caretaker: Arc<Caretaker>,
     /// The name of the socket with the caretaker.
     pub(crate) id: usize,
+    /// What each peer may read at once in this round.
+    pub(crate) read_share: usize,
     /// Peers to read from, in the order in which they became readable.
     pub(crate) readable: VecDeque<PeerId>,
     /// Accepted peers whose handshake is not done, oldest first; entries may be stale.
@@ -61,7 +64,7 @@ pub(crate) struct Net {
     /// How long messages gather in a stream.
     pub(crate) gather_at_most: Duration,
     /// Counts writes by callers: lets the caretaker see that somebody keeps writing.
-    pub(crate) flushes: u64,
+    pub(crate) flushes: Arc<AtomicU64>,
     /// Connections that the kernel takes no bytes for at the moment.
     pub(crate) unwritable: usize,
     pub(crate) handshakes_failed: u64,
@@ -101,13 +104,14 @@ impl Net {
             mailbox,
             caretaker,
             id,
+            read_share: super::pool::CHUNK,
             readable: VecDeque::new(),
             pending: VecDeque::new(),
             pending_count: 0,
             last_endpoint: None,
             gathering: None,
             gather_at_most: super::flow::GATHER_AT_MOST,
-            flushes: 0,
+            flushes: Arc::default(),
             unwritable: 0,
             handshakes_failed: 0,
             protocol_errors: 0,
