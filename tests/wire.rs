@@ -2,15 +2,18 @@
 
 mod common {
     pub(crate) mod deadline;
+    pub(crate) mod events;
     pub(crate) mod raw;
 }
 
 use std::net::TcpListener;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use zerohop::{Context, Options, Pub, Pull, Push, Rep, Req, Sub};
 
 use common::deadline::DEADLINE;
+use common::events::wait_for_end;
 use common::raw::{COMMAND, LONG, MORE, RawPeer, command, frame, greeting, property, ready};
 
 const ANY_PORT: &str = "tcp://127.0.0.1:*";
@@ -291,4 +294,86 @@ fn greet_2_0(raw: &mut RawPeer, ours: u8, theirs: u8) {
 
 fn endpoint_of(listener: &TcpListener) -> String {
     format!("tcp://{}", listener.local_addr().expect("an address"))
+}
+
+/// What a reader has not read when its writer closes is not taken away from it: it is told the end, and waited for.
+#[test]
+fn closing_over_ipc_waits_until_the_end_has_been_read() {
+    let (push, mut raw) = push_over_ipc(&Context::new(), Options::new());
+    push.send_timeout("unread", DEADLINE).expect("sent");
+    let monitor = push.monitor();
+    thread::scope(|scope| {
+        let start = Instant::now();
+        let closing = scope.spawn(|| push.close(DEADLINE));
+        wait_for_end(&monitor);
+        assert_eq!(raw.read(8), b"\x00\x06unread");
+        raw.expect_closed();
+        // It was told so; but the connection is there still.
+        raw.write(&command("PING", &[0, 0]));
+        drop(raw);
+        let closed = closing.join().expect("the closing thread");
+        closed.expect("all has left");
+        assert!(start.elapsed() < DEADLINE, "waited out");
+    });
+}
+
+/// All has left, so that is no error; and nobody waits for ever, not even for a peer that goes on talking.
+#[test]
+fn closing_over_ipc_gives_a_reader_no_more_than_its_time() {
+    const TIME: Duration = Duration::from_millis(50);
+    let (push, raw) = push_over_ipc(&Context::new(), Options::new());
+    push.send_timeout("unread", DEADLINE).expect("sent");
+    let start = Instant::now();
+    push.close(TIME).expect("all has left");
+    assert!((TIME..DEADLINE).contains(&start.elapsed()));
+    drop(raw);
+
+    let context = Context::new();
+    let (push, mut raw) = push_over_ipc(&context, Options::new().linger(TIME));
+    push.send_timeout("unread", DEADLINE).expect("sent");
+    let start = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| while raw.pour(&[0, 1, b'x'].repeat(10_000)) {});
+        drop(push);
+        drop(context);
+    });
+    assert!((TIME..DEADLINE).contains(&start.elapsed()));
+}
+
+#[test]
+fn closing_over_ipc_ends_with_the_reader() {
+    let (push, raw) = push_over_ipc(&Context::new(), Options::new());
+    push.send_timeout("unread", DEADLINE).expect("sent");
+    let monitor = push.monitor();
+    thread::scope(|scope| {
+        let start = Instant::now();
+        let closing = scope.spawn(|| push.close(DEADLINE));
+        wait_for_end(&monitor);
+        drop(raw);
+        let closed = closing.join().expect("the closing thread");
+        closed.expect("all has left");
+        assert!(start.elapsed() < DEADLINE, "waited out");
+    });
+}
+
+/// To end one connection takes nothing away from its reader either, and holds nothing up.
+#[test]
+fn unbinding_from_ipc_leaves_the_reader_its_time() {
+    let (push, mut raw) = push_over_ipc(&Context::new(), Options::new());
+    push.send_timeout("unread", DEADLINE).expect("sent");
+    assert_eq!(raw.read(8), b"\x00\x06unread");
+    let endpoint = push.last_endpoint().expect("bound");
+    push.unbind(&endpoint.to_string()).expect("unbound");
+    raw.expect_closed();
+    raw.write(&command("PING", &[0, 0]));
+    drop(raw);
+    push.close(DEADLINE).expect("all has left");
+}
+
+/// A PUSH with a peer that reads only when it is told to.
+fn push_over_ipc(context: &Context, options: Options) -> (Push, RawPeer) {
+    let push = Push::with_options(context, options).expect("a PUSH");
+    let mut raw = RawPeer::connect(&push.bind("ipc://*").expect("bound").to_string());
+    raw.shake_hands(1, "PULL");
+    (push, raw)
 }

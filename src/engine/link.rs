@@ -7,6 +7,7 @@ use std::time::Instant;
 use mio::event::Source as _;
 
 use super::Note;
+use super::core::Deadline;
 use super::dialer::Dialer;
 use super::in_buffer::InBuffer;
 use super::net::{BOTH, Net};
@@ -528,18 +529,36 @@ impl Net {
         }
     }
 
-    /// Drops a peer at the application's wish, and all that it still had.
+    /// Drops a peer at the application's wish, and all that it still had. What it has been sent it can read `until` then.
     pub(crate) fn drop_peer(
         &mut self,
         id: PeerId,
         cause: DisconnectCause,
+        until: Deadline,
         pattern: &mut dyn Pattern,
     ) {
         self.leave_inproc(id);
+        let unread = self.maybe_unread(id);
         self.disconnect_link(id, &cause);
+        if let Some(stream) = unread {
+            self.bid_farewell(stream, until);
+        }
         self.detach(id, pattern);
         pattern.forget(id);
         self.peers.remove(id);
+    }
+
+    /// The stream of a peer that has been sent messages and, for all we know, has not read them yet, where it would
+    /// lose them if the stream were just closed. Not while messages are being written to it: that is for `end_write` to see to.
+    fn maybe_unread(&self, id: PeerId) -> Option<Arc<Stream>> {
+        let peer = self.peers.slab.get(id)?;
+        let Link::Up(up) = &peer.link else {
+            return None;
+        };
+        let unread = up.stream.hangs_up_at_once()
+            && peer.counters.messages_out > 0
+            && peer.in_flight == 0;
+        unread.then(|| Arc::clone(&up.stream))
     }
 
     fn dialer(&mut self, id: PeerId) -> Option<&mut Dialer> {

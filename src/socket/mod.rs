@@ -14,7 +14,7 @@ mod stats;
 mod sub;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use publisher::Pub;
 pub use pull::{Iter, Pull};
@@ -174,7 +174,7 @@ impl<P: Pattern + 'static> Socket<P> {
     fn close(mut self, timeout: Duration) -> Result<(), CloseError> {
         self.open = false;
         self.core.context.socket_lingers();
-        self.core.begin_close(Instant::now().checked_add(timeout));
+        self.core.begin_close(Deadline::after(timeout));
         let unsent = self.core.finish_close();
         self.core.context.socket_dropped();
         match unsent {
@@ -190,9 +190,8 @@ impl<P: Pattern + 'static> Drop for Socket<P> {
             return;
         }
         self.core.context.socket_lingers();
-        let linger = self.options.linger;
-        let deadline = linger.and_then(|linger| Instant::now().checked_add(linger));
-        self.core.begin_close(deadline);
+        self.core
+            .begin_close(Deadline::from_option(self.options.linger));
         self.core.context.socket_dropped();
     }
 }

@@ -161,8 +161,26 @@ impl Stream {
         SourceFd(&fd).reregister(registry, token, interests)
     }
 
+    /// Whether closing the stream takes away from the peer what it has not read yet, unless it is careful: a Unix socket
+    /// reports a hang-up before the data, TCP an end behind it.
+    pub(crate) fn hangs_up_at_once(&self) -> bool {
+        matches!(self.io, Io::Unix(_))
+    }
+
+    /// Reads up to `times` times, `size` bytes each, and throws them away; says whether it came to the end of the stream.
+    /// An error is also what it means that there is nothing more for now.
+    pub(crate) fn discard(&self, times: usize, size: usize) -> io::Result<bool> {
+        let mut sink = Vec::with_capacity(size);
+        for _ in 0..times {
+            sink.clear();
+            if self.read_spare(&mut sink, size)? == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Tells the peer that nothing more comes; what it sends can still be read.
-    #[cfg(test)]
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         self.socket().shutdown(std::net::Shutdown::Write)
     }
