@@ -87,7 +87,7 @@ mod pool {
 
 struct Message;
 
-use inproc::Channel;
+use inproc::{Appended, Channel};
 use mailbox::{Mailbox, Wake};
 use pool::ChunkPool;
 use presence::Presence;
@@ -206,7 +206,8 @@ fn channel_tells_its_reader() {
             let (channel, sleeper) = (std::sync::Arc::clone(&channel), sleeper.clone());
             thread::spawn(move || {
                 for _ in 0..2 {
-                    let (bytes, tell) = channel.append(false, |buffer, _| buffer.push());
+                    let Appended { bytes, tell, .. } =
+                        channel.append(false, |buffer, _| buffer.push());
                     assert_eq!(bytes, 1);
                     if tell {
                         sleeper.wake();
@@ -254,7 +255,7 @@ fn channel_tells_its_starved_sender() {
                     while appended - channel.released() >= 1 && appended - channel.starve() >= 1 {
                         sender_sleeps.sleep();
                     }
-                    let (_, tell) = channel.append(false, |buffer, _| buffer.push());
+                    let tell = channel.append(false, |buffer, _| buffer.push()).tell;
                     if tell {
                         reader_sleeps.wake();
                     }

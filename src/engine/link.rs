@@ -266,11 +266,8 @@ impl Net {
         let Link::Handshaking(state) = &mut peer.link else {
             return;
         };
-        let before = state.input.len();
         match state.advance() {
-            Ok(Step::Waiting) => {
-                peer.counters.bytes_in += (state.input.len().saturating_sub(before)) as u64;
-            }
+            Ok(Step::Waiting) => {}
             Ok(Step::Done(established)) => self.established(id, established, now, pattern),
             Err(cause) => self.connection_lost(id, cause, pattern),
         }
@@ -309,7 +306,7 @@ impl Net {
         self.readable.push_back(id);
         peer.facts = Some(Box::new(established.facts.clone()));
         match &mut peer.origin {
-            Origin::Dialed(dialer) => dialer.succeeded(),
+            Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
             Origin::Accepted(_) => self.pending_count = self.pending_count.saturating_sub(1),
             Origin::Inproc { .. } => {}
         }
@@ -443,7 +440,6 @@ impl Net {
         }
         dialer.attempt += 1;
         dialer.addresses.clear();
-        peer.counters.reconnects += 1;
         let (delay, attempt) = (dialer.next_delay(), dialer.attempt);
         let endpoint = dialer.text.clone();
         self.monitors.emit(|| Event::RetryIn { endpoint, delay });
@@ -555,9 +551,8 @@ impl Net {
         let Link::Up(up) = &peer.link else {
             return None;
         };
-        let unread = up.stream.hangs_up_at_once()
-            && peer.counters.messages_out > 0
-            && peer.in_flight == 0;
+        let unread =
+            up.stream.hangs_up_at_once() && peer.counters.messages_out > 0 && peer.in_flight == 0;
         unread.then(|| Arc::clone(&up.stream))
     }
 

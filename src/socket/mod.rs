@@ -358,14 +358,15 @@ macro_rules! common {
                 self.socket.stats()
             }
 
-            /// Closes the socket, waiting for at most `timeout` until all that was sent has left.
+            /// Closes the socket, waiting for at most `timeout` until all that was sent has left and, over ipc, has been
+            /// read by the peer.
             ///
             /// Dropping a socket does not wait: what is queued leaves in the background, within
             /// [`linger`](crate::Options::linger).
             ///
             /// # Errors
             ///
-            /// Messages were left unsent; the error says how many.
+            /// Messages were left unsent; the error says how many. What has left and nobody has read is not among them.
             pub fn close(self, timeout: std::time::Duration) -> Result<(), $crate::CloseError> {
                 self.socket.close(timeout)
             }
