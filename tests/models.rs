@@ -87,7 +87,7 @@ mod pool {
 
 struct Message;
 
-use inproc::{Appended, Channel};
+use inproc::Channel;
 use mailbox::{Mailbox, Wake};
 use pool::ChunkPool;
 use presence::Presence;
@@ -206,10 +206,9 @@ fn channel_tells_its_reader() {
             let (channel, sleeper) = (std::sync::Arc::clone(&channel), sleeper.clone());
             thread::spawn(move || {
                 for _ in 0..2 {
-                    let Appended { bytes, tell, .. } =
-                        channel.append(false, |buffer, _| buffer.push());
-                    assert_eq!(bytes, 1);
-                    if tell {
+                    let appended = channel.append(false, |buffer, _| buffer.push());
+                    assert_eq!((appended.bytes, appended.replaced), (1, 0));
+                    if appended.tell {
                         sleeper.wake();
                     }
                 }
