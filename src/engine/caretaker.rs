@@ -24,6 +24,10 @@ use super::presence::Look;
 /// connection is not kept waiting noticeably, long enough to cost nothing (200 looks a second).
 const PERIOD: Duration = Duration::from_millis(5);
 
+/// It looks at many sockets less often, so that all looks together stay below some percent of a core: the period is
+/// as many of these as there are sockets, if that is longer.
+const PERIOD_PER_SOCKET: Duration = Duration::from_micros(50);
+
 /// How often it looks whether a streaming sender still writes by itself.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -170,9 +174,10 @@ impl Rounds {
             Errand::LookAt(id) => self.drive(id),
             Errand::Gathering(id) => self.relieve(id, None),
             Errand::Left(id) => {
+                let period = self.period();
                 if let Some(socket) = self.sockets.get_mut(&id) {
                     match socket.mode {
-                        Mode::Watched | Mode::Parked => socket.lease(&self.poll),
+                        Mode::Watched | Mode::Parked => socket.lease(&self.poll, period),
                         Mode::Leased(_) => {}
                     }
                 }
@@ -181,8 +186,15 @@ impl Rounds {
         }
     }
 
+    /// How long a lease lasts.
+    fn period(&self) -> Duration {
+        let sockets = u32::try_from(self.sockets.len()).unwrap_or(u32::MAX);
+        PERIOD.max(PERIOD_PER_SOCKET.saturating_mul(sockets))
+    }
+
     /// A watched socket has events.
     fn event(&mut self, id: usize) {
+        let period = self.period();
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };
@@ -192,7 +204,7 @@ impl Rounds {
         let look = socket.driven.presence().look();
         if look != socket.seen || look.seat_taken() {
             // The application is active: its own calls see to the socket.
-            socket.lease(&self.poll);
+            socket.lease(&self.poll, period);
         }
         if !look.seat_taken() {
             self.drive(id);
@@ -228,6 +240,7 @@ impl Rounds {
 
     /// Looks at a leased socket.
     fn look(&mut self, id: usize) {
+        let period = self.period();
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };
@@ -237,7 +250,7 @@ impl Rounds {
             if look == before && socket.driven.presence().park(look) {
                 socket.mode = Mode::Parked;
             } else {
-                socket.lease(&self.poll);
+                socket.lease(&self.poll, period);
             }
             return;
         }
@@ -245,12 +258,13 @@ impl Rounds {
             socket.watch(&self.poll, id);
             socket.driven.fall_idle();
         } else {
-            socket.mode = Mode::Leased(Instant::now() + PERIOD);
+            socket.mode = Mode::Leased(Instant::now() + period);
         }
         self.drive(id);
     }
 
     fn drive(&mut self, id: usize) {
+        let period = self.period();
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };
@@ -259,7 +273,7 @@ impl Rounds {
                 // Whoever sits there has processed, or will process, what there is, timers included.
                 socket.timer = None;
                 if socket.mode == Mode::Watched {
-                    socket.lease(&self.poll);
+                    socket.lease(&self.poll, period);
                 }
             }
             Drove::Done { timer, leftover } => {
@@ -312,13 +326,13 @@ impl Socket {
     }
 
     /// Looks at the socket from time to time, and at no events meanwhile.
-    fn lease(&mut self, poll: &Poll) {
+    fn lease(&mut self, poll: &Poll, period: Duration) {
         if self.mode == Mode::Watched {
             self.deregister(poll);
         }
         self.driven.presence().lease();
         self.seen = self.driven.presence().look();
-        self.mode = Mode::Leased(Instant::now() + PERIOD);
+        self.mode = Mode::Leased(Instant::now() + period);
     }
 
     fn register(&self, poll: &Poll, id: usize) {

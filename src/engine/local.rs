@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use super::inproc::Channel;
 use super::net::Net;
 use super::peers::{InprocLink, Link, Origin, PeerId, Place, Remote};
+use super::pulse::Pulse;
 use super::{Note, SocketMailbox};
 use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;
@@ -377,6 +378,7 @@ impl InprocLink {
             taken: 0,
             released: 0,
             step,
+            pulse: Pulse::default(),
         }
     }
 }

@@ -37,6 +37,7 @@ mod patience;
 mod peers;
 mod pool;
 mod presence;
+mod pulse;
 mod timers;
 
 use std::io;

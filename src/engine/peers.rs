@@ -14,6 +14,7 @@ use super::in_buffer::InBuffer;
 use super::inproc::Channel;
 use super::out_buffer::{OutBuffer, Outgoing};
 use super::pool::ChunkPool;
+use super::pulse::Pulse;
 use super::{Note, SocketMailbox};
 use crate::message::Message;
 use crate::monitor::ConnectionId;
@@ -139,6 +140,7 @@ pub(crate) struct InprocLink {
     pub(crate) released: usize,
     /// Take this many messages before telling the other side that there is room.
     pub(crate) step: usize,
+    pub(crate) pulse: Pulse,
 }
 
 /// The other end of an inproc pair.
@@ -410,8 +412,10 @@ impl Peers {
         let Some(peer) = self.slab.get_mut(id) else {
             return;
         };
-        if let Link::Inproc(link) = &peer.link {
+        if let Link::Inproc(link) = &mut peer.link {
+            link.pulse.pause();
             let got = peer.inbound.receive_from(&link.inbox, &mut self.pool);
+            link.pulse.found(got.messages);
             peer.counters.messages_in += got.messages as u64;
             peer.counters.bytes_in += got.bytes as u64;
             if self.conflate {

@@ -1,7 +1,7 @@
 //! zerohop.
 
 use bytes::Bytes;
-use zerohop::{Context, Options, Pub, Pull, Push, RecvError, Rep, Req, Sub};
+use zerohop::{Context, Message, Options, Pub, Pull, Push, RecvError, Rep, Req, Sub};
 
 use super::super::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
 use super::super::child::{Fallible, TOPIC_LEN};
@@ -19,17 +19,17 @@ impl Ours {
 }
 
 impl Contestant for Ours {
-    type Pull = Pull;
+    type Pull = Receiving<Pull>;
     type Push = Push;
-    type Sub = Sub;
+    type Sub = Receiving<Sub>;
     type Pub = Pub;
     type Req = Req;
     type Rep = Rep;
 
-    async fn bind_pull(&self, endpoint: &str) -> Fallible<Pull> {
+    async fn bind_pull(&self, endpoint: &str) -> Fallible<Receiving<Pull>> {
         let socket = Pull::new(&self.context)?;
         socket.bind(endpoint)?;
-        Ok(socket)
+        Ok(Receiving::new(socket))
     }
 
     async fn connect_push(&self, endpoint: &str) -> Fallible<Push> {
@@ -44,13 +44,17 @@ impl Contestant for Ours {
         Ok(socket)
     }
 
-    async fn connect_sub(&self, endpoint: &str, topics: &[[u8; TOPIC_LEN]]) -> Fallible<Sub> {
+    async fn connect_sub(
+        &self,
+        endpoint: &str,
+        topics: &[[u8; TOPIC_LEN]],
+    ) -> Fallible<Receiving<Sub>> {
         let socket = Sub::new(&self.context)?;
         for topic in topics {
             socket.subscribe(topic)?;
         }
         socket.connect(endpoint)?;
-        Ok(socket)
+        Ok(Receiving::new(socket))
     }
 
     async fn bind_rep(&self, endpoint: &str) -> Fallible<Rep> {
@@ -86,30 +90,40 @@ impl Sender for Pub {
     }
 }
 
-// A message is shown where the call has left it: moving it costs as much as checking it.
-impl Receiver for Pull {
-    #[inline]
-    async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
-        match Pull::recv(self) {
-            Ok(ref message) => Ok(show(message.as_bytes())),
-            Err(error) => Err(error.into()),
+/// A socket, and the message that it receives into.
+pub(crate) struct Receiving<S> {
+    socket: S,
+    message: Message,
+}
+
+impl<S> Receiving<S> {
+    fn new(socket: S) -> Receiving<S> {
+        Receiving {
+            socket,
+            message: Message::new(),
         }
     }
 }
 
-impl Receiver for Sub {
+impl Receiver for Receiving<Pull> {
     #[inline]
     async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
-        match Sub::recv(self) {
-            Ok(ref message) => Ok(show(message.as_bytes())),
-            Err(error) => Err(error.into()),
-        }
+        self.socket.recv_into(&mut self.message)?;
+        Ok(show(self.message.as_bytes()))
+    }
+}
+
+impl Receiver for Receiving<Sub> {
+    #[inline]
+    async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        self.socket.recv_into(&mut self.message)?;
+        Ok(show(self.message.as_bytes()))
     }
 
     #[inline]
     fn try_recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<Option<T>> {
-        match Sub::try_recv(self) {
-            Ok(ref message) => Ok(Some(show(message.as_bytes()))),
+        match self.socket.try_recv_into(&mut self.message) {
+            Ok(()) => Ok(Some(show(self.message.as_bytes()))),
             Err(RecvError::WouldBlock) => Ok(None),
             Err(error) => Err(error.into()),
         }
