@@ -1,7 +1,9 @@
 //! Connections that we have ended, and whose peers have yet to read to the end.
 //!
-//! Closing a Unix socket is no end of data but a hang-up, which the peer sees at once, whatever it has not read yet; and
-//! libzmq, if it is at its high-water mark just then, throws away what is unread. So we end such a connection in two
+//! Closing outright can take away from a peer what it has not read yet. Of a Unix socket it sees the hang-up at once;
+//! and libzmq, if it is at its high-water mark just then, throws away what is unread. Over TCP the end travels behind
+//! the data; but if the peer says one word meanwhile, a PING, the system answers for the closed socket with a reset, and
+//! forgets what it had not delivered yet. So we end a connection that has carried messages in two
 //! steps: we say that nothing more comes (*half-close*), and keep the stream until the peer has closed its side, which it
 //! does when it has read to that end, or until the time for it is up.
 //!
@@ -9,8 +11,6 @@
 //!  Up ──▶ half-closed ──▶ the peer has closed, or is gone ──▶ closed
 //!              └────────▶ no time left ─────────────────────▶ closed
 //! ```
-//!
-//! TCP has no need of it: there the end travels behind the data, and the system delivers both without us.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -402,7 +402,7 @@ impl Net {
         let Some(peer) = peer.filter(|peer| peer.birth == birth) else {
             let unsent = buffer.drain(&mut self.peers.pool);
             // It was dropped meanwhile, but for this last write.
-            if stream.hangs_up_at_once() && messages > 0 {
+            if messages > 0 {
                 self.bid_farewell(stream, self.farewell_time());
             }
             return self.orphan(unsent, pattern);

@@ -544,15 +544,14 @@ impl Net {
         self.peers.remove(id);
     }
 
-    /// The stream of a peer that has been sent messages and, for all we know, has not read them yet, where it would
-    /// lose them if the stream were just closed. Not while messages are being written to it: that is for `end_write` to see to.
+    /// The stream of a peer that has been sent messages and, for all we know, has not read them yet.
+    /// Not while messages are being written to it: that is for `end_write` to see to.
     fn maybe_unread(&self, id: PeerId) -> Option<Arc<Stream>> {
         let peer = self.peers.slab.get(id)?;
         let Link::Up(up) = &peer.link else {
             return None;
         };
-        let unread =
-            up.stream.hangs_up_at_once() && peer.counters.messages_out > 0 && peer.in_flight == 0;
+        let unread = peer.counters.messages_out > 0 && peer.in_flight == 0;
         unread.then(|| Arc::clone(&up.stream))
     }
 

@@ -32,7 +32,7 @@ option_table! {
         default: 1000, "1000",
     }
 
-    /// How long closing a socket goes on delivering messages that are still unsent, and, over ipc, waits for peers to read
+    /// How long closing a socket goes on delivering messages that are still unsent, and waits for peers to read
     /// what has been sent; those left then are dropped. 0 drops them at once, `None` never gives up. libzmq's default is never.
     linger(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_LINGER" = 17,

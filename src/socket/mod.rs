@@ -358,8 +358,8 @@ macro_rules! common {
                 self.socket.stats()
             }
 
-            /// Closes the socket, waiting for at most `timeout` until all that was sent has left and, over ipc, has been
-            /// read by the peer.
+            /// Closes the socket, waiting for at most `timeout` until all that was sent has left and the peers have
+            /// read it, inproc apart.
             ///
             /// Dropping a socket does not wait: what is queued leaves in the background, within
             /// [`linger`](crate::Options::linger).

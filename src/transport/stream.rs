@@ -161,12 +161,6 @@ impl Stream {
         SourceFd(&fd).reregister(registry, token, interests)
     }
 
-    /// Whether closing the stream takes away from the peer what it has not read yet, unless it is careful: a Unix socket
-    /// reports a hang-up before the data, TCP an end behind it.
-    pub(crate) fn hangs_up_at_once(&self) -> bool {
-        matches!(self.io, Io::Unix(_))
-    }
-
     /// Reads up to `times` times, `size` bytes each, and throws them away; says whether it came to the end of the stream.
     /// An error is also what it means that there is nothing more for now.
     pub(crate) fn discard(&self, times: usize, size: usize) -> io::Result<bool> {
