@@ -22,6 +22,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What takes the system a while, done before anybody waits for it.
+pub(crate) fn prepare() {
+    // Asking is what prepares it; who needs the answer asks again.
+    let _ = barrier::available();
+}
+
 /// As often in a row a thread comes by the mutex before it is given the bias.
 const STREAK: u32 = 64;
 

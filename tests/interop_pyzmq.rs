@@ -183,6 +183,44 @@ fn a_kill_loses_only_what_was_written() {
     }
 }
 
+/// A PULL at its high-water mark loses nothing when a PUSH that has sent it more than it can take is done and goes,
+/// by `close` or by being dropped.
+#[test]
+fn a_slow_pull_gets_what_a_closed_push_has_sent() {
+    const COUNT: usize = 4000;
+    let Some(pyzmq) = Pyzmq::available() else {
+        return;
+    };
+    for &transport in Transport::FOREIGN {
+        for (we_bind, we_close) in [(false, true), (true, false)] {
+            let mut pull = pyzmq.start(Pull);
+            pull.set("RCVHWM", 10);
+            let context = Context::new();
+            let options = Options::new().send_hwm(0);
+            let push = zerohop::Push::with_options(&context, options).expect("a PUSH");
+            join_push(&push, &mut pull, we_bind, &transport.endpoint());
+            for number in 0..COUNT {
+                let message = [number.to_string().into_bytes(), vec![b'x'; 100]];
+                push.send_timeout(message, DEADLINE).expect("queued");
+            }
+            thread::scope(|scope| {
+                let ending = scope.spawn(move || {
+                    if we_close {
+                        push.close(DEADLINE).expect("all has left");
+                    } else {
+                        drop(push);
+                    }
+                    drop(context);
+                });
+                for number in 0..COUNT {
+                    assert_eq!(number_of(&pull.recv()), number, "over {transport:?}");
+                }
+                ending.join().expect("the ending thread");
+            });
+        }
+    }
+}
+
 /// Joins them as told and gives the endpoint between them.
 fn join_push(push: &zerohop::Push, pull: &mut dyn Peer, we_bind: bool, endpoint: &str) -> String {
     if we_bind {

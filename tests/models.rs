@@ -206,9 +206,9 @@ fn channel_tells_its_reader() {
             let (channel, sleeper) = (std::sync::Arc::clone(&channel), sleeper.clone());
             thread::spawn(move || {
                 for _ in 0..2 {
-                    let (bytes, tell) = channel.append(false, |buffer, _| buffer.push());
-                    assert_eq!(bytes, 1);
-                    if tell {
+                    let appended = channel.append(false, |buffer, _| buffer.push());
+                    assert_eq!((appended.bytes, appended.replaced), (1, 0));
+                    if appended.tell {
                         sleeper.wake();
                     }
                 }
@@ -254,7 +254,7 @@ fn channel_tells_its_starved_sender() {
                     while appended - channel.released() >= 1 && appended - channel.starve() >= 1 {
                         sender_sleeps.sleep();
                     }
-                    let (_, tell) = channel.append(false, |buffer, _| buffer.push());
+                    let tell = channel.append(false, |buffer, _| buffer.push()).tell;
                     if tell {
                         reader_sleeps.wake();
                     }

@@ -2,15 +2,18 @@
 
 mod common {
     pub(crate) mod deadline;
+    pub(crate) mod events;
     pub(crate) mod raw;
 }
 
 use std::net::TcpListener;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use zerohop::{Context, Options, Pub, Pull, Push, Rep, Req, Sub};
 
 use common::deadline::DEADLINE;
+use common::events::wait_for_end;
 use common::raw::{COMMAND, LONG, MORE, RawPeer, command, frame, greeting, property, ready};
 
 const ANY_PORT: &str = "tcp://127.0.0.1:*";
@@ -111,7 +114,8 @@ fn pull_discards_half_a_message() {
 #[test]
 fn req_frames_requests() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let options = Options::new().req_correlate(false);
+    // It goes before its peer does.
+    let options = Options::new().req_correlate(false).linger(Duration::ZERO);
     let req = Req::with_options(&Context::new(), options).expect("a REQ");
     req.connect(&endpoint_of(&listener)).expect("connected");
     let asking = thread::spawn(move || req.request_timeout("hello", DEADLINE));
@@ -131,7 +135,9 @@ fn req_frames_requests() {
 #[test]
 fn req_skips_replies_to_other_requests() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let req = Req::new(&Context::new()).expect("a REQ");
+    // It goes before its peer does.
+    let options = Options::new().linger(Duration::ZERO);
+    let req = Req::with_options(&Context::new(), options).expect("a REQ");
     req.connect(&endpoint_of(&listener)).expect("connected");
     let asking = thread::spawn(move || req.request_timeout("hello", DEADLINE));
 
@@ -291,4 +297,99 @@ fn greet_2_0(raw: &mut RawPeer, ours: u8, theirs: u8) {
 
 fn endpoint_of(listener: &TcpListener) -> String {
     format!("tcp://{}", listener.local_addr().expect("an address"))
+}
+
+/// What a reader has not read when its writer closes is not taken away from it: it is told the end, and waited for.
+#[test]
+fn closing_waits_until_the_end_has_been_read() {
+    for endpoint in [ANY_PORT, "ipc://*"] {
+        // More than the reader's system takes, less than the two do.
+        const LENGTH: usize = 150_000;
+        let options = Options::new().send_buffer(200_000);
+        let (push, mut raw) = push_over(endpoint, &Context::new(), options);
+        push.send_timeout(vec![b'x'; LENGTH], DEADLINE)
+            .expect("sent");
+        let monitor = push.monitor();
+        thread::scope(|scope| {
+            let start = Instant::now();
+            let closing = scope.spawn(|| push.close(DEADLINE));
+            wait_for_end(&monitor);
+            raw.write(&command("PING", &[0, 0]));
+            assert_eq!(raw.read(LENGTH + 9)[9..], [b'x'; LENGTH]);
+            raw.expect_closed();
+            // It was told so; but the connection is there still.
+            raw.write(&command("PING", &[0, 0]));
+            drop(raw);
+            let closed = closing.join().expect("the closing thread");
+            closed.expect("all has left");
+            assert!(start.elapsed() < DEADLINE, "waited out");
+        });
+    }
+}
+
+/// All has left, so that is no error; and nobody waits for ever, not even for a peer that goes on talking.
+#[test]
+fn closing_gives_a_reader_no_more_than_its_time() {
+    for endpoint in [ANY_PORT, "ipc://*"] {
+        const TIME: Duration = Duration::from_millis(50);
+        let (push, raw) = push_over(endpoint, &Context::new(), Options::new());
+        push.send_timeout("unread", DEADLINE).expect("sent");
+        let start = Instant::now();
+        push.close(TIME).expect("all has left");
+        assert!((TIME..DEADLINE).contains(&start.elapsed()));
+        drop(raw);
+
+        let context = Context::new();
+        let (push, mut raw) = push_over(endpoint, &context, Options::new().linger(TIME));
+        push.send_timeout("unread", DEADLINE).expect("sent");
+        let start = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(|| while raw.pour(&[0, 1, b'x'].repeat(10_000)) {});
+            drop(push);
+            drop(context);
+        });
+        assert!((TIME..DEADLINE).contains(&start.elapsed()));
+    }
+}
+
+#[test]
+fn closing_ends_with_the_reader() {
+    for endpoint in [ANY_PORT, "ipc://*"] {
+        let (push, raw) = push_over(endpoint, &Context::new(), Options::new());
+        push.send_timeout("unread", DEADLINE).expect("sent");
+        let monitor = push.monitor();
+        thread::scope(|scope| {
+            let start = Instant::now();
+            let closing = scope.spawn(|| push.close(DEADLINE));
+            wait_for_end(&monitor);
+            drop(raw);
+            let closed = closing.join().expect("the closing thread");
+            closed.expect("all has left");
+            assert!(start.elapsed() < DEADLINE, "waited out");
+        });
+    }
+}
+
+/// To end one connection takes nothing away from its reader either, and holds nothing up.
+#[test]
+fn unbinding_leaves_the_reader_its_time() {
+    for endpoint in [ANY_PORT, "ipc://*"] {
+        let (push, mut raw) = push_over(endpoint, &Context::new(), Options::new());
+        push.send_timeout("unread", DEADLINE).expect("sent");
+        assert_eq!(raw.read(8), b"\x00\x06unread");
+        let endpoint = push.last_endpoint().expect("bound");
+        push.unbind(&endpoint.to_string()).expect("unbound");
+        raw.expect_closed();
+        raw.write(&command("PING", &[0, 0]));
+        drop(raw);
+        push.close(DEADLINE).expect("all has left");
+    }
+}
+
+/// A PUSH with a peer that reads only when it is told to.
+fn push_over(endpoint: &str, context: &Context, options: Options) -> (Push, RawPeer) {
+    let push = Push::with_options(context, options).expect("a PUSH");
+    let mut raw = RawPeer::connect(&push.bind(endpoint).expect("bound").to_string());
+    raw.shake_hands(1, "PULL");
+    (push, raw)
 }

@@ -53,6 +53,8 @@ pub(crate) struct Caretaker {
 impl Caretaker {
     /// Starts the thread. `closed` is called for every socket that is done closing.
     pub(crate) fn start(closed: impl Fn() + Send + 'static) -> io::Result<Self> {
+        // Before there is another thread: in a process that has none yet it costs nothing.
+        crate::sync::prepare();
         let poll = Poll::new()?;
         let errands = Arc::new(Mailbox::new(PollWaker::new(poll.registry())?));
         let mut rounds = Rounds {

@@ -40,6 +40,15 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
+    /// Whether there is no time left.
+    pub(crate) fn has_passed(self, now: Instant) -> bool {
+        match self {
+            Deadline::Now => true,
+            Deadline::At(at) => at <= now,
+            Deadline::Never => false,
+        }
+    }
+
     pub(crate) fn after(timeout: Duration) -> Self {
         Instant::now()
             .checked_add(timeout)
@@ -93,8 +102,8 @@ pub(crate) struct State<P> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// What is queued is still to leave, until this time.
-    Closing(Option<Instant>),
+    /// What is queued is still to leave, and what has left to be read, until this time.
+    Closing(Deadline),
     Closed {
         unsent: usize,
     },
@@ -364,8 +373,8 @@ impl<P: Pattern> Core<P> {
     }
 
     /// Begins to close: no call is accepted any more, and what is queued has until `deadline` to leave.
-    /// Returns whether the socket is closed already, because there is nothing left to send.
-    pub(crate) fn begin_close(&self, deadline: Option<Instant>) -> bool {
+    /// Returns whether the socket is closed already, because there is nothing left to send or to be read.
+    pub(crate) fn begin_close(&self, deadline: Deadline) -> bool {
         let mut state = self.state.lock();
         if state.phase == Phase::Open {
             state.phase = Phase::Closing(deadline);
@@ -390,6 +399,7 @@ impl<P: Pattern> Core<P> {
     /// Waits until a closing socket is closed; returns the number of messages left unsent.
     pub(crate) fn finish_close(&self) -> usize {
         let mut state = self.state.lock();
+        let mut waited = false;
         loop {
             let now = Instant::now();
             let State { pattern, net, .. } = &mut *state;
@@ -397,17 +407,23 @@ impl<P: Pattern> Core<P> {
             if self.close_if_done(&mut state, now)
                 && let Phase::Closed { unsent } = state.phase
             {
+                if waited {
+                    self.caretaker.look_at(self.id);
+                }
                 return unsent;
             }
+            waited = true;
             let deadline = match state.phase {
-                Phase::Closing(Some(at)) => Deadline::At(at),
-                Phase::Closing(None) | Phase::Open | Phase::Closed { .. } => Deadline::Never,
+                Phase::Closing(deadline) => deadline,
+                Phase::Open | Phase::Closed { .. } => Deadline::Never,
             };
             state = self.wait(state, deadline, now);
         }
     }
 
-    /// Closes a closing socket that has nothing more to send, or no more time for it.
+    /// Closes a closing socket that has nothing more to send and whose peers have read it all, or that has no more time.
+    ///
+    /// It lets go of its peers as soon as all has left, and then waits for those only that have yet to read.
     fn close_if_done(&self, state: &mut State<P>, now: Instant) -> bool {
         let deadline = match state.phase {
             Phase::Open => return false,
@@ -417,10 +433,15 @@ impl<P: Pattern> Core<P> {
         let State { pattern, net, .. } = &mut *state;
         net.write_dirty(pattern);
         let unsent = net.unsent(pattern);
-        if unsent > 0 && deadline.is_none_or(|at| at > now) {
+        let late = deadline.has_passed(now);
+        if unsent > 0 && !late {
             return false;
         }
-        net.shut_down(pattern);
+        net.shut_down(if late { Deadline::Now } else { deadline }, pattern);
+        if !net.farewells.is_empty() && !late {
+            return false;
+        }
+        net.farewells.end();
         net.monitors.close();
         state.phase = Phase::Closed { unsent };
         self.changed.notify_all();
@@ -531,7 +552,7 @@ impl<P: Pattern> Driven for Core<P> {
             return Drove::Closed;
         }
         let mut timer = state.net.timers.announce();
-        if let Phase::Closing(Some(at)) = state.phase {
+        if let Phase::Closing(Deadline::At(at)) = state.phase {
             timer = timer.into_iter().chain([at]).min();
         }
         if state.net.has_work() {

@@ -22,6 +22,8 @@ pub(crate) struct Dialer {
     pub(crate) addresses: Vec<SocketAddress>,
     /// Counts attempts; a timer or look-up of an earlier one is stale.
     pub(crate) attempt: u64,
+    /// There has been a connection.
+    succeeded: bool,
     backoff: Backoff,
 }
 
@@ -32,6 +34,7 @@ impl Dialer {
             text,
             addresses: Vec::new(),
             attempt: 0,
+            succeeded: false,
             backoff: Backoff::new(first, max, RandomState::new().build_hasher().finish()),
         }
     }
@@ -41,9 +44,10 @@ impl Dialer {
         self.backoff.next()
     }
 
-    /// The handshake is done: the next failure starts from the shortest wait.
-    pub(crate) fn succeeded(&mut self) {
+    /// The handshake is done: the next failure starts from the shortest wait. Says whether it was not the first.
+    pub(crate) fn succeeded(&mut self) -> bool {
         self.backoff.step = self.backoff.first;
+        std::mem::replace(&mut self.succeeded, true)
     }
 }
 

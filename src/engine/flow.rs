@@ -376,6 +376,7 @@ impl Net {
                 connection: peer.connection,
                 stream: Arc::clone(&up.stream),
                 offered: buffer.unwritten(),
+                messages: peer.in_flight,
                 buffer,
                 spare: ChunkPool::default(),
             });
@@ -399,13 +400,18 @@ impl Net {
             connection,
             mut buffer,
             offered,
+            messages,
             spare,
-            ..
+            stream,
         } = job;
         self.peers.pool.absorb(spare);
         let peer = self.peers.slab.get_mut(id);
         let Some(peer) = peer.filter(|peer| peer.birth == birth) else {
             let unsent = buffer.drain(&mut self.peers.pool);
+            // It was dropped meanwhile, but for this last write.
+            if messages > 0 {
+                self.bid_farewell(stream, self.farewell_time());
+            }
             return self.orphan(unsent, pattern);
         };
         peer.being_written = false;
@@ -450,8 +456,9 @@ pub(crate) struct WriteJob {
     connection: ConnectionId,
     stream: Arc<Stream>,
     buffer: OutBuffer,
-    /// Bytes to write at the start.
+    /// Bytes to write at the start, and messages that are done with them.
     offered: usize,
+    messages: usize,
     /// Chunks that have come free.
     spare: ChunkPool,
 }
@@ -518,13 +525,7 @@ impl Connected {
     /// Empties the kernel's receive buffer before the connection is closed by us. Closing over unread
     /// bytes makes TCP send a reset, which can destroy what we have just sent and the peer not yet read.
     pub(crate) fn discard_input(&self) {
-        let mut sink = Vec::with_capacity(SMALL_READ);
-        for _ in 0..WRITE_AT / SMALL_READ {
-            sink.clear();
-            match self.stream.read_spare(&mut sink, SMALL_READ) {
-                Ok(n) if n > 0 => {}
-                Ok(_) | Err(_) => return,
-            }
-        }
+        // To the end, to an error, or enough: in each case there is no more to do.
+        let _ = self.stream.discard(WRITE_AT / SMALL_READ, SMALL_READ);
     }
 }

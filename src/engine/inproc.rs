@@ -39,6 +39,15 @@ struct Queue {
     closed: bool,
 }
 
+/// What an append came to.
+pub(crate) struct Appended {
+    pub(crate) bytes: usize,
+    /// Messages whose place was taken.
+    pub(crate) replaced: usize,
+    /// The reader has to be told.
+    pub(crate) tell: bool,
+}
+
 /// What the reader found.
 pub(crate) struct Received {
     pub(crate) messages: usize,
@@ -65,24 +74,27 @@ impl Channel {
         })
     }
 
-    /// Appends what `write` writes, in place of what is there if only the newest counts. Returns the
-    /// number of bytes, and whether the reader has to be told.
+    /// Appends what `write` writes, in place of what is there if only the newest counts.
     #[must_use]
     #[inline]
     pub(crate) fn append(
         &self,
         conflate: bool,
         write: impl FnOnce(&mut OutBuffer, &mut ChunkPool),
-    ) -> (usize, bool) {
+    ) -> Appended {
         let mut queue = lock(&self.queue);
         let queue = &mut *queue;
-        if conflate {
-            queue.buffer.drop_unstarted(&mut queue.pool);
-        }
+        let replaced = match conflate {
+            true => queue.buffer.drop_unstarted(&mut queue.pool),
+            false => 0,
+        };
         let before = queue.buffer.unwritten();
         write(&mut queue.buffer, &mut queue.pool);
-        let bytes = queue.buffer.unwritten() - before;
-        (bytes, std::mem::take(&mut queue.idle))
+        Appended {
+            bytes: queue.buffer.unwritten() - before,
+            replaced,
+            tell: std::mem::take(&mut queue.idle),
+        }
     }
 
     /// Adds a topic for the publisher at the other end. The reader has to be told in any case: it may be

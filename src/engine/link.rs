@@ -7,6 +7,7 @@ use std::time::Instant;
 use mio::event::Source as _;
 
 use super::Note;
+use super::core::Deadline;
 use super::dialer::Dialer;
 use super::in_buffer::InBuffer;
 use super::net::{BOTH, Net};
@@ -265,11 +266,8 @@ impl Net {
         let Link::Handshaking(state) = &mut peer.link else {
             return;
         };
-        let before = state.input.len();
         match state.advance() {
-            Ok(Step::Waiting) => {
-                peer.counters.bytes_in += (state.input.len().saturating_sub(before)) as u64;
-            }
+            Ok(Step::Waiting) => {}
             Ok(Step::Done(established)) => self.established(id, established, now, pattern),
             Err(cause) => self.connection_lost(id, cause, pattern),
         }
@@ -308,7 +306,7 @@ impl Net {
         self.readable.push_back(id);
         peer.facts = Some(Box::new(established.facts.clone()));
         match &mut peer.origin {
-            Origin::Dialed(dialer) => dialer.succeeded(),
+            Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
             Origin::Accepted(_) => self.pending_count = self.pending_count.saturating_sub(1),
             Origin::Inproc { .. } => {}
         }
@@ -442,7 +440,6 @@ impl Net {
         }
         dialer.attempt += 1;
         dialer.addresses.clear();
-        peer.counters.reconnects += 1;
         let (delay, attempt) = (dialer.next_delay(), dialer.attempt);
         let endpoint = dialer.text.clone();
         self.monitors.emit(|| Event::RetryIn { endpoint, delay });
@@ -528,18 +525,34 @@ impl Net {
         }
     }
 
-    /// Drops a peer at the application's wish, and all that it still had.
+    /// Drops a peer at the application's wish, and all that it still had. What it has been sent it can read `until` then.
     pub(crate) fn drop_peer(
         &mut self,
         id: PeerId,
         cause: DisconnectCause,
+        until: Deadline,
         pattern: &mut dyn Pattern,
     ) {
         self.leave_inproc(id);
+        let unread = self.maybe_unread(id);
         self.disconnect_link(id, &cause);
+        if let Some(stream) = unread {
+            self.bid_farewell(stream, until);
+        }
         self.detach(id, pattern);
         pattern.forget(id);
         self.peers.remove(id);
+    }
+
+    /// The stream of a peer that has been sent messages and, for all we know, has not read them yet.
+    /// Not while messages are being written to it: that is for `end_write` to see to.
+    fn maybe_unread(&self, id: PeerId) -> Option<Arc<Stream>> {
+        let peer = self.peers.slab.get(id)?;
+        let Link::Up(up) = &peer.link else {
+            return None;
+        };
+        let unread = peer.counters.messages_out > 0 && peer.in_flight == 0;
+        unread.then(|| Arc::clone(&up.stream))
     }
 
     fn dialer(&mut self, id: PeerId) -> Option<&mut Dialer> {

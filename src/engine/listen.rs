@@ -113,8 +113,9 @@ impl Net {
             .filter(|(_, peer)| fits(peer))
             .map(|(id, _)| id)
             .collect();
+        let until = self.farewell_time();
         for id in &fitting {
-            self.drop_peer(*id, DisconnectCause::LocalClose, pattern);
+            self.drop_peer(*id, DisconnectCause::LocalClose, until, pattern);
         }
         !fitting.is_empty()
     }

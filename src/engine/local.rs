@@ -300,7 +300,12 @@ impl Net {
             Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),
             Origin::Inproc { bound: true, .. } | Origin::Dialed(_) | Origin::Accepted(_) => None,
         };
-        let unsent = if keep { unsent } else { Vec::new() };
+        let unsent = if keep {
+            unsent
+        } else {
+            peer.counters.dropped_disconnect += unsent.len() as u64;
+            Vec::new()
+        };
         peer.attached = false;
         pattern.detached(&mut self.peers, id, unsent);
         if self.peers.messages(id) == 0 {

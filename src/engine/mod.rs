@@ -22,6 +22,7 @@
 mod caretaker;
 mod core;
 mod dialer;
+mod farewell;
 mod flow;
 mod in_buffer;
 mod inproc;

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Registry, Token};
 
 use super::caretaker::Caretaker;
+use super::core::Deadline;
+use super::farewell::Farewells;
 use super::listen::Listening;
 use super::pacer::Pacer;
 use super::peers::{Link, Origin, PeerId, Peers};
@@ -33,6 +35,9 @@ pub(crate) const WAKER: Token = Token(usize::MAX);
 
 /// Set in the token of a listener; the rest is its index.
 const LISTENER: usize = 1 << 63;
+
+/// Set, both bits of it, in the token of a connection that we have ended; the rest is its index.
+const FAREWELL: usize = LISTENER | 1 << 62;
 
 /// See the module.
 pub(crate) struct Net {
@@ -69,6 +74,8 @@ pub(crate) struct Net {
     pub(crate) unwritable: usize,
     pub(crate) handshakes_failed: u64,
     pub(crate) protocol_errors: u64,
+    /// What we have ended and peers have yet to read.
+    pub(crate) farewells: Farewells,
 }
 
 impl Net {
@@ -115,6 +122,7 @@ impl Net {
             unwritable: 0,
             handshakes_failed: 0,
             protocol_errors: 0,
+            farewells: Farewells::default(),
         }
     }
 
@@ -126,7 +134,9 @@ impl Net {
             if token == WAKER {
                 continue;
             }
-            if token.0 & LISTENER != 0 {
+            if token.0 & FAREWELL == FAREWELL {
+                self.farewells.ready(token.0 & !FAREWELL, &self.registry);
+            } else if token.0 & LISTENER != 0 {
                 self.accept_ready(token.0 & !LISTENER, now, pattern);
             } else if let Some(id) = self.peer_at(token) {
                 self.peer_event(id, event, now, pattern);
@@ -225,6 +235,7 @@ impl Net {
             let mut timers = std::mem::take(&mut self.timers);
             timers.retain(|timer| match timer {
                 Timer::Connection(token) => self.peer_at(Token(*token)).is_some(),
+                Timer::Farewell(index) => self.farewells.contains(*index),
                 Timer::Redial(..) | Timer::Listener(_) => true,
             });
             self.timers = timers;
@@ -247,6 +258,7 @@ impl Net {
                 }
             }
             Timer::Listener(index) => self.accept_ready(index, now, pattern),
+            Timer::Farewell(index) => self.farewells.timer(index, now),
         }
     }
 
@@ -303,8 +315,8 @@ impl Net {
         }
     }
 
-    /// Ends everything: no peer is left.
-    pub(crate) fn shut_down(&mut self, pattern: &mut dyn Pattern) {
+    /// Ends everything: no peer is left, but for what peers have yet to read, `until` then.
+    pub(crate) fn shut_down(&mut self, until: Deadline, pattern: &mut dyn Pattern) {
         for index in 0..self.listeners.len() {
             self.stop_listening(index);
         }
@@ -315,7 +327,7 @@ impl Net {
         }
         let ids: Vec<PeerId> = self.peers.slab.iter().map(|(id, _)| id).collect();
         for id in ids {
-            self.drop_peer(id, DisconnectCause::LocalClose, pattern);
+            self.drop_peer(id, DisconnectCause::LocalClose, until, pattern);
         }
         self.peers.pool.release();
     }
@@ -325,7 +337,7 @@ impl Net {
 pub(crate) const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// Slab index below, the low bits of the connection id above: an event of an earlier connection at the
-/// same place is recognised. Bit 63 stays clear, it marks listeners.
+/// same place is recognised. Bit 63 stays clear, it marks listeners and farewells.
 fn peer_token(id: PeerId, connection: ConnectionId) -> Token {
     let generation = (connection.get() as usize) & 0x7fff_ffff;
     Token(generation << 32 | (id & 0xffff_ffff))
@@ -333,6 +345,10 @@ fn peer_token(id: PeerId, connection: ConnectionId) -> Token {
 
 pub(crate) fn listener_token(index: usize) -> Token {
     Token(LISTENER | index)
+}
+
+pub(crate) fn farewell_token(index: usize) -> Token {
+    Token(FAREWELL | index)
 }
 
 /// The types for which only the newest message may count: those without a state or an envelope.

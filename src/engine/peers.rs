@@ -279,9 +279,10 @@ impl Peers {
         peer.counters.messages_out += 1;
         if let Link::Inproc(link) = &mut peer.link {
             link.appended += 1;
-            let (bytes, tell) = link.outbox.append(self.conflate, write);
-            peer.counters.bytes_out += bytes as u64;
-            if tell {
+            let appended = link.outbox.append(self.conflate, write);
+            peer.counters.bytes_out += appended.bytes as u64;
+            peer.counters.dropped_conflated += appended.replaced as u64;
+            if appended.tell {
                 link.tell(Note::InprocReadable);
             }
             return;

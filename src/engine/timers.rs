@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Redial(usize, u64),
     /// The listener at this index accepts again.
     Listener(usize),
+    /// The connection at this index of those ended by us has been waited for long enough.
+    Farewell(usize),
 }
 
 /// See the module.

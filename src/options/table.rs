@@ -32,8 +32,8 @@ option_table! {
         default: 1000, "1000",
     }
 
-    /// How long closing a socket goes on delivering messages that are still unsent; those left then are dropped.
-    /// 0 drops them at once, `None` never gives up. libzmq's default is never.
+    /// How long closing a socket goes on delivering messages that are still unsent, and waits for peers to read
+    /// what has been sent; those left then are dropped. 0 drops them at once, `None` never gives up. libzmq's default is never.
     linger(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_LINGER" = 17,
         sockets: "PUSH, PUB, REQ, REP",
@@ -100,8 +100,10 @@ option_table! {
         default: Some(Duration::from_secs(30)), "30 s",
     }
 
-    /// How many accepted connections may be in their handshake at once, over all endpoints of the socket. Beyond,
-    /// new connections wait in the listener's backlog.
+    /// How many accepted connections may be in their handshake at once, over all endpoints of the socket. When
+    /// one more comes, the oldest of them is disconnected
+    /// ([`DisconnectCause::TooManyPending`](crate::DisconnectCause::TooManyPending)): a peer that means well is done within
+    /// milliseconds, and so those that never speak keep nobody out.
     max_pending_handshakes(usize) -> usize {
         sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
         unit: "connections",

@@ -153,6 +153,7 @@ impl ReqPattern {
         };
         if request.abandoned {
             self.requests.remove(&ticket);
+            self.unexpected += 1;
             return;
         }
         let body = Message::from_frames(message.into_frames().skip(start));

@@ -14,7 +14,7 @@ mod stats;
 mod sub;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use publisher::Pub;
 pub use pull::{Iter, Pull};
@@ -174,7 +174,7 @@ impl<P: Pattern + 'static> Socket<P> {
     fn close(mut self, timeout: Duration) -> Result<(), CloseError> {
         self.open = false;
         self.core.context.socket_lingers();
-        self.core.begin_close(Instant::now().checked_add(timeout));
+        self.core.begin_close(Deadline::after(timeout));
         let unsent = self.core.finish_close();
         self.core.context.socket_dropped();
         match unsent {
@@ -190,9 +190,8 @@ impl<P: Pattern + 'static> Drop for Socket<P> {
             return;
         }
         self.core.context.socket_lingers();
-        let linger = self.options.linger;
-        let deadline = linger.and_then(|linger| Instant::now().checked_add(linger));
-        self.core.begin_close(deadline);
+        self.core
+            .begin_close(Deadline::from_option(self.options.linger));
         self.core.context.socket_dropped();
     }
 }
@@ -359,14 +358,15 @@ macro_rules! common {
                 self.socket.stats()
             }
 
-            /// Closes the socket, waiting for at most `timeout` until all that was sent has left.
+            /// Closes the socket, waiting for at most `timeout` until all that was sent has left and the peers have
+            /// read it, inproc apart.
             ///
             /// Dropping a socket does not wait: what is queued leaves in the background, within
             /// [`linger`](crate::Options::linger).
             ///
             /// # Errors
             ///
-            /// Messages were left unsent; the error says how many.
+            /// Messages were left unsent; the error says how many. What has left and nobody has read is not among them.
             pub fn close(self, timeout: std::time::Duration) -> Result<(), $crate::CloseError> {
                 self.socket.close(timeout)
             }

@@ -14,8 +14,8 @@ impl<P: Pattern + 'static> Socket<P> {
                 total.add(&peer.counters);
                 peers.push(peer_stats(peer));
             }
-            let mut dropped = dropped(&total);
-            dropped.unexpected = pattern.unexpected();
+            let unexpected = pattern.unexpected();
+            let dropped = dropped(&total, unexpected);
             Stats {
                 peers,
                 messages_in: total.messages_in,
@@ -44,16 +44,17 @@ fn peer_stats(peer: &Peer) -> PeerStats {
         bytes_out: counters.bytes_out,
         queued_in: peer.inbound.messages(),
         queued_out: peer.queued_out(),
-        dropped: dropped(counters),
+        // Not counted by peer.
+        dropped: dropped(counters, 0),
         reconnects: counters.reconnects,
     }
 }
 
-fn dropped(counters: &Counters) -> Dropped {
+fn dropped(counters: &Counters, unexpected: u64) -> Dropped {
     Dropped {
         high_water_mark: counters.dropped_hwm,
         conflated: counters.dropped_conflated,
         peer_gone: counters.dropped_disconnect,
-        ..Dropped::default()
+        unexpected,
     }
 }

@@ -24,6 +24,8 @@ pub(super) fn light() {
 mod system {
     use std::ffi::{c_int, c_long, c_uint};
     use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
 
     unsafe extern "C" {
         fn syscall(number: c_long, ...) -> c_long;
@@ -38,18 +40,30 @@ mod system {
     const PRIVATE_EXPEDITED: c_int = 1 << 3;
     const REGISTER_PRIVATE_EXPEDITED: c_int = 1 << 4;
 
-    /// Whether the system has these barriers; a sandbox may forbid them.
+    /// No store stays in a core for anything near as long.
+    const LONG_ENOUGH: Duration = Duration::from_millis(10);
+
+    /// The system had the barriers, and refuses them now.
+    static LOST: AtomicBool = AtomicBool::new(false);
+
+    /// Whether the system has these barriers; a sandbox may forbid them. The first call takes some 15 ms where there are
+    /// several threads.
     pub(in crate::sync) fn available() -> bool {
         static REGISTERED: OnceLock<bool> = OnceLock::new();
         *REGISTERED.get_or_init(|| membarrier(REGISTER_PRIVATE_EXPEDITED))
+            && !LOST.load(Ordering::Relaxed)
     }
 
-    /// A full barrier in every running thread of this process. Only for processes where [`available`] is true.
+    /// A full barrier in every running thread of this process. Only for processes where [`available`] has been true.
     pub(in crate::sync) fn heavy() {
         // The first can fail for want of memory, the second takes milliseconds and needs none.
-        while !membarrier(PRIVATE_EXPEDITED) && !membarrier(GLOBAL) {
-            std::thread::yield_now();
+        if membarrier(PRIVATE_EXPEDITED) || membarrier(GLOBAL) {
+            return;
         }
+        // A program may put itself into a sandbox once it is set up. Then no more bias is given, and the last owners lose
+        // theirs in the way that is left: by giving what their cores have under way the time to get through.
+        LOST.store(true, Ordering::Relaxed);
+        std::thread::sleep(LONG_ENOUGH);
     }
 
     fn membarrier(command: c_int) -> bool {

@@ -14,6 +14,9 @@
 //! Invariant: **whoever is in either holds the mutex, and then no owner is inside, or is the owner with `inside` set.** The
 //! two barriers see to it that the owner reads that it is one no more, or the other reads that it is inside.
 //!
+//! A thread that comes in while it is in waits for itself, for ever, as at any mutex: it does not become two. So an
+//! owner looks at its flag before it sets it, and the thread that is being made the owner sets its flag as well.
+//!
 //! Each thread that is ever given the bias has a flag of its own: one that was delayed between the two looks at
 //! `owner`, and comes too late, withdraws its own flag and not that of the next owner.
 
@@ -56,9 +59,9 @@ pub(super) struct History {
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     bias: &'a Bias,
-    /// The word of the owner who is in as such, or [`NOBODY`].
+    /// The word of the owner whose flag is set for this, or [`NOBODY`].
     owner: u64,
-    /// Held by all others. Both fields are plain words: a pass is made and dropped for each message.
+    /// Held by all others, and by who is just being made the owner. Both fields are plain words: a pass is made and dropped for each message.
     mutex: Option<MutexGuard<'a, History>>,
 }
 
@@ -77,7 +80,7 @@ impl Bias {
     #[inline]
     pub(super) fn enter(&self) -> Pass<'_> {
         let owner = self.owner.load(Ordering::Relaxed);
-        if owner >> OWNER_BITS == thread_token() {
+        if owner >> OWNER_BITS == thread_token() && !self.flag(owner).load(Ordering::Relaxed) {
             self.flag(owner).store(true, Ordering::Relaxed);
             barrier::light();
             if self.owner.load(Ordering::Relaxed) == owner {
@@ -89,15 +92,7 @@ impl Bias {
             }
             self.leave(owner);
         }
-        self.pass_by(self.enter_by_mutex())
-    }
-
-    fn pass_by<'a>(&'a self, mutex: MutexGuard<'a, History>) -> Pass<'a> {
-        Pass {
-            bias: self,
-            owner: NOBODY,
-            mutex: Some(mutex),
-        }
+        self.enter_by_mutex()
     }
 
     #[inline]
@@ -122,11 +117,18 @@ impl Bias {
     }
 
     #[cold]
-    fn enter_by_mutex(&self) -> MutexGuard<'_, History> {
-        let mut history = lock(&self.mutex);
+    fn enter_by_mutex(&self) -> Pass<'_> {
+        self.go_in(lock(&self.mutex))
+    }
+
+    /// The holder of the mutex goes in, once nobody else is.
+    fn go_in<'a>(&'a self, mut history: MutexGuard<'a, History>) -> Pass<'a> {
         self.take_bias_away();
-        self.consider(&mut history);
-        history
+        Pass {
+            bias: self,
+            owner: self.consider(&mut history),
+            mutex: Some(history),
+        }
     }
 
     /// Makes sure that no owner is in nor can come in. Only for the holder of the mutex.
@@ -153,8 +155,9 @@ impl Bias {
         }
     }
 
-    /// Gives the bias to a thread that has come often enough, from its next time on.
-    fn consider(&self, history: &mut History) {
+    /// Gives the bias to a thread that has come often enough, from its next time on. Until it goes out it is inside, by
+    /// its flag too. Returns the word of the new owner, or [`NOBODY`].
+    fn consider(&self, history: &mut History) -> u64 {
         let me = thread_token();
         if history.last != me {
             history.last = me;
@@ -162,15 +165,18 @@ impl Bias {
         }
         history.streak = history.streak.saturating_add(1);
         if history.streak < STREAK || !barrier::available() {
-            return;
+            return NOBODY;
         }
         let mut owners = history.owners.iter();
-        if let Some(number) = owners.position(|owner| *owner == me || *owner == NOBODY) {
-            history.owners[number] = me;
-            history.streak = 0;
-            let word = me << OWNER_BITS | number as u64;
-            self.owner.store(word, Ordering::Relaxed);
-        }
+        let Some(number) = owners.position(|owner| *owner == me || *owner == NOBODY) else {
+            return NOBODY;
+        };
+        history.owners[number] = me;
+        history.streak = 0;
+        let word = me << OWNER_BITS | number as u64;
+        self.flag(word).store(true, Ordering::Relaxed);
+        self.owner.store(word, Ordering::Relaxed);
+        word
     }
 }
 
@@ -181,12 +187,14 @@ impl<'a> Pass<'a> {
     /// comes in between giving that up and being heard.
     pub(super) fn wait(mut self, changed: &Condvar, timeout: Option<Duration>) -> Pass<'a> {
         let bias = self.bias;
-        let Some(history) = self.mutex.take() else {
-            // The owner comes back by the mutex and looks again; next time it waits.
-            drop(self);
-            return bias.pass_by(bias.enter_by_mutex());
+        let history = self.mutex.take();
+        // An owner goes out by its flag. Where there is the mutex, nobody comes in for that.
+        drop(self);
+        let Some(history) = history else {
+            // It comes back by the mutex and looks again; next time it waits.
+            return bias.enter_by_mutex();
         };
-        let mut history = match timeout {
+        let history = match timeout {
             None => changed
                 .wait(history)
                 .unwrap_or_else(PoisonError::into_inner),
@@ -195,9 +203,7 @@ impl<'a> Pass<'a> {
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        bias.take_bias_away();
-        bias.consider(&mut history);
-        bias.pass_by(history)
+        bias.go_in(history)
     }
 }
 

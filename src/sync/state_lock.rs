@@ -120,6 +120,31 @@ mod tests {
         assert_eq!(*lock.lock(), wanted as u64);
     }
 
+    /// Whoever comes in twice waits for itself, by either way in, and never has the value twice.
+    #[test]
+    fn who_is_in_does_not_come_in_again() {
+        use std::sync::mpsc::{RecvTimeoutError, channel};
+        // On the way to the bias and with it, and the very time it is given.
+        for times in 0..2 * crate::sync::STREAK {
+            let (tell, told) = channel();
+            // It is stuck for good.
+            thread::spawn(move || {
+                let lock = StateLock::new(());
+                for _ in 0..times {
+                    drop(lock.lock());
+                }
+                let first = lock.lock();
+                let _ = tell.send("first");
+                let second = lock.lock();
+                let _ = tell.send("second");
+                drop((first, second));
+            });
+            assert_eq!(told.recv(), Ok("first"));
+            let wait = Duration::from_millis(1);
+            assert_eq!(told.recv_timeout(wait), Err(RecvTimeoutError::Timeout));
+        }
+    }
+
     #[test]
     fn who_waits_is_told_by_an_owner() {
         let shared = Arc::new((StateLock::new(0u64), Condvar::new()));

@@ -161,8 +161,20 @@ impl Stream {
         SourceFd(&fd).reregister(registry, token, interests)
     }
 
+    /// Reads up to `times` times, `size` bytes each, and throws them away; says whether it came to the end of the stream.
+    /// An error is also what it means that there is nothing more for now.
+    pub(crate) fn discard(&self, times: usize, size: usize) -> io::Result<bool> {
+        let mut sink = Vec::with_capacity(size);
+        for _ in 0..times {
+            sink.clear();
+            if self.read_spare(&mut sink, size)? == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Tells the peer that nothing more comes; what it sends can still be read.
-    #[cfg(test)]
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         self.socket().shutdown(std::net::Shutdown::Write)
     }

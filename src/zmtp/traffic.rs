@@ -100,7 +100,7 @@ impl Scanner {
     }
 
     /// Whether a message has begun and its last part is not accounted for yet.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn mid_message(&self) -> bool {
         self.parts > 0
     }

@@ -1,7 +1,9 @@
-//! A peer made of bytes: a TCP stream and just enough ZMTP to write golden conversations.
+//! A peer made of bytes: a stream and just enough ZMTP to write golden conversations.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use super::deadline::DEADLINE;
 
@@ -14,12 +16,24 @@ pub(crate) const COMMAND: u8 = 0x04;
 
 /// Our end of a connection to a zerohop socket. Every read and write is bounded by the deadline.
 pub(crate) struct RawPeer {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
 }
 
+/// Both directions of a connection.
+trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
 impl RawPeer {
-    /// Connects to what a socket bound: `tcp://ADDRESS:PORT`.
+    /// Connects to what a socket bound: `tcp://ADDRESS:PORT` or `ipc://PATH`.
     pub(crate) fn connect(endpoint: &str) -> RawPeer {
+        if let Some(path) = endpoint.strip_prefix("ipc://") {
+            let stream = UnixStream::connect(path).expect("the socket accepts");
+            bound_by_deadline(&stream, UnixStream::set_read_timeout);
+            bound_by_deadline(&stream, UnixStream::set_write_timeout);
+            let stream = Box::new(stream);
+            return RawPeer { stream };
+        }
         let address = endpoint.strip_prefix("tcp://").expect("a tcp endpoint");
         RawPeer::new(TcpStream::connect(address).expect("the socket accepts"))
     }
@@ -32,12 +46,9 @@ impl RawPeer {
     fn new(stream: TcpStream) -> RawPeer {
         // Bytes written one by one then travel one by one.
         stream.set_nodelay(true).expect("no delay");
-        stream
-            .set_read_timeout(Some(DEADLINE))
-            .expect("a read timeout");
-        stream
-            .set_write_timeout(Some(DEADLINE))
-            .expect("a write timeout");
+        bound_by_deadline(&stream, TcpStream::set_read_timeout);
+        bound_by_deadline(&stream, TcpStream::set_write_timeout);
+        let stream = Box::new(stream);
         RawPeer { stream }
     }
 
@@ -102,6 +113,10 @@ impl RawPeer {
             }
         }
     }
+}
+
+fn bound_by_deadline<S>(stream: &S, set: fn(&S, Option<Duration>) -> std::io::Result<()>) {
+    set(stream, Some(DEADLINE)).expect("a timeout");
 }
 
 fn is_closed(kind: ErrorKind) -> bool {

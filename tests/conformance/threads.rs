@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use zerohop::{Context, Options, Pull, Push, RecvError};
+use zerohop::{Context, Options, Pull, Push, RecvError, Rep, Req};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
@@ -14,6 +14,9 @@ on_every_transport!(
     four_senders_four_receivers,
     multipart_is_atomic,
     each_message_wakes_a_receiver,
+    bursts_of_many_threads,
+    passes_from_thread_to_thread,
+    asked_and_answered_by_many_threads,
 );
 
 const THREADS: u32 = 4;
@@ -141,4 +144,93 @@ fn each_message_wakes_a_receiver(transport: Transport) {
             }
         }
     });
+}
+
+/// More threads than can be favoured one after the other, in bursts long and short: each has a socket to itself for a
+/// while, and is then interrupted. Marks are low, so that they wait for each other, too.
+fn bursts_of_many_threads(transport: Transport) {
+    const MANY: u32 = 8;
+    const EACH: u32 = 4_000;
+    let (push, pull) = pair(transport, nimble().send_hwm(500).recv_hwm(500));
+    let left = AtomicU32::new(MANY * EACH);
+    let sum = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for thread in 1..=MANY {
+            let (push, pull, left, sum) = (&push, &pull, &left, &sum);
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    push.send_timeout(number.to_be_bytes(), DEADLINE)
+                        .expect("sent");
+                    if number % (37 * thread) == 0 {
+                        thread::yield_now();
+                    }
+                }
+            });
+            scope.spawn(move || {
+                while claim(left) {
+                    let message = pull.recv_timeout(DEADLINE).expect("a message");
+                    let number = message.as_bytes().try_into().expect("four bytes");
+                    sum.fetch_add(u32::from_be_bytes(number), Ordering::Relaxed);
+                    if left.load(Ordering::Relaxed).is_multiple_of(41 * thread) {
+                        let _ = pull.stats();
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(sum.into_inner(), MANY * (EACH * (EACH - 1) / 2));
+    assert_eq!(pull.try_recv(), Err(RecvError::WouldBlock));
+}
+
+/// Sockets that are used by one thread after the other, each of which ends: long enough to be favoured, and once more.
+fn passes_from_thread_to_thread(transport: Transport) {
+    let (mut push, mut pull) = pair(transport, nimble());
+    for life in 0..20_u32 {
+        let sending = thread::spawn(move || {
+            for number in 0..300 {
+                let message = (life * 300 + number).to_be_bytes();
+                push.send_timeout(message, DEADLINE).expect("sent");
+            }
+            push
+        });
+        let receiving = thread::spawn(move || {
+            for number in 0..300 {
+                let message = pull.recv_timeout(DEADLINE).expect("a message");
+                assert_eq!(message.as_bytes(), (life * 300 + number).to_be_bytes());
+            }
+            pull
+        });
+        push = sending.join().expect("the sending thread");
+        pull = receiving.join().expect("the receiving thread");
+    }
+}
+
+/// Every question gets its own answer, whoever of many asks and whoever of many answers.
+fn asked_and_answered_by_many_threads(transport: Transport) {
+    const EACH: u32 = 500;
+    let context = Context::new();
+    let (req, rep) = (Req::open(&context), Rep::open(&context));
+    Socket::connect(&req, &Socket::bind(&rep, &transport.endpoint()));
+    let left = AtomicU32::new(THREADS * EACH);
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (req, rep, left) = (&req, &rep, &left);
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let question = (thread << 16 | number).to_be_bytes();
+                    let answer = req.request_timeout(question, DEADLINE).expect("an answer");
+                    assert_eq!(answer.as_bytes(), question);
+                }
+            });
+            scope.spawn(move || {
+                while claim(left) {
+                    let mut request = rep.recv_timeout(DEADLINE).expect("a question");
+                    let question = request.take_message();
+                    request.reply(question).expect("its peer is there");
+                }
+            });
+        }
+    });
+    assert_eq!(req.stats().dropped.total(), 0);
 }

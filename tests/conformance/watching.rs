@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use zerohop::{Context, DisconnectCause, Event, Monitor, Pull, Push, RecvError};
+use zerohop::{
+    Context, DisconnectCause, Event, Monitor, Options, Pub, Pull, Push, RecvError, Rep, Req, Sub,
+};
 
 use crate::arena::{Transport, on_every_transport};
 use crate::common::deadline::DEADLINE;
@@ -12,7 +14,11 @@ use crate::pairs::{Pairing, Socket};
 on_every_transport!(push_pull: PushPull => tells_in_order, ends_with_its_socket);
 on_every_transport!(pub_sub: PubSub => tells_in_order, ends_with_its_socket);
 on_every_transport!(req_rep: ReqRep => tells_in_order, ends_with_its_socket);
-on_every_transport!(counts_messages_and_bytes);
+on_every_transport!(
+    counts_messages_and_bytes,
+    counts_reconnects,
+    counts_what_is_dropped,
+);
 
 fn tells_in_order<P: Pairing>(transport: Transport) {
     if transport == Transport::Inproc {
@@ -125,11 +131,97 @@ fn counts_messages_and_bytes(transport: Transport) {
     assert_eq!(received.peers[0].messages_in, 100);
     assert_eq!(received.peers[0].endpoint, monitored);
 
-    // Received and not taken, or on the way there: in one of the two queues or the kernel.
+    // Received and not taken, or on the way there: in one of the two queues or the kernel. It has arrived all the same.
     push.send_timeout("waiting", DEADLINE).expect("sent");
     until("the message is here", || {
         let queued = pull.stats().peers[0].queued_in;
         let _ = pull.wait_for_peers(2, Duration::from_millis(1));
         (queued == 1).then_some(())
     });
+    assert_eq!(pull.stats().messages_in, 101);
+}
+
+/// Connections count, and not the attempts at one.
+fn counts_reconnects(transport: Transport) {
+    if transport == Transport::Inproc {
+        // A name is found or waited for; nothing is dialed.
+        return;
+    }
+    let context = Context::new();
+    let push = Push::open(&context);
+    let endpoint = transport.endpoint();
+    let attempts = push.monitor();
+    Socket::connect(&push, &endpoint);
+    for life in 0..3 {
+        // Twice in vain.
+        for _ in 0..2 {
+            until("an attempt has failed", || {
+                let event = attempts.recv_timeout(DEADLINE).expect("an event");
+                matches!(event, Event::RetryIn { .. }).then_some(())
+            });
+        }
+        let pull = Pull::open(&context);
+        Socket::bind(&pull, &endpoint);
+        push.wait_for_peers(1, DEADLINE).expect("a peer");
+        let stats = push.stats();
+        assert_eq!((stats.reconnects, stats.peers[0].reconnects), (life, life));
+        pull.wait_for_peers(1, DEADLINE).expect("a peer");
+        assert_eq!(pull.stats().reconnects, 0);
+        drop(pull);
+        push.settle_at(0);
+    }
+}
+
+fn counts_what_is_dropped(transport: Transport) {
+    let context = Context::new();
+    // The newest message takes the place of the others, while nobody is there to have them.
+    let options = Options::new().conflate(true).linger(Duration::ZERO);
+    let push = Push::with_options(&context, options).expect("a PUSH");
+    Socket::connect(&push, &transport.endpoint());
+    for _ in 0..5 {
+        push.send_timeout("value", DEADLINE).expect("queued");
+    }
+    let stats = push.stats();
+    assert_eq!(stats.messages_out, 5);
+    assert_eq!((stats.dropped.conflated, stats.dropped.total()), (4, 4));
+
+    // A reply that comes when nobody waits for it any more.
+    let (req, rep) = (Req::open(&context), Rep::open(&context));
+    Socket::connect(&req, &Socket::bind(&rep, &transport.endpoint()));
+    req.wait_for_peers(1, DEADLINE).expect("a peer");
+    let late = req.request_timeout("late", Duration::from_millis(20));
+    assert!(late.is_err(), "{late:?}");
+    let request = rep.recv_timeout(DEADLINE).expect("the request");
+    request.reply("too late").expect("its peer is there");
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| req.request_timeout("again", DEADLINE));
+        let request = rep.recv_timeout(DEADLINE).expect("the next request");
+        request.reply("in time").expect("its peer is there");
+        let reply = asking.join().expect("the asking thread");
+        assert_eq!(reply.expect("a reply"), "in time");
+    });
+    let dropped = req.stats().dropped;
+    assert_eq!((dropped.unexpected, dropped.total()), (1, 1));
+
+    // What was queued for a subscriber that goes.
+    let options = Options::new().linger(Duration::ZERO).send_hwm(1_000_000);
+    let publisher = Pub::with_options(&context, options).expect("a PUB");
+    let sub = Sub::with_options(&context, Options::new().recv_hwm(1)).expect("a SUB");
+    sub.subscribe("").expect("subscribed");
+    Socket::connect(&sub, &Socket::bind(&publisher, &transport.endpoint()));
+    publisher
+        .wait_for_subscribers("", 1, DEADLINE)
+        .expect("a subscriber");
+    let sent = until("messages are queued", || {
+        for _ in 0..100 {
+            publisher.send(vec![0; 10_000]).expect("published");
+        }
+        let stats = publisher.stats();
+        (stats.peers[0].queued_out > 100).then_some(stats.messages_out)
+    });
+    drop(sub);
+    publisher.settle_at(0);
+    let dropped = publisher.stats().dropped;
+    assert!((1..=sent).contains(&dropped.peer_gone), "{dropped:?}");
+    assert_eq!(dropped.total(), dropped.peer_gone);
 }

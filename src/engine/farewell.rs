@@ -1,0 +1,117 @@
+//! Connections that we have ended, and whose peers have yet to read to the end.
+//!
+//! Closing outright can take away from a peer what it has not read yet. Of a Unix socket it sees the hang-up at once;
+//! and libzmq, if it is at its high-water mark just then, throws away what is unread. Over TCP the end travels behind
+//! the data; but if the peer says one word meanwhile, a PING, the system answers for the closed socket with a reset, and
+//! forgets what it had not delivered yet. So we end a connection that has carried messages in two
+//! steps: we say that nothing more comes (*half-close*), and keep the stream until the peer has closed its side, which it
+//! does when it has read to that end, or until the time for it is up.
+//!
+//! ```text
+//!  Up ──▶ half-closed ──▶ the peer has closed, or is gone ──▶ closed
+//!              └────────▶ no time left ─────────────────────▶ closed
+//! ```
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::{Interest, Registry};
+use slab::Slab;
+
+use super::core::Deadline;
+use super::net::{Net, farewell_token};
+use super::timers::Timer;
+use crate::transport::Stream;
+
+/// What is read and thrown away in one turn from a peer that goes on sending.
+const READS_PER_TURN: usize = 16;
+
+const READ: usize = 8 * 1024;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Farewells {
+    slab: Slab<Farewell>,
+    /// The socket is closed: nobody would look after another one.
+    over: bool,
+}
+
+struct Farewell {
+    stream: Arc<Stream>,
+    until: Deadline,
+}
+
+impl Farewells {
+    /// Whether no peer has anything left to read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    pub(crate) fn contains(&self, index: usize) -> bool {
+        self.slab.contains(index)
+    }
+
+    /// Ends them all, and those to come.
+    pub(crate) fn end(&mut self) {
+        self.over = true;
+        self.slab.clear();
+    }
+
+    /// The peer has done something: closed its side, unless it has only sent.
+    pub(crate) fn ready(&mut self, index: usize, registry: &Registry) {
+        let Some(farewell) = self.slab.get(index) else {
+            return;
+        };
+        let ended = match farewell.stream.discard(READS_PER_TURN, READ) {
+            Ok(true) => true,
+            // It sends and sends. Its next turn comes with the event that this asks for.
+            Ok(false) => {
+                let token = farewell_token(index);
+                let watched = farewell.stream.watch(registry, token, Interest::READABLE);
+                watched.is_err()
+            }
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        };
+        if ended {
+            self.slab.remove(index);
+        }
+    }
+
+    /// The time of one of them may be up.
+    pub(crate) fn timer(&mut self, index: usize, now: Instant) {
+        if let Some(Farewell { until, .. }) = self.slab.get(index)
+            && until.has_passed(now)
+        {
+            self.slab.remove(index);
+        }
+    }
+}
+
+impl Net {
+    /// Ends a connection by which messages have left, so that the peer can read them all; it has `until` for that.
+    pub(crate) fn bid_farewell(&mut self, stream: Arc<Stream>, until: Deadline) {
+        if self.farewells.over || until == Deadline::Now || stream.shutdown_write().is_err() {
+            return;
+        }
+        let index = self.farewells.slab.insert(Farewell {
+            stream: Arc::clone(&stream),
+            until,
+        });
+        // What is there already is reported anew, the end too.
+        let token = farewell_token(index);
+        if let Err(error) = stream.watch(&self.registry, token, Interest::READABLE) {
+            log::warn!("cannot wait until a peer has read to the end: {error}");
+            self.farewells.slab.remove(index);
+            return;
+        }
+        if let Deadline::At(at) = until {
+            self.timers.arm(at, Timer::Farewell(index));
+        }
+    }
+
+    /// The time that peers have to read what has been sent to them, when their connection is ended while the socket lives
+    /// on.
+    pub(crate) fn farewell_time(&self) -> Deadline {
+        Deadline::from_option(self.options.linger)
+    }
+}
