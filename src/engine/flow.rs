@@ -10,6 +10,7 @@ use mio::Interest;
 use super::in_buffer::{ReadError, ReadOutcome};
 use super::net::{BOTH, Net};
 use super::out_buffer::{MAX_SLICES, OutBuffer};
+use super::pacer::COST_CAP;
 use super::peers::{Connected, Link, MAX_COMMAND_BYTES, PeerId, WRITE_AT};
 use super::pool::{CHUNK, ChunkPool};
 use crate::message::Message;
@@ -252,10 +253,13 @@ impl Net {
     /// The caller writes what has gathered.
     fn write_gathered(&mut self, pattern: &mut dyn Pattern) {
         let started = Instant::now();
+        let peers = u32::try_from(self.peers.dirty.len()).unwrap_or(u32::MAX);
         self.write_dirty(pattern);
         self.flushes.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
+        // A sender that lost its core in the middle of it has learnt nothing about what writing takes.
+        let took = took.min(COST_CAP.saturating_mul(peers));
         self.gather_at_most = took.clamp(GATHER_AT_MOST, GATHER_AT_MOST_EVER);
         self.pacer.sending(now);
         if self.gathering.is_some() {

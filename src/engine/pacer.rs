@@ -28,7 +28,7 @@ const CREDIT_CAP: Duration = Duration::from_micros(100);
 const FIRST_COST: Duration = Duration::from_micros(5);
 
 /// One measurement counts no more than this for each peer: the sender may have lost its core in the middle of it.
-const COST_CAP: Duration = Duration::from_micros(40);
+pub(crate) const COST_CAP: Duration = Duration::from_micros(40);
 
 /// See the module.
 #[derive(Debug)]
