@@ -28,6 +28,7 @@ pub(crate) trait Contestant: Sized + Sync {
         let mut role = pin!(role);
         match role.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(output) => output,
+            // Its futures await nothing but each other, and so are ready at the first poll.
             Poll::Pending => unreachable!("a blocking contestant never suspends"),
         }
     }
