@@ -182,5 +182,8 @@ fn bias_needs_its_barriers() {
         .expect("a child process");
     let text = String::from_utf8_lossy(&output.stderr);
     let found = !output.status.success() && text.contains("Causality violation");
-    assert!(found, "without the barrier two were let in, and nobody noticed: {text}");
+    assert!(
+        found,
+        "without the barrier two were let in, and nobody noticed: {text}"
+    );
 }

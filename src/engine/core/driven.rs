@@ -1,0 +1,144 @@
+//! What the caretaker does with a socket whose application is elsewhere.
+
+use std::os::fd::RawFd;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Core, Deadline, Phase, Presence, State};
+use crate::pattern::Pattern;
+
+/// Rounds of reading in one turn of the caretaker, which has other sockets to look after.
+const CARETAKER_ROUNDS: usize = 16;
+
+/// Buffers the caretaker writes in one turn.
+const CARETAKER_WRITES: usize = 32;
+
+/// If a caller's own writes are due within this time anyway, the caretaker leaves a stream to it.
+const SOON: Duration = Duration::from_micros(200);
+
+/// What the caretaker can do with a socket of any type.
+pub(crate) trait Driven: Send + Sync {
+    /// The descriptor that becomes readable when the socket has events.
+    fn poll_fd(&self) -> RawFd;
+    fn presence(&self) -> &Presence;
+    /// Processes what there is, without waiting.
+    fn drive(&self) -> Drove;
+    /// Writes what has gathered, unless a caller will do so soon.
+    fn relieve(&self, seen: Option<u64>) -> Relief;
+    /// The application has been elsewhere for a while: spare memory goes back.
+    fn fall_idle(&self);
+    /// Makes every waiting call look at the state again.
+    fn wake(&self);
+}
+
+/// What driving a socket came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drove {
+    /// A caller is in the seat and does it.
+    SeatTaken,
+    Done {
+        /// When to come back for a timer.
+        timer: Option<Instant>,
+        /// Bytes are left that the kernel would not take.
+        leftover: bool,
+    },
+    /// The socket is closed: forget it.
+    Closed,
+}
+
+/// What became of the messages that had gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relief {
+    /// Written, or handed to the kernel's readiness.
+    Done,
+    /// A caller is writing by itself; look again soon whether it still does. Holds its count of writes.
+    CallerWrites(u64),
+    /// There was more than one turn's worth. Holds the caller's count of writes.
+    More(u64),
+}
+
+impl<P: Pattern> Driven for Core<P> {
+    fn poll_fd(&self) -> RawFd {
+        self.poll_fd
+    }
+
+    fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    fn drive(&self) -> Drove {
+        let mut state = self.state.lock();
+        let Ok(mut seat) = self.seat.try_lock() else {
+            return Drove::SeatTaken;
+        };
+        seat.poll_events(Some(Duration::ZERO));
+        {
+            let State { pattern, net, .. } = &mut *state;
+            net.process(&seat.events, pattern);
+            for _ in 0..CARETAKER_ROUNDS {
+                if !net.has_work() {
+                    break;
+                }
+                net.settle(Instant::now(), pattern);
+            }
+        }
+        drop(seat);
+        let closed = self.close_if_done(&mut state, Instant::now());
+        self.notify(&state);
+        if closed {
+            return Drove::Closed;
+        }
+        let mut timer = state.net.timers.announce();
+        if let Phase::Closing(Deadline::At(at)) = state.phase {
+            timer = timer.into_iter().chain([at]).min();
+        }
+        if state.net.has_work() {
+            timer = Some(Instant::now());
+        }
+        Drove::Done {
+            timer,
+            leftover: state.net.has_leftover(),
+        }
+    }
+
+    fn relieve(&self, seen: Option<u64>) -> Relief {
+        let writes = self.flushes.load(Ordering::Relaxed);
+        if seen.is_some_and(|seen| seen != writes) {
+            // Seen without the lock, which would take the bias away from the very caller that is busy.
+            return Relief::CallerWrites(writes);
+        }
+        {
+            let state = self.state.lock();
+            let Some(since) = state.net.gathering else {
+                return Relief::Done;
+            };
+            let leave = match seen {
+                Some(_) => state.net.is_too_early(since),
+                None => state.net.caller_writes_within(SOON, since.elapsed()),
+            };
+            if leave {
+                return Relief::CallerWrites(writes);
+            }
+        }
+        for _ in 0..CARETAKER_WRITES {
+            let Some(mut job) = self.state.lock().net.begin_write() else {
+                return Relief::Done;
+            };
+            let result = job.run();
+            let mut state = self.state.lock();
+            let State { pattern, net, .. } = &mut *state;
+            net.end_write(job, result, pattern);
+            self.notify_all(&state);
+        }
+        Relief::More(writes)
+    }
+
+    fn fall_idle(&self) {
+        self.state.lock().net.fall_idle();
+    }
+
+    fn wake(&self) {
+        self.changed.notify_all();
+        self.mailbox.wake();
+    }
+}

@@ -1,0 +1,178 @@
+//! The end of a connection: lost and dialed again, given up, or closed by us.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::event::Source as _;
+
+use super::super::core::Deadline;
+use super::super::net::Net;
+use super::super::peers::{Link, Origin, PeerId};
+use super::super::timers::Timer;
+use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event};
+use crate::pattern::Pattern;
+use crate::transport::Stream;
+
+impl Net {
+    /// The connection has failed or ended. A dialed peer keeps its place and its queue and is dialed
+    /// again; an accepted one is gone, once what it sent has been read.
+    pub(crate) fn connection_lost(
+        &mut self,
+        id: PeerId,
+        cause: DisconnectCause,
+        pattern: &mut dyn Pattern,
+    ) {
+        let keep = pattern.keeps_unsent();
+        self.protocol_errors += u64::from(matches!(cause, DisconnectCause::Protocol(_)));
+        self.disconnect_link(id, &cause);
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.inbound.rollback(&mut self.peers.pool);
+        peer.paused = false;
+        if matches!(peer.origin, Origin::Accepted(_)) {
+            return self.retire(id, pattern);
+        }
+        if keep {
+            peer.outbound.rewind(&mut self.peers.pool);
+        } else {
+            peer.counters.dropped_disconnect += peer.outbound.messages() as u64;
+            peer.outbound.clear(&mut self.peers.pool);
+        }
+        pattern.lost(&mut self.peers, id);
+        if self.options.immediate {
+            self.detach(id, pattern);
+        }
+        if self.peers.has_room(id) {
+            pattern.writable(&mut self.peers, id);
+        }
+        self.redial_later(id);
+    }
+
+    pub(super) fn redial_later(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Origin::Dialed(dialer) = &mut peer.origin else {
+            return;
+        };
+        if self.options.reconnect_interval.is_none() {
+            return;
+        }
+        dialer.attempt += 1;
+        dialer.addresses.clear();
+        let (delay, attempt) = (dialer.next_delay(), dialer.attempt);
+        let endpoint = dialer.text.clone();
+        self.monitors.emit(|| Event::RetryIn { endpoint, delay });
+        self.timers
+            .arm(Instant::now() + delay, Timer::Redial(id, attempt));
+    }
+
+    /// Ends whatever connection a peer has, and says so.
+    pub(super) fn disconnect_link(&mut self, id: PeerId, cause: &DisconnectCause) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let connection = ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address);
+        let failed_handshake = match std::mem::replace(&mut peer.link, Link::Down) {
+            Link::Connecting(mut stream) => {
+                let _ = stream.deregister(&self.registry);
+                None
+            }
+            Link::Handshaking(mut state) => {
+                if matches!(peer.origin, Origin::Accepted(_)) {
+                    self.pending_count = self.pending_count.saturating_sub(1);
+                }
+                let _ = state.stream.deregister(&self.registry);
+                state.say_goodbye();
+                self.handshakes_failed += 1;
+                Some(true)
+            }
+            Link::Up(up) => {
+                self.unwritable -= usize::from(!up.writable);
+                up.discard_input();
+                Some(false)
+            }
+            link @ (Link::Down | Link::Inproc(_) | Link::Gone) => {
+                peer.link = link;
+                None
+            }
+        };
+        let cause = cause.clone();
+        match failed_handshake {
+            Some(true) => self
+                .monitors
+                .emit(|| Event::HandshakeFailed { connection, cause }),
+            Some(false) => self
+                .monitors
+                .emit(|| Event::Disconnected { connection, cause }),
+            None => {}
+        }
+    }
+
+    /// What events say of a peer's connection.
+    pub(crate) fn info(&self, id: PeerId) -> ConnectionInfo {
+        match self.peers.slab.get(id) {
+            Some(peer) => ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address),
+            None => ConnectionInfo::new(ConnectionId::default(), "", ""),
+        }
+    }
+
+    fn detach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        if !std::mem::take(&mut peer.attached) {
+            return;
+        }
+        let unsent = peer.outbound.drain(&mut self.peers.pool);
+        if !pattern.keeps_unsent() {
+            peer.counters.dropped_disconnect += unsent.len() as u64;
+        }
+        pattern.detached(&mut self.peers, id, unsent);
+    }
+
+    /// A peer that will never have a connection again: its place goes as soon as it is read empty.
+    pub(crate) fn retire(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        self.detach(id, pattern);
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.link = Link::Gone;
+        self.peers.gone += 1;
+        if peer.inbound.messages() == 0 {
+            pattern.forget(id);
+            self.peers.remove(id);
+        }
+    }
+
+    /// Drops a peer at the application's wish, and all that it still had. What it has been sent it can read `until` then.
+    pub(crate) fn drop_peer(
+        &mut self,
+        id: PeerId,
+        cause: DisconnectCause,
+        until: Deadline,
+        pattern: &mut dyn Pattern,
+    ) {
+        self.leave_inproc(id);
+        let unread = self.maybe_unread(id);
+        self.disconnect_link(id, &cause);
+        if let Some(stream) = unread {
+            self.bid_farewell(stream, until);
+        }
+        self.detach(id, pattern);
+        pattern.forget(id);
+        self.peers.remove(id);
+    }
+
+    /// The stream of a peer that has been sent messages and, for all we know, has not read them yet.
+    /// Not while messages are being written to it: that is for `end_write` to see to.
+    fn maybe_unread(&self, id: PeerId) -> Option<Arc<Stream>> {
+        let peer = self.peers.slab.get(id)?;
+        let Link::Up(up) = &peer.link else {
+            return None;
+        };
+        let unread = peer.counters.messages_out > 0 && peer.in_flight == 0;
+        unread.then(|| Arc::clone(&up.stream))
+    }
+}
