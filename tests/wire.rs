@@ -299,6 +299,35 @@ fn endpoint_of(listener: &TcpListener) -> String {
     format!("tcp://{}", listener.local_addr().expect("an address"))
 }
 
+/// A long message goes to the kernel in parts, without waiting for all of it. If the connection breaks in the middle of it,
+/// the next one gets it from its start.
+#[test]
+fn half_a_message_is_sent_again_whole() {
+    // More than two kernels hold.
+    const LENGTH: usize = 32 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let options = Options::new().reconnect_interval(Duration::from_millis(5));
+    let push = Push::with_options(&Context::new(), options).expect("a PUSH");
+    push.connect(&endpoint_of(&listener)).expect("connected");
+    let body: Vec<u8> = (0..=250).cycle().take(LENGTH).collect();
+    {
+        let mut raw = RawPeer::accept(&listener);
+        raw.shake_hands(1, "PULL");
+        push.wait_for_peers(1, DEADLINE).expect("a peer");
+        push.send_timeout("first", DEADLINE).expect("sent");
+        push.send_timeout(&body, DEADLINE).expect("sent");
+        push.send_timeout("last", DEADLINE).expect("sent");
+        assert_eq!(raw.read_frame(), (0, b"first".to_vec()));
+        assert_eq!(raw.read(100_009)[9..], body[..100_000]);
+    }
+    let mut raw = RawPeer::accept(&listener);
+    raw.shake_hands(1, "PULL");
+    let (flags, again) = raw.read_frame();
+    assert_eq!(flags, LONG);
+    assert!(again == body, "another message came");
+    assert_eq!(raw.read_frame(), (0, b"last".to_vec()));
+}
+
 /// What a reader has not read when its writer closes is not taken away from it: it is told the end, and waited for.
 #[test]
 fn closing_waits_until_the_end_has_been_read() {

@@ -350,9 +350,14 @@ impl Net {
 
     /// Whether callers have been writing, or at this rate will, within `soon`.
     pub(crate) fn caller_writes_within(&self, soon: Duration, elapsed: Duration) -> bool {
-        let gathered = self.peers.gathered as u128;
-        let expected = gathered * soon.as_nanos() / elapsed.as_nanos().max(1);
-        expected >= super::link::unlimited(self.options.send_hwm).min(1_000) as u128
+        let at_this_rate =
+            |so_far: usize| so_far as u128 * soon.as_nanos() / elapsed.as_nanos().max(1);
+        let dirty = self.peers.dirty.iter();
+        let bytes = dirty.filter_map(|&id| self.peers.slab.get(id));
+        let bytes = bytes.map(|peer| peer.outbound.unwritten()).max();
+        let messages = super::link::unlimited(self.options.send_hwm).min(1_000);
+        at_this_rate(self.peers.gathered) >= messages as u128
+            || at_this_rate(bytes.unwrap_or_default()) >= WRITE_AT as u128
     }
 
     /// Whether a caller that sends on and on would not have written yet what gathers since then.

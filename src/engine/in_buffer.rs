@@ -24,16 +24,16 @@ use crate::transport::Stream;
 use crate::zmtp::{Command, FrameKind, Header, ProtocolError, Scanned, Scanner, decode_header};
 
 /// Frames from this size on are read straight into memory of their own. Below, one more copy out of the
-/// chunk is cheaper than the extra system call that the exact read costs.
-const LARGE: u64 = 32 * 1024;
+/// chunk is cheaper than a system call for each.
+const LARGE: u64 = 16 * 1024;
 
-/// After a large frame the next read only fetches this much: enough for the header of the next one, so
+/// With the end of a large frame only this much is fetched of what follows: enough for the header of the next one, so
 /// that most of its body can again be read into place.
 const PEEK: usize = 2 * 1024;
 
-/// First allocation for a large body; from there it doubles with what really arrives, so that an
-/// announced length by itself costs nothing.
-const LARGE_START: usize = 256 * 1024;
+/// First allocation for a large body, of which the system provides only what is written to; from there it doubles with
+/// what really arrives, so that an announced length by itself costs nothing.
+const LARGE_START: usize = 1024 * 1024;
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,18 @@ struct LargeFrame {
     body: Vec<u8>,
 }
 
+impl LargeFrame {
+    /// Sees to it that there is room for some more of the body; returns how much of it is still to come.
+    fn make_room(&mut self) -> usize {
+        let have = self.body.len();
+        if have == self.body.capacity() {
+            let capacity = large_capacity(have, self.header.body_len);
+            self.body.reserve_exact(capacity - have);
+        }
+        usize::try_from(self.header.body_len).unwrap_or(usize::MAX) - have
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct InBuffer {
@@ -97,7 +109,7 @@ impl InBuffer {
         on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
     ) -> Result<ReadOutcome, ReadError> {
         if self.large.is_some() {
-            return self.read_large(stream, scanner);
+            return self.read_large(stream, scanner, pool, on_command);
         }
         let mut chunk = self.chunk_for_partial(pool);
         let limit = if self.expect_large { PEEK } else { limit };
@@ -173,7 +185,7 @@ impl InBuffer {
         match large.filter(|header| header.body_len >= LARGE && header.kind != FrameKind::Command) {
             Some(header) => {
                 let have = rest.get(header.header_len..).unwrap_or_default();
-                let mut body = Vec::with_capacity(large_capacity(have.len(), header.body_len));
+                let mut body = pool.take_body(large_capacity(have.len(), header.body_len));
                 body.extend_from_slice(have);
                 self.large = Some(Box::new(LargeFrame { header, body }));
                 position += header.header_len;
@@ -207,10 +219,13 @@ impl InBuffer {
         }
     }
 
+    /// Reads on in a large frame, and in the same go the beginning of what follows it.
     fn read_large(
         &mut self,
         stream: &Stream,
         scanner: &mut Scanner,
+        pool: &mut ChunkPool,
+        on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
     ) -> Result<ReadOutcome, ReadError> {
         let mut outcome = ReadOutcome {
             bytes: 0,
@@ -221,26 +236,36 @@ impl InBuffer {
         let Some(large) = self.large.as_mut() else {
             return Ok(outcome);
         };
-        let total = usize::try_from(large.header.body_len).unwrap_or(usize::MAX);
-        if large.body.len() == large.body.capacity() {
-            let capacity = large_capacity(large.body.len(), large.header.body_len);
-            large.body.reserve_exact(capacity - large.body.len());
-        }
-        let room = (total - large.body.len()).min(large.body.capacity() - large.body.len());
-        outcome.bytes = stream
-            .read_spare(&mut large.body, room)
-            .map_err(ReadError::Io)?;
+        let missing = large.make_room();
+        let room = missing.min(large.body.capacity() - large.body.len());
+        let peek = if room == missing { PEEK } else { 0 };
+        let mut next = pool.take();
+        let read = stream.read_spare_two(&mut large.body, room, &mut next, peek);
+        outcome.bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                pool.give(next);
+                return Err(ReadError::Io(error));
+            }
+        };
         outcome.eof = outcome.bytes == 0;
-        outcome.more = outcome.bytes == room;
-        if large.body.len() == total
-            && let Some(large) = self.large.take()
-        {
+        outcome.more = outcome.bytes == room + peek;
+        if outcome.bytes < missing {
+            pool.give(next);
+            return Ok(outcome);
+        }
+        if let Some(large) = self.large.take() {
             scanner.body_received(&large.header);
+            outcome.messages = usize::from(large.header.kind == FrameKind::Last);
             self.segments
                 .push_back(Segment::Body(Bytes::from(large.body)));
-            outcome.messages = usize::from(large.header.kind == FrameKind::Last);
             self.messages += outcome.messages;
-            self.expect_large = true;
+        }
+        self.expect_large = true;
+        if next.is_empty() {
+            pool.give(next);
+        } else {
+            outcome.messages += self.accept(next, scanner, pool, on_command)?;
         }
         Ok(outcome)
     }
@@ -288,7 +313,7 @@ impl InBuffer {
             let len = header.body_len as usize;
             let end = start.saturating_add(len);
             if end > self.front.len() {
-                return self.take_body(frame, header.kind);
+                return self.take_body(frame, header.kind, pool);
             }
             self.position = end;
             if header.kind != FrameKind::Command {
@@ -300,11 +325,19 @@ impl InBuffer {
 
     /// Only the header is in the front: the body is the next segment.
     #[cold]
-    fn take_body(&mut self, frame: &mut Frame, kind: FrameKind) -> Option<FrameKind> {
+    fn take_body(
+        &mut self,
+        frame: &mut Frame,
+        kind: FrameKind,
+        pool: &mut ChunkPool,
+    ) -> Option<FrameKind> {
         self.position = self.front.len();
         match self.segments.pop_front() {
             Some(Segment::Body(body)) => {
-                *frame = Frame::from(body);
+                let before = std::mem::replace(frame, Frame::from(body));
+                if let Some(memory) = before.into_memory() {
+                    pool.give_body(memory);
+                }
                 Some(kind)
             }
             Some(Segment::Frames(_)) | None => None,

@@ -22,6 +22,7 @@
 mod caretaker;
 mod core;
 mod dialer;
+mod direct;
 mod farewell;
 mod flow;
 mod in_buffer;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::dialer::Dialer;
+use super::direct::DIRECT;
 use super::in_buffer::InBuffer;
 use super::inproc::Channel;
 use super::out_buffer::{OutBuffer, Outgoing};
@@ -261,6 +262,12 @@ impl Peers {
     pub(crate) fn try_send(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> bool {
         if !self.has_room(id) {
             return false;
+        }
+        if let Outgoing::Slice(body) = outgoing
+            && body.len() >= DIRECT
+            && self.send_directly(id, body)
+        {
+            return true;
         }
         self.send_with(id, |buffer, pool| buffer.push(outgoing, pool));
         true

@@ -12,10 +12,16 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 /// socket; all are let go when the socket falls idle.
 const SPARE: usize = 64;
 
+/// The longest body whose memory is kept for the next one.
+const BODY_MAX: usize = 8 * 1024 * 1024;
+
 /// A stack of empty chunks, last in, first out: the next chunk handed out is the one still in the cache.
 #[derive(Debug, Default)]
 pub(crate) struct ChunkPool {
     spare: Vec<Vec<u8>>,
+    /// What held the body of a long message that the application is done with. The allocator would give memory of such
+    /// a size back to the system, which takes longer to provide it anew than a message takes to be read.
+    body: Vec<u8>,
 }
 
 impl ChunkPool {
@@ -31,6 +37,22 @@ impl ChunkPool {
         if chunk.capacity() == CHUNK && self.spare.len() < SPARE {
             chunk.clear();
             self.spare.push(chunk);
+        }
+    }
+
+    /// Memory for a long body, with room for at least so many bytes.
+    pub(crate) fn take_body(&mut self, capacity: usize) -> Vec<u8> {
+        if (capacity..=2 * capacity).contains(&self.body.capacity()) {
+            return std::mem::take(&mut self.body);
+        }
+        Vec::with_capacity(capacity)
+    }
+
+    /// Takes the memory of a long body back.
+    pub(crate) fn give_body(&mut self, mut body: Vec<u8>) {
+        if (CHUNK..=BODY_MAX).contains(&body.capacity()) {
+            body.clear();
+            self.body = body;
         }
     }
 
@@ -54,7 +76,7 @@ impl ChunkPool {
 
     /// Lets go of all spare chunks: the socket has fallen idle.
     pub(crate) fn release(&mut self) {
-        self.spare = Vec::new();
+        *self = ChunkPool::default();
     }
 }
 
@@ -83,5 +105,21 @@ mod tests {
             pool.give(Vec::with_capacity(CHUNK));
         }
         assert_eq!(pool.spare.len(), SPARE);
+    }
+
+    #[test]
+    fn keeps_the_memory_of_one_body_that_fits() {
+        let mut pool = ChunkPool::default();
+        pool.give_body(vec![7; 3 * CHUNK]);
+        let fitting = pool.take_body(2 * CHUNK);
+        assert!(fitting.is_empty());
+        assert_eq!(fitting.capacity(), 3 * CHUNK);
+        pool.give_body(fitting);
+        assert_eq!(pool.take_body(CHUNK).capacity(), CHUNK, "wasteful");
+        assert_eq!(pool.take_body(4 * CHUNK).capacity(), 4 * CHUNK);
+        pool.give_body(Vec::with_capacity(BODY_MAX + 1));
+        assert_eq!(pool.body.capacity(), 3 * CHUNK);
+        pool.release();
+        assert_eq!(pool.body.capacity(), 0);
     }
 }

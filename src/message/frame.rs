@@ -205,6 +205,14 @@ impl Frame {
         }
     }
 
+    /// The memory of a long frame that nobody else holds.
+    pub(crate) fn into_memory(self) -> Option<Vec<u8>> {
+        match self.0 {
+            Repr::Shared(bytes) if bytes.is_unique() => Some(Vec::from(bytes)),
+            Repr::Inline(_) | Repr::Shared(_) => None,
+        }
+    }
+
     /// Whether the bytes are in the value itself.
     #[cfg(test)]
     pub(super) fn is_inline(&self) -> bool {

@@ -21,8 +21,8 @@ pub(crate) const COPY_MAX: usize = 8 * 1024;
 /// [`Message`]. The trait is sealed: convert your own types with `From<YourType> for Message` and
 /// send `Message::from(value)`.
 ///
-/// Owned payloads of 8 KiB and more are not copied on their way to the kernel. Borrowed ones are,
-/// whatever their length, so hand a long one over by value, or as `Bytes`. The owner of a `Bytes` (`Bytes::from_owner`) is
+/// Owned payloads of 8 KiB and more are not copied on their way to the kernel. Borrowed ones are, unless they are of
+/// 32 KiB or more and the kernel takes them at once; so hand a long one over by value, or as `Bytes`. The owner of a `Bytes` (`Bytes::from_owner`) is
 /// dropped from within the socket once it is written: its `Drop` must not use that socket, or it waits for itself.
 ///
 /// ```

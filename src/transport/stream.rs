@@ -84,6 +84,19 @@ impl Stream {
         uninterrupted(|| uninit::recv_spare(&socket, buffer, max))
     }
 
+    /// Appends at most `max` bytes to `first`, and what comes after those, at most `more` bytes, to `second`: otherwise as
+    /// [`read_spare`](Self::read_spare).
+    pub(crate) fn read_spare_two(
+        &self,
+        first: &mut Vec<u8>,
+        max: usize,
+        second: &mut Vec<u8>,
+        more: usize,
+    ) -> io::Result<usize> {
+        let socket = self.socket();
+        uninterrupted(|| uninit::recv_spare_two(&socket, first, max, second, more))
+    }
+
     /// Writes a prefix of `bytes` and returns its length.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let socket = self.socket();

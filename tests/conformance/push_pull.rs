@@ -1,6 +1,6 @@
 //! PUSH and PULL: frames, order, turns.
 
-use zerohop::{Context, Message, Options, Pull, Push};
+use zerohop::{Context, Message, Options, Pull, Push, RecvError};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
@@ -9,6 +9,7 @@ use crate::pairs::Socket;
 on_every_transport!(
     keeps_frames,
     carries_sizes,
+    mixes_long_and_short,
     keeps_order,
     carries_batches,
     iterates,
@@ -87,6 +88,34 @@ fn carries_sizes(transport: Transport) {
                 "{size} bytes came as others"
             );
         }
+    }
+}
+
+/// More than the kernel takes before the receiver begins: some go out whole, one in part, and the others wait.
+fn mixes_long_and_short(transport: Transport) {
+    const LENGTHS: [usize; 7] = [200_000, 10, 40_000, 1 << 20, 0, 33_000, 700];
+    const MESSAGES: usize = 70;
+    let body = |number: usize| -> Vec<u8> {
+        let length = LENGTHS[number % LENGTHS.len()];
+        (number..).map(|byte| byte as u8).take(length).collect()
+    };
+    for buffer in [4_000, 300_000] {
+        let options = nimble().recv_timeout(DEADLINE);
+        let options = options.send_buffer(buffer).recv_buffer(buffer);
+        let (push, pull) = pair(transport, options);
+        for start in [0, MESSAGES] {
+            for number in start..start + MESSAGES {
+                let body = body(number);
+                push.send_timeout(&body[..], DEADLINE).expect("sent");
+            }
+            let mut message = Message::new();
+            for number in start..start + MESSAGES {
+                let received = pull.recv_into(&mut message);
+                received.expect("a message");
+                assert!(message.as_bytes() == body(number), "message {number}");
+            }
+        }
+        assert_eq!(pull.try_recv(), Err(RecvError::WouldBlock));
     }
 }
 

@@ -124,6 +124,37 @@ fn read_spare_appends_within_capacity_and_limit() {
 }
 
 #[test]
+fn read_spare_two_fills_the_first_first() {
+    let mut listener = bind_default("tcp://127.0.0.1:*").unwrap();
+    let (dialed, mut accepted) = connection(&mut listener, &StreamOptions::default());
+    assert_eq!(dialed.write(b"0123456789").unwrap(), 10);
+    let (mut first, mut second) = (Vec::with_capacity(64), Vec::with_capacity(64));
+    first.push(b'a');
+    second.push(b'b');
+    let mut read = |first: &mut Vec<u8>, max, second: &mut Vec<u8>, more| {
+        wait(&mut accepted, Interest::READABLE, |stream| {
+            stream.read_spare_two(first, max, second, more)
+        })
+    };
+
+    assert_eq!(read(&mut first, 3, &mut second, 2).unwrap(), 5);
+    assert_eq!((&first[..], &second[..]), (&b"a012"[..], &b"b34"[..]));
+    assert_eq!(read(&mut first, 2, &mut second, 0).unwrap(), 2);
+    assert_eq!((&first[..], &second[..]), (&b"a01256"[..], &b"b34"[..]));
+    let nowhere = read(&mut first, 0, &mut second, 0).unwrap_err();
+    assert_eq!(nowhere.kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(
+        read(&mut first, 100, &mut second, usize::MAX).unwrap(),
+        3,
+        "there is no more than that"
+    );
+    assert_eq!((&first[..], &second[..]), (&b"a01256789"[..], &b"b34"[..]));
+
+    drop(dialed);
+    assert_eq!(read(&mut first, 1, &mut second, 1).unwrap(), 0);
+}
+
+#[test]
 fn exhaustion_is_told_from_other_errors() {
     for code in [12, 23, 24] {
         assert!(is_exhaustion(&io::Error::from_raw_os_error(code)));

@@ -1,0 +1,60 @@
+//! Long messages, from the caller's memory straight into the kernel.
+//!
+//! A queue is for what the kernel does not take yet. Below [`DIRECT`] a message is queued all the same, so that several
+//! share one write. A longer one is worth a write of its own, and copying it first would cost as much as that: it is
+//! offered to the kernel at once, behind what is queued already, and only if a part of it is left is it
+//! queued, whole, with that part to be written.
+
+use std::io::IoSlice;
+
+use super::out_buffer::{MAX_SLICES, Outgoing};
+use super::peers::{Link, PeerId, Peers};
+use crate::zmtp::{FrameKind, encode_header};
+
+/// Messages of one frame are offered to the kernel from this length on.
+pub(crate) const DIRECT: usize = 32 * 1024;
+
+impl Peers {
+    /// Offers a message to the kernel, and queues it if a part of it is left. `false`: it is for somebody else to write,
+    /// and has to be queued as any other.
+    #[cold]
+    pub(super) fn send_directly(&mut self, id: PeerId, body: &[u8]) -> bool {
+        let Some(peer) = self.slab.get_mut(id) else {
+            return false;
+        };
+        let Link::Up(up) = &peer.link else {
+            return false;
+        };
+        if self.conflate || peer.being_written {
+            return false;
+        }
+        // The kernel is asked even if it was full a moment ago: that costs little beside a copy of such a length.
+        let was_writable = up.writable;
+        let (header, header_len) = encode_header(FrameKind::Last, body.len());
+        let queued = peer.outbound.unwritten();
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut count = peer.outbound.slices(&mut slices);
+        // If the queue is too long, a part of it is all that is offered.
+        if let Some([first, second, ..]) = slices.get_mut(count..) {
+            *first = IoSlice::new(&header[..header_len]);
+            *second = IoSlice::new(body);
+            count += 2;
+        }
+        // Why it fails the next write will find out, too.
+        let written = up.stream.write_vectored(&slices[..count]).unwrap_or(0);
+        let of_queued = written.min(queued);
+        peer.counters.bytes_out += written as u64;
+        peer.outbound.advance(of_queued, &mut self.pool);
+        if written == queued + header_len + body.len() {
+            peer.counters.messages_out += 1;
+            return true;
+        }
+        self.send_with(id, |buffer, pool| buffer.push(Outgoing::Slice(body), pool));
+        if let Some(peer) = self.slab.get_mut(id) {
+            peer.outbound.advance(written - of_queued, &mut self.pool);
+        }
+        // The next write will be refused, and have the kernel say when there is room; unless it is to say so already.
+        self.due |= was_writable;
+        true
+    }
+}
