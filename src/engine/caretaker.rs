@@ -115,6 +115,8 @@ struct Socket {
     timer: Option<Instant>,
     /// When to look whether the caller still writes, and its count of writes.
     tick: Option<(Instant, u64)>,
+    /// That count when the kernel was last found full.
+    writes: Option<u64>,
 }
 
 /// The states of [`Presence`](super::presence::Presence).
@@ -166,6 +168,7 @@ impl Rounds {
                     seen,
                     timer: None,
                     tick: None,
+                    writes: None,
                 };
                 socket.watch(&self.poll, id);
                 self.sockets.insert(id, socket);
@@ -278,7 +281,13 @@ impl Rounds {
             }
             Drove::Done { timer, leftover } => {
                 socket.timer = timer;
-                if leftover && matches!(socket.mode, Mode::Leased(_)) {
+                if let (Some(writes), Mode::Leased(_)) = (leftover, socket.mode) {
+                    let before = socket.writes.replace(writes);
+                    if before.is_some_and(|before| before != writes) {
+                        // A caller goes on writing, and asks the kernel itself. Look again soon whether it still does.
+                        socket.mode = Mode::Leased(Instant::now() + TICK);
+                        return;
+                    }
                     // Somebody has to hear when the kernel takes more, and no caller is waiting for it.
                     socket.seen = socket.driven.presence().look();
                     socket.watch(&self.poll, id);

@@ -25,11 +25,12 @@ impl Peers {
         let Link::Up(up) = &peer.link else {
             return false;
         };
-        if self.conflate || peer.being_written {
+        if self.conflate
+            || peer.being_written
+            || !up.may_take_more(peer.outbound.unwritten() + body.len())
+        {
             return false;
         }
-        // The kernel is asked even if it was full a moment ago: that costs little beside a copy of such a length.
-        let was_writable = up.writable;
         let (header, header_len) = encode_header(FrameKind::Last, body.len());
         let queued = peer.outbound.unwritten();
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -47,14 +48,15 @@ impl Peers {
         peer.outbound.advance(of_queued, &mut self.pool);
         if written == queued + header_len + body.len() {
             peer.counters.messages_out += 1;
+            self.written_directly += 1;
             return true;
         }
         self.send_with(id, |buffer, pool| buffer.push(Outgoing::Slice(body), pool));
         if let Some(peer) = self.slab.get_mut(id) {
             peer.outbound.advance(written - of_queued, &mut self.pool);
         }
-        // The next write will be refused, and have the kernel say when there is room; unless it is to say so already.
-        self.due |= was_writable;
+        // The next write will be refused, and have the kernel say when there is room.
+        self.due = true;
         true
     }
 }

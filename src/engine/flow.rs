@@ -309,25 +309,28 @@ impl Net {
     /// Notes how a write ended. A failed one does not end the connection by itself: what the peer sent
     /// before it went may still be unread, and reading to the end will find out the same.
     fn after_write(&mut self, id: PeerId, result: io::Result<()>) {
-        let Err(error) = result else {
-            return;
-        };
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
-        if let Link::Up(up) = &mut peer.link {
-            let refused = error.kind() == io::ErrorKind::WouldBlock;
-            if refused && std::mem::take(&mut up.writable_again) {
-                return;
-            }
-            self.unwritable += usize::from(std::mem::take(&mut up.writable));
-            if refused {
-                self.watch_room(id, true);
-            } else {
-                up.hung_up = true;
-                up.readable = true;
-                self.queue_read(id);
-            }
+        let Link::Up(up) = &mut peer.link else {
+            return;
+        };
+        let Err(error) = result else {
+            self.unwritable -= usize::from(!std::mem::replace(&mut up.writable, true));
+            return;
+        };
+        let refused = error.kind() == io::ErrorKind::WouldBlock;
+        if refused && std::mem::take(&mut up.writable_again) {
+            return;
+        }
+        self.unwritable += usize::from(std::mem::take(&mut up.writable));
+        up.refused_at = peer.outbound.unwritten();
+        if refused {
+            self.watch_room(id, true);
+        } else {
+            up.hung_up = true;
+            up.readable = true;
+            self.queue_read(id);
         }
     }
 

@@ -301,6 +301,7 @@ impl Net {
             hung_up: true,
             queued: true,
             writable: true,
+            refused_at: 0,
             writable_again: false,
             watches_room: true,
         }));

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Registry, Token};
@@ -297,9 +297,10 @@ impl Net {
         !self.peers.resumable.is_empty() || !self.peers.news.is_empty()
     }
 
-    /// Whether a peer waits for the kernel to take more.
-    pub(crate) fn has_leftover(&self) -> bool {
-        self.unwritable > 0
+    /// Whether a peer waits for the kernel to take more; with the number of writes that callers have done so far.
+    pub(crate) fn leftover(&self) -> Option<u64> {
+        let writes = self.flushes.load(Ordering::Relaxed) + self.peers.written_directly;
+        (self.unwritable > 0).then_some(writes)
     }
 
     /// Peers whose handshake is done.

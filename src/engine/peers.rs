@@ -118,6 +118,8 @@ pub(crate) struct Connected {
     pub(crate) queued: bool,
     /// The kernel may take bytes from us.
     pub(crate) writable: bool,
+    /// So many bytes waited for the kernel when it last refused some.
+    pub(crate) refused_at: usize,
     /// The kernel has said "writable" since that write began. The write may have been refused before:
     /// then this was the only time it will be said.
     pub(crate) writable_again: bool,
@@ -230,6 +232,8 @@ pub(crate) struct Peers {
     pub(crate) news: Vec<PeerId>,
     /// Messages appended since the buffers were last written.
     pub(crate) gathered: usize,
+    /// Messages that callers have written without queueing them.
+    pub(crate) written_directly: u64,
     /// Only the newest message of each peer counts, in either direction.
     pub(crate) conflate: bool,
     /// Peers that are gone, but for messages that nobody has taken yet.
@@ -356,7 +360,7 @@ impl Peers {
             return;
         }
         if let Link::Up(up) = &peer.link
-            && up.writable
+            && up.may_take_more(peer.outbound.unwritten())
             && !peer.being_written
         {
             peer.dirty = true;
@@ -475,6 +479,14 @@ impl Peers {
             self.dirty.retain(|dirty| *dirty != id);
             self.resumable.retain(|paused| *paused != id);
         }
+    }
+}
+
+impl Connected {
+    /// Whether it is worth asking the kernel to take some of so many bytes. Once it is full it says when it no longer is,
+    /// but not to a caller who has no time to listen: after so much that a call matters little, that one asks again.
+    pub(crate) fn may_take_more(&self, bytes: usize) -> bool {
+        self.writable || bytes >= self.refused_at.saturating_add(WRITE_AT)
     }
 }
 

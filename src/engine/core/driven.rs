@@ -39,8 +39,8 @@ pub(crate) enum Drove {
     Done {
         /// When to come back for a timer.
         timer: Option<Instant>,
-        /// Bytes are left that the kernel would not take.
-        leftover: bool,
+        /// Bytes are left that the kernel would not take. Holds the callers' count of writes.
+        leftover: Option<u64>,
     },
     /// The socket is closed: forget it.
     Closed,
@@ -97,7 +97,7 @@ impl<P: Pattern> Driven for Core<P> {
         }
         Drove::Done {
             timer,
-            leftover: state.net.has_leftover(),
+            leftover: state.net.leftover(),
         }
     }
 
