@@ -15,7 +15,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use super::PollWaker;
-use super::core::{Driven, Drove, Relief};
+use super::core::{Driven, Drove, Relief, Seen};
 use super::mailbox::Mailbox;
 use super::net::{WAKER, log_poll_error};
 use super::presence::Look;
@@ -36,8 +36,8 @@ enum Errand {
     Watch(usize, Arc<dyn Driven>),
     /// Something about the socket has changed: drive it once.
     LookAt(usize),
-    /// Messages gather.
-    Gathering(usize),
+    /// Messages gather, and callers had written so often by then.
+    Gathering(usize, u64),
     /// A caller has left the seat of a parked socket, or work behind at a watched one.
     Left(usize),
     /// The context is no longer used; end when the last socket is gone.
@@ -85,8 +85,8 @@ impl Caretaker {
         self.errands.post(Errand::LookAt(id));
     }
 
-    pub(crate) fn gathering(&self, id: usize) {
-        self.errands.post(Errand::Gathering(id));
+    pub(crate) fn gathering(&self, id: usize, writes: u64) {
+        self.errands.post(Errand::Gathering(id, writes));
     }
 
     pub(crate) fn left(&self, id: usize) {
@@ -175,7 +175,7 @@ impl Rounds {
                 self.drive(id);
             }
             Errand::LookAt(id) => self.drive(id),
-            Errand::Gathering(id) => self.relieve(id, None),
+            Errand::Gathering(id, writes) => self.relieve(id, Seen::Started(writes)),
             Errand::Left(id) => {
                 let period = self.period();
                 if let Some(socket) = self.sockets.get_mut(&id) {
@@ -228,7 +228,7 @@ impl Rounds {
                 && at <= now
             {
                 socket.tick = None;
-                self.relieve(id, Some(writes));
+                self.relieve(id, Seen::Since(writes));
             }
             let Some(socket) = self.sockets.get_mut(&id) else {
                 continue;
@@ -303,7 +303,7 @@ impl Rounds {
         }
     }
 
-    fn relieve(&mut self, id: usize, seen: Option<u64>) {
+    fn relieve(&mut self, id: usize, seen: Seen) {
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };

@@ -2,7 +2,7 @@
 
 mod driven;
 
-pub(crate) use driven::{Driven, Drove, Relief};
+pub(crate) use driven::{Driven, Drove, Relief, Seen};
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::AtomicU64;

@@ -29,9 +29,11 @@ pub(crate) const GATHER_AT_MOST: Duration = Duration::from_micros(50);
 /// … but no longer than this.
 const GATHER_AT_MOST_EVER: Duration = Duration::from_millis(20);
 
-/// What the kernel is asked for at once when the high-water mark is low: as libzmq's decoder does, so that
-/// a small mark means a small read-ahead.
+/// What the kernel is asked for at once, at the least. It is what libzmq's decoder always reads …
 const SMALL_READ: usize = 8 * 1024;
+
+/// … and so much for each message up to the high-water mark, so that a small mark means a small read-ahead.
+const READ_PER_MESSAGE: usize = 64;
 
 /// What all peers together may read ahead in one round, as far as each gets its [`SMALL_READ`]: as much as stays in the
 /// cache until the application has taken it, one message from each peer in turn.
@@ -130,11 +132,8 @@ impl Net {
             // The peer makes us talk and does not listen. Its next turn comes once it has.
             return None;
         }
-        let limit = if peer.recv_hwm < CHUNK / 64 {
-            SMALL_READ
-        } else {
-            self.read_share
-        };
+        let limit = peer.recv_hwm.saturating_mul(READ_PER_MESSAGE);
+        let limit = limit.clamp(SMALL_READ, self.read_share);
         let mut asked = Asked::default();
         let result = peer.inbound.read(
             &up.stream,
@@ -210,9 +209,12 @@ impl Net {
         }
     }
 
-    /// A message has been queued: write it, or see to it that somebody will.
+    /// A message has been queued: write it, or see to it that somebody will. Or not `queued`, as it found no room.
     #[inline]
-    pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern) {
+    pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern, queued: bool) {
+        if !queued {
+            return self.pacer.held_up();
+        }
         if self.peers.dirty.is_empty() {
             return;
         }
@@ -246,7 +248,8 @@ impl Net {
             self.pacer.wrote(now, Instant::now(), peers);
         } else {
             self.gathering = Some(now);
-            self.caretaker.gathering(self.id);
+            let writes = self.flushes.load(Ordering::Relaxed);
+            self.caretaker.gathering(self.id, writes);
         }
     }
 

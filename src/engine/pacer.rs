@@ -9,8 +9,8 @@
 //! So a sender may spend half of its time writing inline, bursts included, before it counts as streaming.
 //! The clock is read once per batch, not per message.
 //!
-//! A pause is time in which the calling thread sent nothing on any socket: one that serves sixteen sockets in turn does
-//! not pause on each of them while it serves the others.
+//! A pause is time in which the calling thread sent nothing on any socket, and could have: one that serves sixteen sockets
+//! in turn does not pause on each of them while it serves the others, nor does one that waits for room.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub(crate) const COST_CAP: Duration = Duration::from_micros(40);
 pub(crate) struct Pacer {
     credit: Duration,
     cost: Duration,
+    /// The last send had to wait for room.
+    held_up: bool,
 }
 
 impl Default for Pacer {
@@ -42,6 +44,7 @@ impl Default for Pacer {
         Pacer {
             credit: CREDIT_CAP,
             cost: FIRST_COST,
+            held_up: false,
         }
     }
 }
@@ -49,6 +52,9 @@ impl Default for Pacer {
 impl Pacer {
     /// The first message after an empty buffer: write it now?
     pub(crate) fn write_now(&mut self, now: Instant) -> bool {
+        if self.held_up {
+            self.sending(now);
+        }
         if let Some(last) = LAST_SENT.replace(Some(now)) {
             let pause = now.saturating_duration_since(last);
             self.credit = (self.credit + pause).min(self.cap());
@@ -71,8 +77,15 @@ impl Pacer {
     }
 
     /// The caller is in the middle of a stream, or has just written what had gathered: pauses count from here.
-    pub(crate) fn sending(&self, now: Instant) {
+    pub(crate) fn sending(&mut self, now: Instant) {
+        self.held_up = false;
         LAST_SENT.set(Some(now));
+    }
+
+    /// A send has to wait for room. That is no pause of the sender's: it would go on if it could.
+    #[cold]
+    pub(crate) fn held_up(&mut self) {
+        self.held_up = true;
     }
 
     /// The application did something else meanwhile, such as receiving the answer: no stream.
@@ -138,6 +151,23 @@ mod tests {
             }
         }
         assert!(inline < 50, "{inline} inline writes in a stream");
+    }
+
+    #[test]
+    fn waiting_for_room_is_no_pause() {
+        let mut pacer = Pacer::default();
+        let mut now = Instant::now();
+        let mut inline = 0;
+        for _ in 0..1_000 {
+            now += 50 * US;
+            pacer.held_up();
+            if pacer.write_now(now) {
+                inline += 1;
+                pacer.wrote(now, now + 5 * US, 1);
+            }
+        }
+        assert!(inline < 20, "{inline} inline writes in a stream");
+        assert!(pacer.write_now(now + 50 * US), "it was, once");
     }
 
     #[test]

@@ -131,9 +131,9 @@ impl Pub {
     #[inline]
     fn send_outgoing(&self, outgoing: Outgoing<'_>, deadline: Deadline) -> Result<Published, Stop> {
         self.socket.core().until(deadline, |pattern, net| {
-            let published = pattern.send(&mut net.peers, outgoing)?;
-            net.pace(pattern);
-            Some(published)
+            let sent = pattern.send(&mut net.peers, outgoing);
+            net.pace(pattern, sent.is_some());
+            sent
         })
     }
 }

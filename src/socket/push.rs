@@ -123,9 +123,9 @@ impl Push {
         deadline: Deadline,
     ) -> Result<(), crate::engine::Stop> {
         self.socket.core().until(deadline, |pattern, net| {
-            pattern.send(&mut net.peers, outgoing)?;
-            net.pace(pattern);
-            Some(())
+            let sent = pattern.send(&mut net.peers, outgoing);
+            net.pace(pattern, sent.is_some());
+            sent
         })
     }
 }

@@ -110,7 +110,7 @@ impl Req {
             };
             // Whoever asks waits for the answer: there is no stream to gather for.
             net.pacer.pause();
-            net.pace(pattern);
+            net.pace(pattern, true);
             Some(Ok(ticket))
         });
         asked.map_err(send_error_kind)?

@@ -24,7 +24,7 @@ pub(crate) trait Driven: Send + Sync {
     /// Processes what there is, without waiting.
     fn drive(&self) -> Drove;
     /// Writes what has gathered, unless a caller will do so soon.
-    fn relieve(&self, seen: Option<u64>) -> Relief;
+    fn relieve(&self, seen: Seen) -> Relief;
     /// The application has been elsewhere for a while: spare memory goes back.
     fn fall_idle(&self);
     /// Makes every waiting call look at the state again.
@@ -44,6 +44,15 @@ pub(crate) enum Drove {
     },
     /// The socket is closed: forget it.
     Closed,
+}
+
+/// What the caretaker knows of a stream: the callers' count of writes …
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// … when messages began to gather.
+    Started(u64),
+    /// … when it last looked.
+    Since(u64),
 }
 
 /// What became of the messages that had gathered.
@@ -101,9 +110,10 @@ impl<P: Pattern> Driven for Core<P> {
         }
     }
 
-    fn relieve(&self, seen: Option<u64>) -> Relief {
+    fn relieve(&self, seen: Seen) -> Relief {
         let writes = self.flushes.load(Ordering::Relaxed);
-        if seen.is_some_and(|seen| seen != writes) {
+        let (Seen::Started(before) | Seen::Since(before)) = seen;
+        if before != writes {
             // Seen without the lock, which would take the bias away from the very caller that is busy.
             return Relief::CallerWrites(writes);
         }
@@ -113,8 +123,8 @@ impl<P: Pattern> Driven for Core<P> {
                 return Relief::Done;
             };
             let leave = match seen {
-                Some(_) => state.net.is_too_early(since),
-                None => state.net.caller_writes_within(SOON, since.elapsed()),
+                Seen::Since(_) => state.net.is_too_early(since),
+                Seen::Started(_) => state.net.caller_writes_within(SOON, since.elapsed()),
             };
             if leave {
                 return Relief::CallerWrites(writes);
