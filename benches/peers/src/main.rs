@@ -57,7 +57,7 @@ fn list() -> serde_json::Value {
     ];
     let all = [&streams[..], &["fan-out"]].concat();
     let everywhere = ["tcp", "ipc", "inproc"];
-    let drops = json!([["fan-out", "its PUB drops what a slow subscriber leaves, and has no option to wait"]]);
+    let drops = json!([["fan-out", "its PUB drops messages, and cannot wait"]]);
     json!([
         {"name": "omq", "transports": everywhere, "works": all},
         {"name": "omq-blocking", "transports": everywhere, "works": all},
