@@ -52,6 +52,7 @@ fn cast(with_peers: bool) -> Fallible<Cast> {
         command: cast.entrants[0].command.clone(),
         transports: TRANSPORTS.to_vec(),
         works: WORKS.to_vec(),
+        left_out: Vec::new(),
         most_peers: usize::MAX,
     };
     cast.entrants.insert(1, libzmq);

@@ -15,6 +15,8 @@ struct Peer {
     name: String,
     transports: Vec<Transport>,
     works: Vec<Work>,
+    #[serde(default)]
+    left_out: Vec<(Work, String)>,
 }
 
 /// Builds the package and asks it who is in it.
@@ -38,6 +40,7 @@ pub(crate) fn entrants() -> Fallible<Vec<Entrant>> {
         command: vec![program.clone().into(), "child".into()],
         transports: peer.transports,
         works: peer.works,
+        left_out: peer.left_out,
         most_peers: usize::MAX,
     });
     Ok(entrants.collect())

@@ -26,6 +26,8 @@ pub(crate) struct Entrant {
     pub(crate) command: Vec<OsString>,
     pub(crate) transports: Vec<Transport>,
     pub(crate) works: Vec<Work>,
+    /// Works that it cannot do as everybody else does, and why: for people to read.
+    pub(crate) left_out: Vec<(Work, String)>,
     pub(crate) most_peers: usize,
 }
 
@@ -53,6 +55,7 @@ impl Cast {
             command: command.clone(),
             transports: TRANSPORTS.to_vec(),
             works: WORKS.to_vec(),
+            left_out: Vec::new(),
             most_peers: usize::MAX,
         };
         let raw = Entrant {
@@ -60,6 +63,7 @@ impl Cast {
             command,
             transports: vec![Transport::Tcp, Transport::Ipc],
             works: vec![Work::PushPull, Work::Shared, Work::Latency],
+            left_out: Vec::new(),
             most_peers: 1,
         };
         Ok(Cast {
@@ -90,5 +94,12 @@ impl Entrant {
         self.transports.contains(&workload.transport)
             && self.works.contains(&workload.work)
             && workload.peers <= self.most_peers
+    }
+
+    /// Why it is left out of the workload, where it would be missed.
+    pub(super) fn why_not(&self, workload: &Workload) -> Option<&str> {
+        let mut left_out = self.left_out.iter();
+        let (_, why) = left_out.find(|(work, _)| *work == workload.work)?;
+        Some(why)
     }
 }

@@ -110,12 +110,12 @@ fn add_table(page: &mut String, result: &WorkloadResult, reference: &str) -> Fal
         }
     }
     for contestant in &result.contestants {
-        if let Some(failure) = &contestant.failure {
+        if let Some((word, why)) = contestant.absence() {
             let name = escape(&contestant.contestant);
-            let failure = escape(failure);
+            let why = escape(why);
             writeln!(
                 page,
-                "<tr class=first><td>failed<td>{name}<td colspan=4 class=why>{failure}"
+                "<tr class=first><td>{word}<td>{name}<td colspan=4 class=why>{why}"
             )?;
         }
     }

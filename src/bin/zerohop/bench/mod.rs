@@ -32,6 +32,7 @@ use cast::Entrant;
 use child::{Fallible, Fault, Task};
 pub(crate) use contestants::play;
 
+use results::Results;
 use runner::Outcome;
 use workload::{Scale, Workload, workloads};
 
@@ -47,7 +48,8 @@ terminal, and to results.json and report.html in DIR. Measure on a machine that 
 Example:
   zerohop bench --filter push-pull/tcp --filter latency --seconds 1")]
 pub(crate) struct Args {
-    /// All workloads at all sizes (about a quarter of an hour); without it a choice (about three minutes)
+    /// All workloads at all sizes (about a quarter of an hour); without it a choice (about three minutes). Each round
+    /// says how long the rest will take
     #[arg(long, conflicts_with = "smoke")]
     full: bool,
     /// A few messages of everything: checks counts and contents, measures nothing
@@ -106,11 +108,16 @@ pub(crate) fn run(args: &Args, cast: Fallible<Cast>) -> Fallible<()> {
         rounds: args.rounds(),
         seconds: args.seconds,
         awake: args.awake,
+        patience: runner::PATIENCE,
     };
-    let Outcome { results, failures } = runner::run(&plan, &chosen, &entrants, &cast.libraries)?;
-    // A smoke run measures nothing that deserves to be shown.
+    // A smoke run measures nothing that deserves to be kept and shown.
+    let keep = |results: &Results| match args.smoke {
+        true => Ok(()),
+        false => results::save(results, directory),
+    };
+    let Outcome { results, failures } =
+        runner::run(&plan, &chosen, &entrants, &cast.libraries, keep)?;
     if !args.smoke {
-        results::save(&results, directory)?;
         present(&results, directory, args)?;
     }
     if failures.is_empty() {
@@ -160,7 +167,7 @@ fn list(workloads: &[Workload], entrants: &[&Entrant]) -> Fallible<()> {
 }
 
 /// On the terminal, as a page, and as a picture where one is wanted.
-fn present(results: &results::Results, directory: &Path, args: &Args) -> Fallible<()> {
+fn present(results: &Results, directory: &Path, args: &Args) -> Fallible<()> {
     let mut text = table::of(results);
     text += &format!("\nresults: {}\n", results::path_in(directory).display());
     text += &format!("report: {}\n", html::save(results, directory)?.display());

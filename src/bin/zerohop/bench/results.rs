@@ -31,6 +31,9 @@ pub(crate) struct WorkloadResult {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ContestantResult {
     pub(crate) contestant: String,
+    /// Why it has no measures: it cannot do this as everybody else does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) left_out: Option<String>,
     /// Why it has no measures: what went wrong in one of its rounds voids all.
     #[serde(default)]
     pub(crate) failure: Option<String>,
@@ -101,6 +104,17 @@ impl Metric {
             | Metric::LatencyP999
             | Metric::BytesPerAccepted
             | Metric::BytesPerConnected => reference / value,
+        }
+    }
+}
+
+impl ContestantResult {
+    /// In a word and in a sentence, why it has no measures.
+    pub(crate) fn absence(&self) -> Option<(&'static str, &str)> {
+        match (&self.failure, &self.left_out) {
+            (Some(failure), _) => Some(("FAILED", failure)),
+            (None, Some(why)) => Some(("left out", why)),
+            (None, None) => None,
         }
     }
 }

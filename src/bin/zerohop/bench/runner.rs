@@ -2,24 +2,32 @@
 
 mod awake;
 mod process;
+mod progress;
+mod scratch;
+#[cfg(test)]
+mod tests;
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use awake::Awake;
 use process::Process;
+use progress::Progress;
+use scratch::Scratch;
 
 use super::cast::Entrant;
-use super::child::{Fallible, Report, Role, Task};
+use super::child::{Fallible, Fault, Report, Role, Task};
 use super::machine::Machine;
 use super::results::{ContestantResult, Measure, Metric, Results, WorkloadResult};
 use super::statistics::Summary;
 use super::workload::{Scale, Transport, Work, Workload};
 use super::{show, tell};
 
-/// Who has not finished after this much more time than asked for has lost a message, or hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Who has not finished after this much more time than asked for has lost a message, or hangs. The slowest to get ready
+/// makes some hundred thousand subscriptions meanwhile.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What starting and ending the processes of a turn is likely to take.
+const OVERHEAD: f64 = 0.3;
 
 /// Pushers share so many processes, at most.
 const PUSHER_PROCESSES: usize = 4;
@@ -35,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) seconds: Option<f64>,
     /// Keep the cores awake where latency is measured.
     pub(crate) awake: bool,
+    /// How much more time than asked for a contestant may take.
+    pub(crate) patience: Duration,
 }
 
 pub(crate) struct Outcome {
@@ -42,92 +52,102 @@ pub(crate) struct Outcome {
     pub(crate) failures: Vec<String>,
 }
 
-/// Runs these workloads with these contestants.
+/// Runs these workloads with these contestants. All results so far are kept after each workload.
 pub(crate) fn run(
     plan: &Plan,
     workloads: &[Workload],
     entrants: &[&Entrant],
     libraries: &[String],
+    keep: impl Fn(&Results) -> Fallible<()>,
 ) -> Fallible<Outcome> {
+    let turns = |workload| turns(plan, workload, entrants);
+    let (seconds, warm_up, _) = plan.measure();
+    let guess = Duration::from_secs_f64(seconds + warm_up + OVERHEAD);
     let mut runner = Runner {
         plan,
         scratch: Scratch::new()?,
+        progress: Progress::new(workloads.iter().map(turns).sum(), guess),
         failures: Vec::new(),
-        saturated: Vec::new(),
+        outpaced: Vec::new(),
     };
-    let mut results = Vec::new();
+    let mut results = Results {
+        machine: Machine::look(libraries),
+        rounds: plan.rounds,
+        awake: plan.awake,
+        workloads: Vec::new(),
+    };
     for workload in workloads {
-        results.extend(runner.measure(workload, entrants)?);
+        results
+            .workloads
+            .extend(runner.measure(workload, entrants)?);
+        keep(&results)?;
     }
     Ok(Outcome {
-        results: Results {
-            machine: Machine::look(libraries),
-            rounds: plan.rounds,
-            awake: plan.awake,
-            workloads: results,
-        },
+        results,
         failures: runner.failures,
     })
+}
+
+/// How often contestants will be started for that workload.
+fn turns(plan: &Plan, workload: &Workload, entrants: &[&Entrant]) -> usize {
+    let able = entrants.iter().filter(|entrant| entrant.can(workload));
+    able.count() * plan.rounds
+}
+
+impl Plan {
+    /// The seconds to measure, those to warm up before, and the messages that are enough.
+    fn measure(&self) -> (f64, f64, u64) {
+        let (seconds, warm_up, max_messages) = match self.scale {
+            Scale::Smoke => (0.3, 0.0, 500),
+            Scale::Quick => (0.5, 0.2, u64::MAX),
+            Scale::Full => (1.0, 0.3, u64::MAX),
+        };
+        (self.seconds.unwrap_or(seconds), warm_up, max_messages)
+    }
 }
 
 struct Runner<'a> {
     plan: &'a Plan,
     scratch: Scratch,
+    progress: Progress,
     failures: Vec<String>,
     /// Who could not follow an open loop, and is spared faster ones.
-    saturated: Vec<String>,
+    outpaced: Vec<String>,
 }
 
 /// What a contestant has shown in the rounds of a workload.
 struct Showing<'a> {
     entrant: &'a Entrant,
     samples: Vec<(Metric, f64)>,
+    left_out: Option<String>,
     failure: Option<String>,
 }
 
+impl Showing<'_> {
+    fn goes_on(&self) -> bool {
+        self.left_out.is_none() && self.failure.is_none()
+    }
+}
+
 impl Runner<'_> {
-    /// All rounds of a workload; `None` if nobody can do it. Who fails is out, and the others go on.
+    /// All rounds of a workload; `None` if nobody is to be told of. Who fails is out, and the others go on.
     fn measure(
         &mut self,
         workload: &Workload,
         entrants: &[&Entrant],
     ) -> Fallible<Option<WorkloadResult>> {
         let name = workload.name();
-        let able = |entrant: &&&Entrant| {
-            let spared = workload.rate.is_some() && self.saturated.contains(&entrant.name);
-            entrant.can(workload) && !spared
-        };
-        let mut showings: Vec<Showing> = entrants
-            .iter()
-            .filter(able)
-            .map(|&entrant| Showing {
-                entrant,
-                samples: Vec::new(),
-                failure: None,
-            })
-            .collect();
+        let mut showings = self.line_up(workload, entrants);
         let is_of_time = matches!(workload.work, Work::Latency | Work::OpenLoop | Work::Churn);
         let _awake = (self.plan.awake && is_of_time).then(Awake::new);
+        let turns = turns(self.plan, workload, entrants) / self.plan.rounds;
         for round in 1..=self.plan.rounds {
-            tell(format_args!("{name} {round}/{}", self.plan.rounds));
-            let standing = showings.iter_mut();
-            for showing in standing.filter(|showing| showing.failure.is_none()) {
-                let who = &showing.entrant.name;
-                match self.run_once(workload, showing.entrant) {
-                    Ok((messages, measured)) => {
-                        showing.samples.extend(measured);
-                        if self.plan.scale == Scale::Smoke {
-                            show(format_args!("{name:<36} {who:<16} {messages} messages\n"))?;
-                        }
-                    }
-                    Err(fault) => {
-                        let failure = format!("{name} {who}: {fault}");
-                        tell(&failure);
-                        self.failures.push(failure);
-                        showing.failure = Some(fault.to_string());
-                    }
-                }
+            let Runner { plan, progress, .. } = &*self;
+            tell(format_args!("{name} {round}/{} ({progress})", plan.rounds));
+            for showing in showings.iter_mut().filter(|showing| showing.goes_on()) {
+                self.take_turn(workload, &name, showing)?;
             }
+            self.progress.advance(turns);
         }
         if showings.is_empty() {
             return Ok(None);
@@ -137,18 +157,65 @@ impl Runner<'_> {
             workload: workload.clone(),
             contestants: showings.into_iter().map(condense).collect(),
         };
-        self.note_saturated(&result);
+        self.note_outpaced(&result);
         Ok(Some(result))
     }
 
-    fn note_saturated(&mut self, result: &WorkloadResult) {
+    /// Who takes part in the workload, and who is left out for a reason that is to be shown.
+    fn line_up<'a>(&self, workload: &Workload, entrants: &[&'a Entrant]) -> Vec<Showing<'a>> {
+        let mut showings = Vec::new();
+        for &entrant in entrants {
+            let is_outpaced = workload.rate.is_some() && self.outpaced.contains(&entrant.name);
+            let left_out = match entrant.can(workload) {
+                true if is_outpaced => Some("failed, or could not follow, at a slower rate"),
+                true => None,
+                false => match entrant.why_not(workload) {
+                    Some(reason) => Some(reason),
+                    None => continue,
+                },
+            };
+            showings.push(Showing {
+                entrant,
+                samples: Vec::new(),
+                left_out: left_out.map(str::to_owned),
+                failure: None,
+            });
+        }
+        showings
+    }
+
+    fn take_turn(
+        &mut self,
+        workload: &Workload,
+        name: &str,
+        showing: &mut Showing<'_>,
+    ) -> Fallible<()> {
+        let who = &showing.entrant.name;
+        match self.run_once(workload, showing.entrant) {
+            Ok((messages, measured)) => {
+                showing.samples.extend(measured);
+                if self.plan.scale == Scale::Smoke {
+                    show(format_args!("{name:<36} {who:<16} {messages} messages\n"))?;
+                }
+            }
+            Err(fault) => {
+                let failure = format!("{name} {who}: {fault}");
+                tell(&failure);
+                self.failures.push(failure);
+                showing.failure = Some(fault.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn note_outpaced(&mut self, result: &WorkloadResult) {
         let Some(rate) = result.workload.rate else {
             return;
         };
         for ContestantResult { contestant, .. } in &result.contestants {
             let moved = result.median(contestant, Metric::MessagesPerSecond);
             if moved.is_none_or(|moved| moved < SATURATED * rate) {
-                self.saturated.push(contestant.clone());
+                self.outpaced.push(contestant.clone());
             }
         }
     }
@@ -160,72 +227,30 @@ impl Runner<'_> {
         entrant: &Entrant,
     ) -> Fallible<(u64, Vec<(Metric, f64)>)> {
         let task = self.task(workload, entrant)?;
-        let deadline = Duration::from_secs_f64(task.seconds + task.warm_up) + PATIENCE;
-        let (bound, connected) = roles(workload);
-        let mut binder = Process::start(
+        let mut crew = Crew {
             entrant,
-            &Task {
-                role: bound,
-                ..task.clone()
-            },
-            deadline,
-        )?;
-        let Some(connected) = connected else {
-            let report = binder.report()?;
-            return Ok((report.messages, metrics(workload, &report, &[])));
+            deadline: Instant::now()
+                + Duration::from_secs_f64(task.seconds + task.warm_up)
+                + self.plan.patience,
+            processes: Vec::new(),
         };
-        binder.wait_until_ready()?;
-        let mut connectors = Vec::new();
-        for share in shares(workload) {
-            let task = Task {
-                role: connected,
-                sockets: share.len(),
-                first_source: share.start,
-                ..task.clone()
-            };
-            connectors.push(Process::start(entrant, &task, deadline)?);
-        }
-        if workload.work == Work::FanOut {
-            for connector in &mut connectors {
-                connector.wait_until_ready()?;
-            }
-            binder.say_go();
-        }
-        // Whoever sends last stays until the others have all.
-        let binder_sends_last = matches!(workload.work, Work::FanOut | Work::Latency | Work::Churn);
-        let mut reports = Vec::new();
-        if binder_sends_last {
-            for connector in &mut connectors {
-                reports.push(connector.report()?);
-            }
-            binder.say_go();
-        }
-        let bound = binder.report()?;
-        if !binder_sends_last {
-            for connector in &mut connectors {
-                connector.say_go();
-                reports.push(connector.report()?);
-            }
-        }
+        let played = crew.play(workload, &task);
+        let (bound, connected) = played.map_err(|fault| crew.explain(&fault))?;
         let received = match workload.work {
-            Work::FanOut => reports.iter().map(|report| report.messages).sum(),
+            Work::FanOut => connected.iter().map(|report| report.messages).sum(),
             _ => bound.messages,
         };
-        Ok((received, metrics(workload, &bound, &reports)))
+        Ok((received, metrics(workload, &bound, &connected)))
     }
 
     fn task(&self, workload: &Workload, entrant: &Entrant) -> Fallible<Task> {
-        let (seconds, warm_up, max_messages) = match self.plan.scale {
-            Scale::Smoke => (0.3, 0.0, 500),
-            Scale::Quick => (0.5, 0.2, u64::MAX),
-            Scale::Full => (1.0, 0.3, u64::MAX),
-        };
+        let (seconds, warm_up, max_messages) = self.plan.measure();
         Ok(Task {
             contestant: entrant.name.clone(),
             role: Role::Pair,
             endpoint: self.scratch.endpoint(workload.transport)?,
             size: workload.size,
-            seconds: self.plan.seconds.unwrap_or(seconds),
+            seconds,
             warm_up,
             max_messages,
             sockets: 1,
@@ -238,6 +263,77 @@ impl Runner<'_> {
             rate: workload.rate,
             shared: workload.work == Work::Shared,
         })
+    }
+}
+
+/// The processes of one run, which has to be over by a deadline, whatever they do.
+struct Crew<'a> {
+    entrant: &'a Entrant,
+    deadline: Instant,
+    /// The first binds, and the others connect.
+    processes: Vec<Process>,
+}
+
+impl Crew<'_> {
+    /// The reports of who binds and of those who connect.
+    fn play(&mut self, workload: &Workload, task: &Task) -> Fallible<(Report, Vec<Report>)> {
+        let (bound, connected) = roles(workload);
+        self.start(&Task {
+            role: bound,
+            ..task.clone()
+        })?;
+        let Some(connected) = connected else {
+            return Ok((self.processes[0].report()?, Vec::new()));
+        };
+        self.processes[0].wait_until_ready()?;
+        for share in shares(workload) {
+            self.start(&Task {
+                role: connected,
+                sockets: share.len(),
+                first_source: share.start,
+                ..task.clone()
+            })?;
+        }
+        let [binder, connectors @ ..] = &mut self.processes[..] else {
+            return Err(Fault::from("nobody binds"));
+        };
+        if workload.work == Work::FanOut {
+            for connector in &mut *connectors {
+                connector.wait_until_ready()?;
+            }
+            binder.say_go();
+        }
+        // Whoever sends last stays until the others have all.
+        let binder_sends_last = matches!(workload.work, Work::FanOut | Work::Latency | Work::Churn);
+        if binder_sends_last {
+            let reports = connectors.iter_mut().map(Process::report);
+            let reports = reports.collect::<Fallible<_>>()?;
+            binder.say_go();
+            return Ok((binder.report()?, reports));
+        }
+        let bound = binder.report()?;
+        let reports = connectors.iter_mut().map(|connector| {
+            connector.say_go();
+            connector.report()
+        });
+        Ok((bound, reports.collect::<Fallible<_>>()?))
+    }
+
+    fn start(&mut self, task: &Task) -> Fallible<()> {
+        let process = Process::start(self.entrant, task, self.deadline)?;
+        self.processes.push(process);
+        Ok(())
+    }
+
+    /// Ends all, and adds what they have complained of to the fault: it is one of them that was seen first, and may be
+    /// another that has caused it.
+    fn explain(&mut self, fault: &Fault) -> Fault {
+        let processes = self.processes.iter_mut();
+        let words: Vec<String> = processes.flat_map(Process::last_words).collect();
+        match words.is_empty() {
+            true => Fault::from(fault.to_string()),
+            false => Fault::from(format!("{fault}: {}", words.join("; "))),
+        }
     }
 }
 
@@ -356,43 +452,8 @@ fn condense(showing: Showing<'_>) -> ContestantResult {
     }
     ContestantResult {
         contestant: showing.entrant.name.clone(),
+        left_out: showing.left_out,
         failure: showing.failure,
         measures,
-    }
-}
-
-/// A directory for the sockets of ipc, removed in the end.
-struct Scratch {
-    path: PathBuf,
-    used: std::cell::Cell<u32>,
-}
-
-impl Scratch {
-    fn new() -> Fallible<Scratch> {
-        let path = std::env::temp_dir().join(format!("zerohop-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Scratch {
-            path,
-            used: std::cell::Cell::new(0),
-        })
-    }
-
-    /// An endpoint that nobody uses.
-    fn endpoint(&self, transport: Transport) -> Fallible<String> {
-        self.used.set(self.used.get() + 1);
-        let number = self.used.get();
-        Ok(match transport {
-            // Free while we look, and nobody else on the machine is in a hurry to take it.
-            Transport::Tcp => format!("tcp://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?),
-            Transport::Ipc => format!("ipc://{}/{number}", self.path.display()),
-            Transport::Inproc => format!("inproc://{number}"),
-        })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left lies in the system's directory for temporary files.
-        let _ = std::fs::remove_dir_all(&self.path);
     }
 }

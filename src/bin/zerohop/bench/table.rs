@@ -42,11 +42,8 @@ fn add_workload(text: &mut String, result: &WorkloadResult, reference: &str) {
         }
     }
     for contestant in &result.contestants {
-        if let Some(failure) = &contestant.failure {
-            *text += &format!(
-                "  FAILED             {:<20} {failure}\n",
-                contestant.contestant
-            );
+        if let Some((word, why)) = contestant.absence() {
+            *text += &format!("  {word:<18} {:<20} {why}\n", contestant.contestant);
         }
     }
 }

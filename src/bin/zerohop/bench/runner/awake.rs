@@ -7,6 +7,8 @@ use std::thread;
 use rustix::process::nice;
 
 /// A thread per core that does nothing, for whom everybody else goes first; until it is dropped.
+///
+/// Nice 19 is enough: under `SCHED_IDLE` p50 and p99 of REQ/REP came out the same for zerohop, libzmq and bare sockets.
 pub(super) struct Awake {
     enough: Arc<AtomicBool>,
 }

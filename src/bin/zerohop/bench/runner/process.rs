@@ -1,34 +1,38 @@
 //! A child process and its lines.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use super::super::cast::Entrant;
 use super::super::child::{Fallible, Fault, Report, Task};
+use super::super::tell;
 
 /// Killed and reaped when dropped.
 pub(crate) struct Process {
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
-    patience: Duration,
+    complaints: Option<JoinHandle<Vec<String>>>,
+    deadline: Instant,
 }
 
 impl Process {
-    pub(crate) fn start(entrant: &Entrant, task: &Task, patience: Duration) -> Fallible<Process> {
+    pub(crate) fn start(entrant: &Entrant, task: &Task, deadline: Instant) -> Fallible<Process> {
         let (program, arguments) = entrant.command.split_first().ok_or("no program")?;
         let mut child = Command::new(program)
             .args(arguments)
             .arg(serde_json::to_string(task)?)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()?;
         let stdin = child.stdin.take().ok_or("no standard input")?;
         let stdout = child.stdout.take().ok_or("no standard output")?;
-        // A pipe has no timeout, so a thread reads it; it ends with the child's output.
+        let stderr = child.stderr.take().ok_or("no standard error")?;
+        // A pipe has no timeout, so a thread reads each; it ends with the child's output.
         let (sender, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -41,7 +45,8 @@ impl Process {
             child,
             stdin,
             lines,
-            patience,
+            complaints: Some(thread::spawn(|| pass_on(stderr))),
+            deadline,
         })
     }
 
@@ -66,19 +71,43 @@ impl Process {
     fn line(&mut self) -> Fallible<String> {
         use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
 
-        self.lines
-            .recv_timeout(self.patience)
-            .map_err(|error| match error {
-                Timeout => Fault::from("not done in time; messages were lost, or somebody hangs"),
-                Disconnected => Fault::from("ended without a report; see its message above"),
-            })
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.lines.recv_timeout(left).map_err(|error| match error {
+            Timeout => Fault::from("not done in time; messages were lost, or somebody hangs"),
+            Disconnected => Fault::from("ended without a report"),
+        })
+    }
+
+    /// Ends the process, and tells what it has complained of.
+    pub(crate) fn last_words(&mut self) -> Vec<String> {
+        self.end();
+        let complaints = self.complaints.take().map(JoinHandle::join);
+        complaints.and_then(Result::ok).unwrap_or_default()
+    }
+
+    fn end(&mut self) {
+        // Both fail only if it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only if it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
+}
+
+/// Tells the user what a child complains of, and returns the beginning of it: what comes first is the cause of the rest.
+fn pass_on(stderr: impl Read) -> Vec<String> {
+    const MOST: usize = 3;
+
+    let mut kept = Vec::new();
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        tell(&line);
+        if kept.len() < MOST && !line.trim().is_empty() {
+            kept.push(line);
+        }
+    }
+    kept
 }

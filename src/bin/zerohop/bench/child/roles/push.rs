@@ -49,7 +49,8 @@ pub(crate) async fn stream<S: Sender>(task: &Task, sockets: &mut [S]) -> Fallibl
                 feeder.send_each(sockets, Kind::Mark, 1).await?;
                 start = Some((feeder.sent, time, cpu_time()));
             }
-            Some((sent, begun, cpu)) if time >= end_at || is_full => {
+            // On a busy machine the whole time may have gone by before the first message.
+            Some((sent, begun, cpu)) if feeder.sent > sent && (time >= end_at || is_full) => {
                 feeder.send_each(sockets, Kind::End, 1).await?;
                 for socket in &mut *sockets {
                     socket.flush().await?;
