@@ -48,7 +48,7 @@ pub(super) struct List {
 #[derive(Debug)]
 pub(super) struct Table<const N: usize> {
     ids: [NodeId; N],
-    /// Four bytes, because of a row there may be as many as there are nodes.
+    /// Four bytes, because a peer can have us make rows by the hundred thousand.
     len: u32,
 }
 
@@ -76,9 +76,7 @@ impl Children {
     pub(super) fn set(&mut self, byte: u8, id: NodeId) {
         let set = match self {
             Self::Few { bytes, ids } => put(bytes, ids, byte, id),
-            Self::Row { upper, row } if upper_bits(byte) == *upper => {
-                row.set(lower_bits(byte), id)
-            }
+            Self::Row { upper, row } if upper_bits(byte) == *upper => row.set(lower_bits(byte), id),
             Self::Row { .. } => false,
             Self::Some(list) => put(&mut list.bytes, &mut list.ids, byte, id),
             Self::All(table) => table.set(usize::from(byte), id),
@@ -101,13 +99,21 @@ impl Children {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Few { ids: [ROOT, ..], .. })
+        matches!(
+            self,
+            Self::Few {
+                ids: [ROOT, ..],
+                ..
+            }
+        )
     }
 
     /// The child, if there is exactly one.
     pub(super) fn only(&self) -> Option<NodeId> {
         match *self {
-            Self::Few { ids: [id, ROOT, _], .. } if id != ROOT => Some(id),
+            Self::Few {
+                ids: [id, ROOT, _], ..
+            } if id != ROOT => Some(id),
             Self::Few { .. } | Self::Row { .. } | Self::Some(_) | Self::All(_) => None,
         }
     }
