@@ -60,7 +60,7 @@ impl Children {
         }
     }
 
-    #[inline]
+    #[inline(always)] // As `Prefixes::descend`.
     pub(super) fn get(&self, byte: u8) -> Option<NodeId> {
         let id = match self {
             Self::Few { bytes, ids } => find(bytes, ids, byte),
