@@ -257,7 +257,7 @@ pub(super) struct Prefixes<'a, V> {
 
 impl<'a, V> Prefixes<'a, V> {
     /// The child of `node` that the rest of the topic leads to; takes its bytes off the rest.
-    #[inline]
+    #[inline(always)] // Called, it takes 460 instead of 320 instructions per lookup.
     fn descend(&mut self, node: &Node<V>) -> Option<&'a Node<V>> {
         let child = node.children.get(*self.rest.first()?)?;
         let child = self.trie.node(child);

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 /// Checks what the module's head promises, for every node.
@@ -92,6 +94,59 @@ fn every_number_of_children_works() {
     }
     assert_eq!(trie.len(), 0);
     assert_eq!(trie.nodes.len() - trie.vacant.len(), 1);
+}
+
+/// Adds and removes children in a fixed random order, of all bytes and of one, two and three rows of them, so
+/// that each form grows into each other that it can become, and shrinks again.
+#[test]
+fn children_agree_with_a_naive_model() {
+    let mut random = 88_172_645_463_325_252_u64;
+    for bytes in [b'0'..=b'9', 0x2e..=0x31, 0x30..=0x5f, 0..=255] {
+        let bytes: Vec<u8> = bytes.collect();
+        let mut children = Children::new();
+        let mut model = BTreeMap::new();
+        for step in 0..4000 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let byte = bytes[(random >> 11) as usize % bytes.len()];
+            let growing = step / 500 % 2 == 0;
+            if (random >> 40) % 8 < if growing { 6 } else { 1 } {
+                let id = NodeId(step + 1);
+                children.set(byte, id);
+                model.insert(byte, id);
+            } else {
+                children.remove(byte);
+                model.remove(&byte);
+            }
+            for byte in 0..=u8::MAX {
+                assert_eq!(children.get(byte), model.get(&byte).copied());
+            }
+            let only = model.values().next().filter(|_| model.len() == 1);
+            assert_eq!(children.only(), only.copied());
+            assert_eq!(children.is_empty(), model.is_empty());
+        }
+    }
+}
+
+/// A row is full, then one byte too many comes: a table, for a list has no place either.
+#[test]
+fn a_full_row_grows_and_shrinks_in_any_order() {
+    for stranger in [0x2f, 0x40, 0, 255] {
+        let mut trie = PrefixTrie::new();
+        let bytes = || (0x30..=0x3f).chain([stranger]);
+        for byte in bytes() {
+            trie.insert(&[byte], byte);
+            check(&trie);
+        }
+        for byte in bytes() {
+            let id = trie.find(&[byte]).expect("stored above");
+            assert_eq!(trie.prefixes(&[byte, byte]).copied().sum::<u8>(), byte);
+            assert_eq!(trie.remove(id), Some(byte));
+            check(&trie);
+        }
+        assert_eq!(trie.len(), 0);
+    }
 }
 
 #[test]

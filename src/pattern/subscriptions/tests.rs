@@ -14,11 +14,13 @@ impl Random {
         (self.0 >> 11) as usize % limit
     }
 
-    /// Mostly short topics of few letters, so that they nest, part and coincide; some longer than a node holds.
+    /// Mostly short topics of few letters, so that they nest, part and coincide; some longer than a node holds, some
+    /// whose letters fill a row of children and a little of the next.
     fn topic(&mut self) -> Vec<u8> {
         let (len, letters) = match self.below(8) {
             0 => (self.below(60), 1),
             1 => (self.below(3), 256),
+            2 => (self.below(4), 20),
             _ => (self.below(7), 3),
         };
         (0..len).map(|_| self.below(letters) as u8).collect()
