@@ -320,7 +320,7 @@ fn what_is_left_is_reclaimed() {
 /// A sender with room for two messages waits until at least one is taken.
 #[test]
 fn channel_tells_its_starved_sender() {
-    const MESSAGES: usize = 5;
+    const MESSAGES: usize = 4;
     const ROOM: usize = 2;
     check(3, || {
         let channel = Channel::new();
