@@ -40,7 +40,7 @@ const SPINS: usize = 100;
 const LANE_WORDS: usize = 16 * 1024;
 
 /// The longest body that goes by a lane, word by word. With longer ones the lock costs little in comparison.
-const LANE_BODY: usize = 256;
+const LANE_BODY: usize = 128;
 
 /// A number that no other thread of this process has, had or will have; never 0.
 #[inline]
