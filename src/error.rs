@@ -234,6 +234,10 @@ impl Error for SendBatchError {
 /// Why no message was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+// Beside a message in a `Result`, an error of one byte makes the compiler move that byte by itself and the rest of the
+// message from the second byte on, across the stores that have just written it, which stalls. With as many bytes as
+// are moved at a time, the moves match the stores: a `recv` of 64 B takes 16 ns instead of 20.
+#[repr(align(16))]
 pub enum RecvError {
     /// The receive was not to wait, and there is no message.
     WouldBlock,

@@ -5,6 +5,7 @@
 
 mod barrier;
 mod bias;
+mod lane;
 mod state_lock;
 
 use std::cell::Cell;
@@ -12,8 +13,9 @@ use std::cell::Cell;
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub(crate) use lane::{BLOCK, Blocks, Lane, Pushed, Writer};
 pub(crate) use state_lock::{StateGuard, StateLock};
 
 /// Locks, whatever happened to another holder: the guarded values are valid between any two statements
@@ -33,6 +35,12 @@ const STREAK: u32 = 64;
 
 /// Looks at an owner that is inside before the one who waits for it goes to sleep.
 const SPINS: usize = 100;
+
+/// Words of 8 bytes in a lane: 128 KiB, nearly as many messages of 64 B as the default marks allow for.
+const LANE_WORDS: usize = 16 * 1024;
+
+/// The longest body that goes by a lane, word by word. With longer ones the lock costs little in comparison.
+const LANE_BODY: usize = 128;
 
 /// A number that no other thread of this process has, had or will have; never 0.
 #[inline]

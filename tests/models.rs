@@ -3,7 +3,6 @@
 //! The files of the library are compiled here a second time, against loom's versions of the
 //! primitives. A wake-up that could be lost shows as a deadlock, which loom reports with the steps that lead to it.
 
-use std::collections::VecDeque;
 use std::process::Command;
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,7 +11,7 @@ use loom::thread;
 
 /// What `src/sync.rs` gives the hand-overs.
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -20,76 +19,12 @@ mod sync {
     }
 }
 
-#[path = "../src/engine/inproc.rs"]
-mod inproc;
 #[path = "../src/engine/mailbox.rs"]
 mod mailbox;
 #[path = "../src/engine/presence.rs"]
 mod presence;
 
-/// Stands in for the encoded bytes: a channel only counts and moves them.
-mod out_buffer {
-    use super::{Message, VecDeque, pool::ChunkPool};
-
-    pub(crate) struct Segment;
-
-    #[derive(Default)]
-    pub(crate) struct OutBuffer {
-        messages: usize,
-    }
-
-    impl OutBuffer {
-        pub(crate) fn push(&mut self) {
-            self.messages += 1;
-        }
-
-        pub(crate) fn messages(&self) -> usize {
-            self.messages
-        }
-
-        pub(crate) fn unwritten(&self) -> usize {
-            self.messages
-        }
-
-        pub(crate) fn is_empty(&self) -> bool {
-            self.messages == 0
-        }
-
-        pub(crate) fn drop_unstarted(&mut self, _pool: &mut ChunkPool) -> usize {
-            std::mem::take(&mut self.messages)
-        }
-
-        pub(crate) fn drain(&mut self, _pool: &mut ChunkPool) -> Vec<Message> {
-            (0..std::mem::take(&mut self.messages))
-                .map(|_| Message)
-                .collect()
-        }
-
-        pub(crate) fn take_segments(
-            &mut self,
-            into: &mut VecDeque<Segment>,
-            _pool: &mut ChunkPool,
-        ) -> usize {
-            into.extend((0..self.messages).map(|_| Segment));
-            std::mem::take(&mut self.messages)
-        }
-    }
-}
-
-mod pool {
-    #[derive(Default)]
-    pub(crate) struct ChunkPool;
-
-    impl ChunkPool {
-        pub(crate) fn refill(&mut self, _other: &mut ChunkPool) {}
-    }
-}
-
-struct Message;
-
-use inproc::Channel;
 use mailbox::{Mailbox, Wake};
-use pool::ChunkPool;
 use presence::Presence;
 
 /// A thread that sleeps until it is woken, as in a poll: a wake-up that comes early is kept.
@@ -193,89 +128,6 @@ fn presence_forgets_no_work() {
         let driven = std::mem::take(&mut *sync::lock(&work));
         let told = caller.join().expect("left work behind");
         assert!(driven == 1 || told, "nobody knows of the work");
-    });
-}
-
-/// A reader that takes all, and sleeps when there is nothing, gets every message.
-#[test]
-fn channel_tells_its_reader() {
-    loom::model(|| {
-        let channel = Channel::new();
-        let sleeper = Sleeper::new();
-        let sender = {
-            let (channel, sleeper) = (std::sync::Arc::clone(&channel), sleeper.clone());
-            thread::spawn(move || {
-                for _ in 0..2 {
-                    let appended = channel.append(false, |buffer, _| buffer.push());
-                    assert_eq!((appended.bytes, appended.replaced), (1, 0));
-                    if appended.tell {
-                        sleeper.wake();
-                    }
-                }
-                channel.append_topic(b"topic", true);
-                channel.close();
-                sleeper.wake();
-            })
-        };
-        let (mut segments, mut spare) = (VecDeque::new(), ChunkPool);
-        let (mut messages, mut topics) = (0, 0);
-        loop {
-            let received = channel.receive(&mut segments, &mut spare);
-            assert_eq!(received.bytes, received.messages);
-            messages += received.messages;
-            if received.attention {
-                let news = channel.news();
-                topics += news.topics.len();
-                if news.closed {
-                    break;
-                }
-            } else if received.messages == 0 {
-                sleeper.sleep();
-            }
-        }
-        sender.join().expect("sent");
-        assert_eq!((messages, topics, segments.len()), (2, 1, 2));
-        assert_eq!(channel.queued(), 0);
-        assert!(channel.reclaim(&mut spare).is_empty());
-    });
-}
-
-/// A sender with room for one message waits for each to be taken.
-#[test]
-fn channel_tells_its_starved_sender() {
-    loom::model(|| {
-        let channel = Channel::new();
-        let (reader_sleeps, sender_sleeps) = (Sleeper::new(), Sleeper::new());
-        let sender = {
-            let channel = std::sync::Arc::clone(&channel);
-            let (reader_sleeps, sender_sleeps) = (reader_sleeps.clone(), sender_sleeps.clone());
-            thread::spawn(move || {
-                for appended in 0..2 {
-                    while appended - channel.released() >= 1 && appended - channel.starve() >= 1 {
-                        sender_sleeps.sleep();
-                    }
-                    let tell = channel.append(false, |buffer, _| buffer.push()).tell;
-                    if tell {
-                        reader_sleeps.wake();
-                    }
-                }
-            })
-        };
-        let (mut segments, mut spare) = (VecDeque::new(), ChunkPool);
-        let mut taken = 0;
-        while taken < 2 {
-            let received = channel.receive(&mut segments, &mut spare);
-            if received.messages == 0 {
-                reader_sleeps.sleep();
-                continue;
-            }
-            assert_eq!(received.messages, 1, "no more than there was room for");
-            taken += 1;
-            if channel.release(taken) {
-                sender_sleeps.wake();
-            }
-        }
-        sender.join().expect("sent");
     });
 }
 

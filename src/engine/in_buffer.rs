@@ -391,8 +391,13 @@ impl InBuffer {
     }
 
     /// Takes over what a sender in the same process has appended.
-    pub(crate) fn receive_from(&mut self, inbox: &Channel, pool: &mut ChunkPool) -> Received {
-        let received = inbox.receive(&mut self.segments, pool);
+    pub(crate) fn receive_from(
+        &mut self,
+        inbox: &Channel,
+        pool: &mut ChunkPool,
+        stream: bool,
+    ) -> Received {
+        let received = inbox.receive(&mut self.segments, pool, stream);
         self.messages += received.messages;
         received
     }

@@ -5,33 +5,43 @@
 //! channel's lock, the reader takes everything at once; a message costs a copy in and a copy out, and no
 //! allocation.
 //!
+//! Where messages come in a stream, the lock is what costs most: short ones then go past it, by a [`Lane`], which the
+//! reader opens. What is in the lane is older than what is behind the lock.
+//!
 //! Invariants:
 //! - **Readable**: while the channel holds messages or commands that the reader has not been told of,
 //!   `idle` is false. The append that finds `idle` set clears it and tells the reader; the reader sets it
-//!   only under the lock, when it has found nothing.
-//! - **Writable**: a sender that finds no room sets `starved` under the lock; the reader looks at it after
+//!   only under the lock, when it has found nothing, and nothing in the lane after it has shut that.
+//! - **Writable**: a sender that finds no room says in `wanted` how much must be released; the reader looks at it after
 //!   each step of `released`, and tells the sender once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::out_buffer::{OutBuffer, Segment};
+use super::out_buffer::{OutBuffer, Outgoing, Segment, frame_len};
 use super::pool::ChunkPool;
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicUsize, Lane, Mutex, OnceLock, Ordering, Pushed, Writer, fence, lock};
+
+/// In `wanted`: the sender waits for nothing.
+const NOTHING: usize = usize::MAX;
 
 /// One direction of an inproc pair. See the module.
 pub(crate) struct Channel {
     queue: Mutex<Queue>,
+    /// The way past the lock, once there has been a stream.
+    lane: OnceLock<Lane>,
     /// Messages that the reading application has taken, ever.
     released: AtomicUsize,
-    /// The sender waits for room.
-    starved: AtomicBool,
+    /// What the sender waits for `released` to become, or [`NOTHING`].
+    wanted: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Queue {
     buffer: OutBuffer,
     pool: ChunkPool,
+    /// Messages appended here, ever.
+    appends: usize,
     /// Topics for the publisher at the other end, `(topic, subscribe)`.
     topics: Vec<(Vec<u8>, bool)>,
     /// The reader found nothing and wants to be told.
@@ -62,6 +72,35 @@ pub(crate) struct News {
     pub(crate) closed: bool,
 }
 
+impl Queue {
+    #[inline]
+    fn append(
+        &mut self,
+        writer: &mut Writer,
+        conflate: bool,
+        write: impl FnOnce(&mut OutBuffer, &mut ChunkPool),
+    ) -> Appended {
+        let replaced = match conflate {
+            true => self.buffer.drop_unstarted(&mut self.pool),
+            false => 0,
+        };
+        self.appends += 1;
+        writer.appended();
+        let before = self.buffer.unwritten();
+        write(&mut self.buffer, &mut self.pool);
+        Appended {
+            bytes: self.buffer.unwritten() - before,
+            replaced,
+            tell: self.tell(),
+        }
+    }
+
+    /// Whether the reader has to be told of a message; once told it is not idle.
+    fn tell(&mut self) -> bool {
+        std::mem::take(&mut self.idle)
+    }
+}
+
 impl Channel {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Channel {
@@ -69,8 +108,9 @@ impl Channel {
                 idle: true,
                 ..Queue::default()
             }),
+            lane: OnceLock::new(),
             released: AtomicUsize::new(0),
-            starved: AtomicBool::new(false),
+            wanted: AtomicUsize::new(NOTHING),
         })
     }
 
@@ -79,21 +119,42 @@ impl Channel {
     #[inline]
     pub(crate) fn append(
         &self,
+        writer: &mut Writer,
         conflate: bool,
         write: impl FnOnce(&mut OutBuffer, &mut ChunkPool),
     ) -> Appended {
-        let mut queue = lock(&self.queue);
-        let queue = &mut *queue;
-        let replaced = match conflate {
-            true => queue.buffer.drop_unstarted(&mut queue.pool),
-            false => 0,
+        lock(&self.queue).append(writer, conflate, write)
+    }
+
+    /// Appends a message of one frame: past the lock, if that is possible.
+    #[must_use]
+    #[inline]
+    pub(crate) fn append_frame(&self, writer: &mut Writer, body: &[u8]) -> Appended {
+        let appended = |tell| Appended {
+            bytes: frame_len(body.len()),
+            replaced: 0,
+            tell,
         };
-        let before = queue.buffer.unwritten();
-        write(&mut queue.buffer, &mut queue.pool);
-        Appended {
-            bytes: queue.buffer.unwritten() - before,
-            replaced,
-            tell: std::mem::take(&mut queue.idle),
+        match self.push(writer, body) {
+            Pushed::Yes => return appended(false),
+            Pushed::PastTheGate => return appended(lock(&self.queue).tell()),
+            Pushed::No => {}
+        }
+        let mut queue = lock(&self.queue);
+        // The reader, for whom that may have waited, may have opened the lane.
+        match self.push(writer, body) {
+            Pushed::Yes | Pushed::PastTheGate => appended(queue.tell()),
+            Pushed::No => queue.append(writer, false, |buffer, pool| {
+                buffer.push(Outgoing::Slice(body), pool);
+            }),
+        }
+    }
+
+    #[inline]
+    fn push(&self, writer: &mut Writer, body: &[u8]) -> Pushed {
+        match self.lane.get() {
+            Some(lane) => lane.push(writer, body),
+            None => Pushed::No,
         }
     }
 
@@ -113,23 +174,62 @@ impl Channel {
     }
 
     /// Takes all segments; `spare` chunks go the other way. When there is nothing at all, the next append
-    /// will tell the reader.
+    /// will tell the reader. Where messages come in a `stream`, short ones go past the lock from now on, until nothing
+    /// comes any more.
     pub(crate) fn receive(
         &self,
         segments: &mut VecDeque<Segment>,
         spare: &mut ChunkPool,
+        stream: bool,
     ) -> Received {
         let mut queue = lock(&self.queue);
         let queue = &mut *queue;
-        let bytes = queue.buffer.unwritten();
-        let messages = queue.buffer.take_segments(segments, &mut queue.pool);
+        let mut received = Received {
+            messages: 0,
+            bytes: 0,
+            attention: queue.closed || !queue.topics.is_empty(),
+        };
+        self.take_lane(&mut received, segments, spare);
+        received.bytes += queue.buffer.unwritten();
+        received.messages += queue.buffer.take_segments(segments, &mut queue.pool);
         spare.refill(&mut queue.pool);
-        let attention = queue.closed || !queue.topics.is_empty();
-        queue.idle = messages == 0 && !attention;
-        Received {
-            messages,
-            bytes,
-            attention,
+        if received.messages == 0 && !received.attention {
+            self.shut_lane();
+            self.take_lane(&mut received, segments, spare);
+        } else if stream && Lane::available() {
+            self.lane.get_or_init(Lane::new).open(queue.appends);
+        }
+        queue.idle = received.messages == 0 && !received.attention;
+        received
+    }
+
+    /// Takes what came past the lock: it is older than what is behind it.
+    fn take_lane(
+        &self,
+        received: &mut Received,
+        segments: &mut VecDeque<Segment>,
+        spare: &mut ChunkPool,
+    ) {
+        let Some(lane) = self.lane.get() else {
+            return;
+        };
+        let mut taken = OutBuffer::default();
+        lane.take(|len, body| taken.push_blocks(len, body, spare));
+        if !taken.is_empty() {
+            received.bytes += taken.unwritten();
+            received.messages += taken.take_segments(segments, spare);
+            taken.clear(spare);
+        }
+    }
+
+    /// Whether the lane may be the way to go, and there is nothing in it.
+    pub(crate) fn lane_is_empty(&self) -> bool {
+        self.lane.get().is_some_and(Lane::is_empty)
+    }
+
+    fn shut_lane(&self) {
+        if let Some(lane) = self.lane.get() {
+            lane.shut();
         }
     }
 
@@ -137,7 +237,8 @@ impl Channel {
     pub(crate) fn news(&self) -> News {
         let mut queue = lock(&self.queue);
         let topics = std::mem::take(&mut queue.topics);
-        queue.idle = queue.buffer.is_empty();
+        self.shut_lane();
+        queue.idle = queue.buffer.is_empty() && self.in_lane() == 0;
         News {
             topics,
             closed: queue.closed && queue.idle,
@@ -157,24 +258,43 @@ impl Channel {
         self.released.store(total, Ordering::Release);
         // Between this store and that load, as between those of `starve`: one side sees the other's.
         fence(Ordering::SeqCst);
-        self.starved.load(Ordering::Relaxed) && self.starved.swap(false, Ordering::AcqRel)
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        // Only this wish is fulfilled: if there is a new one by now, whoever made it has seen `total`.
+        wanted <= total
+            && self
+                .wanted
+                .compare_exchange(wanted, NOTHING, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
     }
 
-    /// The sender finds `released` too low to go on: it wants to be told of the next release. Returns
+    /// The sender finds `released` too low to go on: it wants to be told when so many are. Returns
     /// the count as it is now, after which nothing can be missed.
-    pub(crate) fn starve(&self) -> usize {
-        self.starved.store(true, Ordering::Release);
+    pub(crate) fn starve(&self, wanted: usize) -> usize {
+        self.wanted.store(wanted, Ordering::Release);
         fence(Ordering::SeqCst);
         self.released.load(Ordering::Acquire)
     }
 
     /// Takes the messages back that nobody has received: the other end has gone.
     pub(crate) fn reclaim(&self, pool: &mut ChunkPool) -> Vec<crate::Message> {
-        lock(&self.queue).buffer.drain(pool)
+        let mut queue = lock(&self.queue);
+        let mut oldest = OutBuffer::default();
+        if let Some(lane) = self.lane.get() {
+            lane.take(|len, body| oldest.push_blocks(len, body, pool));
+        }
+        let mut messages = oldest.drain(pool);
+        messages.append(&mut queue.buffer.drain(pool));
+        messages
     }
 
     /// Messages not yet received.
     pub(crate) fn queued(&self) -> usize {
-        lock(&self.queue).buffer.messages()
+        let queue = lock(&self.queue);
+        queue.buffer.messages() + self.in_lane()
+    }
+
+    /// Messages in the lane. Only under the lock.
+    fn in_lane(&self) -> usize {
+        self.lane.get().map_or(0, Lane::messages)
     }
 }

@@ -37,6 +37,7 @@ impl Net {
             recv_hwm: unlimited(self.options.recv_hwm),
             attached: false,
             dirty: false,
+            release_at: 0,
             paused: false,
             connection,
             birth: connection,

@@ -13,6 +13,7 @@ use super::pulse::Pulse;
 use super::{Note, SocketMailbox};
 use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;
+use crate::sync::Writer;
 use crate::zmtp::{PeerFacts, SocketType};
 
 /// One socket's offer to be the peer of another.
@@ -371,12 +372,12 @@ impl InprocLink {
     fn new(outbox: Arc<Channel>, inbox: Arc<Channel>, step: usize) -> Self {
         InprocLink {
             outbox,
+            writer: Writer::default(),
             inbox,
             remote: Arc::default(),
             accepted: false,
             appended: 0,
-            taken: 0,
-            released: 0,
+            received: 0,
             step,
             pulse: Pulse::default(),
         }

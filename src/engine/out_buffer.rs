@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use super::pool::{CHUNK, ChunkPool};
 use crate::message::{COPY_MAX, Message};
+use crate::sync::{BLOCK, Blocks};
 use crate::zmtp::{FrameKind, MAX_HEADER, decode_header, encode_header};
 
 /// A run of encoded bytes.
@@ -131,6 +132,23 @@ impl OutBuffer {
         self.tail.extend_from_slice(&header[..header_len]);
         self.tail.extend_from_slice(body);
         self.account(kind, header_len + body.len());
+    }
+
+    /// Appends a message of one frame whose body, shorter than a chunk, comes in blocks, the last one filled up.
+    #[inline]
+    pub(crate) fn push_blocks(&mut self, len: usize, body: Blocks<'_>, pool: &mut ChunkPool) {
+        let need = MAX_HEADER + len.next_multiple_of(BLOCK);
+        if self.tail.capacity() - self.tail.len() < need {
+            self.seal(pool);
+        }
+        let (header, header_len) = encode_header(FrameKind::Last, len);
+        // Whole arrays, whose length the compiler knows, and then what is too much taken off.
+        let body_start = self.tail.len() + header_len;
+        self.tail.extend_from_slice(&header);
+        self.tail.truncate(body_start);
+        body.for_each(|block| self.tail.extend_from_slice(&block));
+        self.tail.truncate(body_start + len);
+        self.account(FrameKind::Last, header_len + len);
     }
 
     /// Appends one frame, keeping its body by reference.
@@ -360,6 +378,12 @@ impl OutBuffer {
         self.bytes = 0;
         std::mem::take(&mut self.messages)
     }
+}
+
+/// How many bytes a frame with a body of this length takes.
+#[inline]
+pub(crate) fn frame_len(body_len: usize) -> usize {
+    encode_header(FrameKind::Last, body_len).1 + body_len
 }
 
 /// Walks the frames of a buffer from its head.

@@ -19,6 +19,7 @@ use super::pulse::Pulse;
 use super::{Note, SocketMailbox};
 use crate::message::Message;
 use crate::monitor::ConnectionId;
+use crate::sync::Writer;
 use crate::transport::Stream;
 use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
 
@@ -49,6 +50,8 @@ pub(crate) struct Peer {
     pub(crate) attached: bool,
     /// In the list of peers with something to write.
     pub(crate) dirty: bool,
+    /// With so few messages left the other side is to be told what has been taken; none, but over inproc.
+    pub(crate) release_at: usize,
     /// Not read from, because of `recv_hwm`.
     pub(crate) paused: bool,
     pub(crate) connection: ConnectionId,
@@ -129,6 +132,7 @@ pub(crate) struct Connected {
 
 pub(crate) struct InprocLink {
     pub(crate) outbox: Arc<Channel>,
+    pub(crate) writer: Writer,
     pub(crate) inbox: Arc<Channel>,
     /// The socket at the other end, and our place there. Unknown until it has bound the name; then it says
     /// so here before it first looks into the channel, so that whoever cannot tell it of something knows
@@ -138,9 +142,8 @@ pub(crate) struct InprocLink {
     pub(crate) accepted: bool,
     /// Messages appended to `outbox`, ever.
     pub(crate) appended: usize,
-    /// Messages taken by our application, ever, and the last count that the other side was told.
-    pub(crate) taken: usize,
-    pub(crate) released: usize,
+    /// Messages received from `inbox`, ever.
+    pub(crate) received: usize,
     /// Take this many messages before telling the other side that there is room.
     pub(crate) step: usize,
     pub(crate) pulse: Pulse,
@@ -256,7 +259,11 @@ impl Peers {
             return true;
         };
         match &mut peer.link {
-            Link::Inproc(link) => link.appended - link.outbox.starve() >= peer.send_hwm,
+            Link::Inproc(link) => {
+                // Half of the mark: a sender that has slept is not to sleep again at once.
+                let wanted = link.appended.saturating_sub(peer.send_hwm / 2);
+                link.appended - link.outbox.starve(wanted) >= peer.send_hwm
+            }
             _ => !peer.has_room(),
         }
     }
@@ -268,12 +275,33 @@ impl Peers {
             return false;
         }
         if let Outgoing::Slice(body) = outgoing
-            && body.len() >= DIRECT
-            && self.send_directly(id, body)
+            && (self.send_inproc(id, body) || body.len() >= DIRECT && self.send_directly(id, body))
         {
             return true;
         }
         self.send_with(id, |buffer, pool| buffer.push(outgoing, pool));
+        true
+    }
+
+    /// Hands a message of one frame to a peer in this process; `false` if it is another's.
+    #[inline]
+    fn send_inproc(&mut self, id: PeerId, body: &[u8]) -> bool {
+        if self.conflate {
+            return false;
+        }
+        let Some(peer) = self.slab.get_mut(id) else {
+            return false;
+        };
+        let Link::Inproc(link) = &mut peer.link else {
+            return false;
+        };
+        let appended = link.outbox.append_frame(&mut link.writer, body);
+        link.appended += 1;
+        peer.counters.messages_out += 1;
+        peer.counters.bytes_out += appended.bytes as u64;
+        if appended.tell {
+            link.tell(Note::InprocReadable);
+        }
         true
     }
 
@@ -290,7 +318,7 @@ impl Peers {
         peer.counters.messages_out += 1;
         if let Link::Inproc(link) = &mut peer.link {
             link.appended += 1;
-            let appended = link.outbox.append(self.conflate, write);
+            let appended = link.outbox.append(&mut link.writer, self.conflate, write);
             peer.counters.bytes_out += appended.bytes as u64;
             peer.counters.dropped_conflated += appended.replaced as u64;
             if appended.tell {
@@ -381,8 +409,7 @@ impl Peers {
         if !peer.inbound.take(message, &mut self.pool) {
             return None;
         }
-        let left = peer.inbound.messages();
-        if left == 0 || peer.paused || matches!(peer.link, Link::Inproc(_)) {
+        if peer.inbound.messages() <= peer.release_at || peer.paused {
             return Some(self.after_take(id));
         }
         Some(true)
@@ -395,10 +422,8 @@ impl Peers {
         };
         let left = peer.inbound.messages();
         if let Link::Inproc(link) = &mut peer.link {
-            link.taken += 1;
-            if left == 0 || link.taken - link.released >= link.step {
-                link.release();
-            }
+            link.release(left);
+            peer.release_at = left.saturating_sub(link.step);
             if left == 0 {
                 self.receive_inproc(id);
                 return self.messages(id) > 0;
@@ -424,15 +449,20 @@ impl Peers {
             return;
         };
         if let Link::Inproc(link) = &mut peer.link {
-            link.pulse.pause();
-            let got = peer.inbound.receive_from(&link.inbox, &mut self.pool);
+            link.pulse.pause(|| link.inbox.lane_is_empty());
+            let stream = link.pulse.streams();
+            let got = peer
+                .inbound
+                .receive_from(&link.inbox, &mut self.pool, stream);
             link.pulse.found(got.messages);
+            link.received += got.messages;
             peer.counters.messages_in += got.messages as u64;
             peer.counters.bytes_in += got.bytes as u64;
             if self.conflate {
                 let replaced = peer.inbound.keep_newest(&mut self.pool);
                 peer.counters.dropped_conflated += replaced as u64;
             }
+            peer.release_at = peer.inbound.messages().saturating_sub(link.step);
             if got.attention {
                 self.news.push(id);
             }
@@ -511,10 +541,9 @@ impl InprocLink {
         }
     }
 
-    /// Tells the other side how much has been taken.
-    pub(crate) fn release(&mut self) {
-        self.released = self.taken;
-        if self.inbox.release(self.taken) {
+    /// Tells the other side how much has been taken: all but what is `left`.
+    pub(crate) fn release(&self, left: usize) {
+        if self.inbox.release(self.received - left) {
             self.tell(Note::InprocWritable);
         }
     }

@@ -11,6 +11,7 @@ on_every_transport!(
     carries_sizes,
     mixes_long_and_short,
     keeps_order,
+    streams_all_sorts,
     carries_batches,
     iterates,
     takes_turns,
@@ -133,6 +134,47 @@ fn keeps_order(transport: Transport) {
             assert_eq!(next(&pull).as_bytes(), number.to_be_bytes());
         }
     }
+}
+
+/// Bursts of all lengths, of small messages, long ones and such of several frames, from one thread to another: each
+/// kind may go another way, and none overtakes another.
+fn streams_all_sorts(transport: Transport) {
+    const BURSTS: u64 = 300;
+    let (push, pull) = pair(transport, nimble());
+    let sort = |number: u64| -> Message {
+        let stamp = number.to_be_bytes();
+        let long = |len: u64| stamp.repeat(len as usize);
+        match number % 1_009 {
+            3 => Message::from([&stamp[..], b"", b"two more"]),
+            5 => Message::from(long(40)),
+            7 => Message::from(long(1_500)),
+            9 => Message::from(&stamp[..5]),
+            _ => Message::from(long(1 + number % 9)),
+        }
+    };
+    let ends = (0..BURSTS).scan(0, |end, burst| {
+        *end += burst * burst % 1_777;
+        Some(*end)
+    });
+    let ends: Vec<u64> = ends.collect();
+    let total = ends.last().copied().unwrap_or_default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0;
+            for end in ends {
+                for number in number..end {
+                    push.send_timeout(sort(number), DEADLINE).expect("sent");
+                }
+                number = end;
+                std::thread::yield_now();
+            }
+        });
+        for number in 0..total {
+            assert_eq!(next(&pull), sort(number), "message {number} of {total}");
+        }
+    });
+    assert_eq!(push.stats().messages_out, total);
+    assert_eq!(pull.stats().messages_in, total);
 }
 
 fn carries_batches(transport: Transport) {
