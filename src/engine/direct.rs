@@ -25,10 +25,7 @@ impl Peers {
         let Link::Up(up) = &peer.link else {
             return false;
         };
-        if self.conflate
-            || peer.being_written
-            || !up.may_take_more(peer.outbound.unwritten() + body.len())
-        {
+        if peer.being_written || !up.may_take_more(peer.outbound.unwritten() + body.len()) {
             return false;
         }
         let (header, header_len) = encode_header(FrameKind::Last, body.len());

@@ -271,37 +271,25 @@ impl Peers {
     /// Queues a whole message, if the peer has room for one.
     #[inline]
     pub(crate) fn try_send(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> bool {
-        if !self.has_room(id) {
-            return false;
-        }
-        if let Outgoing::Slice(body) = outgoing
-            && (self.send_inproc(id, body) || body.len() >= DIRECT && self.send_directly(id, body))
-        {
-            return true;
-        }
-        self.send_with(id, |buffer, pool| buffer.push(outgoing, pool));
-        true
-    }
-
-    /// Hands a message of one frame to a peer in this process; `false` if it is another's.
-    #[inline]
-    fn send_inproc(&mut self, id: PeerId, body: &[u8]) -> bool {
-        if self.conflate {
-            return false;
-        }
         let Some(peer) = self.slab.get_mut(id) else {
             return false;
         };
-        let Link::Inproc(link) = &mut peer.link else {
-            return false;
-        };
-        let appended = link.outbox.append_frame(&mut link.writer, body);
-        link.appended += 1;
-        peer.counters.messages_out += 1;
-        peer.counters.bytes_out += appended.bytes as u64;
-        if appended.tell {
-            link.tell(Note::InprocReadable);
+        if !self.conflate {
+            if !peer.has_room() {
+                return false;
+            }
+            if let Outgoing::Slice(body) = outgoing {
+                if let Link::Inproc(link) = &mut peer.link {
+                    peer.counters.messages_out += 1;
+                    peer.counters.bytes_out += link.send_frame(body) as u64;
+                    return true;
+                }
+                if body.len() >= DIRECT && self.send_directly(id, body) {
+                    return true;
+                }
+            }
         }
+        self.send_with(id, |buffer, pool| buffer.push(outgoing, pool));
         true
     }
 
@@ -534,6 +522,17 @@ impl Counters {
 }
 
 impl InprocLink {
+    /// Hands over a message of one frame; returns how many bytes it takes.
+    #[inline]
+    fn send_frame(&mut self, body: &[u8]) -> usize {
+        let appended = self.outbox.append_frame(&mut self.writer, body);
+        self.appended += 1;
+        if appended.tell {
+            self.tell(Note::InprocReadable);
+        }
+        appended.bytes
+    }
+
     /// Leaves a note with the socket at the other end.
     pub(crate) fn tell(&self, note: fn(Place) -> Note) {
         if let Some(remote) = self.remote.get() {
