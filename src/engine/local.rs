@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::inproc::Channel;
 use super::net::Net;
-use super::peers::{InprocLink, Link, Origin, PeerId, Place, Remote};
+use super::peers::{Link, Origin, PeerId, Place};
 use super::pulse::Pulse;
 use super::{Note, SocketMailbox};
 use crate::monitor::ConnectionId;
@@ -368,6 +368,33 @@ pub(crate) struct Accepted {
     pub(crate) facts: PeerFacts,
 }
 
+/// Our end of an inproc pair.
+pub(crate) struct InprocLink {
+    pub(crate) outbox: Arc<Channel>,
+    pub(crate) writer: Writer,
+    pub(crate) inbox: Arc<Channel>,
+    /// The socket at the other end, and our place there. Unknown until it has bound the name; then it says
+    /// so here before it first looks into the channel, so that whoever cannot tell it of something knows
+    /// that it will see.
+    pub(crate) remote: Arc<OnceLock<Remote>>,
+    /// We have been told that the other end is there.
+    pub(crate) accepted: bool,
+    /// Messages appended to `outbox`, ever.
+    pub(crate) appended: usize,
+    /// Messages received from `inbox`, ever.
+    pub(crate) received: usize,
+    /// Take this many messages before telling the other side that there is room.
+    pub(crate) step: usize,
+    pub(crate) pulse: Pulse,
+}
+
+/// The other end of an inproc pair.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    pub(crate) mailbox: Arc<SocketMailbox>,
+    pub(crate) place: Place,
+}
+
 impl InprocLink {
     fn new(outbox: Arc<Channel>, inbox: Arc<Channel>, step: usize) -> Self {
         InprocLink {
@@ -380,6 +407,31 @@ impl InprocLink {
             received: 0,
             step,
             pulse: Pulse::default(),
+        }
+    }
+
+    /// Hands over a message of one frame; returns how many bytes it takes.
+    #[inline]
+    pub(super) fn send_frame(&mut self, body: &[u8]) -> usize {
+        let appended = self.outbox.append_frame(&mut self.writer, body);
+        self.appended += 1;
+        if appended.tell {
+            self.tell(Note::InprocReadable);
+        }
+        appended.bytes
+    }
+
+    /// Leaves a note with the socket at the other end.
+    pub(crate) fn tell(&self, note: fn(Place) -> Note) {
+        if let Some(remote) = self.remote.get() {
+            remote.mailbox.post(note(remote.place));
+        }
+    }
+
+    /// Tells the other side how much has been taken: all but what is `left`.
+    pub(crate) fn release(&self, left: usize) {
+        if self.inbox.release(self.received - left) {
+            self.tell(Note::InprocWritable);
         }
     }
 }

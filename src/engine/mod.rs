@@ -24,7 +24,6 @@ mod core;
 mod dialer;
 mod direct;
 mod farewell;
-mod flow;
 mod in_buffer;
 mod inproc;
 mod link;
@@ -39,7 +38,9 @@ mod peers;
 mod pool;
 mod presence;
 mod pulse;
+mod reading;
 mod timers;
+mod writing;
 
 use std::io;
 

@@ -5,7 +5,7 @@
 //! [`Pattern`](crate::pattern::Pattern) that is passed in.
 //!
 //! The rest of its methods are in the files named after what they do: `link` (the life of a connection),
-//! `flow` (bytes in and out), `listen` (accepting), `local` (inproc).
+//! `reading` and `writing` (bytes in and out), `listen` (accepting), `local` (inproc).
 
 use std::collections::VecDeque;
 use std::io;
@@ -117,7 +117,7 @@ impl Net {
             pending_count: 0,
             last_endpoint: None,
             gathering: None,
-            gather_at_most: super::flow::GATHER_AT_MOST,
+            gather_at_most: super::writing::GATHER_AT_MOST,
             flushes: Arc::default(),
             unwritable: 0,
             handshakes_failed: 0,

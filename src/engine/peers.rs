@@ -4,22 +4,20 @@
 //! through every reconnect; one that we accepted lives as long as its connection, and then until what it
 //! sent has been read. Patterns know peers by their [`PeerId`] and touch them through [`Peers`] only.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use slab::Slab;
 
+use super::Note;
 use super::dialer::Dialer;
 use super::direct::DIRECT;
 use super::in_buffer::InBuffer;
-use super::inproc::Channel;
+use super::local::InprocLink;
 use super::out_buffer::{OutBuffer, Outgoing};
 use super::pool::ChunkPool;
-use super::pulse::Pulse;
-use super::{Note, SocketMailbox};
 use crate::message::Message;
 use crate::monitor::ConnectionId;
-use crate::sync::Writer;
 use crate::transport::Stream;
 use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
 
@@ -128,32 +126,6 @@ pub(crate) struct Connected {
     pub(crate) writable_again: bool,
     /// The kernel is to report room. Only while bytes wait for it, where each report would be a wake-up for nothing.
     pub(crate) watches_room: bool,
-}
-
-pub(crate) struct InprocLink {
-    pub(crate) outbox: Arc<Channel>,
-    pub(crate) writer: Writer,
-    pub(crate) inbox: Arc<Channel>,
-    /// The socket at the other end, and our place there. Unknown until it has bound the name; then it says
-    /// so here before it first looks into the channel, so that whoever cannot tell it of something knows
-    /// that it will see.
-    pub(crate) remote: Arc<OnceLock<Remote>>,
-    /// We have been told that the other end is there.
-    pub(crate) accepted: bool,
-    /// Messages appended to `outbox`, ever.
-    pub(crate) appended: usize,
-    /// Messages received from `inbox`, ever.
-    pub(crate) received: usize,
-    /// Take this many messages before telling the other side that there is room.
-    pub(crate) step: usize,
-    pub(crate) pulse: Pulse,
-}
-
-/// The other end of an inproc pair.
-#[derive(Clone)]
-pub(crate) struct Remote {
-    pub(crate) mailbox: Arc<SocketMailbox>,
-    pub(crate) place: Place,
 }
 
 /// A peer in another socket, and the connection it must still be at.
@@ -518,32 +490,5 @@ impl Counters {
         self.dropped_conflated += other.dropped_conflated;
         self.dropped_disconnect += other.dropped_disconnect;
         self.reconnects += other.reconnects;
-    }
-}
-
-impl InprocLink {
-    /// Hands over a message of one frame; returns how many bytes it takes.
-    #[inline]
-    fn send_frame(&mut self, body: &[u8]) -> usize {
-        let appended = self.outbox.append_frame(&mut self.writer, body);
-        self.appended += 1;
-        if appended.tell {
-            self.tell(Note::InprocReadable);
-        }
-        appended.bytes
-    }
-
-    /// Leaves a note with the socket at the other end.
-    pub(crate) fn tell(&self, note: fn(Place) -> Note) {
-        if let Some(remote) = self.remote.get() {
-            remote.mailbox.post(note(remote.place));
-        }
-    }
-
-    /// Tells the other side how much has been taken: all but what is `left`.
-    pub(crate) fn release(&self, left: usize) {
-        if self.inbox.release(self.received - left) {
-            self.tell(Note::InprocWritable);
-        }
     }
 }

@@ -1,0 +1,234 @@
+//! Bytes in from established connections.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::in_buffer::{ReadError, ReadOutcome};
+use super::net::Net;
+use super::peers::{Connected, Link, MAX_COMMAND_BYTES, PeerId, WRITE_AT};
+use super::pool::CHUNK;
+use crate::monitor::DisconnectCause;
+use crate::pattern::Pattern;
+use crate::zmtp::{Command, ProtocolError, put_pong};
+
+/// What the kernel is asked for at once, at the least. It is what libzmq's decoder always reads …
+const SMALL_READ: usize = 8 * 1024;
+
+/// … and so much for each message up to the high-water mark, so that a small mark means a small read-ahead.
+const READ_PER_MESSAGE: usize = 64;
+
+/// What all peers together may read ahead in one round, as far as each gets its [`SMALL_READ`]: as much as stays in the
+/// cache until the application has taken it, one message from each peer in turn.
+const READ_AHEAD: usize = 512 * 1024;
+
+/// Reads ahead of the application, in one turn and for one peer, before the others get theirs.
+const READS_PER_TURN: usize = 4;
+
+impl Net {
+    /// Reads from every readable peer, each in its turn.
+    pub(crate) fn read_round(&mut self, now: Instant, pattern: &mut dyn Pattern) {
+        while let Some(id) = self.peers.resumable.pop() {
+            if let Some(peer) = self.peers.slab.get_mut(id)
+                && let Link::Up(up) = &mut peer.link
+            {
+                up.heartbeat.resume(now);
+            }
+            self.queue_read(id);
+        }
+        let readers = self.readable.len().max(1);
+        self.read_share = (READ_AHEAD / readers).clamp(SMALL_READ, CHUNK);
+        for _ in 0..readers {
+            let Some(id) = self.readable.pop_front() else {
+                return;
+            };
+            if let Some(peer) = self.peers.slab.get_mut(id)
+                && let Link::Up(up) = &mut peer.link
+            {
+                up.queued = false;
+                self.read_peer(id, now, pattern);
+            }
+        }
+    }
+
+    /// Puts a peer in the queue for reading, if there may be something.
+    pub(super) fn queue_read(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && up.readable
+            && !up.queued
+            && !peer.paused
+        {
+            up.queued = true;
+            self.readable.push_back(id);
+        }
+    }
+
+    fn read_peer(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        let mut arrived = false;
+        for _ in 0..READS_PER_TURN {
+            let outcome = match self.read_once(id, now, pattern) {
+                None => break,
+                Some(Ok(outcome)) => outcome,
+                Some(Err(cause)) => {
+                    self.announce(id, pattern);
+                    return self.connection_lost(id, cause, pattern);
+                }
+            };
+            arrived |= outcome.messages > 0;
+            if outcome.messages > 0 || !outcome.more {
+                break;
+            }
+        }
+        if arrived {
+            self.announce(id, pattern);
+        }
+        self.queue_read(id);
+    }
+
+    /// Tells the pattern of whole messages, if there are any.
+    pub(crate) fn announce(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        if self.peers.messages(id) > 0
+            && let Err(error) = pattern.readable(&mut self.peers, id)
+        {
+            self.connection_lost(id, DisconnectCause::Protocol(error), pattern);
+        }
+    }
+
+    /// One read. `None`: nothing to read, or not now.
+    fn read_once(
+        &mut self,
+        id: PeerId,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) -> Option<Result<ReadOutcome, DisconnectCause>> {
+        let peer = self.peers.slab.get_mut(id)?;
+        let Link::Up(up) = &mut peer.link else {
+            return None;
+        };
+        if peer.inbound.messages() >= peer.recv_hwm {
+            peer.paused = true;
+            up.heartbeat.suspend(now);
+            return None;
+        }
+        if peer.outbound.unwritten() > MAX_COMMAND_BYTES && peer.outbound.messages() == 0 {
+            // The peer makes us talk and does not listen. Its next turn comes once it has.
+            return None;
+        }
+        let limit = peer.recv_hwm.saturating_mul(READ_PER_MESSAGE);
+        let limit = limit.clamp(SMALL_READ, self.read_share);
+        let mut asked = Asked::default();
+        let result = peer.inbound.read(
+            &up.stream,
+            &mut up.scanner,
+            &mut self.peers.pool,
+            limit,
+            &mut |command| asked.handle(id, command, pattern),
+        );
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(ReadError::Protocol(error)) => return Some(Err(DisconnectCause::Protocol(error))),
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                up.readable = false;
+                up.hung_up = false;
+                return None;
+            }
+            Err(ReadError::Io(error)) => return Some(Err(DisconnectCause::from(&error))),
+        };
+        if outcome.eof {
+            return Some(Err(DisconnectCause::PeerClosed));
+        }
+        up.readable = outcome.more || up.hung_up;
+        up.heartbeat.received(now);
+        if let Some(ttl) = asked.ttl {
+            up.heartbeat.peer_ttl(ttl, now);
+        }
+        peer.counters.bytes_in += outcome.bytes as u64;
+        peer.counters.messages_in += outcome.messages as u64;
+        if self.peers.conflate {
+            let replaced = peer.inbound.keep_newest(&mut self.peers.pool);
+            peer.counters.dropped_conflated += replaced as u64;
+        }
+        if !asked.pongs.is_empty() {
+            self.peers.send_commands(id, &asked.pongs);
+        }
+        self.arm_heartbeat(id);
+        Some(Ok(outcome))
+    }
+
+    /// Bytes that came in one piece with the end of the handshake.
+    pub(crate) fn preload(
+        &mut self,
+        id: PeerId,
+        bytes: &[u8],
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Up(up) = &mut peer.link else {
+            return;
+        };
+        let mut asked = Asked::default();
+        let preloaded = peer.inbound.preload(
+            bytes,
+            &mut up.scanner,
+            &mut self.peers.pool,
+            &mut |command| asked.handle(id, command, pattern),
+        );
+        match preloaded {
+            Ok(messages) => {
+                if let Some(ttl) = asked.ttl {
+                    up.heartbeat.peer_ttl(ttl, now);
+                }
+                peer.counters.messages_in += messages as u64;
+                peer.counters.bytes_in += bytes.len() as u64;
+                self.peers.send_commands(id, &asked.pongs);
+                self.arm_heartbeat(id);
+                self.announce(id, pattern);
+            }
+            Err(error) => self.connection_lost(id, DisconnectCause::Protocol(error), pattern),
+        }
+    }
+}
+
+/// What the commands of one read ask for.
+#[derive(Default)]
+struct Asked {
+    pongs: Vec<u8>,
+    ttl: Option<Duration>,
+}
+
+impl Asked {
+    fn handle(
+        &mut self,
+        id: PeerId,
+        command: Command<'_>,
+        pattern: &mut dyn Pattern,
+    ) -> Result<(), ProtocolError> {
+        match command {
+            Command::Ping { ttl, context } => {
+                self.ttl = Some(ttl);
+                put_pong(&mut self.pongs, context);
+            }
+            Command::Subscribe(topic) => return pattern.topic(id, topic, true),
+            Command::Cancel(topic) => return pattern.topic(id, topic, false),
+            // Nothing to do: PONG counts as life like any byte, the others have no place after the
+            // handshake and are passed over, as libzmq does.
+            Command::Pong { .. }
+            | Command::Ready { .. }
+            | Command::Error { .. }
+            | Command::Unknown(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl Connected {
+    /// Empties the kernel's receive buffer before the connection is closed by us. Closing over unread
+    /// bytes makes TCP send a reset, which can destroy what we have just sent and the peer not yet read.
+    pub(crate) fn discard_input(&self) {
+        // To the end, to an error, or enough: in each case there is no more to do.
+        let _ = self.stream.discard(WRITE_AT / SMALL_READ, SMALL_READ);
+    }
+}
