@@ -20,11 +20,15 @@ use crate::transport::Stream;
 /// While messages gather, the clock is read every so many of them …
 const CLOCK_EVERY: usize = 64;
 
-/// … and they are written when the oldest has waited this long, should the caretaker not have come by. Or as long as
-/// writing to all peers has taken lately: where there are a thousand, they are not to take all the sender's time …
+/// … and they are written when the oldest has waited this long, should the caretaker not have come by. Where there are
+/// many peers, writing to all of them is not to take most of the sender's time: there it is four times what that
+/// has taken lately …
 pub(crate) const GATHER_AT_MOST: Duration = Duration::from_micros(50);
 
-/// … but no longer than this.
+/// … up to this, …
+const GATHER_FOR_SOME: Duration = Duration::from_micros(250);
+
+/// … or for a thousand peers as long as it has taken, but no longer than this.
 const GATHER_AT_MOST_EVER: Duration = Duration::from_millis(20);
 
 impl Net {
@@ -82,7 +86,7 @@ impl Net {
         let took = now.saturating_duration_since(started);
         // A sender that lost its core in the middle of it has learnt nothing about what writing takes.
         let took = took.min(COST_CAP.saturating_mul(peers));
-        self.gather_at_most = took.clamp(GATHER_AT_MOST, GATHER_AT_MOST_EVER);
+        self.gather_at_most = gathers_for(took);
         self.pacer.sending(now);
         if self.gathering.is_some() {
             // The caretaker goes on watching: one wake-up serves the whole stream.
@@ -303,6 +307,14 @@ impl WriteJob {
     }
 }
 
+/// How long messages gather where writing them to all peers takes so long.
+fn gathers_for(writing_takes: Duration) -> Duration {
+    let while_few = (writing_takes * 4).min(GATHER_FOR_SOME);
+    while_few
+        .max(writing_takes)
+        .clamp(GATHER_AT_MOST, GATHER_AT_MOST_EVER)
+}
+
 /// Writes until the buffer is empty or the kernel will take no more.
 fn write_all(stream: &Stream, buffer: &mut OutBuffer, pool: &mut ChunkPool) -> io::Result<()> {
     while !buffer.is_empty() {
@@ -321,4 +333,19 @@ fn write_all(stream: &Stream, buffer: &mut OutBuffer, pool: &mut ChunkPool) -> i
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_gather_longer_where_writing_takes_longer() {
+        let gathers_for = |micros| gathers_for(Duration::from_micros(micros)).as_micros();
+        assert_eq!(gathers_for(5), 50);
+        assert_eq!(gathers_for(40), 160);
+        assert_eq!(gathers_for(100), 250);
+        assert_eq!(gathers_for(5_000), 5_000);
+        assert_eq!(gathers_for(50_000), 20_000);
+    }
 }
