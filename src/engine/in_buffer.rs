@@ -19,6 +19,7 @@ use bytes::Bytes;
 use super::inproc::{Channel, Received};
 use super::out_buffer::{OutBuffer, Outgoing, Segment};
 use super::pool::{CHUNK, ChunkPool};
+use super::prefetch::prefetch;
 use crate::message::{Frame, Message};
 use crate::transport::Stream;
 use crate::zmtp::{Command, FrameKind, Header, ProtocolError, Scanned, Scanner, decode_header};
@@ -34,6 +35,10 @@ const PEEK: usize = 2 * 1024;
 /// First allocation for a large body, of which the system provides only what is written to; from there it doubles with
 /// what really arrives, so that an announced length by itself costs nothing.
 const LARGE_START: usize = 1024 * 1024;
+
+/// So far behind the end of a frame is the middle of the next one, if that is short: in the line of the cache after the one
+/// with its header, which is here already.
+const NEXT_FRAME: usize = 64;
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -316,6 +321,8 @@ impl InBuffer {
                 return self.take_body(frame, header.kind, pool);
             }
             self.position = end;
+            // Other peers have their turns before this one's next frame: by then it is here.
+            prefetch(self.front.get(end + NEXT_FRAME..).unwrap_or_default());
             if header.kind != FrameKind::Command {
                 frame.set_from_window(self.front.get(start..).unwrap_or_default(), len);
                 return Some(header.kind);

@@ -36,6 +36,7 @@ mod pacer;
 mod patience;
 mod peers;
 mod pool;
+mod prefetch;
 mod presence;
 mod pulse;
 mod reading;
