@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::process::Command;
 
 use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
 /// What `src/sync.rs` gives the hand-overs.
@@ -55,6 +54,8 @@ mod sync {
 mod inproc;
 #[path = "../src/sync/lane.rs"]
 mod lane;
+#[path = "common/sleeper.rs"]
+mod sleeper;
 
 const LANE_WORDS: usize = 4;
 const LANE_BODY: usize = 8;
@@ -163,36 +164,8 @@ type Message = u8;
 use inproc::Channel;
 use out_buffer::{OutBuffer, Outgoing};
 use pool::ChunkPool;
+use sleeper::Sleeper;
 use sync::Writer;
-
-/// A thread that sleeps until it is woken, as in a poll: a wake-up that comes early is kept.
-#[derive(Clone)]
-struct Sleeper {
-    woken: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl Sleeper {
-    fn new() -> Sleeper {
-        Sleeper {
-            woken: Arc::new((Mutex::new(false), Condvar::new())),
-        }
-    }
-
-    fn sleep(&self) {
-        let (woken, changed) = &*self.woken;
-        let mut woken = sync::lock(woken);
-        while !*woken {
-            woken = changed.wait(woken).expect("nobody panics");
-        }
-        *woken = false;
-    }
-
-    fn wake(&self) {
-        let (woken, changed) = &*self.woken;
-        *sync::lock(woken) = true;
-        changed.notify_one();
-    }
-}
 
 fn check(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();

@@ -23,38 +23,16 @@ mod sync {
 mod mailbox;
 #[path = "../src/engine/presence.rs"]
 mod presence;
+#[path = "common/sleeper.rs"]
+mod sleeper;
 
 use mailbox::{Mailbox, Wake};
 use presence::Presence;
-
-/// A thread that sleeps until it is woken, as in a poll: a wake-up that comes early is kept.
-#[derive(Clone)]
-struct Sleeper {
-    woken: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl Sleeper {
-    fn new() -> Sleeper {
-        Sleeper {
-            woken: Arc::new((Mutex::new(false), Condvar::new())),
-        }
-    }
-
-    fn sleep(&self) {
-        let (woken, changed) = &*self.woken;
-        let mut woken = sync::lock(woken);
-        while !*woken {
-            woken = changed.wait(woken).expect("nobody panics");
-        }
-        *woken = false;
-    }
-}
+use sleeper::Sleeper;
 
 impl Wake for Sleeper {
     fn wake(&self) {
-        let (woken, changed) = &*self.woken;
-        *sync::lock(woken) = true;
-        changed.notify_one();
+        Sleeper::wake(self);
     }
 }
 
