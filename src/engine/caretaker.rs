@@ -113,10 +113,19 @@ struct Socket {
     /// What was seen when the socket was last looked at.
     seen: Look,
     timer: Option<Instant>,
-    /// When to look whether the caller still writes, and its count of writes.
-    tick: Option<(Instant, u64)>,
+    /// When to look whether the caller still writes, and what was seen of it.
+    tick: Option<Tick>,
     /// That count when the kernel was last found full.
     writes: Option<u64>,
+}
+
+/// A look at a caller that writes by itself, and when the next is due.
+#[derive(Debug, Clone, Copy)]
+struct Tick {
+    due: Instant,
+    seen: Instant,
+    /// Its count of writes then.
+    writes: u64,
 }
 
 /// The states of [`Presence`](super::presence::Presence).
@@ -224,11 +233,14 @@ impl Rounds {
             let Some(socket) = self.sockets.get_mut(&id) else {
                 continue;
             };
-            if let Some((at, writes)) = socket.tick
-                && at <= now
+            if let Some(tick) = socket.tick
+                && tick.due <= now
             {
                 socket.tick = None;
-                self.relieve(id, Seen::Since(writes));
+                self.relieve(
+                    id,
+                    Seen::Since(tick.writes, now.saturating_duration_since(tick.seen)),
+                );
             }
             let Some(socket) = self.sockets.get_mut(&id) else {
                 continue;
@@ -309,10 +321,21 @@ impl Rounds {
         };
         socket.tick = match socket.driven.relieve(seen) {
             Relief::Done => None,
-            Relief::CallerWrites(writes) => Some((Instant::now() + TICK, writes)),
+            Relief::CallerWrites(writes) => Some(Tick::after(TICK, writes)),
             // Round again, after the others have had their turn.
-            Relief::More(writes) => Some((Instant::now(), writes)),
+            Relief::More(writes) => Some(Tick::after(Duration::ZERO, writes)),
         };
+    }
+}
+
+impl Tick {
+    fn after(pause: Duration, writes: u64) -> Self {
+        let seen = Instant::now();
+        Tick {
+            due: seen + pause,
+            seen,
+            writes,
+        }
     }
 }
 
@@ -324,7 +347,7 @@ impl Socket {
             Mode::Leased(at) => Some(at),
             Mode::Parked => None,
         };
-        look.into_iter().chain(self.tick.map(|(at, _)| at)).min()
+        look.into_iter().chain(self.tick.map(|tick| tick.due)).min()
     }
 
     /// Waits for the socket's events. It has to be driven once more after this.

@@ -51,8 +51,8 @@ pub(crate) enum Drove {
 pub(crate) enum Seen {
     /// … when messages began to gather.
     Started(u64),
-    /// … when it last looked.
-    Since(u64),
+    /// … when it last looked, so long ago.
+    Since(u64, Duration),
 }
 
 /// What became of the messages that had gathered.
@@ -64,6 +64,11 @@ pub(crate) enum Relief {
     CallerWrites(u64),
     /// There was more than one turn's worth. Holds the caller's count of writes.
     More(u64),
+}
+
+/// As a factor for a duration.
+fn count(writes: u64) -> u32 {
+    u32::try_from(writes).unwrap_or(u32::MAX)
 }
 
 impl<P: Pattern> Driven for Core<P> {
@@ -112,9 +117,12 @@ impl<P: Pattern> Driven for Core<P> {
 
     fn relieve(&self, seen: Seen) -> Relief {
         let writes = self.flushes.load(Ordering::Relaxed);
-        let (Seen::Started(before) | Seen::Since(before)) = seen;
-        if before != writes {
-            // Seen without the lock, which would take the bias away from the very caller that is busy.
+        // Seen without the lock, which would take the bias away from the very caller that is busy.
+        let busy = match seen {
+            Seen::Started(before) => writes != before,
+            Seen::Since(before, ago) => SOON.saturating_mul(count(writes - before)) >= ago,
+        };
+        if busy {
             return Relief::CallerWrites(writes);
         }
         {
@@ -123,7 +131,7 @@ impl<P: Pattern> Driven for Core<P> {
                 return Relief::Done;
             };
             let leave = match seen {
-                Seen::Since(_) => state.net.is_too_early(since),
+                Seen::Since(..) => state.net.is_too_early(since),
                 Seen::Started(_) => state.net.caller_writes_within(SOON, since.elapsed()),
             };
             if leave {
