@@ -33,27 +33,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nobody panics while holding a lock")
 }
 
-mod barrier {
-    use loom::sync::atomic::{Ordering, fence};
-    use std::sync::atomic::AtomicBool;
-
-    /// Set to see what happens without the heavy one.
-    pub(crate) static BROKEN: AtomicBool = AtomicBool::new(false);
-
-    pub(crate) fn light() {
-        fence(Ordering::SeqCst);
-    }
-
-    pub(crate) fn heavy() {
-        if !BROKEN.load(Ordering::Relaxed) {
-            fence(Ordering::SeqCst);
-        }
-    }
-
-    pub(crate) fn available() -> bool {
-        true
-    }
-}
+#[path = "common/barrier.rs"]
+mod barrier;
 
 /// A number that only one may touch at a time: loom reports it when two do, or when one does not see what the other
 /// has done.

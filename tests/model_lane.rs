@@ -60,27 +60,8 @@ mod sleeper;
 const LANE_WORDS: usize = 4;
 const LANE_BODY: usize = 8;
 
-mod barrier {
-    use loom::sync::atomic::{Ordering, fence};
-    use std::sync::atomic::AtomicBool;
-
-    /// Set to see what happens without the heavy one.
-    pub(crate) static BROKEN: AtomicBool = AtomicBool::new(false);
-
-    pub(crate) fn light() {
-        fence(Ordering::SeqCst);
-    }
-
-    pub(crate) fn heavy() {
-        if !BROKEN.load(Ordering::Relaxed) {
-            fence(Ordering::SeqCst);
-        }
-    }
-
-    pub(crate) fn available() -> bool {
-        true
-    }
-}
+#[path = "common/barrier.rs"]
+mod barrier;
 
 /// Stands in for the encoded bytes: a message is its number.
 mod out_buffer {
