@@ -10,8 +10,12 @@ use std::time::Duration;
 /// Waits in vain, in a row, after which the caller sleeps at once. A power of two.
 const VAIN: u32 = 4;
 
-/// Of so many waits that sleep at once, one looks again whether that has changed.
-const TRY_EVERY: u32 = 64;
+/// After so many waits that sleep at once, one looks again whether that has changed. If it was in vain, the next one
+/// is twice as far …
+const TRY_AFTER: u32 = 64;
+
+/// … up to this: where two share a core, fewer than one in a hundred waits is to be a long one.
+const TRY_AFTER_AT_MOST: u32 = 256;
 
 /// See the module.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub(crate) struct Patience {
     left: u32,
     /// Waits since the last look.
     slept: u32,
+    /// Waits from one look to the next.
+    try_after: u32,
 }
 
 impl Patience {
@@ -29,6 +35,7 @@ impl Patience {
             limit,
             left: VAIN,
             slept: 0,
+            try_after: TRY_AFTER,
         }
     }
 
@@ -38,19 +45,21 @@ impl Patience {
             return self.limit;
         }
         self.slept += 1;
-        if self.slept < TRY_EVERY {
+        if self.slept < self.try_after {
             return Duration::ZERO;
         }
         self.slept = 0;
+        self.try_after = (self.try_after * 2).min(TRY_AFTER_AT_MOST);
         self.limit
     }
 
     /// Whether looking was worth it.
     pub(crate) fn learn(&mut self, came: bool) {
-        self.left = match came {
-            true => VAIN,
-            false => self.left.saturating_sub(1),
-        };
+        if came {
+            *self = Patience::new(self.limit);
+        } else {
+            self.left = self.left.saturating_sub(1);
+        }
     }
 }
 
@@ -73,9 +82,11 @@ mod tests {
             }
             looked
         };
-        assert_eq!(looked(&mut patience, VAIN + TRY_EVERY - 1), VAIN);
-        assert_eq!(looked(&mut patience, 100 * TRY_EVERY), 100);
+        assert_eq!(looked(&mut patience, VAIN + TRY_AFTER - 1), VAIN);
+        let tries = looked(&mut patience, 100 * TRY_AFTER_AT_MOST);
+        assert!((100..=103).contains(&tries), "{tries} looks in vain");
         patience.learn(true);
         assert_eq!(patience.span(), LIMIT);
+        assert_eq!(looked(&mut patience, VAIN + TRY_AFTER - 1), VAIN);
     }
 }
