@@ -20,8 +20,11 @@ thread_local! {
     static LAST_SENT: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Credit is capped here, or at four times the cost: what a pause of any length is worth. About ten inline writes to
-/// one peer in a row, or two to a thousand.
+/// What a pause of any length is worth: so many inline writes in a row, …
+const BURST: u32 = 8;
+
+/// … or as many as take half of this, but two in any case, where there are many peers to write to. A sender that has
+/// lost its core looks as if it paused, and the more that is worth, the more small writes a stream suffers for it.
 const CREDIT_CAP: Duration = Duration::from_micros(100);
 
 /// First guess of what a write costs, until one has been measured.
@@ -63,7 +66,8 @@ impl Pacer {
     }
 
     fn cap(&self) -> Duration {
-        CREDIT_CAP.max(self.cost * 4)
+        let burst = (self.cost * 2 * BURST).min(CREDIT_CAP);
+        burst.max(self.cost * 4)
     }
 
     /// An inline write is done, to so many peers.
