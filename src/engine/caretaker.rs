@@ -28,7 +28,7 @@ const PERIOD: Duration = Duration::from_millis(5);
 /// as many of these as there are sockets, if that is longer.
 const PERIOD_PER_SOCKET: Duration = Duration::from_micros(50);
 
-/// How often it looks whether a streaming sender still writes by itself.
+/// How often it looks whether a streaming sender still writes by itself, unless that lets messages gather for longer.
 const TICK: Duration = Duration::from_millis(1);
 
 /// What the caretaker is told.
@@ -321,7 +321,9 @@ impl Rounds {
         };
         socket.tick = match socket.driven.relieve(seen) {
             Relief::Done => None,
-            Relief::CallerWrites(writes) => Some(Tick::after(TICK, writes)),
+            Relief::CallerWrites(writes, gathers_for) => {
+                Some(Tick::after(TICK.max(gathers_for), writes))
+            }
             // Round again, after the others have had their turn.
             Relief::More(writes) => Some(Tick::after(Duration::ZERO, writes)),
         };

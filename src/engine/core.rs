@@ -5,13 +5,13 @@ mod driven;
 pub(crate) use driven::{Driven, Drove, Relief, Seen};
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 
 use super::caretaker::Caretaker;
+use super::gathering::Rhythm;
 use super::mailbox::Mailbox;
 use super::net::{Net, log_poll_error};
 use super::patience::Patience;
@@ -76,8 +76,7 @@ pub(crate) struct Core<P> {
     seat: Mutex<Seat>,
     presence: Presence,
     mailbox: Arc<SocketMailbox>,
-    /// How often callers have written what had gathered.
-    flushes: Arc<AtomicU64>,
+    rhythm: Arc<Rhythm>,
     pub(crate) context: Arc<ContextInner>,
     caretaker: Arc<Caretaker>,
     /// The name of this socket with the caretaker.
@@ -138,7 +137,7 @@ impl<P: Pattern> Core<P> {
             id,
         );
         let core = Arc::new(Core {
-            flushes: Arc::clone(&net.flushes),
+            rhythm: Arc::clone(net.gathering.rhythm()),
             poll_fd: poll.as_raw_fd(),
             state: StateLock::new(State {
                 pattern,

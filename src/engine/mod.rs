@@ -24,6 +24,7 @@ mod core;
 mod dialer;
 mod direct;
 mod farewell;
+mod gathering;
 mod in_buffer;
 mod inproc;
 mod link;

@@ -10,14 +10,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::{Events, Interest, Registry, Token};
 
 use super::caretaker::Caretaker;
 use super::core::Deadline;
 use super::farewell::Farewells;
+use super::gathering::Gathering;
 use super::listen::Listening;
 use super::pacer::Pacer;
 use super::peers::{Link, Origin, PeerId, Peers};
@@ -64,12 +64,7 @@ pub(crate) struct Net {
     pub(crate) pending_count: usize,
     /// The last endpoint bound or connected.
     pub(crate) last_endpoint: Option<crate::Endpoint>,
-    /// Messages gather; the caretaker has been told, and watches over them.
-    pub(crate) gathering: Option<Instant>,
-    /// How long messages gather in a stream.
-    pub(crate) gather_at_most: Duration,
-    /// Counts writes by callers: lets the caretaker see that somebody keeps writing.
-    pub(crate) flushes: Arc<AtomicU64>,
+    pub(crate) gathering: Gathering,
     /// Connections that the kernel takes no bytes for at the moment.
     pub(crate) unwritable: usize,
     pub(crate) handshakes_failed: u64,
@@ -116,9 +111,7 @@ impl Net {
             pending: VecDeque::new(),
             pending_count: 0,
             last_endpoint: None,
-            gathering: None,
-            gather_at_most: super::writing::GATHER_AT_MOST,
-            flushes: Arc::default(),
+            gathering: Gathering::default(),
             unwritable: 0,
             handshakes_failed: 0,
             protocol_errors: 0,
@@ -160,7 +153,7 @@ impl Net {
     pub(crate) fn settle(&mut self, now: Instant, pattern: &mut dyn Pattern) {
         self.read_round(now, pattern);
         self.take_news(pattern);
-        if !self.peers.dirty.is_empty() && self.gathering.is_none() {
+        if !self.peers.dirty.is_empty() && !self.gathering.is_on() {
             self.write_dirty(pattern);
         }
     }
@@ -299,7 +292,7 @@ impl Net {
 
     /// Whether a peer waits for the kernel to take more; with the number of writes that callers have done so far.
     pub(crate) fn leftover(&self) -> Option<u64> {
-        let writes = self.flushes.load(Ordering::Relaxed) + self.peers.written_directly;
+        let writes = self.gathering.rhythm().writes() + self.peers.written_directly;
         (self.unwritable > 0).then_some(writes)
     }
 

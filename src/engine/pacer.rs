@@ -30,9 +30,6 @@ const CREDIT_CAP: Duration = Duration::from_micros(100);
 /// First guess of what a write costs, until one has been measured.
 const FIRST_COST: Duration = Duration::from_micros(5);
 
-/// One measurement counts no more than this for each peer: the sender may have lost its core in the middle of it.
-pub(crate) const COST_CAP: Duration = Duration::from_micros(40);
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Pacer {
@@ -70,11 +67,8 @@ impl Pacer {
         burst.max(self.cost * 4)
     }
 
-    /// An inline write is done, to so many peers.
-    pub(crate) fn wrote(&mut self, started: Instant, now: Instant, peers: usize) {
-        let peers = u32::try_from(peers).unwrap_or(u32::MAX).max(1);
-        let took = now.saturating_duration_since(started);
-        let took = took.min(COST_CAP.saturating_mul(peers));
+    /// An inline write is done.
+    pub(crate) fn wrote(&mut self, took: Duration, now: Instant) {
         self.cost = (self.cost * 7 + took) / 8;
         self.credit = self.credit.saturating_sub(took * 2);
         self.sending(now);
@@ -113,9 +107,8 @@ mod tests {
             now += gap;
             if pacer.write_now(now) {
                 inline += 1;
-                let started = now;
                 now += write;
-                pacer.wrote(started, now, 1);
+                pacer.wrote(write, now);
             } else {
                 pacer.sending(now);
             }
@@ -150,8 +143,8 @@ mod tests {
             now += encode;
             if pacer.write_now(now) {
                 inline += 1;
-                pacer.wrote(now, now + write, 1_000);
                 now += write;
+                pacer.wrote(write, now);
             }
         }
         assert!(inline < 50, "{inline} inline writes in a stream");
@@ -167,7 +160,7 @@ mod tests {
             pacer.held_up();
             if pacer.write_now(now) {
                 inline += 1;
-                pacer.wrote(now, now + 5 * US, 1);
+                pacer.wrote(5 * US, now + 5 * US);
             }
         }
         assert!(inline < 20, "{inline} inline writes in a stream");
@@ -179,7 +172,7 @@ mod tests {
         let mut pacer = Pacer::default();
         let now = Instant::now();
         for _ in 0..100 {
-            pacer.wrote(now, now + 20 * US, 1);
+            pacer.wrote(20 * US, now + 20 * US);
         }
         assert!(!pacer.write_now(now + 20 * US));
         pacer.pause();

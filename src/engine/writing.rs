@@ -2,14 +2,13 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::Interest;
 
+use super::gathering;
 use super::net::{BOTH, Net};
 use super::out_buffer::{MAX_SLICES, OutBuffer};
-use super::pacer::COST_CAP;
 use super::peers::{Link, PeerId, WRITE_AT};
 use super::pool::ChunkPool;
 use crate::message::Message;
@@ -17,19 +16,11 @@ use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;
 use crate::transport::Stream;
 
-/// While messages gather, the clock is read every so many of them …
+/// While messages gather, the clock is read every so many of them.
 const CLOCK_EVERY: usize = 64;
 
-/// … and they are written when the oldest has waited this long, should the caretaker not have come by. Where there are
-/// many peers, writing to all of them is not to take most of the sender's time: there it is four times what that
-/// has taken lately …
-pub(crate) const GATHER_AT_MOST: Duration = Duration::from_micros(50);
-
-/// … up to this, …
-const GATHER_FOR_SOME: Duration = Duration::from_micros(250);
-
-/// … or for a thousand peers as long as it has taken, but no longer than this.
-const GATHER_AT_MOST_EVER: Duration = Duration::from_millis(20);
+/// A write that seems to have taken longer for each peer counts as this: the sender may have lost its core meanwhile.
+const COST_CAP: Duration = Duration::from_micros(40);
 
 impl Net {
     /// A message has been queued: write it, or see to it that somebody will. Or not `queued`, as it found no room.
@@ -41,7 +32,7 @@ impl Net {
         if self.peers.dirty.is_empty() {
             return;
         }
-        if self.gathering.is_some() && !self.peers.due {
+        if self.gathering.is_on() && !self.peers.due {
             if !self.peers.gathered.is_multiple_of(CLOCK_EVERY) {
                 return;
             }
@@ -53,45 +44,43 @@ impl Net {
     fn look_at_clock(&mut self, pattern: &mut dyn Pattern) {
         let now = Instant::now();
         self.pacer.sending(now);
-        if let Some(since) = self.gathering
-            && now.saturating_duration_since(since) > self.gather_at_most
-        {
-            self.write_gathered(pattern);
+        if self.gathering.is_over(now) {
+            self.write_gathered(now, pattern);
         }
     }
 
     fn pace_slowly(&mut self, pattern: &mut dyn Pattern) {
-        if self.peers.due {
-            return self.write_gathered(pattern);
-        }
         let now = Instant::now();
+        if self.peers.due {
+            return self.write_gathered(now, pattern);
+        }
         if self.pacer.write_now(now) {
-            let peers = self.peers.dirty.len();
-            self.write_dirty(pattern);
-            self.pacer.wrote(now, Instant::now(), peers);
+            let (took, now) = self.write_timed(now, pattern);
+            self.pacer.wrote(took, now);
         } else {
-            self.gathering = Some(now);
-            let writes = self.flushes.load(Ordering::Relaxed);
+            self.gathering.begin(now);
+            let writes = self.gathering.rhythm().writes();
             self.caretaker.gathering(self.id, writes);
         }
     }
 
     /// The caller writes what has gathered.
-    fn write_gathered(&mut self, pattern: &mut dyn Pattern) {
-        let started = Instant::now();
+    fn write_gathered(&mut self, started: Instant, pattern: &mut dyn Pattern) {
+        let (took, now) = self.write_timed(started, pattern);
+        self.gathering.wrote(took, now);
+        self.pacer.sending(now);
+    }
+
+    /// Writes to every peer; returns how long that took, and the time.
+    fn write_timed(&mut self, started: Instant, pattern: &mut dyn Pattern) -> (Duration, Instant) {
         let peers = u32::try_from(self.peers.dirty.len()).unwrap_or(u32::MAX);
         self.write_dirty(pattern);
-        self.flushes.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         // A sender that lost its core in the middle of it has learnt nothing about what writing takes.
         let took = took.min(COST_CAP.saturating_mul(peers));
-        self.gather_at_most = gathers_for(took);
-        self.pacer.sending(now);
-        if self.gathering.is_some() {
-            // The caretaker goes on watching: one wake-up serves the whole stream.
-            self.gathering = Some(now);
-        }
+        gathering::spent(took);
+        (took, now)
     }
 
     /// Writes to every peer that has something and can take it.
@@ -189,11 +178,6 @@ impl Net {
             || at_this_rate(bytes.unwrap_or_default()) >= WRITE_AT as u128
     }
 
-    /// Whether a caller that sends on and on would not have written yet what gathers since then.
-    pub(crate) fn is_too_early(&self, since: Instant) -> bool {
-        self.gather_at_most > GATHER_AT_MOST && since.elapsed() < self.gather_at_most * 2
-    }
-
     /// Takes one peer's buffer out, to be written without the lock.
     pub(crate) fn begin_write(&mut self) -> Option<WriteJob> {
         while let Some(id) = self.peers.dirty.pop() {
@@ -221,7 +205,7 @@ impl Net {
         }
         self.peers.gathered = 0;
         self.peers.due = false;
-        self.gathering = None;
+        self.gathering.end();
         None
     }
 
@@ -307,14 +291,6 @@ impl WriteJob {
     }
 }
 
-/// How long messages gather where writing them to all peers takes so long.
-fn gathers_for(writing_takes: Duration) -> Duration {
-    let while_few = (writing_takes * 4).min(GATHER_FOR_SOME);
-    while_few
-        .max(writing_takes)
-        .clamp(GATHER_AT_MOST, GATHER_AT_MOST_EVER)
-}
-
 /// Writes until the buffer is empty or the kernel will take no more.
 fn write_all(stream: &Stream, buffer: &mut OutBuffer, pool: &mut ChunkPool) -> io::Result<()> {
     while !buffer.is_empty() {
@@ -333,19 +309,4 @@ fn write_all(stream: &Stream, buffer: &mut OutBuffer, pool: &mut ChunkPool) -> i
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_gather_longer_where_writing_takes_longer() {
-        let gathers_for = |micros| gathers_for(Duration::from_micros(micros)).as_micros();
-        assert_eq!(gathers_for(5), 50);
-        assert_eq!(gathers_for(40), 160);
-        assert_eq!(gathers_for(100), 250);
-        assert_eq!(gathers_for(5_000), 5_000);
-        assert_eq!(gathers_for(50_000), 20_000);
-    }
 }

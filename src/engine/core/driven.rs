@@ -1,10 +1,10 @@
 //! What the caretaker does with a socket whose application is elsewhere.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Core, Deadline, Phase, Presence, State};
+use crate::engine::gathering::SOON;
 use crate::pattern::Pattern;
 
 /// Rounds of reading in one turn of the caretaker, which has other sockets to look after.
@@ -12,9 +12,6 @@ const CARETAKER_ROUNDS: usize = 16;
 
 /// Buffers the caretaker writes in one turn.
 const CARETAKER_WRITES: usize = 32;
-
-/// If a caller's own writes are due within this time anyway, the caretaker leaves a stream to it.
-const SOON: Duration = Duration::from_micros(200);
 
 /// What the caretaker can do with a socket of any type.
 pub(crate) trait Driven: Send + Sync {
@@ -60,8 +57,9 @@ pub(crate) enum Seen {
 pub(crate) enum Relief {
     /// Written, or handed to the kernel's readiness.
     Done,
-    /// A caller is writing by itself; look again soon whether it still does. Holds its count of writes.
-    CallerWrites(u64),
+    /// A caller is writing by itself; look again whether it still does. Holds its count of writes, and the time
+    /// in which it will have written again.
+    CallerWrites(u64, Duration),
     /// There was more than one turn's worth. Holds the caller's count of writes.
     More(u64),
 }
@@ -116,26 +114,27 @@ impl<P: Pattern> Driven for Core<P> {
     }
 
     fn relieve(&self, seen: Seen) -> Relief {
-        let writes = self.flushes.load(Ordering::Relaxed);
-        // Seen without the lock, which would take the bias away from the very caller that is busy.
+        let writes = self.rhythm.writes();
+        let interval = self.rhythm.interval();
         let busy = match seen {
             Seen::Started(before) => writes != before,
-            Seen::Since(before, ago) => SOON.saturating_mul(count(writes - before)) >= ago,
+            Seen::Since(before, ago) => interval.saturating_mul(count(writes - before)) >= ago,
         };
+        let caller_writes = Relief::CallerWrites(writes, self.rhythm.at_most());
         if busy {
-            return Relief::CallerWrites(writes);
+            return caller_writes;
         }
         {
             let state = self.state.lock();
-            let Some(since) = state.net.gathering else {
+            let Some(since) = state.net.gathering.since() else {
                 return Relief::Done;
             };
             let leave = match seen {
-                Seen::Since(..) => state.net.is_too_early(since),
+                Seen::Since(..) => self.rhythm.is_too_early(since),
                 Seen::Started(_) => state.net.caller_writes_within(SOON, since.elapsed()),
             };
             if leave {
-                return Relief::CallerWrites(writes);
+                return caller_writes;
             }
         }
         for _ in 0..CARETAKER_WRITES {
