@@ -109,6 +109,39 @@ fn presence_forgets_no_work() {
     });
 }
 
+/// What the caretaker asks for, a call of the application does; if none comes, or it overlooks the hint, the caretaker does it
+/// when it looks again.
+#[test]
+fn presence_is_answered_or_the_caretaker_drives() {
+    loom::model(|| {
+        let presence = Arc::new(Presence::new());
+        let mailbox: Arc<Mailbox<(), Sleeper>> = Arc::new(Mailbox::new(Sleeper::new()));
+        let work = Arc::new(Mutex::new(1));
+        let caller = {
+            let (presence, mailbox) = (Arc::clone(&presence), Arc::clone(&mailbox));
+            let work = Arc::clone(&work);
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    let mut work = sync::lock(&work);
+                    if mailbox.has_notes() && presence.answer() {
+                        mailbox.take();
+                        *work = 0;
+                    }
+                }
+            })
+        };
+        for _ in 0..2 {
+            if presence.ask() {
+                mailbox.beckon();
+            } else {
+                *sync::lock(&work) = 0;
+            }
+        }
+        caller.join().expect("made its calls");
+        assert_eq!(*sync::lock(&work), 0, "asked for and forgotten");
+    });
+}
+
 /// The rules of the driver's seat (`src/engine/core.rs`), in small: two callers wait for a message each, one in the
 /// seat and one on the condition variable; one message comes by the kernel, the other by a third thread.
 struct Socket {

@@ -184,7 +184,12 @@ impl Rounds {
                 self.drive(id);
             }
             Errand::LookAt(id) => self.drive(id),
-            Errand::Gathering(id, writes) => self.relieve(id, Seen::Started(writes)),
+            Errand::Gathering(id, writes) => {
+                // If this wake-up has taken the core from the very sender that is to be relieved, that one goes on, and most
+                // often writes by itself. On a core of its own this returns at once.
+                std::thread::yield_now();
+                self.relieve(id, Seen::Started(writes));
+            }
             Errand::Left(id) => {
                 let period = self.period();
                 if let Some(socket) = self.sockets.get_mut(&id) {
@@ -274,6 +279,9 @@ impl Rounds {
             socket.driven.fall_idle();
         } else {
             socket.mode = Mode::Leased(Instant::now() + period);
+            if socket.driven.ask() {
+                return;
+            }
         }
         self.drive(id);
     }

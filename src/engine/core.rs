@@ -217,7 +217,7 @@ impl<P: Pattern> Core<P> {
         self.check_open(&state)?;
         self.presence.touch();
         if self.mailbox.has_notes() {
-            self.take_notes(&mut state);
+            self.pass_by(&mut state);
         }
         let State { pattern, net, .. } = &mut *state;
         if let Some(result) = attempt(pattern, net) {
@@ -231,13 +231,20 @@ impl<P: Pattern> Core<P> {
         self.until_slow(state, deadline, &mut attempt)
     }
 
-    /// Other sockets of this process have left notes: an active caller takes them as it passes by.
+    /// Other sockets of this process have left notes, or the caretaker asks for a look at the kernel's events: an active
+    /// caller sees to it as it passes by.
     #[cold]
-    fn take_notes(&self, state: &mut State<P>) {
+    fn pass_by(&self, state: &mut State<P>) {
         let State { pattern, net, .. } = state;
-        let now = Instant::now();
-        net.take_notes(now, pattern);
-        net.settle(now, pattern);
+        let seat = self.presence.answer().then(|| self.seat.try_lock());
+        if let Some(Ok(mut seat)) = seat {
+            seat.poll_events(Some(Duration::ZERO));
+            net.process(&seat.events, pattern);
+        } else {
+            let now = Instant::now();
+            net.take_notes(now, pattern);
+            net.settle(now, pattern);
+        }
         self.notify_all(state);
     }
 

@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Messages gather for this long, should the caretaker not have come by. Where writing takes a large part of the thread's
@@ -104,6 +104,8 @@ pub(crate) struct Rhythm {
     writes: AtomicU64,
     /// For how long messages gather, in nanoseconds.
     at_most: AtomicU64,
+    /// Connections that the kernel takes no bytes for at the moment. Changed under the socket's lock only.
+    unwritable: AtomicUsize,
 }
 
 impl Default for Rhythm {
@@ -111,6 +113,7 @@ impl Default for Rhythm {
         Rhythm {
             writes: AtomicU64::new(0),
             at_most: AtomicU64::new(nanos(AT_MOST)),
+            unwritable: AtomicUsize::new(0),
         }
     }
 }
@@ -125,6 +128,18 @@ impl Rhythm {
 
     pub(crate) fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
+    }
+
+    /// A connection that was `writable` or not now is, or not.
+    pub(crate) fn writable(&self, was: bool, is: bool) {
+        let unwritable = self.unwritable.load(Ordering::Relaxed);
+        let unwritable = unwritable + usize::from(was) - usize::from(is);
+        self.unwritable.store(unwritable, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel takes no bytes for some connection.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.unwritable.load(Ordering::Relaxed) > 0
     }
 
     /// For how long messages gather.

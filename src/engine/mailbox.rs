@@ -14,7 +14,7 @@ pub(crate) trait Wake {
 /// See the module.
 pub(crate) struct Mailbox<T, W> {
     notes: Mutex<Vec<T>>,
-    /// A hint, true while there are notes: for callers who pass by and could take them.
+    /// A hint, true while there are notes or something else to see to: for callers who pass by and could do it.
     pending: AtomicBool,
     waker: W,
 }
@@ -52,6 +52,11 @@ impl<T, W: Wake> Mailbox<T, W> {
     #[inline]
     pub(crate) fn has_notes(&self) -> bool {
         self.pending.load(Ordering::Relaxed)
+    }
+
+    /// Makes it seem that there are notes, to a caller who passes by.
+    pub(crate) fn beckon(&self) {
+        self.pending.store(true, Ordering::Relaxed);
     }
 
     /// Wakes the driver without a note.

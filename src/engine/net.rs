@@ -65,8 +65,6 @@ pub(crate) struct Net {
     /// The last endpoint bound or connected.
     pub(crate) last_endpoint: Option<crate::Endpoint>,
     pub(crate) gathering: Gathering,
-    /// Connections that the kernel takes no bytes for at the moment.
-    pub(crate) unwritable: usize,
     pub(crate) handshakes_failed: u64,
     pub(crate) protocol_errors: u64,
     /// What we have ended and peers have yet to read.
@@ -112,7 +110,6 @@ impl Net {
             pending_count: 0,
             last_endpoint: None,
             gathering: Gathering::default(),
-            unwritable: 0,
             handshakes_failed: 0,
             protocol_errors: 0,
             farewells: Farewells::default(),
@@ -182,9 +179,8 @@ impl Net {
                 }
                 if event.is_writable() && !event.is_error() {
                     up.writable_again = true;
-                    if !std::mem::replace(&mut up.writable, true) {
-                        self.unwritable -= 1;
-                    }
+                    let was = std::mem::replace(&mut up.writable, true);
+                    self.gathering.rhythm().writable(was, true);
                     let spare = up.watches_room && peer.outbound.is_empty() && !peer.being_written;
                     if spare {
                         self.watch_room(id, false);
@@ -292,8 +288,9 @@ impl Net {
 
     /// Whether a peer waits for the kernel to take more; with the number of writes that callers have done so far.
     pub(crate) fn leftover(&self) -> Option<u64> {
-        let writes = self.gathering.rhythm().writes() + self.peers.written_directly;
-        (self.unwritable > 0).then_some(writes)
+        let rhythm = self.gathering.rhythm();
+        let writes = rhythm.writes() + self.peers.written_directly;
+        rhythm.is_held_up().then_some(writes)
     }
 
     /// Peers whose handshake is done.

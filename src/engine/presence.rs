@@ -21,6 +21,11 @@
 //! `true` and so tells it.** The caretaker first watches and then drives, under the state lock; the caller
 //! looks whether it is watched under that lock, with the work in place.
 
+//!
+//! While it is leased, and calls come, the caretaker does not drive the socket either: it *asks*, and the next call
+//! drives. That one has the lock's bias and the messages' cache. What has been asked for and is not done at the next look, the
+//! caretaker does.
+
 use crate::sync::{AtomicBool, AtomicU32, Ordering, fence};
 
 /// See the module.
@@ -32,6 +37,7 @@ pub(crate) struct Presence {
     seat: AtomicU32,
     parked: AtomicBool,
     watched: AtomicBool,
+    asked: AtomicBool,
 }
 
 /// What the caretaker saw of a socket.
@@ -55,6 +61,7 @@ impl Presence {
             seat: AtomicU32::new(0),
             parked: AtomicBool::new(false),
             watched: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
         }
     }
 
@@ -96,6 +103,17 @@ impl Presence {
     /// The caretaker will look again, event or not.
     pub(crate) fn lease(&self) {
         self.watched.store(false, Ordering::Relaxed);
+    }
+
+    /// The caretaker asks the next call to drive. `false`: none has since it last asked.
+    #[must_use]
+    pub(crate) fn ask(&self) -> bool {
+        !self.asked.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether the caretaker has asked for a call to drive. It has to be told of no more than this.
+    pub(crate) fn answer(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed)
     }
 
     /// The caretaker looks.

@@ -131,14 +131,16 @@ impl Net {
             return;
         };
         let Err(error) = result else {
-            self.unwritable -= usize::from(!std::mem::replace(&mut up.writable, true));
+            let was = std::mem::replace(&mut up.writable, true);
+            self.gathering.rhythm().writable(was, true);
             return;
         };
         let refused = error.kind() == io::ErrorKind::WouldBlock;
         if refused && std::mem::take(&mut up.writable_again) {
             return;
         }
-        self.unwritable += usize::from(std::mem::take(&mut up.writable));
+        let was = std::mem::take(&mut up.writable);
+        self.gathering.rhythm().writable(was, false);
         up.refused_at = peer.outbound.unwritten();
         if refused {
             self.watch_room(id, true);

@@ -23,7 +23,7 @@ mod children;
 mod label;
 
 use children::Children;
-use label::Label;
+pub(super) use label::Label;
 
 /// Where a topic is stored, for as long as it is.
 ///
@@ -73,6 +73,10 @@ impl<V> PrefixTrie<V> {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Where exactly this topic is stored.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::prefix_trie::PrefixTrie;
+use super::prefix_trie::{Label, PrefixTrie};
 
 /// The topics of one subscriber. A topic subscribed to twice must be unsubscribed from twice.
 ///
@@ -11,12 +11,15 @@ use super::prefix_trie::PrefixTrie;
 #[derive(Debug)]
 pub(crate) struct TopicFilter {
     references: PrefixTrie<NonZeroUsize>,
+    /// The only topic, as long as there has been no other: most subscribers have one, and every message is compared with it.
+    only: Option<Label>,
 }
 
 impl TopicFilter {
     pub(crate) fn new() -> Self {
         Self {
             references: PrefixTrie::new(),
+            only: None,
         }
     }
 
@@ -28,6 +31,7 @@ impl TopicFilter {
             *count = count.saturating_add(1);
             return false;
         }
+        self.only = self.references.is_empty().then(|| Label::new(topic));
         self.references.insert(topic, NonZeroUsize::MIN);
         true
     }
@@ -45,13 +49,17 @@ impl TopicFilter {
             return false;
         }
         self.references.remove(id);
+        self.only = None;
         true
     }
 
     /// Whether a message that starts with these bytes is wanted.
     #[inline]
     pub(crate) fn matches(&self, topic: &[u8]) -> bool {
-        self.references.prefixes(topic).next().is_some()
+        match &self.only {
+            Some(only) => only.is_prefix_of(topic),
+            None => self.references.prefixes(topic).next().is_some(),
+        }
     }
 
     /// Each topic once, whatever its references, in no useful order.
@@ -71,7 +79,7 @@ impl TopicFilter {
 
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.references.is_empty()
     }
 }
 

@@ -20,6 +20,9 @@ pub(crate) trait Driven: Send + Sync {
     fn presence(&self) -> &Presence;
     /// Processes what there is, without waiting.
     fn drive(&self) -> Drove;
+    /// Asks the application, which is active, to process what there is with its next call. `false`: it has not done so since
+    /// it was last asked, or the kernel holds something up, and nobody but the caretaker would hear when it no longer does.
+    fn ask(&self) -> bool;
     /// Writes what has gathered, unless a caller will do so soon.
     fn relieve(&self, seen: Seen) -> Relief;
     /// The application has been elsewhere for a while: spare memory goes back.
@@ -111,6 +114,14 @@ impl<P: Pattern> Driven for Core<P> {
             timer,
             leftover: state.net.leftover(),
         }
+    }
+
+    fn ask(&self) -> bool {
+        let asked = !self.rhythm.is_held_up() && self.presence.ask();
+        if asked {
+            self.mailbox.beckon();
+        }
+        asked
     }
 
     fn relieve(&self, seen: Seen) -> Relief {

@@ -89,7 +89,7 @@ impl Net {
                 Some(true)
             }
             Link::Up(up) => {
-                self.unwritable -= usize::from(!up.writable);
+                self.gathering.rhythm().writable(up.writable, true);
                 up.discard_input();
                 Some(false)
             }

@@ -1,4 +1,4 @@
-//! The bytes on an edge of the trie.
+//! The bytes on an edge of the trie, or those of a single topic.
 
 /// The longest run kept in the node itself: it makes a node the size of a cache line.
 const SHORT: usize = 22;
@@ -8,13 +8,13 @@ const WINDOW: usize = 16;
 
 /// A run of bytes that needs no allocation while it is short.
 #[derive(Debug)]
-pub(super) enum Label {
+pub(in crate::pattern) enum Label {
     Short { len: u8, bytes: [u8; SHORT] },
     Long(Box<[u8]>),
 }
 
 impl Label {
-    pub(super) fn new(label: &[u8]) -> Self {
+    pub(in crate::pattern) fn new(label: &[u8]) -> Self {
         let mut bytes = [0; SHORT];
         match bytes.get_mut(..label.len()) {
             Some(start) => {
@@ -31,6 +31,14 @@ impl Label {
         match self {
             Self::Short { len, bytes } => &bytes[..usize::from(*len).min(SHORT)],
             Self::Long(bytes) => bytes,
+        }
+    }
+
+    #[inline]
+    pub(in crate::pattern) fn is_prefix_of(&self, topic: &[u8]) -> bool {
+        match self {
+            Self::Short { len: 1, bytes } => topic.first() == bytes.first(),
+            Self::Short { .. } | Self::Long(_) => self.strip_from(topic).is_some(),
         }
     }
 
@@ -70,12 +78,16 @@ mod tests {
                 let mut topic = bytes.clone();
                 topic.resize(length + rest, 0);
                 assert_eq!(label.strip_from(&topic), Some(&vec![0; rest][..]));
+                assert!(label.is_prefix_of(&topic));
                 for place in 1..length {
                     topic[place] ^= 0x80;
                     assert_eq!(label.strip_from(&topic), None, "{length}, {rest}, {place}");
                     topic[place] ^= 0x80;
                 }
+                topic[0] ^= 0x80;
+                assert!(!label.is_prefix_of(&topic));
             }
+            assert!(!label.is_prefix_of(&bytes[1..]));
             for shorter in 1..length.saturating_sub(1) {
                 assert_eq!(label.strip_from(&bytes[..shorter]).map(<[u8]>::len), None);
             }
