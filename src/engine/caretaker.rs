@@ -149,9 +149,14 @@ impl Rounds {
                 // Not to be expected; whatever it is, do not spin on it.
                 std::thread::park_timeout(PERIOD);
             }
-            for errand in self.errands.take() {
-                self.errand(errand);
+            let errands = self.errands.take();
+            let begun = |errand: &Errand| matches!(errand, Errand::Gathering(..));
+            if errands.iter().any(begun) {
+                // If this wake-up has taken the core from the very sender that is to be relieved, that one goes on, and most
+                // often writes by itself. On a core of its own this returns at once.
+                std::thread::yield_now();
             }
+            errands.into_iter().for_each(|errand| self.errand(errand));
             for event in &events {
                 if event.token() != WAKER {
                     self.event(event.token().0);
@@ -184,12 +189,7 @@ impl Rounds {
                 self.drive(id);
             }
             Errand::LookAt(id) => self.drive(id),
-            Errand::Gathering(id, writes) => {
-                // If this wake-up has taken the core from the very sender that is to be relieved, that one goes on, and most
-                // often writes by itself. On a core of its own this returns at once.
-                std::thread::yield_now();
-                self.relieve(id, Seen::Started(writes));
-            }
+            Errand::Gathering(id, writes) => self.relieve(id, Seen::Started(writes)),
             Errand::Left(id) => {
                 let period = self.period();
                 if let Some(socket) = self.sockets.get_mut(&id) {
