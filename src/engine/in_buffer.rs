@@ -275,6 +275,12 @@ impl InBuffer {
         Ok(outcome)
     }
 
+    /// Has the beginning of the next frame fetched into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch(self.front.get(self.position..).unwrap_or_default());
+    }
+
     /// Takes the next whole message into `message`; `false` if there is none.
     #[inline]
     pub(crate) fn take(&mut self, message: &mut Message, pool: &mut ChunkPool) -> bool {

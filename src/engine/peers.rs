@@ -375,6 +375,14 @@ impl Peers {
         Some(true)
     }
 
+    /// Has the next message of this peer fetched into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, id: PeerId) {
+        if let Some(peer) = self.slab.get(id) {
+            peer.inbound.prefetch();
+        }
+    }
+
     /// The rarer consequences of a message having been taken.
     fn after_take(&mut self, id: PeerId) -> bool {
         let Some(peer) = self.slab.get_mut(id) else {

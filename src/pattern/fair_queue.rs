@@ -26,6 +26,9 @@ struct Link {
     next: usize,
 }
 
+/// From so many peers on, what one of them needs has left the first-level cache when its turn comes.
+const MANY: usize = 16;
+
 impl FairQueue {
     pub(crate) fn new() -> Self {
         Self::default()
@@ -64,6 +67,15 @@ impl FairQueue {
     #[inline]
     pub(crate) fn front(&self) -> Option<usize> {
         (self.len > 0).then_some(self.front)
+    }
+
+    /// The peer whose turn it is after the front's, where there are so many that it is worth preparing for.
+    #[inline]
+    pub(crate) fn upcoming(&self) -> Option<usize> {
+        if self.len < MANY {
+            return None;
+        }
+        Some(self.link(self.front)?.next)
     }
 
     /// Ends the turn of the front, which gets its next one after all others.
@@ -196,11 +208,12 @@ mod tests {
         let mut queue = FairQueue::new();
         let mut model = VecDeque::new();
         let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        let mut seen = 0;
         for _ in 0..100_000 {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            let id = (random >> 32) as usize % 12;
+            let id = (random >> 32) as usize % 24;
             match random % 5 {
                 0 | 1 if model.contains(&id) => queue.push(id),
                 0 | 1 => {
@@ -211,7 +224,12 @@ mod tests {
                     queue.rotate();
                     model.rotate_left(1.min(model.len()));
                 }
-                3 => assert_eq!(queue.pop_front(), model.pop_front()),
+                3 if random & 64 == 0 => assert_eq!(queue.pop_front(), model.pop_front()),
+                3 => {
+                    let upcoming = model.get(1).filter(|_| model.len() >= MANY);
+                    assert_eq!(queue.upcoming(), upcoming.copied());
+                    seen += usize::from(upcoming.is_some());
+                }
                 _ => {
                     assert_eq!(queue.remove(id), model.contains(&id));
                     model.retain(|&held| held != id);
@@ -221,5 +239,6 @@ mod tests {
             assert_eq!(queue.len(), model.len());
             assert_eq!(queue.contains(id), model.contains(&id));
         }
+        assert!(seen > 0, "there were never many");
     }
 }

@@ -38,6 +38,9 @@ pub(super) fn take_fairly(
         match peers.take(id, message) {
             Some(true) => {
                 queue.rotate();
+                if let Some(soon) = queue.upcoming() {
+                    peers.prefetch(soon);
+                }
                 return Some(id);
             }
             Some(false) => {
