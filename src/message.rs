@@ -95,16 +95,13 @@ impl Message {
         message
     }
 
-    /// Overwrites the message with the one frame that `write` makes, in place where possible.
+    /// The frame of a message that has only one.
     #[inline]
-    pub(crate) fn write_frame<T>(&mut self, write: impl FnOnce(&mut Frame) -> T) -> T {
-        if let Repr::One(frame) = &mut self.0 {
-            return write(frame);
+    pub(crate) fn only_frame(&mut self) -> Option<&mut Frame> {
+        match &mut self.0 {
+            Repr::One(frame) => Some(frame),
+            Repr::Many(_) => None,
         }
-        let mut frame = Frame::new();
-        let result = write(&mut frame);
-        self.0 = Repr::One(frame);
-        result
     }
 
     /// The message of the frames in `queue`, with the invariant of [`Repr`] restored.

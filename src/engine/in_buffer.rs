@@ -287,7 +287,11 @@ impl InBuffer {
         if self.messages == 0 {
             return false;
         }
-        match message.write_frame(|frame| self.take_frame(frame, pool)) {
+        let kind = match message.only_frame() {
+            Some(frame) => self.take_frame(frame, pool),
+            None => self.take_over(message, pool),
+        };
+        match kind {
             Some(FrameKind::Last) => {
                 self.messages -= 1;
                 true
@@ -295,6 +299,15 @@ impl InBuffer {
             Some(FrameKind::More | FrameKind::Command) => self.take_multipart(message, pool),
             None => false,
         }
+    }
+
+    /// Takes a frame in place of a message of several.
+    #[cold]
+    fn take_over(&mut self, message: &mut Message, pool: &mut ChunkPool) -> Option<FrameKind> {
+        let mut frame = Frame::new();
+        let kind = self.take_frame(&mut frame, pool);
+        *message = Message::from(frame);
+        kind
     }
 
     fn take_multipart(&mut self, message: &mut Message, pool: &mut ChunkPool) -> bool {
