@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::child::Fallible;
-use crate::child::system::now;
+use crate::child::system::{SPIN, now};
 
 /// A runtime that does everything in the calling thread.
 pub(crate) fn one_thread() -> Fallible<Runtime> {
@@ -19,12 +19,9 @@ pub(crate) fn many_threads() -> Fallible<Runtime> {
 
 /// Waits as precisely as a contestant that blocks, and lets the runtime work meanwhile.
 pub(crate) async fn wait_until(time: u64) {
-    /// The runtime's timers are not more precise than this.
-    const COARSE: u64 = 2_000_000;
-
     let left = time.saturating_sub(now());
-    if left > 2 * COARSE {
-        tokio::time::sleep(Duration::from_nanos(left - COARSE)).await;
+    if left > 2 * SPIN {
+        tokio::time::sleep(Duration::from_nanos(left - SPIN)).await;
     }
     while now() < time {
         tokio::task::yield_now().await;
