@@ -2,22 +2,22 @@
 //!
 //! In a stream messages gather until the buffer is worth a write, the clock says that the oldest has waited long enough,
 //! or the caretaker comes by. How long is enough depends on what the calling thread has to write in that time,
-//! for *all* of its peers and sockets: writing is not to take most of its time. A thread that serves one peer can
-//! write every 50 µs, one that serves hundreds would do nothing else.
+//! for *all* of its peers and sockets. With one peer that is about what a write takes, so that writing has half of the thread's time
+//! at the most. A thread that serves hundreds would do nothing else: there it is a fifth.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Messages gather for this long, should the caretaker not have come by. Where writing takes a large part of the thread's
-/// time, it is four times what writing has taken meanwhile …
-const AT_MOST: Duration = Duration::from_micros(50);
+/// Messages gather for this long at the least. It is as long as the last write took, and four times as long as what else the
+/// thread has written meanwhile …
+const AT_LEAST: Duration = Duration::from_micros(10);
 
 /// … up to this, …
 const FOR_SOME: Duration = Duration::from_micros(2_000);
 
-/// … or for a thousand peers as long as it has taken, but no longer than this.
+/// … or for a thousand peers as long as writing to all of them takes, but no longer than this.
 const AT_MOST_EVER: Duration = Duration::from_millis(20);
 
 /// If a caller's own writes are due within this time anyway, the caretaker leaves a stream to it.
@@ -33,11 +33,29 @@ pub(crate) fn spent(took: Duration) {
     SPENT.set(SPENT.get() + took);
 }
 
+/// The clock is read every so many messages at the most …
+const MAX_STRIDE: usize = 64;
+
+/// … and so often that about this much time goes by in between.
+const LOOK_AFTER: Duration = Duration::from_micros(5);
+
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gathering {
     on: Option<Begun>,
+    /// The clock is read every so many messages: a power of two.
+    stride: usize,
     rhythm: Arc<Rhythm>,
+}
+
+impl Default for Gathering {
+    fn default() -> Self {
+        Gathering {
+            on: None,
+            stride: MAX_STRIDE,
+            rhythm: Arc::default(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,28 +90,44 @@ impl Gathering {
         self.on = None;
     }
 
+    /// Whether to look at the clock after so many messages.
+    #[inline]
+    pub(crate) fn is_time_to_look(&self, messages: usize) -> bool {
+        messages & (self.stride - 1) == 0
+    }
+
+    /// The clock has been looked at, so long after the calling thread's last look.
+    pub(crate) fn looked(&mut self, after: Duration) {
+        if after > LOOK_AFTER * 2 {
+            self.stride = (self.stride / 2).max(1);
+        } else if after < LOOK_AFTER {
+            self.stride = (self.stride * 2).min(MAX_STRIDE);
+        }
+    }
+
     /// Whether the oldest message has waited long enough.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         let waited = self.on.map(|begun| now.saturating_duration_since(begun.at));
         waited.is_some_and(|waited| waited > self.rhythm.at_most())
     }
 
-    /// The caller has written what had gathered. It goes on watched: one wake-up of the caretaker serves a whole stream.
-    pub(crate) fn wrote(&mut self, took: Duration, now: Instant) {
+    /// The caller has written what had gathered, to so many peers. It goes on watched: one wake-up of the caretaker serves a
+    /// whole stream. Not so if messages are far between: the next may be worth a write of its own.
+    pub(crate) fn wrote(&mut self, took: Duration, peers: u32, now: Instant) {
         let spent = SPENT.get();
         let meanwhile = self.on.map(|begun| spent.saturating_sub(begun.spent));
         let meanwhile = meanwhile.unwrap_or(took);
-        self.rhythm.wrote(gathers_for(meanwhile));
-        if self.is_on() {
-            self.on = Some(Begun { at: now, spent });
-        }
+        self.rhythm
+            .wrote(gathers_for(took / peers.max(1), meanwhile));
+        let goes_on = self.is_on() && self.stride > 1;
+        self.on = goes_on.then_some(Begun { at: now, spent });
     }
 }
 
-/// How long messages gather where writing takes so much of that time.
-fn gathers_for(writing_takes: Duration) -> Duration {
-    let while_few = (writing_takes * 4).min(FOR_SOME);
-    while_few.max(writing_takes).clamp(AT_MOST, AT_MOST_EVER)
+/// How long messages gather where one write takes so long, and all writing of the thread in the same time so much.
+fn gathers_for(one: Duration, all: Duration) -> Duration {
+    let while_few = (one + all.saturating_sub(one) * 4).min(FOR_SOME);
+    while_few.max(all).clamp(AT_LEAST, AT_MOST_EVER)
 }
 
 /// How a caller writes in a stream: what the caretaker may know without the lock, which would take the bias away from the
@@ -112,7 +146,7 @@ impl Default for Rhythm {
     fn default() -> Self {
         Rhythm {
             writes: AtomicU64::new(0),
-            at_most: AtomicU64::new(nanos(AT_MOST)),
+            at_most: AtomicU64::new(nanos(AT_LEAST)),
             unwritable: AtomicUsize::new(0),
         }
     }
@@ -154,7 +188,8 @@ impl Rhythm {
 
     /// Whether such a caller would not have written yet what gathers since then.
     pub(crate) fn is_too_early(&self, since: Instant) -> bool {
-        self.at_most() > AT_MOST && since.elapsed() < self.at_most() * 2
+        let interval = self.interval();
+        interval > SOON && since.elapsed() < interval
     }
 }
 
@@ -166,31 +201,79 @@ fn nanos(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
+    const fn us(micros: u64) -> Duration {
+        Duration::from_micros(micros)
+    }
+
     #[test]
     fn messages_gather_longer_where_writing_takes_longer() {
-        let gathers_for = |micros| gathers_for(Duration::from_micros(micros)).as_micros();
-        assert_eq!(gathers_for(5), 50);
-        assert_eq!(gathers_for(40), 160);
-        assert_eq!(gathers_for(500), 2_000);
-        assert_eq!(gathers_for(1_000), 2_000);
-        assert_eq!(gathers_for(5_000), 5_000);
-        assert_eq!(gathers_for(50_000), 20_000);
+        assert_eq!(gathers_for(us(5), us(5)), us(10));
+        assert_eq!(
+            gathers_for(us(25), us(25)),
+            us(25),
+            "one peer, and it sleeps"
+        );
+        assert_eq!(
+            gathers_for(us(5), us(80)),
+            us(305),
+            "sixteen peers or sockets"
+        );
+        assert_eq!(gathers_for(us(5), us(1_000)), us(2_000));
+        assert_eq!(gathers_for(us(5), us(5_000)), us(5_000), "a thousand");
+        assert_eq!(gathers_for(us(5), us(50_000)), us(20_000));
     }
 
     #[test]
     fn what_a_thread_writes_for_other_sockets_counts() {
         let now = Instant::now();
-        let us = Duration::from_micros;
         let mut gathering = Gathering::default();
         gathering.begin(now);
         (0..16).for_each(|_| spent(us(5)));
-        gathering.wrote(us(5), now + us(60));
-        assert_eq!(gathering.rhythm.at_most(), us(320));
-        assert!(!gathering.is_over(now + us(370)) && gathering.is_over(now + us(390)));
+        gathering.wrote(us(5), 1, now + us(60));
+        assert_eq!(gathering.rhythm.at_most(), us(305));
+        assert!(!gathering.is_over(now + us(360)) && gathering.is_over(now + us(370)));
         spent(us(5));
-        gathering.wrote(us(5), now + us(390));
-        assert_eq!(gathering.rhythm.at_most(), AT_MOST, "the others are silent");
+        gathering.wrote(us(5), 1, now + us(390));
+        assert_eq!(
+            gathering.rhythm.at_most(),
+            AT_LEAST,
+            "the others are silent"
+        );
         gathering.end();
         assert!(!gathering.is_over(now + us(1_000)));
+    }
+
+    #[test]
+    fn the_clock_is_read_as_often_as_befits_the_rate() {
+        let mut gathering = Gathering::default();
+        let mut looks = |gap: Duration| {
+            let mut since = Duration::ZERO;
+            let mut looks = 0;
+            for message in 1..=10_000 {
+                since += gap;
+                if gathering.is_time_to_look(message) {
+                    gathering.looked(since);
+                    since = Duration::ZERO;
+                    looks += 1;
+                }
+            }
+            looks
+        };
+        assert!(looks(Duration::from_nanos(30)) < 200);
+        let looks_at_a_million_a_second = looks(us(1));
+        assert!((1_000..3_000).contains(&looks_at_a_million_a_second));
+        assert!(looks(us(20)) > 9_000);
+    }
+
+    #[test]
+    fn what_is_far_between_is_not_watched_over() {
+        let now = Instant::now();
+        let mut gathering = Gathering::default();
+        gathering.begin(now);
+        gathering.wrote(us(5), 1, now);
+        assert!(gathering.is_on(), "a stream");
+        (0..10).for_each(|_| gathering.looked(us(30)));
+        gathering.wrote(us(5), 1, now);
+        assert!(!gathering.is_on());
     }
 }

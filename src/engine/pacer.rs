@@ -5,7 +5,7 @@
 //! faster than that is *streaming*, and its messages gather until the buffer is worth a write or the
 //! caretaker gets to it.
 //!
-//! The judgement is by cost: pauses between sends earn credit, a write spends about twice what it took.
+//! The judgement is by cost: pauses between sends earn credit, a write spends what it took.
 //! So a sender may spend half of its time writing inline, bursts included, before it counts as streaming.
 //! The clock is read once per batch, not per message.
 //!
@@ -23,7 +23,7 @@ thread_local! {
 /// What a pause of any length is worth: so many inline writes in a row, …
 const BURST: u32 = 8;
 
-/// … or as many as take half of this, but two in any case, where there are many peers to write to. A sender that has
+/// … or as many as take this long, but four in any case, where there are many peers to write to. A sender that has
 /// lost its core looks as if it paused, and the more that is worth, the more small writes a stream suffers for it.
 const CREDIT_CAP: Duration = Duration::from_micros(100);
 
@@ -59,25 +59,27 @@ impl Pacer {
             let pause = now.saturating_duration_since(last);
             self.credit = (self.credit + pause).min(self.cap());
         }
-        self.credit >= self.cost * 2
+        self.credit >= self.cost
     }
 
     fn cap(&self) -> Duration {
-        let burst = (self.cost * 2 * BURST).min(CREDIT_CAP);
+        let burst = (self.cost * BURST).min(CREDIT_CAP);
         burst.max(self.cost * 4)
     }
 
     /// An inline write is done.
     pub(crate) fn wrote(&mut self, took: Duration, now: Instant) {
         self.cost = (self.cost * 7 + took) / 8;
-        self.credit = self.credit.saturating_sub(took * 2);
+        self.credit = self.credit.saturating_sub(took);
         self.sending(now);
     }
 
-    /// The caller is in the middle of a stream, or has just written what had gathered: pauses count from here.
-    pub(crate) fn sending(&mut self, now: Instant) {
+    /// The caller is in the middle of a stream, or has just written what had gathered: pauses count from here. Returns how
+    /// long ago that last was so.
+    pub(crate) fn sending(&mut self, now: Instant) -> Duration {
         self.held_up = false;
-        LAST_SENT.set(Some(now));
+        let last = LAST_SENT.replace(Some(now));
+        last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last))
     }
 
     /// A send has to wait for room. That is no pause of the sender's: it would go on if it could.

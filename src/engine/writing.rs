@@ -16,9 +16,6 @@ use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;
 use crate::transport::Stream;
 
-/// While messages gather, the clock is read every so many of them.
-const CLOCK_EVERY: usize = 64;
-
 /// A write that seems to have taken longer for each peer counts as this: the sender may have lost its core meanwhile.
 const COST_CAP: Duration = Duration::from_micros(40);
 
@@ -33,17 +30,17 @@ impl Net {
             return;
         }
         if self.gathering.is_on() && !self.peers.due {
-            if !self.peers.gathered.is_multiple_of(CLOCK_EVERY) {
-                return;
+            if self.gathering.is_time_to_look(self.peers.gathered) {
+                self.look_at_clock(pattern);
             }
-            return self.look_at_clock(pattern);
+            return;
         }
         self.pace_slowly(pattern);
     }
 
     fn look_at_clock(&mut self, pattern: &mut dyn Pattern) {
         let now = Instant::now();
-        self.pacer.sending(now);
+        self.gathering.looked(self.pacer.sending(now));
         if self.gathering.is_over(now) {
             self.write_gathered(now, pattern);
         }
@@ -66,8 +63,9 @@ impl Net {
 
     /// The caller writes what has gathered.
     fn write_gathered(&mut self, started: Instant, pattern: &mut dyn Pattern) {
+        let peers = u32::try_from(self.peers.dirty.len()).unwrap_or(u32::MAX);
         let (took, now) = self.write_timed(started, pattern);
-        self.gathering.wrote(took, now);
+        self.gathering.wrote(took, peers, now);
         self.pacer.sending(now);
     }
 
