@@ -43,7 +43,7 @@ const FEW: usize = 20_480;
 const MANY: usize = 5 * FEW;
 
 /// Runs of each count. The least counts: what clocks decide can only add to it.
-const RUNS: usize = 2;
+const RUNS: usize = 3;
 
 /// Messages under way at once: below the high-water mark, so that nothing waits.
 const BATCH: usize = 512;

@@ -33,6 +33,12 @@ pub(crate) fn spent(took: Duration) {
     SPENT.set(SPENT.get() + took);
 }
 
+/// A fast stream of very short messages fills this so soon that it is waited for …
+const WORTH: usize = 16 * 1024;
+
+/// … up to so long.
+const FOR_FEW: Duration = Duration::from_micros(50);
+
 /// The clock is read every so many messages at the most …
 const MAX_STRIDE: usize = 64;
 
@@ -105,10 +111,14 @@ impl Gathering {
         }
     }
 
-    /// Whether the oldest message has waited long enough.
-    pub(crate) fn is_over(&self, now: Instant) -> bool {
-        let waited = self.on.map(|begun| now.saturating_duration_since(begun.at));
-        waited.is_some_and(|waited| waited > self.rhythm.at_most())
+    /// Whether the oldest of so many bytes has waited long enough.
+    pub(crate) fn is_over(&self, now: Instant, bytes: usize) -> bool {
+        let Some(begun) = self.on else {
+            return false;
+        };
+        let waited = now.saturating_duration_since(begun.at);
+        let few = self.stride == MAX_STRIDE && bytes < WORTH;
+        waited > self.rhythm.at_most() && (!few || waited > FOR_FEW)
     }
 
     /// The caller has written what had gathered, to so many peers. It goes on watched: one wake-up of the caretaker serves a
@@ -231,7 +241,8 @@ mod tests {
         (0..16).for_each(|_| spent(us(5)));
         gathering.wrote(us(5), 1, now + us(60));
         assert_eq!(gathering.rhythm.at_most(), us(305));
-        assert!(!gathering.is_over(now + us(360)) && gathering.is_over(now + us(370)));
+        assert!(!gathering.is_over(now + us(360), WORTH));
+        assert!(gathering.is_over(now + us(370), WORTH));
         spent(us(5));
         gathering.wrote(us(5), 1, now + us(390));
         assert_eq!(
@@ -240,7 +251,7 @@ mod tests {
             "the others are silent"
         );
         gathering.end();
-        assert!(!gathering.is_over(now + us(1_000)));
+        assert!(!gathering.is_over(now + us(1_000), WORTH));
     }
 
     #[test]
@@ -263,6 +274,19 @@ mod tests {
         let looks_at_a_million_a_second = looks(us(1));
         assert!((1_000..3_000).contains(&looks_at_a_million_a_second));
         assert!(looks(us(20)) > 9_000);
+    }
+
+    #[test]
+    fn a_fast_stream_of_short_messages_fills_a_write_first() {
+        let now = Instant::now();
+        let mut gathering = Gathering::default();
+        gathering.begin(now);
+        gathering.wrote(us(5), 1, now);
+        assert!(gathering.is_over(now + us(11), WORTH));
+        assert!(!gathering.is_over(now + us(11), WORTH - 1));
+        assert!(gathering.is_over(now + us(51), 1));
+        gathering.looked(us(30));
+        assert!(gathering.is_over(now + us(11), 1), "not so fast");
     }
 
     #[test]

@@ -10,12 +10,9 @@ use std::time::Duration;
 /// Waits in vain, in a row, after which the caller sleeps at once. A power of two.
 const VAIN: u32 = 4;
 
-/// After so many waits that sleep at once, one looks again whether that has changed. If it was in vain, the next one
-/// is twice as far …
-const TRY_AFTER: u32 = 64;
-
-/// … up to this: where two share a core, fewer than one in a hundred waits is to be a long one.
-const TRY_AFTER_AT_MOST: u32 = 256;
+/// Of so many waits that sleep at once, one looks again whether that has changed: fewer than one in a hundred, as two that share
+/// a core keep each other waiting meanwhile, and yet often enough for the scheduler to see that they want two.
+const TRY_EVERY: u32 = 256;
 
 /// See the module.
 #[derive(Debug)]
@@ -25,8 +22,6 @@ pub(crate) struct Patience {
     left: u32,
     /// Waits since the last look.
     slept: u32,
-    /// Waits from one look to the next.
-    try_after: u32,
 }
 
 impl Patience {
@@ -35,7 +30,6 @@ impl Patience {
             limit,
             left: VAIN,
             slept: 0,
-            try_after: TRY_AFTER,
         }
     }
 
@@ -45,11 +39,10 @@ impl Patience {
             return self.limit;
         }
         self.slept += 1;
-        if self.slept < self.try_after {
+        if self.slept < TRY_EVERY {
             return Duration::ZERO;
         }
         self.slept = 0;
-        self.try_after = (self.try_after * 2).min(TRY_AFTER_AT_MOST);
         self.limit
     }
 
@@ -82,11 +75,10 @@ mod tests {
             }
             looked
         };
-        assert_eq!(looked(&mut patience, VAIN + TRY_AFTER - 1), VAIN);
-        let tries = looked(&mut patience, 100 * TRY_AFTER_AT_MOST);
-        assert!((100..=103).contains(&tries), "{tries} looks in vain");
+        assert_eq!(looked(&mut patience, VAIN + TRY_EVERY - 1), VAIN);
+        assert_eq!(looked(&mut patience, 100 * TRY_EVERY), 100);
         patience.learn(true);
         assert_eq!(patience.span(), LIMIT);
-        assert_eq!(looked(&mut patience, VAIN + TRY_AFTER - 1), VAIN);
+        assert_eq!(looked(&mut patience, VAIN + TRY_EVERY - 1), VAIN);
     }
 }

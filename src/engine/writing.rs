@@ -41,7 +41,10 @@ impl Net {
     fn look_at_clock(&mut self, pattern: &mut dyn Pattern) {
         let now = Instant::now();
         self.gathering.looked(self.pacer.sending(now));
-        if self.gathering.is_over(now) {
+        let first = self.peers.dirty.first();
+        let first = first.and_then(|&id| self.peers.slab.get(id));
+        let bytes = first.map_or(0, |peer| peer.outbound.unwritten());
+        if self.gathering.is_over(now, bytes) {
             self.write_gathered(now, pattern);
         }
     }
