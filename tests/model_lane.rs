@@ -188,7 +188,7 @@ fn reader_is_told(before: u8, messages: u8) {
     };
     while received.len() < usize::from(messages) {
         if !receive(&channel, &mut received, true) {
-            sleeper.sleep();
+            sleeper.until_woken();
         }
     }
     sender.join().expect("sent");
@@ -242,7 +242,7 @@ fn channel_ends_after_the_last_message() {
                     break;
                 }
             } else if got.messages == 0 {
-                sleeper.sleep();
+                sleeper.until_woken();
             }
         }
         sender.join().expect("sent");
@@ -288,7 +288,7 @@ fn channel_tells_its_starved_sender() {
                     while appended - channel.released() >= ROOM
                         && appended - channel.starve(appended - ROOM / 2) >= ROOM
                     {
-                        sender_sleeps.sleep();
+                        sender_sleeps.until_woken();
                     }
                     if channel.append_frame(&mut writer, &[0]).tell {
                         reader_sleeps.wake();
@@ -300,7 +300,7 @@ fn channel_tells_its_starved_sender() {
         let mut taken = 0;
         while taken < MESSAGES {
             if !receive(&channel, &mut received, true) {
-                reader_sleeps.sleep();
+                reader_sleeps.until_woken();
                 continue;
             }
             assert!(

@@ -49,7 +49,7 @@ fn mailbox_loses_no_note() {
             .collect();
         let mut taken = Vec::new();
         while taken.len() < 2 {
-            sleeper.sleep();
+            sleeper.until_woken();
             taken.extend(mailbox.take());
         }
         for poster in posters {
@@ -59,7 +59,7 @@ fn mailbox_loses_no_note() {
         assert_eq!(taken, [0, 1]);
         assert!(!mailbox.has_notes());
         mailbox.wake();
-        sleeper.sleep();
+        sleeper.until_woken();
     });
 }
 
@@ -218,7 +218,7 @@ impl Socket {
                 Ok(seat) => {
                     self.seat_taken.store(true, Ordering::SeqCst);
                     drop(state);
-                    self.poll.sleep();
+                    self.poll.until_woken();
                     state = sync::lock(&self.state);
                     self.seat_taken.store(false, Ordering::SeqCst);
                     self.read(&mut state);

@@ -20,7 +20,6 @@
 //! lock is released are seen by a caretaker that has yet to drive, or by a [`Presence::abandon`] that returned
 //! `true` and so tells it.** The caretaker first watches and then drives, under the state lock; the caller
 //! looks whether it is watched under that lock, with the work in place.
-
 //!
 //! While it is leased, and calls come, the caretaker does not drive the socket either: it *asks*, and the next call
 //! drives. That one has the lock's bias and the messages' cache. What has been asked for and is not done at the next look, the
@@ -111,7 +110,7 @@ impl Presence {
         !self.asked.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether the caretaker has asked for a call to drive. It has to be told of no more than this.
+    /// Whether the caretaker has asked for a call to drive. Who is told so, drives: nobody else is told.
     pub(crate) fn answer(&self) -> bool {
         self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed)
     }

@@ -55,7 +55,7 @@ impl Net {
             return self.write_gathered(now, pattern);
         }
         if self.pacer.write_now(now) {
-            let (took, now) = self.write_timed(now, pattern);
+            let Written { took, now, .. } = self.write_timed(now, pattern);
             self.pacer.wrote(took, now);
         } else {
             self.gathering.begin(now);
@@ -66,14 +66,13 @@ impl Net {
 
     /// The caller writes what has gathered.
     fn write_gathered(&mut self, started: Instant, pattern: &mut dyn Pattern) {
-        let peers = u32::try_from(self.peers.dirty.len()).unwrap_or(u32::MAX);
-        let (took, now) = self.write_timed(started, pattern);
+        let Written { took, peers, now } = self.write_timed(started, pattern);
         self.gathering.wrote(took, peers, now);
         self.pacer.sending(now);
     }
 
-    /// Writes to every peer; returns how long that took, and the time.
-    fn write_timed(&mut self, started: Instant, pattern: &mut dyn Pattern) -> (Duration, Instant) {
+    /// Writes to every peer, and takes the time.
+    fn write_timed(&mut self, started: Instant, pattern: &mut dyn Pattern) -> Written {
         let peers = u32::try_from(self.peers.dirty.len()).unwrap_or(u32::MAX);
         self.write_dirty(pattern);
         let now = Instant::now();
@@ -81,7 +80,7 @@ impl Net {
         // A sender that lost its core in the middle of it has learnt nothing about what writing takes.
         let took = took.min(COST_CAP.saturating_mul(peers));
         gathering::spent(took);
-        (took, now)
+        Written { took, peers, now }
     }
 
     /// Writes to every peer that has something and can take it.
@@ -271,6 +270,14 @@ impl Net {
         }
         pattern.orphaned(&mut self.peers, unsent);
     }
+}
+
+/// What a write to all peers came to.
+struct Written {
+    took: Duration,
+    peers: u32,
+    /// The time when it was done.
+    now: Instant,
 }
 
 /// A peer's buffer on its way to the kernel, outside the lock. While it is, the peer is marked

@@ -14,7 +14,8 @@ impl Sleeper {
         }
     }
 
-    pub(crate) fn sleep(&self) {
+    /// Waits for the event, which is a wake-up. One that never comes is a deadlock, and loom reports it.
+    pub(crate) fn until_woken(&self) {
         let (woken, changed) = &*self.woken;
         let mut woken = woken.lock().expect("nobody panics");
         while !*woken {

@@ -60,8 +60,8 @@ pub(crate) enum Seen {
 pub(crate) enum Relief {
     /// Written, or handed to the kernel's readiness.
     Done,
-    /// A caller is writing by itself; look again whether it still does. Holds its count of writes, and the time
-    /// in which it will have written again.
+    /// A caller is writing by itself; look again whether it still does. Holds its count of writes, and for how long messages
+    /// gather between them.
     CallerWrites(u64, Duration),
     /// There was more than one turn's worth. Holds the caller's count of writes.
     More(u64),
