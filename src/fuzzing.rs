@@ -13,8 +13,8 @@ use bytes::Bytes;
 
 use crate::zmtp::{
     Command, Established, FrameKind, Handshake, HandshakeConfig, Header, Limits, MechanismConfig,
-    Metadata, ProtocolError, Scanned, Scanner, SocketType, Version, decode_header, put_cancel,
-    put_error, put_frame, put_ping, put_pong, put_property, put_ready, put_subscribe,
+    Metadata, Passed, ProtocolError, Scanned, Scanner, SocketType, Version, decode_header,
+    put_cancel, put_error, put_frame, put_ping, put_pong, put_property, put_ready, put_subscribe,
 };
 
 /// Small enough for the fuzzers to reach from both sides.
@@ -275,7 +275,20 @@ impl Peer {
             return Ok(());
         }
         while self.finish_elsewhere() {
-            match self.scanner.scan(&self.pending)? {
+            let passed = self.scanner.pass_short(&self.pending);
+            let scanned = self.scanner.scan(&self.pending)?;
+            match scanned {
+                Scanned::Frame { len, last: true } if passed.messages > 0 => {
+                    // What is passed over together is what is scanned one by one.
+                    let others = Passed {
+                        bytes: passed.bytes - len,
+                        messages: passed.messages - 1,
+                    };
+                    assert_eq!(self.scanner.pass_short(&self.pending[len..]), others);
+                }
+                _ => assert_eq!(passed, Passed::default()),
+            }
+            match scanned {
                 Scanned::Incomplete => {
                     assert!((self.pending.len() as u64) < LIMITS.max_command_size);
                     break;

@@ -104,6 +104,15 @@ impl Message {
         }
     }
 
+    /// Becomes a short message, if it is one: see [`Frame::set_short`].
+    #[inline]
+    pub(crate) fn set_short(&mut self, window: &[u8], len: usize) -> bool {
+        match &mut self.0 {
+            Repr::One(frame) => frame.set_short(window, len),
+            Repr::Many(_) => false,
+        }
+    }
+
     /// The message of the frames in `queue`, with the invariant of [`Repr`] restored.
     fn from_queue(mut queue: VecDeque<Frame>) -> Message {
         if queue.len() > 1 {

@@ -51,10 +51,36 @@ impl Deadline {
     }
 
     pub(crate) fn from_option(timeout: Option<Duration>) -> Self {
+        Deadline::from(Wait::from_option(timeout))
+    }
+}
+
+/// How long a call may wait, before it is known whether it has to: most need not, and do not look at the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Not,
+    AtMost(Duration),
+    Forever,
+}
+
+impl Wait {
+    /// As the options mean it: `None` is for ever, and no time at all is not to wait.
+    #[inline]
+    pub(crate) fn from_option(timeout: Option<Duration>) -> Self {
         match timeout {
-            None => Deadline::Never,
-            Some(Duration::ZERO) => Deadline::Now,
-            Some(timeout) => Deadline::after(timeout),
+            None => Wait::Forever,
+            Some(Duration::ZERO) => Wait::Not,
+            Some(timeout) => Wait::AtMost(timeout),
+        }
+    }
+}
+
+impl From<Wait> for Deadline {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::Not => Deadline::Now,
+            Wait::AtMost(timeout) => Deadline::after(timeout),
+            Wait::Forever => Deadline::Never,
         }
     }
 }
@@ -164,8 +190,7 @@ impl<P: Pattern> Core<P> {
     }
 
     /// Locks the state of an open socket for a call of the application.
-    #[inline]
-    pub(crate) fn enter(&self) -> Result<StateGuard<'_, State<P>>, Stop> {
+    fn enter(&self) -> Result<StateGuard<'_, State<P>>, Stop> {
         let state = self.state.lock();
         self.check_open(&state)?;
         self.presence.touch();
@@ -204,31 +229,56 @@ impl<P: Pattern> Core<P> {
         Ok(result)
     }
 
+    /// Does `attempt` once, for the thread that comes again and again to an open socket where nothing else is to be done; for
+    /// others, and if that gives nothing, there is [`until`](Self::until).
+    ///
+    /// It is compiled into each kind of call together with `attempt`, so that all it needs stays in registers.
+    #[inline(always)]
+    pub(crate) fn at_once<T>(
+        &self,
+        attempt: impl FnOnce(&mut P, &mut Net) -> Option<T>,
+    ) -> Option<T> {
+        let mut state = self.state.lock_as_owner()?;
+        if self.check_open(&state).is_err() || self.mailbox.has_notes() {
+            return None;
+        }
+        self.presence.touch();
+        let State { pattern, net, .. } = &mut *state;
+        let result = attempt(pattern, net);
+        if net.has_chores() {
+            self.do_chores(state.into());
+        }
+        result
+    }
+
     /// Repeats `attempt` until it gives something, driving the socket in between.
-    #[inline]
     pub(crate) fn until<T>(
         &self,
-        deadline: Deadline,
+        deadline: impl Into<Deadline>,
         mut attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Result<T, Stop> {
-        // Not by `enter`: a guard wrapped in a result is put together in memory, byte by byte, and reading it
-        // back stalls.
-        let mut state = self.state.lock();
-        self.check_open(&state)?;
-        self.presence.touch();
+        let deadline = deadline.into();
+        let mut state = self.enter()?;
         if self.mailbox.has_notes() {
             self.pass_by(&mut state);
         }
         let State { pattern, net, .. } = &mut *state;
         if let Some(result) = attempt(pattern, net) {
             if net.has_chores() {
-                net.settle(Instant::now(), pattern);
-                self.notify_all(&state);
-                self.hand_over(&state);
+                self.do_chores(state);
             }
             return Ok(result);
         }
         self.until_slow(state, deadline, &mut attempt)
+    }
+
+    /// Sees to what an attempt that succeeded has left to do.
+    #[cold]
+    fn do_chores(&self, mut state: StateGuard<'_, State<P>>) {
+        let State { pattern, net, .. } = &mut *state;
+        net.settle(Instant::now(), pattern);
+        self.notify_all(&state);
+        self.hand_over(&state);
     }
 
     /// Other sockets of this process have left notes, or the caretaker asks for a look at the kernel's events: an active

@@ -22,7 +22,10 @@ use super::pool::{CHUNK, ChunkPool};
 use super::prefetch::prefetch;
 use crate::message::{Frame, Message};
 use crate::transport::Stream;
-use crate::zmtp::{Command, FrameKind, Header, ProtocolError, Scanned, Scanner, decode_header};
+use crate::zmtp::{
+    Command, FrameKind, Header, ProtocolError, SHORT_HEADER, Scanned, Scanner, decode_header,
+    short_message,
+};
 
 /// Frames from this size on are read straight into memory of their own. Below, one more copy out of the
 /// chunk is cheaper than a system call for each.
@@ -172,6 +175,9 @@ impl InBuffer {
         let mut position = 0;
         let mut messages = 0;
         let large = loop {
+            let passed = scanner.pass_short(&chunk[position..]);
+            position += passed.bytes;
+            messages += passed.messages;
             match scanner.scan(&chunk[position..])? {
                 Scanned::Frame { len, last } => {
                     position += len;
@@ -281,8 +287,25 @@ impl InBuffer {
         prefetch(self.front.get(self.position..).unwrap_or_default());
     }
 
-    /// Takes the next whole message into `message`; `false` if there is none.
+    /// Takes the next message, which there is, if it is one short frame with enough behind it in the front, and takes the
+    /// place of such a message. `false`: it is not, and nothing was taken.
     #[inline]
+    pub(crate) fn take_short(&mut self, message: &mut Message) -> bool {
+        let rest = self.front.get(self.position..).unwrap_or_default();
+        let Some((len, body)) = short_message(rest) else {
+            return false;
+        };
+        if !message.set_short(body, len) {
+            return false;
+        }
+        self.position += SHORT_HEADER + len;
+        self.messages -= 1;
+        // Other peers have their turns before this one's next frame: by then it is here.
+        prefetch(body.get(len + NEXT_FRAME..).unwrap_or_default());
+        true
+    }
+
+    /// Takes the next whole message into `message`; `false` if there is none.
     pub(crate) fn take(&mut self, message: &mut Message, pool: &mut ChunkPool) -> bool {
         if self.messages == 0 {
             return false;
@@ -302,7 +325,6 @@ impl InBuffer {
     }
 
     /// Takes a frame in place of a message of several.
-    #[cold]
     fn take_over(&mut self, message: &mut Message, pool: &mut ChunkPool) -> Option<FrameKind> {
         let mut frame = Frame::new();
         let kind = self.take_frame(&mut frame, pool);
@@ -325,7 +347,6 @@ impl InBuffer {
     }
 
     /// The next message frame; commands were handled when they arrived and are passed over.
-    #[inline]
     fn take_frame(&mut self, frame: &mut Frame, pool: &mut ChunkPool) -> Option<FrameKind> {
         loop {
             let rest = self.front.get(self.position..).unwrap_or_default();
@@ -454,4 +475,100 @@ impl InBuffer {
 fn large_capacity(have: usize, body_len: u64) -> usize {
     let total = usize::try_from(body_len).unwrap_or(usize::MAX);
     total.min(LARGE_START.max(have.saturating_mul(2)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zmtp::Limits;
+
+    const UNLIMITED: Limits = Limits {
+        max_message_size: u64::MAX,
+        max_parts: u32::MAX,
+        max_command_size: u64::MAX,
+    };
+
+    /// Messages of all lengths around those where the way of handling changes, some in parts.
+    fn messages() -> Vec<Message> {
+        let lengths = [0, 1, 2, 62, 63, 64, 65, 66, 254, 255, 256, 300];
+        let mut messages = Vec::new();
+        for (index, &len) in lengths.iter().cycle().take(500).enumerate() {
+            let body = vec![index as u8; len];
+            messages.push(match index % 11 {
+                10 => Message::from_frames([body, vec![1], Vec::new()]),
+                _ => Message::from(body),
+            });
+        }
+        messages
+    }
+
+    /// Encoded the short way where that is possible, and the other where not.
+    fn encode(messages: &[Message], pool: &mut ChunkPool) -> (Vec<u8>, usize) {
+        let mut out = OutBuffer::default();
+        let mut short = 0;
+        for message in messages {
+            let single = !message.is_multipart();
+            if single && out.push_short(message.as_bytes(), usize::MAX) {
+                short += 1;
+            } else {
+                out.push(Outgoing::Message(message), pool);
+            }
+        }
+        assert_eq!(out.messages(), messages.len());
+        let mut slices = [io::IoSlice::new(&[]); crate::engine::out_buffer::MAX_SLICES];
+        let count = out.slices(&mut slices);
+        let bytes: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
+        assert_eq!(bytes.len(), out.unwritten());
+        (bytes, short)
+    }
+
+    #[test]
+    fn what_goes_and_comes_the_short_way_is_what_goes_and_comes_the_other() {
+        let pool = &mut ChunkPool::default();
+        let sent = messages();
+        let (bytes, short) = encode(&sent, pool);
+        assert!(short > 300, "only {short} went the short way");
+        for takes_short in [false, true] {
+            let mut buffer = InBuffer::default();
+            let mut scanner = Scanner::new(UNLIMITED);
+            // In pieces that cut messages apart, and fit into a chunk.
+            for piece in bytes.chunks(1009) {
+                let read = [buffer.partial.as_slice(), piece].concat();
+                let got = buffer.preload(&read, &mut scanner, pool, &mut |_| Ok(()));
+                assert!(got.is_ok());
+            }
+            assert_eq!(buffer.messages(), sent.len());
+            let mut taken_short = 0;
+            let mut message = Message::new();
+            for expected in &sent {
+                if takes_short && buffer.take_short(&mut message) {
+                    taken_short += 1;
+                } else {
+                    assert!(buffer.take(&mut message, pool));
+                }
+                assert_eq!(message, *expected);
+            }
+            assert_eq!(buffer.messages(), 0);
+            assert!(!buffer.take(&mut message, pool));
+            assert_eq!(taken_short > 100, takes_short, "{taken_short}");
+        }
+    }
+
+    #[test]
+    fn the_short_way_keeps_to_its_limits() {
+        let pool = &mut ChunkPool::default();
+        let mut out = OutBuffer::default();
+        assert!(!out.push_short(b"a", usize::MAX), "there is no chunk yet");
+        out.push(Outgoing::Slice(b"first"), pool);
+        assert_eq!(out.unwritten(), 7);
+        assert!(!out.push_short(b"a", 10), "as many bytes as the limit");
+        assert!(out.push_short(b"a", 11));
+        assert!(!out.push_short(&[0; 256], usize::MAX), "a long header");
+        let mut messages = 2;
+        while out.push_short(&[0; 255], usize::MAX) {
+            messages += 1;
+        }
+        assert!(out.unwritten() <= CHUNK && CHUNK < out.unwritten() + 257);
+        assert_eq!(out.messages(), messages);
+    }
 }

@@ -37,7 +37,7 @@ impl Net {
             recv_hwm: unlimited(self.options.recv_hwm),
             attached: false,
             dirty: false,
-            release_at: 0,
+            notice_at: 1,
             paused: false,
             connection,
             birth: connection,

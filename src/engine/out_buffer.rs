@@ -19,7 +19,9 @@ use bytes::Bytes;
 use super::pool::{CHUNK, ChunkPool};
 use crate::message::{COPY_MAX, Message};
 use crate::sync::{BLOCK, Blocks};
-use crate::zmtp::{FrameKind, MAX_HEADER, decode_header, encode_header};
+use crate::zmtp::{
+    FrameKind, MAX_HEADER, SHORT_HEADER, decode_header, encode_header, short_header,
+};
 
 /// A run of encoded bytes.
 #[derive(Debug)]
@@ -132,6 +134,23 @@ impl OutBuffer {
         self.tail.extend_from_slice(&header[..header_len]);
         self.tail.extend_from_slice(body);
         self.account(kind, header_len + body.len());
+    }
+
+    /// Appends a message of one short frame, if that needs no new chunk and fewer than `limit` bytes are then unwritten.
+    #[inline]
+    pub(crate) fn push_short(&mut self, body: &[u8], limit: usize) -> bool {
+        let Ok(size) = u8::try_from(body.len()) else {
+            return false;
+        };
+        let len = SHORT_HEADER + body.len();
+        if self.tail.capacity() - self.tail.len() < len || self.unwritten() + len >= limit {
+            return false;
+        }
+        self.tail.extend_from_slice(&short_header(size));
+        self.tail.extend_from_slice(body);
+        self.bytes += len;
+        self.messages += 1;
+        true
     }
 
     /// Appends a message of one frame whose body, shorter than a chunk, comes in blocks, the last one filled up.

@@ -48,8 +48,8 @@ pub(crate) struct Peer {
     pub(crate) attached: bool,
     /// In the list of peers with something to write.
     pub(crate) dirty: bool,
-    /// With so few messages left the other side is to be told what has been taken; none, but over inproc.
-    pub(crate) release_at: usize,
+    /// There is more to do than to take a message, if it is one of so few: see `after_take`.
+    pub(crate) notice_at: usize,
     /// Not read from, because of `recv_hwm`.
     pub(crate) paused: bool,
     pub(crate) connection: ConnectionId,
@@ -149,6 +149,22 @@ pub(crate) struct Counters {
 }
 
 impl Peer {
+    /// Stops reading from a peer of which as many messages wait as may.
+    pub(crate) fn pause(&mut self) {
+        self.paused = true;
+        self.notice_at = self.resume_at() + 1;
+    }
+
+    /// With so few messages left, reading goes on.
+    fn resume_at(&self) -> usize {
+        self.recv_hwm / 2
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.paused = false;
+        self.notice_at = 1;
+    }
+
     /// Whether another message may be queued.
     #[inline]
     fn has_room(&self) -> bool {
@@ -238,6 +254,24 @@ impl Peers {
             }
             _ => !peer.has_room(),
         }
+    }
+
+    /// Queues a short message to a peer for whom others are queued, if there is nothing else to do about it: in a stream of
+    /// such messages that is so for nearly every one. `false`: it is not, and nothing was queued.
+    #[inline]
+    pub(crate) fn send_short(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> bool {
+        let (Outgoing::Slice(body), Some(peer)) = (outgoing, self.slab.get_mut(id)) else {
+            return false;
+        };
+        // To be dirty, a peer has to be connected, and in another process.
+        let queued = peer.outbound.messages() + peer.in_flight;
+        if !peer.dirty || self.conflate || queued + 1 >= peer.send_hwm {
+            return false;
+        }
+        let sent = peer.outbound.push_short(body, WRITE_AT);
+        peer.counters.messages_out += u64::from(sent);
+        self.gathered += usize::from(sent);
+        sent
     }
 
     /// Queues a whole message, if the peer has room for one.
@@ -362,14 +396,22 @@ impl Peers {
         self.slab.get(id).map_or(0, |peer| peer.inbound.messages())
     }
 
-    /// Takes the next message of this peer into `message`; says whether there are more, if there was one.
+    /// Takes the next message of this peer if it is a short one, and there is nothing else to do about it: in a stream of
+    /// such messages that is so for nearly every one.
     #[inline]
+    pub(crate) fn take_short(&mut self, id: PeerId, message: &mut Message) -> bool {
+        self.slab.get_mut(id).is_some_and(|peer| {
+            peer.inbound.messages() > peer.notice_at && peer.inbound.take_short(message)
+        })
+    }
+
+    /// Takes the next message of this peer into `message`; says whether there are more, if there was one.
     pub(crate) fn take(&mut self, id: PeerId, message: &mut Message) -> Option<bool> {
         let peer = self.slab.get_mut(id)?;
         if !peer.inbound.take(message, &mut self.pool) {
             return None;
         }
-        if peer.inbound.messages() <= peer.release_at || peer.paused {
+        if peer.inbound.messages() < peer.notice_at {
             return Some(self.after_take(id));
         }
         Some(true)
@@ -391,15 +433,15 @@ impl Peers {
         let left = peer.inbound.messages();
         if let Link::Inproc(link) = &mut peer.link {
             link.release(left);
-            peer.release_at = left.saturating_sub(link.step);
+            peer.notice_at = left.saturating_sub(link.step) + 1;
             if left == 0 {
                 self.receive_inproc(id);
                 return self.messages(id) > 0;
             }
             return true;
         }
-        if peer.paused && left <= peer.recv_hwm / 2 {
-            peer.paused = false;
+        if peer.paused && left <= peer.resume_at() {
+            peer.resume();
             self.resumable.push(id);
         }
         if left == 0 {
@@ -430,7 +472,7 @@ impl Peers {
                 let replaced = peer.inbound.keep_newest(&mut self.pool);
                 peer.counters.dropped_conflated += replaced as u64;
             }
-            peer.release_at = peer.inbound.messages().saturating_sub(link.step);
+            peer.notice_at = peer.inbound.messages().saturating_sub(link.step) + 1;
             if got.attention {
                 self.news.push(id);
             }

@@ -106,8 +106,8 @@ impl Net {
             return None;
         };
         if peer.inbound.messages() >= peer.recv_hwm {
-            peer.paused = true;
             up.heartbeat.suspend(now);
+            peer.pause();
             return None;
         }
         if peer.outbound.unwritten() > MAX_COMMAND_BYTES && peer.outbound.messages() == 0 {

@@ -23,19 +23,23 @@ impl Net {
     /// A message has been queued: write it, or see to it that somebody will. Or not `queued`, as it found no room.
     #[inline]
     pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern, queued: bool) {
+        let gathers = self.gathering.is_on() && !self.peers.due;
+        if queued && gathers && !self.gathering.is_time_to_look(self.peers.gathered) {
+            return;
+        }
+        self.pace_slowly(pattern, queued);
+    }
+
+    fn pace_slowly(&mut self, pattern: &mut dyn Pattern, queued: bool) {
         if !queued {
-            return self.pacer.held_up();
+            self.pacer.held_up();
+        } else if self.peers.dirty.is_empty() {
+            // Inproc, or the kernel will say when it takes more.
+        } else if self.gathering.is_on() && !self.peers.due {
+            self.look_at_clock(pattern);
+        } else {
+            self.write_or_gather(pattern);
         }
-        if self.peers.dirty.is_empty() {
-            return;
-        }
-        if self.gathering.is_on() && !self.peers.due {
-            if self.gathering.is_time_to_look(self.peers.gathered) {
-                self.look_at_clock(pattern);
-            }
-            return;
-        }
-        self.pace_slowly(pattern);
     }
 
     fn look_at_clock(&mut self, pattern: &mut dyn Pattern) {
@@ -49,7 +53,7 @@ impl Net {
         }
     }
 
-    fn pace_slowly(&mut self, pattern: &mut dyn Pattern) {
+    fn write_or_gather(&mut self, pattern: &mut dyn Pattern) {
         let now = Instant::now();
         if self.peers.due {
             return self.write_gathered(now, pattern);

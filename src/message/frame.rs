@@ -127,19 +127,28 @@ impl Frame {
         frame
     }
 
-    /// Becomes the first `len` bytes of `window`, which may reach beyond them; all of it, if it is shorter.
+    /// Becomes the first `len` bytes of `window`, if that is long enough for any short frame, and this frame was and will be one.
     ///
     /// For whoever takes frames out of a buffer: as long as a whole inline frame can be read, a short one is
     /// copied by a few wide moves whose number the compiler knows. What lies behind it comes along and is
     /// never shown. In place, because each further move of a fresh frame stalls on the one before.
     #[inline]
-    pub(crate) fn set_from_window(&mut self, window: &[u8], len: usize) {
+    pub(crate) fn set_short(&mut self, window: &[u8], len: usize) -> bool {
         match (window.first_chunk(), &mut self.0, Len::ALL.get(len)) {
             (Some(window), Repr::Inline(inline), Some(len)) => {
                 inline.data = *window;
                 inline.len = *len;
+                true
             }
-            _ => *self = Frame::copy_from_slice(window.get(..len).unwrap_or(window)),
+            _ => false,
+        }
+    }
+
+    /// Becomes the first `len` bytes of `window`, which may reach beyond them; all of it, if it is shorter.
+    #[inline]
+    pub(crate) fn set_from_window(&mut self, window: &[u8], len: usize) {
+        if !self.set_short(window, len) {
+            *self = Frame::copy_from_slice(window.get(..len).unwrap_or(window));
         }
     }
 

@@ -69,21 +69,30 @@ impl FairQueue {
         (self.len > 0).then_some(self.front)
     }
 
-    /// The peer whose turn it is after the front's, where there are so many that it is worth preparing for.
+    /// Ends the turn of the front, which gets its next one after all others.
     #[inline]
-    pub(crate) fn upcoming(&self) -> Option<usize> {
+    pub(crate) fn rotate(&mut self) {
+        if self.len > 1 {
+            self.turn();
+        }
+    }
+
+    /// The same; gives the peer whose turn is the next but one, where there are so many that it is worth preparing for.
+    #[inline]
+    pub(crate) fn rotate_many(&mut self) -> Option<usize> {
+        if self.len == 1 {
+            return None;
+        }
+        self.turn();
         if self.len < MANY {
             return None;
         }
         Some(self.link(self.front)?.next)
     }
 
-    /// Ends the turn of the front, which gets its next one after all others.
     #[inline]
-    pub(crate) fn rotate(&mut self) {
-        if self.len > 1
-            && let Some(link) = self.link(self.front)
-        {
+    fn turn(&mut self) {
+        if let Some(link) = self.link(self.front) {
             self.front = link.next;
         }
     }
@@ -226,8 +235,10 @@ mod tests {
                 }
                 3 if random & 64 == 0 => assert_eq!(queue.pop_front(), model.pop_front()),
                 3 => {
-                    let upcoming = model.get(1).filter(|_| model.len() >= MANY);
-                    assert_eq!(queue.upcoming(), upcoming.copied());
+                    let upcoming = queue.rotate_many();
+                    model.rotate_left(1.min(model.len()));
+                    let expected = model.get(1).filter(|_| model.len() >= MANY);
+                    assert_eq!(upcoming, expected.copied());
                     seen += usize::from(upcoming.is_some());
                 }
                 _ => {

@@ -18,7 +18,7 @@ impl PullPattern {
     }
 
     /// Takes the next message into `message`, if there is one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         take_fairly(&mut self.queue, peers, message).map(drop)
     }
@@ -28,8 +28,23 @@ impl PullPattern {
 ///
 /// Messages are written into a place that the caller provides, all the way up: a message is 72 bytes, and each
 /// move of it costs as much as taking it out of its buffer.
-#[inline]
+#[inline(always)]
 pub(super) fn take_fairly(
+    queue: &mut FairQueue,
+    peers: &mut Peers,
+    message: &mut Message,
+) -> Option<PeerId> {
+    let id = queue.front()?;
+    if !peers.take_short(id, message) {
+        return take_any_fairly(queue, peers, message);
+    }
+    end_turn(queue, peers);
+    Some(id)
+}
+
+/// The same for messages of all kinds.
+#[inline(never)]
+fn take_any_fairly(
     queue: &mut FairQueue,
     peers: &mut Peers,
     message: &mut Message,
@@ -37,10 +52,7 @@ pub(super) fn take_fairly(
     while let Some(id) = queue.front() {
         match peers.take(id, message) {
             Some(true) => {
-                queue.rotate();
-                if let Some(soon) = queue.upcoming() {
-                    peers.prefetch(soon);
-                }
+                end_turn(queue, peers);
                 return Some(id);
             }
             Some(false) => {
@@ -53,6 +65,13 @@ pub(super) fn take_fairly(
         }
     }
     None
+}
+
+#[inline]
+fn end_turn(queue: &mut FairQueue, peers: &Peers) {
+    if let Some(soon) = queue.rotate_many() {
+        peers.prefetch(soon);
+    }
 }
 
 impl Pattern for PullPattern {

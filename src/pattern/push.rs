@@ -23,8 +23,21 @@ impl PushPattern {
     }
 
     /// Gives the message to the next peer with room. `None`: there is none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        if let Some(id) = self.balancer.next()
+            && self.orphans.is_empty()
+            && peers.send_short(id, outgoing)
+        {
+            self.balancer.advance();
+            return Some(());
+        }
+        self.send_any(peers, outgoing)
+    }
+
+    /// The same for messages of all kinds.
+    #[inline(never)]
+    fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
         if !self.orphans.is_empty() {
             self.place_orphans(peers);
             if !self.orphans.is_empty() {

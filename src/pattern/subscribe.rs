@@ -43,8 +43,18 @@ impl SubPattern {
 
     /// Takes the next message that matches. One that no longer does was under way when its topic was
     /// unsubscribed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
+        take_fairly(&mut self.queue, peers, message)?;
+        if self.filter.matches(message.as_bytes()) {
+            return Some(());
+        }
+        self.recv_wanted(peers, message)
+    }
+
+    /// Takes messages until one is wanted.
+    #[cold]
+    fn recv_wanted(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         loop {
             take_fairly(&mut self.queue, peers, message)?;
             if self.filter.matches(message.as_bytes()) {

@@ -58,8 +58,13 @@ impl TopicFilter {
     pub(crate) fn matches(&self, topic: &[u8]) -> bool {
         match &self.only {
             Some(only) => only.is_prefix_of(topic),
-            None => self.references.prefixes(topic).next().is_some(),
+            None => self.matches_any(topic),
         }
+    }
+
+    #[inline(never)]
+    fn matches_any(&self, topic: &[u8]) -> bool {
+        self.references.prefixes(topic).next().is_some()
     }
 
     /// Each topic once, whatever its references, in no useful order.

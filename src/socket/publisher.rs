@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Socket, common, send_error};
-use crate::engine::{Deadline, Outgoing, Stop};
+use crate::engine::{Outgoing, Stop, Wait};
 use crate::error::{SendError, WaitError};
 use crate::message::Payload;
 use crate::pattern::{PubPattern, Published};
@@ -58,7 +58,7 @@ impl Pub {
     pub fn send(&self, message: impl Payload) -> Result<Published, SendError> {
         self.send_by(
             message,
-            Deadline::from_option(self.socket.options().send_timeout),
+            Wait::from_option(self.socket.options().send_timeout),
         )
     }
 
@@ -69,7 +69,7 @@ impl Pub {
     ///
     /// A subscriber has no room (with `pub_block`), or closed; the error gives the message back.
     pub fn try_send(&self, message: impl Payload) -> Result<Published, SendError> {
-        self.send_by(message, Deadline::Now)
+        self.send_by(message, Wait::Not)
     }
 
     /// Publishes a message; with [`pub_block`](crate::Options::pub_block), waits for at most `timeout`.
@@ -82,7 +82,7 @@ impl Pub {
         message: impl Payload,
         timeout: Duration,
     ) -> Result<Published, SendError> {
-        self.send_by(message, Deadline::after(timeout))
+        self.send_by(message, Wait::AtMost(timeout))
     }
 
     /// Waits until a message with this topic would go to at least so many peers.
@@ -116,21 +116,35 @@ impl Pub {
     }
 
     #[inline]
-    fn send_by<M: Payload>(&self, message: M, deadline: Deadline) -> Result<Published, SendError> {
+    fn send_by<M: Payload>(&self, message: M, wait: Wait) -> Result<Published, SendError> {
         if let Some(slice) = message.as_single() {
-            return match self.send_outgoing(Outgoing::Slice(slice), deadline) {
+            return match self.send_outgoing(Outgoing::Slice(slice), wait) {
                 Ok(published) => Ok(published),
                 Err(stop) => Err(send_error(stop, message)),
             };
         }
         let message = message.into_message();
-        self.send_outgoing(Outgoing::Message(&message), deadline)
+        self.send_outgoing(Outgoing::Message(&message), wait)
             .map_err(|stop| send_error(stop, message))
     }
 
     #[inline]
-    fn send_outgoing(&self, outgoing: Outgoing<'_>, deadline: Deadline) -> Result<Published, Stop> {
-        self.socket.core().until(deadline, |pattern, net| {
+    fn send_outgoing(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<Published, Stop> {
+        let core = self.socket.core();
+        let sent = core.at_once(|pattern, net| {
+            let sent = pattern.send(&mut net.peers, outgoing);
+            net.pace(pattern, sent.is_some());
+            sent
+        });
+        match sent {
+            Some(sent) => Ok(sent),
+            None => self.send_slowly(outgoing, wait),
+        }
+    }
+
+    #[inline(never)]
+    fn send_slowly(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<Published, Stop> {
+        self.socket.core().until(wait, |pattern, net| {
             let sent = pattern.send(&mut net.peers, outgoing);
             net.pace(pattern, sent.is_some());
             sent

@@ -1,7 +1,7 @@
 //! The PULL socket.
 
 use super::{Socket, common, recv_error};
-use crate::engine::Deadline;
+use crate::engine::Wait;
 use crate::error::RecvError;
 use crate::message::Message;
 use crate::pattern::PullPattern;
@@ -23,10 +23,21 @@ receiving!(Pull);
 
 impl Pull {
     #[inline]
-    fn recv_into_by(&self, message: &mut Message, deadline: Deadline) -> Result<(), RecvError> {
-        let received = self.socket.core().until(deadline, |pattern, net| {
-            pattern.recv(&mut net.peers, message)
-        });
+    fn recv_into_by(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
+        let core = self.socket.core();
+        let received = core.at_once(|pattern, net| pattern.recv(&mut net.peers, message));
+        match received {
+            Some(()) => Ok(()),
+            None => self.recv_slowly(message, wait),
+        }
+    }
+
+    #[inline(never)]
+    fn recv_slowly(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
+        let received = self
+            .socket
+            .core()
+            .until(wait, |pattern, net| pattern.recv(&mut net.peers, message));
         received.map_err(recv_error)
     }
 
@@ -34,9 +45,9 @@ impl Pull {
         &self,
         max: usize,
         batch: &mut Vec<Message>,
-        deadline: Deadline,
+        wait: Wait,
     ) -> Result<(), RecvError> {
-        let received = self.socket.core().until(deadline, |pattern, net| {
+        let received = self.socket.core().until(wait, |pattern, net| {
             super::fill(batch, max, |message| pattern.recv(&mut net.peers, message))
         });
         received.map_err(recv_error)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Socket, common, send_error};
-use crate::engine::{Deadline, Outgoing};
+use crate::engine::{Outgoing, Stop, Wait};
 use crate::error::{SendBatchError, SendError};
 use crate::message::Payload;
 use crate::pattern::PushPattern;
@@ -61,7 +61,7 @@ impl Push {
     pub fn send(&self, message: impl Payload) -> Result<(), SendError> {
         self.send_by(
             message,
-            Deadline::from_option(self.socket.options().send_timeout),
+            Wait::from_option(self.socket.options().send_timeout),
         )
     }
 
@@ -72,7 +72,7 @@ impl Push {
     /// No peer has room, or closed; the error gives the message back.
     #[inline]
     pub fn try_send(&self, message: impl Payload) -> Result<(), SendError> {
-        self.send_by(message, Deadline::Now)
+        self.send_by(message, Wait::Not)
     }
 
     /// Sends a message, waiting for at most `timeout`.
@@ -81,7 +81,7 @@ impl Push {
     ///
     /// Timed out or closed; the error gives the message back.
     pub fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<(), SendError> {
-        self.send_by(message, Deadline::after(timeout))
+        self.send_by(message, Wait::AtMost(timeout))
     }
 
     /// Sends messages one after the other, each as [`send`](Self::send) does.
@@ -104,25 +104,35 @@ impl Push {
     }
 
     #[inline]
-    fn send_by<M: Payload>(&self, message: M, deadline: Deadline) -> Result<(), SendError> {
+    fn send_by<M: Payload>(&self, message: M, wait: Wait) -> Result<(), SendError> {
         if let Some(slice) = message.as_single() {
-            return match self.send_outgoing(Outgoing::Slice(slice), deadline) {
+            return match self.send_outgoing(Outgoing::Slice(slice), wait) {
                 Ok(()) => Ok(()),
                 Err(stop) => Err(send_error(stop, message)),
             };
         }
         let message = message.into_message();
-        self.send_outgoing(Outgoing::Message(&message), deadline)
+        self.send_outgoing(Outgoing::Message(&message), wait)
             .map_err(|stop| send_error(stop, message))
     }
 
     #[inline]
-    fn send_outgoing(
-        &self,
-        outgoing: Outgoing<'_>,
-        deadline: Deadline,
-    ) -> Result<(), crate::engine::Stop> {
-        self.socket.core().until(deadline, |pattern, net| {
+    fn send_outgoing(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<(), Stop> {
+        let core = self.socket.core();
+        let sent = core.at_once(|pattern, net| {
+            let sent = pattern.send(&mut net.peers, outgoing);
+            net.pace(pattern, sent.is_some());
+            sent
+        });
+        match sent {
+            Some(sent) => Ok(sent),
+            None => self.send_slowly(outgoing, wait),
+        }
+    }
+
+    #[inline(never)]
+    fn send_slowly(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<(), Stop> {
+        self.socket.core().until(wait, |pattern, net| {
             let sent = pattern.send(&mut net.peers, outgoing);
             net.pace(pattern, sent.is_some());
             sent

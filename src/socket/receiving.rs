@@ -1,6 +1,6 @@
 //! What PULL and SUB have in common: the forms of `recv`.
 
-/// The forms of `recv`, over `recv_into_by(message, deadline)` and `recv_batch_by(max, batch, deadline)`.
+/// The forms of `recv`, over `recv_into_by(message, wait)` and `recv_batch_by(max, batch, wait)`.
 macro_rules! receiving {
     ($name:ident) => {
         impl $name {
@@ -12,7 +12,7 @@ macro_rules! receiving {
             /// Timed out, or closed.
             #[inline]
             pub fn recv(&self) -> Result<$crate::Message, $crate::RecvError> {
-                self.recv_by($crate::engine::Deadline::from_option(
+                self.recv_by($crate::engine::Wait::from_option(
                     self.socket.options().recv_timeout,
                 ))
             }
@@ -24,7 +24,7 @@ macro_rules! receiving {
             /// There is none, or closed.
             #[inline]
             pub fn try_recv(&self) -> Result<$crate::Message, $crate::RecvError> {
-                self.recv_by($crate::engine::Deadline::Now)
+                self.recv_by($crate::engine::Wait::Not)
             }
 
             /// Receives the next message, waiting for at most `timeout`.
@@ -36,7 +36,7 @@ macro_rules! receiving {
                 &self,
                 timeout: std::time::Duration,
             ) -> Result<$crate::Message, $crate::RecvError> {
-                self.recv_by($crate::engine::Deadline::after(timeout))
+                self.recv_by($crate::engine::Wait::AtMost(timeout))
             }
 
             /// Receives the next message in the place of `message`, and waits like [`recv`](Self::recv). The fastest
@@ -69,7 +69,7 @@ macro_rules! receiving {
                 message: &mut $crate::Message,
             ) -> Result<(), $crate::RecvError> {
                 let timeout = self.socket.options().recv_timeout;
-                self.recv_into_by(message, $crate::engine::Deadline::from_option(timeout))
+                self.recv_into_by(message, $crate::engine::Wait::from_option(timeout))
             }
 
             /// Receives a message in the place of `message` if there is one now.
@@ -82,16 +82,16 @@ macro_rules! receiving {
                 &self,
                 message: &mut $crate::Message,
             ) -> Result<(), $crate::RecvError> {
-                self.recv_into_by(message, $crate::engine::Deadline::Now)
+                self.recv_into_by(message, $crate::engine::Wait::Not)
             }
 
             #[inline]
             fn recv_by(
                 &self,
-                deadline: $crate::engine::Deadline,
+                wait: $crate::engine::Wait,
             ) -> Result<$crate::Message, $crate::RecvError> {
                 let mut message = $crate::Message::new();
-                self.recv_into_by(&mut message, deadline)?;
+                self.recv_into_by(&mut message, wait)?;
                 Ok(message)
             }
 
@@ -107,8 +107,8 @@ macro_rules! receiving {
             ) -> Result<Vec<$crate::Message>, $crate::RecvError> {
                 let mut batch = Vec::new();
                 let timeout = self.socket.options().recv_timeout;
-                let deadline = $crate::engine::Deadline::from_option(timeout);
-                self.recv_batch_by(max, &mut batch, deadline)?;
+                let wait = $crate::engine::Wait::from_option(timeout);
+                self.recv_batch_by(max, &mut batch, wait)?;
                 Ok(batch)
             }
 

@@ -55,13 +55,22 @@ pub(super) struct History {
     owners: [u64; OWNERS],
 }
 
-/// The right to be in; ends when dropped.
+/// The right to be in by the bias; ends when dropped. Two plain words, which never leave the registers of a caller who comes
+/// for each message.
 #[derive(Debug)]
-pub(super) struct Pass<'a> {
+pub(crate) struct OwnerPass<'a> {
     bias: &'a Bias,
-    /// The word of the owner whose flag is set for this, or [`NOBODY`].
+    /// The word of the owner whose flag is set for this.
     owner: u64,
-    /// Held by all others, and by who is just being made the owner. Both fields are plain words: a pass is made and dropped for each message.
+}
+
+/// The right to be in, by either way; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    bias: &'a Bias,
+    /// Who came by the bias, or is just being made the owner. Given up before the mutex.
+    owner: Option<OwnerPass<'a>>,
+    /// Held by all others, and by who is just being made the owner.
     mutex: Option<MutexGuard<'a, History>>,
 }
 
@@ -77,22 +86,33 @@ impl Bias {
     }
 
     /// Waits until nobody else is in, and goes in.
-    #[inline]
     pub(super) fn enter(&self) -> Pass<'_> {
-        let owner = self.owner.load(Ordering::Relaxed);
-        if owner >> OWNER_BITS == thread_token() && !self.flag(owner).load(Ordering::Relaxed) {
-            self.flag(owner).store(true, Ordering::Relaxed);
-            barrier::light();
-            if self.owner.load(Ordering::Relaxed) == owner {
-                return Pass {
-                    bias: self,
-                    owner,
-                    mutex: None,
-                };
-            }
-            self.leave(owner);
+        match self.enter_as_owner() {
+            Some(owner) => Pass::from(owner),
+            None => self.enter_by_mutex(),
         }
-        self.enter_by_mutex()
+    }
+
+    /// Goes in if this thread has the bias.
+    #[inline]
+    pub(super) fn enter_as_owner(&self) -> Option<OwnerPass<'_>> {
+        let owner = self.owner.load(Ordering::Relaxed);
+        if owner >> OWNER_BITS != thread_token() || self.flag(owner).load(Ordering::Relaxed) {
+            return None;
+        }
+        self.flag(owner).store(true, Ordering::Relaxed);
+        barrier::light();
+        if self.owner.load(Ordering::Relaxed) != owner {
+            self.leave(owner);
+            return None;
+        }
+        Some(OwnerPass { bias: self, owner })
+    }
+
+    /// Goes in by the mutex, whoever has the bias.
+    #[cold]
+    fn enter_by_mutex(&self) -> Pass<'_> {
+        self.go_in(lock(&self.mutex))
     }
 
     #[inline]
@@ -114,11 +134,6 @@ impl Bias {
     fn tell_that_i_left(&self) {
         drop(lock(&self.leaving));
         self.left.notify_all();
-    }
-
-    #[cold]
-    fn enter_by_mutex(&self) -> Pass<'_> {
-        self.go_in(lock(&self.mutex))
     }
 
     /// The holder of the mutex goes in, once nobody else is.
@@ -156,8 +171,8 @@ impl Bias {
     }
 
     /// Gives the bias to a thread that has come often enough, from its next time on. Until it goes out it is inside, by
-    /// its flag too. Returns the word of the new owner, or [`NOBODY`].
-    fn consider(&self, history: &mut History) -> u64 {
+    /// its flag too.
+    fn consider(&self, history: &mut History) -> Option<OwnerPass<'_>> {
         let me = thread_token();
         if history.last != me {
             history.last = me;
@@ -165,18 +180,16 @@ impl Bias {
         }
         history.streak = history.streak.saturating_add(1);
         if history.streak < STREAK || !barrier::available() {
-            return NOBODY;
+            return None;
         }
         let mut owners = history.owners.iter();
-        let Some(number) = owners.position(|owner| *owner == me || *owner == NOBODY) else {
-            return NOBODY;
-        };
+        let number = owners.position(|owner| *owner == me || *owner == NOBODY)?;
         history.owners[number] = me;
         history.streak = 0;
-        let word = me << OWNER_BITS | number as u64;
-        self.flag(word).store(true, Ordering::Relaxed);
-        self.owner.store(word, Ordering::Relaxed);
-        word
+        let owner = me << OWNER_BITS | number as u64;
+        self.flag(owner).store(true, Ordering::Relaxed);
+        self.owner.store(owner, Ordering::Relaxed);
+        Some(OwnerPass { bias: self, owner })
     }
 }
 
@@ -185,12 +198,11 @@ impl<'a> Pass<'a> {
     ///
     /// Whoever notifies after a change that was made inside cannot be missed: this waits only by the mutex, and nobody
     /// comes in between giving that up and being heard.
-    pub(super) fn wait(mut self, changed: &Condvar, timeout: Option<Duration>) -> Pass<'a> {
-        let bias = self.bias;
-        let history = self.mutex.take();
+    pub(super) fn wait(self, changed: &Condvar, timeout: Option<Duration>) -> Pass<'a> {
+        let Pass { bias, owner, mutex } = self;
         // An owner goes out by its flag. Where there is the mutex, nobody comes in for that.
-        drop(self);
-        let Some(history) = history else {
+        drop(owner);
+        let Some(history) = mutex else {
             // It comes back by the mutex and looks again; next time it waits.
             return bias.enter_by_mutex();
         };
@@ -207,11 +219,19 @@ impl<'a> Pass<'a> {
     }
 }
 
-impl Drop for Pass<'_> {
+impl<'a> From<OwnerPass<'a>> for Pass<'a> {
+    fn from(owner: OwnerPass<'a>) -> Self {
+        Pass {
+            bias: owner.bias,
+            owner: Some(owner),
+            mutex: None,
+        }
+    }
+}
+
+impl Drop for OwnerPass<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.owner != NOBODY {
-            self.bias.leave(self.owner);
-        }
+        self.bias.leave(self.owner);
     }
 }

@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::Condvar;
-use super::bias::{Bias, Pass};
+use super::bias::{Bias, OwnerPass, Pass};
 
 /// Like [`Mutex`](std::sync::Mutex), but cheap for the thread that uses it again and again; see [`bias`](super::bias).
 /// Not poisoned by a panic.
@@ -18,13 +18,19 @@ pub(crate) struct StateLock<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is reached only through a `StateGuard`, which holds a `Pass`, and there is never more than one
+// SAFETY: the value is reached only through a `Guard`, which holds a pass, and there is never more than one
 // pass at a time. So sharing the lock hands the value from thread to thread, and never shares it.
 unsafe impl<T: Send> Sync for StateLock<T> {}
 
 /// The value, as long as this lives.
-pub(crate) struct StateGuard<'a, T> {
-    pass: Pass<'a>,
+pub(crate) type StateGuard<'a, T> = Guard<'a, T, Pass<'a>>;
+
+/// The value, for the thread that uses it again and again.
+pub(crate) type OwnerGuard<'a, T> = Guard<'a, T, OwnerPass<'a>>;
+
+/// The value, by one of the two passes.
+pub(crate) struct Guard<'a, T, P> {
+    pass: P,
     lock: &'a StateLock<T>,
     /// A guard lends the value like an exclusive reference, so it may be shared only if that may.
     lent: PhantomData<&'a mut T>,
@@ -39,18 +45,29 @@ impl<T> StateLock<T> {
     }
 
     /// Waits until nobody else has the value. Not for a thread that has it already.
-    #[inline]
     pub(crate) fn lock(&self) -> StateGuard<'_, T> {
         self.guard(self.bias.enter())
     }
 
+    /// The value, if this thread has the bias.
     #[inline]
-    fn guard<'a>(&'a self, pass: Pass<'a>) -> StateGuard<'a, T> {
-        StateGuard {
+    pub(crate) fn lock_as_owner(&self) -> Option<OwnerGuard<'_, T>> {
+        Some(self.guard(self.bias.enter_as_owner()?))
+    }
+
+    #[inline]
+    fn guard<P>(&self, pass: P) -> Guard<'_, T, P> {
+        Guard {
             pass,
             lock: self,
             lent: PhantomData,
         }
+    }
+}
+
+impl<'a, T> From<OwnerGuard<'a, T>> for StateGuard<'a, T> {
+    fn from(guard: OwnerGuard<'a, T>) -> Self {
+        guard.lock.guard(guard.pass.into())
     }
 }
 
@@ -67,7 +84,7 @@ impl<T> StateGuard<'_, T> {
     }
 }
 
-impl<T> Deref for StateGuard<'_, T> {
+impl<T, P> Deref for Guard<'_, T, P> {
     type Target = T;
 
     #[inline]
@@ -78,7 +95,7 @@ impl<T> Deref for StateGuard<'_, T> {
     }
 }
 
-impl<T> DerefMut for StateGuard<'_, T> {
+impl<T, P> DerefMut for Guard<'_, T, P> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and the guard is borrowed exclusively.

@@ -26,7 +26,7 @@ const COMMAND: u8 = 0x04;
 pub(crate) const MAX_HEADER: usize = 9;
 
 /// The header of a body up to 255 bytes: flags and a 1-byte size.
-const SHORT_HEADER: usize = 2;
+pub(crate) const SHORT_HEADER: usize = 2;
 
 /// What a frame holds; the discriminant is its flags byte, less LONG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,20 @@ pub(crate) fn decode_header(input: &[u8]) -> Option<Header> {
         header_len: MAX_HEADER,
         body_len: u64::from_be_bytes(size),
     })
+}
+
+/// The size of the body of the frame at the start of `input`, and what follows the header, if that frame is short and a whole message.
+/// For loops over many such frames, where all that [`decode_header`] tells would cost more than the rest.
+#[inline]
+pub(crate) fn short_message(input: &[u8]) -> Option<(usize, &[u8])> {
+    let (&[flags, size], rest) = input.split_first_chunk()?;
+    (flags & (MORE | LONG | COMMAND) == 0).then_some((usize::from(size), rest))
+}
+
+/// The header of a short frame that is a whole message; see [`short_message`].
+#[inline]
+pub(crate) fn short_header(body_len: u8) -> [u8; SHORT_HEADER] {
+    [FrameKind::Last as u8, body_len]
 }
 
 /// The header of a frame as an array of which the first `.1` bytes are to be sent.

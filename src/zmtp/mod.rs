@@ -50,7 +50,10 @@ mod tests;
 
 pub(crate) use command::{Command, put_cancel, put_ping, put_pong, put_subscribe};
 pub use error::{ForeignProtocol, ProtocolError};
-pub(crate) use frame::{FrameKind, Header, MAX_HEADER, decode_header, encode_header};
+pub(crate) use frame::{
+    FrameKind, Header, MAX_HEADER, SHORT_HEADER, decode_header, encode_header, short_header,
+    short_message,
+};
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig};
 pub(crate) use mechanism::MechanismConfig;
@@ -63,4 +66,5 @@ pub(crate) use self::{
     command::{put_error, put_ready},
     frame::put_frame,
     metadata::{Metadata, put_property},
+    traffic::Passed,
 };

@@ -10,7 +10,7 @@
 //! The scanner holds no bytes. It looks at a buffer that somebody else fills, says what is at its start, and
 //! refuses what breaks a limit as soon as the header is there: whatever gets past it may be allocated for.
 
-use super::{Command, FrameKind, Header, ProtocolError, decode_header};
+use super::{Command, FrameKind, Header, ProtocolError, decode_header, short_message};
 
 /// What a peer may send. `u64::MAX` and `u32::MAX` mean no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,13 @@ pub(crate) enum Scanned<'a> {
     Command { len: usize, command: Command<'a> },
 }
 
+/// Whole messages that were passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) bytes: usize,
+    pub(crate) messages: usize,
+}
+
 /// Finds the frames in one peer's traffic and holds them to the limits.
 ///
 /// To use it: call [`scan`](Self::scan) with the bytes not yet consumed, and
@@ -61,6 +68,27 @@ impl Scanner {
             message_bytes: 0,
             parts: 0,
         }
+    }
+
+    /// Passes over the whole messages of one short frame each that are at the start of `input`, as [`scan`](Self::scan) would
+    /// one by one. It leaves the others to that one, and those that a limit might forbid.
+    #[inline]
+    pub(crate) fn pass_short(&self, input: &[u8]) -> Passed {
+        let mut passed = Passed::default();
+        let allowed =
+            self.limits.max_message_size >= u64::from(u8::MAX) && self.limits.max_parts > 0;
+        if self.parts > 0 || !allowed {
+            return passed;
+        }
+        let mut rest = input;
+        while let Some((len, body)) = short_message(rest)
+            && let Some(behind) = body.get(len..)
+        {
+            rest = behind;
+            passed.messages += 1;
+        }
+        passed.bytes = input.len() - rest.len();
+        passed
     }
 
     /// Says what is at the start of `input`. `Frame` and `Command` are thereby accounted for;

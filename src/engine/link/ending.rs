@@ -29,7 +29,7 @@ impl Net {
             return;
         };
         peer.inbound.rollback(&mut self.peers.pool);
-        peer.paused = false;
+        peer.resume();
         if matches!(peer.origin, Origin::Accepted(_)) {
             return self.retire(id, pattern);
         }

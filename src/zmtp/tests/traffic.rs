@@ -3,7 +3,8 @@
 use super::Random;
 use crate::fuzzing::{Event, LIMITS, Peer};
 use crate::zmtp::{
-    Command, FrameKind, Header, Limits, ProtocolError, Scanned, Scanner, encode_header, put_frame,
+    Command, FrameKind, Header, Limits, Passed, ProtocolError, Scanned, Scanner, encode_header,
+    put_frame,
 };
 
 const UNLIMITED: Limits = Limits {
@@ -131,6 +132,43 @@ fn limits_are_exact_and_start_anew_with_each_message() {
         announced: 21,
     };
     assert_eq!(scanner.scan(b"\x04\x13"), Err(error));
+}
+
+#[test]
+fn whole_short_messages_are_passed_over_where_no_limit_could_forbid_them() {
+    let stream = b"\x00\x01a\x00\x00\xf8\x02bc\x00\x03d";
+    let all = Passed {
+        bytes: 9,
+        messages: 3,
+    };
+    let mut scanner = Scanner::new(UNLIMITED);
+    assert_eq!(scanner.pass_short(stream), all);
+    for len in 0..stream.len() {
+        let passed = scanner.pass_short(&stream[..len]);
+        let messages = [3, 5, 9].into_iter().filter(|end| *end <= len).count();
+        assert_eq!(passed.messages, messages, "of {len} bytes");
+    }
+    for flags in 1..8 {
+        assert_eq!(scanner.pass_short(&[flags, 0]), Passed::default());
+    }
+    let too_tight = [
+        Limits {
+            max_message_size: 254,
+            ..UNLIMITED
+        },
+        Limits {
+            max_parts: 0,
+            ..UNLIMITED
+        },
+    ];
+    for limits in too_tight {
+        assert_eq!(Scanner::new(limits).pass_short(stream), Passed::default());
+    }
+    // Not within a message: its parts are counted.
+    scanner.scan(b"\x01\x00").expect("a part");
+    assert_eq!(scanner.pass_short(stream), Passed::default());
+    scanner.scan(b"\x00\x00").expect("the last part");
+    assert_eq!(scanner.pass_short(stream), all);
 }
 
 #[test]
