@@ -31,7 +31,7 @@ pub(crate) fn prepare() {
 }
 
 /// As often in a row a thread comes by the mutex before it is given the bias.
-const STREAK: u32 = 64;
+const STREAK: u32 = 16;
 
 /// Looks at an owner that is inside before the one who waits for it goes to sleep.
 const SPINS: usize = 100;

@@ -14,11 +14,8 @@ use std::time::{Duration, Instant};
 /// thread has written meanwhile …
 const AT_LEAST: Duration = Duration::from_micros(10);
 
-/// … up to this, …
-const FOR_SOME: Duration = Duration::from_micros(2_000);
-
-/// … or for a thousand peers as long as writing to all of them takes, but no longer than this.
-const AT_MOST_EVER: Duration = Duration::from_millis(20);
+/// … but no longer than this, which only a thread with hundreds of peers gets to, and only while it does not rest.
+const AT_MOST: Duration = Duration::from_millis(20);
 
 /// If a caller's own writes are due within this time anyway, the caretaker leaves a stream to it.
 pub(crate) const SOON: Duration = Duration::from_micros(200);
@@ -136,8 +133,7 @@ impl Gathering {
 
 /// How long messages gather where one write takes so long, and all writing of the thread in the same time so much.
 fn gathers_for(one: Duration, all: Duration) -> Duration {
-    let while_few = (one + all.saturating_sub(one) * 4).min(FOR_SOME);
-    while_few.max(all).clamp(AT_LEAST, AT_MOST_EVER)
+    (one + all.saturating_sub(one) * 4).clamp(AT_LEAST, AT_MOST)
 }
 
 /// How a caller writes in a stream: what the caretaker may know without the lock, which would take the bias away from the
@@ -228,9 +224,8 @@ mod tests {
             us(305),
             "sixteen peers or sockets"
         );
-        assert_eq!(gathers_for(us(5), us(1_000)), us(2_000));
-        assert_eq!(gathers_for(us(5), us(5_000)), us(5_000), "a thousand");
-        assert_eq!(gathers_for(us(5), us(50_000)), us(20_000));
+        assert_eq!(gathers_for(us(5), us(1_000)), us(3_985), "two hundred");
+        assert_eq!(gathers_for(us(5), us(50_000)), us(20_000), "thousands");
     }
 
     #[test]
