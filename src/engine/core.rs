@@ -152,7 +152,7 @@ impl<P: Pattern> Core<P> {
         let mailbox = Arc::new(Mailbox::new(PollWaker::new(poll.registry())?));
         let caretaker = context.caretaker()?;
         let id = caretaker.new_id();
-        let busy_poll = options.busy_poll;
+        let patience = Patience::new(options.busy_poll);
         let net = Net::new(
             &pattern,
             options,
@@ -175,7 +175,7 @@ impl<P: Pattern> Core<P> {
             seat: Mutex::new(Seat {
                 poll,
                 events: Events::with_capacity(EVENTS),
-                patience: Patience::new(busy_poll),
+                patience,
             }),
             presence: Presence::new(),
             mailbox,
@@ -390,7 +390,7 @@ impl<P: Pattern> Core<P> {
         let dialogue = state.pattern.in_dialogue();
         self.presence.enter();
         drop(state);
-        if !dialogue || !seat.look(now, timeout) {
+        if !seat.look(now, timeout, dialogue) {
             seat.poll_events(timeout);
         }
         let mut state = self.state.lock();
@@ -502,8 +502,8 @@ impl<P: Pattern> Core<P> {
 
 impl Seat {
     /// Looks for events for a little while, if that is likely to be worth it; `false`: there are none.
-    fn look(&mut self, now: Instant, timeout: Option<Duration>) -> bool {
-        let span = self.patience.span();
+    fn look(&mut self, now: Instant, timeout: Option<Duration>, dialogue: bool) -> bool {
+        let span = self.patience.span(dialogue);
         if span.is_zero() || timeout.is_some_and(|timeout| timeout <= span) {
             return false;
         }

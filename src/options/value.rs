@@ -67,6 +67,11 @@ pub(super) fn up_to_longest(time: &Option<Duration>) -> bool {
     time.is_none_or(|time| time <= LONGEST)
 }
 
+/// 0 to 1 s.
+pub(super) fn up_to_a_second(time: &Option<Duration>) -> bool {
+    time.is_none_or(|time| time <= Duration::from_secs(1))
+}
+
 /// 1 ms to 365 days.
 pub(super) fn from_1_ms(time: &Option<Duration>) -> bool {
     time.is_none_or(|time| (Duration::from_millis(1)..=LONGEST).contains(&time))

@@ -1,5 +1,7 @@
 //! PUSH and PULL: frames, order, turns.
 
+use std::time::Duration;
+
 use zerohop::{Context, Message, Options, Pull, Push, RecvError};
 
 use crate::arena::{Transport, nimble, on_every_transport};
@@ -11,6 +13,7 @@ on_every_transport!(
     carries_sizes,
     mixes_long_and_short,
     keeps_order,
+    looks_before_it_sleeps,
     streams_all_sorts,
     carries_batches,
     iterates,
@@ -21,9 +24,12 @@ on_every_transport!(
 );
 
 fn pair(transport: Transport, options: Options) -> (Push, Pull) {
-    let context = Context::new();
-    let push = Push::with_options(&context, options.clone()).expect("a PUSH");
-    let pull = Pull::with_options(&context, options).expect("a PULL");
+    pair_in(&Context::new(), transport, options)
+}
+
+fn pair_in(context: &Context, transport: Transport, options: Options) -> (Push, Pull) {
+    let push = Push::with_options(context, options.clone()).expect("a PUSH");
+    let pull = Pull::with_options(context, options).expect("a PULL");
     Socket::connect(&push, &Socket::bind(&pull, &transport.endpoint()));
     push.wait_for_peers(1, DEADLINE).expect("a peer");
     (push, pull)
@@ -134,6 +140,29 @@ fn keeps_order(transport: Transport) {
             assert_eq!(next(&pull).as_bytes(), number.to_be_bytes());
         }
     }
+}
+
+/// With `busy_poll` a PULL looks for messages, and a PUSH for room, before they sleep; and neither misses anything, the end included.
+fn looks_before_it_sleeps(transport: Transport) {
+    const MESSAGES: u32 = 5_000;
+    let options = nimble().busy_poll(Duration::from_millis(2)).send_hwm(10);
+    let context = Context::new();
+    let (push, pull) = pair_in(&context, transport, options);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..MESSAGES {
+                let sent = push.send_timeout(number.to_be_bytes(), DEADLINE);
+                sent.expect("sent");
+            }
+        });
+        for number in 0..MESSAGES {
+            assert_eq!(next(&pull).as_bytes(), number.to_be_bytes());
+        }
+        let waits = scope.spawn(|| pull.recv_timeout(DEADLINE));
+        context.shutdown();
+        let ended = waits.join().expect("no panic");
+        assert_eq!(ended, Err(RecvError::ContextClosed));
+    });
 }
 
 /// Bursts of all lengths, of small messages, long ones and such of several frames, from one thread to another: each
