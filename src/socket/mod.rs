@@ -4,6 +4,8 @@
 
 #[macro_use]
 mod receiving;
+#[macro_use]
+mod sending;
 
 mod publisher;
 mod pull;

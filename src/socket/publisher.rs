@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Socket, common, send_error};
-use crate::engine::{Outgoing, Stop, Wait};
+use super::{Socket, common};
+use crate::engine::Wait;
 use crate::error::{SendError, WaitError};
 use crate::message::Payload;
 use crate::pattern::{PubPattern, Published};
@@ -47,6 +47,8 @@ common!(Pub, "PUB", options => PubPattern::new(
     options.max_subscriptions,
     options.pub_block,
 ));
+
+sending!(Pub, Published);
 
 impl Pub {
     /// Publishes a message. Does not wait, unless [`pub_block`](crate::Options::pub_block) is set.
@@ -113,41 +115,5 @@ impl Pub {
     ) -> Result<(), WaitError> {
         self.socket
             .wait_for_count(count, timeout, |pattern, _| pattern.any_subscribers())
-    }
-
-    #[inline]
-    fn send_by<M: Payload>(&self, message: M, wait: Wait) -> Result<Published, SendError> {
-        if let Some(slice) = message.as_single() {
-            return match self.send_outgoing(Outgoing::Slice(slice), wait) {
-                Ok(published) => Ok(published),
-                Err(stop) => Err(send_error(stop, message)),
-            };
-        }
-        let message = message.into_message();
-        self.send_outgoing(Outgoing::Message(&message), wait)
-            .map_err(|stop| send_error(stop, message))
-    }
-
-    #[inline]
-    fn send_outgoing(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<Published, Stop> {
-        let core = self.socket.core();
-        let sent = core.at_once(|pattern, net| {
-            let sent = pattern.send(&mut net.peers, outgoing);
-            net.pace(pattern, sent.is_some());
-            sent
-        });
-        match sent {
-            Some(sent) => Ok(sent),
-            None => self.send_slowly(outgoing, wait),
-        }
-    }
-
-    #[inline(never)]
-    fn send_slowly(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<Published, Stop> {
-        self.socket.core().until(wait, |pattern, net| {
-            let sent = pattern.send(&mut net.peers, outgoing);
-            net.pace(pattern, sent.is_some());
-            sent
-        })
     }
 }

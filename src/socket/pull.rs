@@ -1,7 +1,6 @@
 //! The PULL socket.
 
-use super::{Socket, common, recv_error};
-use crate::engine::Wait;
+use super::{Socket, common};
 use crate::error::RecvError;
 use crate::message::Message;
 use crate::pattern::PullPattern;
@@ -20,39 +19,6 @@ pub struct Pull {
 common!(Pull, "PULL", _options => PullPattern::new());
 
 receiving!(Pull);
-
-impl Pull {
-    #[inline]
-    fn recv_into_by(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
-        let core = self.socket.core();
-        let received = core.at_once(|pattern, net| pattern.recv(&mut net.peers, message));
-        match received {
-            Some(()) => Ok(()),
-            None => self.recv_slowly(message, wait),
-        }
-    }
-
-    #[inline(never)]
-    fn recv_slowly(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
-        let received = self
-            .socket
-            .core()
-            .until(wait, |pattern, net| pattern.recv(&mut net.peers, message));
-        received.map_err(recv_error)
-    }
-
-    fn recv_batch_by(
-        &self,
-        max: usize,
-        batch: &mut Vec<Message>,
-        wait: Wait,
-    ) -> Result<(), RecvError> {
-        let received = self.socket.core().until(wait, |pattern, net| {
-            super::fill(batch, max, |message| pattern.recv(&mut net.peers, message))
-        });
-        received.map_err(recv_error)
-    }
-}
 
 /// Receives messages until the socket is closed or the context shut down. Made by `iter`.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Socket, common, send_error};
-use crate::engine::{Outgoing, Stop, Wait};
+use super::{Socket, common};
+use crate::engine::Wait;
 use crate::error::{SendBatchError, SendError};
 use crate::message::Payload;
 use crate::pattern::PushPattern;
@@ -49,6 +49,8 @@ pub struct Push {
 }
 
 common!(Push, "PUSH", _options => PushPattern::new());
+
+sending!(Push, ());
 
 impl Push {
     /// Sends a message; waits while no peer has room, at most for
@@ -101,41 +103,5 @@ impl Push {
             sent += 1;
         }
         Ok(sent)
-    }
-
-    #[inline]
-    fn send_by<M: Payload>(&self, message: M, wait: Wait) -> Result<(), SendError> {
-        if let Some(slice) = message.as_single() {
-            return match self.send_outgoing(Outgoing::Slice(slice), wait) {
-                Ok(()) => Ok(()),
-                Err(stop) => Err(send_error(stop, message)),
-            };
-        }
-        let message = message.into_message();
-        self.send_outgoing(Outgoing::Message(&message), wait)
-            .map_err(|stop| send_error(stop, message))
-    }
-
-    #[inline]
-    fn send_outgoing(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<(), Stop> {
-        let core = self.socket.core();
-        let sent = core.at_once(|pattern, net| {
-            let sent = pattern.send(&mut net.peers, outgoing);
-            net.pace(pattern, sent.is_some());
-            sent
-        });
-        match sent {
-            Some(sent) => Ok(sent),
-            None => self.send_slowly(outgoing, wait),
-        }
-    }
-
-    #[inline(never)]
-    fn send_slowly(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<(), Stop> {
-        self.socket.core().until(wait, |pattern, net| {
-            let sent = pattern.send(&mut net.peers, outgoing);
-            net.pace(pattern, sent.is_some());
-            sent
-        })
     }
 }

@@ -1,6 +1,6 @@
 //! What PULL and SUB have in common: the forms of `recv`.
 
-/// The forms of `recv`, over `recv_into_by(message, wait)` and `recv_batch_by(max, batch, wait)`.
+/// The forms of `recv`, over the pattern's.
 macro_rules! receiving {
     ($name:ident) => {
         impl $name {
@@ -95,6 +95,33 @@ macro_rules! receiving {
                 Ok(message)
             }
 
+            #[inline]
+            fn recv_into_by(
+                &self,
+                message: &mut $crate::Message,
+                wait: $crate::engine::Wait,
+            ) -> Result<(), $crate::RecvError> {
+                let core = self.socket.core();
+                let received = core.at_once(|pattern, net| pattern.recv(&mut net.peers, message));
+                match received {
+                    Some(()) => Ok(()),
+                    None => self.recv_slowly(message, wait),
+                }
+            }
+
+            #[inline(never)]
+            fn recv_slowly(
+                &self,
+                message: &mut $crate::Message,
+                wait: $crate::engine::Wait,
+            ) -> Result<(), $crate::RecvError> {
+                let received = self
+                    .socket
+                    .core()
+                    .until(wait, |pattern, net| pattern.recv(&mut net.peers, message));
+                received.map_err($crate::socket::recv_error)
+            }
+
             /// Receives at least one message, and as many more as are here already, up to `max`. Waits for
             /// the first like [`recv`](Self::recv).
             ///
@@ -108,7 +135,12 @@ macro_rules! receiving {
                 let mut batch = Vec::new();
                 let timeout = self.socket.options().recv_timeout;
                 let wait = $crate::engine::Wait::from_option(timeout);
-                self.recv_batch_by(max, &mut batch, wait)?;
+                let received = self.socket.core().until(wait, |pattern, net| {
+                    $crate::socket::fill(&mut batch, max, |message| {
+                        pattern.recv(&mut net.peers, message)
+                    })
+                });
+                received.map_err($crate::socket::recv_error)?;
                 Ok(batch)
             }
 

@@ -1,9 +1,8 @@
 //! The SUB socket.
 
-use super::{Socket, common, recv_error};
-use crate::engine::{Stop, Wait};
-use crate::error::{RecvError, SubscribeError};
-use crate::message::Message;
+use super::{Socket, common};
+use crate::engine::Stop;
+use crate::error::SubscribeError;
 use crate::pattern::SubPattern;
 
 /// Receives what it has subscribed to, from all its publishers, fairly.
@@ -44,37 +43,6 @@ impl Sub {
         let core = self.socket.core();
         core.change(|pattern, net| pattern.unsubscribe(&mut net.peers, topic))
             .map_err(subscribe_error)
-    }
-
-    #[inline]
-    fn recv_into_by(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
-        let core = self.socket.core();
-        let received = core.at_once(|pattern, net| pattern.recv(&mut net.peers, message));
-        match received {
-            Some(()) => Ok(()),
-            None => self.recv_slowly(message, wait),
-        }
-    }
-
-    #[inline(never)]
-    fn recv_slowly(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
-        let received = self
-            .socket
-            .core()
-            .until(wait, |pattern, net| pattern.recv(&mut net.peers, message));
-        received.map_err(recv_error)
-    }
-
-    fn recv_batch_by(
-        &self,
-        max: usize,
-        batch: &mut Vec<Message>,
-        wait: Wait,
-    ) -> Result<(), RecvError> {
-        let received = self.socket.core().until(wait, |pattern, net| {
-            super::fill(batch, max, |message| pattern.recv(&mut net.peers, message))
-        });
-        received.map_err(recv_error)
     }
 }
 
