@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const AT_LEAST: Duration = Duration::from_micros(10);
 
 /// … but no longer than this, which only a thread with hundreds of peers gets to, and only while it does not rest.
-const AT_MOST: Duration = Duration::from_millis(20);
+const AT_MOST: Duration = Duration::from_millis(10);
 
 /// If a caller's own writes are due within this time anyway, the caretaker leaves a stream to it.
 pub(crate) const SOON: Duration = Duration::from_micros(200);
@@ -225,7 +225,7 @@ mod tests {
             "sixteen peers or sockets"
         );
         assert_eq!(gathers_for(us(5), us(1_000)), us(3_985), "two hundred");
-        assert_eq!(gathers_for(us(5), us(50_000)), us(20_000), "thousands");
+        assert_eq!(gathers_for(us(5), us(50_000)), us(10_000), "thousands");
     }
 
     #[test]
