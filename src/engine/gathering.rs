@@ -211,6 +211,14 @@ mod tests {
         Duration::from_micros(micros)
     }
 
+    /// One peer, to whom a write takes 5 µs.
+    fn streaming(now: Instant) -> Gathering {
+        let mut gathering = Gathering::default();
+        gathering.begin(now);
+        gathering.wrote(us(5), 1, now);
+        gathering
+    }
+
     #[test]
     fn messages_gather_longer_where_writing_takes_longer() {
         assert_eq!(gathers_for(us(5), us(5)), us(10));
@@ -274,9 +282,7 @@ mod tests {
     #[test]
     fn a_fast_stream_of_short_messages_fills_a_write_first() {
         let now = Instant::now();
-        let mut gathering = Gathering::default();
-        gathering.begin(now);
-        gathering.wrote(us(5), 1, now);
+        let mut gathering = streaming(now);
         assert!(gathering.is_over(now + us(11), WORTH));
         assert!(!gathering.is_over(now + us(11), WORTH - 1));
         assert!(gathering.is_over(now + us(51), 1));
@@ -287,9 +293,7 @@ mod tests {
     #[test]
     fn what_is_far_between_is_not_watched_over() {
         let now = Instant::now();
-        let mut gathering = Gathering::default();
-        gathering.begin(now);
-        gathering.wrote(us(5), 1, now);
+        let mut gathering = streaming(now);
         assert!(gathering.is_on(), "a stream");
         (0..10).for_each(|_| gathering.looked(us(30)));
         gathering.wrote(us(5), 1, now);

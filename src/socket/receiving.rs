@@ -45,6 +45,7 @@ macro_rules! receiving {
             /// # Errors
             ///
             /// Timed out, or closed; `message` is then what it was.
+            /// (A SUB may leave a message there that came for a topic it has unsubscribed from.)
             ///
             /// ```
             /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -77,6 +78,7 @@ macro_rules! receiving {
             /// # Errors
             ///
             /// There is none, or closed; `message` is then what it was.
+            /// (A SUB may leave a message there that came for a topic it has unsubscribed from.)
             #[inline]
             pub fn try_recv_into(
                 &self,
