@@ -379,19 +379,24 @@ fn metrics(workload: &Workload, bound: &Report, connected: &[Report]) -> Vec<(Me
             ]
         })
     };
+    // Of a stream, over the longer of what its two ends took: some libraries hold messages back for as long as their
+    // sender is busy, and the receiver then sees them come in one rush, however long the sender took.
+    let nanos = connected.iter().chain([bound]).map(|report| report.nanos);
+    let nanos = nanos.max().unwrap_or_default().max(1);
+    let stream_rate = |received: &Report| received.messages as f64 * 1e9 / nanos as f64;
     let Some(first) = connected.first() else {
-        return stream_metrics(workload, rate(bound), cpu(bound));
+        return stream_metrics(workload, stream_rate(bound), cpu(bound));
     };
     match workload.work {
         Work::PushPull | Work::Shared | Work::FanIn => {
             let sent: u64 = connected.iter().map(|report| report.messages).sum();
             let used: u64 = connected.iter().map(|report| report.cpu_nanos).sum();
             let cpu = cpu(bound) + used as f64 / sent.max(1) as f64;
-            stream_metrics(workload, rate(bound), cpu)
+            stream_metrics(workload, stream_rate(bound), cpu)
         }
         // The subscribers count what all of them get together; the publisher, what it sends.
         Work::FanOut => {
-            let each = rate(first) / workload.peers as f64;
+            let each = stream_rate(first) / workload.peers as f64;
             let cpu = cpu(first) + cpu(bound) / workload.peers as f64;
             stream_metrics(workload, each, cpu)
         }
@@ -402,7 +407,7 @@ fn metrics(workload: &Workload, bound: &Report, connected: &[Report]) -> Vec<(Me
         }
         Work::OpenLoop => {
             let mut metrics = latencies(bound);
-            metrics.push((Metric::MessagesPerSecond, rate(bound)));
+            metrics.push((Metric::MessagesPerSecond, stream_rate(bound)));
             metrics.push((Metric::CpuPerMessage, cpu(bound)));
             metrics
         }

@@ -76,6 +76,21 @@ fn who_fails_is_out_with_the_reason_and_the_others_go_on() -> Fallible<()> {
 }
 
 #[test]
+fn a_stream_takes_as_long_as_the_slower_of_its_ends() -> Fallible<()> {
+    let slower = REPORT.replace("1000", "3500");
+    for (puller, pusher) in [(REPORT, &*slower), (&*slower, REPORT)] {
+        let script = format!(
+            "case $0 in *pull*) echo ready; echo '{puller}';; *) echo '{pusher}';; esac; read go"
+        );
+        let Outcome { results, .. } = run_with(&[shell("one", &script)], &[Work::PushPull])?;
+        // Seven messages in 3,500 ns.
+        let result = &results.workloads[0];
+        assert_eq!(result.median("one", Metric::MessagesPerSecond), Some(2e6));
+    }
+    Ok(())
+}
+
+#[test]
 fn who_cannot_take_part_is_shown_with_the_reason() -> Fallible<()> {
     let entrants = [shell("drops", "exit 1")];
     let works = [Work::Latency, Work::FanOut];

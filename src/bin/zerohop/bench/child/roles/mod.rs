@@ -50,17 +50,22 @@ async fn pull<C: Contestant>(
     meter.report()
 }
 
-/// The report is the receiver's: its processor time is that of both threads.
+/// The report is the receiver's, whose processor time is that of both threads; the time is that of whoever took longer.
 fn pair<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
     let (bound, is_bound) = std::sync::mpsc::channel();
     thread::scope(|scope| {
         let puller =
             scope.spawn(move || contestant.run(pull(contestant, task, || Ok(bound.send(())?))));
         // An error means that binding failed, which the puller reports.
-        if is_bound.recv().is_ok() {
-            contestant.run(push::push(contestant, task, || puller.is_finished()))?;
-        }
-        puller.join().map_err(|_| "the receiver panicked")?
+        let sent = match is_bound.recv() {
+            Ok(()) => contestant.run(push::push(contestant, task, || puller.is_finished()))?,
+            Err(_) => Report::default(),
+        };
+        let received = puller.join().map_err(|_| "the receiver panicked")??;
+        Ok(Report {
+            nanos: received.nanos.max(sent.nanos),
+            ..received
+        })
     })
 }
 
