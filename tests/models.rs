@@ -23,11 +23,14 @@ mod sync {
 mod mailbox;
 #[path = "../src/engine/presence.rs"]
 mod presence;
+#[path = "../src/engine/shelf.rs"]
+mod shelf;
 #[path = "common/sleeper.rs"]
 mod sleeper;
 
 use mailbox::{Mailbox, Wake};
 use presence::Presence;
+use shelf::Shelf;
 use sleeper::Sleeper;
 
 impl Wake for Sleeper {
@@ -60,6 +63,29 @@ fn mailbox_loses_no_note() {
         assert!(!mailbox.has_notes());
         mailbox.wake();
         sleeper.until_woken();
+    });
+}
+
+/// Memory is on the shelf or with a message, never with two; what comes back when it is no longer wanted goes.
+#[test]
+fn shelf_keeps_what_comes_back_until_it_is_cleared() {
+    const LEN: usize = 10;
+    loom::model(|| {
+        let shelf = Shelf::default();
+        let message = shelf.copy(&[1; LEN]);
+        let reader = thread::spawn(move || {
+            assert_eq!(message, [1; LEN][..]);
+            drop(message);
+        });
+        let next = shelf.copy(&[2; LEN]);
+        let before = shelf.bytes();
+        assert!(before == 0 || before == LEN);
+        reader.join().expect("read");
+        assert_eq!(next, [2; LEN][..]);
+        let other = thread::spawn(move || drop(next));
+        shelf.clear();
+        other.join().expect("dropped");
+        assert_eq!(shelf.bytes(), 0);
     });
 }
 

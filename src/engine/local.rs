@@ -6,15 +6,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::inproc::Channel;
+use super::inproc::{Appended, Channel};
 use super::net::Net;
+use super::out_buffer::OutBuffer;
 use super::peers::{Link, Origin, PeerId, Place};
 use super::pulse::Pulse;
+use super::shelf::Shelf;
 use super::{Note, SocketMailbox};
+use crate::message::COPY_MAX;
 use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;
 use crate::sync::Writer;
-use crate::zmtp::{PeerFacts, SocketType};
+use crate::zmtp::{FrameKind, PeerFacts, SocketType};
 
 /// One socket's offer to be the peer of another.
 pub(crate) struct Offer {
@@ -371,6 +374,8 @@ pub(crate) struct Accepted {
 /// Our end of an inproc pair.
 pub(crate) struct InprocLink {
     pub(crate) outbox: Arc<Channel>,
+    /// Memory for long messages.
+    pub(crate) shelf: Shelf,
     pub(crate) writer: Writer,
     pub(crate) inbox: Arc<Channel>,
     /// The socket at the other end, and our place there. Unknown until it has bound the name; then it says
@@ -399,6 +404,7 @@ impl InprocLink {
     fn new(outbox: Arc<Channel>, inbox: Arc<Channel>, step: usize) -> Self {
         InprocLink {
             outbox,
+            shelf: Shelf::default(),
             writer: Writer::default(),
             inbox,
             remote: Arc::default(),
@@ -413,12 +419,24 @@ impl InprocLink {
     /// Hands over a message of one frame; returns how many bytes it takes.
     #[inline]
     pub(super) fn send_frame(&mut self, body: &[u8]) -> usize {
-        let appended = self.outbox.append_frame(&mut self.writer, body);
+        let appended = match body.len() < COPY_MAX {
+            true => self.outbox.append_frame(&mut self.writer, body),
+            false => self.append_long(body),
+        };
         self.appended += 1;
         if appended.tell {
             self.tell(Note::InprocReadable);
         }
         appended.bytes
+    }
+
+    /// Copied before the lock is taken: the reader need not wait for that.
+    fn append_long(&mut self, body: &[u8]) -> Appended {
+        let body = self.shelf.copy(body);
+        let write = |buffer: &mut OutBuffer, pool: &mut _| {
+            buffer.push_body(FrameKind::Last, body, pool);
+        };
+        self.outbox.append(&mut self.writer, false, write)
     }
 
     /// Leaves a note with the socket at the other end.

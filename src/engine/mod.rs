@@ -41,6 +41,9 @@ mod prefetch;
 mod presence;
 mod pulse;
 mod reading;
+mod shelf;
+#[cfg(test)]
+mod shelf_tests;
 mod timers;
 mod writing;
 

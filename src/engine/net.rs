@@ -303,6 +303,11 @@ impl Net {
     pub(crate) fn fall_idle(&mut self) {
         if self.peers.dirty.is_empty() && self.readable.is_empty() {
             self.peers.pool.release();
+            for (_, peer) in &self.peers.slab {
+                if let Link::Inproc(link) = &peer.link {
+                    link.shelf.clear();
+                }
+            }
         }
     }
 

@@ -171,7 +171,7 @@ impl OutBuffer {
     }
 
     /// Appends one frame, keeping its body by reference.
-    fn push_body(&mut self, kind: FrameKind, body: Bytes, pool: &mut ChunkPool) {
+    pub(crate) fn push_body(&mut self, kind: FrameKind, body: Bytes, pool: &mut ChunkPool) {
         if self.tail.capacity() - self.tail.len() < MAX_HEADER {
             self.seal(pool);
         }
