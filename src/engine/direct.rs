@@ -14,6 +14,9 @@ use crate::zmtp::{FrameKind, encode_header};
 /// Messages of one frame are offered to the kernel from this length on.
 pub(crate) const DIRECT: usize = 32 * 1024;
 
+/// A longer message is offered in pieces: while the kernel copies, it does not go on with what it has copied already.
+const PIECE: usize = 256 * 1024;
+
 impl Peers {
     /// Offers a message to the kernel, and queues it if a part of it is left. `false`: it is for somebody else to write,
     /// and has to be queued as any other.
@@ -32,14 +35,23 @@ impl Peers {
         let queued = peer.outbound.unwritten();
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut count = peer.outbound.slices(&mut slices);
+        let (first_piece, rest) = body.split_at(body.len().min(PIECE));
         // If the queue is too long, a part of it is all that is offered.
         if let Some([first, second, ..]) = slices.get_mut(count..) {
             *first = IoSlice::new(&header[..header_len]);
-            *second = IoSlice::new(body);
+            *second = IoSlice::new(first_piece);
             count += 2;
         }
         // Why it fails the next write will find out, too.
-        let written = up.stream.write_vectored(&slices[..count]).unwrap_or(0);
+        let mut written = up.stream.write_vectored(&slices[..count]).unwrap_or(0);
+        let mut offered = queued + header_len + first_piece.len();
+        for piece in rest.chunks(PIECE) {
+            if written < offered {
+                break;
+            }
+            written += up.stream.write(piece).unwrap_or(0);
+            offered += piece.len();
+        }
         let of_queued = written.min(queued);
         peer.counters.bytes_out += written as u64;
         peer.outbound.advance(of_queued, &mut self.pool);

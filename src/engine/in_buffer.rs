@@ -230,7 +230,8 @@ impl InBuffer {
         }
     }
 
-    /// Reads on in a large frame, and in the same go the beginning of what follows it.
+    /// Reads on in a large frame, and at its end in the same go the beginning of what follows it. A chunk's worth at a time: during
+    /// a longer read the kernel takes in nothing of what the peer sends meanwhile.
     fn read_large(
         &mut self,
         stream: &Stream,
@@ -248,7 +249,8 @@ impl InBuffer {
             return Ok(outcome);
         };
         let missing = large.make_room();
-        let room = missing.min(large.body.capacity() - large.body.len());
+        let room = large.body.capacity() - large.body.len();
+        let room = room.min(missing).min(CHUNK);
         let peek = if room == missing { PEEK } else { 0 };
         let mut next = pool.take();
         let read = stream.read_spare_two(&mut large.body, room, &mut next, peek);

@@ -96,6 +96,11 @@ impl OutBuffer {
         self.bytes == 0
     }
 
+    /// Whether the newest message is kept by reference.
+    pub(crate) fn ends_with_body(&self) -> bool {
+        self.tail.is_empty() && matches!(self.sealed.back(), Some(Segment::Body(_)))
+    }
+
     /// Appends a message.
     #[inline]
     pub(crate) fn push(&mut self, outgoing: Outgoing<'_>, pool: &mut ChunkPool) {

@@ -28,6 +28,9 @@ pub(crate) type PeerId = usize;
 /// this size costs half of what copying it into the kernel costs anyway, so more brings nothing.
 pub(crate) const WRITE_AT: usize = 128 * 1024;
 
+/// The same where messages are kept by reference, and waiting for their write does not cost them their place in the cache.
+const WRITE_KEPT_AT: usize = 512 * 1024;
+
 /// Commands (answers to PINGs, subscriptions) that may wait for a peer that does not read. Past that it
 /// is not read from either, and the kernel's flow control makes it wait.
 pub(crate) const MAX_COMMAND_BYTES: usize = 64 * 1024;
@@ -326,7 +329,11 @@ impl Peers {
         }
         write(&mut peer.outbound, &mut self.pool);
         self.gathered += 1;
-        if peer.outbound.unwritten() >= WRITE_AT || !peer.has_room() {
+        let write_at = match peer.outbound.ends_with_body() {
+            true => WRITE_KEPT_AT,
+            false => WRITE_AT,
+        };
+        if peer.outbound.unwritten() >= write_at || !peer.has_room() {
             self.due = true;
         }
         if !peer.dirty {
