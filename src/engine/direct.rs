@@ -9,13 +9,14 @@ use std::io::IoSlice;
 
 use super::out_buffer::{MAX_SLICES, Outgoing};
 use super::peers::{Link, PeerId, Peers};
+use crate::transport::SEGMENT;
 use crate::zmtp::{FrameKind, encode_header};
 
 /// Messages of one frame are offered to the kernel from this length on.
 pub(crate) const DIRECT: usize = 32 * 1024;
 
 /// A longer message is offered in pieces: while the kernel copies, it does not go on with what it has copied already.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 4 * SEGMENT;
 
 impl Peers {
     /// Offers a message to the kernel, and queues it if a part of it is left. `false`: it is for somebody else to write,
@@ -34,8 +35,9 @@ impl Peers {
         let (header, header_len) = encode_header(FrameKind::Last, body.len());
         let queued = peer.outbound.unwritten();
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let mut count = peer.outbound.slices(&mut slices);
-        let (first_piece, rest) = body.split_at(body.len().min(PIECE));
+        let mut count = peer.outbound.slices(&mut slices, usize::MAX);
+        let room = PIECE.saturating_sub(queued + header_len);
+        let (first_piece, rest) = body.split_at(body.len().min(room));
         // If the queue is too long, a part of it is all that is offered.
         if let Some([first, second, ..]) = slices.get_mut(count..) {
             *first = IoSlice::new(&header[..header_len]);

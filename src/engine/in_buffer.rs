@@ -518,7 +518,7 @@ mod tests {
         }
         assert_eq!(out.messages(), messages.len());
         let mut slices = [io::IoSlice::new(&[]); crate::engine::out_buffer::MAX_SLICES];
-        let count = out.slices(&mut slices);
+        let count = out.slices(&mut slices, usize::MAX);
         let bytes: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
         assert_eq!(bytes.len(), out.unwritten());
         (bytes, short)
@@ -563,8 +563,8 @@ mod tests {
         assert!(!out.push_short(b"a", usize::MAX), "there is no chunk yet");
         out.push(Outgoing::Slice(b"first"), pool);
         assert_eq!(out.unwritten(), 7);
-        assert!(!out.push_short(b"a", 10), "as many bytes as the limit");
-        assert!(out.push_short(b"a", 11));
+        assert!(!out.push_short(b"a", 12), "no room for a second one");
+        assert!(out.push_short(b"a", 13));
         assert!(!out.push_short(&[0; 256], usize::MAX), "a long header");
         let mut messages = 2;
         while out.push_short(&[0; 255], usize::MAX) {

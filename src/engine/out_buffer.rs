@@ -141,14 +141,15 @@ impl OutBuffer {
         self.account(kind, header_len + body.len());
     }
 
-    /// Appends a message of one short frame, if that needs no new chunk and fewer than `limit` bytes are then unwritten.
+    /// Appends a message of one short frame, if that needs no new chunk, and leaves room for another one like it before `limit`
+    /// bytes are unwritten.
     #[inline]
     pub(crate) fn push_short(&mut self, body: &[u8], limit: usize) -> bool {
         let Ok(size) = u8::try_from(body.len()) else {
             return false;
         };
         let len = SHORT_HEADER + body.len();
-        if self.tail.capacity() - self.tail.len() < len || self.unwritten() + len >= limit {
+        if self.tail.capacity() - self.tail.len() < len || self.unwritten() + 2 * len > limit {
             return false;
         }
         self.tail.extend_from_slice(&short_header(size));
@@ -218,21 +219,29 @@ impl OutBuffer {
         }
     }
 
-    /// The next bytes to write, as slices for a vectored write; returns how many were filled in.
-    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
+    /// The next bytes to write, `most` of them, as slices for a vectored write; returns how many were filled in.
+    pub(crate) fn slices<'a>(
+        &'a self,
+        slices: &mut [IoSlice<'a>; MAX_SLICES],
+        most: usize,
+    ) -> usize {
         let mut skip = self.head + self.written;
         let mut count = 0;
+        let mut room = most;
         let sealed = self.sealed.iter().map(Segment::as_slice);
         for bytes in sealed.chain(std::iter::once(self.tail.as_slice())) {
             if skip >= bytes.len() {
                 skip -= bytes.len();
                 continue;
             }
-            if count == MAX_SLICES {
+            if count == MAX_SLICES || room == 0 {
                 break;
             }
-            slices[count] = IoSlice::new(&bytes[skip..]);
+            let bytes = &bytes[skip..];
+            let bytes = &bytes[..bytes.len().min(room)];
+            slices[count] = IoSlice::new(bytes);
             count += 1;
+            room -= bytes.len();
             skip = 0;
         }
         count

@@ -18,18 +18,18 @@ use super::out_buffer::{OutBuffer, Outgoing};
 use super::pool::ChunkPool;
 use crate::message::Message;
 use crate::monitor::ConnectionId;
-use crate::transport::Stream;
+use crate::transport::{SEGMENT, Stream};
 use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
 
 /// Names a peer within its socket, for as long as it is there.
 pub(crate) type PeerId = usize;
 
-/// A peer's buffer is written by the caller itself from this many bytes on, streaming or not: a write of
-/// this size costs half of what copying it into the kernel costs anyway, so more brings nothing.
-pub(crate) const WRITE_AT: usize = 128 * 1024;
+/// A peer's buffer is written by the caller itself, streaming or not, when one more message like the last would not fit
+/// into this many bytes. What is that long no longer gains by being written together, and loses its place in the cache.
+pub(crate) const WRITE_AT: usize = 2 * SEGMENT;
 
-/// The same where messages are kept by reference, and waiting for their write does not cost them their place in the cache.
-const WRITE_KEPT_AT: usize = 512 * 1024;
+/// The same where messages are kept by reference, and need no place in the cache.
+pub(crate) const WRITE_KEPT_AT: usize = 8 * SEGMENT;
 
 /// Commands (answers to PINGs, subscriptions) that may wait for a peer that does not read. Past that it
 /// is not read from either, and the kernel's flow control makes it wait.
@@ -327,13 +327,16 @@ impl Peers {
             let replaced = peer.outbound.drop_unstarted(&mut self.pool);
             peer.counters.dropped_conflated += replaced as u64;
         }
+        let before = peer.outbound.unwritten();
         write(&mut peer.outbound, &mut self.pool);
         self.gathered += 1;
+        let unwritten = peer.outbound.unwritten();
+        let len = unwritten - before;
         let write_at = match peer.outbound.ends_with_body() {
             true => WRITE_KEPT_AT,
             false => WRITE_AT,
         };
-        if peer.outbound.unwritten() >= write_at || !peer.has_room() {
+        if unwritten + len > write_at || !peer.has_room() {
             self.due = true;
         }
         if !peer.dirty {

@@ -9,7 +9,7 @@ use mio::Interest;
 use super::gathering;
 use super::net::{BOTH, Net};
 use super::out_buffer::{MAX_SLICES, OutBuffer};
-use super::peers::{Link, PeerId, WRITE_AT};
+use super::peers::{Link, PeerId, WRITE_AT, WRITE_KEPT_AT};
 use super::pool::ChunkPool;
 use crate::message::Message;
 use crate::monitor::ConnectionId;
@@ -309,7 +309,7 @@ impl WriteJob {
 fn write_all(stream: &Stream, buffer: &mut OutBuffer, pool: &mut ChunkPool) -> io::Result<()> {
     while !buffer.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = buffer.slices(&mut slices);
+        let count = buffer.slices(&mut slices, WRITE_KEPT_AT);
         let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
         let written = match slices.get(..count) {
             Some([single]) => stream.write(single)?,

@@ -55,4 +55,4 @@ pub use self::error::{BindError, EndpointError};
 pub(crate) use self::listener::{Listener, is_exhaustion};
 pub(crate) use self::options::{Keepalive, StreamOptions};
 pub(crate) use self::resolver::Resolver;
-pub(crate) use self::stream::Stream;
+pub(crate) use self::stream::{SEGMENT, Stream};

@@ -36,6 +36,12 @@ const SEND_FLAGS: i32 = 0;
 /// `IOV_MAX` of Linux and macOS: with more the system would refuse them all.
 const MAX_SLICES: usize = 1024;
 
+/// What a TCP segment carries at most on a loopback interface: 64 KiB less 40 bytes for IPv6, 20 for TCP and 12 for time stamps.
+///
+/// A write that is a little longer ends in a segment of a few bytes, which costs sender and receiver nearly as much as a full
+/// one. Between machines, where segments are shorter but the system handles about as many bytes of them at a time, writes of this size do no harm.
+pub(crate) const SEGMENT: usize = 65_464;
+
 /// A non-blocking stream of bytes to one peer.
 ///
 /// Reads and writes are one system call each, repeated only if a signal interrupted it. `WouldBlock` means: wait
