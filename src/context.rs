@@ -73,9 +73,6 @@ impl Clone for Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if self.inner.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            if let Some(caretaker) = &*lock(&self.inner.caretaker) {
-                caretaker.finish();
-            }
             self.inner.lingering.wait();
         }
     }
@@ -87,17 +84,17 @@ pub(crate) struct ContextInner {
     caretaker: Mutex<Option<Arc<Caretaker>>>,
     pub(crate) resolver: Resolver,
     pub(crate) names: Mutex<Names>,
-    lingering: Arc<Lingering>,
+    lingering: Lingering,
     sockets: Mutex<Vec<Weak<dyn Driven>>>,
     shut_down: AtomicBool,
     /// Handles of the application.
     handles: AtomicUsize,
 }
 
-/// Hand-over: dropped sockets that still have something to send, from whoever drops them to the caretaker.
+/// Hand-over: sockets that still have something to send, from whoever closes them to who drives them to the end.
 ///
-/// Invariant: `count` is the number of sockets announced by [`Lingering::add`] that the caretaker has not
-/// seen closed; it is changed under the lock, and whoever brings it down notifies.
+/// Invariant: `count` is the number of sockets announced by [`Lingering::add`] that are not closed yet;
+/// it is changed under the lock, and whoever brings it down notifies.
 #[derive(Default)]
 struct Lingering {
     count: Mutex<usize>,
@@ -132,7 +129,7 @@ impl ContextInner {
             caretaker: Mutex::new(None),
             resolver: Resolver::new(),
             names: Mutex::new(Names::default()),
-            lingering: Arc::new(Lingering::default()),
+            lingering: Lingering::default(),
             sockets: Mutex::new(Vec::new()),
             shut_down: AtomicBool::new(false),
             handles: AtomicUsize::new(1),
@@ -145,8 +142,7 @@ impl ContextInner {
         if let Some(running) = &*caretaker {
             return Ok(Arc::clone(running));
         }
-        let lingering = Arc::clone(&self.lingering);
-        let started = Arc::new(Caretaker::start(move || lingering.remove())?);
+        let started = Arc::new(Caretaker::start()?);
         *caretaker = Some(Arc::clone(&started));
         Ok(started)
     }
@@ -182,6 +178,11 @@ impl ContextInner {
     /// A socket is about to be left to the caretaker for closing.
     pub(crate) fn socket_lingers(&self) {
         self.lingering.add();
+    }
+
+    /// A socket that lingered is closed.
+    pub(crate) fn socket_closed(&self) {
+        self.lingering.remove();
     }
 
     /// Waits for the sockets that linger, if nobody holds a handle of the context any more who would.

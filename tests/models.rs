@@ -66,6 +66,49 @@ fn mailbox_loses_no_note() {
     });
 }
 
+/// A note that is in no hurry wakes nobody who comes back anyway, and everybody else.
+#[test]
+fn mailbox_loses_no_note_that_can_wait() {
+    loom::model(|| {
+        let sleeper = Sleeper::new();
+        let mailbox = Arc::new(Mailbox::new(sleeper.clone()));
+        let poster = {
+            let mailbox = Arc::clone(&mailbox);
+            thread::spawn(move || mailbox.post_unhurried(7))
+        };
+        let mut taken = mailbox.take();
+        if taken.is_empty() {
+            mailbox.will_come_back();
+            thread::yield_now();
+            taken = mailbox.take();
+        }
+        if taken.is_empty() {
+            sleeper.until_woken();
+            taken = mailbox.take();
+        }
+        poster.join().expect("posted");
+        assert_eq!(taken, [7]);
+    });
+}
+
+/// Who is in a hurry wakes a driver that would have come back, too, and also behind somebody who was not.
+#[test]
+fn mailbox_holds_up_no_note_that_is_in_a_hurry() {
+    loom::model(|| {
+        let sleeper = Sleeper::new();
+        let mailbox = Arc::new(Mailbox::new(sleeper.clone()));
+        mailbox.will_come_back();
+        mailbox.post_unhurried(0);
+        let poster = {
+            let mailbox = Arc::clone(&mailbox);
+            thread::spawn(move || mailbox.post(1))
+        };
+        sleeper.until_woken();
+        assert_eq!(mailbox.take(), [0, 1]);
+        poster.join().expect("posted");
+    });
+}
+
 /// Memory is on the shelf or with a message, never with two; what comes back when it is no longer wanted goes.
 #[test]
 fn shelf_keeps_what_comes_back_until_it_is_cleared() {

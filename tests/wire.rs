@@ -399,6 +399,38 @@ fn closing_ends_with_the_reader() {
     }
 }
 
+/// Who has answered everything has read everything: nobody waits for such a peer. Who still owes an answer may have yet to read.
+#[test]
+fn closing_waits_for_no_peer_that_has_answered() {
+    const TIME: Duration = Duration::from_millis(50);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    for answers in [true, false] {
+        let options = Options::new().req_correlate(false);
+        let req = Req::with_options(&Context::new(), options).expect("a REQ");
+        req.connect(&endpoint_of(&listener)).expect("connected");
+        let patience = if answers { DEADLINE } else { TIME };
+        let (raw, reply) = thread::scope(|scope| {
+            let asking = scope.spawn(|| req.request_timeout("hello", patience));
+            let mut raw = RawPeer::accept(&listener);
+            raw.shake_hands(1, "REP");
+            assert_eq!(raw.read(9), b"\x01\x00\x00\x05hello");
+            if answers {
+                raw.write(b"\x01\x00\x00\x05world");
+            }
+            let reply = asking.join().expect("the asking thread");
+            (raw, reply)
+        });
+        assert_eq!(reply.is_ok(), answers);
+        let start = Instant::now();
+        req.close(if answers { DEADLINE } else { TIME })
+            .expect("all has left");
+        let took = start.elapsed();
+        assert!(took < DEADLINE, "waited out");
+        assert!(answers || took >= TIME, "closed after {took:?}");
+        drop(raw);
+    }
+}
+
 /// To end one connection takes nothing away from its reader either, and holds nothing up.
 #[test]
 fn unbinding_leaves_the_reader_its_time() {

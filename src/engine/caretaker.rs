@@ -40,7 +40,7 @@ enum Errand {
     Gathering(usize, u64),
     /// A caller has left the seat of a parked socket, or work behind at a watched one.
     Left(usize),
-    /// The context is no longer used; end when the last socket is gone.
+    /// There is nobody left to look after.
     Finish,
 }
 
@@ -51,8 +51,8 @@ pub(crate) struct Caretaker {
 }
 
 impl Caretaker {
-    /// Starts the thread. `closed` is called for every socket that is done closing.
-    pub(crate) fn start(closed: impl Fn() + Send + 'static) -> io::Result<Self> {
+    /// Starts the thread.
+    pub(crate) fn start() -> io::Result<Self> {
         // Before there is another thread: in a process that has none yet it costs nothing.
         crate::sync::prepare();
         let poll = Poll::new()?;
@@ -62,7 +62,6 @@ impl Caretaker {
             errands: Arc::clone(&errands),
             sockets: HashMap::new(),
             finishing: false,
-            closed: Box::new(closed),
         };
         std::thread::Builder::new()
             .name("zerohop".to_owned())
@@ -77,12 +76,22 @@ impl Caretaker {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn watch(&self, id: usize, socket: Arc<dyn Driven>) {
-        self.errands.post(Errand::Watch(id, socket));
+    /// Watches over a socket from now on; or soon, if its application is about to drive it.
+    pub(crate) fn watch(&self, id: usize, socket: Arc<dyn Driven>, soon: bool) {
+        let errand = Errand::Watch(id, socket);
+        match soon {
+            true => self.errands.post_unhurried(errand),
+            false => self.errands.post(errand),
+        }
     }
 
     pub(crate) fn look_at(&self, id: usize) {
         self.errands.post(Errand::LookAt(id));
+    }
+
+    /// The socket is closed: there is nothing to look after any more.
+    pub(crate) fn forget(&self, id: usize) {
+        self.errands.post_unhurried(Errand::LookAt(id));
     }
 
     pub(crate) fn gathering(&self, id: usize, writes: u64) {
@@ -92,8 +101,11 @@ impl Caretaker {
     pub(crate) fn left(&self, id: usize) {
         self.errands.post(Errand::Left(id));
     }
+}
 
-    pub(crate) fn finish(&self) {
+impl Drop for Caretaker {
+    /// The context and all of its sockets are gone.
+    fn drop(&mut self) {
         self.errands.post(Errand::Finish);
     }
 }
@@ -104,7 +116,6 @@ struct Rounds {
     errands: Arc<Mailbox<Errand, PollWaker>>,
     sockets: HashMap<usize, Socket>,
     finishing: bool,
-    closed: Box<dyn Fn() + Send>,
 }
 
 struct Socket {
@@ -139,8 +150,11 @@ enum Mode {
 impl Rounds {
     fn run(&mut self) {
         let mut events = Events::with_capacity(256);
-        while !(self.finishing && self.sockets.is_empty()) {
+        while !self.finishing {
             let timeout = self.next_due();
+            if timeout.is_some_and(|timeout| timeout <= PERIOD) {
+                self.errands.will_come_back();
+            }
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -318,7 +332,6 @@ impl Rounds {
             Drove::Closed => {
                 socket.deregister(&self.poll);
                 self.sockets.remove(&id);
-                (self.closed)();
             }
         }
     }
@@ -394,5 +407,39 @@ impl Socket {
         let _ = poll
             .registry()
             .deregister(&mut SourceFd(&self.driven.poll_fd()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, Pull, Push};
+
+    /// For what must happen soon.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn works_as_long_as_there_is_a_socket_and_no_longer() {
+        let context = Context::new();
+        let (pull, push) = (
+            Pull::new(&context).unwrap(),
+            Push::with_options(&context, crate::Options::new().linger(DEADLINE)).unwrap(),
+        );
+        let errands = Arc::downgrade(&context.inner().caretaker().unwrap().errands);
+        drop(context);
+        // Nobody but the caretaker accepts and shakes hands for a PUSH that nobody calls.
+        let endpoint = push.bind("tcp://127.0.0.1:*").unwrap();
+        pull.connect(&endpoint.to_string()).unwrap();
+        pull.wait_for_peers(1, DEADLINE).unwrap();
+        push.send_timeout("last", DEADLINE).unwrap();
+        drop(push);
+        assert_eq!(pull.recv_timeout(DEADLINE).unwrap(), "last");
+        assert!(errands.strong_count() > 0);
+        drop(pull);
+        let start = Instant::now();
+        while errands.strong_count() > 0 {
+            assert!(start.elapsed() < DEADLINE, "the thread goes on");
+            std::thread::yield_now();
+        }
     }
 }

@@ -115,6 +115,10 @@ pub(crate) struct State<P> {
     pub(crate) pattern: P,
     pub(crate) net: Net,
     phase: Phase,
+    /// The caretaker has been told of the socket: it has, or has had, an endpoint.
+    enlisted: bool,
+    /// The context waits until it is closed.
+    lingers: bool,
     /// Callers that wait for `changed`.
     waiters: usize,
 }
@@ -138,7 +142,7 @@ struct Seat {
 }
 
 impl<P: Pattern> Core<P> {
-    /// Makes the core of a new socket, watched over by the context's caretaker.
+    /// Makes the core of a new socket. The context's caretaker watches over it as soon as there is something to watch.
     pub(crate) fn new(
         context: &Arc<ContextInner>,
         options: Options,
@@ -169,6 +173,8 @@ impl<P: Pattern> Core<P> {
                 pattern,
                 net,
                 phase: Phase::Open,
+                enlisted: false,
+                lingers: false,
                 waiters: 0,
             }),
             changed: Condvar::new(),
@@ -180,12 +186,11 @@ impl<P: Pattern> Core<P> {
             presence: Presence::new(),
             mailbox,
             context: Arc::clone(context),
-            caretaker: Arc::clone(&caretaker),
+            caretaker,
             id,
         });
         let driven = Arc::clone(&core) as Arc<dyn Driven>;
         context.enlist(Arc::downgrade(&driven));
-        caretaker.watch(id, driven);
         Ok(core)
     }
 
@@ -216,16 +221,26 @@ impl<P: Pattern> Core<P> {
     }
 
     /// Changes the endpoints of an open socket. The caretaker is told to look: there may be new timers.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut P, &mut Net) -> T) -> Result<T, Stop> {
-        let result = {
-            let mut state = self.enter()?;
-            let State { pattern, net, .. } = &mut *state;
-            let result = change(pattern, net);
-            net.settle(Instant::now(), pattern);
-            self.notify_all(&state);
-            result
-        };
-        self.caretaker.look_at(self.id);
+    pub(crate) fn change<T>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut P, &mut Net) -> T,
+    ) -> Result<T, Stop>
+    where
+        P: 'static,
+    {
+        let mut state = self.enter()?;
+        let State { pattern, net, .. } = &mut *state;
+        let result = change(pattern, net);
+        net.settle(Instant::now(), pattern);
+        self.notify_all(&state);
+        let enlisted = std::mem::replace(&mut state.enlisted, true);
+        let soon = state.pattern.asks_first();
+        drop(state);
+        if enlisted {
+            self.caretaker.look_at(self.id);
+        } else {
+            self.caretaker.watch(self.id, Arc::clone(self) as _, soon);
+        }
         Ok(result)
     }
 
@@ -424,19 +439,24 @@ impl<P: Pattern> Core<P> {
     }
 
     /// Begins to close: no call is accepted any more, and what is queued has until `deadline` to leave.
-    /// Returns whether the socket is closed already, because there is nothing left to send or to be read.
-    pub(crate) fn begin_close(&self, deadline: Deadline) -> bool {
+    pub(crate) fn begin_close(&self, deadline: Deadline) {
         let mut state = self.state.lock();
         if state.phase == Phase::Open {
             state.phase = Phase::Closing(deadline);
             self.stop_offering(&mut state);
         }
         let closed = self.close_if_done(&mut state, Instant::now());
-        self.changed.notify_all();
+        if !closed && !std::mem::replace(&mut state.lingers, true) {
+            self.context.socket_lingers();
+        }
+        self.notify_all(&state);
+        let enlisted = state.enlisted;
         drop(state);
-        self.mailbox.wake();
-        self.caretaker.look_at(self.id);
-        closed
+        match (enlisted, closed) {
+            (true, true) => self.caretaker.forget(self.id),
+            (true, false) => self.caretaker.look_at(self.id),
+            (false, _) => {}
+        }
     }
 
     /// A closing socket takes no new connections and no names.
@@ -459,7 +479,7 @@ impl<P: Pattern> Core<P> {
                 && let Phase::Closed { unsent } = state.phase
             {
                 if waited {
-                    self.caretaker.look_at(self.id);
+                    self.caretaker.forget(self.id);
                 }
                 return unsent;
             }
@@ -495,6 +515,9 @@ impl<P: Pattern> Core<P> {
         net.farewells.end();
         net.monitors.close();
         state.phase = Phase::Closed { unsent };
+        if state.lingers {
+            self.context.socket_closed();
+        }
         self.changed.notify_all();
         true
     }

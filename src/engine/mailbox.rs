@@ -1,7 +1,8 @@
 //! Hand-over: notes from any thread to the one that drives.
 //!
-//! Invariant: **while the mailbox holds notes, a wake-up has been issued since it was last emptied.** So
-//! whoever is woken and takes the notes misses none, and a crowd of notes costs one wake-up.
+//! Invariant: **while the mailbox holds notes, a wake-up has been issued since it was last emptied, or the driver has said since
+//! then that it comes back soon by itself, and none of the notes was in a hurry.** So whoever is woken, or comes back, and takes the
+//! notes misses none, and a crowd of notes costs one wake-up.
 
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 
@@ -13,30 +14,53 @@ pub(crate) trait Wake {
 
 /// See the module.
 pub(crate) struct Mailbox<T, W> {
-    notes: Mutex<Vec<T>>,
+    notes: Mutex<Notes<T>>,
     /// A hint, true while there are notes or something else to see to: for callers who pass by and could do it.
     pending: AtomicBool,
     waker: W,
 }
 
+struct Notes<T> {
+    waiting: Vec<T>,
+    /// A wake-up has been issued since they were last taken.
+    woken: bool,
+    /// The driver has said since then that it comes back soon.
+    comes_back: bool,
+}
+
 impl<T, W: Wake> Mailbox<T, W> {
     pub(crate) fn new(waker: W) -> Self {
         Mailbox {
-            notes: Mutex::new(Vec::new()),
+            notes: Mutex::new(Notes {
+                waiting: Vec::new(),
+                woken: false,
+                comes_back: false,
+            }),
             pending: AtomicBool::new(false),
             waker,
         }
     }
 
-    /// Leaves a note, and wakes the driver if it is the first one.
+    /// Leaves a note, and wakes the driver unless that has been done already.
     pub(crate) fn post(&self, note: T) {
-        let first = {
+        self.leave(note, true);
+    }
+
+    /// Leaves a note for which it is soon enough when the driver comes back by itself, if it has said that it does.
+    pub(crate) fn post_unhurried(&self, note: T) {
+        self.leave(note, false);
+    }
+
+    fn leave(&self, note: T, hurry: bool) {
+        let wake = {
             let mut notes = lock(&self.notes);
-            notes.push(note);
+            notes.waiting.push(note);
             self.pending.store(true, Ordering::Relaxed);
-            notes.len() == 1
+            let wake = !notes.woken && (hurry || !notes.comes_back);
+            notes.woken |= wake;
+            wake
         };
-        if first {
+        if wake {
             self.waker.wake();
         }
     }
@@ -45,7 +69,14 @@ impl<T, W: Wake> Mailbox<T, W> {
     pub(crate) fn take(&self) -> Vec<T> {
         let mut notes = lock(&self.notes);
         self.pending.store(false, Ordering::Relaxed);
-        std::mem::take(&mut *notes)
+        notes.woken = false;
+        notes.comes_back = false;
+        std::mem::take(&mut notes.waiting)
+    }
+
+    /// The driver is about to sleep, and will be back soon and take the notes whether it is woken or not.
+    pub(crate) fn will_come_back(&self) {
+        lock(&self.notes).comes_back = true;
     }
 
     /// Whether there seem to be notes. May be late; the wake-up is not.

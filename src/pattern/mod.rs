@@ -93,6 +93,16 @@ pub(crate) trait Pattern: Send {
         false
     }
 
+    /// Whether an application that connects this socket has something to ask, and then waits for the answer.
+    fn asks_first(&self) -> bool {
+        false
+    }
+
+    /// Whether the peer has certainly read all that it was sent, since it has answered the last of it.
+    fn has_been_read(&self, _id: PeerId) -> bool {
+        false
+    }
+
     /// Messages that were accepted and that no peer has room for at the moment.
     fn orphans(&self) -> usize {
         0

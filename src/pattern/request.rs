@@ -27,6 +27,8 @@ pub(crate) struct ReqPattern {
     relaxed: bool,
     /// Replies still to come, by peer, that nobody waits for. Only counted without ids.
     stale: HashMap<PeerId, usize>,
+    /// Somebody has stopped waiting for a reply, some time or other.
+    gave_up: bool,
     unexpected: u64,
 }
 
@@ -64,6 +66,7 @@ impl ReqPattern {
             correlate,
             relaxed,
             stale: HashMap::new(),
+            gave_up: false,
             unexpected: 0,
         }
     }
@@ -126,6 +129,7 @@ impl ReqPattern {
         let Some(request) = self.requests.get_mut(&ticket) else {
             return;
         };
+        self.gave_up = true;
         if !self.relaxed && request.outcome.is_none() {
             request.abandoned = true;
             return;
@@ -250,6 +254,15 @@ impl Pattern for ReqPattern {
 
     fn in_dialogue(&self) -> bool {
         !self.requests.is_empty()
+    }
+
+    fn asks_first(&self) -> bool {
+        true
+    }
+
+    /// Every request has had its reply, or its connection is gone.
+    fn has_been_read(&self, id: PeerId) -> bool {
+        !self.gave_up && self.requests.values().all(|request| request.peer != id)
     }
 
     fn unexpected(&self) -> u64 {

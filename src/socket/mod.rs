@@ -64,7 +64,7 @@ impl<P: Pattern + 'static> Socket<P> {
         })
     }
 
-    pub(crate) fn core(&self) -> &Core<P> {
+    pub(crate) fn core(&self) -> &Arc<Core<P>> {
         &self.core
     }
 
@@ -175,7 +175,6 @@ impl<P: Pattern + 'static> Socket<P> {
 
     fn close(mut self, timeout: Duration) -> Result<(), CloseError> {
         self.open = false;
-        self.core.context.socket_lingers();
         self.core.begin_close(Deadline::after(timeout));
         let unsent = self.core.finish_close();
         self.core.context.socket_dropped();
@@ -191,7 +190,6 @@ impl<P: Pattern + 'static> Drop for Socket<P> {
         if !self.open {
             return;
         }
-        self.core.context.socket_lingers();
         self.core
             .begin_close(Deadline::from_option(self.options.linger));
         self.core.context.socket_dropped();

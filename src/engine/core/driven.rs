@@ -83,6 +83,9 @@ impl<P: Pattern> Driven for Core<P> {
 
     fn drive(&self) -> Drove {
         let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Closed { .. }) {
+            return Drove::Closed;
+        }
         let Ok(mut seat) = self.seat.try_lock() else {
             return Drove::SeatTaken;
         };

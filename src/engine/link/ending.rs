@@ -155,7 +155,7 @@ impl Net {
         pattern: &mut dyn Pattern,
     ) {
         self.leave_inproc(id);
-        let unread = self.maybe_unread(id);
+        let unread = self.maybe_unread(id, pattern);
         self.disconnect_link(id, &cause);
         if let Some(stream) = unread {
             self.bid_farewell(stream, until);
@@ -167,7 +167,10 @@ impl Net {
 
     /// The stream of a peer that has been sent messages and, for all we know, has not read them yet.
     /// Not while messages are being written to it: that is for `end_write` to see to.
-    fn maybe_unread(&self, id: PeerId) -> Option<Arc<Stream>> {
+    fn maybe_unread(&self, id: PeerId, pattern: &dyn Pattern) -> Option<Arc<Stream>> {
+        if pattern.has_been_read(id) {
+            return None;
+        }
         let peer = self.peers.slab.get(id)?;
         let Link::Up(up) = &peer.link else {
             return None;
