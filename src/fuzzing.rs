@@ -275,7 +275,7 @@ impl Peer {
             return Ok(());
         }
         while self.finish_elsewhere() {
-            let passed = self.scanner.pass_short(&self.pending);
+            let passed = self.scanner.pass_singles(&self.pending);
             let scanned = self.scanner.scan(&self.pending)?;
             match scanned {
                 Scanned::Frame { len, last: true } if passed.messages > 0 => {
@@ -284,7 +284,7 @@ impl Peer {
                         bytes: passed.bytes - len,
                         messages: passed.messages - 1,
                     };
-                    assert_eq!(self.scanner.pass_short(&self.pending[len..]), others);
+                    assert_eq!(self.scanner.pass_singles(&self.pending[len..]), others);
                 }
                 _ => assert_eq!(passed, Passed::default()),
             }

@@ -24,7 +24,7 @@ use crate::message::{Frame, Message};
 use crate::transport::Stream;
 use crate::zmtp::{
     Command, FrameKind, Header, ProtocolError, SHORT_HEADER, Scanned, Scanner, decode_header,
-    short_message,
+    long_message, short_message,
 };
 
 /// Frames from this size on are read straight into memory of their own. Below, one more copy out of the
@@ -175,7 +175,7 @@ impl InBuffer {
         let mut position = 0;
         let mut messages = 0;
         let large = loop {
-            let passed = scanner.pass_short(&chunk[position..]);
+            let passed = scanner.pass_singles(&chunk[position..]);
             position += passed.bytes;
             messages += passed.messages;
             match scanner.scan(&chunk[position..])? {
@@ -289,22 +289,43 @@ impl InBuffer {
         prefetch(self.front.get(self.position..).unwrap_or_default());
     }
 
-    /// Takes the next message, which there is, if it is one short frame with enough behind it in the front, and takes the
-    /// place of such a message. `false`: it is not, and nothing was taken.
+    /// Takes the next message, which there is, if it is one frame that is all in the front, and takes the place of such a
+    /// message. `false`: it is not, and nothing was taken.
     #[inline]
-    pub(crate) fn take_short(&mut self, message: &mut Message) -> bool {
+    pub(crate) fn take_single(&mut self, message: &mut Message) -> bool {
         let rest = self.front.get(self.position..).unwrap_or_default();
-        let Some((len, body)) = short_message(rest) else {
+        if let Some((len, body)) = short_message(rest)
+            && message.set_short(body, len)
+        {
+            self.took_single(SHORT_HEADER + len);
+            return true;
+        }
+        self.take_single_longer(message)
+    }
+
+    /// The same for what does not fit into a message by itself.
+    #[inline(never)]
+    fn take_single_longer(&mut self, message: &mut Message) -> bool {
+        let rest = self.front.get(self.position..).unwrap_or_default();
+        let Some((len, window)) = short_message(rest).or_else(|| long_message(rest)) else {
             return false;
         };
-        if !message.set_short(body, len) {
+        let (Some(body), Some(frame)) = (window.get(..len), message.only_frame()) else {
             return false;
-        }
-        self.position += SHORT_HEADER + len;
+        };
+        frame.set_from_window(body, len);
+        let header_len = rest.len() - window.len();
+        self.took_single(header_len + len);
+        true
+    }
+
+    #[inline]
+    fn took_single(&mut self, frame_len: usize) {
+        self.position += frame_len;
         self.messages -= 1;
         // Other peers have their turns before this one's next frame: by then it is here.
-        prefetch(body.get(len + NEXT_FRAME..).unwrap_or_default());
-        true
+        let rest = self.front.get(self.position + NEXT_FRAME..);
+        prefetch(rest.unwrap_or_default());
     }
 
     /// Takes the next whole message into `message`; `false` if there is none.
@@ -492,7 +513,7 @@ mod tests {
 
     /// Messages of all lengths around those where the way of handling changes, some in parts.
     fn messages() -> Vec<Message> {
-        let lengths = [0, 1, 2, 62, 63, 64, 65, 66, 254, 255, 256, 300];
+        let lengths = [0, 1, 2, 62, 63, 64, 65, 66, 254, 255, 256, 300, 1000];
         let mut messages = Vec::new();
         for (index, &len) in lengths.iter().cycle().take(500).enumerate() {
             let body = vec![index as u8; len];
@@ -510,7 +531,7 @@ mod tests {
         let mut short = 0;
         for message in messages {
             let single = !message.is_multipart();
-            if single && out.push_short(message.as_bytes(), usize::MAX) {
+            if single && out.push_single(message.as_bytes(), usize::MAX) {
                 short += 1;
             } else {
                 out.push(Outgoing::Message(message), pool);
@@ -543,7 +564,7 @@ mod tests {
             let mut taken_short = 0;
             let mut message = Message::new();
             for expected in &sent {
-                if takes_short && buffer.take_short(&mut message) {
+                if takes_short && buffer.take_single(&mut message) {
                     taken_short += 1;
                 } else {
                     assert!(buffer.take(&mut message, pool));
@@ -560,17 +581,21 @@ mod tests {
     fn the_short_way_keeps_to_its_limits() {
         let pool = &mut ChunkPool::default();
         let mut out = OutBuffer::default();
-        assert!(!out.push_short(b"a", usize::MAX), "there is no chunk yet");
+        assert!(!out.push_single(b"a", usize::MAX), "there is no chunk yet");
         out.push(Outgoing::Slice(b"first"), pool);
         assert_eq!(out.unwritten(), 7);
-        assert!(!out.push_short(b"a", 12), "no room for a second one");
-        assert!(out.push_short(b"a", 13));
-        assert!(!out.push_short(&[0; 256], usize::MAX), "a long header");
-        let mut messages = 2;
-        while out.push_short(&[0; 255], usize::MAX) {
+        assert!(!out.push_single(b"a", 12), "no room for a second one");
+        assert!(out.push_single(b"a", 13));
+        assert_eq!(out.unwritten(), 10);
+        assert!(!out.push_single(&[0; 256], 539), "a long header");
+        assert!(out.push_single(&[0; 256], 540));
+        assert_eq!(out.unwritten(), 275);
+        let mut messages = 3;
+        while out.push_single(&[0; 256], usize::MAX) {
             messages += 1;
         }
-        assert!(out.unwritten() <= CHUNK && CHUNK < out.unwritten() + 257);
+        assert!(out.unwritten() <= CHUNK && CHUNK < out.unwritten() + 265);
+        assert!(!out.push_single(&[0; CHUNK], usize::MAX), "needs its own");
         assert_eq!(out.messages(), messages);
     }
 }

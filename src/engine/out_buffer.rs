@@ -19,9 +19,7 @@ use bytes::Bytes;
 use super::pool::{CHUNK, ChunkPool};
 use crate::message::{COPY_MAX, Message};
 use crate::sync::{BLOCK, Blocks};
-use crate::zmtp::{
-    FrameKind, MAX_HEADER, SHORT_HEADER, decode_header, encode_header, short_header,
-};
+use crate::zmtp::{FrameKind, MAX_HEADER, decode_header, encode_header, long_header, short_header};
 
 /// A run of encoded bytes.
 #[derive(Debug)]
@@ -141,18 +139,28 @@ impl OutBuffer {
         self.account(kind, header_len + body.len());
     }
 
-    /// Appends a message of one short frame, if that needs no new chunk, and leaves room for another one like it before `limit`
+    /// Appends a message of one frame, if that needs no new chunk, and leaves room for another one like it before `limit`
     /// bytes are unwritten.
     #[inline]
-    pub(crate) fn push_short(&mut self, body: &[u8], limit: usize) -> bool {
-        let Ok(size) = u8::try_from(body.len()) else {
-            return false;
-        };
-        let len = SHORT_HEADER + body.len();
+    pub(crate) fn push_single(&mut self, body: &[u8], limit: usize) -> bool {
+        match u8::try_from(body.len()) {
+            Ok(size) => self.push_with(short_header(size), body, limit),
+            Err(_) => self.push_long(body, limit),
+        }
+    }
+
+    #[inline(never)]
+    fn push_long(&mut self, body: &[u8], limit: usize) -> bool {
+        self.push_with(long_header(body.len()), body, limit)
+    }
+
+    #[inline]
+    fn push_with<const N: usize>(&mut self, header: [u8; N], body: &[u8], limit: usize) -> bool {
+        let len = N + body.len();
         if self.tail.capacity() - self.tail.len() < len || self.unwritten() + 2 * len > limit {
             return false;
         }
-        self.tail.extend_from_slice(&short_header(size));
+        self.tail.extend_from_slice(&header);
         self.tail.extend_from_slice(body);
         self.bytes += len;
         self.messages += 1;

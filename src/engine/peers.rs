@@ -259,19 +259,19 @@ impl Peers {
         }
     }
 
-    /// Queues a short message to a peer for whom others are queued, if there is nothing else to do about it: in a stream of
+    /// Queues a message of one frame to a peer for whom others are queued, if there is nothing else to do about it: in a stream of
     /// such messages that is so for nearly every one. `false`: it is not, and nothing was queued.
     #[inline]
-    pub(crate) fn send_short(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> bool {
+    pub(crate) fn send_single(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> bool {
         let (Outgoing::Slice(body), Some(peer)) = (outgoing, self.slab.get_mut(id)) else {
             return false;
         };
         // To be dirty, a peer has to be connected, and in another process.
         let queued = peer.outbound.messages() + peer.in_flight;
-        if !peer.dirty || self.conflate || queued + 1 >= peer.send_hwm {
+        if !peer.dirty || self.conflate || queued + 1 >= peer.send_hwm || body.len() >= DIRECT {
             return false;
         }
-        let sent = peer.outbound.push_short(body, WRITE_AT);
+        let sent = peer.outbound.push_single(body, WRITE_AT);
         peer.counters.messages_out += u64::from(sent);
         self.gathered += usize::from(sent);
         sent
@@ -406,12 +406,12 @@ impl Peers {
         self.slab.get(id).map_or(0, |peer| peer.inbound.messages())
     }
 
-    /// Takes the next message of this peer if it is a short one, and there is nothing else to do about it: in a stream of
+    /// Takes the next message of this peer if it is of one frame, and there is nothing else to do about it: in a stream of
     /// such messages that is so for nearly every one.
     #[inline]
-    pub(crate) fn take_short(&mut self, id: PeerId, message: &mut Message) -> bool {
+    pub(crate) fn take_single(&mut self, id: PeerId, message: &mut Message) -> bool {
         self.slab.get_mut(id).is_some_and(|peer| {
-            peer.inbound.messages() > peer.notice_at && peer.inbound.take_short(message)
+            peer.inbound.messages() > peer.notice_at && peer.inbound.take_single(message)
         })
     }
 

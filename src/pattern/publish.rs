@@ -64,7 +64,7 @@ impl PubPattern {
         let mut published = Published::default();
         self.subscriptions
             .for_each_match(outgoing.first_frame(), |id| {
-                if peers.send_short(id, outgoing) || peers.try_send(id, outgoing) {
+                if peers.send_single(id, outgoing) || peers.try_send(id, outgoing) {
                     published.sent += 1;
                 } else {
                     peers.count_drop(id);

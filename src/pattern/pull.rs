@@ -35,7 +35,7 @@ pub(super) fn take_fairly(
     message: &mut Message,
 ) -> Option<PeerId> {
     let id = queue.front()?;
-    if !peers.take_short(id, message) {
+    if !peers.take_single(id, message) {
         return take_any_fairly(queue, peers, message);
     }
     end_turn(queue, peers);

@@ -27,7 +27,7 @@ impl PushPattern {
     pub(crate) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
         if let Some(id) = self.balancer.next()
             && self.orphans.is_empty()
-            && peers.send_short(id, outgoing)
+            && peers.send_single(id, outgoing)
         {
             self.balancer.advance();
             return Some(());

@@ -94,10 +94,27 @@ pub(crate) fn short_message(input: &[u8]) -> Option<(usize, &[u8])> {
     (flags & (MORE | LONG | COMMAND) == 0).then_some((usize::from(size), rest))
 }
 
+/// The same for a frame in the long form.
+#[inline]
+pub(crate) fn long_message(input: &[u8]) -> Option<(usize, &[u8])> {
+    let (&[flags, ref size @ ..], rest) = input.split_first_chunk::<MAX_HEADER>()?;
+    let size = usize::try_from(u64::from_be_bytes(*size)).ok()?;
+    (flags & (MORE | LONG | COMMAND) == LONG).then_some((size, rest))
+}
+
 /// The header of a short frame that is a whole message; see [`short_message`].
 #[inline]
 pub(crate) fn short_header(body_len: u8) -> [u8; SHORT_HEADER] {
     [FrameKind::Last as u8, body_len]
+}
+
+/// The header of a longer frame that is a whole message.
+#[inline]
+pub(crate) fn long_header(body_len: usize) -> [u8; MAX_HEADER] {
+    let mut header = [0; MAX_HEADER];
+    header[0] = FrameKind::Last as u8 | LONG;
+    header[1..].copy_from_slice(&(body_len as u64).to_be_bytes());
+    header
 }
 
 /// The header of a frame as an array of which the first `.1` bytes are to be sent.

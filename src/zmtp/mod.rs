@@ -51,8 +51,8 @@ mod tests;
 pub(crate) use command::{Command, put_cancel, put_ping, put_pong, put_subscribe};
 pub use error::{ForeignProtocol, ProtocolError};
 pub(crate) use frame::{
-    FrameKind, Header, MAX_HEADER, SHORT_HEADER, decode_header, encode_header, short_header,
-    short_message,
+    FrameKind, Header, MAX_HEADER, SHORT_HEADER, decode_header, encode_header, long_header,
+    long_message, short_header, short_message,
 };
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig};

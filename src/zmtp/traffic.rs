@@ -10,7 +10,9 @@
 //! The scanner holds no bytes. It looks at a buffer that somebody else fills, says what is at its start, and
 //! refuses what breaks a limit as soon as the header is there: whatever gets past it may be allocated for.
 
-use super::{Command, FrameKind, Header, ProtocolError, decode_header, short_message};
+use super::{
+    Command, FrameKind, Header, ProtocolError, decode_header, long_message, short_message,
+};
 
 /// What a peer may send. `u64::MAX` and `u32::MAX` mean no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,20 +72,31 @@ impl Scanner {
         }
     }
 
-    /// Passes over the whole messages of one short frame each that are at the start of `input`, as [`scan`](Self::scan) would
-    /// one by one. It leaves the others to that one, and those that a limit might forbid.
+    /// Passes over the whole messages of one frame each that are at the start of `input`, as [`scan`](Self::scan) would
+    /// one by one. It leaves the others to that one, and those that a limit forbids.
     #[inline]
-    pub(crate) fn pass_short(&self, input: &[u8]) -> Passed {
+    pub(crate) fn pass_singles(&self, input: &[u8]) -> Passed {
         let mut passed = Passed::default();
-        let allowed =
-            self.limits.max_message_size >= u64::from(u8::MAX) && self.limits.max_parts > 0;
-        if self.parts > 0 || !allowed {
+        if self.parts > 0 || self.limits.max_parts == 0 {
             return passed;
         }
+        let limit = self.limits.max_message_size;
         let mut rest = input;
-        while let Some((len, body)) = short_message(rest)
-            && let Some(behind) = body.get(len..)
-        {
+        loop {
+            while let Some((len, body)) = short_message(rest)
+                && len as u64 <= limit
+                && let Some(behind) = body.get(len..)
+            {
+                rest = behind;
+                passed.messages += 1;
+            }
+            let behind = match long_message(rest) {
+                Some((len, body)) if len as u64 <= limit => body.get(len..),
+                _ => None,
+            };
+            let Some(behind) = behind else {
+                break;
+            };
             rest = behind;
             passed.messages += 1;
         }

@@ -135,40 +135,40 @@ fn limits_are_exact_and_start_anew_with_each_message() {
 }
 
 #[test]
-fn whole_short_messages_are_passed_over_where_no_limit_could_forbid_them() {
-    let stream = b"\x00\x01a\x00\x00\xf8\x02bc\x00\x03d";
-    let all = Passed {
-        bytes: 9,
-        messages: 3,
-    };
+fn whole_messages_of_one_frame_are_passed_over_within_the_limits() {
+    let stream = b"\x00\x01a\x00\x00\xfa\0\0\0\0\0\0\0\x02bc\x00\x03d";
+    let passed = |bytes, messages| Passed { bytes, messages };
     let mut scanner = Scanner::new(UNLIMITED);
-    assert_eq!(scanner.pass_short(stream), all);
+    assert_eq!(scanner.pass_singles(stream), passed(16, 3));
     for len in 0..stream.len() {
-        let passed = scanner.pass_short(&stream[..len]);
-        let messages = [3, 5, 9].into_iter().filter(|end| *end <= len).count();
-        assert_eq!(passed.messages, messages, "of {len} bytes");
+        let messages = [3, 5, 16].into_iter().filter(|end| *end <= len).count();
+        let cut = scanner.pass_singles(&stream[..len]);
+        assert_eq!(cut.messages, messages, "of {len} bytes");
     }
-    for flags in 1..8 {
-        assert_eq!(scanner.pass_short(&[flags, 0]), Passed::default());
+    for flags in [1, 3, 4, 5, 6, 7] {
+        let frame = [flags, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(scanner.pass_singles(&frame), passed(0, 0));
     }
-    let too_tight = [
-        Limits {
-            max_message_size: 254,
-            ..UNLIMITED
-        },
-        Limits {
-            max_parts: 0,
-            ..UNLIMITED
-        },
+    let endless = [2, 255, 255, 255, 255, 255, 255, 255, 255, 0];
+    assert_eq!(scanner.pass_singles(&endless), passed(0, 0));
+    let limited = [
+        (2, 1, passed(16, 3)),
+        (1, 1, passed(5, 2)),
+        (2, 0, passed(0, 0)),
     ];
-    for limits in too_tight {
-        assert_eq!(Scanner::new(limits).pass_short(stream), Passed::default());
+    for (max_message_size, max_parts, expected) in limited {
+        let limits = Limits {
+            max_message_size,
+            max_parts,
+            ..UNLIMITED
+        };
+        assert_eq!(Scanner::new(limits).pass_singles(stream), expected);
     }
     // Not within a message: its parts are counted.
     scanner.scan(b"\x01\x00").expect("a part");
-    assert_eq!(scanner.pass_short(stream), Passed::default());
+    assert_eq!(scanner.pass_singles(stream), passed(0, 0));
     scanner.scan(b"\x00\x00").expect("the last part");
-    assert_eq!(scanner.pass_short(stream), all);
+    assert_eq!(scanner.pass_singles(stream), passed(16, 3));
 }
 
 #[test]
