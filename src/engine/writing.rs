@@ -30,6 +30,8 @@ impl Net {
         self.pace_slowly(pattern, queued);
     }
 
+    /// What the clock decides. Not inlined: benches/instructions.rs leaves it out by its name.
+    #[inline(never)]
     fn pace_slowly(&mut self, pattern: &mut dyn Pattern, queued: bool) {
         if !queued {
             self.pacer.held_up();
