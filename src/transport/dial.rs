@@ -139,7 +139,7 @@ pub(crate) fn dial(
     stream::prepare(&handle)?;
     if let SocketAddress::Inet(inet) = address {
         options.apply_buffers(&handle)?;
-        options.apply_tcp(&handle, inet.is_ipv6())?;
+        options.apply_tcp(&handle, inet.ip())?;
         if let Some(source) = source {
             // With a fixed source port, a connection in TIME_WAIT must not bar the next attempt.
             socket.set_reuse_address(true)?;

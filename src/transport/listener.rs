@@ -103,7 +103,7 @@ impl Listener {
                 // The same options were taken by the listener, so a refusal is about this connection: some
                 // systems refuse them all once the peer has reset it.
                 stream::prepare(&handle)
-                    .and_then(|()| self.options.apply_tcp(&handle, peer.is_ipv6()))
+                    .and_then(|()| self.options.apply_tcp(&handle, peer.ip()))
                     .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
                 Ok(Stream::tcp(socket, SocketAddress::Inet(peer)))
             }
@@ -238,7 +238,7 @@ fn listen_tcp(socket: &Socket, address: SocketAddr, options: &StreamOptions) -> 
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     options.apply_buffers(&handle)?;
-    options.apply_tcp(&handle, address.is_ipv6())?;
+    options.apply_tcp(&handle, address.ip())?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(options.backlog)
 }

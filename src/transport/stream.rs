@@ -198,7 +198,7 @@ impl Stream {
         self.socket().shutdown(std::net::Shutdown::Write)
     }
 
-    fn socket(&self) -> SockRef<'_> {
+    pub(super) fn socket(&self) -> SockRef<'_> {
         match &self.io {
             Io::Tcp(socket) => SockRef::from(socket),
             Io::Unix(socket) => SockRef::from(socket),

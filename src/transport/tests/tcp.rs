@@ -21,6 +21,30 @@ fn tcp_v4_echoes_and_labels() {
     assert_eq!(accepted.peer_label(), dialed.local_label());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_stays_on_this_machine_has_no_congestion_to_control() {
+    let options = StreamOptions {
+        ipv6: has_ipv6(),
+        ..StreamOptions::default()
+    };
+    for bound in ["tcp://127.0.0.1:*", "tcp://*:*", "tcp://localhost:*"] {
+        let mut listener = bind(bound, &options).unwrap();
+        let endpoint = listener.endpoint().to_string();
+        let endpoint = endpoint
+            .replace("0.0.0.0", "127.0.0.1")
+            .replace("[::]", "127.0.0.1");
+        let mut dialed = dial_first(&endpoint.parse().unwrap(), &options).unwrap();
+        let accepted = accept(&mut listener);
+        finish(&mut dialed).unwrap();
+        for end in [dialed, accepted] {
+            let name = end.socket().tcp_congestion().unwrap();
+            let name = String::from_utf8_lossy(&name).into_owned();
+            assert_eq!(name.trim_end_matches('\0'), "reno", "{bound}");
+        }
+    }
+}
+
 #[test]
 fn a_tcp_wildcard_is_every_ipv4_interface() {
     let listener = bind_default("tcp://*:*").unwrap();
