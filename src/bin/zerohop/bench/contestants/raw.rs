@@ -1,12 +1,14 @@
 //! Bare sockets of the system without any protocol: what the transport itself allows.
 //!
 //! Messages of one known size follow each other without headers, written and read 256 KiB at a time. There is one
-//! connection, and PUB/SUB has no counterpart.
+//! connection, and PUB/SUB has no counterpart. As our own, connections are not paced by the system's congestion control.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::unix::net::{UnixListener, UnixStream};
+
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::super::child::contestant::{Absent, Contestant, Receiver, Replier, Requester, Sender};
 use super::super::child::{Fallible, Fault, TOPIC_LEN};
@@ -58,7 +60,11 @@ impl Contestant for Raw {
 
     async fn bind_pull(&self, endpoint: &str) -> Fallible<RawSocket> {
         let listener = match scheme(endpoint)? {
-            ("tcp", address) => Listener::Tcp(TcpListener::bind(address)?),
+            ("tcp", address) => {
+                let listener = TcpListener::bind(address)?;
+                tune(&SockRef::from(&listener))?;
+                Listener::Tcp(listener)
+            }
             (_, path) => Listener::Unix(UnixListener::bind(path)?),
         };
         Ok(RawSocket::new(self.size, Some(listener), None))
@@ -66,7 +72,7 @@ impl Contestant for Raw {
 
     async fn connect_push(&self, endpoint: &str) -> Fallible<RawSocket> {
         let stream: Box<dyn Stream> = match scheme(endpoint)? {
-            ("tcp", address) => Box::new(without_delay(TcpStream::connect(address)?)?),
+            ("tcp", address) => Box::new(connect(address.parse()?)?),
             (_, path) => Box::new(UnixStream::connect(path)?),
         };
         Ok(RawSocket::new(self.size, None, Some(stream)))
@@ -113,7 +119,11 @@ impl RawSocket {
     #[cold]
     fn accept(&mut self) -> Fallible<()> {
         self.stream = match &self.listener {
-            Some(Listener::Tcp(listener)) => Some(Box::new(without_delay(listener.accept()?.0)?)),
+            Some(Listener::Tcp(listener)) => {
+                let (stream, _) = listener.accept()?;
+                tune(&SockRef::from(&stream))?;
+                Some(Box::new(stream))
+            }
             Some(Listener::Unix(listener)) => Some(Box::new(listener.accept()?.0)),
             None => None,
         };
@@ -202,9 +212,18 @@ impl Replier for RawSocket {
     }
 }
 
-fn without_delay(stream: TcpStream) -> Fallible<TcpStream> {
-    stream.set_nodelay(true)?;
-    Ok(stream)
+fn connect(address: SocketAddr) -> Fallible<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    tune(&SockRef::from(&socket))?;
+    socket.connect(&address.into())?;
+    Ok(socket.into())
+}
+
+fn tune(socket: &SockRef<'_>) -> Fallible<()> {
+    socket.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_congestion(b"reno")?;
+    Ok(())
 }
 
 fn scheme(endpoint: &str) -> Fallible<(&str, &str)> {
