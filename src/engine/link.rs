@@ -194,20 +194,14 @@ impl Net {
         };
         let error = match stream.finish_connect() {
             Ok(false) => return,
-            Ok(true) if stream.is_self_connected() => {
-                io::Error::new(io::ErrorKind::ConnectionRefused, "connected to itself")
-            }
             Ok(true) => {
                 let label = stream.peer_label();
-                let Link::Connecting(mut stream) = std::mem::replace(&mut peer.link, Link::Down)
-                else {
+                let Link::Connecting(stream) = std::mem::replace(&mut peer.link, Link::Down) else {
                     return;
                 };
                 peer.address = label.into();
                 let connection = self.info(id);
                 self.monitors.emit(|| Event::Connected { connection });
-                // Registered anew by the handshake, whose readiness starts from scratch.
-                let _ = stream.deregister(&self.registry);
                 return self.start_handshake(id, stream, now, pattern);
             }
             Err(error) => error,
@@ -218,11 +212,26 @@ impl Net {
         self.dial_next(id, Some(error), now, pattern);
     }
 
-    /// Greets the peer.
-    pub(crate) fn start_handshake(
+    /// Watches over an accepted stream, and greets the peer.
+    pub(crate) fn greet_accepted(
         &mut self,
         id: PeerId,
         mut stream: Stream,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        if let Err(error) = stream.register(&self.registry, self.token_of(id), BOTH) {
+            // Surfaces as a failed handshake, at the latest when its time is up.
+            log::warn!("cannot watch a connection: {error}");
+        }
+        self.start_handshake(id, stream, now, pattern);
+    }
+
+    /// Greets the peer at the other end of a stream that is watched.
+    fn start_handshake(
+        &mut self,
+        id: PeerId,
+        stream: Stream,
         now: Instant,
         pattern: &mut dyn Pattern,
     ) {
@@ -235,10 +244,6 @@ impl Net {
         let mut output = Vec::new();
         let machine = Handshake::new(Arc::clone(&self.handshake), accepted, &mut output);
         let deadline = self.options.handshake_timeout.map(|timeout| now + timeout);
-        if let Err(error) = stream.register(&self.registry, token, BOTH) {
-            // Surfaces as a failed handshake at once.
-            log::warn!("cannot watch a connection: {error}");
-        }
         if let Some(deadline) = deadline {
             self.timers.arm(deadline, Timer::Connection(token.0));
         }
@@ -411,36 +416,35 @@ enum Step {
 }
 
 impl Handshaking {
+    /// Reads what is there before it writes: what the peer has sent by then says what can go out in one piece.
     fn advance(&mut self) -> Result<Step, DisconnectCause> {
-        loop {
-            if self.finished.is_none() {
-                self.finished = self.digest()?;
+        while self.finished.is_none() && self.read()? {
+            self.finished = self.digest()?;
+        }
+        self.flush()?;
+        if self.output.is_empty()
+            && let Some(established) = self.finished.take()
+        {
+            return Ok(Step::Done(established));
+        }
+        Ok(Step::Waiting)
+    }
+
+    /// Whether there was anything to read.
+    fn read(&mut self) -> Result<bool, DisconnectCause> {
+        let mut buffer = [0; 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => Err(DisconnectCause::PeerClosed),
+            Ok(n) => {
+                self.input.extend_from_slice(&buffer[..n]);
+                Ok(true)
             }
-            self.flush()?;
-            if self.output.is_empty()
-                && let Some(established) = self.finished.take()
-            {
-                return Ok(Step::Done(established));
-            }
-            if self.finished.is_some() {
-                return Ok(Step::Waiting);
-            }
-            let mut buffer = [0; 1024];
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(DisconnectCause::PeerClosed),
-                Ok(n) => self.input.extend_from_slice(&buffer[..n]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Step::Waiting);
-                }
-                Err(error) => return Err(DisconnectCause::from(&error)),
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(DisconnectCause::from(&error)),
         }
     }
 
     fn digest(&mut self) -> Result<Option<Established>, DisconnectCause> {
-        if self.input.is_empty() {
-            return Ok(None);
-        }
         let result = self.machine.handle_input(&self.input, &mut self.output);
         let (consumed, established) = result.map_err(DisconnectCause::Protocol)?;
         self.input.drain(..consumed);

@@ -200,7 +200,7 @@ impl Net {
         self.pending.push_back((id, self.connection_of(id)));
         self.pending_count += 1;
         self.limit_pending(pattern);
-        self.start_handshake(id, stream, now, pattern);
+        self.greet_accepted(id, stream, now, pattern);
     }
 
     /// Keeps the number of accepted connections that have not shaken hands yet within its limit: the

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Endpoint --resolve (may block: in the background)--> [SocketAddress] --dial--> Stream --writable-->
-//!     finish_connect, is_self_connected --> connected
+//!     finish_connect --> connected
 //! ```
 
 use std::fmt;

@@ -118,30 +118,25 @@ impl Stream {
 
     /// Whether a dialed connection is there; to be asked after a writable event. `false`: the event came early,
     /// wait for another. An error: the connection has failed.
+    ///
+    /// TCP can connect a stream to itself: when a port of this machine is dialed that nobody listens on, and the system picks
+    /// the very same port as the source. It looks like a peer, and blocks the port for the server that is to come, so
+    /// it counts as refused.
     pub(crate) fn finish_connect(&self) -> io::Result<bool> {
         let socket = self.socket();
         if let Some(error) = socket.take_error()? {
             return Err(error);
         }
-        match socket.peer_addr() {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(error),
+        let peer = match socket.peer_addr() {
+            Ok(peer) => peer,
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if matches!(self.io, Io::Tcp(_)) && socket.local_addr().is_ok_and(|local| local == peer) {
+            let text = "nobody listens there: the connection came back to its own socket";
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, text));
         }
-    }
-
-    /// Whether TCP has connected the stream to itself. Dialing a port of this machine that nobody listens on can
-    /// do that, when the system picks the very same port as the source; it looks like a peer and blocks the
-    /// port for the server that is to come. To be asked once connected; such a stream is to be dropped, and
-    /// dialed again like one refused.
-    pub(crate) fn is_self_connected(&self) -> bool {
-        match &self.io {
-            Io::Tcp(socket) => match (socket.local_addr(), socket.peer_addr()) {
-                (Ok(local), Ok(peer)) => local == peer,
-                _ => false,
-            },
-            Io::Unix(_) => false,
-        }
+        Ok(true)
     }
 
     /// The peer's address as an endpoint would spell it: `tcp://10.0.0.1:4711`. For an accepted ipc stream it is

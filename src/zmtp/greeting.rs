@@ -10,8 +10,8 @@
 //! ZMTP 1.0:   anything else
 //! ```
 //!
-//! Both sides send the first 11 bytes at once and the rest when 11 bytes have come: by then each knows
-//! which rest the other understands, and neither waits for the other.
+//! Both sides send the first 11 bytes without waiting for the other, and the rest when 11 bytes have come: by then each knows
+//! which rest the other understands.
 
 use super::error::quote;
 use super::{ForeignProtocol, ProtocolError, Version};

@@ -176,7 +176,11 @@ impl AwaitOpening {
             Some(Revision::Three { major }) => {
                 let as_server = cx.as_server && mechanism.has_roles();
                 greeting::put_remainder(cx.out, mechanism.name(), as_server);
-                State::Remainder(AwaitRemainder { major })
+                let mut mechanism = Mechanism::new(cx.config, cx.as_server);
+                if cx.config.mechanism.starts_early() {
+                    mechanism.start(cx.out);
+                }
+                State::Remainder(AwaitRemainder { major, mechanism })
             }
         };
         Ok(Step::Next {
@@ -190,18 +194,23 @@ impl AwaitOpening {
 #[derive(Debug)]
 struct AwaitRemainder {
     major: u8,
+    mechanism: Mechanism,
 }
 
 impl AwaitRemainder {
-    fn handle(self, input: &[u8], cx: &mut Context<'_>) -> Result<Step, ProtocolError> {
+    fn handle(mut self, input: &[u8], cx: &mut Context<'_>) -> Result<Step, ProtocolError> {
         let Some(remainder) = input.first_chunk::<REMAINDER_LEN>() else {
             return Ok(Step::Incomplete(State::Remainder(self)));
         };
-        let name = cx.config.mechanism.name();
-        let version = greeting::read_remainder(self.major, remainder, name)?;
-        let mut mechanism = Mechanism::new(cx.config, cx.as_server);
-        mechanism.start(cx.out);
-        let state = State::Command(AwaitCommand { version, mechanism });
+        let config = &cx.config.mechanism;
+        let version = greeting::read_remainder(self.major, remainder, config.name())?;
+        if !config.starts_early() {
+            self.mechanism.start(cx.out);
+        }
+        let state = State::Command(AwaitCommand {
+            version,
+            mechanism: self.mechanism,
+        });
         Ok(Step::Next {
             consumed: REMAINDER_LEN,
             state,

@@ -45,6 +45,14 @@ impl MechanismConfig {
         }
     }
 
+    /// Whether this side's first command may follow its greeting at once, before the peer's mechanism is known: where it holds no
+    /// secret, and so saves a wait for the peer.
+    pub(super) fn starts_early(&self) -> bool {
+        match self {
+            Self::Null => true,
+        }
+    }
+
     /// Whether the mechanism has a client and a server. The RFC wants the greeting's as-server byte zero
     /// where it has not.
     pub(super) fn has_roles(&self) -> bool {
@@ -71,7 +79,8 @@ impl Mechanism {
         }
     }
 
-    /// Appends what this side sends without being asked. Called once, when both greetings are through.
+    /// Appends what this side sends without being asked. Called once: behind this side's greeting if the mechanism
+    /// [starts early](MechanismConfig::starts_early), otherwise when both greetings are through.
     pub(super) fn start(&mut self, out: &mut Vec<u8>) {
         match self {
             Self::Null(null) => null.start(out),

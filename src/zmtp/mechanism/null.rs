@@ -1,5 +1,5 @@
-//! NULL: no security. Each side sends READY as soon as the greetings are through, without waiting for the
-//! other's, and is done when the other's is in.
+//! NULL: no security. Each side sends READY right behind its greeting, without waiting for the other's, and is done when
+//! the other's is in.
 //!
 //! ```text
 //!   A: READY -->        either may be ERROR instead
