@@ -101,6 +101,7 @@ mod message;
 mod monitor;
 mod options;
 mod pattern;
+mod prefetch;
 mod socket;
 mod stats;
 mod sync;

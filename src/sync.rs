@@ -15,6 +15,7 @@ pub(crate) use std::sync::atomic::{
 };
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub(crate) use crate::prefetch::prefetch_to_write;
 pub(crate) use lane::{BLOCK, Blocks, Lane, Pushed, Writer};
 pub(crate) use state_lock::{StateGuard, StateLock};
 

@@ -19,8 +19,8 @@ use bytes::Bytes;
 use super::inproc::{Channel, Received};
 use super::out_buffer::{OutBuffer, Outgoing, Segment};
 use super::pool::{CHUNK, ChunkPool};
-use super::prefetch::prefetch;
 use crate::message::{Frame, Message};
+use crate::prefetch::prefetch;
 use crate::transport::Stream;
 use crate::zmtp::{
     Command, FrameKind, Header, ProtocolError, SHORT_HEADER, Scanned, Scanner, decode_header,

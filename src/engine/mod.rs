@@ -37,7 +37,6 @@ mod pacer;
 mod patience;
 mod peers;
 mod pool;
-mod prefetch;
 mod presence;
 mod pulse;
 mod reading;

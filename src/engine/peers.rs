@@ -184,6 +184,20 @@ impl Peer {
         self.send_hwm.saturating_sub(queued)
     }
 
+    /// Hands over a message of one frame to a peer of this process, if it is one and has room.
+    #[inline(never)]
+    fn send_within(&mut self, body: &[u8]) -> bool {
+        let Link::Inproc(link) = &mut self.link else {
+            return false;
+        };
+        if link.appended - link.outbox.released() >= self.send_hwm {
+            return false;
+        }
+        self.counters.messages_out += 1;
+        self.counters.bytes_out += link.send_frame(body) as u64;
+        true
+    }
+
     /// Messages accepted from the application and not yet handed on.
     pub(crate) fn queued_out(&self) -> usize {
         match &self.link {
@@ -266,9 +280,15 @@ impl Peers {
         let (Outgoing::Slice(body), Some(peer)) = (outgoing, self.slab.get_mut(id)) else {
             return false;
         };
+        if self.conflate {
+            return false;
+        }
         // To be dirty, a peer has to be connected, and in another process.
+        if !peer.dirty {
+            return peer.send_within(body);
+        }
         let queued = peer.outbound.messages() + peer.in_flight;
-        if !peer.dirty || self.conflate || queued + 1 >= peer.send_hwm || body.len() >= DIRECT {
+        if queued + 1 >= peer.send_hwm || body.len() >= DIRECT {
             return false;
         }
         let sent = peer.outbound.push_single(body, WRITE_AT);
@@ -287,15 +307,10 @@ impl Peers {
             if !peer.has_room() {
                 return false;
             }
-            if let Outgoing::Slice(body) = outgoing {
-                if let Link::Inproc(link) = &mut peer.link {
-                    peer.counters.messages_out += 1;
-                    peer.counters.bytes_out += link.send_frame(body) as u64;
-                    return true;
-                }
-                if body.len() >= DIRECT && self.send_directly(id, body) {
-                    return true;
-                }
+            if let Outgoing::Slice(body) = outgoing
+                && (peer.send_within(body) || body.len() >= DIRECT && self.send_directly(id, body))
+            {
+                return true;
             }
         }
         self.send_with(id, |buffer, pool| buffer.push(outgoing, pool));

@@ -20,12 +20,19 @@
 //!   the gate shut *after* the push, and has to see whether the reader must be told. The two barriers see to it
 //!   that one of the two happens.
 
-use super::{AtomicU64, AtomicUsize, LANE_BODY, LANE_WORDS, Ordering, barrier};
+use super::{AtomicU64, AtomicUsize, LANE_BODY, LANE_WORDS, Ordering, barrier, prefetch_to_write};
 
 /// The gate when it is shut. Nobody appends so often.
 const SHUT: usize = usize::MAX;
 
 const WORD: usize = size_of::<u64>();
+
+/// Words in a line of the cache.
+const LINE: usize = 8;
+
+/// So many words before it gets there a writer asks for a line. The reader's core has it, from the last time round; and stores reach
+/// the cache one after the other, so that each new line would hold up all that come behind it.
+const AHEAD: usize = 8 * LINE;
 
 /// Bytes that a reader takes at a time.
 pub(crate) const BLOCK: usize = 4 * WORD;
@@ -139,6 +146,9 @@ impl Lane {
             let mut last = [0; WORD];
             last[..rest.len()].copy_from_slice(rest);
             put(u64::from_le_bytes(last));
+        }
+        for line in (writer.end..at).step_by(LINE) {
+            prefetch_to_write(self.word(line + AHEAD));
         }
         writer.end = at;
         self.end.0.store(at, Ordering::Release);
