@@ -24,6 +24,10 @@ use super::presence::Look;
 /// connection is not kept waiting noticeably, long enough to cost nothing (200 looks a second).
 const PERIOD: Duration = Duration::from_millis(5);
 
+/// Where callers wait in the seat again and again, they see to the socket themselves: looks at it come up to so many times as
+/// far apart. Each takes a core from whoever works there.
+const PERIODS_BETWEEN: u32 = 8;
+
 /// It looks at many sockets less often, so that all looks together stay below some percent of a core: the period is
 /// as many of these as there are sockets, if that is longer.
 const PERIOD_PER_SOCKET: Duration = Duration::from_micros(50);
@@ -123,6 +127,8 @@ struct Socket {
     mode: Mode,
     /// What was seen when the socket was last looked at.
     seen: Look,
+    /// Periods from that look to the next.
+    periods: u32,
     timer: Option<Instant>,
     /// When to look whether the caller still writes, and what was seen of it.
     tick: Option<Tick>,
@@ -194,6 +200,7 @@ impl Rounds {
                     driven,
                     mode: Mode::Watched,
                     seen,
+                    periods: 1,
                     timer: None,
                     tick: None,
                     writes: None,
@@ -280,6 +287,10 @@ impl Rounds {
         };
         let look = socket.driven.presence().look();
         let before = std::mem::replace(&mut socket.seen, look);
+        socket.periods = match look.seat == before.seat {
+            true => 1,
+            false => (socket.periods * 2).min(PERIODS_BETWEEN),
+        };
         if look.seat_taken() {
             if look == before && socket.driven.presence().park(look) {
                 socket.mode = Mode::Parked;
@@ -292,7 +303,7 @@ impl Rounds {
             socket.watch(&self.poll, id);
             socket.driven.fall_idle();
         } else {
-            socket.mode = Mode::Leased(Instant::now() + period);
+            socket.mode = Mode::Leased(Instant::now() + period * socket.periods);
             if socket.driven.ask() {
                 return;
             }
@@ -376,6 +387,7 @@ impl Socket {
     /// Waits for the socket's events. It has to be driven once more after this.
     fn watch(&mut self, poll: &Poll, id: usize) {
         self.mode = Mode::Watched;
+        self.periods = 1;
         self.driven.presence().watch();
         self.register(poll, id);
     }
@@ -387,7 +399,7 @@ impl Socket {
         }
         self.driven.presence().lease();
         self.seen = self.driven.presence().look();
-        self.mode = Mode::Leased(Instant::now() + period);
+        self.mode = Mode::Leased(Instant::now() + period * self.periods);
     }
 
     fn register(&self, poll: &Poll, id: usize) {

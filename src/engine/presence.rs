@@ -43,7 +43,8 @@ pub(crate) struct Presence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look {
     activity: u32,
-    seat: u32,
+    /// Changes when somebody takes the seat, and when they leave it.
+    pub(crate) seat: u32,
 }
 
 impl Look {
