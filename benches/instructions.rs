@@ -208,7 +208,7 @@ fn send_and_recv(endpoint: &str, messages: usize, batch: usize) -> Fallible<()> 
     let pull = Pull::new(&context)?;
     let bound = pull.bind(endpoint)?;
     let push = Push::new(&context)?;
-    push.connect(&bound.to_string())?;
+    push.connect(&bound)?;
     let body = [7; 64];
     for _ in 0..messages / batch {
         for _ in 0..batch {

@@ -2,6 +2,9 @@
 //!
 //! Each operation has its own error, with only what can befall that operation. An error that leaves
 //! a message unsent carries it, so that nothing is lost to a time-out: `into_message` gives it back.
+//!
+//! The text of an error is whole, that of an error inside it included. So none has a `source`, which code
+//! that prints a chain of errors would print again; the error inside is in the variant.
 
 use std::error::Error;
 use std::fmt;
@@ -39,23 +42,9 @@ pub enum SendErrorKind {
     WouldBlock,
     /// No peer had room before the time was up.
     TimedOut,
-    /// The socket's state does not allow a send now, as while a REQ awaits its reply.
+    /// The last request of a REQ that is not [`req_relaxed`](crate::Options::req_relaxed) has not been answered yet.
     OutOfTurn,
-    /// The message is larger than may be sent.
-    TooLarge {
-        /// The bytes in all its frames.
-        size: usize,
-        /// The most that is allowed.
-        limit: usize,
-    },
-    /// The message has more frames than may be sent.
-    TooManyParts {
-        /// How many it has.
-        parts: usize,
-        /// The most that is allowed.
-        limit: usize,
-    },
-    /// The socket was closed, before the call or during it by another thread.
+    /// The socket was shut down, before the call or during it by another thread.
     Closed,
     /// The context was shut down.
     ContextClosed,
@@ -66,21 +55,7 @@ impl fmt::Display for SendErrorKind {
         match self {
             SendErrorKind::WouldBlock => f.write_str("no peer has room for the message now"),
             SendErrorKind::TimedOut => f.write_str("no peer had room for the message in time"),
-            SendErrorKind::OutOfTurn => {
-                f.write_str("the socket may not send now: it is its turn to receive")
-            }
-            SendErrorKind::TooLarge { size, limit } => {
-                write!(
-                    f,
-                    "the message has {size} bytes; at most {limit} are allowed"
-                )
-            }
-            SendErrorKind::TooManyParts { parts, limit } => {
-                write!(
-                    f,
-                    "the message has {parts} frames; at most {limit} are allowed"
-                )
-            }
+            SendErrorKind::OutOfTurn => f.write_str("the last request has not been answered yet"),
             SendErrorKind::Closed => f.write_str(CLOSED),
             SendErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
         }
@@ -96,22 +71,11 @@ const _: () = assert!(size_of::<Result<(), ReplyError>>() <= 16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReplyErrorKind {
-    /// There is no request to reply to.
-    NoRequest,
     /// The connection that the request came on is gone, and with it the way back.
     PeerGone,
     /// The reply was not to wait, and the requester is not reading its replies.
     WouldBlock,
-    /// The requester did not read its earlier replies before the time was up.
-    TimedOut,
-    /// The reply is larger than may be sent.
-    TooLarge {
-        /// The bytes in all its frames.
-        size: usize,
-        /// The most that is allowed.
-        limit: usize,
-    },
-    /// The socket was closed, before the call or during it by another thread.
+    /// The socket was shut down, before the call or during it by another thread.
     Closed,
     /// The context was shut down.
     ContextClosed,
@@ -120,16 +84,9 @@ pub enum ReplyErrorKind {
 impl fmt::Display for ReplyErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ReplyErrorKind::NoRequest => f.write_str("there is no request to reply to"),
             ReplyErrorKind::PeerGone => f.write_str("the peer that sent the request is gone"),
             ReplyErrorKind::WouldBlock => {
                 f.write_str("the peer that sent the request has no room for the reply now")
-            }
-            ReplyErrorKind::TimedOut => {
-                f.write_str("the peer that sent the request had no room for the reply in time")
-            }
-            ReplyErrorKind::TooLarge { size, limit } => {
-                write!(f, "the reply has {size} bytes; at most {limit} are allowed")
             }
             ReplyErrorKind::Closed => f.write_str(CLOSED),
             ReplyErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
@@ -225,11 +182,7 @@ impl fmt::Display for SendBatchError {
     }
 }
 
-impl Error for SendBatchError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.error)
-    }
-}
+impl Error for SendBatchError {}
 
 /// Why no message was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -243,9 +196,7 @@ pub enum RecvError {
     WouldBlock,
     /// No message came before the time was up.
     TimedOut,
-    /// The socket's state does not allow a receive now, as when a REQ has asked nothing.
-    OutOfTurn,
-    /// The socket was closed, before the call or during it by another thread.
+    /// The socket was shut down, before the call or during it by another thread.
     Closed,
     /// The context was shut down.
     ContextClosed,
@@ -256,7 +207,6 @@ impl fmt::Display for RecvError {
         f.write_str(match self {
             RecvError::WouldBlock => "there is no message now",
             RecvError::TimedOut => "no message came in time",
-            RecvError::OutOfTurn => "the socket may not receive now: it is its turn to send",
             RecvError::Closed => CLOSED,
             RecvError::ContextClosed => CONTEXT_CLOSED,
         })
@@ -276,7 +226,7 @@ pub enum RequestError {
     /// The request was sent, and the connection it went out on broke before the reply came. The peer
     /// may have acted on it.
     PeerGone,
-    /// The socket was closed by another thread while the reply was awaited.
+    /// The socket was shut down by another thread while the reply was awaited.
     Closed,
     /// The context was shut down while the reply was awaited.
     ContextClosed,
@@ -302,17 +252,7 @@ impl fmt::Display for RequestError {
     }
 }
 
-impl Error for RequestError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            RequestError::Send(error) => Some(error),
-            RequestError::TimedOut
-            | RequestError::PeerGone
-            | RequestError::Closed
-            | RequestError::ContextClosed => None,
-        }
-    }
-}
+impl Error for RequestError {}
 
 /// Why waiting for a number of peers or subscriptions ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -325,7 +265,7 @@ pub enum WaitError {
         /// How many were waited for.
         wanted: usize,
     },
-    /// The socket was closed, before the call or during it by another thread.
+    /// The socket was shut down, before the call or during it by another thread.
     Closed,
     /// The context was shut down.
     ContextClosed,
@@ -454,15 +394,7 @@ impl fmt::Display for SocketError {
     }
 }
 
-impl Error for SocketError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            SocketError::Option(error) => Some(error),
-            SocketError::Io(error) => Some(error),
-            SocketError::ContextClosed => None,
-        }
-    }
-}
+impl Error for SocketError {}
 
 /// An endpoint could not be connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -477,7 +409,7 @@ pub enum ConnectError {
         /// The type of the socket that has bound the name.
         theirs: SocketType,
     },
-    /// The socket is closed.
+    /// The socket was shut down.
     Closed,
     /// The context is shut down.
     ContextClosed,
@@ -518,7 +450,7 @@ pub enum UnbindError {
         /// The endpoint as given.
         endpoint: String,
     },
-    /// The socket is closed.
+    /// The socket was shut down.
     Closed,
     /// The context is shut down.
     ContextClosed,
@@ -552,7 +484,7 @@ impl Error for UnbindError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// The socket is closed.
+    /// The socket was shut down.
     Closed,
     /// The context is shut down.
     ContextClosed,

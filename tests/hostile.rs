@@ -376,8 +376,7 @@ fn endures_when_it_connects_as_well() {
     let pull = Pull::new(&Context::new()).expect("a PULL");
     let monitor = pull.monitor();
     let address = listener.local_addr().expect("an address");
-    pull.connect(&format!("tcp://{address}"))
-        .expect("connected");
+    pull.connect(format!("tcp://{address}")).expect("connected");
     for opening in [
         &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
         &hello("PULL"),

@@ -117,7 +117,7 @@ fn req_frames_requests() {
     // It goes before its peer does.
     let options = Options::new().req_correlate(false).linger(Duration::ZERO);
     let req = Req::with_options(&Context::new(), options).expect("a REQ");
-    req.connect(&endpoint_of(&listener)).expect("connected");
+    req.connect(endpoint_of(&listener)).expect("connected");
     let asking = thread::spawn(move || req.request_timeout("hello", DEADLINE));
 
     let mut raw = RawPeer::accept(&listener);
@@ -138,7 +138,7 @@ fn req_skips_replies_to_other_requests() {
     // It goes before its peer does.
     let options = Options::new().linger(Duration::ZERO);
     let req = Req::with_options(&Context::new(), options).expect("a REQ");
-    req.connect(&endpoint_of(&listener)).expect("connected");
+    req.connect(endpoint_of(&listener)).expect("connected");
     let asking = thread::spawn(move || req.request_timeout("hello", DEADLINE));
 
     let mut raw = RawPeer::accept(&listener);
@@ -226,7 +226,7 @@ fn sub_subscribes_in_the_form_its_peer_knows() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let sub = Sub::new(&Context::new()).expect("a SUB");
         sub.subscribe("topic").expect("subscribed");
-        sub.connect(&endpoint_of(&listener)).expect("connected");
+        sub.connect(endpoint_of(&listener)).expect("connected");
         let mut raw = RawPeer::accept(&listener);
         raw.shake_hands(minor, "PUB");
         assert_eq!(raw.read(subscribe.len()), subscribe);
@@ -308,7 +308,7 @@ fn half_a_message_is_sent_again_whole() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let options = Options::new().reconnect_interval(Duration::from_millis(5));
     let push = Push::with_options(&Context::new(), options).expect("a PUSH");
-    push.connect(&endpoint_of(&listener)).expect("connected");
+    push.connect(endpoint_of(&listener)).expect("connected");
     let body: Vec<u8> = (0..=250).cycle().take(LENGTH).collect();
     {
         let mut raw = RawPeer::accept(&listener);
@@ -407,7 +407,7 @@ fn closing_waits_for_no_peer_that_has_answered() {
     for answers in [true, false] {
         let options = Options::new().req_correlate(false);
         let req = Req::with_options(&Context::new(), options).expect("a REQ");
-        req.connect(&endpoint_of(&listener)).expect("connected");
+        req.connect(endpoint_of(&listener)).expect("connected");
         let patience = if answers { DEADLINE } else { TIME };
         let (raw, reply) = thread::scope(|scope| {
             let asking = scope.spawn(|| req.request_timeout("hello", patience));
@@ -439,7 +439,7 @@ fn unbinding_leaves_the_reader_its_time() {
         push.send_timeout("unread", DEADLINE).expect("sent");
         assert_eq!(raw.read(8), b"\x00\x06unread");
         let endpoint = push.last_endpoint().expect("bound");
-        push.unbind(&endpoint.to_string()).expect("unbound");
+        push.unbind(&endpoint).expect("unbound");
         raw.expect_closed();
         raw.write(&command("PING", &[0, 0]));
         drop(raw);

@@ -21,9 +21,9 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
     let at = at.ok_or("the folder for temporary files is not Unicode")?;
     let context = Context::new();
     let news = Pull::new(&context)?;
-    news.bind(&endpoints::books(at))?;
+    news.bind(endpoints::books(at))?;
     let closing = Pub::new(&context)?;
-    closing.bind(&endpoints::closing(at))?;
+    closing.bind(endpoints::closing(at))?;
 
     let mut staff = Staff::start(plan, at)?;
     println!(

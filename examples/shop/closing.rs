@@ -16,7 +16,7 @@ pub(crate) const SHOP: &str = "shop";
 pub(crate) fn listen(context: &Context, at: &str, part: &str) -> Result<Sub> {
     let closing = Sub::new(context)?;
     closing.subscribe(part)?;
-    closing.connect(&endpoints::closing(at))?;
+    closing.connect(endpoints::closing(at))?;
     Ok(closing)
 }
 

@@ -18,12 +18,12 @@ pub(crate) fn run(at: &str, orders: u64, rate: f64, workers: usize) -> Result<()
     let context = Context::new();
     // Books are kept in full: whatever was accepted for them is to arrive.
     let books = Push::with_options(&context, Options::new().linger(None))?;
-    books.connect(&endpoints::books(at))?;
+    books.connect(endpoints::books(at))?;
     let books = Arc::new(books);
     let line = Push::with_options(&context, Options::new().send_hwm(100))?;
     let next = Arc::new(AtomicU64::new(1));
     report_losses(line.monitor(), Arc::clone(&books), Arc::clone(&next));
-    line.bind(&endpoints::orders(at))?;
+    line.bind(endpoints::orders(at))?;
     line.wait_for_peers(workers, Duration::from_secs(30))?;
 
     let mut random = Random::new();

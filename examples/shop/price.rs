@@ -8,7 +8,7 @@ pub(crate) fn run(at: &str) -> Result<()> {
     process::end_with_parent();
     let context = Context::new();
     let rep = Rep::new(&context)?;
-    rep.bind(&endpoints::price(at))?;
+    rep.bind(endpoints::price(at))?;
     closing::shut_down_then(&context, at)?;
     while let Ok(request) = rep.recv() {
         let cents = match request.message().as_bytes() {

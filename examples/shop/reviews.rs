@@ -20,9 +20,9 @@ pub(crate) fn run(at: &str, rate: f64) -> Result<()> {
     let context = Context::new();
     let closing = closing::listen(&context, at, closing::REVIEWS)?;
     let books = Push::with_options(&context, Options::new().linger(None))?;
-    books.connect(&endpoints::books(at))?;
+    books.connect(endpoints::books(at))?;
     let reviews = Pub::new(&context)?;
-    reviews.bind(&endpoints::reviews(at))?;
+    reviews.bind(endpoints::reviews(at))?;
     reviews.wait_for_subscribers(END, 1, Duration::from_secs(30))?;
 
     let mut random = Random::new();

@@ -13,12 +13,12 @@ pub(crate) fn run(at: &str, name: &str) -> Result<()> {
     process::end_with_parent();
     let context = Context::new();
     let books = Push::with_options(&context, Options::new().linger(None))?;
-    books.connect(&endpoints::books(at))?;
+    books.connect(endpoints::books(at))?;
     let prices = Req::new(&context)?;
-    prices.connect(&endpoints::price(at))?;
+    prices.connect(endpoints::price(at))?;
     // Orders that a worker has read ahead are lost with it, and wait for it while others are idle.
     let line = Pull::with_options(&context, Options::new().recv_hwm(1))?;
-    line.connect(&endpoints::orders(at))?;
+    line.connect(endpoints::orders(at))?;
     closing::shut_down_then(&context, at)?;
 
     let mut random = Random::new();

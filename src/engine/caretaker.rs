@@ -441,7 +441,7 @@ mod tests {
         drop(context);
         // Nobody but the caretaker accepts and shakes hands for a PUSH that nobody calls.
         let endpoint = push.bind("tcp://127.0.0.1:*").unwrap();
-        pull.connect(&endpoint.to_string()).unwrap();
+        pull.connect(&endpoint).unwrap();
         pull.wait_for_peers(1, DEADLINE).unwrap();
         push.send_timeout("last", DEADLINE).unwrap();
         drop(push);

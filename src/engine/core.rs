@@ -90,8 +90,20 @@ impl From<Wait> for Deadline {
 pub(crate) enum Stop {
     WouldBlock,
     TimedOut,
-    Closed,
-    ContextClosed,
+    Shut(Shut),
+}
+
+/// Why no call does anything any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shut {
+    Socket,
+    Context,
+}
+
+impl From<Shut> for Stop {
+    fn from(shut: Shut) -> Self {
+        Stop::Shut(shut)
+    }
 }
 
 /// See the module.
@@ -195,7 +207,7 @@ impl<P: Pattern> Core<P> {
     }
 
     /// Locks the state of an open socket for a call of the application.
-    fn enter(&self) -> Result<StateGuard<'_, State<P>>, Stop> {
+    fn enter(&self) -> Result<StateGuard<'_, State<P>>, Shut> {
         let state = self.state.lock();
         self.check_open(&state)?;
         self.presence.touch();
@@ -203,12 +215,12 @@ impl<P: Pattern> Core<P> {
     }
 
     #[inline]
-    fn check_open(&self, state: &State<P>) -> Result<(), Stop> {
+    fn check_open(&self, state: &State<P>) -> Result<(), Shut> {
         if state.phase != Phase::Open {
-            return Err(Stop::Closed);
+            return Err(Shut::Socket);
         }
         if self.context.is_shut_down() {
-            return Err(Stop::ContextClosed);
+            return Err(Shut::Context);
         }
         Ok(())
     }
@@ -224,7 +236,7 @@ impl<P: Pattern> Core<P> {
     pub(crate) fn change<T>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut P, &mut Net) -> T,
-    ) -> Result<T, Stop>
+    ) -> Result<T, Shut>
     where
         P: 'static,
     {
@@ -301,8 +313,8 @@ impl<P: Pattern> Core<P> {
     #[cold]
     fn pass_by(&self, state: &mut State<P>) {
         let State { pattern, net, .. } = state;
-        let seat = self.presence.answer().then(|| self.seat.try_lock());
-        if let Some(Ok(mut seat)) = seat {
+        let seat = self.presence.answer().then(|| self.try_seat()).flatten();
+        if let Some(mut seat) = seat {
             seat.poll_events(Some(Duration::ZERO));
             net.process(&seat.events, pattern);
         } else {
@@ -322,8 +334,8 @@ impl<P: Pattern> Core<P> {
     ) -> Result<T, Stop> {
         let mut polled = false;
         let result = loop {
-            if let Err(stop) = self.check_open(&state) {
-                break Err(stop);
+            if let Err(shut) = self.check_open(&state) {
+                break Err(shut.into());
             }
             let now = Instant::now();
             let State { pattern, net, .. } = &mut *state;
@@ -373,18 +385,25 @@ impl<P: Pattern> Core<P> {
             Deadline::At(at) => Some(at.saturating_duration_since(now)),
             Deadline::Never => None,
         };
-        match self.seat.try_lock() {
-            Ok(seat) => self.wait_in_seat(state, seat, timeout, now),
-            Err(TryLockError::Poisoned(seat)) => {
-                self.wait_in_seat(state, seat.into_inner(), timeout, now)
-            }
-            Err(TryLockError::WouldBlock) if deadline == Deadline::Now => state,
-            Err(TryLockError::WouldBlock) => {
+        match self.try_seat() {
+            Some(seat) => self.wait_in_seat(state, seat, timeout, now),
+            None if deadline == Deadline::Now => state,
+            None => {
                 state.waiters += 1;
                 state = state.wait(&self.changed, timeout);
                 state.waiters -= 1;
                 state
             }
+        }
+    }
+
+    /// Takes the seat, if nobody sits there. Only under the state lock.
+    fn try_seat(&self) -> Option<MutexGuard<'_, Seat>> {
+        match self.seat.try_lock() {
+            Ok(seat) => Some(seat),
+            // Whatever happened to who sat there: the seat is good between any two statements.
+            Err(TryLockError::Poisoned(seat)) => Some(seat.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 
@@ -438,12 +457,17 @@ impl<P: Pattern> Core<P> {
         }
     }
 
-    /// Begins to close: no call is accepted any more, and what is queued has until `deadline` to leave.
+    /// Begins to close: no call is accepted any more, and what is queued has until `deadline` to leave. If that has begun
+    /// already, the new deadline holds.
     pub(crate) fn begin_close(&self, deadline: Deadline) {
         let mut state = self.state.lock();
-        if state.phase == Phase::Open {
-            state.phase = Phase::Closing(deadline);
-            self.stop_offering(&mut state);
+        match state.phase {
+            Phase::Open => {
+                state.phase = Phase::Closing(deadline);
+                self.stop_offering(&mut state);
+            }
+            Phase::Closing(_) => state.phase = Phase::Closing(deadline),
+            Phase::Closed { .. } => {}
         }
         let closed = self.close_if_done(&mut state, Instant::now());
         if !closed && !std::mem::replace(&mut state.lingers, true) {

@@ -7,6 +7,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::transport::Endpoint;
@@ -16,8 +17,8 @@ use crate::transport::dial::SocketAddress;
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) endpoint: Endpoint,
-    /// As the application wrote it: the key for `disconnect`.
-    pub(crate) text: String,
+    /// Its text, for events.
+    pub(crate) label: Arc<str>,
     /// Addresses of this round not yet tried.
     pub(crate) addresses: Vec<SocketAddress>,
     /// Counts attempts; a timer or look-up of an earlier one is stale.
@@ -28,10 +29,10 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    pub(crate) fn new(endpoint: Endpoint, text: String, first: Duration, max: Duration) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, label: Arc<str>, first: Duration, max: Duration) -> Self {
         Dialer {
             endpoint,
-            text,
+            label,
             addresses: Vec::new(),
             attempt: 0,
             succeeded: false,

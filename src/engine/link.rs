@@ -54,15 +54,16 @@ impl Net {
     }
 
     /// Adds an endpoint to dial, and dials it.
-    pub(crate) fn connect(&mut self, endpoint: Endpoint, text: &str, pattern: &mut dyn Pattern) {
+    pub(crate) fn connect(&mut self, endpoint: Endpoint, pattern: &mut dyn Pattern) {
+        let label: Arc<str> = endpoint.to_string().into();
         let dialer = Dialer::new(
             endpoint,
-            text.to_owned(),
+            Arc::clone(&label),
             self.options.reconnect_interval.unwrap_or_default(),
             self.options.reconnect_interval_max.unwrap_or_default(),
         );
         let origin = Origin::Dialed(Box::new(dialer));
-        let id = self.new_peer(Link::Down, origin, text.into());
+        let id = self.new_peer(Link::Down, origin, label);
         if !self.options.immediate {
             self.attach(id, pattern);
         }
@@ -155,7 +156,7 @@ impl Net {
     /// A round of attempts has come to nothing.
     fn connect_failed(&mut self, id: PeerId, error: &io::Error) {
         if let Some(dialer) = self.dialer(id) {
-            let endpoint = dialer.text.clone();
+            let endpoint = dialer.label.to_string();
             self.monitors.emit(|| Event::ConnectFailed {
                 endpoint,
                 error: IoFailure::from(error),

@@ -11,7 +11,7 @@ use super::peers::{Link, Origin, Peer};
 use super::timers::Timer;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
 use crate::pattern::Pattern;
-use crate::transport::{self, Address, BindError, Endpoint, Listener};
+use crate::transport::{self, Address, BindError, Endpoint, Listener, Reason};
 
 /// Connections accepted per turn; the rest waits for the next, so that a flood of connections does not
 /// keep established peers waiting.
@@ -58,10 +58,10 @@ impl Net {
     }
 
     /// A listener could not be made.
-    pub(crate) fn bind_failed(&self, endpoint: &str, error: &BindError) {
+    pub(crate) fn bind_failed(&self, endpoint: &Endpoint, error: &BindError) {
         self.monitors.emit(|| Event::BindFailed {
-            endpoint: endpoint.to_owned(),
-            error: IoFailure::from(&std::io::Error::other(error.to_string())),
+            endpoint: endpoint.to_string(),
+            error: IoFailure::new(error.kind(), Reason(error).to_string()),
         });
     }
 

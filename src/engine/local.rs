@@ -17,6 +17,7 @@ use crate::message::COPY_MAX;
 use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;
 use crate::sync::Writer;
+use crate::transport::Endpoint;
 use crate::zmtp::{FrameKind, PeerFacts, SocketType};
 
 /// One socket's offer to be the peer of another.
@@ -144,11 +145,16 @@ impl Names {
 }
 
 impl Net {
-    /// Binds an inproc name; `false` if it is taken.
-    pub(crate) fn bind_inproc(&mut self, name: &str) -> bool {
+    /// Binds the inproc name of an endpoint; `false` if it is taken.
+    pub(crate) fn bind_inproc(&mut self, name: &str, endpoint: &Endpoint) -> bool {
         let name: Arc<str> = name.into();
         let socket_type = self.handshake.socket_type;
-        crate::engine::lock(&self.context.names).bind(&name, socket_type, &self.mailbox)
+        let mut names = crate::engine::lock(&self.context.names);
+        let bound = names.bind(&name, socket_type, &self.mailbox);
+        if bound {
+            self.last_endpoint = Some(endpoint.clone());
+        }
+        bound
     }
 
     /// Connects to an inproc name. The type of the socket bound there, if it does not fit.

@@ -49,7 +49,7 @@ mod writing;
 use std::io;
 
 pub(crate) use self::caretaker::Caretaker;
-pub(crate) use self::core::{Core, Deadline, Driven, Stop, Wait};
+pub(crate) use self::core::{Core, Deadline, Driven, Shut, Stop, Wait};
 pub(crate) use self::local::{Accepted, Names, Offer};
 use self::mailbox::{Mailbox, Wake};
 pub(crate) use self::net::Net;

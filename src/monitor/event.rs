@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::zmtp::{PeerFacts, ProtocolError};
 
-/// The number of a connection: unique in its socket and never used again, so it tells two connections of the
+/// The number of a connection: unique in the process and never used again, so it tells two connections of the
 /// same peer apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
@@ -73,6 +73,9 @@ impl fmt::Display for ConnectionInfo {
 /// A connection begins with `Accepted` or `Connected`. Then comes `HandshakeFailed`, which ends it, or
 /// `HandshakeSucceeded` and, one day, `Disconnected`. An endpoint that connects goes from there, or from
 /// `ConnectFailed`, to `RetryIn` and on to the next `Connecting`.
+///
+/// Of `inproc` there are no events, nor does libzmq report any: nothing listens, connects or shakes hands there. A socket that waits for
+/// a name which is then bound by a type that does not fit goes on waiting; the log says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -299,6 +302,10 @@ pub struct IoFailure {
 }
 
 impl IoFailure {
+    pub(crate) fn new(kind: io::ErrorKind, text: String) -> IoFailure {
+        IoFailure { kind, text }
+    }
+
     /// The kind of the error.
     pub fn kind(&self) -> io::ErrorKind {
         self.kind
@@ -307,10 +314,7 @@ impl IoFailure {
 
 impl From<&io::Error> for IoFailure {
     fn from(error: &io::Error) -> IoFailure {
-        IoFailure {
-            kind: error.kind(),
-            text: error.to_string(),
-        }
+        IoFailure::new(error.kind(), error.to_string())
     }
 }
 
@@ -319,6 +323,8 @@ impl fmt::Display for IoFailure {
         f.write_str(&self.text)
     }
 }
+
+impl std::error::Error for IoFailure {}
 
 #[cfg(test)]
 mod tests {

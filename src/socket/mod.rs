@@ -26,16 +26,16 @@ pub use req::Req;
 pub use sub::Sub;
 
 use crate::context::{Context, ContextInner};
-use crate::engine::{Core, Deadline, Stop};
+use crate::engine::{Core, Deadline, Shut, Stop};
 use crate::error::{
-    CloseError, ConnectError, RecvError, SendError, SendErrorKind, SocketError, UnbindError,
-    WaitError,
+    CloseError, ConnectError, RecvError, ReplyErrorKind, RequestError, SendError, SendErrorKind,
+    SocketError, SubscribeError, UnbindError, WaitError,
 };
 use crate::message::Message;
 use crate::monitor::Monitor;
 use crate::options::Options;
 use crate::pattern::Pattern;
-use crate::transport::{Address, BindError, Endpoint, Listener};
+use crate::transport::{Address, BindError, Endpoint, EndpointError, Listener};
 
 /// What all socket types are made of: a core that is closed when its handle is dropped.
 pub(crate) struct Socket<P: Pattern + 'static> {
@@ -72,8 +72,7 @@ impl<P: Pattern + 'static> Socket<P> {
         &self.options
     }
 
-    fn bind(&self, text: &str) -> Result<Endpoint, BindError> {
-        let endpoint: Endpoint = text.parse()?;
+    fn bind(&self, endpoint: Endpoint) -> Result<Endpoint, BindError> {
         endpoint.check_bind()?;
         if let Address::Inproc(name) = endpoint.address() {
             return self.bind_inproc(&endpoint, name);
@@ -81,65 +80,58 @@ impl<P: Pattern + 'static> Socket<P> {
         // Looks names up, so before any lock.
         let stream_options = self.core.inspect(|_, net| net.stream_options.clone());
         let listener = Listener::bind(&endpoint, &stream_options).inspect_err(|error| {
-            self.core.inspect(|_, net| net.bind_failed(text, error));
+            self.core
+                .inspect(|_, net| net.bind_failed(&endpoint, error));
         })?;
         let bound = listener.endpoint().clone();
         let listened = self.core.change(|_, net| net.listen(listener));
         match listened {
             Ok(Ok(())) => Ok(bound),
             Ok(Err(error)) => Err(BindError::from_io(&endpoint, error)),
-            Err(stop) => Err(BindError::from_io(&endpoint, stop.into())),
+            Err(shut) => Err(shut.into()),
         }
     }
 
     fn bind_inproc(&self, endpoint: &Endpoint, name: &str) -> Result<Endpoint, BindError> {
-        let bound = self.core.change(|_, net| net.bind_inproc(name));
+        let bound = self.core.change(|_, net| net.bind_inproc(name, endpoint))?;
         match bound {
-            Ok(true) => Ok(endpoint.clone()),
-            Ok(false) => Err(BindError::AddrInUse {
+            true => Ok(endpoint.clone()),
+            false => Err(BindError::AddrInUse {
                 endpoint: endpoint.clone(),
             }),
-            Err(stop) => Err(BindError::from_io(endpoint, stop.into())),
         }
     }
 
-    fn connect(&self, text: &str) -> Result<(), ConnectError> {
-        let endpoint: Endpoint = text.parse()?;
+    fn connect(&self, endpoint: Endpoint) -> Result<(), ConnectError> {
         endpoint.check_connect()?;
-        let connected = self.core.change(|pattern, net| {
-            net.last_endpoint = Some(endpoint.clone());
+        self.core.change(|pattern, net| {
             if let Address::Inproc(name) = endpoint.address() {
-                net.connect_inproc(name, pattern)
+                let connected = net.connect_inproc(name, pattern);
+                connected.map_err(|theirs| ConnectError::Incompatible {
+                    ours: pattern.socket_type(),
+                    theirs,
+                })?;
+                net.last_endpoint = Some(endpoint);
             } else {
-                net.connect(endpoint, text, pattern);
-                Ok(())
+                net.last_endpoint = Some(endpoint.clone());
+                net.connect(endpoint, pattern);
             }
-        });
-        match connected {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(theirs)) => Err(ConnectError::Incompatible {
-                ours: self.core.inspect(|pattern, _| pattern.socket_type()),
-                theirs,
-            }),
-            Err(Stop::ContextClosed) => Err(ConnectError::ContextClosed),
-            Err(Stop::Closed | Stop::WouldBlock | Stop::TimedOut) => Err(ConnectError::Closed),
-        }
+            Ok(())
+        })?
     }
 
-    fn unbind(&self, text: &str) -> Result<(), UnbindError> {
-        let endpoint: Endpoint = text.parse()?;
+    fn unbind(&self, endpoint: &Endpoint) -> Result<(), UnbindError> {
         let found = self
             .core
-            .change(|pattern, net| net.unbind(&endpoint, pattern));
-        found_or_error(found, text)
+            .change(|pattern, net| net.unbind(endpoint, pattern))?;
+        found_or_error(found, endpoint)
     }
 
-    fn disconnect(&self, text: &str) -> Result<(), UnbindError> {
-        let endpoint: Endpoint = text.parse()?;
+    fn disconnect(&self, endpoint: &Endpoint) -> Result<(), UnbindError> {
         let found = self
             .core
-            .change(|pattern, net| net.disconnect(&endpoint, pattern));
-        found_or_error(found, text)
+            .change(|pattern, net| net.disconnect(endpoint, pattern))?;
+        found_or_error(found, endpoint)
     }
 
     fn last_endpoint(&self) -> Option<Endpoint> {
@@ -164,13 +156,17 @@ impl<P: Pattern + 'static> Socket<P> {
         });
         reached.map_err(|stop| match stop {
             Stop::WouldBlock | Stop::TimedOut => WaitError::TimedOut { have, wanted },
-            Stop::Closed => WaitError::Closed,
-            Stop::ContextClosed => WaitError::ContextClosed,
+            Stop::Shut(shut) => shut.into(),
         })
     }
 
     fn monitor(&self) -> Monitor {
         self.core.inspect(|_, net| net.monitors.subscribe())
+    }
+
+    fn shutdown(&self) {
+        self.core
+            .begin_close(Deadline::from_option(self.options.linger));
     }
 
     fn close(mut self, timeout: Duration) -> Result<(), CloseError> {
@@ -190,29 +186,52 @@ impl<P: Pattern + 'static> Drop for Socket<P> {
         if !self.open {
             return;
         }
-        self.core
-            .begin_close(Deadline::from_option(self.options.linger));
+        self.shutdown();
         self.core.context.socket_dropped();
     }
 }
 
-impl From<Stop> for std::io::Error {
-    fn from(stop: Stop) -> Self {
-        std::io::Error::other(match stop {
-            Stop::ContextClosed => "the context is shut down",
-            Stop::Closed | Stop::WouldBlock | Stop::TimedOut => "the socket is closed",
-        })
-    }
+/// An endpoint, from itself or from text.
+pub(crate) fn endpoint<E>(endpoint: E) -> Result<Endpoint, EndpointError>
+where
+    E: TryInto<Endpoint>,
+    EndpointError: From<E::Error>,
+{
+    Ok(endpoint.try_into()?)
 }
 
-fn found_or_error(found: Result<bool, Stop>, text: &str) -> Result<(), UnbindError> {
+/// Errors that say so when the socket, or its context, is closed.
+macro_rules! from_shut {
+    ($($error:ident),*) => {$(
+        impl From<Shut> for $error {
+            fn from(shut: Shut) -> Self {
+                match shut {
+                    Shut::Socket => $error::Closed,
+                    Shut::Context => $error::ContextClosed,
+                }
+            }
+        }
+    )*};
+}
+
+from_shut!(
+    BindError,
+    ConnectError,
+    UnbindError,
+    SubscribeError,
+    WaitError,
+    SendErrorKind,
+    ReplyErrorKind,
+    RequestError,
+    RecvError
+);
+
+fn found_or_error(found: bool, endpoint: &Endpoint) -> Result<(), UnbindError> {
     match found {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(UnbindError::NotFound {
-            endpoint: text.to_owned(),
+        true => Ok(()),
+        false => Err(UnbindError::NotFound {
+            endpoint: endpoint.to_string(),
         }),
-        Err(Stop::ContextClosed) => Err(UnbindError::ContextClosed),
-        Err(Stop::Closed | Stop::WouldBlock | Stop::TimedOut) => Err(UnbindError::Closed),
     }
 }
 
@@ -234,8 +253,7 @@ pub(crate) fn recv_error(stop: Stop) -> RecvError {
     match stop {
         Stop::WouldBlock => RecvError::WouldBlock,
         Stop::TimedOut => RecvError::TimedOut,
-        Stop::Closed => RecvError::Closed,
-        Stop::ContextClosed => RecvError::ContextClosed,
+        Stop::Shut(shut) => shut.into(),
     }
 }
 
@@ -248,8 +266,7 @@ pub(crate) fn send_error_kind(stop: Stop) -> SendErrorKind {
     match stop {
         Stop::WouldBlock => SendErrorKind::WouldBlock,
         Stop::TimedOut => SendErrorKind::TimedOut,
-        Stop::Closed => SendErrorKind::Closed,
-        Stop::ContextClosed => SendErrorKind::ContextClosed,
+        Stop::Shut(shut) => shut.into(),
     }
 }
 
@@ -293,8 +310,12 @@ macro_rules! common {
             /// # Errors
             ///
             /// The endpoint is malformed, in use, not of this machine, or not permitted.
-            pub fn bind(&self, endpoint: &str) -> Result<$crate::Endpoint, $crate::BindError> {
-                self.socket.bind(endpoint)
+            pub fn bind<E>(&self, endpoint: E) -> Result<$crate::Endpoint, $crate::BindError>
+            where
+                E: TryInto<$crate::Endpoint>,
+                $crate::EndpointError: From<E::Error>,
+            {
+                self.socket.bind($crate::socket::endpoint(endpoint)?)
             }
 
             /// Connects to an endpoint, in the background and again and again until it succeeds; after
@@ -306,8 +327,12 @@ macro_rules! common {
             /// The endpoint is malformed, or an inproc name is bound by a socket of a type that does not
             /// fit. An unreachable peer is not an error: watch [`monitor`](Self::monitor), or use
             /// [`wait_for_peers`](Self::wait_for_peers).
-            pub fn connect(&self, endpoint: &str) -> Result<(), $crate::ConnectError> {
-                self.socket.connect(endpoint)
+            pub fn connect<E>(&self, endpoint: E) -> Result<(), $crate::ConnectError>
+            where
+                E: TryInto<$crate::Endpoint>,
+                $crate::EndpointError: From<E::Error>,
+            {
+                self.socket.connect($crate::socket::endpoint(endpoint)?)
             }
 
             /// Stops listening at an endpoint, as [`bind`](Self::bind) returned it, and closes the
@@ -316,8 +341,12 @@ macro_rules! common {
             /// # Errors
             ///
             /// Nothing is bound there.
-            pub fn unbind(&self, endpoint: &str) -> Result<(), $crate::UnbindError> {
-                self.socket.unbind(endpoint)
+            pub fn unbind<E>(&self, endpoint: E) -> Result<(), $crate::UnbindError>
+            where
+                E: TryInto<$crate::Endpoint>,
+                $crate::EndpointError: From<E::Error>,
+            {
+                self.socket.unbind(&$crate::socket::endpoint(endpoint)?)
             }
 
             /// Ends the connections to an endpoint, as given to [`connect`](Self::connect).
@@ -325,8 +354,12 @@ macro_rules! common {
             /// # Errors
             ///
             /// There is no connection to that endpoint.
-            pub fn disconnect(&self, endpoint: &str) -> Result<(), $crate::UnbindError> {
-                self.socket.disconnect(endpoint)
+            pub fn disconnect<E>(&self, endpoint: E) -> Result<(), $crate::UnbindError>
+            where
+                E: TryInto<$crate::Endpoint>,
+                $crate::EndpointError: From<E::Error>,
+            {
+                self.socket.disconnect(&$crate::socket::endpoint(endpoint)?)
             }
 
             /// The endpoint last bound (resolved) or connected (as given). libzmq: `ZMQ_LAST_ENDPOINT`.
@@ -356,6 +389,28 @@ macro_rules! common {
             /// What the socket and each of its peers have sent, received, queued and dropped so far.
             pub fn stats(&self) -> $crate::Stats {
                 self.socket.stats()
+            }
+
+            /// Begins to close the socket, from any thread: calls that wait in it end at once, and later ones fail, with
+            /// `Closed`. What was sent leaves in the background, within [`linger`](crate::Options::linger), and what came and was not
+            /// taken is dropped. libzmq has this for a whole context only, as [`Context::shutdown`](crate::Context::shutdown).
+            ///
+            /// ```
+            #[doc = concat!("# use zerohop::{Context, ", stringify!($name), ", WaitError};")]
+            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let context = Context::new();
+            #[doc = concat!("let socket = ", stringify!($name), "::new(&context)?;")]
+            /// std::thread::scope(|scope| {
+            ///     // Or one that waits in `recv`, or in `send`.
+            ///     let waiting = scope.spawn(|| socket.wait_for_peers(1, std::time::Duration::MAX));
+            ///     socket.shutdown();
+            ///     assert_eq!(waiting.join().unwrap(), Err(WaitError::Closed));
+            /// });
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn shutdown(&self) {
+                self.socket.shutdown();
             }
 
             /// Closes the socket, waiting for at most `timeout` until all that was sent has left and the peers have

@@ -29,7 +29,7 @@ use crate::pattern::{PubPattern, Published};
 ///
 /// let sub = Sub::new(&context)?;
 /// sub.subscribe("review.")?;
-/// sub.connect(&endpoint.to_string())?;
+/// sub.connect(&endpoint)?;
 ///
 /// publisher.wait_for_subscribers("review.", 1, Duration::from_secs(5))?;
 /// publisher.send(["stock.42", "not wanted"])?;

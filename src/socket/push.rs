@@ -28,7 +28,7 @@ use crate::pattern::PushPattern;
 /// let endpoint = pull.bind("tcp://127.0.0.1:*")?;
 ///
 /// let push = Push::new(&context)?;
-/// push.connect(&endpoint.to_string())?;
+/// push.connect(&endpoint)?;
 /// push.send("order 1")?;
 /// push.send(["order 2", "two frames"])?;
 ///

@@ -52,7 +52,7 @@ macro_rules! receiving {
             /// # let context = zerohop::Context::new();
             /// # let pull = zerohop::Pull::new(&context)?;
             /// # let push = zerohop::Push::new(&context)?;
-            /// # push.connect(&pull.bind("tcp://127.0.0.1:*")?.to_string())?;
+            /// # push.connect(pull.bind("tcp://127.0.0.1:*")?)?;
             /// # push.send_batch(["order 1", "order 2"])?;
             /// let mut message = zerohop::Message::new();
             /// let mut bytes = 0;
@@ -146,7 +146,7 @@ macro_rules! receiving {
                 Ok(batch)
             }
 
-            /// The messages as they come, without end: until the socket is closed, the context is shut
+            /// The messages as they come, without end: until the socket or its context is shut
             /// down, or [`recv_timeout`](crate::Options::recv_timeout) has passed without one.
             pub fn iter(&self) -> $crate::Iter<'_, $name> {
                 $crate::Iter {

@@ -116,8 +116,7 @@ impl Request {
             Ok(Err(Undeliverable::NoRoom)) | Err(Stop::WouldBlock | Stop::TimedOut) => {
                 Err(ReplyErrorKind::WouldBlock)
             }
-            Err(Stop::Closed) => Err(ReplyErrorKind::Closed),
-            Err(Stop::ContextClosed) => Err(ReplyErrorKind::ContextClosed),
+            Err(Stop::Shut(shut)) => Err(shut.into()),
         }
     }
 }

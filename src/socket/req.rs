@@ -38,7 +38,7 @@ use crate::pattern::{Outcome, Refusal, ReqPattern, Ticket};
 /// });
 ///
 /// let req = Req::new(&context)?;
-/// req.connect(&endpoint.to_string())?;
+/// req.connect(&endpoint)?;
 /// assert_eq!(req.request("price of 42?")?, "9.99");
 /// # drop(server.join());
 /// # Ok(())
@@ -129,8 +129,7 @@ impl Req {
                     .inspect(|pattern, _| pattern.abandon(ticket));
                 Err(match stop {
                     Stop::WouldBlock | Stop::TimedOut => RequestError::TimedOut,
-                    Stop::Closed => RequestError::Closed,
-                    Stop::ContextClosed => RequestError::ContextClosed,
+                    Stop::Shut(shut) => shut.into(),
                 })
             }
         }

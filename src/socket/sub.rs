@@ -1,7 +1,6 @@
 //! The SUB socket.
 
 use super::{Socket, common};
-use crate::engine::Stop;
 use crate::error::SubscribeError;
 use crate::pattern::SubPattern;
 
@@ -29,7 +28,7 @@ impl Sub {
         let topic = topic.as_ref();
         let core = self.socket.core();
         core.change(|pattern, net| pattern.subscribe(&mut net.peers, topic))
-            .map_err(subscribe_error)
+            .map_err(SubscribeError::from)
     }
 
     /// Takes one [`subscribe`](Self::subscribe) of the same topic back. A topic that was not subscribed is
@@ -42,13 +41,6 @@ impl Sub {
         let topic = topic.as_ref();
         let core = self.socket.core();
         core.change(|pattern, net| pattern.unsubscribe(&mut net.peers, topic))
-            .map_err(subscribe_error)
-    }
-}
-
-fn subscribe_error(stop: Stop) -> SubscribeError {
-    match stop {
-        Stop::ContextClosed => SubscribeError::ContextClosed,
-        Stop::Closed | Stop::WouldBlock | Stop::TimedOut => SubscribeError::Closed,
+            .map_err(SubscribeError::from)
     }
 }

@@ -30,7 +30,7 @@ const HOST_NAME_LIMIT: usize = 255;
 
 /// An address to bind or connect: `tcp://127.0.0.1:5555`, `ipc:///run/app.sock`, `inproc://workers`.
 ///
-/// Get one by parsing. Two endpoints are equal when they mean the same address, even if they were spelled
+/// Get one by parsing, or from `bind`; calls take endpoints and text alike. Two endpoints are equal when they mean the same address, even if they were spelled
 /// differently (`tcp://[::1]:5555` and `tcp://[0:0::1]:5555`); names are compared as written and never
 /// looked up. [`Display`](fmt::Display) gives the canonical spelling, which parses back to an equal endpoint.
 ///
@@ -46,7 +46,16 @@ const HOST_NAME_LIMIT: usize = 255;
 /// | `ipc://@name` | an abstract Unix domain socket (Linux) |
 /// | `ipc://*` | bind: a fresh path in the directory for temporary files |
 /// | `inproc://name` | within this context |
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// ```
+/// # fn main() -> Result<(), zerohop::EndpointError> {
+/// let endpoint: zerohop::Endpoint = "tcp://localhost:5555".parse()?;
+/// assert_eq!(endpoint.port(), Some(5555));
+/// assert_eq!(endpoint.to_string(), "tcp://localhost:5555");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     address: Address,
 }
@@ -94,6 +103,15 @@ pub(crate) enum IpcAddress {
 }
 
 impl Endpoint {
+    /// The port of a `tcp` endpoint; of one that `bind` returned, the port that was chosen. `None` for a wildcard, and for
+    /// other transports.
+    pub fn port(&self) -> Option<u16> {
+        match &self.address {
+            Address::Tcp(tcp) => Some(tcp.port).filter(|port| *port != 0),
+            Address::Ipc(_) | Address::Inproc(_) => None,
+        }
+    }
+
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }
@@ -184,6 +202,43 @@ impl FromStr for Endpoint {
             });
         }
         parse(text, rest).map(Endpoint::from)
+    }
+}
+
+impl TryFrom<&str> for Endpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: &str) -> Result<Endpoint, EndpointError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for Endpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: &String) -> Result<Endpoint, EndpointError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: String) -> Result<Endpoint, EndpointError> {
+        text.parse()
+    }
+}
+
+impl From<&Endpoint> for Endpoint {
+    fn from(endpoint: &Endpoint) -> Endpoint {
+        endpoint.clone()
+    }
+}
+
+/// As it is written, in quotes.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_string(), f)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every message says what was wrong, quotes the offending text, and says what would be right.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -191,6 +192,13 @@ impl fmt::Display for EndpointError {
 
 impl Error for EndpointError {}
 
+/// An endpoint that is one already cannot be malformed.
+impl From<Infallible> for EndpointError {
+    fn from(never: Infallible) -> EndpointError {
+        match never {}
+    }
+}
+
 /// Why an endpoint could not be bound.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -236,9 +244,41 @@ pub enum BindError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// The socket was shut down.
+    Closed,
+    /// The context was shut down.
+    ContextClosed,
 }
 
 impl BindError {
+    /// What was to be bound, if it came to that.
+    fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            BindError::AddrInUse { endpoint }
+            | BindError::AddrNotAvailable { endpoint }
+            | BindError::PermissionDenied { endpoint }
+            | BindError::NoSuchDirectory { endpoint }
+            | BindError::NotASocket { endpoint }
+            | BindError::UnknownHost { endpoint, .. }
+            | BindError::Io { endpoint, .. } => Some(endpoint),
+            BindError::Endpoint(_) | BindError::Closed | BindError::ContextClosed => None,
+        }
+    }
+
+    /// The kind that the system's error had, or would have had.
+    pub(crate) fn kind(&self) -> io::ErrorKind {
+        match self {
+            BindError::Endpoint(_) => io::ErrorKind::InvalidInput,
+            BindError::AddrInUse { .. } => io::ErrorKind::AddrInUse,
+            BindError::AddrNotAvailable { .. } => io::ErrorKind::AddrNotAvailable,
+            BindError::PermissionDenied { .. } => io::ErrorKind::PermissionDenied,
+            BindError::NoSuchDirectory { .. } => io::ErrorKind::NotFound,
+            BindError::NotASocket { .. } => io::ErrorKind::AlreadyExists,
+            BindError::UnknownHost { source, .. } | BindError::Io { source, .. } => source.kind(),
+            BindError::Closed | BindError::ContextClosed => io::ErrorKind::NotConnected,
+        }
+    }
+
     /// Sorts what the system said when `endpoint` was being bound.
     pub(crate) fn from_io(endpoint: &Endpoint, source: io::Error) -> BindError {
         let endpoint = endpoint.clone();
@@ -265,54 +305,38 @@ impl From<EndpointError> for BindError {
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BindError::Endpoint(error) => error.fmt(f),
-            BindError::AddrInUse { endpoint } => {
-                write!(f, "cannot bind {endpoint}: the address is in use")
-            }
-            BindError::AddrNotAvailable { endpoint } => {
-                write!(
-                    f,
-                    "cannot bind {endpoint}: no interface of this machine has that address"
-                )
-            }
-            BindError::PermissionDenied { endpoint } => {
-                write!(f, "cannot bind {endpoint}: permission denied")
-            }
-            BindError::NoSuchDirectory { endpoint } => {
-                write!(f, "cannot bind {endpoint}: its directory does not exist")
-            }
-            BindError::NotASocket { endpoint } => {
-                write!(
-                    f,
-                    "cannot bind {endpoint}: a file that is not a socket stands there; \
-                     remove it or choose another path"
-                )
-            }
-            BindError::UnknownHost { endpoint, source } => {
-                write!(
-                    f,
-                    "\
-                     cannot bind {endpoint}: no interface has that name and it cannot be looked up ({source})"
-                )
-            }
-            BindError::Io { endpoint, source } => write!(f, "cannot bind {endpoint}: {source}"),
+        if let Some(endpoint) = self.endpoint() {
+            write!(f, "cannot bind {endpoint}: ")?;
         }
+        Reason(self).fmt(f)
     }
 }
 
-impl Error for BindError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            BindError::Endpoint(error) => Some(error),
-            BindError::UnknownHost { source, .. } | BindError::Io { source, .. } => {
-                Some(source.as_ref())
+impl Error for BindError {}
+
+/// What a [`BindError`] says beside the endpoint.
+pub(crate) struct Reason<'a>(pub(crate) &'a BindError);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            BindError::Endpoint(error) => error.fmt(f),
+            BindError::AddrInUse { .. } => f.write_str("the address is in use"),
+            BindError::AddrNotAvailable { .. } => {
+                f.write_str("no interface of this machine has that address")
             }
-            BindError::AddrInUse { .. }
-            | BindError::AddrNotAvailable { .. }
-            | BindError::PermissionDenied { .. }
-            | BindError::NoSuchDirectory { .. }
-            | BindError::NotASocket { .. } => None,
+            BindError::PermissionDenied { .. } => f.write_str("permission denied"),
+            BindError::NoSuchDirectory { .. } => f.write_str("its directory does not exist"),
+            BindError::NotASocket { .. } => f.write_str(
+                "a file that is not a socket stands there; remove it or choose another path",
+            ),
+            BindError::UnknownHost { source, .. } => write!(
+                f,
+                "no interface has that name and it cannot be looked up ({source})"
+            ),
+            BindError::Io { source, .. } => source.fmt(f),
+            BindError::Closed => f.write_str("the socket is closed"),
+            BindError::ContextClosed => f.write_str("the context is shut down"),
         }
     }
 }

@@ -51,6 +51,7 @@ mod tests;
 
 pub(crate) use self::endpoint::Address;
 pub use self::endpoint::Endpoint;
+pub(crate) use self::error::Reason;
 pub use self::error::{BindError, EndpointError};
 pub(crate) use self::listener::{Listener, is_exhaustion};
 pub(crate) use self::options::{Keepalive, StreamOptions};

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Options, Pull, Push, RecvError, SendErrorKind};
+use zerohop::{BindError, ConnectError, Context, Options, Pull, Push, RecvError, SendErrorKind};
 
 use crate::arena::{Transport, on_every_transport};
 use crate::common::deadline::DEADLINE;
@@ -19,6 +19,8 @@ on_every_transport!(
     context_drop_waits_for_lingering_sockets,
     context_drop_waits_no_longer_than_linger,
     shutdown_ends_waiting_calls,
+    shutdown_of_a_socket_ends_its_calls_and_no_others,
+    what_was_sent_before_a_shutdown_arrives,
     what_was_received_outlives_the_sender,
 );
 
@@ -166,6 +168,49 @@ fn shutdown_ends_waiting_calls(transport: Transport) {
     });
     assert_eq!(pull.try_recv(), Err(RecvError::ContextClosed));
     assert!(Push::new(&context).is_err());
+    let bound = pull.bind(transport.endpoint());
+    assert!(matches!(bound, Err(BindError::ContextClosed)), "{bound:?}");
+}
+
+fn shutdown_of_a_socket_ends_its_calls_and_no_others(transport: Transport) {
+    let context = Context::new();
+    let (pull, other) = (Pull::open(&context), Pull::open(&context));
+    let endpoint = Socket::bind(&pull, &transport.endpoint());
+    thread::scope(|scope| {
+        let receiving: Vec<_> = (0..3).map(|_| scope.spawn(|| pull.recv())).collect();
+        let unaffected = scope.spawn(|| other.recv());
+        pull.shutdown();
+        for thread in receiving {
+            let ended = thread.join().expect("a receiving thread");
+            assert_eq!(ended, Err(RecvError::Closed));
+        }
+        let push = Push::open(&context);
+        Socket::connect(&push, &Socket::bind(&other, &transport.endpoint()));
+        push.send_timeout("for the other", DEADLINE).expect("sent");
+        let message = unaffected.join().expect("the other thread");
+        assert_eq!(message, Ok("for the other".into()));
+    });
+    assert_eq!(pull.try_recv(), Err(RecvError::Closed));
+    let bound = pull.bind(transport.endpoint());
+    assert!(matches!(bound, Err(BindError::Closed)), "{bound:?}");
+    assert_eq!(pull.connect(&endpoint), Err(ConnectError::Closed));
+    // Its name is free again.
+    Socket::bind(&other, &endpoint);
+    pull.close(DEADLINE).expect("nothing is left");
+}
+
+fn what_was_sent_before_a_shutdown_arrives(transport: Transport) {
+    let context = Context::new();
+    let pull = Pull::open(&context);
+    let options = Options::new().linger(DEADLINE);
+    let push = Push::with_options(&context, options).expect("a PUSH");
+    Socket::connect(&push, &Socket::bind(&pull, &transport.endpoint()));
+    send_numbers(&push);
+    push.shutdown();
+    let error = push.try_send("late").expect_err("shut down");
+    assert_eq!(error.kind(), SendErrorKind::Closed);
+    expect_numbers(&pull);
+    push.close(DEADLINE).expect("all has left");
 }
 
 /// A sender that has gone in good order takes nothing with it.

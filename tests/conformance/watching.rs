@@ -18,7 +18,48 @@ on_every_transport!(
     counts_messages_and_bytes,
     counts_reconnects,
     counts_what_is_dropped,
+    knows_its_last_endpoint,
 );
+
+fn knows_its_last_endpoint(transport: Transport) {
+    let context = Context::new();
+    let (pull, push) = (
+        Pull::new(&context).expect("a PULL"),
+        Push::new(&context).expect("a PUSH"),
+    );
+    assert_eq!(pull.last_endpoint(), None);
+    let bound = pull.bind(transport.endpoint()).expect("bound");
+    assert_eq!(pull.last_endpoint(), Some(bound.clone()));
+    push.connect(&bound).expect("connected");
+    assert_eq!(push.last_endpoint(), Some(bound.clone()));
+    // What fails leaves it as it was.
+    push.bind(&bound).expect_err("in use");
+    assert_eq!(push.last_endpoint(), Some(bound.clone()));
+    push.disconnect(bound).expect("was connected");
+}
+
+#[test]
+fn says_why_it_cannot_bind() {
+    let context = Context::new();
+    let (first, second) = (
+        Pull::new(&context).expect("a PULL"),
+        Pull::new(&context).expect("another"),
+    );
+    let bound = first.bind("tcp://127.0.0.1:*").expect("bound");
+    let monitor = second.monitor();
+    second.bind(&bound).expect_err("in use");
+    let event = next(&monitor);
+    assert_eq!(
+        event.to_string(),
+        format!("{bound}: bind failed: the address is in use")
+    );
+    match event {
+        Event::BindFailed { error, .. } => {
+            assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        }
+        event => panic!("another event: {event:?}"),
+    }
+}
 
 fn tells_in_order<P: Pairing>(transport: Transport) {
     if transport == Transport::Inproc {

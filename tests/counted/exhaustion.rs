@@ -68,23 +68,23 @@ fn an_ipc_path_that_cannot_be_bound_is_an_error() {
     let folder = std::env::temp_dir().join(unique::name());
     let pull = Pull::new(&Context::new()).expect("a PULL");
     let path = folder.join("socket");
-    let missing = pull.bind(&format!("ipc://{}", path.display()));
+    let missing = pull.bind(format!("ipc://{}", path.display()));
     assert!(missing.is_err(), "{missing:?}");
 
     fs::create_dir(&folder).expect("a folder");
     fs::write(&path, "a file of somebody's").expect("a file");
-    let taken = pull.bind(&format!("ipc://{}", path.display()));
+    let taken = pull.bind(format!("ipc://{}", path.display()));
     assert!(
         matches!(taken, Err(BindError::NotASocket { .. })),
         "{taken:?}"
     );
     assert_eq!(fs::read(&path).expect("the file"), b"a file of somebody's");
-    let folder_itself = pull.bind(&format!("ipc://{}", folder.display()));
+    let folder_itself = pull.bind(format!("ipc://{}", folder.display()));
     assert!(folder_itself.is_err(), "{folder_itself:?}");
 
     // Nothing was lost by that: the socket binds where it can.
     let other = folder.join("other");
-    pull.bind(&format!("ipc://{}", other.display()))
+    pull.bind(format!("ipc://{}", other.display()))
         .expect("bound");
     drop(pull);
     assert!(!other.exists(), "the socket's file stays");
@@ -116,7 +116,7 @@ fn an_ipc_path_on_a_full_disk_is_an_error() {
 /// The child's part.
 pub(crate) fn bind_in(folder: &str) {
     let pull = Pull::new(&Context::new()).expect("a PULL");
-    let refused = pull.bind(&format!("ipc://{folder}/socket"));
+    let refused = pull.bind(format!("ipc://{folder}/socket"));
     assert!(refused.is_err(), "{refused:?}");
     pull.bind("tcp://127.0.0.1:*").expect("bound elsewhere");
     say("refused");

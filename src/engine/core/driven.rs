@@ -86,7 +86,7 @@ impl<P: Pattern> Driven for Core<P> {
         if matches!(state.phase, Phase::Closed { .. }) {
             return Drove::Closed;
         }
-        let Ok(mut seat) = self.seat.try_lock() else {
+        let Some(mut seat) = self.try_seat() else {
             return Drove::SeatTaken;
         };
         seat.poll_events(Some(Duration::ZERO));

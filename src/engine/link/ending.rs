@@ -62,7 +62,7 @@ impl Net {
         dialer.attempt += 1;
         dialer.addresses.clear();
         let (delay, attempt) = (dialer.next_delay(), dialer.attempt);
-        let endpoint = dialer.text.clone();
+        let endpoint = dialer.label.to_string();
         self.monitors.emit(|| Event::RetryIn { endpoint, delay });
         self.timers
             .arm(Instant::now() + delay, Timer::Redial(id, attempt));
