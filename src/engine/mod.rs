@@ -1,7 +1,7 @@
 //! The engine: one [`Core`] per socket, and one [`Caretaker`] per context.
 //!
 //! **The caller does the work; the caretaker only finishes what callers leave behind.** A socket has one
-//! state under one mutex, and one poll, the *driver's seat*, under another. Whoever holds the seat polls
+//! state under a [`StateLock`](crate::sync::StateLock), and one poll, the *driver's seat*, under a mutex. Whoever holds the seat polls
 //! without the state lock, then locks the state and processes. A caller that must wait takes the seat, so
 //! that the kernel wakes the very thread that wants the message.
 //!
@@ -10,14 +10,15 @@
 //!        │ send, recv                                        │ polls the polls
 //!        ▼                                                   ▼
 //!   ┌─ Core ───────────────────────────────────────────────────────┐
-//!   │ state: Pattern + Net (peers, listeners, timers)     [mutex]  │
+//!   │ state: Pattern + Net (peers, listeners, timers)  [state lock]│
 //!   │ seat:  the poll                                     [mutex]  │
 //!   │ presence, mailbox                                [hand-overs]│
 //!   └──────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! Locks are taken in one order: state, then seat (tried, never waited for), then a mailbox or channel.
-//! No lock is held across a blocking system call or a user's callback.
+//! The seat is held while its holder waits for the kernel, and no other lock across a system call that blocks. No callback of the
+//! application runs under any of them, but for the `Drop` of what owns a [`Bytes`](bytes::Bytes) that was sent.
 
 mod caretaker;
 mod core;

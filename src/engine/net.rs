@@ -5,7 +5,7 @@
 //! [`Pattern`](crate::pattern::Pattern) that is passed in.
 //!
 //! The rest of its methods are in the files named after what they do: `link` (the life of a connection),
-//! `reading` and `writing` (bytes in and out), `listen` (accepting), `local` (inproc).
+//! `reading` and `writing` (bytes in and out), `listen` (accepting), `local` (inproc), `farewell` (what is left of connections that ended).
 
 use std::collections::VecDeque;
 use std::io;
@@ -29,6 +29,11 @@ use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
 use crate::zmtp::{HandshakeConfig, Limits, MechanismConfig, SocketType};
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "zerohop needs a system of 64 bits: what events are about is told by the upper half of a number"
+);
 
 /// The token of the waker in a socket's poll.
 pub(crate) const WAKER: Token = Token(usize::MAX);

@@ -58,7 +58,7 @@ impl Outgoing<'_> {
     }
 }
 
-/// See the module. Most slices an iovec may carry in one write; Linux takes up to 1,024.
+/// The most slices that an iovec may carry in one write; Linux takes up to 1,024.
 pub(crate) const MAX_SLICES: usize = 64;
 
 /// Below this many bytes the frames before a shared body are copied out of their chunk.
@@ -255,15 +255,12 @@ impl OutBuffer {
         count
     }
 
-    /// Notes that the kernel took `n` more bytes; returns how many messages went out whole by it.
-    pub(crate) fn advance(&mut self, n: usize, pool: &mut ChunkPool) -> usize {
+    /// Notes that the kernel took `n` more bytes.
+    pub(crate) fn advance(&mut self, n: usize, pool: &mut ChunkPool) {
         self.written += n;
         if self.written >= self.bytes {
-            let messages = self.messages;
-            self.clear(pool);
-            return messages;
+            return self.clear(pool);
         }
-        let before = self.messages;
         while let Some((len, messages)) = self.first_message() {
             if len > self.written {
                 break;
@@ -271,7 +268,6 @@ impl OutBuffer {
             self.written -= len;
             self.drop_front(len, messages, pool);
         }
-        before - self.messages
     }
 
     /// Length of the first message or command, and 1 if it is a message.
@@ -307,14 +303,13 @@ impl OutBuffer {
     }
 
     /// The connection is gone: what was not wholly written is to be written again from its start.
-    /// Commands belonged to that connection and go with it. Returns the number of messages kept.
-    pub(crate) fn rewind(&mut self, pool: &mut ChunkPool) -> usize {
+    /// Commands belonged to that connection and go with it.
+    pub(crate) fn rewind(&mut self, pool: &mut ChunkPool) {
         let mut kept = OutBuffer::default();
         for message in self.drain(pool) {
             kept.push(Outgoing::Message(&message), pool);
         }
         *self = kept;
-        self.messages
     }
 
     /// Takes all messages out, from the first not wholly written on, and leaves the buffer empty.

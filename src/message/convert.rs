@@ -93,7 +93,27 @@ macro_rules! from_multipart_slice {
     )+};
 }
 
-from_multipart_slice!(&str, &[u8], Bytes, Frame);
+from_multipart_slice!(&str, &[u8], String, Bytes, Frame);
+
+/// A tuple of frames, which may be of different types, is a message of them.
+macro_rules! from_tuple {
+    ($($frame:ident),+) => {
+        /// A message of these frames.
+        impl<$($frame),+> From<($($frame,)+)> for Message
+        where
+            $(Frame: From<$frame>),+
+        {
+            #[allow(non_snake_case, reason = "a frame is named after its type")]
+            fn from(($($frame,)+): ($($frame,)+)) -> Message {
+                Message::from_queue(VecDeque::from([$(Frame::from($frame)),+]))
+            }
+        }
+    };
+}
+
+from_tuple!(A, B);
+from_tuple!(A, B, C);
+from_tuple!(A, B, C, D);
 
 /// Takes the vector over as it is.
 impl From<Vec<Frame>> for Message {

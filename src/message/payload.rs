@@ -17,8 +17,8 @@ pub(crate) const COPY_MAX: usize = 8 * 1024;
 /// What `send` takes: everything that is a [`Message`], taken in the cheapest way.
 ///
 /// Implemented for single frames (`&str`, `&[u8]`, `[u8; N]`, `&[u8; N]`, `String`, `Vec<u8>`, `Bytes`, [`Frame`]
-/// and references to them), for arrays, vectors and slices of those as a multipart message, and for
-/// [`Message`]. The trait is sealed: convert your own types with `From<YourType> for Message` and
+/// and references to them), for arrays, vectors and slices of those as a multipart message, for tuples of up to four of different types,
+/// and for [`Message`]. The trait is sealed: convert your own types with `From<YourType> for Message` and
 /// send `Message::from(value)`.
 ///
 /// Owned payloads of 8 KiB and more are not copied on their way to the kernel. Borrowed ones are, unless they are of
@@ -35,6 +35,7 @@ pub(crate) const COPY_MAX: usize = 8 * 1024;
 /// assert_eq!(parts("one"), 1);
 /// assert_eq!(parts(b"one"), 1);
 /// assert_eq!(parts(["one", "two"]), 2);
+/// assert_eq!(parts(("one", String::from("two"), vec![3])), 3);
 /// assert_eq!(parts(Message::new()), 1);
 /// ```
 pub trait Payload: Into<Message> + Sealed {
@@ -148,10 +149,33 @@ multipart! {
     [] VecDeque<Frame>,
     [] &[&str],
     [] &[&[u8]],
+    [] &[String],
     [] &[Bytes],
     [] &[Frame],
     [const N: usize] &[&str; N],
     [const N: usize] &[&[u8]; N],
+    [const N: usize] &[String; N],
     [const N: usize] &[Bytes; N],
     [const N: usize] &[Frame; N],
 }
+
+/// Frames of different types.
+macro_rules! tuple {
+    ($($frame:ident),+) => {
+        impl<$($frame),+> Sealed for ($($frame,)+) {}
+
+        impl<$($frame),+> Payload for ($($frame,)+)
+        where
+            $(Frame: From<$frame>),+
+        {
+            #[inline]
+            fn as_single(&self) -> Option<&[u8]> {
+                None
+            }
+        }
+    };
+}
+
+tuple!(A, B);
+tuple!(A, B, C);
+tuple!(A, B, C, D);

@@ -84,8 +84,8 @@ pub enum Event {
         /// The endpoint, with the port that was chosen if it had none.
         endpoint: String,
     },
-    /// The socket no longer accepts connections at an endpoint. Those it has accepted there live on unless
-    /// they are reported as well.
+    /// The socket no longer accepts connections at an endpoint. Those it has accepted there end, too, after
+    /// `unbind`; those of a socket that is closed live on until all has left.
     ListenerClosed {
         /// The endpoint, as in `Listening`.
         endpoint: String,

@@ -277,7 +277,7 @@ option_table! {
     }
 
     /// How long a connection may be silent before the peer is asked for a sign of life (PING). `None` never
-    /// asks. Peers older than ZMTP 3.1 are not asked.
+    /// asks. Peers that speak ZMTP 2.0 are not asked.
     heartbeat_interval(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_IVL" = 75,
         sockets: "PUSH, PULL, PUB, SUB, REQ, REP",

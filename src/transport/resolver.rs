@@ -1,7 +1,7 @@
 //! Name look-ups in the background.
 //!
 //! The system's resolver can block for half a minute when a name server does not answer. Neither a caller of
-//! `connect` nor the I/O thread can wait for that, so look-ups run on threads of their own: started on demand,
+//! `connect` nor the caretaker can wait for that, so look-ups run on threads of their own: started on demand,
 //! [`MAX_WORKERS`] at most, and gone when there is nothing left to look up. A process that connects to
 //! addresses only never has one.
 //! How jobs get to them is in `resolver/queue.rs`.

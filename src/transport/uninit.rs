@@ -1,6 +1,6 @@
 //! Reading into memory that nobody has zeroed.
 //!
-//! A read buffer is 256 KiB and is filled again and again: zeroing it before each read would cost as much as
+//! A read buffer is 64 KiB and is filled again and again: zeroing it before each read would cost as much as
 //! the read. The standard library cannot yet read into spare capacity, so this module does, and it is all
 //! the `unsafe` that the transports have.
 

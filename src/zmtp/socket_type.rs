@@ -15,9 +15,9 @@ pub enum SocketType {
     Pub = 1,
     /// Subscriber: receives what it subscribed to.
     Sub = 2,
-    /// Requester: strictly one request, then its reply.
+    /// Requester: each request has one reply.
     Req = 3,
-    /// Replier: strictly one request, then its reply, seen from the other end.
+    /// Replier: answers requests.
     Rep = 4,
     /// Requester without the lock-step: load-balanced sending, fair-queued receiving.
     Dealer = 5,
