@@ -18,7 +18,7 @@ use std::time::Instant;
 use mio::{Interest, Registry};
 use slab::Slab;
 
-use super::core::Deadline;
+use super::Deadline;
 use super::net::{Net, farewell_token};
 use super::timers::Timer;
 use crate::transport::Stream;

@@ -45,17 +45,19 @@ mod shelf;
 #[cfg(test)]
 mod shelf_tests;
 mod timers;
+mod wait;
 mod writing;
 
 use std::io;
 
 pub(crate) use self::caretaker::Caretaker;
-pub(crate) use self::core::{Core, Deadline, Driven, Shut, Stop, Wait};
+pub(crate) use self::core::{Core, Driven};
 pub(crate) use self::local::{Accepted, Names, Offer};
 use self::mailbox::{Mailbox, Wake};
 pub(crate) use self::net::Net;
 pub(crate) use self::out_buffer::Outgoing;
 pub(crate) use self::peers::{Counters, Peer, PeerId, Peers, Place};
+pub(crate) use self::wait::{Deadline, Shut, Stop, Wait};
 pub(crate) use crate::sync::lock;
 use crate::transport::dial::SocketAddress;
 

@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use mio::{Events, Interest, Registry, Token};
 
+use super::Deadline;
 use super::caretaker::Caretaker;
-use super::core::Deadline;
 use super::farewell::Farewells;
 use super::gathering::Gathering;
 use super::listen::Listening;

@@ -16,6 +16,7 @@
 //! someone else.
 
 mod fair_queue;
+mod fair_turns;
 mod load_balancer;
 mod prefix_trie;
 mod publish;
@@ -56,7 +57,7 @@ pub(crate) trait Pattern: Send {
     fn socket_type(&self) -> SocketType;
 
     /// Messages may be sent to this peer from now on.
-    fn attached(&mut self, peers: &mut Peers, id: PeerId);
+    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
     /// The peer's handshake is done, for the first time or again.
     fn established(&mut self, _peers: &mut Peers, _id: PeerId) {}
@@ -66,24 +67,26 @@ pub(crate) trait Pattern: Send {
 
     /// No message may be sent to this peer any more. `unsent` is what was queued for it, whole messages;
     /// what the peer sent before can still be taken.
-    fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Message>);
+    fn detached(&mut self, _peers: &mut Peers, _id: PeerId, _unsent: Vec<Message>) {}
 
     /// What was being written to a peer that has been detached meanwhile: messages older than those that
     /// `detached` brought.
     fn orphaned(&mut self, _peers: &mut Peers, _unsent: Vec<Message>) {}
 
     /// The peer is no more: its id may soon name another.
-    fn forget(&mut self, id: PeerId);
+    fn forget(&mut self, _id: PeerId) {}
 
     /// The peer has whole messages to take. Told once per batch, not per message. An error closes the
     /// connection.
     fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError>;
 
     /// A peer that was full has room again.
-    fn writable(&mut self, peers: &mut Peers, id: PeerId);
+    fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
     /// The peer subscribes to a topic, or no longer.
-    fn topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) -> Result<(), ProtocolError>;
+    fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
+        Ok(())
+    }
 
     /// Whether messages queued for a connection that breaks are kept, for the next one or another peer.
     fn keeps_unsent(&self) -> bool;

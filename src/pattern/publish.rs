@@ -155,8 +155,6 @@ impl Pattern for PubPattern {
         Ok(())
     }
 
-    fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
-
     fn topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) -> Result<(), ProtocolError> {
         if !subscribe {
             self.subscriptions.remove(id, topic);

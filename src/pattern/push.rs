@@ -93,8 +93,6 @@ impl Pattern for PushPattern {
         self.place_orphans(peers);
     }
 
-    fn forget(&mut self, _id: PeerId) {}
-
     /// A PUSH never reads: what a peer sends is forgotten.
     fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
         peers.discard_inbound(id);
@@ -104,10 +102,6 @@ impl Pattern for PushPattern {
     fn writable(&mut self, peers: &mut Peers, id: PeerId) {
         self.balancer.set_ready(id);
         self.place_orphans(peers);
-    }
-
-    fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
-        Ok(())
     }
 
     fn keeps_unsent(&self) -> bool {

@@ -3,7 +3,7 @@
 //! The frames up to and including the first empty one are the envelope, the way back through however many
 //! proxies; they are returned as they came.
 
-use super::pull::take_fairly;
+use super::fair_turns::take_fairly;
 use super::{FairQueue, Pattern, envelope};
 use crate::engine::{Outgoing, PeerId, Peers, Place};
 use crate::message::{Frame, Message};
@@ -86,22 +86,12 @@ impl Pattern for RepPattern {
         SocketType::Rep
     }
 
-    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
-
-    fn detached(&mut self, _peers: &mut Peers, _id: PeerId, _unsent: Vec<Message>) {}
-
     fn forget(&mut self, id: PeerId) {
         self.queue.remove(id);
     }
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
         self.queue.push(id);
-        Ok(())
-    }
-
-    fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
-
-    fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
         Ok(())
     }
 

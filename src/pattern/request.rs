@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::envelope;
-use super::pull::take_fairly;
+use super::fair_turns::take_fairly;
 use super::{FairQueue, LoadBalancer, Pattern};
 use crate::engine::{Outgoing, PeerId, Peers};
 use crate::message::{Frame, Message};
@@ -242,10 +242,6 @@ impl Pattern for ReqPattern {
 
     fn writable(&mut self, _peers: &mut Peers, id: PeerId) {
         self.balancer.set_ready(id);
-    }
-
-    fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
-        Ok(())
     }
 
     fn keeps_unsent(&self) -> bool {

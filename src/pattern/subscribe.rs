@@ -1,6 +1,6 @@
 //! SUB: messages from all publishers, filtered once more on arrival.
 
-use super::pull::take_fairly;
+use super::fair_turns::take_fairly;
 use super::{FairQueue, Pattern, TopicFilter};
 use crate::engine::{PeerId, Peers};
 use crate::message::Message;
@@ -69,8 +69,6 @@ impl Pattern for SubPattern {
         SocketType::Sub
     }
 
-    fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
-
     /// The publisher holds subscriptions per connection, so each connection is told all of them.
     fn established(&mut self, peers: &mut Peers, id: PeerId) {
         self.connected.push(id);
@@ -94,12 +92,6 @@ impl Pattern for SubPattern {
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
         self.queue.push(id);
-        Ok(())
-    }
-
-    fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
-
-    fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-use super::{Core, Deadline, Phase, Presence, State};
+use super::{Core, Phase, Presence, State};
+use crate::engine::Deadline;
 use crate::engine::gathering::SOON;
 use crate::pattern::Pattern;
 

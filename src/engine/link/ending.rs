@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use mio::event::Source as _;
 
-use super::super::core::Deadline;
+use super::super::Deadline;
 use super::super::net::Net;
 use super::super::peers::{Link, Origin, PeerId};
 use super::super::timers::Timer;

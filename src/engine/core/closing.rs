@@ -1,0 +1,98 @@
+//! The end of a socket: no more calls, and time for what is queued.
+
+use std::time::Instant;
+
+use super::{Core, Phase, State};
+use crate::engine::Deadline;
+use crate::pattern::Pattern;
+
+impl<P: Pattern> Core<P> {
+    /// Begins to close: no call is accepted any more, and what is queued has until `deadline` to leave. If that has begun
+    /// already, the new deadline holds.
+    pub(crate) fn begin_close(&self, deadline: Deadline) {
+        let mut state = self.state.lock();
+        match state.phase {
+            Phase::Open => {
+                state.phase = Phase::Closing(deadline);
+                self.stop_offering(&mut state);
+            }
+            Phase::Closing(_) => state.phase = Phase::Closing(deadline),
+            Phase::Closed { .. } => {}
+        }
+        let closed = self.close_if_done(&mut state, Instant::now());
+        if !closed && !std::mem::replace(&mut state.lingers, true) {
+            self.context.socket_lingers();
+        }
+        self.notify_all(&state);
+        let enlisted = state.enlisted;
+        drop(state);
+        match (enlisted, closed) {
+            (true, true) => self.caretaker.forget(self.id),
+            (true, false) => self.caretaker.look_at(self.id),
+            (false, _) => {}
+        }
+    }
+
+    /// A closing socket takes no new connections and no names.
+    fn stop_offering(&self, state: &mut State<P>) {
+        for index in 0..state.net.listeners.len() {
+            state.net.stop_listening(index);
+        }
+        self.context.forget_names(&self.mailbox);
+    }
+
+    /// Waits until a closing socket is closed; returns the number of messages left unsent.
+    pub(crate) fn finish_close(&self) -> usize {
+        let mut state = self.state.lock();
+        let mut waited = false;
+        loop {
+            let now = Instant::now();
+            let State { pattern, net, .. } = &mut *state;
+            net.write_dirty(pattern);
+            if self.close_if_done(&mut state, now)
+                && let Phase::Closed { unsent } = state.phase
+            {
+                if waited {
+                    self.caretaker.forget(self.id);
+                }
+                return unsent;
+            }
+            waited = true;
+            let deadline = match state.phase {
+                Phase::Closing(deadline) => deadline,
+                Phase::Open | Phase::Closed { .. } => Deadline::Never,
+            };
+            state = self.wait(state, deadline, now);
+        }
+    }
+
+    /// Closes a closing socket that has nothing more to send and whose peers have read it all, or that has no more time.
+    ///
+    /// It lets go of its peers as soon as all has left, and then waits for those only that have yet to read.
+    pub(super) fn close_if_done(&self, state: &mut State<P>, now: Instant) -> bool {
+        let deadline = match state.phase {
+            Phase::Open => return false,
+            Phase::Closed { .. } => return true,
+            Phase::Closing(deadline) => deadline,
+        };
+        let State { pattern, net, .. } = &mut *state;
+        net.write_dirty(pattern);
+        let unsent = net.unsent(pattern);
+        let late = deadline.has_passed(now);
+        if unsent > 0 && !late {
+            return false;
+        }
+        net.shut_down(if late { Deadline::Now } else { deadline }, pattern);
+        if !net.farewells.is_empty() && !late {
+            return false;
+        }
+        net.farewells.end();
+        net.monitors.close();
+        state.phase = Phase::Closed { unsent };
+        if state.lingers {
+            self.context.socket_closed();
+        }
+        self.changed.notify_all();
+        true
+    }
+}

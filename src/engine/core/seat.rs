@@ -1,0 +1,121 @@
+//! The driver's seat: one caller polls for all.
+
+use std::sync::{MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+
+use super::{Core, State};
+use crate::engine::Deadline;
+use crate::engine::net::log_poll_error;
+use crate::engine::patience::Patience;
+use crate::pattern::Pattern;
+use crate::sync::StateGuard;
+
+/// The driver's seat. It is taken and given up only under the state lock, so that who finds it taken, and
+/// then waits for `changed`, cannot miss that it falls free.
+pub(super) struct Seat {
+    pub(super) poll: Poll,
+    pub(super) events: Events,
+    pub(super) patience: Patience,
+}
+
+impl<P: Pattern> Core<P> {
+    /// Waits until something has happened, in the seat if it is free.
+    pub(super) fn wait<'a>(
+        &'a self,
+        mut state: StateGuard<'a, State<P>>,
+        deadline: Deadline,
+        now: Instant,
+    ) -> StateGuard<'a, State<P>> {
+        let timeout = match deadline {
+            Deadline::Now => Some(Duration::ZERO),
+            Deadline::At(at) => Some(at.saturating_duration_since(now)),
+            Deadline::Never => None,
+        };
+        match self.try_seat() {
+            Some(seat) => self.wait_in_seat(state, seat, timeout, now),
+            None if deadline == Deadline::Now => state,
+            None => {
+                state.waiters += 1;
+                state = state.wait(&self.changed, timeout);
+                state.waiters -= 1;
+                state
+            }
+        }
+    }
+
+    /// Takes the seat, if nobody sits there. Only under the state lock.
+    pub(super) fn try_seat(&self) -> Option<MutexGuard<'_, Seat>> {
+        match self.seat.try_lock() {
+            Ok(seat) => Some(seat),
+            // Whatever made its holder unwind, the seat is whole between any two statements.
+            Err(TryLockError::Poisoned(seat)) => Some(seat.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn wait_in_seat<'a>(
+        &'a self,
+        state: StateGuard<'a, State<P>>,
+        mut seat: MutexGuard<'a, Seat>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> StateGuard<'a, State<P>> {
+        let timeout = if state.net.has_work() {
+            Some(Duration::ZERO)
+        } else {
+            let timer = state.net.timers.next();
+            let timer = timer.map(|at| at.saturating_duration_since(now));
+            timer.into_iter().chain(timeout).min()
+        };
+        let dialogue = state.pattern.in_dialogue();
+        self.presence.enter();
+        drop(state);
+        if !seat.look(now, timeout, dialogue) {
+            seat.poll_events(timeout);
+        }
+        let mut state = self.state.lock();
+        let told = self.presence.leave();
+        {
+            let State { pattern, net, .. } = &mut *state;
+            net.process(&seat.events, pattern);
+        }
+        drop(seat);
+        self.notify(&state);
+        if told {
+            self.caretaker.left(self.id);
+        }
+        state
+    }
+}
+
+impl Seat {
+    /// Looks for events for a little while, if that is likely to be worth it; `false`: there are none.
+    fn look(&mut self, now: Instant, timeout: Option<Duration>, dialogue: bool) -> bool {
+        let span = self.patience.span(dialogue);
+        if span.is_zero() || timeout.is_some_and(|timeout| timeout <= span) {
+            return false;
+        }
+        let came = loop {
+            self.poll_events(Some(Duration::ZERO));
+            if !self.events.is_empty() {
+                break true;
+            }
+            if now.elapsed() >= span {
+                break false;
+            }
+        };
+        self.patience.learn(came);
+        came
+    }
+
+    pub(super) fn poll_events(&mut self, timeout: Option<Duration>) {
+        if let Err(error) = self.poll.poll(&mut self.events, timeout) {
+            self.events.clear();
+            if error.kind() != std::io::ErrorKind::Interrupted {
+                log_poll_error("polling a socket failed", &error);
+            }
+        }
+    }
+}
