@@ -46,6 +46,21 @@ fn req_rep_outlives_its_server() {
 }
 
 #[test]
+fn confirmed_books_every_order_once_though_a_worker_dies() {
+    let printed = run("confirmed", &[]);
+    let lines = |line: String| printed.lines().filter(|other| **other == line).count();
+    for id in 1..=10 {
+        assert_eq!(lines(format!("order {id}: booked")), 1, "{printed}");
+    }
+    // What the first worker had booked last, and not confirmed.
+    assert!(printed.contains(": had been booked"), "{printed}");
+    assert!(
+        printed.ends_with("all 10 orders are confirmed\n"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn wordcount_counts_its_sample() {
     let printed = run("wordcount", &["--workers", "3", "--check", "--top", "1"]);
     assert_eq!(printed.trim(), "36 the");
