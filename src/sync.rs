@@ -1,7 +1,7 @@
 //! The synchronisation primitives that the hand-overs between threads are made of.
 //!
-//! Every hand-over is a file that uses these and nothing else of the crate. The model checks under
-//! `tests/` compile the very same files against loom's versions.
+//! A hand-over in a file of its own takes its locks and atomics from here alone. The model checks under `tests/` compile the
+//! very same files against loom's versions.
 
 mod barrier;
 mod bias;

@@ -29,6 +29,15 @@ fn links_lead_somewhere() {
         ("README.md", README),
         ("docs/architecture.md", ARCHITECTURE),
         ("docs/guarantees.md", GUARANTEES),
+        (
+            "docs/performance.md",
+            include_str!("../docs/performance.md"),
+        ),
+        (
+            "docs/experiments.md",
+            include_str!("../docs/experiments.md"),
+        ),
+        ("docs/pipelines.md", include_str!("../docs/pipelines.md")),
         ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
         ("SECURITY.md", include_str!("../SECURITY.md")),
     ] {
