@@ -224,7 +224,7 @@ impl Peer {
             max_command_size: LIMITS.max_command_size,
         };
         let mut peer = Self::established(LIMITS);
-        peer.handshake = Some(Handshake::new(Arc::new(config), false, &mut peer.seen.out));
+        peer.handshake = Some(Handshake::new(Arc::new(config), &mut peer.seen.out));
         peer
     }
 

@@ -237,13 +237,8 @@ impl Net {
         pattern: &mut dyn Pattern,
     ) {
         let token = self.token_of(id);
-        let accepted = self
-            .peers
-            .slab
-            .get(id)
-            .is_some_and(|peer| matches!(peer.origin, Origin::Accepted(_)));
         let mut output = Vec::new();
-        let machine = Handshake::new(Arc::clone(&self.handshake), accepted, &mut output);
+        let machine = Handshake::new(Arc::clone(&self.handshake), &mut output);
         let deadline = self.options.handshake_timeout.map(|timeout| now + timeout);
         if let Some(deadline) = deadline {
             self.timers.arm(deadline, Timer::Connection(token.0));

@@ -61,7 +61,6 @@ pub(crate) struct Established {
 #[derive(Debug)]
 pub(crate) struct Handshake {
     config: Arc<HandshakeConfig>,
-    as_server: bool,
     state: State,
 }
 
@@ -92,18 +91,16 @@ enum Step {
 /// What the handlers work with beside their own state.
 struct Context<'a> {
     config: &'a HandshakeConfig,
-    as_server: bool,
     out: &'a mut Vec<u8>,
 }
 
 impl Handshake {
-    /// Begins a handshake. `as_server` is the role for mechanisms that have roles; it does not follow
-    /// from who connected to whom.
-    pub(crate) fn new(config: Arc<HandshakeConfig>, as_server: bool, out: &mut Vec<u8>) -> Self {
+    /// Begins a handshake. It is the same whichever side has connected: who is the server of a mechanism that has roles
+    /// is a property of the [`MechanismConfig`].
+    pub(crate) fn new(config: Arc<HandshakeConfig>, out: &mut Vec<u8>) -> Self {
         greeting::put_opening(out);
         Self {
             config,
-            as_server,
             state: State::Opening(AwaitOpening),
         }
     }
@@ -116,7 +113,6 @@ impl Handshake {
     ) -> Result<(usize, Option<Established>), ProtocolError> {
         let mut cx = Context {
             config: &self.config,
-            as_server: self.as_server,
             out,
         };
         let mut consumed = 0;
@@ -174,9 +170,8 @@ impl AwaitOpening {
                 State::SocketType(AwaitSocketType)
             }
             Some(Revision::Three { major }) => {
-                let as_server = cx.as_server && mechanism.has_roles();
-                greeting::put_remainder(cx.out, mechanism.name(), as_server);
-                let mut mechanism = Mechanism::new(cx.config, cx.as_server);
+                greeting::put_remainder(cx.out, mechanism.name(), mechanism.as_server());
+                let mut mechanism = Mechanism::new(cx.config);
                 if cx.config.mechanism.starts_early() {
                     mechanism.start(cx.out);
                 }

@@ -53,9 +53,10 @@ impl MechanismConfig {
         }
     }
 
-    /// Whether the mechanism has a client and a server. The RFC wants the greeting's as-server byte zero
-    /// where it has not.
-    pub(super) fn has_roles(&self) -> bool {
+    /// The as-server byte of the greeting. Where a mechanism has a client and a server, which of them this socket is belongs into
+    /// the mechanism's variant here, beside its keys (libzmq: `ZMQ_PLAIN_SERVER`, `ZMQ_CURVE_SERVER`): a server may connect,
+    /// and a client may bind. The RFC wants zero where there are no roles.
+    pub(super) fn as_server(&self) -> bool {
         match self {
             Self::Null => false,
         }
@@ -69,8 +70,8 @@ pub(super) enum Mechanism {
 }
 
 impl Mechanism {
-    /// Makes the mechanism that `config` names. `as_server` is the role of those that have roles.
-    pub(super) fn new(config: &HandshakeConfig, _as_server: bool) -> Self {
+    /// Makes the mechanism that `config` names.
+    pub(super) fn new(config: &HandshakeConfig) -> Self {
         match config.mechanism {
             MechanismConfig::Null => Self::Null(Null::new(own_metadata(
                 config.socket_type,
