@@ -144,9 +144,13 @@ impl Net {
                     failed.unwrap_or_else(|| io::Error::other("the name has no usable address"));
                 return self.connect_failed(id, &error);
             };
-            let dialed = dial::source_for(&dialer.endpoint, &address)
-                .and_then(|source| dial::dial(&address, source, &options));
-            match dialed {
+            let label = Arc::clone(&dialer.label);
+            let source = dial::source_for(&dialer.endpoint, &address);
+            self.monitors.emit(|| Event::Connecting {
+                endpoint: label.to_string(),
+                peer: address.to_string(),
+            });
+            match source.and_then(|source| dial::dial(&address, source, &options)) {
                 Ok(stream) => return self.dialing(id, stream, now, pattern),
                 Err(error) => failed = Some(error),
             }

@@ -70,7 +70,8 @@ impl fmt::Display for ConnectionInfo {
 
 /// Something that happened to an endpoint or a connection of a socket.
 ///
-/// A connection begins with `Accepted` or `Connected`. Then comes `HandshakeFailed`, which ends it, or
+/// An endpoint that connects begins with `Connecting`, once for each address that is tried. A connection begins with `Accepted` or
+/// `Connected`. Then comes `HandshakeFailed`, which ends it, or
 /// `HandshakeSucceeded` and, one day, `Disconnected`. An endpoint that connects goes from there, or from
 /// `ConnectFailed`, to `RetryIn` and on to the next `Connecting`.
 ///
@@ -104,16 +105,19 @@ pub enum Event {
         /// What the system said.
         error: IoFailure,
     },
-    /// An attempt to connect begins.
+    /// An attempt to connect begins: one for each address that the endpoint's name has, until one of them answers. Not if the
+    /// name could not be looked up.
     Connecting {
         /// The endpoint that was given to `connect`.
         endpoint: String,
+        /// The address that is tried, in the form of an endpoint.
+        peer: String,
     },
-    /// An attempt to connect failed.
+    /// No address of the endpoint could be connected to, or its name could not be looked up.
     ConnectFailed {
         /// The endpoint that was given to `connect`.
         endpoint: String,
-        /// What the system said; [`io::ErrorKind::TimedOut`] if it took longer than the connect timeout.
+        /// What the system said, of the last address; [`io::ErrorKind::TimedOut`] if it took longer than the connect timeout.
         error: IoFailure,
     },
     /// The next attempt to connect follows after a while.
@@ -185,7 +189,7 @@ impl Event {
             | Event::ListenerClosed { endpoint }
             | Event::BindFailed { endpoint, .. }
             | Event::AcceptFailed { endpoint, .. }
-            | Event::Connecting { endpoint }
+            | Event::Connecting { endpoint, .. }
             | Event::ConnectFailed { endpoint, .. }
             | Event::RetryIn { endpoint, .. } => Some(endpoint),
             Event::Accepted { connection }
@@ -208,7 +212,10 @@ impl fmt::Display for Event {
             Event::AcceptFailed { endpoint, error } => {
                 write!(f, "{endpoint}: accept failed: {error}")
             }
-            Event::Connecting { endpoint } => write!(f, "{endpoint}: connecting"),
+            Event::Connecting { endpoint, peer } if endpoint == peer => {
+                write!(f, "{endpoint}: connecting")
+            }
+            Event::Connecting { endpoint, peer } => write!(f, "{endpoint}: connecting to {peer}"),
             Event::ConnectFailed { endpoint, error } => {
                 write!(f, "{endpoint}: connect failed: {error}")
             }
@@ -345,6 +352,7 @@ mod tests {
         assert_eq!(event.endpoint(), Some("tcp://*:1"));
         let event = Event::Connecting {
             endpoint: String::from("ipc://x"),
+            peer: String::from("ipc://x"),
         };
         assert_eq!(
             (event.connection(), event.endpoint()),
@@ -366,6 +374,10 @@ mod tests {
                 endpoint: String::from("tcp://*:1"),
                 error: IoFailure::from(&error),
             },
+            Event::Connecting {
+                endpoint: String::from("tcp://host:1"),
+                peer: String::from("tcp://10.0.0.1:1"),
+            },
             Event::Lost(3),
         ];
         assert_eq!(
@@ -373,6 +385,7 @@ mod tests {
             [
                 "#7 (tcp://*:1, peer tcp://10.0.0.1:2): disconnected: the connection was reset",
                 "tcp://*:1: bind failed: in use",
+                "tcp://host:1: connecting to tcp://10.0.0.1:1",
                 "3 events lost: the monitor was not read",
             ]
         );

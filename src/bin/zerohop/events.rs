@@ -137,6 +137,9 @@ fn to_json(event: &Event) -> Value {
         | Event::ConnectFailed { error, .. } => {
             set("error", json!(error.to_string()));
         }
+        Event::Connecting { peer, .. } => {
+            set("peer", json!(peer));
+        }
         Event::RetryIn { delay, .. } => {
             set("delay_ms", json!(delay.as_secs_f64() * 1000.0));
         }
