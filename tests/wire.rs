@@ -399,6 +399,29 @@ fn closing_ends_with_the_reader() {
     }
 }
 
+/// What an earlier connection carried is no reason to wait for the reader of this one.
+#[test]
+fn closing_waits_for_no_connection_that_has_carried_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let options = Options::new().reconnect_interval(Duration::from_millis(5));
+    let push = Push::with_options(&Context::new(), options).expect("a PUSH");
+    push.connect(endpoint_of(&listener)).expect("connected");
+    let mut raw = RawPeer::accept(&listener);
+    raw.shake_hands(1, "PULL");
+    push.send_timeout("hello", DEADLINE).expect("sent");
+    assert_eq!(raw.read(7), b"\x00\x05hello");
+    let monitor = push.monitor();
+    drop(raw);
+    wait_for_end(&monitor);
+    let mut silent = RawPeer::accept(&listener);
+    silent.shake_hands(1, "PULL");
+    push.wait_for_peers(1, DEADLINE).expect("a peer");
+    let start = Instant::now();
+    push.close(DEADLINE).expect("nothing to send");
+    assert!(start.elapsed() < DEADLINE, "waited out");
+    silent.expect_closed();
+}
+
 /// Who has answered everything has read everything: nobody waits for such a peer. Who still owes an answer may have yet to read.
 #[test]
 fn closing_waits_for_no_peer_that_has_answered() {

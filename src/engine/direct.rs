@@ -26,7 +26,7 @@ impl Peers {
         let Some(peer) = self.slab.get_mut(id) else {
             return false;
         };
-        let Link::Up(up) = &peer.link else {
+        let Link::Up(up) = &mut peer.link else {
             return false;
         };
         if peer.being_written || !up.may_take_more(peer.outbound.unwritten() + body.len()) {
@@ -56,8 +56,11 @@ impl Peers {
         }
         let of_queued = written.min(queued);
         peer.counters.bytes_out += written as u64;
+        let messages = peer.outbound.messages();
         peer.outbound.advance(of_queued, &mut self.pool);
-        if written == queued + header_len + body.len() {
+        let whole = written == queued + header_len + body.len();
+        up.carried |= whole || peer.outbound.messages() < messages;
+        if whole {
             peer.counters.messages_out += 1;
             self.written_directly += 1;
             return true;

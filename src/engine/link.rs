@@ -302,6 +302,7 @@ impl Net {
             heartbeat,
             armed: None,
             version: established.version,
+            carried: false,
             readable: true,
             // It may be: the event that said so would have come during the handshake.
             hung_up: true,

@@ -114,6 +114,8 @@ pub(crate) struct Connected {
     /// The earliest heartbeat timer armed for this connection.
     pub(crate) armed: Option<Instant>,
     pub(crate) version: Version,
+    /// Messages have been handed to the system on this connection: when we end it, the peer may have yet to read them.
+    pub(crate) carried: bool,
     /// The kernel may have bytes for us.
     pub(crate) readable: bool,
     /// The peer has closed its side: read to the end, whatever a short read seems to say.

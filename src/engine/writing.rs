@@ -113,10 +113,12 @@ impl Net {
         if peer.being_written {
             return;
         }
-        let was_full = peer.outbound.messages() >= peer.send_hwm;
+        let messages = peer.outbound.messages();
+        let was_full = messages >= peer.send_hwm;
         up.writable_again = false;
         let before = peer.outbound.unwritten();
         let result = write_all(&up.stream, &mut peer.outbound, &mut self.peers.pool);
+        up.carried |= peer.outbound.messages() < messages;
         peer.counters.bytes_out += (before - peer.outbound.unwritten()) as u64;
         self.after_write(id, result);
         let Some(peer) = self.peers.slab.get_mut(id) else {
@@ -249,6 +251,11 @@ impl Net {
         peer.in_flight = 0;
         peer.counters.bytes_out += (offered - buffer.unwritten()) as u64;
         let same = peer.connection == connection && matches!(peer.link, Link::Up(_));
+        if let Link::Up(up) = &mut peer.link
+            && same
+        {
+            up.carried |= buffer.messages() < messages;
+        }
         if !same && (matches!(peer.link, Link::Gone) || !pattern.keeps_unsent()) {
             let unsent = buffer.drain(&mut self.peers.pool);
             self.orphan(unsent, pattern);

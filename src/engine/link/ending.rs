@@ -165,7 +165,7 @@ impl Net {
         self.peers.remove(id);
     }
 
-    /// The stream of a peer that has been sent messages and, for all we know, has not read them yet.
+    /// The stream of a connection that has carried messages to a peer which, for all we know, has not read them yet.
     /// Not while messages are being written to it: that is for `end_write` to see to.
     fn maybe_unread(&self, id: PeerId, pattern: &dyn Pattern) -> Option<Arc<Stream>> {
         if pattern.has_been_read(id) {
@@ -175,7 +175,7 @@ impl Net {
         let Link::Up(up) = &peer.link else {
             return None;
         };
-        let unread = peer.counters.messages_out > 0 && peer.in_flight == 0;
+        let unread = up.carried && peer.in_flight == 0;
         unread.then(|| Arc::clone(&up.stream))
     }
 }
