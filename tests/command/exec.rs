@@ -158,3 +158,67 @@ fn a_fixed_reply_is_given() {
     assert_eq!(req.end().ok(), "ok\n");
     rep.end().ok();
 }
+
+/// Whichever way a command uses its arguments, it has them.
+#[test]
+fn arguments_need_not_be_spelled_in_one_way() {
+    for (command, printed) in [
+        ("echo ${2}", "b\n"),
+        ("echo $2", "b\n"),
+        ("echo $#", "2\n"),
+        ("for x; do echo $x; done", "a\nb\n"),
+    ] {
+        let mut pull = Program::start(&[
+            "pull",
+            "--bind",
+            "tcp://127.0.0.1:*",
+            "-n",
+            "1",
+            "--exec",
+            command,
+        ]);
+        let endpoint = pull.bound();
+        let push = Program::start(&["push", "--connect", &endpoint, "--parts", ",", "-m", "a,b"]);
+        assert_eq!(push.end().code, Some(0));
+        assert_eq!(pull.end().ok(), printed, "{command}");
+    }
+}
+
+/// Too long for an argument, and with a NUL byte: a command that reads its input gets it, one that uses the argument fails and
+/// is told why.
+#[test]
+fn what_cannot_be_an_argument_is_not_lost() {
+    let long = "x".repeat(200_000);
+    for (input, size, why) in [
+        (long.as_bytes(), "200000", "too long"),
+        (b"a\0b", "3", "NUL byte"),
+    ] {
+        for (command, expected) in [("wc -c", Ok(size)), ("echo got $1", Err(why))] {
+            let mut pull = Program::start(&[
+                "pull",
+                "--bind",
+                "tcp://127.0.0.1:*",
+                "-n",
+                "1",
+                "--exec",
+                command,
+            ]);
+            let endpoint = pull.bound();
+            let mut push = Program::start(&["push", "--connect", &endpoint, "--whole"]);
+            push.write_bytes(input);
+            assert_eq!(push.end().code, Some(0));
+            let ended = pull.end();
+            match expected {
+                Ok(size) => assert_eq!(ended.ok().trim(), size),
+                Err(why) => {
+                    assert_eq!(
+                        (ended.code, ended.out.as_str()),
+                        (Some(1), ""),
+                        "{ended:#?}"
+                    );
+                    assert!(ended.err.concat().contains(why), "{ended:#?}");
+                }
+            }
+        }
+    }
+}

@@ -1,8 +1,12 @@
 //! A shell command per message, several at once: what `pull --exec` and `rep --exec` do.
+//!
+//! A command always has the message on its standard input, and its frames as `$1`, `$2` and so on. What the system can't
+//! pass as arguments (a NUL byte, or more than it has room for: on Linux 128 KiB per frame and about 2 MiB in all) leaves the
+//! command without any. That must not be guessed from the command's text, nor pass unnoticed by a command that uses them.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
@@ -39,12 +43,12 @@ impl FromStr for Shell {
 impl Shell {
     /// Runs the command with the message; its output is ours. The error is a sentence about what went wrong.
     pub(crate) fn run(&self, message: &Message, framing: &FramingArgs) -> Result<(), String> {
-        let mut child = self.start(message, Stdio::inherit())?;
+        let Started { mut child, unfit } = self.start(message, Stdio::inherit)?;
         if let Some(stdin) = child.stdin.take() {
             write_frames(stdin, message, framing);
         }
         match child.wait() {
-            Ok(status) => self.judge(status),
+            Ok(status) => self.judge(status, unfit),
             Err(error) => Err(self.complaint(&error.to_string())),
         }
     }
@@ -55,8 +59,8 @@ impl Shell {
         message: &Message,
         framing: &FramingArgs,
     ) -> (Vec<u8>, Result<(), String>) {
-        let mut child = match self.start(message, Stdio::piped()) {
-            Ok(child) => child,
+        let Started { mut child, unfit } = match self.start(message, Stdio::piped) {
+            Ok(started) => started,
             Err(complaint) => return (Vec::new(), Err(complaint)),
         };
         let stdin = child.stdin.take();
@@ -68,41 +72,72 @@ impl Shell {
             child.wait_with_output()
         });
         match output {
-            Ok(output) => (output.stdout, self.judge(output.status)),
+            Ok(output) => (output.stdout, self.judge(output.status, unfit)),
             Err(error) => (Vec::new(), Err(self.complaint(&error.to_string()))),
         }
     }
 
-    fn start(&self, message: &Message, stdout: Stdio) -> Result<Child, String> {
+    /// Starts the shell. The message is to be written to its standard input; its frames are its arguments as well,
+    /// whatever the command's text, unless the system can't pass them on.
+    fn start(&self, message: &Message, stdout: fn() -> Stdio) -> Result<Started, String> {
+        if message.frames().any(|frame| frame.contains(&0)) {
+            return self.start_without_arguments(stdout, "a frame holds a NUL byte");
+        }
+        let mut command = self.command(&["-c"], stdout);
+        command.args(message.frames().map(|frame| OsStr::from_bytes(frame)));
+        match command.spawn() {
+            Ok(child) => Ok(Started { child, unfit: None }),
+            Err(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
+                self.start_without_arguments(stdout, "the message is too long for arguments")
+            }
+            Err(error) => Err(self.complaint(&error.to_string())),
+        }
+    }
+
+    /// With `-u` a command that uses an argument fails: to act on an empty one in place of the message would be worse.
+    fn start_without_arguments(
+        &self,
+        stdout: fn() -> Stdio,
+        why: &'static str,
+    ) -> Result<Started, String> {
+        let started = self.command(&["-u", "-c"], stdout).spawn();
+        let child = started.map_err(|error| self.complaint(&error.to_string()))?;
+        Ok(Started {
+            child,
+            unfit: Some(why),
+        })
+    }
+
+    fn command(&self, flags: &[&str], stdout: fn() -> Stdio) -> Command {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", &self.0, "zerohop"]);
-        if self.mentions_arguments() {
-            command.args(message.frames().map(|frame| OsStr::from_bytes(frame)));
-        }
-        let started = command.stdin(Stdio::piped()).stdout(stdout).spawn();
-        started.map_err(|error| self.complaint(&error.to_string()))
+        command.args(flags).args([&self.0, "zerohop"]);
+        command.stdin(Stdio::piped()).stdout(stdout());
+        command
     }
 
-    /// Whether the frames are wanted as arguments: they can't be when they hold a NUL byte or are very long, which
-    /// must not trouble commands that read their input.
-    fn mentions_arguments(&self) -> bool {
-        ["$1", "${1", "$@", "${@", "$*"]
-            .iter()
-            .any(|word| self.0.contains(word))
-    }
-
-    fn judge(&self, status: ExitStatus) -> Result<(), String> {
-        match (status.code(), status.signal()) {
-            (Some(0), _) | (_, Some(SIGPIPE)) => Ok(()),
-            (Some(code), _) => Err(self.complaint(&format!("exit code {code}"))),
-            (None, Some(signal)) => Err(self.complaint(&format!("killed by signal {signal}"))),
-            (None, None) => Err(self.complaint("ended in an unknown way")),
-        }
+    fn judge(&self, status: ExitStatus, unfit: Option<&str>) -> Result<(), String> {
+        let what = match (status.code(), status.signal()) {
+            (Some(0), _) | (_, Some(SIGPIPE)) => return Ok(()),
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("killed by signal {signal}"),
+            (None, None) => "ended in an unknown way".to_owned(),
+        };
+        Err(self.complaint(&match unfit {
+            Some(why) => format!("{what} (it had no arguments, because {why})"),
+            None => what,
+        }))
     }
 
     fn complaint(&self, what: &str) -> String {
         format!("command failed: {what}: {}", self.0)
     }
+}
+
+/// A command that runs.
+struct Started {
+    child: Child,
+    /// Why the message could not be its arguments, if that is so.
+    unfit: Option<&'static str>,
 }
 
 /// Gives a command its input. It need not read it.
@@ -229,11 +264,38 @@ mod tests {
     }
 
     #[test]
-    fn the_frames_are_the_arguments_where_mentioned() {
-        let (output, result) = answer("echo \"$2 $1\"", ["a b", "c"]);
-        assert_eq!((output.as_str(), result), ("c a b\n", Ok(())));
-        assert_eq!(answer("wc -c | tr -d ' \\n'", "\0").0, "1");
-        assert!(answer("echo $1", "\0").1.is_err());
+    fn the_frames_are_the_arguments_however_they_are_used() {
+        for (command, printed) in [
+            ("echo \"$2 $1\"", "c a b\n"),
+            ("echo ${2}", "c\n"),
+            ("echo $#", "2\n"),
+            ("for x; do echo \"$x\"; done", "a b\nc\n"),
+            ("shift; echo $*", "c\n"),
+            ("cat", "a b\tc"),
+        ] {
+            let answered = answer(command, ["a b", "c"]);
+            assert_eq!(answered, (printed.to_owned(), Ok(())), "{command}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_an_argument_is_still_the_input() {
+        // 128 KiB is Linux's limit of one argument, and 3 MB are too many even in small ones.
+        let long = "x".repeat(1 << 17);
+        let many: Message = Message::from(vec!["y".repeat(1000); 3000].as_slice());
+        for (message, why) in [
+            (Message::from("nul\0byte"), "NUL byte"),
+            (Message::from(long), "too long"),
+            (many, "too long"),
+        ] {
+            let size = message.size() + message.frames().len() - 1;
+            let counted = answer("wc -c | tr -d ' \\n'; echo \",$#\"", message.clone());
+            assert_eq!(counted, (format!("{size},0\n"), Ok(())));
+            // Deleting "somewhere/" in place of "somewhere/NAME" is what must not happen.
+            let (printed, result) = answer("echo somewhere/$1", message);
+            assert_eq!(printed, "");
+            assert!(result.is_err_and(|text| text.contains(why)), "{why}");
+        }
     }
 
     #[test]

@@ -12,8 +12,9 @@ use crate::sockets::AnySocket;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-With --exec the message is the command's standard input, and its frames are its arguments $1, $2, ... if it \
-mentions them. At most --jobs messages per peer are read ahead, beside what the system's buffers hold. A command that \
+With --exec the message is the command's standard input, and its frames are its arguments $1, $2, ... as well. A \
+message that cannot be arguments (a frame with a NUL byte, or of 128 KiB and more) is input only: the command then runs \
+with sh -u, so that it fails if it uses $1. At most --jobs messages per peer are read ahead, beside what the system's buffers hold. A command that \
 fails is told of on standard error, the rest goes on, and the exit code is 1 in the end.
 
 Examples:

@@ -10,8 +10,9 @@ use crate::session::Session;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-With --exec the request is the command's standard input, and its frames are its arguments $1, $2, ... if it \
-mentions them. What the command prints is the reply, byte for byte, also when it fails; that is told on standard \
+With --exec the request is the command's standard input, and its frames are its arguments $1, $2, ... as well. A \
+request that cannot be arguments (a frame with a NUL byte, or of 128 KiB and more) is input only: the command then runs \
+with sh -u, so that it fails if it uses $1. What the command prints is the reply, byte for byte, also when it fails; that is told on standard \
 error, and the exit code is 1 in the end.
 
 Examples:
