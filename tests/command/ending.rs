@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use super::program::{Program, ZEROHOP, run};
 use crate::common::unique;
 
@@ -191,6 +193,34 @@ fn ctrl_c_is_130() {
         program.bound();
         program.interrupt();
         assert_eq!(program.wait().code, Some(130), "{args:?}");
+    }
+}
+
+/// `nohup`, and shells that put a command into the background, start it with signals ignored.
+#[test]
+fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
+    for (name, ignored) in [("HUP", Signal::HUP), ("INT", Signal::INT)] {
+        let script = format!("trap '' {name}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            &script,
+            ZEROHOP,
+            "pull",
+            "--bind",
+            "tcp://127.0.0.1:*",
+        ]);
+        let mut pull = Program::spawn(&mut command);
+        let endpoint = pull.bound();
+        pull.signal(ignored);
+        assert_eq!(
+            run(&["push", "--connect", &endpoint, "-m", "on"]).code,
+            Some(0)
+        );
+        assert_eq!(pull.line(), "on");
+        // The exit code is that of the first signal that was heeded.
+        pull.signal(Signal::TERM);
+        assert_eq!(pull.end().code, Some(128 + 15), "{name}");
     }
 }
 

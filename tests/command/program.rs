@@ -120,7 +120,12 @@ impl Program {
 
     /// Presses Ctrl-C.
     pub(crate) fn interrupt(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::INT).expect("a process to interrupt");
+        self.signal(Signal::INT);
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a process to signal");
     }
 
     /// Closes its input and waits for its end.

@@ -6,7 +6,7 @@
 //!   proxy probe perf bench completions man
 //!   session           a socket from its arguments to its orderly end
 //!   input ─► send ─► socket ─► receive ─► output      the way of a message; exec runs commands instead
-//!   stop              Ctrl-C and closed pipes         events, stats, console: what a person is shown
+//!   stop, inherited   Ctrl-C and closed pipes         events, stats, console: what a person is shown
 //! ```
 //!
 //! To add a command, add a module, a variant of [`args::Command`] and an arm in [`run`].
@@ -18,6 +18,7 @@ mod console;
 mod events;
 mod exec;
 mod failure;
+mod inherited;
 mod input;
 mod man;
 mod output;

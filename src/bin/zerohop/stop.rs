@@ -24,6 +24,7 @@ use zerohop::Context;
 
 use crate::console;
 use crate::failure::{Failure, Outcome};
+use crate::inherited;
 
 /// So long a stopping command may take before it says what it is still doing.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -74,7 +75,7 @@ struct Shared {
 }
 
 impl Stop {
-    /// Listens for signals from now on. When one comes, blocking calls on the context's sockets end: at once, or after
+    /// Listens for signals from now on, but for those that whoever started us wants ignored. When one comes, blocking calls on the context's sockets end: at once, or after
     /// the linger time if input is held.
     pub(crate) fn listen(
         context: &Context,
@@ -94,7 +95,9 @@ impl Stop {
                 mouth: Mutex::new(Some(mouth)),
             }),
         };
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Failure::of)?;
+        let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter();
+        let heeded = heeded.filter(|&signal| !inherited::is_ignored(signal));
+        let mut signals = Signals::new(heeded).map_err(Failure::of)?;
         let listener = stop.clone();
         thread::spawn(move || {
             for signal in signals.forever() {
