@@ -6,6 +6,7 @@
 mod barrier;
 mod bias;
 mod lane;
+mod mark;
 mod state_lock;
 
 use std::cell::Cell;
@@ -17,6 +18,7 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use crate::prefetch::prefetch_to_write;
 pub(crate) use lane::{BLOCK, Blocks, Lane, Pushed, Writer};
+use mark::{Mark, SpareMarks};
 pub(crate) use state_lock::{StateGuard, StateLock};
 
 /// Locks, whatever happened to another holder: the guarded values are valid between any two statements
@@ -43,21 +45,34 @@ const LANE_WORDS: usize = 16 * 1024;
 /// The longest body that goes by a lane, word by word. With longer ones the lock costs little in comparison.
 const LANE_BODY: usize = 128;
 
-/// A number that no other thread of this process has, had or will have; never 0.
+/// The mark of this thread. `None`: it has none for now, or, as it is ending, no longer.
 #[inline]
-fn thread_token() -> u64 {
+fn current_mark() -> Option<&'static Mark> {
+    static SPARE: SpareMarks = Mutex::new(Vec::new());
     thread_local! {
-        static TOKEN: Cell<u64> = const { Cell::new(0) };
+        static MARK: Cell<Option<&'static Mark>> = const { Cell::new(None) };
+        static GIVE_BACK: GiveBack = const { GiveBack(Cell::new(None)) };
+    }
+    /// Gives the mark back when the thread ends.
+    struct GiveBack(Cell<Option<&'static Mark>>);
+    impl Drop for GiveBack {
+        fn drop(&mut self) {
+            MARK.set(None);
+            if let Some(mark) = self.0.take() {
+                mark.give(&SPARE);
+            }
+        }
     }
     #[cold]
-    fn assign() -> u64 {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let token = NEXT.fetch_add(1, Ordering::Relaxed);
-        TOKEN.set(token);
-        token
+    fn assign() -> Option<&'static Mark> {
+        let take = |give_back: &GiveBack| {
+            let mark = Mark::take(&SPARE)?;
+            give_back.0.set(Some(mark));
+            MARK.set(Some(mark));
+            Some(mark)
+        };
+        // An error: the thread is ending, and has given its mark back.
+        GIVE_BACK.try_with(take).ok().flatten()
     }
-    match TOKEN.get() {
-        0 => assign(),
-        token => token,
-    }
+    MARK.get().or_else(assign)
 }

@@ -1,4 +1,5 @@
-//! The biased lock around a socket's state (`src/sync/bias.rs`) under a model checker.
+//! The biased lock around a socket's state (`src/sync/bias.rs`), and the marks of its threads (`src/sync/mark.rs`), under a
+//! model checker.
 //!
 //! The two barriers of unequal weight stand here as two full fences, which is what they amount to together. Each
 //! coming by the mutex earns the bias, so that few steps pass through all states.
@@ -8,25 +9,35 @@ use std::process::Command;
 use std::sync::PoisonError;
 
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 use loom::thread;
 
 #[path = "../src/sync/bias.rs"]
 mod bias;
 
+#[path = "../src/sync/mark.rs"]
+mod mark;
+
 use bias::Bias;
+use mark::{Mark, SpareMarks};
 
 const STREAK: u32 = 1;
 const SPINS: usize = 1;
 
 loom::thread_local! {
-    static TOKEN: Cell<u64> = Cell::new(1);
+    static MARK: Cell<Option<&'static Mark>> = Cell::new(None);
 }
 
-/// Every modelled thread but the first gives itself a number.
-fn thread_token() -> u64 {
-    TOKEN.with(Cell::get)
+/// Every modelled thread has a mark of its own, unless the model has given it another one.
+fn current_mark() -> Option<&'static Mark> {
+    MARK.with(|mine| {
+        let mark = mine
+            .get()
+            .unwrap_or_else(|| Box::leak(Box::new(Mark::new())));
+        mine.set(Some(mark));
+        Some(mark)
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,13 +76,6 @@ impl Guarded {
     }
 }
 
-fn spawn(token: u64, run: impl FnOnce() + 'static) -> thread::JoinHandle<()> {
-    thread::spawn(move || {
-        TOKEN.with(|mine| mine.set(token));
-        run();
-    })
-}
-
 fn check(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
@@ -82,7 +86,7 @@ fn two_threads() {
     let guarded = Guarded::new();
     let other = {
         let guarded = Arc::clone(&guarded);
-        spawn(2, move || (0..2).for_each(|_| guarded.add()))
+        thread::spawn(move || (0..2).for_each(|_| guarded.add()))
     };
     (0..2).for_each(|_| guarded.add());
     other.join().expect("added");
@@ -101,12 +105,12 @@ fn bias_passes_on() {
     check(3, || {
         let guarded = Guarded::new();
         guarded.add();
-        let others: Vec<_> = [2, 3]
-            .map(|token| {
+        let others: Vec<_> = (0..2)
+            .map(|_| {
                 let guarded = Arc::clone(&guarded);
-                spawn(token, move || (0..2).for_each(|_| guarded.add()))
+                thread::spawn(move || (0..2).for_each(|_| guarded.add()))
             })
-            .into();
+            .collect();
         guarded.add();
         for other in others {
             other.join().expect("added");
@@ -126,7 +130,7 @@ fn bias_loses_no_notification() {
         guarded.add();
         let other = {
             let (guarded, changed) = (Arc::clone(&guarded), Arc::clone(&changed));
-            spawn(2, move || {
+            thread::spawn(move || {
                 for _ in 0..2 {
                     let pass = guarded.bias.enter();
                     guarded.touch(|value| *value += 1);
@@ -141,6 +145,34 @@ fn bias_loses_no_notification() {
         }
         drop(pass);
         other.join().expect("added");
+    });
+}
+
+/// A thread that gets the mark of one that has ended has that one's bias, too, and sees what it did inside.
+#[test]
+fn bias_passes_on_with_the_mark() {
+    check(3, || {
+        let guarded = Guarded::new();
+        let spare: Arc<SpareMarks> = Arc::new(Mutex::new(Vec::new()));
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let (guarded, spare) = (Arc::clone(&guarded), Arc::clone(&spare));
+                thread::spawn(move || {
+                    let mark = Mark::take(&spare);
+                    MARK.with(|mine| mine.set(mark));
+                    guarded.add();
+                    if let Some(mark) = mark {
+                        mark.give(&spare);
+                    }
+                })
+            })
+            .collect();
+        guarded.add();
+        for other in others {
+            other.join().expect("added");
+        }
+        let _pass = guarded.bias.enter();
+        assert_eq!(guarded.touch(|value| *value), 3);
     });
 }
 

@@ -2,57 +2,54 @@
 //!
 //! A socket is used by one thread, as a rule, millions of times a second, and looked at by the caretaker a thousand
 //! times. An ordinary lock makes every use pay two atomic read-modify-writes, which was a third of all
-//! time. Here a thread that has come many times in a row is given the *bias*: it goes in and out by plain stores to a
-//! flag of its own. Anyone else takes the bias away first, which costs a system call, and from then on all
-//! go by the mutex, until again one comes many times in a row.
+//! time. Here a thread that has come many times in a row is given the *bias*: from then on it enters and leaves by plain stores
+//! to a [`Mark`] of its own. Any other thread takes the bias away first, which costs a system call, and then all
+//! enter by the mutex, until again one has come many times in a row.
 //!
 //! ```text
-//!  the owner:  inside = true;  light barrier;  still owner?  yes: in.   no: inside = false, go by the mutex
-//!  another:    lock the mutex; owner = nobody; heavy barrier; wait until inside is false;              in.
+//!  the owner:  mark = this lock;  light barrier;  still owner?  yes: inside.   no: mark = empty, enter by the mutex
+//!  another:    lock the mutex; owner = nobody; heavy barrier; wait until the owner's mark is not this lock;  inside.
 //! ```
 //!
-//! Invariant: **whoever is in either holds the mutex, and then no owner is inside, or is the owner with `inside` set.** The
-//! two barriers see to it that the owner reads that it is one no more, or the other reads that it is inside.
+//! Invariant: **the thread inside either holds the mutex, and then no owner is inside, or is the owner, and its mark says so.**
+//! The two barriers ensure that the owner reads that it is one no more, or the other thread reads that it is inside.
 //!
-//! A thread that comes in while it is in waits for itself, for ever, as at any mutex: it does not become two. So an
-//! owner looks at its flag before it sets it, and the thread that is being made the owner sets its flag as well.
+//! A thread that enters while it is inside waits for itself, for ever, as at any mutex: it does not become two. So an
+//! owner looks at its mark before it sets it, and the thread that is being made the owner sets its mark as well.
 //!
-//! Each thread that is ever given the bias has a flag of its own: one that was delayed between the two looks at
-//! `owner`, and comes too late, withdraws its own flag and not that of the next owner.
+//! A thread has one mark for all locks. So it is inside one lock at a time by the bias, and enters any other
+//! by the mutex meanwhile. A thread that lost the bias between its two looks at `owner` withdraws its own mark, and never
+//! that of the next owner.
 
 use super::barrier;
-use super::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError, lock};
-use super::{SPINS, STREAK, thread_token};
+use super::mark::Mark;
+use super::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError, lock};
+use super::{SPINS, STREAK, current_mark};
 use std::time::Duration;
 
-/// Threads that can be given the bias of one lock, one after the other. A lock that is passed
-/// around among more is a plain mutex for the others.
-const OWNERS: usize = 1 << OWNER_BITS;
-const OWNER_BITS: u32 = 2;
-
-/// The value of `owner` when nobody is.
-const NOBODY: u64 = 0;
+/// The value of `owner` when no thread has the bias; no mark has this address.
+const NOBODY: usize = 0;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Bias {
-    /// The token of the thread with the bias, and the number of its flag in the low bits.
-    owner: AtomicU64,
-    inside: [AtomicBool; OWNERS],
+    /// The address of the mark of the thread with the bias.
+    owner: AtomicUsize,
     mutex: Mutex<History>,
-    /// For whoever waits for an owner to leave.
+    /// For a thread that waits for an owner to leave.
     leaving: Mutex<()>,
     left: Condvar,
 }
 
-/// Who has come by the mutex.
+/// The threads that have entered by the mutex.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    last: u64,
+    /// The address of the mark of the last one.
+    last: usize,
     /// How often in a row.
     streak: u32,
-    /// The threads that have had the bias; their flags have the same numbers.
-    owners: [u64; OWNERS],
+    /// The mark whose address `owner` is.
+    owner: Option<&'static Mark>,
 }
 
 /// The right to be in by the bias; ends when dropped. Two plain words, which never leave the registers of a caller who comes
@@ -60,8 +57,8 @@ pub(super) struct History {
 #[derive(Debug)]
 pub(crate) struct OwnerPass<'a> {
     bias: &'a Bias,
-    /// The word of the owner whose flag is set for this.
-    owner: u64,
+    /// The owner's mark, which is set for this.
+    mark: &'static Mark,
 }
 
 /// The right to be in, by either way; ends when dropped.
@@ -77,8 +74,7 @@ pub(crate) struct Pass<'a> {
 impl Bias {
     pub(super) fn new() -> Self {
         Bias {
-            owner: AtomicU64::new(NOBODY),
-            inside: std::array::from_fn(|_| AtomicBool::new(false)),
+            owner: AtomicUsize::new(NOBODY),
             mutex: Mutex::new(History::default()),
             leaving: Mutex::new(()),
             left: Condvar::new(),
@@ -96,17 +92,17 @@ impl Bias {
     /// Goes in if this thread has the bias.
     #[inline]
     pub(super) fn enter_as_owner(&self) -> Option<OwnerPass<'_>> {
-        let owner = self.owner.load(Ordering::Relaxed);
-        if owner >> OWNER_BITS != thread_token() || self.flag(owner).load(Ordering::Relaxed) {
+        let mark = current_mark()?;
+        if self.owner.load(Ordering::Relaxed) != mark.address() || !mark.is_empty() {
             return None;
         }
-        self.flag(owner).store(true, Ordering::Relaxed);
+        mark.set(self.address());
         barrier::light();
-        if self.owner.load(Ordering::Relaxed) != owner {
-            self.leave(owner);
+        if self.owner.load(Ordering::Relaxed) != mark.address() {
+            self.leave(mark);
             return None;
         }
-        Some(OwnerPass { bias: self, owner })
+        Some(OwnerPass { bias: self, mark })
     }
 
     /// Goes in by the mutex, whoever has the bias.
@@ -115,17 +111,18 @@ impl Bias {
         self.go_in(lock(&self.mutex))
     }
 
+    /// What a mark says of a thread that is inside this lock.
     #[inline]
-    fn flag(&self, owner: u64) -> &AtomicBool {
-        &self.inside[owner as usize % OWNERS]
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// The owner goes out.
     #[inline]
-    fn leave(&self, owner: u64) {
-        self.flag(owner).store(false, Ordering::Release);
+    fn leave(&self, mark: &'static Mark) {
+        mark.clear();
         barrier::light();
-        if self.owner.load(Ordering::Relaxed) != owner {
+        if self.owner.load(Ordering::Relaxed) != mark.address() {
             self.tell_that_i_left();
         }
     }
@@ -138,7 +135,7 @@ impl Bias {
 
     /// The holder of the mutex goes in, once nobody else is.
     fn go_in<'a>(&'a self, mut history: MutexGuard<'a, History>) -> Pass<'a> {
-        self.take_bias_away();
+        self.take_bias_away(&mut history);
         Pass {
             bias: self,
             owner: self.consider(&mut history),
@@ -146,23 +143,21 @@ impl Bias {
         }
     }
 
-    /// Makes sure that no owner is in nor can come in. Only for the holder of the mutex.
-    fn take_bias_away(&self) {
-        let owner = self.owner.load(Ordering::Relaxed);
-        if owner == NOBODY {
+    /// Makes sure that no owner is in nor can come in.
+    fn take_bias_away(&self, history: &mut History) {
+        let Some(owner) = history.owner.take() else {
             return;
-        }
+        };
         self.owner.store(NOBODY, Ordering::Relaxed);
         barrier::heavy();
-        let inside = self.flag(owner);
         for _ in 0..SPINS {
-            if !inside.load(Ordering::Acquire) {
+            if !owner.is_inside(self.address()) {
                 return;
             }
             std::hint::spin_loop();
         }
         let mut leaving = lock(&self.leaving);
-        while inside.load(Ordering::Acquire) {
+        while owner.is_inside(self.address()) {
             leaving = self
                 .left
                 .wait(leaving)
@@ -171,25 +166,23 @@ impl Bias {
     }
 
     /// Gives the bias to a thread that has come often enough, from its next time on. Until it goes out it is inside, by
-    /// its flag too.
+    /// its mark too.
     fn consider(&self, history: &mut History) -> Option<OwnerPass<'_>> {
-        let me = thread_token();
-        if history.last != me {
-            history.last = me;
+        let mark = current_mark()?;
+        if history.last != mark.address() {
+            history.last = mark.address();
             history.streak = 0;
         }
         history.streak = history.streak.saturating_add(1);
-        if history.streak < STREAK || !barrier::available() {
+        // A thread that is inside another lock by the bias has its mark there.
+        if history.streak < STREAK || !mark.is_empty() || !barrier::available() {
             return None;
         }
-        let mut owners = history.owners.iter();
-        let number = owners.position(|owner| *owner == me || *owner == NOBODY)?;
-        history.owners[number] = me;
         history.streak = 0;
-        let owner = me << OWNER_BITS | number as u64;
-        self.flag(owner).store(true, Ordering::Relaxed);
-        self.owner.store(owner, Ordering::Relaxed);
-        Some(OwnerPass { bias: self, owner })
+        history.owner = Some(mark);
+        mark.set(self.address());
+        self.owner.store(mark.address(), Ordering::Relaxed);
+        Some(OwnerPass { bias: self, mark })
     }
 }
 
@@ -200,7 +193,7 @@ impl<'a> Pass<'a> {
     /// comes in between giving that up and being heard.
     pub(super) fn wait(self, changed: &Condvar, timeout: Option<Duration>) -> Pass<'a> {
         let Pass { bias, owner, mutex } = self;
-        // An owner goes out by its flag. Where there is the mutex, nobody comes in for that.
+        // An owner goes out by its mark. Where there is the mutex, nobody comes in for that.
         drop(owner);
         let Some(history) = mutex else {
             // It comes back by the mutex and looks again; next time it waits.
@@ -232,6 +225,6 @@ impl<'a> From<OwnerPass<'a>> for Pass<'a> {
 impl Drop for OwnerPass<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.bias.leave(self.owner);
+        self.bias.leave(self.mark);
     }
 }

@@ -105,10 +105,11 @@ impl<T, P> DerefMut for Guard<'_, T, P> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Barrier, Mutex};
     use std::thread;
 
     use super::*;
+    use crate::sync::STREAK;
 
     /// Threads in turns of all lengths, so that the bias is given, used, taken away and passed on.
     #[test]
@@ -142,7 +143,7 @@ mod tests {
     fn who_is_in_does_not_come_in_again() {
         use std::sync::mpsc::{RecvTimeoutError, channel};
         // On the way to the bias and with it, and the very time it is given.
-        for times in 0..2 * crate::sync::STREAK {
+        for times in 0..2 * STREAK {
             let (tell, told) = channel();
             // It is stuck for good.
             thread::spawn(move || {
@@ -160,6 +161,64 @@ mod tests {
             let wait = Duration::from_millis(1);
             assert_eq!(told.recv_timeout(wait), Err(RecvTimeoutError::Timeout));
         }
+    }
+
+    /// Threads come and go, and each of them gets the bias in its turn.
+    #[test]
+    fn any_number_of_threads_get_the_bias() {
+        if !super::super::barrier::available() {
+            return;
+        }
+        let lock = Arc::new(StateLock::new(0u64));
+        let enter_often = |lock: &StateLock<u64>| {
+            // Another thread may have the spare marks just now, and then this one has none for a moment.
+            (0..1_000 * STREAK).any(|_| {
+                *lock.lock() += 1;
+                lock.lock_as_owner().is_some()
+            })
+        };
+        for turn in 0..20 {
+            let lock = Arc::clone(&lock);
+            let came = thread::spawn(move || enter_often(&lock)).join();
+            assert_eq!(came.ok(), Some(true), "thread {turn}");
+        }
+        // As in a pool, where all threads live at the same time.
+        let (done, wait) = (Arc::new(Barrier::new(10)), Arc::new(Mutex::new(0)));
+        let pool: Vec<_> = (0..10)
+            .map(|_| {
+                let (lock, done, wait) = (Arc::clone(&lock), Arc::clone(&done), Arc::clone(&wait));
+                thread::spawn(move || {
+                    let turn = crate::sync::lock(&wait);
+                    let came = enter_often(&lock);
+                    drop(turn);
+                    done.wait();
+                    came
+                })
+            })
+            .collect();
+        for thread in pool {
+            assert_eq!(thread.join().ok(), Some(true));
+        }
+    }
+
+    /// A thread that is inside one lock by the bias enters others, and leaves them in any order.
+    #[test]
+    fn one_thread_is_inside_several_locks() {
+        let locks = [StateLock::new(0u64), StateLock::new(0)];
+        for _ in 0..3 * STREAK {
+            for lock in &locks {
+                *lock.lock() += 1;
+            }
+        }
+        for _ in 0..3 * STREAK {
+            let (mut first, mut second) = (locks[0].lock(), locks[1].lock());
+            *first += 1;
+            *second += 1;
+            drop(first);
+            *second += 1;
+        }
+        assert_eq!(*locks[0].lock(), u64::from(6 * STREAK));
+        assert_eq!(*locks[1].lock(), u64::from(9 * STREAK));
     }
 
     #[test]
