@@ -45,7 +45,7 @@ impl Context {
 
     /// Ends every blocking call on the context's sockets, now and in future, with `ContextClosed`.
     ///
-    /// What was accepted is still sent: the sockets are to be closed or dropped as usual.
+    /// What was accepted is still sent, but for requests whose callers waited for a reply: the sockets are to be closed or dropped as usual.
     pub fn shutdown(&self) {
         self.inner.shut_down();
     }

@@ -48,7 +48,8 @@ pub struct Stats {
 
 /// Messages that were dropped, by reason.
 ///
-/// Only the first is part of normal work: a PUB drops for peers that are too slow.
+/// Only the first is part of normal work: a PUB drops for peers that are too slow. Where replies are late, so are the last two of a
+/// REQ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dropped {
@@ -61,6 +62,8 @@ pub struct Dropped {
     /// The message has arrived but means nothing to this socket: a reply that nobody waits for any more, or a message
     /// without the envelope that it needs. Counted for the socket as a whole, not by peer.
     pub unexpected: u64,
+    /// The call that had sent the message stopped waiting before it left: a [`Req::request`](crate::Req::request) that timed out.
+    pub withdrawn: u64,
 }
 
 impl Dropped {
@@ -75,8 +78,9 @@ impl Dropped {
             conflated,
             peer_gone,
             unexpected,
+            withdrawn,
         } = self;
-        [high_water_mark, conflated, peer_gone, unexpected]
+        [high_water_mark, conflated, peer_gone, unexpected, withdrawn]
             .into_iter()
             .sum()
     }
@@ -121,8 +125,9 @@ mod tests {
             conflated: 10,
             peer_gone: 100,
             unexpected: 1000,
+            withdrawn: 10_000,
         };
-        assert_eq!(dropped.total(), 1111);
+        assert_eq!(dropped.total(), 11_111);
     }
 
     #[test]

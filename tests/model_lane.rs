@@ -66,9 +66,18 @@ mod barrier;
 /// No more than a hint to the processor.
 fn prefetch_to_write(_word: &AtomicU64) {}
 
+mod withdraw {
+    #[derive(Debug, PartialEq, Eq)]
+    pub(crate) enum Found {
+        TakenOut,
+        No,
+    }
+}
+
 /// Stands in for the encoded bytes: a message is its number.
 mod out_buffer {
     use super::lane::Blocks;
+    use super::withdraw::Found;
     use super::{VecDeque, pool::ChunkPool};
 
     pub(crate) type Segment = u8;
@@ -114,6 +123,24 @@ mod out_buffer {
             std::mem::take(&mut self.messages).len()
         }
 
+        pub(crate) fn withdraw(
+            &mut self,
+            wanted: impl Fn(&[u8]) -> bool,
+            _pool: &mut ChunkPool,
+        ) -> Found {
+            let newest = self
+                .messages
+                .iter()
+                .rposition(|message| wanted(&[*message]));
+            match newest {
+                Some(at) => {
+                    self.messages.remove(at);
+                    Found::TakenOut
+                }
+                None => Found::No,
+            }
+        }
+
         pub(crate) fn drain(&mut self, _pool: &mut ChunkPool) -> Vec<crate::Message> {
             std::mem::take(&mut self.messages)
         }
@@ -150,6 +177,7 @@ use out_buffer::{OutBuffer, Outgoing};
 use pool::ChunkPool;
 use sleeper::Sleeper;
 use sync::Writer;
+use withdraw::Found;
 
 fn check(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
@@ -271,6 +299,44 @@ fn what_is_left_is_reclaimed() {
         assert_eq!(channel.queued(), 5);
         assert_eq!(channel.reclaim(&mut ChunkPool), [1, 2, 3, 4, 5]);
         assert_eq!(channel.queued(), 0);
+    });
+}
+
+/// A message is received or withdrawn, never both; and neither keeps the reader from what comes after it.
+#[test]
+fn what_is_withdrawn_is_not_received() {
+    check(4, || {
+        let channel = Channel::new();
+        let sleeper = Sleeper::new();
+        let sender = {
+            let (channel, sleeper) = (std::sync::Arc::clone(&channel), sleeper.clone());
+            thread::spawn(move || {
+                let mut writer = Writer::default();
+                let mut send = |number| {
+                    let push = |buffer: &mut OutBuffer, pool: &mut ChunkPool| {
+                        buffer.push(Outgoing::Slice(&[number]), pool);
+                    };
+                    if channel.append(&mut writer, false, push).tell {
+                        sleeper.wake();
+                    }
+                };
+                send(1);
+                let found = channel.withdraw(|body| body == [1]);
+                send(2);
+                found
+            })
+        };
+        let mut received = VecDeque::new();
+        while received.back() != Some(&2) {
+            if !receive(&channel, &mut received, true) {
+                sleeper.until_woken();
+            }
+        }
+        let expected: &[u8] = match sender.join().expect("sent") {
+            Found::TakenOut => &[2],
+            Found::No => &[1, 2],
+        };
+        assert_eq!(received, expected);
     });
 }
 

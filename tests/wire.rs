@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Options, Pub, Pull, Push, Rep, Req, Sub};
+use zerohop::{Context, Options, Pub, Pull, Push, Rep, Req, RequestError, Sub};
 
 use common::deadline::DEADLINE;
 use common::events::wait_for_end;
@@ -151,6 +151,93 @@ fn req_skips_replies_to_other_requests() {
     raw.write(&[frame(MORE, &number), frame(MORE, b""), frame(0, b"this")].concat());
     let reply = asking.join().expect("the asking thread").expect("a reply");
     assert_eq!(reply.as_bytes(), b"this");
+}
+
+/// A request is too large for the system's buffers, and its caller gives up while the server has read half of it. The rest
+/// follows, since the connection would be of no use otherwise; a reply is dropped.
+#[test]
+fn what_timed_out_half_written_is_finished_and_its_reply_dropped() {
+    let (req, listener, body) = req_that_asks_too_much();
+    let mut raw = accept_rep(&req, &listener);
+    let none = req.request_timeout(&body, PATIENCE);
+    assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+    // What is queued behind it has not left, and does not.
+    let none = req.request_timeout("also late", Duration::ZERO);
+    assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| req.request_timeout("fresh", DEADLINE));
+        let (id, late) = read_request(&mut raw);
+        assert!(late == body, "the request is whole");
+        raw.write(&[frame(MORE, &id), frame(MORE, b""), frame(0, b"late")].concat());
+        let (id, fresh) = read_request(&mut raw);
+        assert_eq!(fresh, b"fresh");
+        raw.write(&[frame(MORE, &id), frame(MORE, b""), frame(0, b"answer")].concat());
+        let reply = asking.join().expect("the asking thread");
+        assert_eq!(reply.expect("a reply"), *"answer");
+    });
+    let dropped = req.stats().dropped;
+    assert_eq!((dropped.withdrawn, dropped.unexpected), (1, 1));
+}
+
+/// The same, but then the connection breaks: the request does not leave by the next one, and `close` does not wait for it.
+#[test]
+fn what_timed_out_half_written_is_not_sent_again() {
+    let (req, listener, body) = req_that_asks_too_much();
+    let raw = accept_rep(&req, &listener);
+    let none = req.request_timeout(&body, PATIENCE);
+    assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+    let monitor = req.monitor();
+    drop(raw);
+    wait_for_end(&monitor);
+    assert_eq!(req.stats().dropped.withdrawn, 1);
+    let mut raw = accept_rep(&req, &listener);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let (id, fresh) = read_request(&mut raw);
+            assert_eq!(fresh, b"fresh");
+            raw.write(&[frame(MORE, &id), frame(MORE, b""), frame(0, b"answer")].concat());
+        });
+        let reply = req.request_timeout("fresh", DEADLINE).expect("a reply");
+        assert_eq!(reply, *"answer");
+    });
+    let monitor = req.monitor();
+    drop(raw);
+    wait_for_end(&monitor);
+    let raw = accept_rep(&req, &listener);
+    let none = req.request_timeout(&body, PATIENCE);
+    assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+    let start = Instant::now();
+    req.close(DEADLINE).expect("nothing that anybody waits for");
+    assert!(start.elapsed() < DEADLINE, "waited out");
+    drop(raw);
+}
+
+/// On a connection that is there a request begins to leave at once.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A REQ that is about to connect, and a body that is larger than all buffers between it and the server.
+fn req_that_asks_too_much() -> (Req, TcpListener, Vec<u8>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let options = Options::new().reconnect_interval(Duration::from_millis(5));
+    let req = Req::with_options(&Context::new(), options).expect("a REQ");
+    req.connect(endpoint_of(&listener)).expect("connected");
+    (req, listener, vec![b'x'; 32 << 20])
+}
+
+/// Takes the connection that a REQ makes, and waits until it knows.
+fn accept_rep(req: &Req, listener: &TcpListener) -> RawPeer {
+    let mut raw = RawPeer::accept(listener);
+    raw.shake_hands(1, "REP");
+    req.wait_for_peers(1, DEADLINE).expect("a peer");
+    raw
+}
+
+/// Reads a request: its id and its body.
+fn read_request(raw: &mut RawPeer) -> (Vec<u8>, Vec<u8>) {
+    let (flags, id) = raw.read_frame();
+    assert_eq!(flags, MORE);
+    assert_eq!(raw.read_frame(), (MORE, Vec::new()));
+    (id, raw.read_frame().1)
 }
 
 #[test]

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use super::out_buffer::{OutBuffer, Outgoing, Segment, frame_len};
 use super::pool::ChunkPool;
+use super::withdraw::Found;
 use crate::sync::{AtomicUsize, Lane, Mutex, OnceLock, Ordering, Pushed, Writer, fence, lock};
 
 /// In `wanted`: the sender waits for nothing.
@@ -273,6 +274,13 @@ impl Channel {
         self.wanted.store(wanted, Ordering::Release);
         fence(Ordering::SeqCst);
         self.released.load(Ordering::Acquire)
+    }
+
+    /// Takes out a message that the reader has not received. Only what goes by the lock, as all does that is ever withdrawn.
+    pub(crate) fn withdraw(&self, wanted: impl Fn(&[u8]) -> bool) -> Found {
+        let mut queue = lock(&self.queue);
+        let Queue { buffer, pool, .. } = &mut *queue;
+        buffer.withdraw(wanted, pool)
     }
 
     /// Takes the messages back that nobody has received: the other end has gone.

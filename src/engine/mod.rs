@@ -46,6 +46,7 @@ mod shelf;
 mod shelf_tests;
 mod timers;
 mod wait;
+mod withdraw;
 mod writing;
 
 use std::io;
@@ -58,6 +59,7 @@ pub(crate) use self::net::Net;
 pub(crate) use self::out_buffer::Outgoing;
 pub(crate) use self::peers::{Counters, Peer, PeerId, Peers, Place};
 pub(crate) use self::wait::{Deadline, Shut, Stop, Wait};
+pub(crate) use self::withdraw::Withdrawal;
 pub(crate) use crate::sync::lock;
 use crate::transport::dial::SocketAddress;
 

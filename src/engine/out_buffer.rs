@@ -11,6 +11,8 @@
 //! at such a boundary, so that when a connection breaks, everything not *wholly* written is still here,
 //! whole, for the next connection ([`OutBuffer::rewind`]).
 
+mod withdraw;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -77,6 +79,8 @@ pub(crate) struct OutBuffer {
     bytes: usize,
     /// Whole messages from `head` to the end, commands not counted.
     messages: usize,
+    /// The first message has begun to leave, and nobody waits for it any more: it goes with this connection.
+    first_unwanted: bool,
 }
 
 impl OutBuffer {
@@ -290,6 +294,12 @@ impl OutBuffer {
         self.bytes -= len;
         self.messages -= messages;
         self.head += len;
+        self.first_unwanted = false;
+        self.drop_read_segments(pool);
+    }
+
+    /// Lets go of the segments before the head.
+    fn drop_read_segments(&mut self, pool: &mut ChunkPool) {
         while let Some(first) = self.sealed.front() {
             let size = first.as_slice().len();
             if self.head < size {
@@ -312,7 +322,8 @@ impl OutBuffer {
         *self = kept;
     }
 
-    /// Takes all messages out, from the first not wholly written on, and leaves the buffer empty.
+    /// Takes all messages out, from the first not wholly written on, and leaves the buffer empty. Without that first one if
+    /// nobody waits for it any more.
     pub(crate) fn drain(&mut self, pool: &mut ChunkPool) -> Vec<Message> {
         let mut messages = Vec::with_capacity(self.messages);
         let mut frames = Vec::new();
@@ -327,6 +338,7 @@ impl OutBuffer {
                 }
             }
         }
+        messages.drain(..self.unwanted().min(messages.len()));
         self.clear(pool);
         messages
     }
@@ -366,6 +378,7 @@ impl OutBuffer {
         self.written = 0;
         self.bytes = 0;
         self.messages = 0;
+        self.first_unwanted = false;
     }
 
     /// Appends all that `later` holds, which must start at a message boundary.

@@ -150,6 +150,7 @@ pub(crate) struct Counters {
     pub(crate) dropped_hwm: u64,
     pub(crate) dropped_conflated: u64,
     pub(crate) dropped_disconnect: u64,
+    pub(crate) withdrawn: u64,
     pub(crate) reconnects: u64,
 }
 
@@ -208,12 +209,12 @@ impl Peer {
         }
     }
 
-    /// Messages that would be lost if the socket closed now. What is in the channel to a socket of this
+    /// Messages that would be lost if the socket closed now, and that somebody waits for. What is in the channel to a socket of this
     /// process is that socket's to read, closed or not.
     pub(crate) fn unsent(&self) -> usize {
         match &self.link {
             Link::Inproc(link) if link.remote.get().is_some() => 0,
-            _ => self.queued_out(),
+            _ => self.queued_out() - self.outbound.unwanted(),
         }
     }
 
@@ -566,6 +567,7 @@ impl Counters {
         self.dropped_hwm += other.dropped_hwm;
         self.dropped_conflated += other.dropped_conflated;
         self.dropped_disconnect += other.dropped_disconnect;
+        self.withdrawn += other.withdrawn;
         self.reconnects += other.reconnects;
     }
 }

@@ -256,6 +256,9 @@ impl Net {
         {
             up.carried |= buffer.messages() < messages;
         }
+        if !same {
+            peer.counters.withdrawn += buffer.unwanted() as u64;
+        }
         if !same && (matches!(peer.link, Link::Gone) || !pattern.keeps_unsent()) {
             let unsent = buffer.drain(&mut self.peers.pool);
             self.orphan(unsent, pattern);
@@ -270,6 +273,7 @@ impl Net {
         if same {
             self.after_write(id, result);
         }
+        pattern.returned(&mut self.peers, id, same);
         self.peers.mark_dirty(id);
         if was_full && self.peers.has_room(id) {
             pattern.writable(&mut self.peers, id);

@@ -73,6 +73,10 @@ pub(crate) trait Pattern: Send {
     /// `detached` brought.
     fn orphaned(&mut self, _peers: &mut Peers, _unsent: Vec<Message>) {}
 
+    /// What was being written to a peer without the lock is back in its queue, as far as it has not left; `connected`: the
+    /// connection that it was written to is still there.
+    fn returned(&mut self, _peers: &mut Peers, _id: PeerId, _connected: bool) {}
+
     /// The peer is no more: its id may soon name another.
     fn forget(&mut self, _id: PeerId) {}
 

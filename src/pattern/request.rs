@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::envelope;
 use super::fair_turns::take_fairly;
 use super::{FairQueue, LoadBalancer, Pattern};
-use crate::engine::{Outgoing, PeerId, Peers};
+use crate::engine::{Outgoing, PeerId, Peers, Withdrawal};
 use crate::message::{Frame, Message};
 use crate::zmtp::{FrameKind, ProtocolError, SocketType};
 
@@ -35,8 +35,17 @@ pub(crate) struct ReqPattern {
 struct Request {
     peer: PeerId,
     outcome: Option<Outcome>,
-    /// Nobody waits for it any more, and strict mode still does.
-    abandoned: bool,
+    /// Nobody waits for it any more.
+    abandoned: Option<Abandoned>,
+}
+
+/// Why a request that nobody waits for any more is still known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Abandoned {
+    /// Another thread is writing to its peer: it may have left or not.
+    Undecided,
+    /// Strict mode: the socket goes on waiting for its reply.
+    AwaitsReply,
 }
 
 /// How a request ended.
@@ -110,7 +119,7 @@ impl ReqPattern {
         let request = Request {
             peer: id,
             outcome: None,
-            abandoned: false,
+            abandoned: None,
         };
         self.requests.insert(ticket, request);
         Ok(ticket)
@@ -124,20 +133,38 @@ impl ReqPattern {
         Some(outcome)
     }
 
-    /// Nobody waits for the reply any more. In strict mode the socket goes on waiting for it.
-    pub(crate) fn abandon(&mut self, ticket: Ticket) {
+    /// Nobody waits for the reply any more: if the request has not left, it is taken back. If it has, the socket goes on waiting
+    /// for the reply in strict mode.
+    pub(crate) fn abandon(&mut self, peers: &mut Peers, ticket: Ticket) {
         let Some(request) = self.requests.get_mut(&ticket) else {
             return;
         };
-        self.gave_up = true;
-        if !self.relaxed && request.outcome.is_none() {
-            request.abandoned = true;
+        if request.outcome.is_some() {
+            self.requests.remove(&ticket);
             return;
         }
-        if !self.correlate && request.outcome.is_none() {
-            *self.stale.entry(request.peer).or_default() += 1;
+        let peer = request.peer;
+        // Without ids there is no other request, so it is the newest.
+        let correlate = self.correlate;
+        let is_it = |first: &[u8]| !correlate || first == ticket.to_be_bytes();
+        match peers.withdraw(peer, is_it) {
+            Withdrawal::Done => {
+                self.requests.remove(&ticket);
+                self.balancer.set_ready(peer);
+            }
+            Withdrawal::Undecided => request.abandoned = Some(Abandoned::Undecided),
+            Withdrawal::TooLate => {
+                self.gave_up = true;
+                if !self.relaxed {
+                    request.abandoned = Some(Abandoned::AwaitsReply);
+                    return;
+                }
+                if !self.correlate {
+                    *self.stale.entry(peer).or_default() += 1;
+                }
+                self.requests.remove(&ticket);
+            }
         }
-        self.requests.remove(&ticket);
     }
 
     fn receive(&mut self, peers: &mut Peers) {
@@ -155,7 +182,7 @@ impl ReqPattern {
         let Some(request) = self.requests.get_mut(&ticket) else {
             return;
         };
-        if request.abandoned {
+        if request.abandoned.is_some() {
             self.requests.remove(&ticket);
             self.unexpected += 1;
             return;
@@ -202,7 +229,9 @@ impl ReqPattern {
         lost.truncate(lost.len().saturating_sub(kept));
         for ticket in lost {
             match self.requests.get_mut(&ticket) {
-                Some(request) if !request.abandoned => request.outcome = Some(Outcome::PeerGone),
+                Some(request) if request.abandoned.is_none() => {
+                    request.outcome = Some(Outcome::PeerGone)
+                }
                 Some(_) => drop(self.requests.remove(&ticket)),
                 None => {}
             }
@@ -229,6 +258,25 @@ impl Pattern for ReqPattern {
         self.receive(peers);
         self.balancer.remove(id);
         self.fail_requests(id, 0);
+    }
+
+    fn returned(&mut self, peers: &mut Peers, id: PeerId, connected: bool) {
+        let undecided = |request: &Request| {
+            request.peer == id && request.abandoned == Some(Abandoned::Undecided)
+        };
+        let requests = self.requests.iter();
+        let undecided: Vec<Ticket> = requests
+            .filter(|(_, request)| undecided(request))
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in undecided {
+            self.abandon(peers, ticket);
+        }
+        if !connected {
+            // `lost` could not tell how much had left.
+            let kept = peers.queued_out(id);
+            self.fail_requests(id, kept);
+        }
     }
 
     fn forget(&mut self, id: PeerId) {

@@ -17,6 +17,9 @@ use crate::pattern::{Outcome, Refusal, ReqPattern, Ticket};
 /// - A request that timed out, or whose peer has gone, does not stand in the way of the next. (For
 ///   libzmq's original behaviour switch [`req_relaxed`](crate::Options::req_relaxed) and
 ///   [`req_correlate`](crate::Options::req_correlate) off.)
+/// - A request whose caller stops waiting before it has left is taken back: a server that comes later does not get it, and
+///   [`close`](Self::close) does not wait for it. [`Dropped::withdrawn`](crate::Dropped::withdrawn) counts it. What has left may
+///   be carried out.
 /// - A request is sent once. If the connection breaks after it has left, `request` says so: only the
 ///   caller knows whether asking twice is safe.
 ///
@@ -126,7 +129,7 @@ impl Req {
             Err(stop) => {
                 self.socket
                     .core()
-                    .inspect(|pattern, _| pattern.abandon(ticket));
+                    .give_up(|pattern, net| pattern.abandon(&mut net.peers, ticket));
                 Err(match stop {
                     Stop::WouldBlock | Stop::TimedOut => RequestError::TimedOut,
                     Stop::Shut(shut) => shut.into(),

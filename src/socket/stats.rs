@@ -56,5 +56,6 @@ fn dropped(counters: &Counters, unexpected: u64) -> Dropped {
         conflated: counters.dropped_conflated,
         peer_gone: counters.dropped_disconnect,
         unexpected,
+        withdrawn: counters.withdrawn,
     }
 }

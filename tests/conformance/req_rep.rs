@@ -1,9 +1,9 @@
 //! REQ and REP: every reply finds its request, and no loss locks a client out.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use zerohop::{Context, Options, Rep, ReplyErrorKind, Req, RequestError, SendErrorKind};
+use zerohop::{Context, Options, Rep, ReplyErrorKind, Req, Request, RequestError, SendErrorKind};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
@@ -15,6 +15,8 @@ on_every_transport!(
     takes_turns,
     many_threads_ask_over_one_socket,
     goes_on_after_a_time_out,
+    takes_back_what_timed_out_before_it_left,
+    shutting_down_takes_back_what_has_not_left,
     goes_on_after_the_server_restarts,
     strict_mode_insists_on_the_reply,
     tells_a_reply_that_nobody_gets,
@@ -123,13 +125,92 @@ fn many_threads_ask_over_one_socket(transport: Transport) {
     });
 }
 
+/// Asks until a request has reached the server and was not answered in time.
+fn time_out(req: &Req, rep: &Rep, text: &str) -> Request {
+    until("a request arrives and times out", || {
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| req.request_timeout(text, 5 * GLANCE));
+            let request = rep.recv_timeout(10 * GLANCE).ok();
+            let none = asking.join().expect("the asking thread");
+            assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+            request
+        })
+    })
+}
+
+/// Requests that timed out before there was a server are not carried out when one comes, nor waited for.
+fn takes_back_what_timed_out_before_it_left(transport: Transport) {
+    const MANY: u64 = 1_000;
+    let kinds = [
+        nimble(),
+        nimble().req_correlate(false),
+        nimble().req_correlate(false).req_relaxed(false),
+    ];
+    for options in kinds {
+        let context = Context::new();
+        let req = Req::with_options(&context, options).expect("a REQ");
+        let endpoint = transport.endpoint();
+        Socket::connect(&req, &endpoint);
+        for number in 0..MANY {
+            let body = vec![b'x'; if number % 10 == 0 { 50_000 } else { 5 }];
+            let none = req.request_timeout(body, Duration::from_micros(10));
+            assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+        }
+        let stats = req.stats();
+        assert_eq!(
+            (stats.peers[0].queued_out, stats.dropped.withdrawn),
+            (0, MANY)
+        );
+        assert_eq!(stats.messages_out, MANY);
+
+        let rep = Rep::open(&context);
+        Socket::bind(&rep, &endpoint);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let request = rep.recv_timeout(DEADLINE).expect("a request");
+                assert_eq!(*request.message(), *"fresh");
+                request.reply("answer").expect("replied");
+            });
+            let reply = req.request_timeout("fresh", DEADLINE).expect("a reply");
+            assert_eq!(reply, *"answer");
+        });
+        assert_eq!(rep.stats().messages_in, 1);
+        Socket::close(rep, DEADLINE).expect("nothing to send");
+        req.settle_at(0);
+        let none = req.request_timeout("nobody", GLANCE);
+        assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+        let start = Instant::now();
+        Socket::close(req, DEADLINE).expect("nothing to send");
+        assert!(start.elapsed() < DEADLINE, "waited out");
+    }
+}
+
+/// Who waits for a reply when the socket shuts down waits no longer, so nothing is left to be sent.
+fn shutting_down_takes_back_what_has_not_left(transport: Transport) {
+    let context = Context::new();
+    let req = Req::with_options(&context, nimble().linger(DEADLINE)).expect("a REQ");
+    Socket::connect(&req, &transport.endpoint());
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| req.request("nobody is there"));
+        until("the request is queued", || {
+            let _ = req.wait_for_peers(1, Duration::from_millis(1));
+            (req.stats().peers[0].queued_out == 1).then_some(())
+        });
+        req.shutdown();
+        let shut = asking.join().expect("the asking thread");
+        assert!(matches!(shut, Err(RequestError::Closed)), "{shut:?}");
+    });
+    let start = Instant::now();
+    drop(req);
+    drop(context);
+    assert!(start.elapsed() < DEADLINE, "lingered");
+}
+
 /// Without a reply in time, the next request goes out at once, and the late reply is not taken for its own.
 fn goes_on_after_a_time_out(transport: Transport) {
     for correlate in [true, false] {
         let (req, rep) = pair(transport, nimble().req_correlate(correlate));
-        let none = req.request_timeout("first", GLANCE);
-        assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
-        let late = rep.recv_timeout(DEADLINE).expect("the first request");
+        let late = time_out(&req, &rep, "first");
         assert_eq!(*late.message(), *"first");
         thread::scope(|scope| {
             let asking = scope.spawn(|| req.request_timeout("second", DEADLINE));
@@ -175,8 +256,7 @@ fn goes_on_after_the_server_restarts(transport: Transport) {
 fn strict_mode_insists_on_the_reply(transport: Transport) {
     let strict = nimble().req_relaxed(false).req_correlate(false);
     let (req, rep) = pair(transport, strict);
-    let none = req.request_timeout("first", GLANCE);
-    assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+    let late = time_out(&req, &rep, "first");
     match req.request_timeout("second", DEADLINE) {
         Err(RequestError::Send(error)) => {
             assert_eq!(error.kind(), SendErrorKind::OutOfTurn);
@@ -184,8 +264,7 @@ fn strict_mode_insists_on_the_reply(transport: Transport) {
         }
         other => panic!("not refused: {other:?}"),
     }
-    let request = rep.recv_timeout(DEADLINE).expect("the first request");
-    request.reply("late").expect("replied");
+    late.reply("late").expect("replied");
     thread::scope(|scope| {
         scope.spawn(|| {
             let request = rep.recv_timeout(DEADLINE).expect("the third request");
@@ -207,9 +286,7 @@ fn strict_mode_insists_on_the_reply(transport: Transport) {
 
 fn tells_a_reply_that_nobody_gets(transport: Transport) {
     let (req, rep) = pair(transport, nimble());
-    let none = req.request_timeout("first", GLANCE);
-    assert!(none.is_err());
-    let request = rep.recv_timeout(DEADLINE).expect("a request");
+    let request = time_out(&req, &rep, "first");
     drop(req);
     rep.settle_at(0);
     let error = request.reply("too late").expect_err("nobody is there");

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Core, Phase, State};
-use crate::engine::Deadline;
+use crate::engine::{Deadline, Net};
 use crate::pattern::Pattern;
 
 impl<P: Pattern> Core<P> {
@@ -30,6 +30,22 @@ impl<P: Pattern> Core<P> {
             (true, true) => self.caretaker.forget(self.id),
             (true, false) => self.caretaker.look_at(self.id),
             (false, _) => {}
+        }
+    }
+
+    /// Undoes what a call has left behind that gives up. The end of a closing socket may have waited for just that.
+    pub(crate) fn give_up(&self, undo: impl FnOnce(&mut P, &mut Net)) {
+        let mut state = self.state.lock();
+        let State { pattern, net, .. } = &mut *state;
+        undo(pattern, net);
+        let closing = matches!(state.phase, Phase::Closing(_));
+        if closing {
+            self.close_if_done(&mut state, Instant::now());
+        }
+        self.notify_all(&state);
+        drop(state);
+        if closing {
+            self.caretaker.look_at(self.id);
         }
     }
 

@@ -34,6 +34,7 @@ impl Net {
             return self.retire(id, pattern);
         }
         if keep {
+            peer.counters.withdrawn += peer.outbound.unwanted() as u64;
             peer.outbound.rewind(&mut self.peers.pool);
         } else {
             peer.counters.dropped_disconnect += peer.outbound.messages() as u64;
@@ -125,6 +126,7 @@ impl Net {
         if !std::mem::take(&mut peer.attached) {
             return;
         }
+        peer.counters.withdrawn += peer.outbound.unwanted() as u64;
         let unsent = peer.outbound.drain(&mut self.peers.pool);
         if !pattern.keeps_unsent() {
             peer.counters.dropped_disconnect += unsent.len() as u64;
