@@ -1,5 +1,5 @@
 //! What the documents say besides code: what they point to is there. The Rust of the README is run as a doctest of the
-//! crate, its Python by `interop_pyzmq.rs`.
+//! crate, its Python by `interop_pyzmq.rs`, its shell by `interop_program.rs`.
 
 use std::collections::HashSet;
 use std::fs;
@@ -40,6 +40,7 @@ fn links_lead_somewhere() {
         ("docs/pipelines.md", include_str!("../docs/pipelines.md")),
         ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
         ("SECURITY.md", include_str!("../SECURITY.md")),
+        ("cli/README.md", include_str!("../cli/README.md")),
     ] {
         let folder = root().join(name);
         let folder = folder.parent().expect("files are in a folder");
@@ -74,7 +75,7 @@ fn the_architecture_names_files_that_exist() {
 #[test]
 fn the_guarantees_are_pinned_by_tests_that_exist() {
     let mut sources = Vec::new();
-    for folder in ["src", "tests"] {
+    for folder in ["src", "tests", "cli/src", "cli/tests", "interop/tests"] {
         collect_sources(&root().join(folder), &mut sources);
     }
     let tests: HashSet<String> = sources.iter().flat_map(|path| functions(path)).collect();

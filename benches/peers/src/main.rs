@@ -4,7 +4,7 @@
 //! and the best counts.
 
 #[allow(dead_code)] // The other contestants use more of it.
-#[path = "../../../src/bin/zerohop/bench/child/mod.rs"]
+#[path = "../../../cli/src/bench/child/mod.rs"]
 mod child;
 mod nng;
 mod omq;

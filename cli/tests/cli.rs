@@ -1,25 +1,28 @@
-//! The program `zerohop`, started as a user would, against itself, pyzmq and libzmq.
+//! The program `zerohop`, started as a user would, against itself. Against pyzmq and libzmq it is tested in `interop/`.
 
 // The helpers are shared by all test targets, and this one needs only some of each.
 #[allow(dead_code)]
 mod common {
-    pub(crate) mod child;
     pub(crate) mod deadline;
     pub(crate) mod endpoints;
-    pub(crate) mod part;
-    pub(crate) mod peer;
-    pub(crate) mod pyzmq;
     pub(crate) mod unique;
 }
 
 mod command {
-    mod documents;
     mod ending;
     mod exec;
     mod files;
     mod forms;
     mod perf;
+    // What `interop/` needs of it, too.
+    #[allow(dead_code)]
+    mod perf_tools;
     pub(crate) mod program;
+    mod proxy;
     mod reporting;
-    mod talking;
+}
+
+/// The program under test.
+fn zerohop() -> &'static str {
+    env!("CARGO_BIN_EXE_zerohop")
 }

@@ -8,7 +8,7 @@
 //!   statistics, results, table, html, charts, machine           condense, keep and show it
 //! ```
 //!
-//! `cargo bench` includes this module and adds libzmq and other libraries to the cast (benches/compare); nothing here may
+//! `cargo bench` includes this module and adds libzmq and other libraries to the cast (interop/benches/compare); nothing here may
 //! know of the rest of the program. docs/performance.md tells how it is measured.
 
 pub(crate) mod cast;

@@ -1,6 +1,5 @@
 //! The libraries in benches/peers, a package of its own so that nobody else compiles them.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde::Deserialize;
@@ -8,6 +7,7 @@ use serde::Deserialize;
 use crate::bench::cast::Entrant;
 use crate::bench::child::Fallible;
 use crate::bench::workload::{Transport, Work};
+use crate::root;
 
 /// What the peers' program says of itself, in JSON.
 #[derive(Deserialize)]
@@ -21,7 +21,7 @@ struct Peer {
 
 /// Builds the package and asks it who is in it.
 pub(crate) fn entrants() -> Fallible<Vec<Entrant>> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers");
+    let package = root().join("benches/peers");
     // Not where our own artefacts go: its dependencies would be rebuilt there time and again.
     let target = package.join("target");
     let built = Command::new("cargo")

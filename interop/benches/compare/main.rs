@@ -2,12 +2,13 @@
 //!
 //! `-- --help` tells what can be asked for; docs/performance.md tells how it is measured.
 
-#[path = "../../src/bin/zerohop/bench/mod.rs"]
+#[path = "../../../cli/src/bench/mod.rs"]
 mod bench;
 mod libzmq;
 mod peers;
 
 use std::env;
+use std::path::Path;
 use std::process::ExitCode;
 
 use bench::Cast;
@@ -35,13 +36,26 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match bench::run(&cli.args, cast(cli.peers)) {
+    match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             eprintln!("{fault}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(cli: &Cli) -> Fallible<()> {
+    if cli.bench {
+        // Cargo starts a benchmark in the folder of its package; paths in arguments are meant from the root.
+        env::set_current_dir(root())?;
+    }
+    bench::run(&cli.args, cast(cli.peers))
+}
+
+/// The root of the repository.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// zerohop, libzmq, bare sockets, and the others if they are wanted.

@@ -6,18 +6,19 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::program::{Program, ZEROHOP};
+use super::program::Program;
 use crate::common::pyzmq::Pyzmq;
 use crate::common::unique;
+use crate::zerohop;
 
-const PIPELINES: &str = include_str!("../../docs/pipelines.md");
-const README: &str = include_str!("../../README.md");
+const PIPELINES: &str = include_str!("../../../docs/pipelines.md");
+const README: &str = include_str!("../../../README.md");
 
 #[test]
 fn the_pipelines_run_as_they_stand() {
     let pyzmq = Pyzmq::available();
     let folders = [
-        Path::new(ZEROHOP).parent(),
+        Path::new(zerohop()).parent(),
         pyzmq.as_ref().and_then(|pyzmq| pyzmq.python().parent()),
     ];
     let usual = env::var_os("PATH").unwrap_or_default();
@@ -42,7 +43,7 @@ fn the_readme_can_be_pasted() {
     let (_, section) = README.split_once("## From the shell").expect("the section");
     let (_, block) = section.split_once("```sh\n").expect("a block");
     let (script, _) = block.split_once("```").expect("its end");
-    let folder = Path::new(ZEROHOP).parent().expect("a folder").to_owned();
+    let folder = Path::new(zerohop()).parent().expect("a folder").to_owned();
     let usual = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths([folder].into_iter().chain(env::split_paths(&usual)));
     assert_eq!(

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::program::{Program, ZEROHOP, run};
+use super::program::{Program, run};
 use crate::common::endpoints::Transport;
+use crate::zerohop;
 
 #[test]
 fn totals_are_printed_in_the_end() {
@@ -53,7 +54,7 @@ fn a_terminal_shows_a_live_line() {
     command.args([
         "-c",
         in_terminal,
-        ZEROHOP,
+        zerohop(),
         "push",
         "--connect",
         &endpoint,
@@ -80,7 +81,7 @@ fn a_terminal_is_safe_from_messages() {
     command.args([
         "-c",
         in_terminal,
-        ZEROHOP,
+        zerohop(),
         "pull",
         "--connect",
         &endpoint,
@@ -141,54 +142,6 @@ fn verbose_tells_in_words() {
     assert_eq!(push.end().code, Some(0));
     let told = pull.end().err.concat();
     assert!(told.contains("handshake done"), "{told}");
-}
-
-#[test]
-fn probe_tells_what_is_there() {
-    let context = zmq::Context::new();
-    for (socket_type, name) in [
-        (zmq::PULL, "PULL"),
-        (zmq::PUSH, "PUSH"),
-        (zmq::PUB, "PUB"),
-        (zmq::SUB, "SUB"),
-        (zmq::XPUB, "XPUB"),
-        (zmq::XSUB, "XSUB"),
-        (zmq::REQ, "REQ"),
-        (zmq::REP, "REP"),
-        (zmq::ROUTER, "ROUTER"),
-        (zmq::DEALER, "DEALER"),
-        (zmq::PAIR, "PAIR"),
-    ] {
-        let socket = context.socket(socket_type).expect("a socket");
-        socket.bind("tcp://127.0.0.1:*").expect("libzmq binds");
-        let endpoint = socket
-            .get_last_endpoint()
-            .expect("an endpoint")
-            .expect("in UTF-8");
-        let screen = run(&["probe", &endpoint]).ok();
-        assert!(screen.contains(&format!("socket type  {name}")), "{screen}");
-        let json: Value =
-            serde_json::from_str(&run(&["probe", &endpoint, "--json"]).ok()).expect("JSON");
-        assert_eq!(json["socket_type"], name, "{json}");
-        assert_eq!(json["version"], "3.1", "{json}");
-        assert_eq!(json["mechanism"], "NULL", "{json}");
-        assert_eq!(json["metadata"]["Socket-Type"], name, "{json}");
-        assert!(
-            json["rtt_us"].as_f64().is_some_and(|time| time > 0.0),
-            "{json}"
-        );
-    }
-}
-
-#[test]
-fn probe_tells_a_name() {
-    let context = zmq::Context::new();
-    let socket = context.socket(zmq::DEALER).expect("a socket");
-    socket.set_identity(b"till 4").expect("a name");
-    socket.bind("tcp://127.0.0.1:*").expect("libzmq binds");
-    let endpoint = socket.get_last_endpoint().expect("an endpoint");
-    let screen = run(&["probe", &endpoint.expect("in UTF-8")]).ok();
-    assert!(screen.contains("Identity = till 4"), "{screen}");
 }
 
 /// What `--count` leaves behind was given to this PULL and to nobody else: a person is to know.

@@ -50,7 +50,7 @@ impl From<&str> for Part {
     }
 }
 
-/// The token that `tests/interop/peer.py` reads.
+/// The token that `tests/python/peer.py` reads.
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

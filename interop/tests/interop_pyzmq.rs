@@ -353,7 +353,7 @@ fn the_customer_in_the_readme_gets_its_price() {
     };
     let prices = zerohop::Rep::new(&Context::new()).expect("a REP");
     let endpoint = prices.bind("tcp://127.0.0.1:*").expect("a free port");
-    let readme = include_str!("../README.md").split("```python\n").nth(1);
+    let readme = include_str!("../../README.md").split("```python\n").nth(1);
     let program = readme.and_then(|rest| rest.split("```").next());
     let program = program.expect("the README has Python in it");
     let program = program.replace("tcp://127.0.0.1:5555", &endpoint.to_string());

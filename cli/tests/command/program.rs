@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::deadline::DEADLINE;
-
-/// The program.
-pub(crate) const ZEROHOP: &str = env!("CARGO_BIN_EXE_zerohop");
+use crate::zerohop;
 
 /// A process that never outlives its test.
 pub(crate) struct Program {
@@ -40,7 +38,7 @@ pub(crate) struct Ended {
 impl Program {
     /// Starts `zerohop` with these arguments.
     pub(crate) fn start(args: &[&str]) -> Program {
-        Program::spawn(Command::new(ZEROHOP).args(args))
+        Program::spawn(Command::new(zerohop()).args(args))
     }
 
     /// Starts any command.

@@ -147,7 +147,7 @@ fn parse_frame(token: &str) -> Option<Part> {
 }
 
 fn script(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "interop", name]
+    [env!("CARGO_MANIFEST_DIR"), "tests", "python", name]
         .iter()
         .collect()
 }

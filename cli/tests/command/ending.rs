@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::program::{Program, ZEROHOP, run};
+use super::program::{Program, run};
 use crate::common::unique;
+use crate::zerohop;
 
 /// A port where nobody listens: it was free a moment ago.
 fn nobody() -> String {
@@ -83,7 +84,7 @@ fn missing_permissions_are_told() {
     let folder = std::env::temp_dir().join(unique::name());
     fs::create_dir(&folder).expect("a new folder");
     let program = folder.join("zerohop");
-    fs::copy(ZEROHOP, &program).expect("a copy for everybody");
+    fs::copy(zerohop(), &program).expect("a copy for everybody");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o555))
         .expect("a folder nobody may write to");
     let endpoint = format!("ipc://{}/sock", folder.display());
@@ -205,7 +206,7 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
         command.args([
             "-c",
             &script,
-            ZEROHOP,
+            zerohop(),
             "pull",
             "--bind",
             "tcp://127.0.0.1:*",
@@ -278,8 +279,9 @@ fn a_second_ctrl_c_ends_at_once() {
 fn a_closed_pipe_ends_the_receiver() {
     let mut push = Program::start(&["push", "--bind", "tcp://127.0.0.1:*"]);
     let endpoint = push.bound();
+    let zerohop = zerohop();
     let pipeline =
-        format!("{ZEROHOP} pull --connect {endpoint} | head -n 2; echo ${{PIPESTATUS[0]}}");
+        format!("{zerohop} pull --connect {endpoint} | head -n 2; echo ${{PIPESTATUS[0]}}");
     let shell = Program::spawn(Command::new("bash").args(["-c", &pipeline]));
     push.write("one\ntwo");
     // No third message comes to show that the pipe is closed.
@@ -299,8 +301,9 @@ fn a_closed_pipe_loses_no_request() {
         "3",
     ]);
     let endpoint = pull.bound();
+    let zerohop = zerohop();
     let pipeline =
-        format!("printf 'a\\nb\\nc\\n' | {ZEROHOP} req --connect {endpoint} | head -n 1");
+        format!("printf 'a\\nb\\nc\\n' | {zerohop} req --connect {endpoint} | head -n 1");
     let shell = Program::spawn(Command::new("bash").args(["-c", &pipeline]));
     assert_eq!(shell.end().ok(), "a\n");
     let ended = pull.end();

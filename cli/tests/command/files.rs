@@ -6,9 +6,9 @@ use std::io::{BufWriter, Write, stderr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::program::ZEROHOP;
 use crate::common::endpoints::Transport;
 use crate::common::unique;
+use crate::zerohop;
 
 /// A gigabyte in CI and where the program is optimised. A person who waits for an unoptimised one gets less, and a note.
 fn size() -> usize {
@@ -35,13 +35,13 @@ fn a_large_file_arrives_as_it_is() {
             _ => transport.endpoint(),
         };
         let copy = file.with_extension("copy");
-        let mut pull = Command::new(ZEROHOP)
+        let mut pull = Command::new(zerohop())
             .args(["pull", "--bind", &endpoint, "--quiet", "--timeout", "3s"])
             .stdout(File::create(&copy).expect("a new file"))
             .stderr(Stdio::null())
             .spawn()
             .expect("the program starts");
-        let push = Command::new(ZEROHOP)
+        let push = Command::new(zerohop())
             .args(["push", "--connect", &endpoint, "--wait-peers", "1"])
             .stdin(File::open(&file).expect("the file"))
             .status()

@@ -1,0 +1,31 @@
+//! `zerohop proxy` between a source, a worker and a watcher.
+
+use super::program::Program;
+
+#[test]
+fn a_proxy_passes_messages_on_and_shows_them() {
+    let mut proxy = Program::start(&[
+        "proxy",
+        "--frontend",
+        "pull:bind:tcp://127.0.0.1:*",
+        "--backend",
+        "push:bind:tcp://127.0.0.1:*",
+        "--capture",
+        "tcp://127.0.0.1:*",
+    ]);
+    // It opens the receiving end last, when all else is ready.
+    let (backend, capture, frontend) = (proxy.bound(), proxy.bound(), proxy.bound());
+    let mut watcher = Program::start(&["sub", "--connect", &capture, "--count", "1"]);
+    let worker = Program::start(&["pull", "--connect", &backend]);
+    let mut source = Program::start(&["push", "--connect", &frontend]);
+    // Whether the watcher has subscribed in time can only be seen by trying.
+    let mut sent = 0;
+    while !watcher.has_ended() {
+        source.write(&format!("job {sent}"));
+        assert_eq!(worker.line(), format!("job {sent}"));
+        sent += 1;
+    }
+    assert!(watcher.end().ok().starts_with("job "));
+    proxy.interrupt();
+    assert_eq!(proxy.end().code, Some(130));
+}

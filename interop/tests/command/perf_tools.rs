@@ -1,0 +1,1 @@
+../../../cli/tests/command/perf_tools.rs
