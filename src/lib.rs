@@ -121,7 +121,7 @@ pub use pattern::Published;
 pub use socket::{Iter, Pub, Pull, Push, Rep, Req, Request, Sub};
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};
-pub use zmtp::{ForeignProtocol, PeerFacts, ProtocolError, SocketType, Version};
+pub use zmtp::{ForeignProtocol, PeerFacts, ProtocolError, SocketType, SocketTypes, Version};
 
 /// Runs the code of the README as tests.
 #[cfg(doctest)]

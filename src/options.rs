@@ -9,6 +9,8 @@ mod value;
 
 pub use table::{OPTION_TABLE, Options};
 
+use crate::zmtp::{SocketType, SocketTypes};
+
 /// One row of the table of options, for programs that work with options by name or number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,20 +29,22 @@ pub struct OptionInfo {
     pub range: &'static str,
     /// The value where none is set.
     pub default: &'static str,
-    /// The names of the socket types that the option applies to, separated by `, `; the others ignore it.
-    pub sockets: &'static str,
+    /// The socket types that the option applies to; the others ignore it.
+    pub sockets: SocketTypes,
 }
 
 impl OptionInfo {
-    /// Whether the option does anything on sockets of the type of that name, such as `PUSH`.
+    /// Whether the option does anything on sockets of this type.
     ///
     /// ```
-    /// let conflate = zerohop::OPTION_TABLE.iter().find(|row| row.name == "conflate").unwrap();
-    /// assert!(conflate.applies_to("PUB"));
-    /// assert!(!conflate.applies_to("REQ"));
+    /// use zerohop::{OPTION_TABLE, SocketType};
+    ///
+    /// let conflate = OPTION_TABLE.iter().find(|row| row.name == "conflate").unwrap();
+    /// assert!(conflate.applies_to(SocketType::Pub));
+    /// assert!(!conflate.applies_to(SocketType::Req));
     /// ```
-    pub fn applies_to(&self, socket_type: &str) -> bool {
-        self.sockets.split(", ").any(|name| name == socket_type)
+    pub fn applies_to(&self, socket_type: SocketType) -> bool {
+        self.sockets.contains(socket_type)
     }
 }
 
@@ -62,7 +66,7 @@ macro_rules! option_table {
         $(#[doc = $doc:literal])+
         $name:ident($argument:ty) -> $kind:ty {
             $(libzmq: $libzmq:literal = $id:literal,)?
-            sockets: $sockets:literal,
+            sockets: $sockets:tt,
             unit: $unit:literal,
             range: $range:literal, allows: $allows:expr,
             default: $default:expr, $default_text:literal $(,)?
@@ -107,8 +111,8 @@ macro_rules! option_table {
                 #[doc = concat!("| type | unit | range | default | sockets | libzmq |")]
                 #[doc = concat!("|---|---|---|---|---|---|")]
                 #[doc = concat!(
-                    "| `", stringify!($kind), "` | ", $unit, " | ", $range, " | ", $default_text, " | ", $sockets,
-                    " | ", $("`", $libzmq, "` (", $id, ")",)? " |"
+                    "| `", stringify!($kind), "` | ", $unit, " | ", $range, " | ", $default_text, " | ",
+                    $crate::options::socket_names!($sockets), " | ", $("`", $libzmq, "` (", $id, ")",)? " |"
                 )]
                 #[must_use]
                 pub fn $name(mut self, value: $argument) -> Options {
@@ -159,13 +163,33 @@ macro_rules! option_table {
                 unit: $unit,
                 range: $range,
                 default: $default_text,
-                sockets: $sockets,
+                sockets: $crate::options::socket_types!($sockets),
             },
         )+];
     };
 }
 
-use option_table;
+/// The set of types that a row names: `all`, or a list.
+macro_rules! socket_types {
+    (all) => {
+        $crate::SocketTypes::ALL
+    };
+    ([$($socket:ident),+]) => {
+        $crate::SocketTypes::of(&[$($crate::SocketType::$socket),+])
+    };
+}
+
+/// The same for the docs.
+macro_rules! socket_names {
+    (all) => {
+        "all"
+    };
+    ([$first:ident $(, $socket:ident)*]) => {
+        concat!("`", stringify!($first), "`", $(", `", stringify!($socket), "`"),*)
+    };
+}
+
+use {option_table, socket_names, socket_types};
 
 #[cfg(test)]
 mod tests;

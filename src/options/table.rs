@@ -18,7 +18,7 @@ option_table! {
     /// Over inproc, where there is one queue between two sockets, the sender's mark and the receiver's add up.
     send_hwm(usize) -> usize {
         libzmq: "ZMQ_SNDHWM" = 23,
-        sockets: "PUSH, PUB, REQ, REP",
+        sockets: [Push, Pub, Req, Rep],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -28,7 +28,7 @@ option_table! {
     /// the peer's messages stay in the kernel, and then with the peer.
     recv_hwm(usize) -> usize {
         libzmq: "ZMQ_RCVHWM" = 24,
-        sockets: "PULL, SUB, REQ, REP",
+        sockets: [Pull, Sub, Req, Rep],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -38,7 +38,7 @@ option_table! {
     /// what has been sent; those left then are dropped. 0 drops them at once, `None` never gives up. libzmq's default is never.
     linger(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_LINGER" = 17,
-        sockets: "PUSH, PUB, REQ, REP",
+        sockets: [Push, Pub, Req, Rep],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: Some(Duration::from_secs(30)), "30 s",
@@ -47,7 +47,7 @@ option_table! {
     /// How long a blocking send waits for room. `None` waits for ever, 0 not at all.
     send_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_SNDTIMEO" = 28,
-        sockets: "PUSH, PUB, REQ, REP",
+        sockets: [Push, Pub, Req, Rep],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -56,7 +56,7 @@ option_table! {
     /// How long a blocking receive waits for a message. `None` waits for ever, 0 not at all.
     recv_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RCVTIMEO" = 27,
-        sockets: "PULL, SUB, REQ, REP",
+        sockets: [Pull, Sub, Req, Rep],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -67,7 +67,7 @@ option_table! {
     /// many clients of one server do not return all at once. `None` never tries again.
     reconnect_interval(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RECONNECT_IVL" = 18,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "time",
         range: "1 ms to 365 days, or none for never", allows: from_1_ms,
         default: Some(Duration::from_millis(100)), "100 ms",
@@ -77,7 +77,7 @@ option_table! {
     /// [`reconnect_interval`](Options::reconnect_interval), keeps to that interval. libzmq's default is none.
     reconnect_interval_max(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RECONNECT_IVL_MAX" = 21,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "time",
         range: "1 ms to 365 days, or none for no growth", allows: from_1_ms,
         default: Some(Duration::from_secs(10)), "10 s",
@@ -87,7 +87,7 @@ option_table! {
     /// may take minutes.
     connect_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_CONNECT_TIMEOUT" = 79,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "time",
         range: "1 ms to 365 days, or none", allows: from_1_ms,
         default: None, "none",
@@ -96,7 +96,7 @@ option_table! {
     /// How long a peer may take over its handshake before the connection is closed.
     handshake_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HANDSHAKE_IVL" = 66,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "time",
         range: "1 ms to 365 days, or none for no end", allows: from_1_ms,
         default: Some(Duration::from_secs(30)), "30 s",
@@ -107,7 +107,7 @@ option_table! {
     /// ([`DisconnectCause::TooManyPending`](crate::DisconnectCause::TooManyPending)): a peer that means well is done within
     /// milliseconds, and so those that never speak keep nobody out.
     max_pending_handshakes(usize) -> usize {
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "connections",
         range: "1 or more", allows: |&count| count > 0,
         default: 1024, "1024",
@@ -118,7 +118,7 @@ option_table! {
     /// default is no limit.
     max_message_size(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_MAXMSGSIZE" = 22,
-        sockets: "PULL, SUB, REQ, REP",
+        sockets: [Pull, Sub, Req, Rep],
         unit: "bytes",
         range: "any number, or none for no limit", allows: any,
         default: Some(256 * 1024 * 1024), "268435456",
@@ -127,7 +127,7 @@ option_table! {
     /// The most frames that a message from a peer may have. An empty frame is 2 bytes on the wire and many
     /// times that in memory: this is what bounds them. A peer that sends more is disconnected.
     max_parts(u32) -> u32 {
-        sockets: "PULL, SUB, REQ, REP",
+        sockets: [Pull, Sub, Req, Rep],
         unit: "frames",
         range: "1 or more", allows: |&parts| parts > 0,
         default: 4096, "4096",
@@ -135,7 +135,7 @@ option_table! {
 
     /// The longest topic that a peer may subscribe to. A peer that sends a longer one is disconnected.
     max_subscription_length(usize) -> usize {
-        sockets: "PUB",
+        sockets: [Pub],
         unit: "bytes",
         range: "any number", allows: any,
         default: 4096, "4096",
@@ -143,7 +143,7 @@ option_table! {
 
     /// The most subscriptions that one peer may hold. A peer that makes more is disconnected.
     max_subscriptions(usize) -> usize {
-        sockets: "PUB",
+        sockets: [Pub],
         unit: "subscriptions",
         range: "1 or more", allows: |&count| count > 0,
         default: 250_000, "250000",
@@ -152,7 +152,7 @@ option_table! {
     /// Whether small TCP writes leave at once (`TCP_NODELAY`). Off, the kernel delays them to fill packets,
     /// which zerohop has done better already. libzmq has it always on.
     tcp_nodelay(bool) -> bool {
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "",
         range: "true or false", allows: any,
         default: true, "true",
@@ -162,7 +162,7 @@ option_table! {
     /// seconds, set [`heartbeat_interval`](Options::heartbeat_interval) instead.
     tcp_keepalive(bool) -> bool {
         libzmq: "ZMQ_TCP_KEEPALIVE" = 34,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -172,7 +172,7 @@ option_table! {
     /// it to the system.
     tcp_keepalive_idle(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_TCP_KEEPALIVE_IDLE" = 36,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "time",
         range: "1 to 32767 whole seconds, or none", allows: keepalive_time,
         default: None, "none",
@@ -181,7 +181,7 @@ option_table! {
     /// With [`tcp_keepalive`](Options::tcp_keepalive): the time between probes. `None` leaves it to the system.
     tcp_keepalive_interval(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_TCP_KEEPALIVE_INTVL" = 37,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "time",
         range: "1 to 32767 whole seconds, or none", allows: keepalive_time,
         default: None, "none",
@@ -191,7 +191,7 @@ option_table! {
     /// it to the system.
     tcp_keepalive_count(impl Into<Option<u32>>) -> Option<u32> {
         libzmq: "ZMQ_TCP_KEEPALIVE_CNT" = 35,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "probes",
         range: "1 to 127, or none", allows: |count| count.is_none_or(|count| (1..=127).contains(&count)),
         default: None, "none",
@@ -201,7 +201,7 @@ option_table! {
     /// better than a fixed size does.
     send_buffer(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_SNDBUF" = 11,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "bytes",
         range: "1 to 2147483647, or none", allows: buffer_size,
         default: None, "none",
@@ -210,7 +210,7 @@ option_table! {
     /// The size of the kernel's receive buffer (`SO_RCVBUF`). `None` leaves it to the system.
     recv_buffer(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_RCVBUF" = 12,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "bytes",
         range: "1 to 2147483647, or none", allows: buffer_size,
         default: None, "none",
@@ -220,7 +220,7 @@ option_table! {
     /// it to the system.
     tos(impl Into<Option<u32>>) -> Option<u32> {
         libzmq: "ZMQ_TOS" = 57,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "",
         range: "0 to 255, or none", allows: |tos| tos.is_none_or(|tos| tos <= 255),
         default: None, "none",
@@ -230,7 +230,7 @@ option_table! {
     /// written out work regardless.
     ipv6(bool) -> bool {
         libzmq: "ZMQ_IPV6" = 42,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -240,7 +240,7 @@ option_table! {
     /// too few for a thousand peers that return to a restarted server.
     backlog(u32) -> u32 {
         libzmq: "ZMQ_BACKLOG" = 19,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "connections",
         range: "1 to 2147483647", allows: |&backlog| backlog >= 1 && i32::try_from(backlog).is_ok(),
         default: 1024, "1024",
@@ -250,7 +250,7 @@ option_table! {
     /// that is still being made, or made again. On, a socket with no such peer blocks.
     immediate(bool) -> bool {
         libzmq: "ZMQ_IMMEDIATE" = 39,
-        sockets: "PUSH, REQ",
+        sockets: [Push, Req],
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -259,7 +259,7 @@ option_table! {
     /// Whether each peer's queue keeps only the newest message. The high-water marks then do not matter.
     conflate(bool) -> bool {
         libzmq: "ZMQ_CONFLATE" = 54,
-        sockets: "PUSH, PULL, PUB, SUB",
+        sockets: [Push, Pull, Pub, Sub],
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -269,7 +269,7 @@ option_table! {
     /// unique among that peer's peers. Empty lets the peer choose.
     routing_id(impl Into<Frame>) -> Frame {
         libzmq: "ZMQ_ROUTING_ID" = 5,
-        sockets: "REQ",
+        sockets: [Req],
         unit: "bytes",
         range: "1 to 255 bytes that do not start with 0, or none",
         allows: |id| id.len() <= 255 && id.first() != Some(&0),
@@ -280,7 +280,7 @@ option_table! {
     /// asks. Peers that speak ZMTP 2.0 are not asked.
     heartbeat_interval(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_IVL" = 75,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "time",
         range: "1 ms to 365 days, or none for never", allows: from_1_ms,
         default: None, "none",
@@ -290,7 +290,7 @@ option_table! {
     /// [`heartbeat_interval`](Options::heartbeat_interval).
     heartbeat_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_TIMEOUT" = 77,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "time",
         range: "1 ms to 365 days, or none for the interval", allows: from_1_ms,
         default: None, "none",
@@ -300,7 +300,7 @@ option_table! {
     /// tenths of a second, rounded down, and as 65.5 s when longer, since libzmq misreads more.
     heartbeat_ttl(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_TTL" = 76,
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "time",
         range: "0 to 6553.5 s, or none",
         allows: |ttl| ttl.is_none_or(|ttl| ttl <= Duration::from_millis(6_553_500)),
@@ -311,7 +311,7 @@ option_table! {
     /// a lost reply leaves the socket unusable. libzmq's default is off.
     req_relaxed(bool) -> bool {
         libzmq: "ZMQ_REQ_RELAXED" = 53,
-        sockets: "REQ",
+        sockets: [Req],
         unit: "",
         range: "true or false", allows: any,
         default: true, "true",
@@ -321,7 +321,7 @@ option_table! {
     /// for that of a later request. libzmq's default is off.
     req_correlate(bool) -> bool {
         libzmq: "ZMQ_REQ_CORRELATE" = 52,
-        sockets: "REQ",
+        sockets: [Req],
         unit: "",
         range: "true or false", allows: any,
         default: true, "true",
@@ -335,7 +335,7 @@ option_table! {
     /// million messages a second then has a median latency of 21 in place of 52 µs, and needs one core in place of a
     /// quarter.
     busy_poll(impl Into<Option<Duration>>) -> Option<Duration> {
-        sockets: "PUSH, PULL, PUB, SUB, REQ, REP",
+        sockets: all,
         unit: "time",
         range: "0 to 1 s, or none for what suits the type", allows: up_to_a_second,
         default: None, "none",
@@ -345,7 +345,7 @@ option_table! {
     /// subscriber then slows all.
     pub_block(bool) -> bool {
         libzmq: "ZMQ_XPUB_NODROP" = 69,
-        sockets: "PUB",
+        sockets: [Pub],
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",

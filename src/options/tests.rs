@@ -65,12 +65,18 @@ fn rows_are_complete_and_unique() {
             "{}",
             row.name
         );
-        for socket in row.sockets.split(", ") {
-            let known = ["PUSH", "PULL", "PUB", "SUB", "REQ", "REP"];
-            assert!(known.contains(&socket), "{}: {socket}", row.name);
-            assert!(row.applies_to(socket));
+        assert_ne!(row.sockets.iter().count(), 0, "{}", row.name);
+        for socket in SocketType::ALL {
+            let listed = row.sockets.iter().any(|other| other == socket);
+            assert_eq!(row.applies_to(socket), listed, "{}: {socket}", row.name);
         }
     }
+    let sockets = |name| {
+        let row = OPTION_TABLE.iter().find(|row| row.name == name);
+        row.map(|row| row.sockets.to_string())
+    };
+    assert_eq!(sockets("immediate").as_deref(), Some("REQ, PUSH"));
+    assert_eq!(sockets("pub_block").as_deref(), Some("PUB"));
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig};
 pub(crate) use mechanism::MechanismConfig;
 pub use peer::{PeerFacts, Version};
-pub use socket_type::SocketType;
+pub use socket_type::{SocketType, SocketTypes};
 pub(crate) use traffic::{Limits, Scanned, Scanner};
 // For the fuzz targets and the tests, which speak the protocol by hand.
 #[cfg(any(test, feature = "fuzzing"))]

@@ -7,6 +7,7 @@ use std::fmt;
 /// The discriminant is the type byte of a ZMTP 2.0 greeting; [`Display`](fmt::Display) gives the
 /// name that ZMTP 3.x puts on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 #[repr(u8)]
 pub enum SocketType {
     /// Exclusive pair: exactly one peer, both ways.
@@ -117,6 +118,65 @@ impl SocketType {
 impl fmt::Display for SocketType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// A set of socket types.
+///
+/// [`Display`](fmt::Display) gives their names, separated by `, `.
+///
+/// ```
+/// use zerohop::{SocketType, SocketTypes};
+///
+/// let types = SocketTypes::of(&[SocketType::Sub, SocketType::Pub]);
+/// assert!(types.contains(SocketType::Pub));
+/// assert!(!types.contains(SocketType::Req));
+/// assert_eq!(types.to_string(), "PUB, SUB");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SocketTypes(u32);
+
+impl SocketTypes {
+    /// Every type.
+    pub const ALL: SocketTypes = SocketTypes::of(&SocketType::ALL);
+
+    /// The set of these types.
+    pub const fn of(types: &[SocketType]) -> SocketTypes {
+        let (mut bits, mut rest) = (0, types);
+        while let [first, others @ ..] = rest {
+            bits |= 1 << *first as u32;
+            rest = others;
+        }
+        SocketTypes(bits)
+    }
+
+    /// Whether the type is one of them.
+    pub const fn contains(self, socket_type: SocketType) -> bool {
+        self.0 & 1 << socket_type as u32 != 0
+    }
+
+    /// The types, in the order of their numbers in ZMTP 2.0.
+    pub fn iter(self) -> impl Iterator<Item = SocketType> {
+        let all = SocketType::ALL.into_iter();
+        all.filter(move |socket_type| self.contains(*socket_type))
+    }
+}
+
+impl fmt::Display for SocketTypes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, socket_type) in self.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            f.write_str(socket_type.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SocketTypes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }
 
