@@ -140,9 +140,10 @@ pub(crate) fn dial(
     if let SocketAddress::Inet(inet) = address {
         options.apply_buffers(&handle)?;
         options.apply_tcp(&handle, inet.ip())?;
+        // The connection must not bar its local port, not even in TIME_WAIT: it may be that of a server that is to come, and
+        // where it is fixed, it is that of the next attempt.
+        socket.set_reuse_address(true)?;
         if let Some(source) = source {
-            // With a fixed source port, a connection in TIME_WAIT must not bar the next attempt.
-            socket.set_reuse_address(true)?;
             socket.bind(&SockAddr::from(source))?;
         }
     } else {
@@ -177,7 +178,8 @@ fn start_connect(socket: &Socket, address: &SockAddr) -> io::Result<()> {
 
 /// Looks a host name up and drops what `ipv6` does not allow. Blocks. Never returns an empty list.
 pub(super) fn lookup(name: &str, port: u16, ipv6: bool) -> io::Result<Vec<SocketAddr>> {
-    let mut found: Vec<SocketAddr> = (name, port).to_socket_addrs()?.collect();
+    let found = (name, port).to_socket_addrs()?;
+    let mut found: Vec<SocketAddr> = found.map(unmapped).collect();
     found.retain(|address| ipv6 || address.is_ipv4());
     if found.is_empty() {
         let text = if ipv6 {
@@ -188,6 +190,14 @@ pub(super) fn lookup(name: &str, port: u16, ipv6: bool) -> io::Result<Vec<Socket
         return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
     }
     Ok(found)
+}
+
+/// An IPv4 address that is mapped into IPv6, as a table of hosts may spell it, as what it is; others as they are.
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip if ip.is_ipv4() => SocketAddr::new(ip, address.port()),
+        _ => address,
+    }
 }
 
 /// The socket address of a host written as an address. Only a zone is looked up, among the interfaces.

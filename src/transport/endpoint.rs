@@ -31,7 +31,8 @@ const HOST_NAME_LIMIT: usize = 255;
 /// An address to bind or connect: `tcp://127.0.0.1:5555`, `ipc:///run/app.sock`, `inproc://workers`.
 ///
 /// Get one by parsing, or from `bind`; calls take endpoints and text alike. Two endpoints are equal when they mean the same address, even if they were spelled
-/// differently (`tcp://[::1]:5555` and `tcp://[0:0::1]:5555`); names are compared as written and never
+/// differently (`tcp://[::1]:5555` and `tcp://[0:0::1]:5555`); an IPv4 address that is mapped into IPv6
+/// (`tcp://[::ffff:127.0.0.1]:5555`) is that IPv4 address. Names are compared as written and never
 /// looked up. [`Display`](fmt::Display) gives the canonical spelling, which parses back to an equal endpoint.
 ///
 /// Whether an endpoint suits `bind` or `connect` is decided there: `tcp://*:5555` can only be bound.
@@ -362,10 +363,16 @@ fn parse_ipv6(text: &str) -> Option<Host> {
     if zone.is_some_and(|zone| !is_label(zone)) {
         return None;
     }
-    Some(Host::V6 {
-        address: address.parse().ok()?,
-        zone: zone.map(str::to_owned),
-    })
+    let address: Ipv6Addr = address.parse().ok()?;
+    match (address.to_ipv4_mapped(), zone) {
+        // An IPv6 socket that is not for both families cannot be bound to it.
+        (Some(address), None) => Some(Host::V4(address)),
+        (Some(_), Some(_)) => None,
+        (None, zone) => Some(Host::V6 {
+            address,
+            zone: zone.map(str::to_owned),
+        }),
+    }
 }
 
 /// Host names and interface names, such as `eth0.100`. What begins with a digit and ends with a label of digits

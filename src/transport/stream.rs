@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -120,8 +121,8 @@ impl Stream {
     /// wait for another. An error: the connection has failed.
     ///
     /// TCP can connect a stream to itself: when a port of this machine is dialed that nobody listens on, and the system picks
-    /// the very same port as the source. It looks like a peer, and blocks the port for the server that is to come, so
-    /// it counts as refused.
+    /// the very same port as the source. It looks like a peer, and keeps the server that is to come off its port, so it counts as
+    /// refused, and is reset when it is dropped: closed in good order it would stay in TIME_WAIT for a minute.
     pub(crate) fn finish_connect(&self) -> io::Result<bool> {
         let socket = self.socket();
         if let Some(error) = socket.take_error()? {
@@ -133,6 +134,8 @@ impl Stream {
             Err(error) => return Err(error),
         };
         if matches!(self.io, Io::Tcp(_)) && socket.local_addr().is_ok_and(|local| local == peer) {
+            // If this fails, TIME_WAIT it is.
+            let _ = socket.set_linger(Some(Duration::ZERO));
             let text = "nobody listens there: the connection came back to its own socket";
             return Err(io::Error::new(io::ErrorKind::ConnectionRefused, text));
         }

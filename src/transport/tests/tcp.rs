@@ -3,11 +3,12 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
+use mio::Interest;
 use socket2::{Domain, Socket, Type};
 
 use super::super::dial;
 use super::super::{BindError, Endpoint, EndpointError, Listener, StreamOptions};
-use super::{accept, bind, bind_default, dial_first, echo, finish, has_ipv6};
+use super::{accept, bind, bind_default, connection, dial_first, echo, finish, has_ipv6, wait};
 
 #[test]
 fn tcp_v4_echoes_and_labels() {
@@ -89,6 +90,38 @@ fn an_ipv6_literal_needs_no_option() {
     if has_ipv6() {
         let mut listener = bind_default("tcp://[::1]:*").unwrap();
         echo(&mut listener, &StreamOptions::default());
+    }
+}
+
+/// As with libzmq, whose last endpoint is the same unless its option for IPv6 is on.
+#[test]
+fn an_ipv4_address_mapped_into_ipv6_is_that_ipv4_address() {
+    for ipv6 in [false, true] {
+        let options = StreamOptions {
+            ipv6,
+            ..StreamOptions::default()
+        };
+        let mut listener = bind("tcp://[::ffff:127.0.0.1]:*", &options).unwrap();
+        let endpoint = listener.endpoint().to_string();
+        assert!(endpoint.starts_with("tcp://127.0.0.1:"), "{endpoint}");
+        let mapped = endpoint.replace("127.0.0.1", "[::ffff:127.0.0.1]");
+        assert_eq!(*listener.endpoint(), mapped.parse().unwrap());
+        for host in ["127.0.0.1", "[::ffff:127.0.0.1]"] {
+            let sourced = mapped.replace("tcp://", &format!("tcp://{host}:0;"));
+            for dialed in [&endpoint, &mapped, &sourced] {
+                let mut dialed = dial_first(&dialed.parse().unwrap(), &options).unwrap();
+                let peer = accept(&mut listener).peer_label();
+                assert!(peer.starts_with("tcp://127.0.0.1:"), "{peer}");
+                finish(&mut dialed).unwrap();
+            }
+        }
+        if has_ipv6() {
+            let port = listener.endpoint().port().unwrap();
+            let address = ("::ffff:127.0.0.1", port);
+            let client = std::net::TcpStream::connect(address).unwrap();
+            assert!(client.local_addr().unwrap().is_ipv6());
+            accept(&mut listener);
+        }
     }
 }
 
@@ -174,10 +207,27 @@ fn a_refused_connection_fails() {
     );
 }
 
+/// The local port of a connection may be that of a server that is yet to start.
 #[test]
-fn a_stream_connected_to_itself_is_noticed() {
+fn a_dialed_connection_does_not_bar_its_local_port() {
+    let mut listener = bind_default("tcp://127.0.0.1:*").unwrap();
+    let (dialed, mut accepted) = connection(&mut listener, &StreamOptions::default());
+    let local = dialed.local_label();
+    drop(bind_default(&local).unwrap());
+    // Who closes first keeps the port in TIME_WAIT.
+    drop(dialed);
+    let end = wait(&mut accepted, Interest::READABLE, |stream| {
+        stream.read(&mut [0])
+    });
+    assert_eq!(end.unwrap(), 0);
+    drop(accepted);
+    bind_default(&local).unwrap();
+}
+
+#[test]
+fn a_stream_connected_to_itself_is_noticed_and_leaves_nothing_behind() {
     // Another test may be quicker to take the port that is free just now, hence more than one attempt.
-    let noticed = (0..10).any(|_| {
+    let noticed = (0..10).find_map(|_| {
         let free = TcpListener::bind("127.0.0.1:0")
             .and_then(|free| free.local_addr())
             .unwrap();
@@ -185,6 +235,17 @@ fn a_stream_connected_to_itself_is_noticed() {
         dial_first(&endpoint, &StreamOptions::default())
             .and_then(|mut stream| finish(&mut stream))
             .is_err_and(|error| error.to_string().contains("came back to its own socket"))
+            .then_some(free)
     });
-    assert!(noticed);
+    let port = noticed.expect("an attempt that reaches itself").port();
+    bind_default(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    #[cfg(target_os = "linux")]
+    {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let end = format!("0100007F:{port:04X}");
+        let left = sockets
+            .lines()
+            .filter(|line| line.matches(&end).count() == 2);
+        assert_eq!(left.count(), 0, "it is in TIME_WAIT");
+    }
 }
