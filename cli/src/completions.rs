@@ -1,12 +1,11 @@
 //! `zerohop completions`.
 
-use std::io::{Write, stdout};
-
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
 use crate::args::Cli;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
+use crate::output;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -21,7 +20,5 @@ pub(crate) fn run(args: &Args) -> Outcome {
     // First into memory: the generator panics when it can't write.
     let mut script = Vec::new();
     generate(args.shell, &mut Cli::command(), "zerohop", &mut script);
-    stdout()
-        .write_all(&script)
-        .map_err(|error| Failure::of_output(&error))
+    output::print(&script)
 }

@@ -1,10 +1,12 @@
 //! Standard error: what we tell the person at the terminal, beside the live line of `--stats`.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, stderr};
 use std::sync::OnceLock;
 
 use indicatif::ProgressBar;
 use log::{LevelFilter, Log, Metadata, Record};
+
+use crate::descriptor;
 
 /// The live line, once there is one.
 static LIVE: OnceLock<ProgressBar> = OnceLock::new();
@@ -25,8 +27,10 @@ pub(crate) fn beside_live<T>(write: impl FnOnce() -> T) -> T {
 
 /// Prints a line on standard error. Where nobody can read it, it is lost: there is no other place.
 pub(crate) fn say(line: &str) {
+    let line = format!("{line}\n");
     beside_live(|| {
-        let _ = writeln!(stderr().lock(), "{line}");
+        // Locked, so that what others write through it does not come in between.
+        let _ = descriptor::write_all(stderr().lock(), line.as_bytes());
     });
 }
 

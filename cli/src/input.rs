@@ -179,6 +179,8 @@ impl<'a> Input<'a> {
             match self.file.read(buffer) {
                 Ok(read) => return Ok(Some(read)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Somebody else reads the same file, which is non-blocking, and was faster.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(input_failure(&error)),
             }
         }

@@ -6,6 +6,7 @@
 //!   proxy probe perf bench completions man
 //!   session           a socket from its arguments to its orderly end
 //!   input ─► send ─► socket ─► receive ─► output      the way of a message; exec runs commands instead
+//!   descriptor        writing that waits
 //!   stop, inherited   Ctrl-C and closed pipes         events, stats, console: what a person is shown
 //! ```
 //!
@@ -15,6 +16,7 @@ mod args;
 mod bench;
 mod completions;
 mod console;
+mod descriptor;
 mod events;
 mod exec;
 mod failure;

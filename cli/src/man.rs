@@ -1,12 +1,11 @@
 //! `zerohop man`.
 
-use std::io::{Write, stdout};
-
 use clap::CommandFactory;
 use clap_mangen::Man;
 
 use crate::args::Cli;
 use crate::failure::{Failure, Outcome};
+use crate::output;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -33,7 +32,5 @@ pub(crate) fn run(args: &Args) -> Outcome {
     };
     let mut page = Vec::new();
     Man::new(command).render(&mut page).map_err(Failure::of)?;
-    stdout()
-        .write_all(&page)
-        .map_err(|error| Failure::of_output(&error))
+    output::print(&page)
 }

@@ -1,7 +1,7 @@
 //! Messages onto standard output.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::thread;
@@ -12,6 +12,7 @@ use zerohop::Message;
 
 use crate::args::{Format, FramingArgs, OutputArgs};
 use crate::console;
+use crate::descriptor;
 use crate::failure::{Failure, Outcome};
 use crate::stop::{Cause, Stop};
 
@@ -32,7 +33,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn open(output: &OutputArgs, framing: &FramingArgs) -> Outcome<Output> {
+    /// A write that nobody reads ends with the linger time of this stop.
+    pub(crate) fn open(output: &OutputArgs, framing: &FramingArgs, stop: &Stop) -> Outcome<Output> {
         let fd = io::stdout().as_fd().try_clone_to_owned();
         let file = File::from(fd.map_err(|error| Failure::of_output(&error))?);
         let given = framing.parts.as_ref().map(|separator| separator.0.clone());
@@ -43,7 +45,7 @@ impl Output {
         };
         Ok(Output {
             terminal: file.is_terminal(),
-            out: Buffered::new(file),
+            out: Buffered::new(file, stop.clone()),
             format: output.format,
             delimiter: framing.delimiter(),
             separator: given.unwrap_or_else(|| usual.to_vec()),
@@ -135,12 +137,14 @@ struct Buffered {
     file: File,
     /// With room for one piece and a short message.
     buffer: Vec<u8>,
+    stop: Stop,
 }
 
 impl Buffered {
-    fn new(file: File) -> Buffered {
+    fn new(file: File, stop: Stop) -> Buffered {
         Buffered {
             file,
+            stop,
             buffer: Vec::with_capacity(2 * BUFFER),
         }
     }
@@ -161,15 +165,23 @@ impl Buffered {
     #[cold]
     fn put_long(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.flush()?;
-        self.file.write_all(bytes)
+        self.stop
+            .while_writing(|| descriptor::write_all(&self.file, bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let written = self.file.write_all(&self.buffer);
+        let written = self
+            .stop
+            .while_writing(|| descriptor::write_all(&self.file, &self.buffer));
         // Also after a failure: what is written twice is worse than what is not written.
         self.buffer.clear();
         written
     }
+}
+
+/// Writes to standard output.
+pub(crate) fn print(bytes: &[u8]) -> Outcome {
+    descriptor::write_all(io::stdout().lock(), bytes).map_err(|error| Failure::of_output(&error))
 }
 
 /// Asks for the stop as soon as the reader of a pipe has gone, even if there is nothing to write.

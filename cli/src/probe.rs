@@ -3,12 +3,12 @@
 mod wire;
 
 use std::fmt::Write as _;
-use std::io::{Write as _, stdout};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::value::{duration, endpoint};
 use wire::Facts;
 
@@ -119,5 +119,5 @@ fn counterpart(theirs: &str) -> Option<&'static str> {
 }
 
 fn print(text: &str) -> Outcome {
-    writeln!(stdout(), "{text}").map_err(|error| Failure::of_output(&error))
+    output::print(format!("{text}\n").as_bytes())
 }

@@ -15,7 +15,7 @@ pub(crate) fn run<S: Receiving>(
     framing: &FramingArgs,
     count: &CountArgs,
 ) -> Outcome {
-    let outcome = Output::open(output, framing).and_then(|mut output| {
+    let outcome = Output::open(output, framing, &session.stop).and_then(|mut output| {
         output::watch_reader(&session.stop);
         let printed = print(&session, &mut output, count.count.unwrap_or(u64::MAX));
         // Also what came before a failure is to be seen.

@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let session = Session::<Req>::open(&args.endpoints, &args.socket)?;
-    let outcome = Output::open(&args.output, &args.framing).and_then(|output| {
+    let outcome = Output::open(&args.output, &args.framing, &session.stop).and_then(|output| {
         output::watch_reader(&session.stop);
         let mut asker = Asker {
             session: &session,
@@ -49,7 +49,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
             &mut asker,
         )
     });
-    session.close(outcome)
+    // Whoever asked has got the reply, or does not wait for it any more.
+    session.close_at_once(outcome)
 }
 
 struct Asker<'a> {

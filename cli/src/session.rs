@@ -12,7 +12,7 @@ use crate::events::Watch;
 use crate::failure::{Failure, Outcome};
 use crate::sockets::AnySocket;
 use crate::stats::Report;
-use crate::stop::Stop;
+use crate::stop::{Cause, Stop};
 
 /// How often to look whether everything is sent.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -85,50 +85,116 @@ impl<S: AnySocket> Session<S> {
         self.watch.trouble()
     }
 
-    /// Ends the session: waits for what is still to be sent, within the linger time, and prints the totals. A stop that
-    /// was asked for is told after everything else.
+    /// Ends the session: waits for what is still to be sent, within the linger time and as long as something leaves within
+    /// `--timeout`, and prints the totals. A stop that was asked for is told after everything else.
     pub(crate) fn close(self, outcome: Outcome) -> Outcome {
-        if let Some(report) = self.report {
-            // The totals are to be those of the end, and a closed socket has no counters.
-            wait_until_sent(&*self.socket, self.stop.linger_left());
-            report.finish();
-        }
         let linger = self.stop.linger_left().unwrap_or(Duration::MAX);
-        // All threads that shared the socket have ended by now.
-        let closed = Arc::into_inner(self.socket).map_or(Ok(()), |socket| socket.close(linger));
-        let trouble = self.watch.finish();
-        let closed = closed.map_err(|error| unsent(error.unsent(), &trouble));
-        match (outcome, closed, self.stop.cause()) {
-            (Err(failure @ Failure::Failed(_)), _, _) => Err(failure),
-            (outcome, Err(unsent), None) => outcome.and(Err(unsent)),
-            (_, closed, Some(cause)) => {
+        let timed_out = self.timeout.is_some_and(|timeout| timeout < linger);
+        let stop = self.stop.clone();
+        let (left, trouble) = self.shut(linger);
+        let closed = match left {
+            0 => Ok(()),
+            left => Err(unsent(left, timed_out, &trouble)),
+        };
+        match (outcome, closed, stop.cause()) {
+            (Ok(()), Err(unsent), None) => Err(unsent),
+            (outcome, closed, cause) => {
                 if let Err(unsent) = closed {
                     unsent.tell();
                 }
-                Err(cause.into())
+                first_of(outcome, cause)
             }
-            (outcome, Ok(()), None) => outcome,
         }
+    }
+
+    /// Ends the session when nobody waits any more for what is still to be sent.
+    pub(crate) fn close_at_once(self, outcome: Outcome) -> Outcome {
+        let stop = self.stop.clone();
+        self.shut(Duration::ZERO);
+        first_of(outcome, stop.cause())
+    }
+
+    /// Gives the number of messages that were not sent, and what stood in their way.
+    fn shut(self, linger: Duration) -> (u64, String) {
+        let end = Instant::now().checked_add(linger);
+        // The totals are to be those of the end, and a closed socket has no counters.
+        let waited = if self.report.is_some() || self.timeout.is_some() {
+            wait_until_sent(&*self.socket, end, self.timeout)
+        } else {
+            Waiting::Over
+        };
+        if let Some(report) = self.report {
+            report.finish();
+        }
+        let left = match waited {
+            Waiting::InVain => Duration::ZERO,
+            // What has gone to the system is still to be read by the peer, and a timeout bounds that as well.
+            Waiting::Over => end
+                .map_or(Duration::MAX, |end| {
+                    end.saturating_duration_since(Instant::now())
+                })
+                .min(self.timeout.unwrap_or(Duration::MAX)),
+        };
+        // All threads that shared the socket have ended by now.
+        let closed = Arc::into_inner(self.socket).map_or(Ok(()), |socket| socket.close(left));
+        let trouble = self.watch.finish();
+        (closed.map_or_else(|error| error.unsent(), |()| 0), trouble)
     }
 }
 
-/// What it means that messages were left when the linger time was over.
-fn unsent(count: u64, trouble: &str) -> Failure {
+/// What a command that was asked to stop says in the end.
+fn first_of(outcome: Outcome, cause: Option<Cause>) -> Outcome {
+    match (outcome, cause) {
+        (Err(failure @ Failure::Failed(_)), _) => Err(failure),
+        (_, Some(cause)) => Err(cause.into()),
+        (outcome, None) => outcome,
+    }
+}
+
+/// What it means that messages were left in the end.
+fn unsent(count: u64, timed_out: bool, trouble: &str) -> Failure {
     let messages = match count {
         1 => "1 message was".to_owned(),
         count => format!("{count} messages were"),
     };
+    if timed_out {
+        return Failure::TimedOut(format!(
+            "{messages} not sent in time{trouble}; is anybody receiving?"
+        ));
+    }
     Failure::Failed(format!(
         "{messages} not sent within the linger time{trouble}; is anybody receiving? --linger gives more time"
     ))
 }
 
-/// Waits until nothing is queued to be sent, for at most so long.
-fn wait_until_sent(socket: &impl AnySocket, linger: Option<Duration>) {
-    let deadline = linger.and_then(|linger| Instant::now().checked_add(linger));
-    let is_late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
-    let is_queued = || socket.stats().peers.iter().any(|peer| peer.queued_out > 0);
-    while is_queued() && !is_late() {
+/// How waiting for messages to leave has ended.
+enum Waiting {
+    /// Nothing is left, or there is no more time.
+    Over,
+    /// Something is left, and none of it has moved for as long as `--timeout` allows.
+    InVain,
+}
+
+/// Waits until nothing is queued to be sent, or until the end, or until nothing has left for as long as `timeout`.
+fn wait_until_sent(
+    socket: &impl AnySocket,
+    end: Option<Instant>,
+    timeout: Option<Duration>,
+) -> Waiting {
+    let mut moved = (0, Instant::now());
+    loop {
+        let stats = socket.stats();
+        let now = Instant::now();
+        let is_queued = stats.peers.iter().any(|peer| peer.queued_out > 0);
+        if !is_queued || end.is_some_and(|end| end <= now) {
+            return Waiting::Over;
+        }
+        if stats.bytes_out != moved.0 {
+            moved = (stats.bytes_out, now);
+        }
+        if timeout.is_some_and(|timeout| now - moved.1 >= timeout) {
+            return Waiting::InVain;
+        }
         thread::sleep(LOOK_AGAIN);
     }
 }

@@ -66,6 +66,8 @@ struct Shared {
     linger: Option<Duration>,
     quiet: bool,
     holds_input: AtomicBool,
+    /// Whether a write to standard output goes on, which nothing but its reader can end.
+    writes: AtomicBool,
     /// A context of sockets that only receive, to be shut down at once.
     receiving: OnceLock<Context>,
     triggered: OnceLock<(Cause, Instant)>,
@@ -89,6 +91,7 @@ impl Stop {
                 linger,
                 quiet,
                 holds_input: AtomicBool::new(false),
+                writes: AtomicBool::new(false),
                 receiving: OnceLock::new(),
                 triggered: OnceLock::new(),
                 ear,
@@ -120,6 +123,14 @@ impl Stop {
         // Called once, by the proxy.
         let _ = self.shared.receiving.set(receiving.clone());
         self.hold_input();
+    }
+
+    /// Writes to standard output. If that lasts when the linger time of a stop is over, the program ends.
+    pub(crate) fn while_writing<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.shared.writes.store(true, Ordering::SeqCst);
+        let written = write();
+        self.shared.writes.store(false, Ordering::SeqCst);
+        written
     }
 
     /// Asks for the stop; `false` if that has been done before.
@@ -157,6 +168,14 @@ impl Stop {
         if let Some(linger) = shared.linger {
             thread::sleep(linger.saturating_sub(told));
             shared.context.shutdown();
+            thread::sleep(PATIENCE);
+            while !shared.writes.load(Ordering::SeqCst) {
+                thread::sleep(PATIENCE);
+            }
+            if let Cause::Signal(number) = cause {
+                console::say("zerohop: output was lost: nobody read it within the linger time");
+                std::process::exit(128 + i32::from(number));
+            }
         }
     }
 

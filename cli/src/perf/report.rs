@@ -1,13 +1,13 @@
 //! What the tools print: libzmq's lines, or one line of JSON.
 
 use std::fmt::Display;
-use std::io::{Write, stdout};
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::Load;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
+use crate::output;
 
 impl Load {
     /// The lines about a throughput test's load.
@@ -82,7 +82,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 fn print(lines: impl Display) -> Outcome {
-    writeln!(stdout(), "{lines}").map_err(|error| Failure::of_output(&error))
+    output::print(format!("{lines}\n").as_bytes())
 }
 
 #[cfg(test)]

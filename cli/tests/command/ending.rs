@@ -1,16 +1,21 @@
 //! How commands end: exit codes, the line that explains, Ctrl-C and closed pipes.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write, pipe};
+use std::iter::repeat_with;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::program::{Program, run};
+use crate::common::endpoints::Transport;
 use crate::common::unique;
 use crate::zerohop;
 
@@ -112,11 +117,10 @@ fn nothing_in_time_is_3() {
     let nobody = nobody();
     let rep = run(&[&["rep", "--connect", &nobody, "--echo"], &args[..]].concat());
     rep.failed(3, &["no message came in time", "nobody is listening there"]);
-    let req = run(&[
-        &["req", "--connect", &nobody, "-m", "x", "--linger", "0"],
-        &args[..],
-    ]
-    .concat());
+    let start = Instant::now();
+    let req = run(&[&["req", "--connect", &nobody, "-m", "x"], &args[..]].concat());
+    // Nobody waits for the request any more, and so not for the linger time of 30 s.
+    assert!(start.elapsed() < Duration::from_secs(10));
     req.failed(3, &["in time", "nobody is listening there"]);
     let push = run(&[
         &["push", "--bind", "tcp://127.0.0.1:*", "-q", "-m", "x"],
@@ -139,6 +143,135 @@ fn nothing_in_time_is_3() {
     let mut push = Program::start(&[&["push", "--connect", &nobody], &args[..]].concat());
     assert!(push.err_line("no input in time").starts_with("zerohop: "));
     assert_eq!(push.end().code, Some(3));
+}
+
+/// The linger time is for messages that leave: when none has for as long as `--timeout` allows, nothing has happened.
+#[test]
+fn a_timeout_ends_the_waiting_for_messages_to_leave() {
+    let nobody = nobody();
+    for more in [&[][..], &["--stats"]] {
+        let start = Instant::now();
+        let push = [
+            "push",
+            "--connect",
+            &nobody,
+            "-m",
+            "x",
+            "-m",
+            "y",
+            "--timeout",
+            "300ms",
+        ];
+        let push = run(&[&push, more].concat());
+        assert_eq!(push.code, Some(3), "{push:#?}");
+        let told = push.err.last().expect("a line");
+        assert!(
+            told.contains("2 messages were not sent in time"),
+            "{push:#?}"
+        );
+        assert!(told.contains("nobody is listening there"), "{push:#?}");
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+}
+
+/// A reader that takes its time is no failure, and neither is a pipe that does not wait for it.
+#[test]
+fn output_that_does_not_block_is_waited_for() {
+    let (mut reader, writer) = pipe().expect("a pipe");
+    fcntl_setfl(&writer, OFlags::NONBLOCK).expect("non-blocking");
+    let endpoint = Transport::Ipc.endpoint();
+    let mut pull = Command::new(zerohop())
+        .args(["pull", "--bind", &endpoint, "-n", "100000"])
+        .stdout(writer)
+        .spawn()
+        .expect("the program starts");
+    let push = [
+        "push",
+        "--connect",
+        &endpoint,
+        "-m",
+        "a line of text",
+        "--repeat",
+        "100000",
+    ];
+    let push = Program::start(&push);
+    // A pipe holds 64 KiB, and the program writes 128 KiB at once.
+    let mut line = [0; 15];
+    reader.read_exact(&mut line).expect("a line");
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).expect("all lines");
+    assert_eq!(push.end().code, Some(0));
+    assert_eq!(pull.wait().expect("an end").code(), Some(0));
+    assert!(
+        rest == "a line of text\n".repeat(99_999),
+        "{} bytes",
+        rest.len()
+    );
+}
+
+/// Nothing that is said gets lost where standard error is full for now.
+#[test]
+fn errors_that_do_not_block_are_waited_for() {
+    let (reader, mut writer) = pipe().expect("a pipe");
+    fcntl_setfl(&writer, OFlags::NONBLOCK).expect("non-blocking");
+    let full = repeat_with(|| writer.write(b"full\n")).take_while(Result::is_ok);
+    assert!(full.count() > 0);
+    let mut pull = Command::new(zerohop())
+        .args(["pull", "--bind", "tcp://127.0.0.1:*", "--timeout", "10ms"])
+        .stderr(writer)
+        .spawn()
+        .expect("the program starts");
+    // It can't end before somebody reads what it has to say.
+    let end = Instant::now() + Duration::from_millis(500);
+    while Instant::now() < end {
+        let ended = pull.try_wait().expect("a process that can be waited for");
+        assert_eq!(ended, None);
+        sleep(Duration::from_millis(10));
+    }
+    let told = BufReader::new(reader).lines().map_while(Result::ok);
+    let told: Vec<String> = told.filter(|line| line != "full").collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[0].contains("listening at"), "{told:#?}");
+    assert!(told[1].contains("no message came in time"), "{told:#?}");
+    assert_eq!(pull.wait().expect("an end").code(), Some(3));
+}
+
+/// A reader that has stopped reading can't keep the program for ever.
+#[test]
+fn ctrl_c_ends_a_write_that_nobody_reads() {
+    let (mut reader, writer) = pipe().expect("a pipe");
+    let endpoint = Transport::Ipc.endpoint();
+    let mut pull = Command::new(zerohop())
+        .args(["pull", "--bind", &endpoint, "--linger", "100ms"])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let push = [
+        "push",
+        "--connect",
+        &endpoint,
+        "-m",
+        "a line of text",
+        "--repeat",
+        "100000",
+    ];
+    let push = Program::start(&[&push[..], &["--linger", "0"]].concat());
+    // A first line has come, and there are more than the pipe holds.
+    let mut line = [0; 15];
+    reader.read_exact(&mut line).expect("a line");
+    kill_process(Pid::from_child(&pull), Signal::INT).expect("a process to interrupt");
+    let end = Instant::now() + crate::common::deadline::DEADLINE;
+    while pull
+        .try_wait()
+        .expect("a process that can be waited for")
+        .is_none()
+    {
+        assert!(Instant::now() < end, "the program does not end");
+        sleep(Duration::from_millis(10));
+    }
+    assert_eq!(pull.wait().expect("an end").code(), Some(130));
+    drop(push);
 }
 
 #[test]
