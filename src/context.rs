@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
 use crate::engine::{Caretaker, Driven, Names, SocketMailbox, lock};
+use crate::process::Process;
 use crate::transport::Resolver;
 
 /// The background thread and the inproc names that a process's sockets share.
@@ -15,6 +16,12 @@ use crate::transport::Resolver;
 /// **Dropping the last handle waits** for sockets that have been dropped with messages still to send, each
 /// for at most its linger time ([`Options::linger`](crate::Options::linger), 30 s unless set): a `main`
 /// that ends with its sockets and context dropped does not lose what it has sent.
+///
+/// **A process that forks** keeps its sockets: nothing that the child does to its copies of them, dropping and
+/// exiting included, reaches a connection of the parent. In the child every call on them fails with `Forked`, and dropping them is
+/// immediate. The child makes a context of its own. What the parent closes is closed, whatever copies children hold; but if the
+/// parent dies, its peers see that only when its children have dropped their copies, or ended, or run another program. Children
+/// are recognised that `fork` of the C library made, as Python's `os.fork` and `multiprocessing` do, and not those of a bare `clone`.
 ///
 /// ```
 /// use zerohop::{Context, Pull, Push};
@@ -46,8 +53,12 @@ impl Context {
     /// Ends every blocking call on the context's sockets, now and in future, with `ContextClosed`.
     ///
     /// What was accepted is still sent, but for requests whose callers waited for a reply: the sockets are to be closed or dropped as usual.
+    ///
+    /// Does nothing in a forked child.
     pub fn shutdown(&self) {
-        self.inner.shut_down();
+        if self.inner.process.is_current() {
+            self.inner.shut_down();
+        }
     }
 
     pub(crate) fn inner(&self) -> &Arc<ContextInner> {
@@ -72,6 +83,11 @@ impl Clone for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        if !self.inner.process.is_current() {
+            // Nobody in this process finishes what lingers, and what is in there may be locked for ever.
+            std::mem::forget(Arc::clone(&self.inner));
+            return;
+        }
         if self.inner.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.inner.lingering.wait();
         }
@@ -80,6 +96,8 @@ impl Drop for Context {
 
 /// See [`Context`].
 pub(crate) struct ContextInner {
+    /// Where it was made, and can be used.
+    pub(crate) process: Process,
     /// Started with the first socket.
     caretaker: Mutex<Option<Arc<Caretaker>>>,
     pub(crate) resolver: Resolver,
@@ -126,6 +144,7 @@ impl Lingering {
 impl ContextInner {
     fn new() -> Self {
         ContextInner {
+            process: Process::current(),
             caretaker: Mutex::new(None),
             resolver: Resolver::new(),
             names: Mutex::new(Names::default()),

@@ -48,6 +48,8 @@ pub enum SendErrorKind {
     Closed,
     /// The context was shut down.
     ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
 }
 
 impl fmt::Display for SendErrorKind {
@@ -58,6 +60,7 @@ impl fmt::Display for SendErrorKind {
             SendErrorKind::OutOfTurn => f.write_str("the last request has not been answered yet"),
             SendErrorKind::Closed => f.write_str(CLOSED),
             SendErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            SendErrorKind::Forked => f.write_str(FORKED),
         }
     }
 }
@@ -79,6 +82,8 @@ pub enum ReplyErrorKind {
     Closed,
     /// The context was shut down.
     ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
 }
 
 impl fmt::Display for ReplyErrorKind {
@@ -90,12 +95,15 @@ impl fmt::Display for ReplyErrorKind {
             }
             ReplyErrorKind::Closed => f.write_str(CLOSED),
             ReplyErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            ReplyErrorKind::Forked => f.write_str(FORKED),
         }
     }
 }
 
 const CLOSED: &str = "the socket is closed";
 const CONTEXT_CLOSED: &str = "the context is shut down";
+const FORKED: &str =
+    "the socket belongs to the process that this one was forked from; make a context here";
 
 /// An error around an [`Unsent`] message.
 macro_rules! unsent {
@@ -200,6 +208,8 @@ pub enum RecvError {
     Closed,
     /// The context was shut down.
     ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
 }
 
 impl fmt::Display for RecvError {
@@ -209,6 +219,7 @@ impl fmt::Display for RecvError {
             RecvError::TimedOut => "no message came in time",
             RecvError::Closed => CLOSED,
             RecvError::ContextClosed => CONTEXT_CLOSED,
+            RecvError::Forked => FORKED,
         })
     }
 }
@@ -230,6 +241,8 @@ pub enum RequestError {
     Closed,
     /// The context was shut down while the reply was awaited.
     ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
 }
 
 impl From<SendError> for RequestError {
@@ -248,6 +261,7 @@ impl fmt::Display for RequestError {
             }
             RequestError::Closed => f.write_str(CLOSED),
             RequestError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            RequestError::Forked => f.write_str(FORKED),
         }
     }
 }
@@ -269,6 +283,8 @@ pub enum WaitError {
     Closed,
     /// The context was shut down.
     ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
 }
 
 impl fmt::Display for WaitError {
@@ -279,21 +295,39 @@ impl fmt::Display for WaitError {
             }
             WaitError::Closed => f.write_str(CLOSED),
             WaitError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            WaitError::Forked => f.write_str(FORKED),
         }
     }
 }
 
 impl Error for WaitError {}
 
-/// Some messages were not sent when the linger time of a closing socket ran out. They are dropped.
+/// Some messages were not sent when the linger time of a closing socket ran out, and are dropped; or the socket was not this
+/// process's to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CloseError {
     unsent: u64,
+    forked: bool,
 }
 
 impl CloseError {
     pub(crate) fn new(unsent: u64) -> CloseError {
-        CloseError { unsent }
+        CloseError {
+            unsent,
+            forked: false,
+        }
+    }
+
+    pub(crate) fn forked() -> CloseError {
+        CloseError {
+            unsent: 0,
+            forked: true,
+        }
+    }
+
+    /// Whether nothing was closed, because the socket belongs to the process that this one was forked from.
+    pub fn is_forked(&self) -> bool {
+        self.forked
     }
 
     /// How many messages had been accepted by `send` and not been handed to the kernel.
@@ -304,6 +338,9 @@ impl CloseError {
 
 impl fmt::Display for CloseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.forked {
+            return f.write_str(FORKED);
+        }
         write!(
             f,
             "{} messages were still unsent when the linger time ran out",
@@ -370,6 +407,8 @@ pub enum SocketError {
     Io(io::Error),
     /// The context was shut down.
     ContextClosed,
+    /// The context belongs to the process that this one was forked from.
+    Forked,
 }
 
 impl From<OptionError> for SocketError {
@@ -390,6 +429,7 @@ impl fmt::Display for SocketError {
             SocketError::Option(error) => error.fmt(f),
             SocketError::Io(error) => write!(f, "the system refused a file descriptor: {error}"),
             SocketError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            SocketError::Forked => f.write_str(FORKED),
         }
     }
 }
@@ -413,6 +453,8 @@ pub enum ConnectError {
     Closed,
     /// The context is shut down.
     ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
 }
 
 impl From<EndpointError> for ConnectError {
@@ -433,6 +475,7 @@ impl fmt::Display for ConnectError {
             }
             ConnectError::Closed => f.write_str(CLOSED),
             ConnectError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            ConnectError::Forked => f.write_str(FORKED),
         }
     }
 }
@@ -454,6 +497,8 @@ pub enum UnbindError {
     Closed,
     /// The context is shut down.
     ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
 }
 
 impl From<EndpointError> for UnbindError {
@@ -474,6 +519,7 @@ impl fmt::Display for UnbindError {
             }
             UnbindError::Closed => f.write_str(CLOSED),
             UnbindError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            UnbindError::Forked => f.write_str(FORKED),
         }
     }
 }
@@ -488,6 +534,8 @@ pub enum SubscribeError {
     Closed,
     /// The context is shut down.
     ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
 }
 
 impl fmt::Display for SubscribeError {
@@ -495,6 +543,7 @@ impl fmt::Display for SubscribeError {
         f.write_str(match self {
             SubscribeError::Closed => CLOSED,
             SubscribeError::ContextClosed => CONTEXT_CLOSED,
+            SubscribeError::Forked => FORKED,
         })
     }
 }

@@ -102,6 +102,7 @@ mod monitor;
 mod options;
 mod pattern;
 mod prefetch;
+mod process;
 mod socket;
 mod stats;
 mod sync;

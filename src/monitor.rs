@@ -9,10 +9,11 @@ mod queue;
 use std::time::Duration;
 
 use crate::RecvError;
+use crate::process::Process;
 
 pub use event::{ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure};
 pub(crate) use queue::Monitors;
-use queue::Subscription;
+use queue::{EventQueue, Subscription};
 
 /// The events of one socket, from the moment the monitor was taken.
 ///
@@ -40,13 +41,31 @@ pub struct Monitor {
 }
 
 impl Monitor {
+    fn new(subscription: Subscription) -> Monitor {
+        Monitor { subscription }
+    }
+
+    /// A monitor of a socket that belongs to another process, of which nothing can be seen here.
+    pub(crate) fn of_other(process: Process) -> Monitor {
+        let mut monitor = Monitors::new().subscribe();
+        monitor.subscription.process = process;
+        monitor
+    }
+
+    fn queue(&self) -> Result<&EventQueue, RecvError> {
+        match self.subscription.process.is_current() {
+            true => Ok(self.subscription.queue()),
+            false => Err(RecvError::Forked),
+        }
+    }
+
     /// Waits for the next event.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Closed`]: the socket is closed, and all its events have been received.
+    /// [`RecvError::Closed`]: the socket is closed, and all its events have been received. [`RecvError::Forked`] in a forked child.
     pub fn recv(&self) -> Result<Event, RecvError> {
-        self.subscription.queue().pop(None)
+        self.queue()?.pop(None)
     }
 
     /// Waits for the next event, so long at most.
@@ -55,7 +74,7 @@ impl Monitor {
     ///
     /// [`RecvError::TimedOut`], or [`RecvError::Closed`] as for [`recv`](Monitor::recv).
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Event, RecvError> {
-        self.subscription.queue().pop(Some(timeout))
+        self.queue()?.pop(Some(timeout))
     }
 
     /// The next event, if there is one already.
@@ -64,7 +83,7 @@ impl Monitor {
     ///
     /// [`RecvError::WouldBlock`], or [`RecvError::Closed`] as for [`recv`](Monitor::recv).
     pub fn try_recv(&self) -> Result<Event, RecvError> {
-        self.subscription.queue().try_pop()
+        self.queue()?.try_pop()
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) use std::sync::atomic::{
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use crate::prefetch::prefetch_to_write;
+pub(crate) use crate::process::Process;
 pub(crate) use lane::{BLOCK, Blocks, Lane, Pushed, Writer};
 use mark::{Mark, SpareMarks};
 pub(crate) use state_lock::{StateGuard, StateLock};
@@ -45,26 +46,51 @@ const LANE_WORDS: usize = 16 * 1024;
 /// The longest body that goes by a lane, word by word. With longer ones the lock costs little in comparison.
 const LANE_BODY: usize = 128;
 
+thread_local! {
+    static MARK: Cell<Option<&'static Mark>> = const { Cell::new(None) };
+    static GIVE_BACK: GiveBack = const { GiveBack(Cell::new(None)) };
+}
+
+static SPARE: SpareMarks = Mutex::new(Vec::new());
+
+/// The spare marks are those of the process that this one was forked from.
+static SPARE_ARE_INHERITED: AtomicBool = AtomicBool::new(false);
+
+/// Gives the mark back when the thread ends.
+struct GiveBack(Cell<Option<&'static Mark>>);
+
+impl Drop for GiveBack {
+    fn drop(&mut self) {
+        MARK.set(None);
+        if let Some(mark) = self.0.take() {
+            mark.give(&SPARE);
+        }
+    }
+}
+
+/// This process is a child that was forked just now. Its one thread loses its mark, and nobody here gets that or a spare one of the
+/// parent's: no inherited lock is biased towards a thread of this process, and so none enters one by the bias. What the
+/// system was told of the parent it is told anew.
+///
+/// Called from a handler of `fork`: only stores.
+pub(crate) fn forked() {
+    if MARK.take().is_some() {
+        // It is there, as the thread has had a mark.
+        let _ = GIVE_BACK.try_with(|give_back| give_back.0.set(None));
+    }
+    SPARE_ARE_INHERITED.store(true, Ordering::Relaxed);
+    barrier::forked();
+}
+
 /// The mark of this thread. `None`: it has none for now, or, as it is ending, no longer.
 #[inline]
 fn current_mark() -> Option<&'static Mark> {
-    static SPARE: SpareMarks = Mutex::new(Vec::new());
-    thread_local! {
-        static MARK: Cell<Option<&'static Mark>> = const { Cell::new(None) };
-        static GIVE_BACK: GiveBack = const { GiveBack(Cell::new(None)) };
-    }
-    /// Gives the mark back when the thread ends.
-    struct GiveBack(Cell<Option<&'static Mark>>);
-    impl Drop for GiveBack {
-        fn drop(&mut self) {
-            MARK.set(None);
-            if let Some(mark) = self.0.take() {
-                mark.give(&SPARE);
-            }
-        }
-    }
     #[cold]
     fn assign() -> Option<&'static Mark> {
+        if SPARE_ARE_INHERITED.load(Ordering::Relaxed) {
+            Mark::forget(&SPARE)?;
+            SPARE_ARE_INHERITED.store(false, Ordering::Relaxed);
+        }
         let take = |give_back: &GiveBack| {
             let mark = Mark::take(&SPARE)?;
             give_back.0.set(Some(mark));

@@ -13,9 +13,11 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 use loom::thread;
 
+#[allow(dead_code, reason = "no model forks")]
 #[path = "../src/sync/bias.rs"]
 mod bias;
 
+#[allow(dead_code, reason = "no model forks")]
 #[path = "../src/sync/mark.rs"]
 mod mark;
 

@@ -14,6 +14,20 @@ mod sync {
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().expect("nobody panics while holding a lock")
     }
+
+    /// No model forks.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Process;
+
+    impl Process {
+        pub(crate) fn current() -> Process {
+            Process
+        }
+
+        pub(crate) fn is_current(self) -> bool {
+            true
+        }
+    }
 }
 
 #[path = "../src/transport/resolver/queue.rs"]
@@ -41,6 +55,10 @@ struct Monitor {
 }
 
 impl Monitor {
+    fn new(subscription: queue::Subscription) -> Monitor {
+        Monitor { subscription }
+    }
+
     fn recv(&self) -> Result<Event, RecvError> {
         self.subscription.queue().pop(None)
     }

@@ -23,6 +23,7 @@ use super::{Deadline, PollWaker, Shut, SocketMailbox, Stop};
 use crate::context::ContextInner;
 use crate::options::Options;
 use crate::pattern::Pattern;
+use crate::process::Process;
 use crate::sync::{StateGuard, StateLock};
 
 /// Events taken from the kernel at once. More peers than that are served in several batches.
@@ -120,8 +121,21 @@ impl<P: Pattern> Core<P> {
         Ok(core)
     }
 
+    /// The process that the socket belongs to. Nothing is locked before it is known to be this one.
+    pub(crate) fn process(&self) -> Process {
+        self.context.process
+    }
+
+    fn check_process(&self) -> Result<(), Shut> {
+        match self.process().is_current() {
+            true => Ok(()),
+            false => Err(Shut::Forked),
+        }
+    }
+
     /// Locks the state of an open socket for a call of the application.
     fn enter(&self) -> Result<StateGuard<'_, State<P>>, Shut> {
+        self.check_process()?;
         let state = self.state.lock();
         self.check_open(&state)?;
         self.presence.touch();
@@ -140,10 +154,11 @@ impl<P: Pattern> Core<P> {
     }
 
     /// Looks at the state of a socket in any phase.
-    pub(crate) fn inspect<T>(&self, look: impl FnOnce(&mut P, &mut Net) -> T) -> T {
+    pub(crate) fn inspect<T>(&self, look: impl FnOnce(&mut P, &mut Net) -> T) -> Result<T, Shut> {
+        self.check_process()?;
         let mut state = self.state.lock();
         let State { pattern, net, .. } = &mut *state;
-        look(pattern, net)
+        Ok(look(pattern, net))
     }
 
     /// Changes the endpoints of an open socket. The caretaker is told to look: there may be new timers.

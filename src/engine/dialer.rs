@@ -6,7 +6,7 @@
 //! anew for every round, and every address is tried before the next wait.
 
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl Dialer {
             addresses: Vec::new(),
             attempt: 0,
             succeeded: false,
-            backoff: Backoff::new(first, max, RandomState::new().build_hasher().finish()),
+            backoff: Backoff::new(first, max, seed()),
         }
     }
 
@@ -50,6 +50,11 @@ impl Dialer {
         self.backoff.step = self.backoff.first;
         std::mem::replace(&mut self.succeeded, true)
     }
+}
+
+/// Differs from dialer to dialer, and from that of another child of the same process: they have all inherited the same randomness.
+fn seed() -> u64 {
+    RandomState::new().hash_one(std::process::id())
 }
 
 /// Jittered exponential backoff.

@@ -332,6 +332,23 @@ impl Net {
         }
         self.peers.pool.release();
     }
+
+    /// In a forked child: closes its copies of what a peer would notice. The parent's stay, with their places in the
+    /// poll that both have. What is of this process alone is left as it is.
+    pub(crate) fn close_copies(&mut self) {
+        self.listeners.clear();
+        self.farewells.end();
+        for (_, peer) in &mut self.peers.slab {
+            match std::mem::replace(&mut peer.link, Link::Gone) {
+                Link::Inproc(link) => std::mem::forget(link),
+                link @ (Link::Down
+                | Link::Connecting(_)
+                | Link::Handshaking(_)
+                | Link::Up(_)
+                | Link::Gone) => drop(link),
+            }
+        }
+    }
 }
 
 /// Readiness for both directions: with edge-triggered events an interest costs nothing until its edge.

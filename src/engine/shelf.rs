@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, Process, lock};
 
 /// How many bytes are kept. 1 and 16 MiB measured the same.
 const ROOM: usize = 4 * 1024 * 1024;
@@ -36,6 +36,8 @@ struct Spare {
 struct Lent {
     memory: Vec<u8>,
     home: Arc<Mutex<Spare>>,
+    /// Where the shelf is. In a forked child it may be locked for ever.
+    process: Process,
 }
 
 impl Shelf {
@@ -51,6 +53,7 @@ impl Shelf {
         Bytes::from_owner(Lent {
             memory,
             home: Arc::clone(&self.spare),
+            process: Process::current(),
         })
     }
 
@@ -98,6 +101,8 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        lock(&self.home).give(std::mem::take(&mut self.memory));
+        if self.process.is_current() {
+            lock(&self.home).give(std::mem::take(&mut self.memory));
+        }
     }
 }

@@ -75,6 +75,8 @@ pub(crate) enum Stop {
 pub(crate) enum Shut {
     Socket,
     Context,
+    /// This is a forked child, and the socket is its parent's.
+    Forked,
 }
 
 impl From<Shut> for Stop {

@@ -126,7 +126,8 @@ mod tests {
             net.connection_lost(id, DisconnectCause::Reset, pattern);
             net.end_write(job, Err(io::ErrorKind::BrokenPipe.into()), pattern);
             assert_eq!((net.unsent(pattern), withdrawn(net)), (0, 2));
-        });
+        })
+        .expect("our own");
         let ticket = until(&core, |pattern, net| {
             let sent = pattern.send(&mut net.peers, Outgoing::Slice(b"fresh"));
             net.peers.due = true;
@@ -153,7 +154,8 @@ mod tests {
             let result = job.run();
             net.end_write(job, result, pattern);
             assert_eq!((net.unsent(pattern), withdrawn(net)), (0, 0));
-        });
+        })
+        .expect("our own");
         let request = rep
             .recv_timeout(Duration::from_secs(60))
             .expect("a request");

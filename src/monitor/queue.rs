@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use super::{Event, Monitor};
 use crate::RecvError;
-use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, PoisonError, lock};
+use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, PoisonError, Process, lock};
 
 /// The most events that wait for a reader: enough for a thousand peers to come, shake hands and go while the
 /// reader is elsewhere; a megabyte or so at worst.
@@ -73,10 +73,11 @@ impl Monitors {
             self.hub.listening.store(true, Ordering::Relaxed);
         }
         drop(queues);
-        let hub = Arc::clone(&self.hub);
-        Monitor {
-            subscription: Subscription { hub, queue },
-        }
+        Monitor::new(Subscription {
+            hub: Arc::clone(&self.hub),
+            queue,
+            process: Process::current(),
+        })
     }
 
     /// Tells every monitor of an event, which is made only if there is one.
@@ -121,6 +122,8 @@ impl Hub {
 pub(super) struct Subscription {
     hub: Arc<Hub>,
     queue: Arc<EventQueue>,
+    /// Who may touch the two. A forked child may find them locked for ever.
+    pub(super) process: Process,
 }
 
 impl Subscription {
@@ -131,6 +134,10 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        if !self.process.is_current() {
+            std::mem::forget((Arc::clone(&self.hub), Arc::clone(&self.queue)));
+            return;
+        }
         let mut queues = lock(&self.hub.queues);
         queues.open.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
         self.hub

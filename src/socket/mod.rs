@@ -52,6 +52,9 @@ impl<P: Pattern + 'static> Socket<P> {
     ) -> Result<Self, SocketError> {
         options.validate().map_err(SocketError::Option)?;
         let inner: &Arc<ContextInner> = context.inner();
+        if !inner.process.is_current() {
+            return Err(SocketError::Forked);
+        }
         if inner.is_shut_down() {
             return Err(SocketError::ContextClosed);
         }
@@ -78,9 +81,10 @@ impl<P: Pattern + 'static> Socket<P> {
             return self.bind_inproc(&endpoint, name);
         }
         // Looks names up, so before any lock.
-        let stream_options = self.core.inspect(|_, net| net.stream_options.clone());
+        let stream_options = self.core.inspect(|_, net| net.stream_options.clone())?;
         let listener = Listener::bind(&endpoint, &stream_options).inspect_err(|error| {
-            self.core
+            let _ = self
+                .core
                 .inspect(|_, net| net.bind_failed(&endpoint, error));
         })?;
         let bound = listener.endpoint().clone();
@@ -135,7 +139,8 @@ impl<P: Pattern + 'static> Socket<P> {
     }
 
     fn last_endpoint(&self) -> Option<Endpoint> {
-        self.core.inspect(|_, net| net.last_endpoint.clone())
+        let last = self.core.inspect(|_, net| net.last_endpoint.clone());
+        last.ok().flatten()
     }
 
     fn wait_for_peers(&self, wanted: usize, timeout: Duration) -> Result<(), WaitError> {
@@ -161,15 +166,22 @@ impl<P: Pattern + 'static> Socket<P> {
     }
 
     fn monitor(&self) -> Monitor {
-        self.core.inspect(|_, net| net.monitors.subscribe())
+        let monitor = self.core.inspect(|_, net| net.monitors.subscribe());
+        monitor.unwrap_or_else(|_| Monitor::of_other(self.core.process()))
     }
 
     fn shutdown(&self) {
+        if !self.core.process().is_current() {
+            return;
+        }
         self.core
             .begin_close(Deadline::from_option(self.options.linger));
     }
 
     fn close(mut self, timeout: Duration) -> Result<(), CloseError> {
+        if !self.core.process().is_current() {
+            return Err(CloseError::forked());
+        }
         self.open = false;
         self.core.begin_close(Deadline::after(timeout));
         let unsent = self.core.finish_close();
@@ -183,6 +195,9 @@ impl<P: Pattern + 'static> Socket<P> {
 
 impl<P: Pattern + 'static> Drop for Socket<P> {
     fn drop(&mut self) {
+        if !self.core.process().is_current() {
+            return self.core.leave_to_parent();
+        }
         if !self.open {
             return;
         }
@@ -208,6 +223,7 @@ macro_rules! from_shut {
                 match shut {
                     Shut::Socket => $error::Closed,
                     Shut::Context => $error::ContextClosed,
+                    Shut::Forked => $error::Forked,
                 }
             }
         }
@@ -362,7 +378,7 @@ macro_rules! common {
                 self.socket.disconnect(&$crate::socket::endpoint(endpoint)?)
             }
 
-            /// The endpoint last bound (resolved) or connected (as given). libzmq: `ZMQ_LAST_ENDPOINT`.
+            /// The endpoint last bound (resolved) or connected (as given). `None` in a forked child. libzmq: `ZMQ_LAST_ENDPOINT`.
             pub fn last_endpoint(&self) -> Option<$crate::Endpoint> {
                 self.socket.last_endpoint()
             }
@@ -381,12 +397,13 @@ macro_rules! common {
             }
 
             /// Watches what happens to the socket's connections, from now on. Any number of monitors may
-            /// watch; none slows the socket down.
+            /// watch; none slows the socket down. In a forked child there is nothing to see, and receiving fails with `Forked`.
             pub fn monitor(&self) -> $crate::Monitor {
                 self.socket.monitor()
             }
 
-            /// What the socket and each of its peers have sent, received, queued and dropped so far.
+            /// What the socket and each of its peers have sent, received, queued and dropped so far. Nothing in a forked child, which
+            /// cannot know it.
             pub fn stats(&self) -> $crate::Stats {
                 self.socket.stats()
             }
@@ -421,7 +438,8 @@ macro_rules! common {
             ///
             /// # Errors
             ///
-            /// Messages were left unsent; the error says how many. What has left and nobody has read is not among them.
+            /// Messages were left unsent; the error says how many. What has left and nobody has read is not among them. In a forked
+            /// child nothing is closed, and the error says so.
             pub fn close(self, timeout: std::time::Duration) -> Result<(), $crate::CloseError> {
                 self.socket.close(timeout)
             }

@@ -7,7 +7,7 @@ use crate::stats::{Dropped, PeerStats, Stats};
 
 impl<P: Pattern + 'static> Socket<P> {
     pub(super) fn stats(&self) -> Stats {
-        self.core().inspect(|pattern, net| {
+        let stats = self.core().inspect(|pattern, net| {
             let mut total = net.peers.past;
             let mut peers = Vec::with_capacity(net.peers.slab.len());
             for (_, peer) in &net.peers.slab {
@@ -28,7 +28,8 @@ impl<P: Pattern + 'static> Socket<P> {
                 protocol_errors: net.protocol_errors,
                 handshakes_pending: net.pending_count,
             }
-        })
+        });
+        stats.unwrap_or_default()
     }
 }
 

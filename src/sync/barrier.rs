@@ -9,7 +9,7 @@
 
 use std::sync::atomic::{Ordering, compiler_fence};
 
-pub(super) use system::{available, heavy};
+pub(super) use system::{available, forked, heavy};
 
 /// Keeps the compiler from moving memory accesses across. With [`heavy`] in another thread, nothing moves.
 #[inline]
@@ -23,8 +23,7 @@ pub(super) fn light() {
 ))]
 mod system {
     use std::ffi::{c_int, c_long, c_uint};
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
     use std::time::Duration;
 
     unsafe extern "C" {
@@ -43,15 +42,39 @@ mod system {
     /// No store stays in a core for anything near as long.
     const LONG_ENOUGH: Duration = Duration::from_millis(10);
 
+    /// What the system has said of the barriers. Threads that ask it at the same time get the same answer; none waits for another,
+    /// which in a forked child would not come back.
+    static ANSWER: AtomicU8 = AtomicU8::new(NOT_ASKED);
+    const NOT_ASKED: u8 = 0;
+    const YES: u8 = 1;
+    const NO: u8 = 2;
+
     /// The system had the barriers, and refuses them now.
     static LOST: AtomicBool = AtomicBool::new(false);
 
     /// Whether the system has these barriers; a sandbox may forbid them. The first call takes some 15 ms where there are
     /// several threads.
     pub(in crate::sync) fn available() -> bool {
-        static REGISTERED: OnceLock<bool> = OnceLock::new();
-        *REGISTERED.get_or_init(|| membarrier(REGISTER_PRIVATE_EXPEDITED))
-            && !LOST.load(Ordering::Relaxed)
+        let answer = match ANSWER.load(Ordering::Relaxed) {
+            NOT_ASKED => ask(),
+            answer => answer,
+        };
+        answer == YES && !LOST.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn ask() -> u8 {
+        let answer = match membarrier(REGISTER_PRIVATE_EXPEDITED) {
+            true => YES,
+            false => NO,
+        };
+        ANSWER.store(answer, Ordering::Relaxed);
+        answer
+    }
+
+    /// This process is a forked child: it has to be registered by itself.
+    pub(in crate::sync) fn forked() {
+        ANSWER.store(NOT_ASKED, Ordering::Relaxed);
     }
 
     /// A full barrier in every running thread of this process. Only for processes where [`available`] has been true.
@@ -82,6 +105,8 @@ mod system {
     pub(in crate::sync) fn available() -> bool {
         false
     }
+
+    pub(in crate::sync) fn forked() {}
 
     pub(in crate::sync) fn heavy() {
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);

@@ -105,6 +105,22 @@ impl Bias {
         Some(OwnerPass { bias: self, mark })
     }
 
+    /// Goes in if nobody was in when this process was forked. Only in that child, where nobody else comes in and whoever was in
+    /// never leaves.
+    pub(super) fn enter_in_child(&self) -> Option<Pass<'_>> {
+        let mut history = self.mutex.try_lock().ok()?;
+        let owner = history.owner.take();
+        if owner.is_some_and(|owner| owner.is_inside(self.address())) {
+            return None;
+        }
+        self.owner.store(NOBODY, Ordering::Relaxed);
+        Some(Pass {
+            bias: self,
+            owner: None,
+            mutex: Some(history),
+        })
+    }
+
     /// Goes in by the mutex, whoever has the bias.
     #[cold]
     fn enter_by_mutex(&self) -> Pass<'_> {

@@ -46,6 +46,12 @@ impl Mark {
         Some(mark.unwrap_or_else(|| Box::leak(Box::new(Mark::new()))))
     }
 
+    /// Forgets all spare marks, which others may still look at. `None`: another thread is taking or giving one just now.
+    pub(crate) fn forget(spare: &SpareMarks) -> Option<()> {
+        try_lock(spare)?.clear();
+        Some(())
+    }
+
     /// Gives a mark back whose thread ends. A thread that ends inside a lock keeps it, so that it stays inside.
     pub(crate) fn give(&'static self, spare: &SpareMarks) {
         if !self.is_empty() {

@@ -49,6 +49,11 @@ impl<T> StateLock<T> {
         self.guard(self.bias.enter())
     }
 
+    /// The value, if nobody had it when this process was forked. Only in that child.
+    pub(crate) fn lock_in_child(&self) -> Option<StateGuard<'_, T>> {
+        Some(self.guard(self.bias.enter_in_child()?))
+    }
+
     /// The value, if this thread has the bias.
     #[inline]
     pub(crate) fn lock_as_owner(&self) -> Option<OwnerGuard<'_, T>> {

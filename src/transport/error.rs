@@ -248,6 +248,8 @@ pub enum BindError {
     Closed,
     /// The context was shut down.
     ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
 }
 
 impl BindError {
@@ -261,7 +263,10 @@ impl BindError {
             | BindError::NotASocket { endpoint }
             | BindError::UnknownHost { endpoint, .. }
             | BindError::Io { endpoint, .. } => Some(endpoint),
-            BindError::Endpoint(_) | BindError::Closed | BindError::ContextClosed => None,
+            BindError::Endpoint(_)
+            | BindError::Closed
+            | BindError::ContextClosed
+            | BindError::Forked => None,
         }
     }
 
@@ -275,7 +280,9 @@ impl BindError {
             BindError::NoSuchDirectory { .. } => io::ErrorKind::NotFound,
             BindError::NotASocket { .. } => io::ErrorKind::AlreadyExists,
             BindError::UnknownHost { source, .. } | BindError::Io { source, .. } => source.kind(),
-            BindError::Closed | BindError::ContextClosed => io::ErrorKind::NotConnected,
+            BindError::Closed | BindError::ContextClosed | BindError::Forked => {
+                io::ErrorKind::NotConnected
+            }
         }
     }
 
@@ -337,6 +344,9 @@ impl fmt::Display for Reason<'_> {
             BindError::Io { source, .. } => source.fmt(f),
             BindError::Closed => f.write_str("the socket is closed"),
             BindError::ContextClosed => f.write_str("the context is shut down"),
+            BindError::Forked => f.write_str(
+                "the socket belongs to the process that this one was forked from; make a context here",
+            ),
         }
     }
 }

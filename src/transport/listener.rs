@@ -18,6 +18,7 @@ use super::interface;
 use super::options::StreamOptions;
 use super::socket_file::{self, Occupant, SocketFile, TemporaryDirectory};
 use super::stream::{self, Stream};
+use crate::process::Process;
 
 /// How often a path that keeps changing hands is tried.
 const PATH_ATTEMPTS: usize = 4;
@@ -39,6 +40,7 @@ pub(crate) struct Listener {
     io: Io,
     endpoint: Endpoint,
     options: StreamOptions,
+    process: Process,
 }
 
 #[derive(Debug)]
@@ -126,6 +128,21 @@ impl Listener {
     }
 }
 
+impl Drop for Listener {
+    /// Closing alone would keep the address as long as a forked child has a copy of the descriptor, and connections
+    /// would be made there that nobody accepts.
+    fn drop(&mut self) {
+        if self.process.has_forked() {
+            let socket = match &self.io {
+                Io::Tcp(listener) => SockRef::from(listener),
+                Io::Unix(listener, _) => SockRef::from(listener),
+            };
+            // Fails on systems that know this for connections only.
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
 impl Source for Listener {
     fn register(
         &mut self,
@@ -177,6 +194,7 @@ fn bind_tcp(
         io: Io::Tcp(listener),
         endpoint: bound_endpoint(tcp, bound),
         options: options.clone(),
+        process: Process::current(),
     })
 }
 
@@ -292,6 +310,7 @@ fn bind_ipc(
                 io: Io::Unix(listener, address),
                 endpoint: endpoint.clone(),
                 options: options.clone(),
+                process: Process::current(),
             })
         }
     }
@@ -313,6 +332,7 @@ fn bind_path(
                     io: Io::Unix(listener, address),
                     endpoint: endpoint.clone(),
                     options: options.clone(),
+                    process: Process::current(),
                 });
             }
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(failed(error)),

@@ -12,6 +12,7 @@ use socket2::SockRef;
 
 use super::dial::SocketAddress;
 use super::uninit;
+use crate::process::Process;
 
 /// Writing to a closed connection must be an error and never a `SIGPIPE`, which would kill a host program that
 /// did not ask for it: a Rust `main` ignores that signal, but this library also runs under others.
@@ -51,6 +52,7 @@ pub(crate) const SEGMENT: usize = 65_464;
 pub(crate) struct Stream {
     io: Io,
     peer: SocketAddress,
+    process: Process,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ impl Stream {
         Stream {
             io: Io::Tcp(socket),
             peer,
+            process: Process::current(),
         }
     }
 
@@ -73,6 +76,7 @@ impl Stream {
         Stream {
             io: Io::Unix(socket),
             peer,
+            process: Process::current(),
         }
     }
 
@@ -207,6 +211,16 @@ impl Stream {
         match &mut self.io {
             Io::Tcp(socket) => socket,
             Io::Unix(socket) => socket,
+        }
+    }
+}
+
+impl Drop for Stream {
+    /// Closing alone would leave the connection open as long as a forked child has a copy of the descriptor.
+    fn drop(&mut self) {
+        if self.process.has_forked() {
+            // Fails if the connection has ended by itself.
+            let _ = self.socket().shutdown(std::net::Shutdown::Both);
         }
     }
 }

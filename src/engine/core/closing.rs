@@ -1,5 +1,6 @@
 //! The end of a socket: no more calls, and time for what is queued.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Core, Phase, State};
@@ -35,6 +36,9 @@ impl<P: Pattern> Core<P> {
 
     /// Undoes what a call has left behind that gives up. The end of a closing socket may have waited for just that.
     pub(crate) fn give_up(&self, undo: impl FnOnce(&mut P, &mut Net)) {
+        if !self.process().is_current() {
+            return;
+        }
         let mut state = self.state.lock();
         let State { pattern, net, .. } = &mut *state;
         undo(pattern, net);
@@ -46,6 +50,16 @@ impl<P: Pattern> Core<P> {
         drop(state);
         if closing {
             self.caretaker.look_at(self.id);
+        }
+    }
+
+    /// Leaves the socket to the process that this one was forked from. The state is not dropped: that would take locks, tell
+    /// other threads and end connections. Only this process's copies of descriptors are closed, if nobody was in the
+    /// middle of something with them when it was forked.
+    pub(crate) fn leave_to_parent(self: &Arc<Self>) {
+        std::mem::forget(Arc::clone(self));
+        if let Some(mut state) = self.state.lock_in_child() {
+            state.net.close_copies();
         }
     }
 

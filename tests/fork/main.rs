@@ -1,0 +1,10 @@
+//! What a forked child does with the sockets that it has inherited never reaches the parent's connections.
+
+#[path = "../common"]
+mod common {
+    pub(crate) mod deadline;
+    pub(crate) mod unique;
+}
+
+mod child;
+mod inheritance;
