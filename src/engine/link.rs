@@ -53,8 +53,17 @@ impl Net {
         peer.map(|peer| peer.connection).unwrap_or_default()
     }
 
-    /// Adds an endpoint to dial, and dials it.
+    /// Adds an endpoint to dial, and dials it. If there is one already, and one is enough, it is dialed if nobody else would.
     pub(crate) fn connect(&mut self, endpoint: Endpoint, pattern: &mut dyn Pattern) {
+        let mut peers = self.peers.slab.iter();
+        if pattern.connects_once()
+            && let Some((id, peer)) = peers.find(|(_, peer)| peer.origin.is_dialed(&endpoint))
+        {
+            if matches!(peer.link, Link::Down) && self.options.reconnect_interval.is_none() {
+                self.dial(id, Instant::now(), pattern);
+            }
+            return;
+        }
         let label: Arc<str> = endpoint.to_string().into();
         let dialer = Dialer::new(
             endpoint,

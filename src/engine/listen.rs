@@ -97,13 +97,7 @@ impl Net {
 
     /// Ends all connections to an endpoint; `false` if there is none.
     pub(crate) fn disconnect(&mut self, endpoint: &Endpoint, pattern: &mut dyn Pattern) -> bool {
-        self.drop_where(pattern, |peer| match (&peer.origin, endpoint.address()) {
-            (Origin::Dialed(dialer), _) => dialer.endpoint == *endpoint,
-            (Origin::Inproc { name, bound }, Address::Inproc(wanted)) => {
-                !bound && **name == **wanted
-            }
-            (Origin::Inproc { .. } | Origin::Accepted(_), _) => false,
-        })
+        self.drop_where(pattern, |peer| peer.origin.is_dialed(endpoint))
     }
 
     /// Drops all peers that fit; says whether there were any.

@@ -54,6 +54,8 @@ enum Name {
     Bound {
         socket_type: SocketType,
         mailbox: Arc<SocketMailbox>,
+        /// From sockets that had connected before, of a type that does not fit. They wait for whoever binds the name next.
+        unfit: Vec<Offer>,
     },
     /// Connected before it is bound.
     Awaited(Vec<Offer>),
@@ -78,11 +80,8 @@ impl Names {
         let (fitting, others) = waiting
             .into_iter()
             .partition::<Vec<_>, _>(|offer| socket_type.accepts(offer.socket_type));
-        for offer in others {
-            log::warn!(
-                "inproc://{name}: a {} cannot talk to the {socket_type} that was bound",
-                offer.socket_type
-            );
+        for offer in &others {
+            warn_of_misfit(offer, socket_type);
         }
         for offer in fitting {
             mailbox.post(Note::InprocConnect(Box::new(offer)));
@@ -90,20 +89,29 @@ impl Names {
         let bound = Name::Bound {
             socket_type,
             mailbox: Arc::clone(mailbox),
+            unfit: others,
         };
         self.names.insert(Arc::clone(name), bound);
         true
     }
 
-    /// Connects to a name, bound or not yet; the type of the binder if it does not fit.
-    fn connect(&mut self, offer: Offer) -> Result<(), SocketType> {
+    /// Connects to a name, bound or not yet; the type of the binder if it does not fit, unless that is to be waited for.
+    fn connect(&mut self, offer: Offer, misfit: Misfit) -> Result<(), SocketType> {
         match self.names.get_mut(&offer.name) {
             Some(Name::Bound {
                 socket_type,
                 mailbox,
+                unfit,
             }) => {
                 if !socket_type.accepts(offer.socket_type) {
-                    return Err(*socket_type);
+                    match misfit {
+                        Misfit::IsAnError => return Err(*socket_type),
+                        Misfit::IsWaitedFor => {
+                            warn_of_misfit(&offer, *socket_type);
+                            unfit.push(offer);
+                            return Ok(());
+                        }
+                    }
                 }
                 mailbox.post(Note::InprocConnect(Box::new(offer)));
             }
@@ -118,29 +126,67 @@ impl Names {
 
     /// Frees a name that this socket has bound; `false` if it has not.
     pub(crate) fn unbind(&mut self, name: &str, mailbox: &Arc<SocketMailbox>) -> bool {
-        let ours = matches!(self.names.get(name),
-            Some(Name::Bound { mailbox: bound, .. }) if Arc::ptr_eq(bound, mailbox));
-        if ours {
+        let freed = self.names.get_mut(name).is_some_and(|it| it.free(mailbox));
+        self.remove_idle(name);
+        freed
+    }
+
+    fn remove_idle(&mut self, name: &str) {
+        if self.names.get(name).is_some_and(Name::is_idle) {
             self.names.remove(name);
         }
-        ours
     }
 
     /// Frees all names that this socket has bound.
     pub(crate) fn forget(&mut self, mailbox: &Arc<SocketMailbox>) {
-        self.names.retain(|_, name| {
-            !matches!(name, Name::Bound { mailbox: bound, .. } if Arc::ptr_eq(bound, mailbox))
-        });
+        for name in self.names.values_mut() {
+            name.free(mailbox);
+        }
+        self.names.retain(|_, name| !name.is_idle());
     }
 
     /// Withdraws an offer that nobody has taken up.
     fn withdraw(&mut self, name: &str, connection: ConnectionId) {
-        if let Some(Name::Awaited(offers)) = self.names.get_mut(name) {
+        if let Some(Name::Awaited(offers) | Name::Bound { unfit: offers, .. }) =
+            self.names.get_mut(name)
+        {
             offers.retain(|offer| offer.from.place.connection != connection);
-            if offers.is_empty() {
-                self.names.remove(name);
-            }
         }
+        self.remove_idle(name);
+    }
+}
+
+/// What it means for who connects that the name is bound by a socket of a type that does not fit.
+#[derive(Debug, Clone, Copy)]
+enum Misfit {
+    IsAnError,
+    /// Whoever binds the name next may fit.
+    IsWaitedFor,
+}
+
+fn warn_of_misfit(offer: &Offer, bound: SocketType) {
+    let Offer {
+        name, socket_type, ..
+    } = offer;
+    log::warn!("inproc://{name}: a {socket_type} cannot talk to the {bound} that is bound");
+}
+
+impl Name {
+    /// Ends its being bound by this socket; `false` if it is not.
+    fn free(&mut self, by: &Arc<SocketMailbox>) -> bool {
+        let Name::Bound { mailbox, unfit, .. } = self else {
+            return false;
+        };
+        let ours = Arc::ptr_eq(mailbox, by);
+        if ours {
+            *self = Name::Awaited(std::mem::take(unfit));
+        }
+        ours
+    }
+
+    /// Nobody has bound it or waits for that.
+    fn is_idle(&self) -> bool {
+        matches!(self, Name::Awaited(offers) if offers.is_empty())
     }
 }
 
@@ -163,15 +209,23 @@ impl Net {
         name: &str,
         pattern: &mut dyn Pattern,
     ) -> Result<(), SocketType> {
-        let name: Arc<str> = name.into();
-        let id = self.offer_inproc(&name)?;
-        if !self.options.immediate {
-            self.attach(id, pattern);
+        let mut peers = self.peers.slab.iter();
+        if pattern.connects_once()
+            && peers.any(|(_, peer)| {
+                peer.origin.is_connected_to(name) && matches!(peer.link, Link::Inproc(_))
+            })
+        {
+            return Ok(());
         }
-        Ok(())
+        self.offer_inproc(&name.into(), Misfit::IsAnError, pattern)
     }
 
-    fn offer_inproc(&mut self, name: &Arc<str>) -> Result<PeerId, SocketType> {
+    fn offer_inproc(
+        &mut self,
+        name: &Arc<str>,
+        misfit: Misfit,
+        pattern: &mut dyn Pattern,
+    ) -> Result<(), SocketType> {
         let (forth, back) = (Channel::new(), Channel::new());
         let link = InprocLink::new(Arc::clone(&forth), Arc::clone(&back), self.recv_step());
         let taker = Arc::clone(&link.remote);
@@ -195,12 +249,15 @@ impl Net {
             },
             taker,
         };
-        let offered = crate::engine::lock(&self.context.names).connect(offer);
+        let offered = crate::engine::lock(&self.context.names).connect(offer, misfit);
         if let Err(bound) = offered {
             self.peers.remove(id);
             return Err(bound);
         }
-        Ok(id)
+        if !self.options.immediate {
+            self.attach(id, pattern);
+        }
+        Ok(())
     }
 
     /// A socket has connected to a name that we have bound.
@@ -322,10 +379,9 @@ impl Net {
             pattern.forget(id);
             self.peers.remove(id);
         }
-        if let Some(name) = renewed
-            && let Err(bound) = self.connect_inproc(&name, pattern)
-        {
-            log::warn!("inproc://{name}: now bound by a {bound}, which does not fit");
+        if let Some(name) = renewed {
+            // Never an error.
+            let _ = self.offer_inproc(&name, Misfit::IsWaitedFor, pattern);
         }
     }
 

@@ -18,7 +18,7 @@ use super::out_buffer::{OutBuffer, Outgoing};
 use super::pool::ChunkPool;
 use crate::message::Message;
 use crate::monitor::ConnectionId;
-use crate::transport::{SEGMENT, Stream};
+use crate::transport::{Address, Endpoint, SEGMENT, Stream};
 use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
 
 /// Names a peer within its socket, for as long as it is there.
@@ -74,6 +74,22 @@ pub(crate) enum Origin {
     Accepted(usize),
     /// A socket of this process; the name it was bound or connected by.
     Inproc { name: Arc<str>, bound: bool },
+}
+
+impl Origin {
+    /// Whether the peer is there because the application has connected to this endpoint.
+    pub(crate) fn is_dialed(&self, endpoint: &Endpoint) -> bool {
+        match (self, endpoint.address()) {
+            (Origin::Dialed(dialer), _) => dialer.endpoint == *endpoint,
+            (Origin::Inproc { .. }, Address::Inproc(name)) => self.is_connected_to(name),
+            (Origin::Inproc { .. } | Origin::Accepted(_), _) => false,
+        }
+    }
+
+    /// The same for an inproc name.
+    pub(crate) fn is_connected_to(&self, wanted: &str) -> bool {
+        matches!(self, Origin::Inproc { name, bound: false } if **name == *wanted)
+    }
 }
 
 /// The state of a peer's connection.

@@ -95,6 +95,12 @@ pub(crate) trait Pattern: Send {
     /// Whether messages queued for a connection that breaks are kept, for the next one or another peer.
     fn keeps_unsent(&self) -> bool;
 
+    /// Whether a second connection to the same endpoint would be of no use: it would only repeat messages, or take turns with the
+    /// first. As libzmq has it.
+    fn connects_once(&self) -> bool {
+        false
+    }
+
     /// Whether the next message may come any moment, and alone: sleeping would take longer than waiting for it.
     fn in_dialogue(&self) -> bool {
         false

@@ -174,6 +174,10 @@ impl Pattern for PubPattern {
         Ok(())
     }
 
+    fn connects_once(&self) -> bool {
+        true
+    }
+
     fn keeps_unsent(&self) -> bool {
         false
     }

@@ -296,6 +296,10 @@ impl Pattern for ReqPattern {
         true
     }
 
+    fn connects_once(&self) -> bool {
+        true
+    }
+
     fn in_dialogue(&self) -> bool {
         !self.requests.is_empty()
     }

@@ -95,6 +95,10 @@ impl Pattern for SubPattern {
         Ok(())
     }
 
+    fn connects_once(&self) -> bool {
+        true
+    }
+
     fn keeps_unsent(&self) -> bool {
         false
     }

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use zerohop::{Context, UnbindError, WaitError};
+use zerohop::{Context, Event, Pub, Pull, Sub, UnbindError, WaitError};
 
-use crate::arena::{Transport, on_every_transport};
+use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
-use crate::pairs::{Pairing, Socket};
+use crate::common::until::until;
+use crate::pairs::{Pairing, PubSub, Socket};
 
 macro_rules! suite {
     ($name:ident: $pairing:ident) => {
         on_every_transport!($name: $pairing =>
             taker_binds, giver_binds, taker_connects_first, giver_connects_first,
             one_taker_many_endpoints, one_giver_many_takers, both_bind_and_connect,
-            taker_restarts, giver_restarts, unbinds, disconnects, waits_for_peers, names_are_taken_once,
+            taker_restarts, giver_restarts, unbinds, disconnects, connects_twice, waits_for_peers, names_are_taken_once,
         );
     };
 }
@@ -173,6 +174,40 @@ fn disconnects<P: Pairing>(transport: Transport) {
     P::pass(&giver, &taker, "two");
 }
 
+/// To one endpoint: another connection where that is of use, and nothing where it would only repeat messages.
+fn connects_twice<P: Pairing>(transport: Transport) {
+    let (givers, takers) = P::CONNECTIONS_OF_TWO;
+    let (giver, taker) = open::<P>(&Context::new());
+    let endpoint = taker.bind(&transport.endpoint());
+    connect_twice(&giver, &endpoint, givers);
+    P::pass(&giver, &taker, "one");
+    // One call ends them all.
+    giver.disconnect(&endpoint).expect("disconnected");
+    taker.settle_at(0);
+    let again = giver.disconnect(&endpoint);
+    assert!(
+        matches!(again, Err(UnbindError::NotFound { .. })),
+        "{again:?}"
+    );
+    giver.connect(&endpoint);
+    P::pass(&giver, &taker, "two");
+
+    let (giver, taker) = open::<P>(&Context::new());
+    connect_twice(&taker, &giver.bind(&transport.endpoint()), takers);
+    P::pass(&giver, &taker, "three");
+}
+
+fn connect_twice(socket: &impl Socket, endpoint: &str, connections: usize) {
+    socket.connect(endpoint);
+    socket.connect(endpoint);
+    let none = socket.wait_for_peers(connections + 1, Duration::ZERO);
+    none.expect_err("no more than these");
+    assert_eq!(socket.stats().peers.len(), connections);
+    socket
+        .wait_for_peers(connections, DEADLINE)
+        .expect("all of them");
+}
+
 fn waits_for_peers<P: Pairing>(transport: Transport) {
     let context = Context::new();
     let taker = taker::<P>(&context);
@@ -207,4 +242,51 @@ fn names_are_taken_once<P: Pairing>(transport: Transport) {
     // And whoever was there first is none the worse.
     giver.connect(&endpoint);
     P::pass(&giver, &first, "one");
+}
+
+/// Who connects a second time where nothing is dialed again by itself wants another attempt.
+#[test]
+fn connecting_again_dials_again_if_nothing_else_does() {
+    for transport in [Transport::Tcp, Transport::Ipc] {
+        let context = Context::new();
+        let options = nimble().reconnect_interval(None);
+        let sub = <Sub as Socket>::with_options(&context, options);
+        sub.subscribe("").expect("subscribed");
+        let (monitor, endpoint) = (sub.monitor(), transport.endpoint());
+        Socket::connect(&sub, &endpoint);
+        until("the attempt has failed", || {
+            let event = monitor.recv_timeout(DEADLINE).expect("an event");
+            matches!(event, Event::ConnectFailed { .. }).then_some(())
+        });
+        let publisher = Pub::open(&context);
+        Socket::bind(&publisher, &endpoint);
+        Socket::connect(&sub, &endpoint);
+        PubSub::pass(&publisher, &sub, "one");
+        assert_eq!(sub.stats().peers.len(), 1);
+    }
+}
+
+/// A name that is bound by a socket of a type that does not fit is waited for until another one binds it.
+#[test]
+fn a_name_is_waited_for_while_a_misfit_has_it() {
+    let context = Context::new();
+    let endpoint = Transport::Inproc.endpoint();
+    let (sub, misfit, publisher) = (
+        Sub::open(&context),
+        Pull::open(&context),
+        Pub::open(&context),
+    );
+    sub.subscribe("").expect("subscribed");
+    Socket::connect(&sub, &endpoint);
+    Socket::bind(&misfit, &endpoint);
+    drop(misfit);
+    Socket::bind(&publisher, &endpoint);
+    PubSub::pass(&publisher, &sub, "one");
+
+    Socket::unbind(&publisher, &endpoint).expect("unbound");
+    let misfit = Pull::open(&context);
+    Socket::bind(&misfit, &endpoint);
+    Socket::unbind(&misfit, &endpoint).expect("unbound");
+    Socket::bind(&publisher, &endpoint);
+    PubSub::pass(&publisher, &sub, "two");
 }

@@ -89,6 +89,9 @@ pub(crate) trait Pairing {
     /// The side that listens.
     type Taker: Socket;
 
+    /// The connections of a giver, and of a taker, that has connected to one endpoint twice.
+    const CONNECTIONS_OF_TWO: (usize, usize);
+
     /// What a fresh taker needs before messages come.
     fn prepare(_taker: &Self::Taker) {}
 
@@ -107,6 +110,7 @@ pub(crate) struct PubSub;
 pub(crate) struct ReqRep;
 
 impl Pairing for PushPull {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (2, 2);
     type Giver = Push;
     type Taker = Pull;
 
@@ -119,6 +123,7 @@ impl Pairing for PushPull {
 }
 
 impl Pairing for PubSub {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (1, 1);
     type Giver = Pub;
     type Taker = Sub;
 
@@ -145,6 +150,7 @@ fn received(mut next: impl FnMut() -> Option<zerohop::Message>, text: &str) -> O
 }
 
 impl Pairing for ReqRep {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (1, 2);
     type Giver = Req;
     type Taker = Rep;
 

@@ -13,6 +13,7 @@ on_every_transport!(
     selects_by_prefix,
     subscribes_before_and_after_connecting,
     counts_subscriptions,
+    receives_once_however_often_it_connects,
     serves_each_subscriber_alone,
     subscribes_again_with_a_new_publisher,
     counts_what_the_slow_miss,
@@ -96,6 +97,20 @@ fn counts_subscriptions(transport: Transport) {
     assert_eq!(next(&sub), *"abc");
     assert_eq!(next(&sub), *"a");
     assert_eq!(next(&sub), *"z end");
+}
+
+fn receives_once_however_often_it_connects(transport: Transport) {
+    let (publisher, sub) = pair(transport, nimble());
+    let endpoint = sub.last_endpoint().expect("connected").to_string();
+    for _ in 0..3 {
+        Socket::connect(&sub, &endpoint);
+    }
+    sub.subscribe("").expect("subscribed");
+    wait_for(&publisher, "", 1);
+    for text in ["one", "two"] {
+        assert_eq!(publisher.send(text).expect("published").sent, 1);
+        assert_eq!(next(&sub), *text);
+    }
 }
 
 fn serves_each_subscriber_alone(transport: Transport) {
