@@ -16,6 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::PollWaker;
 use super::core::{Driven, Drove, Relief, Seen};
+use super::deadlines::{Armed, Deadlines};
 use super::mailbox::Mailbox;
 use super::net::{WAKER, log_poll_error};
 use super::presence::Look;
@@ -61,12 +62,7 @@ impl Caretaker {
         crate::sync::prepare();
         let poll = Poll::new()?;
         let errands = Arc::new(Mailbox::new(PollWaker::new(poll.registry())?));
-        let mut rounds = Rounds {
-            poll,
-            errands: Arc::clone(&errands),
-            sockets: HashMap::new(),
-            finishing: false,
-        };
+        let mut rounds = Rounds::new(poll, Arc::clone(&errands));
         std::thread::Builder::new()
             .name("zerohop".to_owned())
             .spawn(move || rounds.run())?;
@@ -119,6 +115,8 @@ struct Rounds {
     poll: Poll,
     errands: Arc<Mailbox<Errand, PollWaker>>,
     sockets: HashMap<usize, Socket>,
+    /// When each socket is due: see [`Socket::due`].
+    deadlines: Deadlines,
     finishing: bool,
 }
 
@@ -134,6 +132,7 @@ struct Socket {
     tick: Option<Tick>,
     /// That count when the kernel was last found full.
     writes: Option<u64>,
+    armed: Armed,
 }
 
 /// A look at a caller that writes by itself, and when the next is due.
@@ -154,6 +153,16 @@ enum Mode {
 }
 
 impl Rounds {
+    fn new(poll: Poll, errands: Arc<Mailbox<Errand, PollWaker>>) -> Self {
+        Rounds {
+            poll,
+            errands,
+            sockets: HashMap::new(),
+            deadlines: Deadlines::default(),
+            finishing: false,
+        }
+    }
+
     fn run(&mut self) {
         let mut events = Events::with_capacity(256);
         while !self.finishing {
@@ -187,13 +196,20 @@ impl Rounds {
     }
 
     fn next_due(&self) -> Option<Duration> {
-        let now = Instant::now();
-        let due = self.sockets.values().filter_map(Socket::due);
-        due.min().map(|at| at.saturating_duration_since(now))
+        let due = self.deadlines.next();
+        due.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Notes when a socket is due. To be called after everything that may have changed it.
+    fn arm(&mut self, id: usize) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            let due = socket.due();
+            self.deadlines.arm(id, due, &mut socket.armed);
+        }
     }
 
     fn errand(&mut self, errand: Errand) {
-        match errand {
+        let id = match errand {
             Errand::Watch(id, driven) => {
                 let seen = driven.presence().look();
                 let mut socket = Socket {
@@ -204,13 +220,21 @@ impl Rounds {
                     timer: None,
                     tick: None,
                     writes: None,
+                    armed: Armed::default(),
                 };
                 socket.watch(&self.poll, id);
                 self.sockets.insert(id, socket);
                 self.drive(id);
+                id
             }
-            Errand::LookAt(id) => self.drive(id),
-            Errand::Gathering(id, writes) => self.relieve(id, Seen::Started(writes)),
+            Errand::LookAt(id) => {
+                self.drive(id);
+                id
+            }
+            Errand::Gathering(id, writes) => {
+                self.relieve(id, Seen::Started(writes));
+                id
+            }
             Errand::Left(id) => {
                 let period = self.period();
                 if let Some(socket) = self.sockets.get_mut(&id) {
@@ -219,9 +243,14 @@ impl Rounds {
                         Mode::Leased(_) => {}
                     }
                 }
+                id
             }
-            Errand::Finish => self.finishing = true,
-        }
+            Errand::Finish => {
+                self.finishing = true;
+                return;
+            }
+        };
+        self.arm(id);
     }
 
     /// How long a lease lasts.
@@ -247,35 +276,46 @@ impl Rounds {
         if !look.seat_taken() {
             self.drive(id);
         }
+        self.arm(id);
     }
 
+    /// Sees to every socket that is due.
     fn due(&mut self, now: Instant) {
-        let due = self
-            .sockets
-            .iter()
-            .filter(|(_, socket)| socket.due().is_some_and(|at| at <= now));
-        let due: Vec<usize> = due.map(|(id, _)| *id).collect();
-        for id in due {
-            let Some(socket) = self.sockets.get_mut(&id) else {
-                continue;
-            };
-            if let Some(tick) = socket.tick
-                && tick.due <= now
+        let mut due = Vec::new();
+        while let Some((entry, id)) = self.deadlines.expired(now) {
+            if let Some(socket) = self.sockets.get_mut(&id)
+                && socket.armed.came_up(entry)
             {
-                socket.tick = None;
-                self.relieve(
-                    id,
-                    Seen::Since(tick.writes, now.saturating_duration_since(tick.seen)),
-                );
+                due.push(id);
             }
-            let Some(socket) = self.sockets.get_mut(&id) else {
-                continue;
-            };
-            match socket.mode {
-                Mode::Leased(at) if at <= now => self.look(id),
-                Mode::Watched if socket.timer.is_some_and(|at| at <= now) => self.drive(id),
-                Mode::Leased(_) | Mode::Watched | Mode::Parked => {}
-            }
+        }
+        for id in due {
+            self.due_socket(id, now);
+            self.arm(id);
+        }
+    }
+
+    /// The time of a socket may have come.
+    fn due_socket(&mut self, id: usize, now: Instant) {
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        if let Some(tick) = socket.tick
+            && tick.due <= now
+        {
+            socket.tick = None;
+            self.relieve(
+                id,
+                Seen::Since(tick.writes, now.saturating_duration_since(tick.seen)),
+            );
+        }
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        match socket.mode {
+            Mode::Leased(at) if at <= now => self.look(id),
+            Mode::Watched if socket.timer.is_some_and(|at| at <= now) => self.drive(id),
+            Mode::Leased(_) | Mode::Watched | Mode::Parked => {}
         }
     }
 
@@ -424,11 +464,88 @@ impl Socket {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::{AsRawFd, RawFd};
+
+    use super::super::presence::Presence;
     use super::*;
     use crate::{Context, Pull, Push};
 
     /// For what must happen soon.
     const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// A socket that is never there but for a timer.
+    struct Idle {
+        presence: Presence,
+        fd: RawFd,
+        every: Duration,
+        driven: AtomicUsize,
+    }
+
+    impl Driven for Idle {
+        fn poll_fd(&self) -> RawFd {
+            self.fd
+        }
+        fn presence(&self) -> &Presence {
+            &self.presence
+        }
+        fn drive(&self) -> Drove {
+            self.driven.fetch_add(1, Ordering::Relaxed);
+            Drove::Done {
+                timer: Some(Instant::now() + self.every),
+                leftover: None,
+            }
+        }
+        fn ask(&self) -> bool {
+            false
+        }
+        fn relieve(&self, _seen: Seen) -> Relief {
+            Relief::Done
+        }
+        fn fall_idle(&self) {}
+        fn wake(&self) {}
+    }
+
+    /// The time that a thousand wake-ups for one socket take, while so many others have their timers much later.
+    fn thousand_wake_ups(others: usize) -> Duration {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let poll = Poll::new().unwrap();
+        let errands = Arc::new(Mailbox::new(PollWaker::new(poll.registry()).unwrap()));
+        let mut rounds = Rounds::new(poll, errands);
+        // One descriptor stands for all: none has events.
+        let silent = Poll::new().unwrap();
+        let socket = |every| {
+            Arc::new(Idle {
+                presence: Presence::new(),
+                fd: silent.as_raw_fd(),
+                every,
+                driven: AtomicUsize::new(0),
+            })
+        };
+        for id in 0..others {
+            rounds.errand(Errand::Watch(id, socket(HOUR)));
+        }
+        let busy = socket(Duration::ZERO);
+        rounds.errand(Errand::Watch(others, Arc::clone(&busy) as _));
+        let start = Instant::now();
+        for _ in 0..1_000 {
+            assert_eq!(rounds.next_due(), Some(Duration::ZERO));
+            rounds.due(Instant::now());
+        }
+        let took = start.elapsed();
+        assert_eq!(busy.driven.load(Ordering::Relaxed), 1_001);
+        took
+    }
+
+    #[test]
+    fn a_wake_up_costs_the_same_with_ten_thousand_sockets() {
+        let least = |others| (0..5).map(|_| thousand_wake_ups(others)).min().unwrap();
+        let (few, many) = (least(10), least(10_000));
+        println!("1,000 wake-ups with 10 sockets {few:?}, with 10,000 {many:?}");
+        assert!(
+            many < few * 10,
+            "{few:?} with 10 sockets, {many:?} with 10,000"
+        );
+    }
 
     #[test]
     fn works_as_long_as_there_is_a_socket_and_no_longer() {

@@ -22,6 +22,7 @@
 
 mod caretaker;
 mod core;
+mod deadlines;
 mod dialer;
 mod direct;
 mod farewell;
