@@ -40,10 +40,7 @@ const STREAM: &str = "tcp send and recv, 64 B";
 /// The function of a stream that looks at the clock and writes, as callgrind's patterns name it.
 const BY_THE_CLOCK: &str = "*pace_slowly*";
 
-const BASELINE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/benches/instructions.baseline.json"
-);
+const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.baseline.json");
 
 /// More than this, in relation to the baseline, is a regression.
 const TOLERANCE: f64 = 1.10;

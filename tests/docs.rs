@@ -61,7 +61,7 @@ fn the_architecture_names_files_that_exist() {
         .filter(|name| !name.contains(' '));
     let mut count = 0;
     for name in files {
-        let places = ["", "src", "src/engine", "tests"];
+        let places = ["", "src", "src/engine", "tests", "tests/models"];
         let found = places
             .iter()
             .any(|place| root().join(place).join(name).exists());

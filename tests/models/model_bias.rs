@@ -14,11 +14,11 @@ use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 use loom::thread;
 
 #[allow(dead_code, reason = "no model forks")]
-#[path = "../src/sync/bias.rs"]
+#[path = "../../src/sync/bias.rs"]
 mod bias;
 
 #[allow(dead_code, reason = "no model forks")]
-#[path = "../src/sync/mark.rs"]
+#[path = "../../src/sync/mark.rs"]
 mod mark;
 
 use bias::Bias;
@@ -46,7 +46,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nobody panics while holding a lock")
 }
 
-#[path = "common/barrier.rs"]
+#[path = "barrier.rs"]
 mod barrier;
 
 /// A number that only one may touch at a time: loom reports it when two do, or when one does not see what the other

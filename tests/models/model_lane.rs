@@ -50,17 +50,17 @@ mod sync {
     }
 }
 
-#[path = "../src/engine/inproc.rs"]
+#[path = "../../src/engine/inproc.rs"]
 mod inproc;
-#[path = "../src/sync/lane.rs"]
+#[path = "../../src/sync/lane.rs"]
 mod lane;
-#[path = "common/sleeper.rs"]
+#[path = "sleeper.rs"]
 mod sleeper;
 
 const LANE_WORDS: usize = 4;
 const LANE_BODY: usize = 8;
 
-#[path = "common/barrier.rs"]
+#[path = "barrier.rs"]
 mod barrier;
 
 /// No more than a hint to the processor.

@@ -30,9 +30,9 @@ mod sync {
     }
 }
 
-#[path = "../src/transport/resolver/queue.rs"]
+#[path = "../../src/transport/resolver/queue.rs"]
 mod jobs;
-#[path = "../src/monitor/queue.rs"]
+#[path = "../../src/monitor/queue.rs"]
 mod queue;
 
 /// Stands in for what the library has of these names.

@@ -33,13 +33,13 @@ mod sync {
     }
 }
 
-#[path = "../src/engine/mailbox.rs"]
+#[path = "../../src/engine/mailbox.rs"]
 mod mailbox;
-#[path = "../src/engine/presence.rs"]
+#[path = "../../src/engine/presence.rs"]
 mod presence;
-#[path = "../src/engine/shelf.rs"]
+#[path = "../../src/engine/shelf.rs"]
 mod shelf;
-#[path = "common/sleeper.rs"]
+#[path = "sleeper.rs"]
 mod sleeper;
 
 use mailbox::{Mailbox, Wake};
