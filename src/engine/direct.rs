@@ -63,6 +63,7 @@ impl Peers {
         if whole {
             peer.counters.messages_out += 1;
             self.written_directly += 1;
+            self.send_held_pong(id);
             return true;
         }
         self.send_with(id, |buffer, pool| buffer.push(Outgoing::Slice(body), pool));

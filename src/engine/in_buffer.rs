@@ -1,9 +1,15 @@
 //! What a peer has sent and nobody has taken yet.
 //!
 //! Reads go into pooled chunks. Right after a read the new bytes are *scanned* once: limits are checked,
-//! commands are handled, whole messages counted. A frame is decoded a second time, and copied out, when
+//! commands are handled and cut out, whole messages counted. A frame is decoded a second time, and copied out, when
 //! the application takes it; that costs two nanoseconds and means that no message held by the application
 //! ever pins a read buffer.
+//!
+//! What is kept are the frames of messages only. A command is done with once it has been handled: if it stayed, commands
+//! would pile up for as long as no message is taken, and on a socket that never receives for ever.
+//!
+//! What is whole before a violation is kept as if it had come by itself ([`ReadOutcome::violation`]); what follows it is not
+//! looked at.
 //!
 //! ```text
 //!   front        segments                                 partial            large
@@ -35,6 +41,9 @@ const LARGE: u64 = 16 * 1024;
 /// that most of its body can again be read into place.
 const PEEK: usize = 2 * 1024;
 
+/// A chunk is kept as it is from so many bytes on. With fewer, it would be mostly empty.
+const TRICKLE: usize = CHUNK / 8;
+
 /// First allocation for a large body, of which the system provides only what is written to; from there it doubles with
 /// what really arrives, so that an announced length by itself costs nothing.
 const LARGE_START: usize = 1024 * 1024;
@@ -44,7 +53,7 @@ const LARGE_START: usize = 1024 * 1024;
 const NEXT_FRAME: usize = 64;
 
 /// What a read brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReadOutcome {
     /// Bytes read.
     pub(crate) bytes: usize,
@@ -54,19 +63,36 @@ pub(crate) struct ReadOutcome {
     pub(crate) more: bool,
     /// The peer has closed its side.
     pub(crate) eof: bool,
+    /// How the peer has broken the protocol, behind what was whole: the connection has to be closed.
+    pub(crate) violation: Option<ProtocolError>,
 }
 
-/// Why a read failed.
-#[derive(Debug)]
-pub(crate) enum ReadError {
-    Io(io::Error),
-    Protocol(ProtocolError),
-}
-
-impl From<ProtocolError> for ReadError {
-    fn from(error: ProtocolError) -> Self {
-        ReadError::Protocol(error)
+impl ReadOutcome {
+    fn add(&mut self, accepted: Accepted) {
+        self.messages += accepted.messages;
+        self.violation = accepted.violation;
     }
+}
+
+/// What a chunk held.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// Messages that became whole.
+    pub(crate) messages: usize,
+    /// See [`ReadOutcome::violation`].
+    pub(crate) violation: Option<ProtocolError>,
+}
+
+/// What comes next in a chunk, behind messages that were passed over.
+enum Next {
+    /// A frame of a message, of this length.
+    Frame(usize),
+    /// A command of this length, which has been handled.
+    Command(usize),
+    /// Less than a frame; its header, if it is there and of a message.
+    Rest(Option<Header>),
+    /// Something that must not be there.
+    Violation(ProtocolError),
 }
 
 /// A frame whose body is read straight into place.
@@ -115,7 +141,7 @@ impl InBuffer {
         pool: &mut ChunkPool,
         limit: usize,
         on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
-    ) -> Result<ReadOutcome, ReadError> {
+    ) -> io::Result<ReadOutcome> {
         if self.large.is_some() {
             return self.read_large(stream, scanner, pool, on_command);
         }
@@ -126,16 +152,17 @@ impl InBuffer {
             Ok(bytes) => bytes,
             Err(error) => {
                 pool.give(chunk);
-                return Err(ReadError::Io(error));
+                return Err(error);
             }
         };
-        let messages = self.accept(chunk, scanner, pool, on_command)?;
-        Ok(ReadOutcome {
+        let mut outcome = ReadOutcome {
             bytes,
-            messages,
             more: bytes == room,
             eof: bytes == 0,
-        })
+            ..ReadOutcome::default()
+        };
+        outcome.add(self.accept(chunk, scanner, pool, on_command));
+        Ok(outcome)
     }
 
     /// A chunk that begins with the partial frame and has room for more.
@@ -157,49 +184,73 @@ impl InBuffer {
         scanner: &mut Scanner,
         pool: &mut ChunkPool,
         on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
-    ) -> Result<usize, ProtocolError> {
+    ) -> Accepted {
         let mut chunk = pool.take();
         chunk.extend_from_slice(bytes);
         self.accept(chunk, scanner, pool, on_command)
     }
 
-    /// Scans a chunk that begins at a frame boundary and keeps what it holds; returns the number of
-    /// messages that became whole.
+    /// Scans a chunk that begins at a frame boundary and keeps the frames of messages that it holds.
+    ///
+    /// Frames behind a command are moved to its place, each byte once at most; where there are no commands, none is.
     fn accept(
         &mut self,
         mut chunk: Vec<u8>,
         scanner: &mut Scanner,
         pool: &mut ChunkPool,
         on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
-    ) -> Result<usize, ProtocolError> {
+    ) -> Accepted {
         let mut position = 0;
-        let mut messages = 0;
-        let large = loop {
+        // Where the frames kept so far end: at `position`, unless there has been a command.
+        let mut kept = 0;
+        let mut accepted = Accepted::default();
+        let partial = loop {
             let passed = scanner.pass_singles(&chunk[position..]);
-            position += passed.bytes;
-            messages += passed.messages;
-            match scanner.scan(&chunk[position..])? {
-                Scanned::Frame { len, last } => {
-                    position += len;
-                    messages += usize::from(last);
+            accepted.messages += passed.messages;
+            let next = match scanner.scan(&chunk[position + passed.bytes..]) {
+                Ok(Scanned::Frame { len, last }) => {
+                    accepted.messages += usize::from(last);
+                    Next::Frame(len)
                 }
-                Scanned::Command { len, command } => {
-                    on_command(command)?;
-                    position += len;
+                Ok(Scanned::Command { len, command }) => match on_command(command) {
+                    Ok(()) => Next::Command(len),
+                    Err(error) => Next::Violation(error),
+                },
+                Ok(Scanned::Incomplete) => Next::Rest(None),
+                Ok(Scanned::Partial { header }) => Next::Rest(Some(header)),
+                Err(error) => Next::Violation(error),
+            };
+            let frames = match next {
+                Next::Frame(len) => passed.bytes + len,
+                Next::Command(_) | Next::Rest(_) | Next::Violation(_) => passed.bytes,
+            };
+            if kept != position {
+                chunk.copy_within(position..position + frames, kept);
+            }
+            kept += frames;
+            position += frames;
+            match next {
+                Next::Frame(_) => {}
+                Next::Command(len) => position += len,
+                Next::Rest(header) => break header,
+                Next::Violation(error) => {
+                    accepted.violation = Some(error);
+                    // What is left is not to be read.
+                    position = chunk.len();
+                    break None;
                 }
-                Scanned::Incomplete => break None,
-                Scanned::Partial { header } => break Some(header),
             }
         };
         self.partial.clear();
         let rest = &chunk[position..];
-        match large.filter(|header| header.body_len >= LARGE && header.kind != FrameKind::Command) {
+        match partial.filter(|header| header.body_len >= LARGE) {
             Some(header) => {
                 let have = rest.get(header.header_len..).unwrap_or_default();
                 let mut body = pool.take_body(large_capacity(have.len(), header.body_len));
                 body.extend_from_slice(have);
                 self.large = Some(Box::new(LargeFrame { header, body }));
-                position += header.header_len;
+                chunk.copy_within(position..position + header.header_len, kept);
+                kept += header.header_len;
             }
             None => {
                 if self.partial.capacity() < rest.len() {
@@ -210,24 +261,29 @@ impl InBuffer {
                 self.expect_large = false;
             }
         }
-        chunk.truncate(position);
-        self.messages += messages;
+        chunk.truncate(kept);
+        self.messages += accepted.messages;
         self.keep(chunk, pool);
-        Ok(messages)
+        accepted
     }
 
     /// Appends a chunk of whole frames.
     fn keep(&mut self, chunk: Vec<u8>, pool: &mut ChunkPool) {
-        if chunk.is_empty() {
-            pool.give(chunk);
-        } else if chunk.len() < CHUNK / 8 {
-            // A trickle: keep the bytes, not a chunk for every few of them.
-            self.segments
-                .push_back(Segment::Frames(chunk.as_slice().to_vec()));
-            pool.give(chunk);
-        } else {
-            self.segments.push_back(Segment::Frames(chunk));
+        if chunk.len() >= TRICKLE {
+            return self.segments.push_back(Segment::Frames(chunk));
         }
+        // A trickle: keep the bytes, not a chunk for every few of them, nor an allocation where many such come.
+        match self.segments.back_mut() {
+            Some(Segment::Frames(last)) if last.len() + chunk.len() < TRICKLE => {
+                last.extend_from_slice(&chunk);
+            }
+            _ if chunk.is_empty() => {}
+            _ => {
+                let bytes = chunk.as_slice().to_vec();
+                self.segments.push_back(Segment::Frames(bytes));
+            }
+        }
+        pool.give(chunk);
     }
 
     /// Reads on in a large frame, and at its end in the same go the beginning of what follows it. A chunk's worth at a time: during
@@ -238,13 +294,8 @@ impl InBuffer {
         scanner: &mut Scanner,
         pool: &mut ChunkPool,
         on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
-    ) -> Result<ReadOutcome, ReadError> {
-        let mut outcome = ReadOutcome {
-            bytes: 0,
-            messages: 0,
-            more: false,
-            eof: false,
-        };
+    ) -> io::Result<ReadOutcome> {
+        let mut outcome = ReadOutcome::default();
         let Some(large) = self.large.as_mut() else {
             return Ok(outcome);
         };
@@ -258,7 +309,7 @@ impl InBuffer {
             Ok(bytes) => bytes,
             Err(error) => {
                 pool.give(next);
-                return Err(ReadError::Io(error));
+                return Err(error);
             }
         };
         outcome.eof = outcome.bytes == 0;
@@ -278,7 +329,7 @@ impl InBuffer {
         if next.is_empty() {
             pool.give(next);
         } else {
-            outcome.messages += self.accept(next, scanner, pool, on_command)?;
+            outcome.add(self.accept(next, scanner, pool, on_command));
         }
         Ok(outcome)
     }
@@ -369,28 +420,25 @@ impl InBuffer {
         }
     }
 
-    /// The next message frame; commands were handled when they arrived and are passed over.
+    /// The next frame.
     fn take_frame(&mut self, frame: &mut Frame, pool: &mut ChunkPool) -> Option<FrameKind> {
-        loop {
+        let (header, rest) = loop {
             let rest = self.front.get(self.position..).unwrap_or_default();
-            let Some(header) = decode_header(rest) else {
-                self.next_segment(pool)?;
-                continue;
-            };
-            let start = self.position + header.header_len;
-            let len = header.body_len as usize;
-            let end = start.saturating_add(len);
-            if end > self.front.len() {
-                return self.take_body(frame, header.kind, pool);
+            match decode_header(rest) {
+                Some(header) => break (header, rest),
+                None => self.next_segment(pool)?,
             }
-            self.position = end;
-            // Other peers have their turns before this one's next frame: by then it is here.
-            prefetch(self.front.get(end + NEXT_FRAME..).unwrap_or_default());
-            if header.kind != FrameKind::Command {
-                frame.set_from_window(self.front.get(start..).unwrap_or_default(), len);
-                return Some(header.kind);
-            }
+        };
+        let len = header.body_len as usize;
+        let end = header.header_len.saturating_add(len);
+        if end > rest.len() {
+            return self.take_body(frame, header.kind, pool);
         }
+        // Other peers have their turns before this one's next frame: by then it is here.
+        prefetch(rest.get(end + NEXT_FRAME..).unwrap_or_default());
+        frame.set_from_window(rest.get(header.header_len..).unwrap_or_default(), len);
+        self.position += end;
+        Some(header.kind)
     }
 
     /// Only the header is in the front: the body is the next segment.
@@ -501,101 +549,4 @@ fn large_capacity(have: usize, body_len: u64) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::zmtp::Limits;
-
-    const UNLIMITED: Limits = Limits {
-        max_message_size: u64::MAX,
-        max_parts: u32::MAX,
-        max_command_size: u64::MAX,
-    };
-
-    /// Messages of all lengths around those where the way of handling changes, some in parts.
-    fn messages() -> Vec<Message> {
-        let lengths = [0, 1, 2, 62, 63, 64, 65, 66, 254, 255, 256, 300, 1000];
-        let mut messages = Vec::new();
-        for (index, &len) in lengths.iter().cycle().take(500).enumerate() {
-            let body = vec![index as u8; len];
-            messages.push(match index % 11 {
-                10 => Message::from_frames([body, vec![1], Vec::new()]),
-                _ => Message::from(body),
-            });
-        }
-        messages
-    }
-
-    /// Encoded the short way where that is possible, and the other where not.
-    fn encode(messages: &[Message], pool: &mut ChunkPool) -> (Vec<u8>, usize) {
-        let mut out = OutBuffer::default();
-        let mut short = 0;
-        for message in messages {
-            let single = !message.is_multipart();
-            if single && out.push_single(message.as_bytes(), usize::MAX) {
-                short += 1;
-            } else {
-                out.push(Outgoing::Message(message), pool);
-            }
-        }
-        assert_eq!(out.messages(), messages.len());
-        let mut slices = [io::IoSlice::new(&[]); crate::engine::out_buffer::MAX_SLICES];
-        let count = out.slices(&mut slices, usize::MAX);
-        let bytes: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
-        assert_eq!(bytes.len(), out.unwritten());
-        (bytes, short)
-    }
-
-    #[test]
-    fn what_goes_and_comes_the_short_way_is_what_goes_and_comes_the_other() {
-        let pool = &mut ChunkPool::default();
-        let sent = messages();
-        let (bytes, short) = encode(&sent, pool);
-        assert!(short > 300, "only {short} went the short way");
-        for takes_short in [false, true] {
-            let mut buffer = InBuffer::default();
-            let mut scanner = Scanner::new(UNLIMITED);
-            // In pieces that cut messages apart, and fit into a chunk.
-            for piece in bytes.chunks(1009) {
-                let read = [buffer.partial.as_slice(), piece].concat();
-                let got = buffer.preload(&read, &mut scanner, pool, &mut |_| Ok(()));
-                assert!(got.is_ok());
-            }
-            assert_eq!(buffer.messages(), sent.len());
-            let mut taken_short = 0;
-            let mut message = Message::new();
-            for expected in &sent {
-                if takes_short && buffer.take_single(&mut message) {
-                    taken_short += 1;
-                } else {
-                    assert!(buffer.take(&mut message, pool));
-                }
-                assert_eq!(message, *expected);
-            }
-            assert_eq!(buffer.messages(), 0);
-            assert!(!buffer.take(&mut message, pool));
-            assert_eq!(taken_short > 100, takes_short, "{taken_short}");
-        }
-    }
-
-    #[test]
-    fn the_short_way_keeps_to_its_limits() {
-        let pool = &mut ChunkPool::default();
-        let mut out = OutBuffer::default();
-        assert!(!out.push_single(b"a", usize::MAX), "there is no chunk yet");
-        out.push(Outgoing::Slice(b"first"), pool);
-        assert_eq!(out.unwritten(), 7);
-        assert!(!out.push_single(b"a", 12), "no room for a second one");
-        assert!(out.push_single(b"a", 13));
-        assert_eq!(out.unwritten(), 10);
-        assert!(!out.push_single(&[0; 256], 539), "a long header");
-        assert!(out.push_single(&[0; 256], 540));
-        assert_eq!(out.unwritten(), 275);
-        let mut messages = 3;
-        while out.push_single(&[0; 256], usize::MAX) {
-            messages += 1;
-        }
-        assert!(out.unwritten() <= CHUNK && CHUNK < out.unwritten() + 265);
-        assert!(!out.push_single(&[0; CHUNK], usize::MAX), "needs its own");
-        assert_eq!(out.messages(), messages);
-    }
-}
+mod tests;

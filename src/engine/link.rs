@@ -13,7 +13,9 @@ use super::dialer::Dialer;
 use super::in_buffer::InBuffer;
 use super::net::{BOTH, Net};
 use super::out_buffer::OutBuffer;
-use super::peers::{Connected, Counters, Handshaking, Link, Origin, Peer, PeerId};
+use super::peers::{
+    Connected, Counters, Handshaking, Link, MAX_COMMAND_BYTES, Origin, Peer, PeerId,
+};
 use super::timers::Timer;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
 use crate::pattern::Pattern;
@@ -32,6 +34,7 @@ impl Net {
             inbound: InBuffer::default(),
             outbound: OutBuffer::default(),
             in_flight: 0,
+            commands_in_flight: 0,
             being_written: false,
             send_hwm: unlimited(self.options.send_hwm),
             recv_hwm: unlimited(self.options.recv_hwm),
@@ -312,6 +315,7 @@ impl Net {
             armed: None,
             version: established.version,
             carried: false,
+            held_pong: Vec::new(),
             readable: true,
             // It may be: the event that said so would have come during the handshake.
             hung_up: true,
@@ -376,6 +380,7 @@ impl Net {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
+        let waiting = peer.waiting_commands();
         match &mut peer.link {
             Link::Connecting(_) => {
                 self.disconnect_link(id, &DisconnectCause::LocalClose);
@@ -391,6 +396,8 @@ impl Net {
                 up.armed = None;
                 match up.heartbeat.handle_timeout(now) {
                     HeartbeatAction::Nothing => {}
+                    // Behind so much that it has not read, it would not learn more from another one.
+                    HeartbeatAction::SendPing if waiting > MAX_COMMAND_BYTES => {}
                     HeartbeatAction::SendPing => {
                         let mut ping = Vec::new();
                         let ttl = self.options.heartbeat_ttl.unwrap_or_default();

@@ -81,6 +81,8 @@ pub(crate) struct OutBuffer {
     messages: usize,
     /// The first message has begun to leave, and nobody waits for it any more: it goes with this connection.
     first_unwanted: bool,
+    /// Bytes of commands from `head` to the end.
+    commands: usize,
 }
 
 impl OutBuffer {
@@ -92,6 +94,11 @@ impl OutBuffer {
     /// Bytes not yet handed to the kernel.
     pub(crate) fn unwritten(&self) -> usize {
         self.bytes - self.written
+    }
+
+    /// Bytes of commands not yet wholly handed to the kernel.
+    pub(crate) fn commands(&self) -> usize {
+        self.commands
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -209,16 +216,27 @@ impl OutBuffer {
 
     /// Appends bytes that are whole command frames already.
     pub(crate) fn push_commands(&mut self, frames: &[u8], pool: &mut ChunkPool) {
-        if self.tail.capacity() - self.tail.len() < frames.len() {
+        self.push_subscription(frames, pool);
+        self.commands += frames.len();
+    }
+
+    /// Appends a frame that is a subscription as peers of before ZMTP 3.1 know it: it looks like a message, and counts neither as
+    /// that nor as a command.
+    pub(crate) fn push_subscription(&mut self, frame: &[u8], pool: &mut ChunkPool) {
+        if self.tail.capacity() - self.tail.len() < frame.len() {
             self.seal(pool);
         }
-        self.tail.extend_from_slice(frames);
-        self.bytes += frames.len();
+        self.tail.extend_from_slice(frame);
+        self.bytes += frame.len();
     }
 
     fn account(&mut self, kind: FrameKind, len: usize) {
         self.bytes += len;
-        self.messages += usize::from(kind == FrameKind::Last);
+        match kind {
+            FrameKind::More => {}
+            FrameKind::Last => self.messages += 1,
+            FrameKind::Command => self.commands += len,
+        }
     }
 
     #[cold]
@@ -265,17 +283,24 @@ impl OutBuffer {
         if self.written >= self.bytes {
             return self.clear(pool);
         }
-        while let Some((len, messages)) = self.first_message() {
+        while let Some((len, kind)) = self.first_message() {
             if len > self.written {
                 break;
             }
             self.written -= len;
-            self.drop_front(len, messages, pool);
+            match kind {
+                // Subscriptions that look like messages were not counted; a buffer that has them has no messages.
+                FrameKind::More | FrameKind::Last => {
+                    self.messages = self.messages.saturating_sub(1);
+                }
+                FrameKind::Command => self.commands -= len,
+            }
+            self.drop_front(len, pool);
         }
     }
 
-    /// Length of the first message or command, and 1 if it is a message.
-    fn first_message(&self) -> Option<(usize, usize)> {
+    /// Length of the first message or command, and the kind of its last frame.
+    fn first_message(&self) -> Option<(usize, FrameKind)> {
         let mut walk = Walk::new(self);
         let mut len = 0;
         loop {
@@ -283,16 +308,14 @@ impl OutBuffer {
             len += frame_len;
             match kind {
                 FrameKind::More => {}
-                FrameKind::Last => return Some((len, 1)),
-                FrameKind::Command => return Some((len, 0)),
+                FrameKind::Last | FrameKind::Command => return Some((len, kind)),
             }
         }
     }
 
     /// Lets the first `len` bytes go: a whole message or command.
-    fn drop_front(&mut self, len: usize, messages: usize, pool: &mut ChunkPool) {
+    fn drop_front(&mut self, len: usize, pool: &mut ChunkPool) {
         self.bytes -= len;
-        self.messages -= messages;
         self.head += len;
         self.first_unwanted = false;
         self.drop_read_segments(pool);
@@ -343,24 +366,37 @@ impl OutBuffer {
         messages
     }
 
-    /// Drops every message of which no byte has been written; returns how many.
+    /// Drops every message of which no byte has been written; returns how many. Commands stay.
     pub(crate) fn drop_unstarted(&mut self, pool: &mut ChunkPool) -> usize {
         if self.messages == 0 {
             return 0;
         }
-        if self.written == 0 {
+        if self.written == 0 && self.commands == 0 {
             let dropped = self.messages;
             self.clear(pool);
             return dropped;
         }
-        // The first one is half written and has to be finished.
-        let written = self.written;
-        let mut messages = self.drain(pool).into_iter();
-        if let Some(started) = messages.next() {
-            self.push(Outgoing::Message(&started), pool);
-            self.written = written;
+        let mut kept = OutBuffer::default();
+        // The first message or command, if it is half written, has to be finished.
+        let mut started = self.written > 0;
+        let mut walk = Walk::new(self);
+        while let Some((kind, body)) = walk.next_body() {
+            if started || kind == FrameKind::Command {
+                match body.shared() {
+                    Some(shared) if shared.len() >= COPY_MAX => {
+                        kept.push_body(kind, shared.clone(), pool);
+                    }
+                    _ => kept.push_frame(kind, &body, pool),
+                }
+            }
+            started &= kind == FrameKind::More;
         }
-        messages.count()
+        kept.written = self.written;
+        kept.first_unwanted = self.first_unwanted;
+        let dropped = self.messages - kept.messages;
+        self.clear(pool);
+        *self = kept;
+        dropped
     }
 
     /// Empties the buffer and returns its chunks.
@@ -379,6 +415,7 @@ impl OutBuffer {
         self.bytes = 0;
         self.messages = 0;
         self.first_unwanted = false;
+        self.commands = 0;
     }
 
     /// Appends all that `later` holds, which must start at a message boundary.
@@ -406,6 +443,7 @@ impl OutBuffer {
         self.tail = later.tail;
         self.bytes += later.bytes;
         self.messages += later.messages;
+        self.commands += later.commands;
     }
 
     /// Hands all segments over, for a reader in the same process. Nothing of it may have been written.
@@ -505,3 +543,6 @@ impl<'a> Walk<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,8 +31,9 @@ pub(crate) const WRITE_AT: usize = 2 * SEGMENT;
 /// The same where messages are kept by reference, and need no place in the cache.
 pub(crate) const WRITE_KEPT_AT: usize = 8 * SEGMENT;
 
-/// Commands (answers to PINGs, subscriptions) that may wait for a peer that does not read. Past that it
-/// is not read from either, and the kernel's flow control makes it wait.
+/// With so many bytes of commands (PONGs, PINGs, subscriptions) waiting for a peer that does not read, it is sent no more PINGs,
+/// and of its own only the newest is answered, once there is room. Not to read from it either would mean not to see it go.
+/// libzmq has a single PONG waiting at a time.
 pub(crate) const MAX_COMMAND_BYTES: usize = 64 * 1024;
 
 /// See the module.
@@ -43,6 +44,8 @@ pub(crate) struct Peer {
     pub(crate) outbound: OutBuffer,
     /// Messages taken out of `outbound` by a write that is under way without the lock.
     pub(crate) in_flight: usize,
+    /// Bytes of commands taken out with them.
+    pub(crate) commands_in_flight: usize,
     /// Such a write is under way; nobody else may write.
     pub(crate) being_written: bool,
     pub(crate) send_hwm: usize,
@@ -132,6 +135,8 @@ pub(crate) struct Connected {
     pub(crate) version: Version,
     /// Messages have been handed to the system on this connection: when we end it, the peer may have yet to read them.
     pub(crate) carried: bool,
+    /// The PONG to the newest PING, while there is no room for it; empty if there is none.
+    pub(crate) held_pong: Vec<u8>,
     /// The kernel may have bytes for us.
     pub(crate) readable: bool,
     /// The peer has closed its side: read to the end, whatever a short read seems to say.
@@ -223,6 +228,11 @@ impl Peer {
             Link::Inproc(link) => link.outbox.queued(),
             _ => self.outbound.messages() + self.in_flight,
         }
+    }
+
+    /// Bytes of commands that the peer has not been handed yet.
+    pub(crate) fn waiting_commands(&self) -> usize {
+        self.outbound.commands() + self.commands_in_flight
     }
 
     /// Messages that would be lost if the socket closed now, and that somebody waits for. What is in the channel to a socket of this
@@ -395,6 +405,18 @@ impl Peers {
         }
     }
 
+    /// Queues the PONG that was held back, if there is room for it by now.
+    pub(crate) fn send_held_pong(&mut self, id: PeerId) {
+        if let Some(peer) = self.slab.get_mut(id)
+            && peer.waiting_commands() < MAX_COMMAND_BYTES
+            && let Link::Up(up) = &mut peer.link
+            && !up.held_pong.is_empty()
+        {
+            let pong = std::mem::take(&mut up.held_pong);
+            self.send_commands(id, &pong);
+        }
+    }
+
     /// Tells a publisher that we want, or no longer want, a topic.
     pub(crate) fn send_topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) {
         let Some(peer) = self.slab.get_mut(id) else {
@@ -408,13 +430,17 @@ impl Peers {
             Link::Up(up) => up.version,
             Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => return,
         };
-        let mut frames = Vec::with_capacity(topic.len() + 24);
+        let mut frame = Vec::with_capacity(topic.len() + 24);
         if subscribe {
-            zmtp::put_subscribe(&mut frames, version, topic);
+            zmtp::put_subscribe(&mut frame, version, topic);
         } else {
-            zmtp::put_cancel(&mut frames, version, topic);
+            zmtp::put_cancel(&mut frame, version, topic);
         }
-        self.send_commands(id, &frames);
+        match version.has_subscribe_commands() {
+            true => peer.outbound.push_commands(&frame, &mut self.pool),
+            false => peer.outbound.push_subscription(&frame, &mut self.pool),
+        }
+        self.mark_dirty(id);
     }
 
     #[inline]

@@ -3,9 +3,9 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::in_buffer::{ReadError, ReadOutcome};
+use super::in_buffer::{Accepted, ReadOutcome};
 use super::net::Net;
-use super::peers::{Connected, Link, MAX_COMMAND_BYTES, PeerId, WRITE_AT};
+use super::peers::{Connected, Link, MAX_COMMAND_BYTES, Peer, PeerId, WRITE_AT};
 use super::pool::CHUNK;
 use crate::monitor::DisconnectCause;
 use crate::pattern::Pattern;
@@ -102,6 +102,7 @@ impl Net {
         pattern: &mut dyn Pattern,
     ) -> Option<Result<ReadOutcome, DisconnectCause>> {
         let peer = self.peers.slab.get_mut(id)?;
+        let mut asked = Asked::of(peer);
         let Link::Up(up) = &mut peer.link else {
             return None;
         };
@@ -110,13 +111,8 @@ impl Net {
             peer.pause();
             return None;
         }
-        if peer.outbound.unwritten() > MAX_COMMAND_BYTES && peer.outbound.messages() == 0 {
-            // The peer makes us talk and does not listen. Its next turn comes once it has.
-            return None;
-        }
         let limit = peer.recv_hwm.saturating_mul(READ_PER_MESSAGE);
         let limit = limit.clamp(SMALL_READ, self.read_share);
-        let mut asked = Asked::default();
         let result = peer.inbound.read(
             &up.stream,
             &mut up.scanner,
@@ -126,32 +122,23 @@ impl Net {
         );
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(ReadError::Protocol(error)) => return Some(Err(DisconnectCause::Protocol(error))),
-            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 up.readable = false;
                 up.hung_up = false;
                 return None;
             }
-            Err(ReadError::Io(error)) => return Some(Err(DisconnectCause::from(&error))),
+            Err(error) => return Some(Err(DisconnectCause::from(&error))),
         };
         if outcome.eof {
             return Some(Err(DisconnectCause::PeerClosed));
         }
         up.readable = outcome.more || up.hung_up;
         up.heartbeat.received(now);
-        if let Some(ttl) = asked.ttl {
-            up.heartbeat.peer_ttl(ttl, now);
-        }
         peer.counters.bytes_in += outcome.bytes as u64;
-        peer.counters.messages_in += outcome.messages as u64;
-        if self.peers.conflate {
-            let replaced = peer.inbound.keep_newest(&mut self.peers.pool);
-            peer.counters.dropped_conflated += replaced as u64;
+        self.came(id, outcome.messages, asked, now);
+        if let Some(error) = outcome.violation {
+            return Some(Err(DisconnectCause::Protocol(error)));
         }
-        if !asked.pongs.is_empty() {
-            self.peers.send_commands(id, &asked.pongs);
-        }
-        self.arm_heartbeat(id);
         Some(Ok(outcome))
     }
 
@@ -166,40 +153,72 @@ impl Net {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
+        let mut asked = Asked::of(peer);
         let Link::Up(up) = &mut peer.link else {
             return;
         };
-        let mut asked = Asked::default();
-        let preloaded = peer.inbound.preload(
+        let Accepted {
+            messages,
+            violation,
+        } = peer.inbound.preload(
             bytes,
             &mut up.scanner,
             &mut self.peers.pool,
             &mut |command| asked.handle(id, command, pattern),
         );
-        match preloaded {
-            Ok(messages) => {
-                if let Some(ttl) = asked.ttl {
-                    up.heartbeat.peer_ttl(ttl, now);
-                }
-                peer.counters.messages_in += messages as u64;
-                peer.counters.bytes_in += bytes.len() as u64;
-                self.peers.send_commands(id, &asked.pongs);
-                self.arm_heartbeat(id);
-                self.announce(id, pattern);
-            }
-            Err(error) => self.connection_lost(id, DisconnectCause::Protocol(error), pattern),
+        peer.counters.bytes_in += bytes.len() as u64;
+        self.came(id, messages, asked, now);
+        self.announce(id, pattern);
+        if let Some(error) = violation {
+            self.connection_lost(id, DisconnectCause::Protocol(error), pattern);
         }
+    }
+
+    /// So many messages have become whole, and commands have asked for something.
+    fn came(&mut self, id: PeerId, messages: usize, asked: Asked, now: Instant) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        if let Link::Up(up) = &mut peer.link {
+            if let Some(ttl) = asked.ttl {
+                up.heartbeat.peer_ttl(ttl, now);
+            }
+            if !asked.held_pong.is_empty() {
+                up.held_pong = asked.held_pong;
+            }
+        }
+        peer.counters.messages_in += messages as u64;
+        if self.peers.conflate {
+            let replaced = peer.inbound.keep_newest(&mut self.peers.pool);
+            peer.counters.dropped_conflated += replaced as u64;
+        }
+        if !asked.pongs.is_empty() {
+            self.peers.send_commands(id, &asked.pongs);
+        }
+        self.arm_heartbeat(id);
     }
 }
 
 /// What the commands of one read ask for.
-#[derive(Default)]
 struct Asked {
     pongs: Vec<u8>,
+    /// PONGs are made while they are no longer than this; of the others only the last.
+    room: usize,
+    held_pong: Vec<u8>,
     ttl: Option<Duration>,
 }
 
 impl Asked {
+    /// Nothing yet.
+    fn of(peer: &Peer) -> Self {
+        Asked {
+            pongs: Vec::new(),
+            room: MAX_COMMAND_BYTES.saturating_sub(peer.waiting_commands()),
+            held_pong: Vec::new(),
+            ttl: None,
+        }
+    }
+
     fn handle(
         &mut self,
         id: PeerId,
@@ -209,7 +228,12 @@ impl Asked {
         match command {
             Command::Ping { ttl, context } => {
                 self.ttl = Some(ttl);
-                put_pong(&mut self.pongs, context);
+                if self.pongs.len() < self.room {
+                    put_pong(&mut self.pongs, context);
+                } else {
+                    self.held_pong.clear();
+                    put_pong(&mut self.held_pong, context);
+                }
             }
             Command::Subscribe(topic) => return pattern.topic(id, topic, true),
             Command::Cancel(topic) => return pattern.topic(id, topic, false),

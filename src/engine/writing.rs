@@ -132,6 +132,7 @@ impl Net {
     /// Notes how a write ended. A failed one does not end the connection by itself: what the peer sent
     /// before it went may still be unread, and reading to the end will find out the same.
     fn after_write(&mut self, id: PeerId, result: io::Result<()>) {
+        self.peers.send_held_pong(id);
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
@@ -202,6 +203,7 @@ impl Net {
             up.writable_again = false;
             let buffer = std::mem::take(&mut peer.outbound);
             peer.in_flight = buffer.messages();
+            peer.commands_in_flight = buffer.commands();
             return Some(WriteJob {
                 id,
                 birth: peer.birth,
@@ -249,6 +251,7 @@ impl Net {
         peer.being_written = false;
         let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
         peer.in_flight = 0;
+        peer.commands_in_flight = 0;
         peer.counters.bytes_out += (offered - buffer.unwritten()) as u64;
         let same = peer.connection == connection && matches!(peer.link, Link::Up(_));
         if let Link::Up(up) = &mut peer.link

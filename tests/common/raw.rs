@@ -43,7 +43,8 @@ impl RawPeer {
         RawPeer::new(listener.accept().expect("the socket connects").0)
     }
 
-    fn new(stream: TcpStream) -> RawPeer {
+    /// Takes a connection that somebody else has made.
+    pub(crate) fn new(stream: TcpStream) -> RawPeer {
         // Bytes written one by one then travel one by one.
         stream.set_nodelay(true).expect("no delay");
         bound_by_deadline(&stream, TcpStream::set_read_timeout);

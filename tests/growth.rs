@@ -1,0 +1,415 @@
+//! What a socket keeps of what peers send, for each byte of it: next to nothing, unless it is a message that waits to be
+//! received. And what is left of peers when they have gone: nothing.
+
+mod common {
+    pub(crate) mod deadline;
+    pub(crate) mod memory;
+    pub(crate) mod raw;
+}
+
+use std::fs;
+use std::io::Write;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use zerohop::{Context, Event, Message, Monitor, Options, Pub, Pull, Push, Rep, Req, Sub};
+
+use common::deadline::DEADLINE;
+use common::memory::Watch;
+use common::raw::{MORE, RawPeer, command, frame};
+
+/// For a whole flood, however long it is: a few chunks of a buffer, and what the allocator is left with.
+const GROWTH: u64 = 1 << 20;
+
+/// Commands in a flood. As empty PONGs they are 7 bytes each.
+const FLOOD: usize = 1_000_000;
+
+/// Tests here measure what the whole process has, and so run one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A socket of any type that is bound and idle.
+struct Idle {
+    /// The type of a peer that goes with it.
+    peer: &'static str,
+    endpoint: String,
+    monitor: Monitor,
+    socket: Box<dyn Serve>,
+}
+
+/// Shows that a socket serves a good peer, which connects to it there.
+trait Serve {
+    fn serve(&self, endpoint: &str);
+}
+
+impl Serve for Pull {
+    fn serve(&self, endpoint: &str) {
+        let context = Context::new();
+        let push = Push::new(&context).expect("a PUSH");
+        push.connect(endpoint).expect("connected");
+        push.send_timeout("good", DEADLINE).expect("sent");
+        let got = self.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(got, *"good");
+    }
+}
+
+impl Serve for Push {
+    fn serve(&self, endpoint: &str) {
+        let context = Context::new();
+        let pull = Pull::new(&context).expect("a PULL");
+        pull.connect(endpoint).expect("connected");
+        // Others may be there, whom it gives to in turn.
+        let end = Instant::now() + DEADLINE;
+        while pull.recv_timeout(Duration::from_millis(20)).is_err() {
+            self.send_timeout("good", DEADLINE).expect("sent");
+            assert!(Instant::now() < end, "nothing comes");
+        }
+    }
+}
+
+impl Serve for Pub {
+    fn serve(&self, endpoint: &str) {
+        let context = Context::new();
+        let sub = Sub::new(&context).expect("a SUB");
+        sub.subscribe("good").expect("subscribed");
+        sub.connect(endpoint).expect("connected");
+        self.wait_for_subscribers("good", 1, DEADLINE)
+            .expect("a subscriber");
+        self.send("good").expect("published");
+        let got = sub.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(got, *"good");
+    }
+}
+
+impl Serve for Sub {
+    fn serve(&self, endpoint: &str) {
+        let context = Context::new();
+        let publisher = Pub::new(&context).expect("a PUB");
+        publisher.connect(endpoint).expect("connected");
+        self.subscribe("good").expect("subscribed");
+        publisher
+            .wait_for_subscribers("good", 1, DEADLINE)
+            .expect("a subscriber");
+        publisher.send("good").expect("published");
+        let got = self.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(got, *"good");
+    }
+}
+
+impl Serve for Rep {
+    fn serve(&self, endpoint: &str) {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let request = self.recv_timeout(DEADLINE).expect("a request");
+                request.reply("good").expect("replied");
+            });
+            let context = Context::new();
+            let req = Req::new(&context).expect("a REQ");
+            req.connect(endpoint).expect("connected");
+            let reply = req.request_timeout("?", DEADLINE).expect("a reply");
+            assert_eq!(reply, *"good");
+        });
+    }
+}
+
+impl Serve for Req {
+    fn serve(&self, endpoint: &str) {
+        thread::scope(|scope| {
+            let context = Context::new();
+            let rep = Rep::new(&context).expect("a REP");
+            rep.connect(endpoint).expect("connected");
+            rep.wait_for_peers(1, DEADLINE).expect("connected");
+            scope.spawn(move || {
+                let request = rep.recv_timeout(DEADLINE).expect("a request");
+                request.reply("good").expect("replied");
+            });
+            // Others may be there, who do not answer.
+            let end = Instant::now() + DEADLINE;
+            while self
+                .request_timeout("?", Duration::from_millis(20))
+                .is_err()
+            {
+                assert!(Instant::now() < end, "no reply");
+            }
+        });
+    }
+}
+
+/// An idle socket of each type, one after the other.
+fn for_every_type(options: &Options, check: impl Fn(&Idle)) {
+    macro_rules! idle {
+        ($socket:ident, $peer:literal) => {{
+            // Dropped last: that waits until the socket is gone.
+            let context = Context::new();
+            let socket = $socket::with_options(&context, options.clone()).expect("a socket");
+            check(&Idle {
+                peer: $peer,
+                endpoint: socket.bind("tcp://127.0.0.1:*").expect("bound").to_string(),
+                monitor: socket.monitor(),
+                socket: Box::new(socket),
+            });
+        }};
+    }
+    idle!(Pull, "PUSH");
+    idle!(Push, "PULL");
+    idle!(Pub, "SUB");
+    idle!(Sub, "PUB");
+    idle!(Rep, "REQ");
+    idle!(Req, "REP");
+}
+
+fn greet(endpoint: &str, socket_type: &str) -> RawPeer {
+    let mut raw = RawPeer::connect(endpoint);
+    raw.shake_hands(1, socket_type);
+    raw
+}
+
+/// Waits until all has been read that was written before; passes over everything else that comes.
+fn settle(raw: &mut RawPeer) {
+    raw.write(&command("PING", b"\0\0settled"));
+    let answer = command("PONG", b"settled");
+    while frame_of(raw.read_frame()) != answer {}
+}
+
+fn frame_of((flags, body): (u8, Vec<u8>)) -> Vec<u8> {
+    frame(flags, &body)
+}
+
+/// Sends a flood, of which nothing may be left; `begin` before it.
+fn flood(mut raw: RawPeer, begin: &[u8]) -> RawPeer {
+    raw.write(begin);
+    let piece = command("PONG", b"").repeat(1000);
+    raw.write(&piece);
+    settle(&mut raw);
+    let memory = Watch::start();
+    for _ in 0..FLOOD / 1000 {
+        raw.write(&piece);
+    }
+    settle(&mut raw);
+    memory.assert_growth_below(GROWTH);
+    raw
+}
+
+#[test]
+fn idle_sockets_keep_no_commands() {
+    let _alone = alone();
+    for_every_type(&Options::new(), |idle| {
+        flood(greet(&idle.endpoint, idle.peer), b"");
+        idle.socket.serve(&idle.endpoint);
+    });
+}
+
+#[test]
+fn sockets_that_connect_keep_no_commands() {
+    let _alone = alone();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let context = Context::new();
+    let sub = Sub::new(&context).expect("a SUB");
+    sub.connect(format!("tcp://{address}")).expect("connected");
+    let mut raw = RawPeer::accept(&listener);
+    raw.shake_hands(1, "PUB");
+    let mut raw = flood(raw, b"");
+    drop(sub);
+    raw.expect_closed();
+}
+
+/// An unfinished message stands before them, and is finished after them.
+#[test]
+fn no_commands_are_kept_within_a_message() {
+    let _alone = alone();
+    let context = Context::new();
+    let pull = Pull::new(&context).expect("a PULL");
+    let endpoint = pull.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let mut raw = flood(greet(&endpoint, "PUSH"), &frame(MORE, b"begun"));
+    raw.write(&frame(0, b"ended"));
+    let got = pull.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(got, Message::from(["begun", "ended"]));
+}
+
+#[test]
+fn no_commands_are_kept_behind_messages_that_wait() {
+    let _alone = alone();
+    let context = Context::new();
+    let pull = Pull::new(&context).expect("a PULL");
+    let endpoint = pull.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let mut raw = flood(greet(&endpoint, "PUSH"), &frame(0, b"early").repeat(10));
+    raw.write(&frame(0, b"late"));
+    for expected in ["early"; 10].into_iter().chain(["late"]) {
+        let got = pull.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(got, *expected);
+    }
+}
+
+#[test]
+fn answered_pings_leave_nothing() {
+    let _alone = alone();
+    let context = Context::new();
+    let pull = Pull::new(&context).expect("a PULL");
+    let endpoint = pull.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let mut raw = greet(&endpoint, "PUSH");
+    let pings = command("PING", b"\0\0").repeat(1000);
+    let pongs = command("PONG", b"").repeat(1000);
+    let mut exchange = || {
+        raw.write(&pings);
+        assert_eq!(raw.read(pongs.len()), pongs);
+    };
+    exchange();
+    let memory = Watch::start();
+    for _ in 0..FLOOD / 1000 {
+        exchange();
+    }
+    memory.assert_growth_below(GROWTH);
+}
+
+/// Behind messages that the peer does not read either. Once it reads, it gets them all, and its newest PING is answered.
+#[test]
+fn answers_that_nobody_reads_are_bounded() {
+    let _alone = alone();
+    let context = Context::new();
+    let push = Push::new(&context).expect("a PUSH");
+    let endpoint = push.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let mut raw = greet(&endpoint, "PULL");
+    push.wait_for_peers(1, DEADLINE).expect("a peer");
+    let body = vec![b'm'; 10_000];
+    let mut sent = 0;
+    // The first of them that finds no room comes when the system's buffers are full, and the queue as well.
+    while push
+        .send_timeout(&body[..], Duration::from_millis(200))
+        .is_ok()
+    {
+        sent += 1;
+    }
+    let pings = command("PING", b"\0\0").repeat(1000);
+    raw.write(&pings);
+    let memory = Watch::start();
+    for _ in 0..FLOOD / 1000 {
+        raw.write(&pings);
+    }
+    memory.assert_growth_below(GROWTH);
+
+    raw.write(&command("PING", b"\0\0end"));
+    let (mut messages, mut pongs) = (0, 0);
+    while messages < sent {
+        let (_, got) = raw.read_frame();
+        match got == body {
+            true => messages += 1,
+            false => pongs += 1,
+        }
+    }
+    settle(&mut raw);
+    assert!(pongs < 20_000, "{pongs} answers were kept");
+}
+
+/// How a peer leaves.
+#[derive(Clone, Copy, Debug)]
+enum Leave {
+    Reset,
+    Close,
+    HalfClose,
+}
+
+/// Peers that ask and ask, read no answer, and leave: each is noticed, costs nothing once it has gone, and leaves its
+/// descriptor to others.
+#[test]
+fn peers_that_read_no_answers_are_seen_to_leave() {
+    let _alone = alone();
+    const PEERS: usize = 10;
+    let options = Options::new().send_buffer(8 << 10);
+    for_every_type(&options, |idle| {
+        let before = descriptors();
+        for leave in [Leave::Reset, Leave::Close, Leave::HalfClose] {
+            let rude: Vec<TcpStream> = (0..PEERS).map(|_| pour_pings(idle)).collect();
+            let rude: Vec<TcpStream> = rude
+                .into_iter()
+                .filter_map(|stream| match leave {
+                    Leave::Reset => {
+                        let socket = SockRef::from(&stream);
+                        socket.set_linger(Some(Duration::ZERO)).expect("set");
+                        None
+                    }
+                    Leave::Close => None,
+                    Leave::HalfClose => {
+                        stream.shutdown(Shutdown::Write).expect("half closed");
+                        Some(stream)
+                    }
+                })
+                .collect();
+            for _ in 0..PEERS {
+                wait_for_disconnect(&idle.monitor, leave);
+            }
+            assert_idle(&idle.monitor);
+            drop(rude);
+            // What was before may still have been closing then.
+            let after = descriptors();
+            assert!(after <= before, "{before} before, {after} after {leave:?}");
+        }
+        idle.socket.serve(&idle.endpoint);
+    });
+}
+
+/// A peer that has sent more PINGs than there is room for the answers.
+fn pour_pings(idle: &Idle) -> TcpStream {
+    let address = idle.endpoint.strip_prefix("tcp://").expect("tcp");
+    let mut stream = TcpStream::connect(address).expect("connected");
+    let mut raw = RawPeer::new(stream.try_clone().expect("another handle"));
+    raw.shake_hands(1, idle.peer);
+    let little = Duration::from_millis(100);
+    stream.set_write_timeout(Some(little)).expect("set");
+    let pings = command("PING", b"\0\0").repeat(10_000);
+    for _ in 0..5 {
+        if stream.write_all(&pings).is_err() {
+            break;
+        }
+    }
+    stream
+}
+
+fn wait_for_disconnect(monitor: &Monitor, leave: Leave) {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        match monitor.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(Event::Disconnected { .. }) => return,
+            Ok(_) => {}
+            Err(error) => panic!("{leave:?} is not noticed: {error}"),
+        }
+    }
+}
+
+/// Nothing happens, and the background threads do nothing about it.
+fn assert_idle(monitor: &Monitor) {
+    let before = background_time();
+    let quiet = Duration::from_millis(200);
+    let event = monitor.recv_timeout(quiet);
+    assert!(event.is_err(), "{event:?}");
+    if let (Some(before), Some(after)) = (before, background_time()) {
+        let worked = after.saturating_sub(before);
+        assert!(worked < quiet / 4, "worked for {worked:?}");
+    }
+}
+
+/// The time that the library's threads have been on a processor, where the system tells.
+fn background_time() -> Option<Duration> {
+    let threads = fs::read_dir("/proc/self/task").ok()?;
+    let times = threads.map(|thread| {
+        let folder = thread.ok()?.path();
+        if fs::read_to_string(folder.join("comm")).ok()?.trim() != "zerohop" {
+            return Some(Duration::ZERO);
+        }
+        let times = fs::read_to_string(folder.join("schedstat")).ok()?;
+        let nanoseconds = times.split(' ').next()?.parse().ok()?;
+        Some(Duration::from_nanos(nanoseconds))
+    });
+    times.sum()
+}
+
+/// The descriptors of this process, where the system tells.
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
