@@ -14,13 +14,13 @@ use mio::{Events, Poll};
 use seat::Seat;
 
 use super::caretaker::Caretaker;
+use super::context::ContextInner;
 use super::gathering::Rhythm;
 use super::mailbox::Mailbox;
 use super::net::Net;
 use super::patience::Patience;
 use super::presence::Presence;
 use super::{Deadline, PollWaker, Shut, SocketMailbox, Stop};
-use crate::context::ContextInner;
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::process::Process;

@@ -21,6 +21,7 @@
 //! application runs under any of them, but for the `Drop` of what owns a [`Bytes`](bytes::Bytes) that was sent.
 
 mod caretaker;
+mod context;
 mod core;
 mod deadlines;
 mod dialer;
@@ -29,6 +30,7 @@ mod farewell;
 mod gathering;
 mod in_buffer;
 mod inproc;
+mod lingering;
 mod link;
 mod listen;
 mod local;
@@ -53,6 +55,7 @@ mod writing;
 use std::io;
 
 pub(crate) use self::caretaker::Caretaker;
+pub(crate) use self::context::ContextInner;
 pub(crate) use self::core::{Core, Driven};
 pub(crate) use self::local::{Accepted, Names, Offer};
 use self::mailbox::{Mailbox, Wake};

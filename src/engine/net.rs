@@ -16,6 +16,7 @@ use mio::{Events, Interest, Registry, Token};
 
 use super::Deadline;
 use super::caretaker::Caretaker;
+use super::context::ContextInner;
 use super::farewell::Farewells;
 use super::gathering::Gathering;
 use super::listen::Listening;
@@ -23,7 +24,6 @@ use super::pacer::Pacer;
 use super::peers::{Link, Origin, PeerId, Peers};
 use super::timers::{Timer, Timers};
 use super::{Note, SocketMailbox};
-use crate::context::ContextInner;
 use crate::monitor::{ConnectionId, DisconnectCause, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;

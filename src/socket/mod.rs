@@ -25,8 +25,8 @@ pub use rep::{Rep, Request};
 pub use req::Req;
 pub use sub::Sub;
 
-use crate::context::{Context, ContextInner};
-use crate::engine::{Core, Deadline, Shut, Stop};
+use crate::context::Context;
+use crate::engine::{ContextInner, Core, Deadline, Shut, Stop};
 use crate::error::{
     CloseError, ConnectError, RecvError, ReplyErrorKind, RequestError, SendError, SendErrorKind,
     SocketError, SubscribeError, UnbindError, WaitError,

@@ -12,7 +12,8 @@ use loom::thread;
 /// What `src/sync.rs` gives the hand-overs.
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
-    pub(crate) use loom::sync::{Mutex, MutexGuard};
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::sync::PoisonError;
 
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().expect("nobody panics while holding a lock")
@@ -33,6 +34,8 @@ mod sync {
     }
 }
 
+#[path = "../../src/engine/lingering.rs"]
+mod lingering;
 #[path = "../../src/engine/mailbox.rs"]
 mod mailbox;
 #[path = "../../src/engine/presence.rs"]
@@ -42,6 +45,7 @@ mod shelf;
 #[path = "sleeper.rs"]
 mod sleeper;
 
+use lingering::Lingering;
 use mailbox::{Mailbox, Wake};
 use presence::Presence;
 use shelf::Shelf;
@@ -409,4 +413,29 @@ fn each_rule_of_the_seat_is_needed() {
         let found = !output.status.success() && text.contains("deadlock");
         assert!(found, "without {rule}: no deadlock found");
     }
+}
+
+/// Who drops the context waits until each socket that lingers is closed, whichever is closed last.
+#[test]
+fn lingering_is_waited_for() {
+    loom::model(|| {
+        let lingering = Arc::new(Lingering::default());
+        let closed = Arc::new(AtomicUsize::new(0));
+        let drivers: Vec<_> = (0..2)
+            .map(|_| {
+                // By the thread that closes the socket, which is the one that then drops the context.
+                lingering.add();
+                let (lingering, closed) = (Arc::clone(&lingering), Arc::clone(&closed));
+                thread::spawn(move || {
+                    closed.fetch_add(1, Ordering::Relaxed);
+                    lingering.remove();
+                })
+            })
+            .collect();
+        lingering.wait();
+        assert_eq!(closed.load(Ordering::Relaxed), 2);
+        for driver in drivers {
+            driver.join().expect("closed");
+        }
+    });
 }
