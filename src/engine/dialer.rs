@@ -8,10 +8,23 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::transport::Endpoint;
 use crate::transport::dial::SocketAddress;
+
+/// Names an attempt: none of this process's is called the same, since a peer's place may go to another dialer while a name is
+/// still being looked up for this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Attempt(u64);
+
+impl Attempt {
+    fn next() -> Attempt {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Attempt(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 /// The endless attempt to be connected to an endpoint.
 #[derive(Debug)]
@@ -21,8 +34,8 @@ pub(crate) struct Dialer {
     pub(crate) label: Arc<str>,
     /// Addresses of this round not yet tried.
     pub(crate) addresses: Vec<SocketAddress>,
-    /// Counts attempts; a timer or look-up of an earlier one is stale.
-    pub(crate) attempt: u64,
+    /// The present attempt; a timer or look-up of another one is stale.
+    attempt: Attempt,
     /// There has been a connection.
     succeeded: bool,
     backoff: Backoff,
@@ -34,10 +47,20 @@ impl Dialer {
             endpoint,
             label,
             addresses: Vec::new(),
-            attempt: 0,
+            attempt: Attempt::next(),
             succeeded: false,
             backoff: Backoff::new(first, max, seed()),
         }
+    }
+
+    /// Begins an attempt, or the wait before it.
+    pub(crate) fn begin(&mut self) -> Attempt {
+        self.attempt = Attempt::next();
+        self.attempt
+    }
+
+    pub(crate) fn is_at(&self, attempt: Attempt) -> bool {
+        self.attempt == attempt
     }
 
     /// How long to wait before the next round.
@@ -107,6 +130,37 @@ mod tests {
             step = (step * 2).min(1_000 * MS);
         }
         assert!(different.len() > 40);
+    }
+
+    /// A name is looked up for an endpoint that is disconnected meanwhile, and the next one gets the same place.
+    #[test]
+    fn what_was_looked_up_for_another_endpoint_is_not_dialed() {
+        let context = crate::Context::new();
+        let options = crate::Options::new().linger(Duration::ZERO);
+        let core =
+            crate::engine::Core::new(context.inner(), options, crate::pattern::PushPattern::new())
+                .expect("a core");
+        let endpoint = |text: &str| text.parse::<Endpoint>().expect("an endpoint");
+        let (first, second) = (endpoint("tcp://localhost:1"), endpoint("tcp://localhost:2"));
+        core.inspect(|pattern, net| {
+            let place = |net: &crate::engine::Net| {
+                let (id, peer) = net.peers.slab.iter().next().expect("a peer");
+                match &peer.origin {
+                    crate::engine::peers::Origin::Dialed(dialer) => (id, dialer.attempt),
+                    _ => panic!("not dialed"),
+                }
+            };
+            net.connect(first.clone(), pattern);
+            let (id, stale) = place(net);
+            assert!(net.disconnect(&first, pattern));
+            net.connect(second, pattern);
+            assert_eq!(place(net).0, id, "the same place");
+            let addresses = vec![SocketAddress::Unix("/nowhere".into())];
+            let monitor = net.monitors.subscribe();
+            net.resolved(id, stale, Ok(addresses), std::time::Instant::now(), pattern);
+            assert!(monitor.try_recv().is_err(), "it was dialed");
+        })
+        .expect("not forked");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Instant;
 use mio::event::Source as _;
 
 use super::Note;
-use super::dialer::Dialer;
+use super::dialer::{Attempt, Dialer};
 use super::in_buffer::InBuffer;
 use super::net::{BOTH, Net};
 use super::out_buffer::OutBuffer;
@@ -97,8 +97,7 @@ impl Net {
         let Some(dialer) = self.dialer(id) else {
             return;
         };
-        dialer.attempt += 1;
-        let attempt = dialer.attempt;
+        let attempt = dialer.begin();
         let endpoint = dialer.endpoint.clone();
         if dial::resolves_instantly(&endpoint) {
             let addresses = dial::resolve(&endpoint, &self.stream_options);
@@ -120,12 +119,12 @@ impl Net {
     pub(crate) fn resolved(
         &mut self,
         id: PeerId,
-        attempt: u64,
+        attempt: Attempt,
         addresses: io::Result<Vec<SocketAddress>>,
         now: Instant,
         pattern: &mut dyn Pattern,
     ) {
-        let Some(dialer) = self.dialer(id).filter(|dialer| dialer.attempt == attempt) else {
+        let Some(dialer) = self.dialer(id).filter(|dialer| dialer.is_at(attempt)) else {
             return;
         };
         match addresses {

@@ -57,6 +57,7 @@ use std::io;
 pub(crate) use self::caretaker::Caretaker;
 pub(crate) use self::context::ContextInner;
 pub(crate) use self::core::{Core, Driven};
+use self::dialer::Attempt;
 pub(crate) use self::local::{Accepted, Names, Offer};
 use self::mailbox::{Mailbox, Wake};
 pub(crate) use self::net::Net;
@@ -74,7 +75,7 @@ pub(crate) enum Note {
     /// The look-up of a dialer's name is done.
     Resolved {
         id: PeerId,
-        attempt: u64,
+        attempt: Attempt,
         addresses: io::Result<Vec<SocketAddress>>,
     },
     /// A socket of this process connects to a name that we have bound.

@@ -244,9 +244,9 @@ impl Net {
                 }
             }
             Timer::Redial(id, attempt) => {
-                let current = self.peers.slab.get(id).is_some_and(|peer| {
-                    matches!(&peer.origin, Origin::Dialed(dialer) if dialer.attempt == attempt)
-                });
+                let current = self.peers.slab.get(id).is_some_and(
+                    |peer| matches!(&peer.origin, Origin::Dialed(dialer) if dialer.is_at(attempt)),
+                );
                 if current {
                     self.dial(id, now, pattern);
                 }

@@ -7,13 +7,15 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
+use super::dialer::Attempt;
+
 /// What a deadline is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// Handshake deadline, connect deadline or heartbeat of the connection with this token.
     Connection(usize),
     /// Next attempt of the dialer of this peer, if it still is at this attempt.
-    Redial(usize, u64),
+    Redial(usize, Attempt),
     /// The listener at this index accepts again.
     Listener(usize),
     /// The connection at this index of those ended by us has been waited for long enough.

@@ -60,9 +60,8 @@ impl Net {
         if self.options.reconnect_interval.is_none() {
             return;
         }
-        dialer.attempt += 1;
         dialer.addresses.clear();
-        let (delay, attempt) = (dialer.next_delay(), dialer.attempt);
+        let (delay, attempt) = (dialer.next_delay(), dialer.begin());
         let endpoint = dialer.label.to_string();
         self.monitors.emit(|| Event::RetryIn { endpoint, delay });
         self.timers
