@@ -16,7 +16,7 @@ use super::endpoint::{Address, Endpoint, Host, IpcAddress, TcpAddress};
 use super::error::BindError;
 use super::interface;
 use super::options::StreamOptions;
-use super::socket_file::{self, Occupant, SocketFile, TemporaryDirectory};
+use super::socket_file::{self, DirectoryLock, Occupant, SocketFile, TemporaryDirectory};
 use super::stream::{self, Stream};
 use crate::process::Process;
 
@@ -324,11 +324,12 @@ fn bind_path(
 ) -> Result<Listener, BindError> {
     let failed = |error| BindError::from_io(endpoint, error);
     let address = SocketAddress::Unix(path.to_owned());
+    let _lock = DirectoryLock::take(path);
     for _ in 0..PATH_ATTEMPTS {
         match listen_unix(&address, options) {
             Ok(listener) => {
                 return Ok(Listener {
-                    _file: Some(SocketFile::claim(path, directory).map_err(failed)?),
+                    _file: Some(claim(endpoint, path, directory)?),
                     io: Io::Unix(listener, address),
                     endpoint: endpoint.clone(),
                     options: options.clone(),
@@ -351,6 +352,20 @@ fn bind_path(
     }
     Err(BindError::AddrInUse {
         endpoint: endpoint.clone(),
+    })
+}
+
+/// Takes charge of the file that has just been made. That it is gone means that somebody else has taken the path.
+fn claim(
+    endpoint: &Endpoint,
+    path: &Path,
+    directory: Option<TemporaryDirectory>,
+) -> Result<SocketFile, BindError> {
+    SocketFile::claim(path, directory).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => BindError::AddrInUse {
+            endpoint: endpoint.clone(),
+        },
+        _ => BindError::from_io(endpoint, error),
     })
 }
 

@@ -10,21 +10,30 @@
 //!              --> a socket, connect refused  --> stale --> remove --> bind again
 //! ```
 //!
-//! Three gaps remain, since file systems have no "remove if it is still this one":
+//! File systems have no "remove if it is still this one", and a socket that is bound and does not listen yet refuses connections
+//! like a dead one's. So whoever takes a path, by whichever of these ways, holds the lock of its directory meanwhile
+//! ([`DirectoryLock`]): of several servers that come at once one has the path, and the others find it live.
 //!
-//! - Between the refused connect and the removal another process may do the same and be quicker. The file's
-//!   identity is compared right before the removal, which leaves a window of a system call or two.
-//! - A server that has called `bind` and not yet `listen` refuses connections like a dead one.
-//! - Outside Linux a live server with a full backlog refuses them too.
+//! Where there is no such lock (a directory that may not be read, some network file systems, a stranger who holds it for good) and
+//! for servers of other libraries the gaps remain: the file's identity is compared right before it is removed, which leaves a
+//! window of a system call or two. And outside Linux a live server with a full backlog refuses connections, too.
 
-use std::fs::{self, DirBuilder, Metadata};
+use std::fs::{self, DirBuilder, File, Metadata, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
+
+/// How long the lock of a directory is waited for. It is held for some system calls, by one server after the other.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is tried meanwhile.
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
 /// A path that a socket of this process is bound to. Dropping it removes the file, if it is still the same.
 #[derive(Debug)]
@@ -63,6 +72,50 @@ pub(super) enum Occupant {
 pub(super) struct TemporaryDirectory {
     path: PathBuf,
     process: u32,
+}
+
+/// The lock of the directory that a path is in, as `flock` takes it: it keeps out other servers that bind there, in this process
+/// and in others, and it goes with the process.
+#[derive(Debug)]
+pub(super) struct DirectoryLock {
+    /// None: there is no such lock, or somebody else does not let go of it.
+    directory: Option<File>,
+}
+
+impl DirectoryLock {
+    /// Waits for the lock, within limits.
+    pub(super) fn take(path: &Path) -> DirectoryLock {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        // With the dot it is a directory that is opened, and not a pipe that is waited for.
+        let directory = File::open(directory.join(".")).ok();
+        let directory = directory.filter(|directory| lock_in_time(directory, path));
+        DirectoryLock { directory }
+    }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Not only by closing it: a child that was forked meanwhile has it open, too.
+        if let Some(directory) = &self.directory
+            && let Err(error) = directory.unlock()
+        {
+            log::debug!("cannot unlock a directory: {error}");
+        }
+    }
+}
+
+fn lock_in_time(directory: &File, path: &Path) -> bool {
+    let end = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match directory.try_lock() {
+            Ok(()) => return true,
+            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(LOCK_PAUSE),
+            Err(error) => {
+                log::debug!("no lock of the directory of {}: {error}", path.display());
+                return false;
+            }
+        }
+    }
 }
 
 impl SocketFile {
@@ -158,9 +211,16 @@ pub(super) fn occupant(path: &Path) -> io::Result<Occupant> {
 /// Removes the file at `path` if it is the one meant; if not, there is nothing to do.
 pub(super) fn remove_if(path: &Path, identity: Identity) -> io::Result<()> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) if Identity::of(&metadata) == identity => fs::remove_file(path),
+        Ok(metadata) if Identity::of(&metadata) == identity => unless_gone(fs::remove_file(path)),
         Ok(_) => Ok(()),
+        Err(error) => unless_gone(Err(error)),
+    }
+}
+
+/// That a file is gone already is no failure to remove it.
+fn unless_gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        result => result,
     }
 }

@@ -4,13 +4,15 @@ use std::fs;
 use std::io;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
+use std::sync::{Barrier, mpsc};
+use std::thread;
 
 use mio::Interest;
 
 use super::super::dial::{self, SocketAddress};
 use super::super::endpoint::IpcAddress;
 use super::super::{Address, BindError, Endpoint, StreamOptions};
-use super::{accept, bind, bind_default, echo, wait};
+use super::{accept, bind, bind_default, connection, echo, wait};
 
 /// A directory for the files of one test.
 struct Scratch(PathBuf);
@@ -92,6 +94,60 @@ fn a_stale_ipc_socket_is_taken_over() {
     // The standard library's listener leaves its file behind.
     drop(UnixListener::bind(scratch.path()).unwrap());
     assert!(scratch.path().exists());
+    let mut listener = bind_default(&scratch.endpoint()).unwrap();
+    echo(&mut listener, &StreamOptions::default());
+}
+
+/// Of several that come at once one has the path; the others are told that it is in use, and take nothing away from it.
+#[test]
+fn a_stale_ipc_socket_is_taken_over_by_one() {
+    const ROUNDS: usize = 5_000;
+    const RACERS: usize = 4;
+    let scratch = Scratch::new("race");
+    let endpoint = scratch.endpoint();
+    let start = Barrier::new(RACERS + 1);
+    thread::scope(|scope| {
+        let (sender, outcomes) = mpsc::channel();
+        for _ in 0..RACERS {
+            let (start, endpoint, sender) = (&start, &endpoint, sender.clone());
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    start.wait();
+                    sender.send(bind_default(endpoint)).unwrap();
+                }
+            });
+        }
+        let mut problems = Vec::new();
+        for _ in 0..ROUNDS {
+            drop(UnixListener::bind(scratch.path()).unwrap());
+            start.wait();
+            let outcomes: Vec<_> = outcomes.iter().take(RACERS).collect();
+            let mut winners = Vec::new();
+            for outcome in outcomes {
+                match outcome {
+                    Ok(listener) => winners.push(listener),
+                    Err(BindError::AddrInUse { .. }) => {}
+                    Err(error) => problems.push(error.to_string()),
+                }
+            }
+            match &mut winners[..] {
+                [winner] => drop(connection(winner, &StreamOptions::default())),
+                _ => problems.push(format!("{} winners", winners.len())),
+            }
+            drop(winners);
+            let _ = fs::remove_file(scratch.path());
+        }
+        assert_eq!(problems, [""; 0]);
+    });
+}
+
+/// Who holds the lock of the directory and does not let go delays the others for a while, and no longer.
+#[test]
+fn a_locked_directory_is_not_waited_for_without_end() {
+    let scratch = Scratch::new("locked");
+    let directory = fs::File::open(&scratch.0).unwrap();
+    directory.lock().unwrap();
+    drop(UnixListener::bind(scratch.path()).unwrap());
     let mut listener = bind_default(&scratch.endpoint()).unwrap();
     echo(&mut listener, &StreamOptions::default());
 }
