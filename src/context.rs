@@ -13,6 +13,43 @@ use crate::engine::ContextInner;
 /// for at most its linger time ([`Options::linger`](crate::Options::linger), 30 s unless set): a `main`
 /// that ends with its sockets and context dropped does not lose what it has sent.
 ///
+/// **What is in a `static` is never dropped**, nor what a thread owns that still runs when `main` returns. The process then ends, and
+/// what such a socket has queued is lost. Let `main` own the sockets and lend them, or take them out of the `static` at the end:
+///
+/// ```
+/// use std::sync::Mutex;
+/// use std::time::Duration;
+/// use zerohop::{Context, Push};
+///
+/// static LOG: Mutex<Option<Push>> = Mutex::new(None);
+///
+/// fn log(line: &str) {
+///     if let Ok(log) = LOG.lock()
+///         && let Some(push) = &*log
+///     {
+///         let _ = push.try_send(line);
+///     }
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let context = Context::new();
+/// #   let pull = zerohop::Pull::new(&context)?;
+/// #   let collector = pull.bind("tcp://127.0.0.1:*")?;
+/// #   let reading = std::thread::spawn(move || pull.recv());
+///     let push = Push::new(&context)?;
+///     push.connect(collector)?;
+///     *LOG.lock()? = Some(push);
+///
+///     log("started");
+///
+///     if let Some(push) = LOG.lock()?.take() {
+///         push.close(Duration::from_secs(10))?;
+///     }
+/// #   assert_eq!(reading.join().unwrap()?, "started");
+///     Ok(())
+/// }
+/// ```
+///
 /// **A process that forks** keeps its sockets: nothing that the child does to its copies of them, dropping and
 /// exiting included, reaches a connection of the parent. In the child every call on them fails with `Forked`, and dropping them is
 /// immediate. The child makes a context of its own. What the parent closes is closed, whatever copies children hold; but if the

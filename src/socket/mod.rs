@@ -440,7 +440,8 @@ macro_rules! common {
             /// read it, inproc apart.
             ///
             /// Dropping a socket does not wait: what is queued leaves in the background, within
-            /// [`linger`](crate::Options::linger).
+            /// [`linger`](crate::Options::linger). A socket in a `static` is never dropped: close it before `main` returns, or
+            /// what it has queued is lost (see [`Context`](crate::Context)).
             ///
             /// # Errors
             ///
