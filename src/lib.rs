@@ -91,6 +91,10 @@
 #[doc(hidden)]
 #[path = "bench_internals.rs"]
 pub mod __bench;
+#[cfg(feature = "cli-internals")]
+#[doc(hidden)]
+#[path = "cli_internals.rs"]
+pub mod __cli;
 mod context;
 mod engine;
 mod error;

@@ -71,6 +71,9 @@ pub(crate) struct SocketArgs {
     /// Give messages so long to leave in the end, e.g. 500ms, 10s, 2m or forever
     #[arg(long, value_name = "DURATION", default_value = "30s", help_heading = SOCKET)]
     pub(crate) linger: Linger,
+    /// Let * and host names mean IPv6 as well as IPv4
+    #[arg(long, help_heading = SOCKET)]
+    pub(crate) ipv6: bool,
     /// Exit with 3 when nothing has happened for so long
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = SOCKET)]
     pub(crate) timeout: Option<Duration>,

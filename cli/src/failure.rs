@@ -29,6 +29,11 @@ impl Failure {
         Failure::Failed(what.to_string())
     }
 
+    /// A command line that asks for what can't be, as an operation said.
+    pub(crate) fn usage(what: impl Display) -> Failure {
+        Failure::Usage(what.to_string())
+    }
+
     /// The exit code: a shell's convention for signals, and the command line's own for the rest.
     pub(crate) fn code(&self) -> u8 {
         match self {

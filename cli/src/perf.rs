@@ -62,6 +62,15 @@ struct Remote {
     endpoint: String,
     #[command(flatten)]
     load: Load,
+    /// Let * and host names mean IPv6 as well as IPv4
+    #[arg(long)]
+    ipv6: bool,
+}
+
+impl Remote {
+    fn options(&self) -> Options {
+        options().ipv6(self.ipv6)
+    }
 }
 
 /// What travels.
@@ -82,10 +91,10 @@ struct Load {
 pub(crate) fn run(args: &Args) -> Outcome {
     let context = Context::new();
     match &args.tool {
-        Tool::LocalThr(remote) => throughput::local(&context, &remote.endpoint, remote.load),
-        Tool::RemoteThr(remote) => throughput::remote(&context, &remote.endpoint, remote.load),
-        Tool::LocalLat(remote) => latency::local(&context, &remote.endpoint, remote.load),
-        Tool::RemoteLat(remote) => latency::remote(&context, &remote.endpoint, remote.load),
+        Tool::LocalThr(remote) => throughput::local(&context, remote),
+        Tool::RemoteThr(remote) => throughput::remote(&context, remote),
+        Tool::LocalLat(remote) => latency::local(&context, remote),
+        Tool::RemoteLat(remote) => latency::remote(&context, remote),
         Tool::InprocThr(load) => throughput::inproc(&context, *load),
         Tool::InprocLat(load) => latency::inproc(&context, *load),
     }

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use zerohop::__cli::check_connect;
+use zerohop::{Endpoint, Options};
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -25,19 +27,19 @@ pub(crate) struct Args {
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
-    /// Give up after so long
+    /// Let a host name mean its IPv6 addresses as well as those of IPv4
+    #[arg(long)]
+    ipv6: bool,
+    /// Give up after so long, and exit with 3
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
     timeout: Duration,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    if args.endpoint.contains('*') {
-        return Err(Failure::Usage(format!(
-            "cannot probe {}: * stands for any address; name one",
-            args.endpoint
-        )));
-    }
-    match wire::shake_hands(&args.endpoint, args.timeout) {
+    let endpoint: Endpoint = args.endpoint.parse().map_err(Failure::usage)?;
+    check_connect(&endpoint).map_err(Failure::usage)?;
+    let options = Options::new().ipv6(args.ipv6);
+    match wire::shake_hands(&endpoint, &options, args.timeout) {
         Ok(facts) if args.json => print(&to_json(&facts, &args.endpoint).to_string()),
         Ok(facts) => print(to_screen(&facts, &args.endpoint).trim_end()),
         Err(obstacle) => {

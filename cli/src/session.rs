@@ -1,9 +1,12 @@
 //! One socket from the command line's arguments to its orderly end.
 
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use zerohop::__cli::needs_lookup;
 use zerohop::{BindError, ConnectError, Context, Endpoint, Options};
 
 use crate::args::{EndpointArgs, SocketArgs};
@@ -12,7 +15,7 @@ use crate::events::Watch;
 use crate::failure::{Failure, Outcome};
 use crate::sockets::AnySocket;
 use crate::stats::Report;
-use crate::stop::{Cause, Stop};
+use crate::stop::{Cause, Stop, Waited};
 
 /// How often to look whether everything is sent.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -60,8 +63,8 @@ impl<S: AnySocket> Session<S> {
         let socket = S::open(context, with_arguments(options, args)).map_err(Failure::of)?;
         let watch = Watch::start(socket.monitor(), args);
         before(&socket)?;
-        attach(&socket, endpoints, args.quiet)?;
         let socket = Arc::new(socket);
+        attach(&socket, endpoints, args, &stop)?;
         let report = args.stats.then(|| Report::start(&socket));
         Ok(Session {
             socket,
@@ -205,17 +208,26 @@ fn with_arguments(mut options: Options, args: &SocketArgs) -> Options {
     }
     options
         .linger(args.linger.0)
+        .ipv6(args.ipv6)
         .send_timeout(args.timeout)
         .recv_timeout(args.timeout)
 }
 
 /// Binds and connects a socket, and tells which addresses wildcards have become.
-fn attach<S: AnySocket>(socket: &S, endpoints: &EndpointArgs, quiet: bool) -> Outcome {
-    for endpoint in &endpoints.bind {
-        let bound = socket
-            .bind(endpoint)
-            .map_err(|error| bind_failure(&error))?;
-        if !quiet && is_wildcard(endpoint) {
+fn attach<S: AnySocket>(
+    socket: &Arc<S>,
+    endpoints: &EndpointArgs,
+    args: &SocketArgs,
+    stop: &Stop,
+) -> Outcome {
+    for text in &endpoints.bind {
+        let endpoint: Endpoint = text.parse().map_err(Failure::usage)?;
+        let bound = if needs_lookup(&endpoint) {
+            bind_name(socket, text, args.timeout, stop)?
+        } else {
+            socket.bind(text).map_err(|error| bind_failure(&error))?
+        };
+        if !args.quiet && is_wildcard(&endpoint) {
             console::say(&format!("zerohop: listening at {bound}"));
         }
     }
@@ -227,9 +239,42 @@ fn attach<S: AnySocket>(socket: &S, endpoints: &EndpointArgs, quiet: bool) -> Ou
     Ok(())
 }
 
+/// Binds where that may wait for a name server, which nothing can cut short: in a thread that is left behind if the stop
+/// or the time-out comes first.
+fn bind_name<S: AnySocket>(
+    socket: &Arc<S>,
+    endpoint: &str,
+    timeout: Option<Duration>,
+    stop: &Stop,
+) -> Outcome<Endpoint> {
+    let (ended, end) = UnixStream::pair().map_err(Failure::of)?;
+    let (shared, text) = (Arc::clone(socket), endpoint.to_owned());
+    let binding = thread::spawn(move || {
+        let bound = shared.bind(&text);
+        // Whoever is told by this may want to have the socket alone.
+        drop(shared);
+        drop(end);
+        bound
+    });
+    match stop.wait_for(ended.as_fd(), timeout).map_err(Failure::of)? {
+        Waited::Readable => {
+            let bound = binding.join();
+            let bound = bound.map_err(|_| Failure::of("a thread died"))?;
+            bound.map_err(|error| bind_failure(&error))
+        }
+        Waited::TimedOut => Err(Failure::TimedOut(format!(
+            "cannot bind {endpoint}: the name was not looked up in time"
+        ))),
+        Waited::Stopped => Err(stop
+            .cause()
+            .map_or_else(|| Failure::of("stopped"), Failure::from)),
+    }
+}
+
 /// Whether only binding tells the address: `tcp://*:5555` is no secret, `tcp://127.0.0.1:*` and `ipc://*` are.
-fn is_wildcard(endpoint: &str) -> bool {
-    endpoint.ends_with(":*") || endpoint.ends_with(":0") || endpoint == "ipc://*"
+fn is_wildcard(endpoint: &Endpoint) -> bool {
+    let text = endpoint.to_string();
+    text == "ipc://*" || text.starts_with("tcp:") && endpoint.port().is_none()
 }
 
 fn bind_failure(error: &BindError) -> Failure {

@@ -13,6 +13,7 @@ mod command {
     mod exec;
     mod files;
     mod forms;
+    mod names;
     mod perf;
     // What `interop/` needs of it, too.
     #[allow(dead_code)]

@@ -61,6 +61,8 @@ use self::dialer::Attempt;
 pub(crate) use self::local::{Accepted, Names, Offer};
 use self::mailbox::{Mailbox, Wake};
 pub(crate) use self::net::Net;
+#[cfg(feature = "cli-internals")]
+pub(crate) use self::net::stream_options;
 pub(crate) use self::out_buffer::Outgoing;
 pub(crate) use self::peers::{Counters, Peer, PeerId, Peers, Place};
 pub(crate) use self::wait::{Deadline, Shut, Stop, Wait};

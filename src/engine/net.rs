@@ -401,7 +401,7 @@ fn limits(options: &Options) -> Limits {
     }
 }
 
-fn stream_options(options: &Options) -> StreamOptions {
+pub(crate) fn stream_options(options: &Options) -> StreamOptions {
     StreamOptions {
         nodelay: options.tcp_nodelay,
         keepalive: options.tcp_keepalive.then_some(Keepalive {

@@ -226,8 +226,11 @@ option_table! {
         default: None, "none",
     }
 
-    /// Whether `*` binds to IPv6 as well and host names may resolve to IPv6 addresses. IPv6 addresses
-    /// written out work regardless.
+    /// Whether `*` binds to IPv6 as well, and a host name with addresses of both families stands for all of them, in the
+    /// order that the system prefers. Off, it stands for its IPv4 addresses.
+    ///
+    /// IPv6 addresses that are written out, and names that have no other, work regardless: they can mean nothing else. With
+    /// libzmq's `ZMQ_IPV6` off they are accepted by `connect` and never reached.
     ipv6(bool) -> bool {
         libzmq: "ZMQ_IPV6" = 42,
         sockets: all,

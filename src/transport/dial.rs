@@ -176,17 +176,14 @@ fn start_connect(socket: &Socket, address: &SockAddr) -> io::Result<()> {
     }
 }
 
-/// Looks a host name up and drops what `ipv6` does not allow. Blocks. Never returns an empty list.
+/// Looks a host name up. Without `ipv6` a name that has an IPv4 address stands for its IPv4 addresses only; one that has none can
+/// mean nothing but its IPv6 addresses. Blocks. Never returns an empty list.
 pub(super) fn lookup(name: &str, port: u16, ipv6: bool) -> io::Result<Vec<SocketAddr>> {
     let found = (name, port).to_socket_addrs()?;
     let mut found: Vec<SocketAddr> = found.map(unmapped).collect();
-    found.retain(|address| ipv6 || address.is_ipv4());
+    prefer(&mut found, ipv6);
     if found.is_empty() {
-        let text = if ipv6 {
-            format!("{name} has no address")
-        } else {
-            format!("{name} has no IPv4 address, and the option for IPv6 is off")
-        };
+        let text = format!("{name} has no address");
         return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
     }
     Ok(found)
@@ -197,6 +194,13 @@ fn unmapped(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip if ip.is_ipv4() => SocketAddr::new(ip, address.port()),
         _ => address,
+    }
+}
+
+/// See [`lookup`].
+fn prefer(found: &mut Vec<SocketAddr>, ipv6: bool) {
+    if !ipv6 && found.iter().any(SocketAddr::is_ipv4) {
+        found.retain(SocketAddr::is_ipv4);
     }
 }
 
@@ -217,4 +221,27 @@ pub(super) fn literal_address(host: &Host, port: u16) -> io::Result<SocketAddr> 
 
 fn unsuitable(text: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_means_its_ipv4_addresses_unless_it_has_none() {
+        let v4: SocketAddr = (Ipv4Addr::LOCALHOST, 1).into();
+        let v6: SocketAddr = (Ipv6Addr::LOCALHOST, 1).into();
+        for (found, ipv6, expected) in [
+            (&[v6, v4][..], false, &[v4][..]),
+            (&[v6, v4], true, &[v6, v4]),
+            (&[v6], false, &[v6]),
+            (&[v6], true, &[v6]),
+            (&[v4], true, &[v4]),
+            (&[], false, &[]),
+        ] {
+            let mut preferred = found.to_vec();
+            prefer(&mut preferred, ipv6);
+            assert_eq!(preferred, expected, "{found:?} {ipv6}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ pub(crate) struct StreamOptions {
     pub(crate) recv_buffer: Option<usize>,
     /// The whole TOS byte of IPv4, the traffic class of IPv6.
     pub(crate) tos: Option<u32>,
-    /// `*` means both families, and names may resolve to IPv6 addresses. Address literals work regardless.
+    /// `*` means both families, and so do names that have addresses of both. Address literals work regardless.
     pub(crate) ipv6: bool,
     /// How many connections may wait to be accepted; the system may cut it.
     pub(crate) backlog: i32,

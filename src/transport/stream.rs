@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
+#[cfg(feature = "cli-internals")]
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use mio::event::Source;
@@ -144,6 +146,15 @@ impl Stream {
             return Err(io::Error::new(io::ErrorKind::ConnectionRefused, text));
         }
         Ok(true)
+    }
+
+    /// A second descriptor of the connection, which outlives this one. Both are in blocking mode from now on: not for a
+    /// stream that the engine drives.
+    #[cfg(feature = "cli-internals")]
+    pub(crate) fn blocking_copy(&self) -> io::Result<OwnedFd> {
+        let socket = self.socket();
+        socket.set_nonblocking(false)?;
+        Ok(OwnedFd::from(socket.try_clone()?))
     }
 
     /// The peer's address as an endpoint would spell it: `tcp://10.0.0.1:4711`. For an accepted ipc stream it is

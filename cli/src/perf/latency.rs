@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use zerohop::{Context, Rep, Req};
 
-use super::{Load, UNTIL_SENT, in_two_threads, options, payload, report, wrong_size};
+use super::{Load, Remote, UNTIL_SENT, in_two_threads, options, payload, report, wrong_size};
 use crate::failure::{Failure, Outcome};
 
 const NAME: &str = "inproc://lat_test";
@@ -13,17 +13,19 @@ const NAME: &str = "inproc://lat_test";
 const FORESEEN: u64 = 10_000_000;
 
 /// Sends requests back.
-pub(super) fn local(context: &Context, endpoint: &str, load: Load) -> Outcome {
-    let rep = Rep::with_options(context, options()).map_err(Failure::of)?;
-    rep.bind(endpoint).map_err(Failure::of)?;
+pub(super) fn local(context: &Context, remote: &Remote) -> Outcome {
+    let load = remote.load;
+    let rep = Rep::with_options(context, remote.options()).map_err(Failure::of)?;
+    rep.bind(&remote.endpoint).map_err(Failure::of)?;
     echo(&rep, load)?;
     rep.close(UNTIL_SENT).map_err(Failure::of)
 }
 
 /// Asks and reports.
-pub(super) fn remote(context: &Context, endpoint: &str, load: Load) -> Outcome {
-    let req = Req::with_options(context, options()).map_err(Failure::of)?;
-    req.connect(endpoint).map_err(Failure::of)?;
+pub(super) fn remote(context: &Context, remote: &Remote) -> Outcome {
+    let load = remote.load;
+    let req = Req::with_options(context, remote.options()).map_err(Failure::of)?;
+    req.connect(&remote.endpoint).map_err(Failure::of)?;
     let (elapsed, roundtrips) = ask(&req, load)?;
     load.tell_roundtrips()?;
     report::latency(load, elapsed, roundtrips)

@@ -4,22 +4,24 @@ use std::time::{Duration, Instant};
 
 use zerohop::{Context, Message, Pull, Push};
 
-use super::{Load, UNTIL_SENT, in_two_threads, options, payload, report, wrong_size};
+use super::{Load, Remote, UNTIL_SENT, in_two_threads, options, payload, report, wrong_size};
 use crate::failure::{Failure, Outcome};
 
 /// Receives and reports.
-pub(super) fn local(context: &Context, endpoint: &str, load: Load) -> Outcome {
-    let pull = Pull::with_options(context, options()).map_err(Failure::of)?;
-    pull.bind(endpoint).map_err(Failure::of)?;
+pub(super) fn local(context: &Context, remote: &Remote) -> Outcome {
+    let load = remote.load;
+    let pull = Pull::with_options(context, remote.options()).map_err(Failure::of)?;
+    pull.bind(&remote.endpoint).map_err(Failure::of)?;
     let elapsed = receive(&pull, load)?;
     load.tell_messages()?;
     report::throughput(load, elapsed)
 }
 
 /// Sends.
-pub(super) fn remote(context: &Context, endpoint: &str, load: Load) -> Outcome {
-    let push = Push::with_options(context, options()).map_err(Failure::of)?;
-    push.connect(endpoint).map_err(Failure::of)?;
+pub(super) fn remote(context: &Context, remote: &Remote) -> Outcome {
+    let load = remote.load;
+    let push = Push::with_options(context, remote.options()).map_err(Failure::of)?;
+    push.connect(&remote.endpoint).map_err(Failure::of)?;
     send(&push, load)?;
     push.close(UNTIL_SENT).map_err(Failure::of)
 }

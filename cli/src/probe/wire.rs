@@ -10,10 +10,15 @@
 //! A ZMTP 2.0 peer ends its greeting after the version with the number of its socket type.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use zerohop::__cli::{Address, connect, resolve};
+use zerohop::{Endpoint, Options};
 
 const SIGNATURE_LEN: usize = 10;
 const GREETING_LEN: usize = 64;
@@ -41,41 +46,39 @@ pub(super) struct Facts {
 /// Why a peer said nothing of itself.
 #[derive(Debug)]
 pub(super) enum Obstacle {
+    /// The endpoint stands for no address.
+    LookUp(io::Error),
     /// There was no connection.
     Connect(io::Error),
-    /// It broke, or nothing more came in time.
+    /// It broke.
     Io(io::Error),
+    /// The time was up.
+    TimedOut(Stage),
     /// What came is not ZMTP; these are the first bytes.
     NotZmtp(Vec<u8>),
     /// The peer refused us, and said why.
     Refused(String),
 }
 
+/// How far we have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    LookUp,
+    Connect,
+    Handshake,
+}
+
 impl Obstacle {
     /// Whether it is only that the time was up.
     pub(super) fn is_timeout(&self) -> bool {
-        let (Obstacle::Connect(error) | Obstacle::Io(error)) = self else {
-            return false;
-        };
-        matches!(
-            error.kind(),
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-        )
+        matches!(self, Obstacle::TimedOut(_))
     }
 }
 
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Obstacle::Connect(error) if self.is_timeout() => {
-                write!(
-                    f,
-                    "no answer in time; is the address right, or a firewall in between? ({error})"
-                )
-            }
-            Obstacle::Io(_) if self.is_timeout() => f.write_str(
-                "accepts connections, but does not shake hands in time; is it a ZMTP socket?",
-            ),
+            Obstacle::LookUp(error) => write!(f, "cannot be looked up: {error}"),
             Obstacle::Connect(error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => f.write_str("nobody is listening there"),
                 io::ErrorKind::NotFound => f.write_str("there is no such socket"),
@@ -83,6 +86,15 @@ impl fmt::Display for Obstacle {
                 _ => write!(f, "cannot connect: {error}"),
             },
             Obstacle::Io(error) => write!(f, "the connection broke during the handshake: {error}"),
+            Obstacle::TimedOut(stage) => f.write_str(match stage {
+                Stage::LookUp => "the name was not looked up in time; does the name server answer?",
+                Stage::Connect => {
+                    "no answer in time; is the address right, or a firewall in between?"
+                }
+                Stage::Handshake => {
+                    "accepts connections, but does not shake hands in time; is it a ZMTP socket?"
+                }
+            }),
             Obstacle::NotZmtp(bytes) => {
                 write!(
                     f,
@@ -95,88 +107,59 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Connects to an endpoint that has been checked, greets, and reads what the peer says.
-pub(super) fn shake_hands(endpoint: &str, timeout: Duration) -> Result<Facts, Obstacle> {
-    let deadline = Instant::now() + timeout;
-    if let Some(path) = endpoint.strip_prefix("ipc://") {
-        let stream = connect_unix(path).map_err(Obstacle::Connect)?;
-        let set = UnixStream::set_read_timeout;
-        return converse(Timed {
-            stream,
-            set,
-            deadline,
-        });
+/// Connects to an endpoint as a socket would, greets, and reads what the peer says. All of it within `timeout`, and in a thread
+/// that is left behind when that is over: a look-up can't be cut short.
+pub(super) fn shake_hands(
+    endpoint: &Endpoint,
+    options: &Options,
+    timeout: Duration,
+) -> Result<Facts, Obstacle> {
+    let start = Instant::now();
+    let (stages, reached) = channel();
+    let (endpoint, options) = (endpoint.clone(), options.clone());
+    let talking = thread::spawn(move || {
+        // Who has given up on us does not listen.
+        let reach = |stage| {
+            let _ = stages.send(stage);
+        };
+        let addresses = resolve(&endpoint, &options).map_err(Obstacle::LookUp)?;
+        reach(Stage::Connect);
+        let left = || timeout.saturating_sub(start.elapsed());
+        let stream = connect_to_one(&endpoint, &addresses, &options, left)?;
+        reach(Stage::Handshake);
+        converse(File::from(stream))
+    });
+    let mut stage = Stage::LookUp;
+    loop {
+        match reached.recv_timeout(timeout.saturating_sub(start.elapsed())) {
+            Ok(next) => stage = next,
+            Err(RecvTimeoutError::Timeout) => return Err(Obstacle::TimedOut(stage)),
+            Err(RecvTimeoutError::Disconnected) => {
+                let died = |_| Obstacle::Io(io::Error::other("a thread died"));
+                return talking.join().map_err(died)?;
+            }
+        }
     }
-    let address = endpoint
-        .trim_start_matches("tcp://")
-        .rsplit(';')
-        .next()
-        .unwrap_or_default();
-    let stream = connect_tcp(address, timeout).map_err(Obstacle::Connect)?;
-    let set = TcpStream::set_read_timeout;
-    converse(Timed {
-        stream,
-        set,
-        deadline,
-    })
 }
 
-fn connect_tcp(address: &str, timeout: Duration) -> io::Result<TcpStream> {
+/// Tries the addresses one after the other. What time is left is shared by those that have not been tried.
+fn connect_to_one(
+    endpoint: &Endpoint,
+    addresses: &[Address],
+    options: &Options,
+    left: impl Fn() -> Duration,
+) -> Result<OwnedFd, Obstacle> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
+    for (untried, address) in (1..=addresses.len() as u32).rev().zip(addresses) {
+        match connect(endpoint, address, options, left() / untried) {
+            Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
-    Err(last)
-}
-
-#[cfg(target_os = "linux")]
-fn connect_unix(path: &str) -> io::Result<UnixStream> {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::SocketAddr;
-
-    match path.strip_prefix('@') {
-        Some(name) => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?),
-        None => UnixStream::connect(path),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn connect_unix(path: &str) -> io::Result<UnixStream> {
-    UnixStream::connect(path)
-}
-
-/// A stream whose reads end at a deadline.
-struct Timed<S> {
-    stream: S,
-    set: fn(&S, Option<Duration>) -> io::Result<()>,
-    deadline: Instant,
-}
-
-impl<S: Read> Read for Timed<S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        (self.set)(&self.stream, Some(left))?;
-        self.stream.read(buffer)
-    }
-}
-
-impl<S: Write> Write for Timed<S> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stream.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
+    Err(match last.kind() {
+        io::ErrorKind::TimedOut => Obstacle::TimedOut(Stage::Connect),
+        _ => Obstacle::Connect(last),
+    })
 }
 
 fn converse(mut stream: impl Read + Write) -> Result<Facts, Obstacle> {
