@@ -8,6 +8,9 @@ mod common {
     pub(crate) mod raw;
 }
 
+#[path = "attacks/violations.rs"]
+mod violations;
+
 use std::env;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};

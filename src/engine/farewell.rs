@@ -13,7 +13,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Interest, Registry};
 use slab::Slab;
@@ -27,6 +27,10 @@ use crate::transport::Stream;
 const READS_PER_TURN: usize = 16;
 
 const READ: usize = 8 * 1024;
+
+/// How long a peer that has broken the protocol may read what it was sent before, at the most: enough for one that reads at all,
+/// and one that only wants to keep our descriptors gains little.
+const VIOLATORS_TIME: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Default)]
@@ -113,5 +117,11 @@ impl Net {
     /// on.
     pub(crate) fn farewell_time(&self) -> Deadline {
         Deadline::from_option(self.options.linger)
+    }
+
+    /// The same for a peer that has broken the protocol.
+    pub(crate) fn violators_time(&self) -> Deadline {
+        let linger = self.options.linger.unwrap_or(VIOLATORS_TIME);
+        Deadline::from_option(Some(linger.min(VIOLATORS_TIME)))
     }
 }

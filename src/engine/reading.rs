@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::in_buffer::{Accepted, ReadOutcome};
 use super::net::Net;
-use super::peers::{Connected, Link, MAX_COMMAND_BYTES, Peer, PeerId, WRITE_AT};
+use super::peers::{Link, MAX_COMMAND_BYTES, Peer, PeerId, WRITE_AT};
 use super::pool::CHUNK;
 use crate::monitor::DisconnectCause;
 use crate::pattern::Pattern;
+use crate::transport::Stream;
 use crate::zmtp::{Command, ProtocolError, put_pong};
 
 /// What the kernel is asked for at once, at the least. It is what libzmq's decoder always reads …
@@ -70,8 +71,10 @@ impl Net {
                 None => break,
                 Some(Ok(outcome)) => outcome,
                 Some(Err(cause)) => {
-                    self.announce(id, pattern);
-                    return self.connection_lost(id, cause, pattern);
+                    if self.announce(id, pattern) {
+                        self.connection_lost(id, cause, pattern);
+                    }
+                    return;
                 }
             };
             arrived |= outcome.messages > 0;
@@ -79,19 +82,24 @@ impl Net {
                 break;
             }
         }
-        if arrived {
-            self.announce(id, pattern);
+        if !arrived || self.announce(id, pattern) {
+            self.queue_read(id);
         }
-        self.queue_read(id);
     }
 
-    /// Tells the pattern of whole messages, if there are any.
-    pub(crate) fn announce(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
-        if self.peers.messages(id) > 0
-            && let Err(error) = pattern.readable(&mut self.peers, id)
-        {
-            self.connection_lost(id, DisconnectCause::Protocol(error), pattern);
+    /// Tells the pattern of whole messages, if there are any. `false`: one of them breaks the protocol, and the connection is
+    /// closed.
+    pub(crate) fn announce(&mut self, id: PeerId, pattern: &mut dyn Pattern) -> bool {
+        if self.peers.messages(id) == 0 {
+            return true;
         }
+        let Err(error) = pattern.readable(&mut self.peers, id) else {
+            return true;
+        };
+        // Such a pattern takes messages when it is told of them, so nobody would ever take those behind that one.
+        self.peers.discard_inbound(id);
+        self.connection_lost(id, DisconnectCause::Protocol(error), pattern);
+        false
     }
 
     /// One read. `None`: nothing to read, or not now.
@@ -168,8 +176,9 @@ impl Net {
         );
         peer.counters.bytes_in += bytes.len() as u64;
         self.came(id, messages, asked, now);
-        self.announce(id, pattern);
-        if let Some(error) = violation {
+        if self.announce(id, pattern)
+            && let Some(error) = violation
+        {
             self.connection_lost(id, DisconnectCause::Protocol(error), pattern);
         }
     }
@@ -248,11 +257,9 @@ impl Asked {
     }
 }
 
-impl Connected {
-    /// Empties the kernel's receive buffer before the connection is closed by us. Closing over unread
-    /// bytes makes TCP send a reset, which can destroy what we have just sent and the peer not yet read.
-    pub(crate) fn discard_input(&self) {
-        // To the end, to an error, or enough: in each case there is no more to do.
-        let _ = self.stream.discard(WRITE_AT / SMALL_READ, SMALL_READ);
-    }
+/// Empties the kernel's receive buffer before a connection is closed by us. Closing over unread
+/// bytes makes TCP send a reset, which can destroy what we have just sent and the peer not yet read.
+pub(super) fn discard_input(stream: &Stream) {
+    // To the end, to an error, or enough: in each case there is no more to do.
+    let _ = stream.discard(WRITE_AT / SMALL_READ, SMALL_READ);
 }

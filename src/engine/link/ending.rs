@@ -8,6 +8,7 @@ use mio::event::Source as _;
 use super::super::Deadline;
 use super::super::net::Net;
 use super::super::peers::{Link, Origin, PeerId};
+use super::super::reading::discard_input;
 use super::super::timers::Timer;
 use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event};
 use crate::pattern::Pattern;
@@ -23,8 +24,14 @@ impl Net {
         pattern: &mut dyn Pattern,
     ) {
         let keep = pattern.keeps_unsent();
-        self.protocol_errors += u64::from(matches!(cause, DisconnectCause::Protocol(_)));
+        // It is still there, and goes on sending.
+        let violated = matches!(cause, DisconnectCause::Protocol(_));
+        let unread = violated.then(|| self.maybe_unread(id, pattern)).flatten();
+        self.protocol_errors += u64::from(violated);
         self.disconnect_link(id, &cause);
+        if let Some(stream) = unread {
+            self.bid_farewell(stream, self.violators_time());
+        }
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
@@ -85,12 +92,13 @@ impl Net {
                 }
                 let _ = state.stream.deregister(&self.registry);
                 state.say_goodbye();
+                discard_input(&state.stream);
                 self.handshakes_failed += 1;
                 Some(true)
             }
             Link::Up(up) => {
                 self.gathering.rhythm().writable(up.writable, true);
-                up.discard_input();
+                discard_input(&up.stream);
                 Some(false)
             }
             link @ (Link::Down | Link::Inproc(_) | Link::Gone) => {
