@@ -49,8 +49,13 @@ use args::{Cli, Command};
 use failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(&cli.command) {
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => run(&cli.command),
+        Err(error) if error.use_stderr() => error.exit(),
+        // Help was asked for, or the version, which somebody may count on having got.
+        Err(help) => help.print().map_err(|error| Failure::of_output(&error)),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell();

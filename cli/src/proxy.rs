@@ -127,9 +127,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     };
     let frontend: Session<Pull> = open(&receiving, &stop, &frontends, &quietly)?;
     let outcome = pass_on(&frontend, &backend, capture.as_ref());
-    let closed = frontend.close(Ok(())).and(backend.close(Ok(())));
-    let closed = closed.and(capture.map_or(Ok(()), |capture| capture.close(Ok(()))));
-    outcome.and(closed)
+    // Each tells what it could not send, and passes on what was wrong before.
+    let outcome = backend.close(frontend.close(outcome));
+    match capture {
+        Some(capture) => capture.close(outcome),
+        None => outcome,
+    }
 }
 
 fn open<S: AnySocket>(

@@ -91,10 +91,13 @@ pub(crate) fn send_failure<S: Sending>(session: &Session<S>, error: &SendError) 
             session.trouble()
         )),
         (SendErrorKind::ContextClosed, Some(cause)) => {
-            session.note(&format!(
-                "input was lost: no peer took it within the linger time{}",
-                session.trouble()
-            ));
+            // Texts of the command line are no input: a stop ends them at once.
+            if session.stop.holds_input() {
+                session.note(&format!(
+                    "input was lost: no peer took it within the linger time{}",
+                    session.trouble()
+                ));
+            }
             cause.into()
         }
         _ => Failure::of(error),

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::__cli::needs_lookup;
-use zerohop::{BindError, ConnectError, Context, Endpoint, Options};
+use zerohop::{BindError, ConnectError, Context, Endpoint, Options, SocketError};
 
 use crate::args::{EndpointArgs, SocketArgs};
 use crate::console;
@@ -60,7 +60,8 @@ impl<S: AnySocket> Session<S> {
         if args.verbose {
             console::log_verbosely();
         }
-        let socket = S::open(context, with_arguments(options, args)).map_err(Failure::of)?;
+        let socket = S::open(context, with_arguments(options, args));
+        let socket = socket.map_err(|error| socket_failure(&error))?;
         let watch = Watch::start(socket.monitor(), args);
         before(&socket)?;
         let socket = Arc::new(socket);
@@ -275,6 +276,13 @@ fn bind_name<S: AnySocket>(
 fn is_wildcard(endpoint: &Endpoint) -> bool {
     let text = endpoint.to_string();
     text == "ipc://*" || text.starts_with("tcp:") && endpoint.port().is_none()
+}
+
+fn socket_failure(error: &SocketError) -> Failure {
+    match error {
+        SocketError::Option(_) => Failure::usage(error),
+        _ => Failure::of(error),
+    }
 }
 
 fn bind_failure(error: &BindError) -> Failure {

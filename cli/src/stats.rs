@@ -112,12 +112,15 @@ fn line(now: &Stats, before: &Stats, between: Duration) -> String {
 fn totals(stats: &Stats, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(1e-9);
     let mut parts = Vec::new();
-    // The library counts what has arrived.
+    // The library counts what has arrived, and what was accepted to be sent.
     let untaken: u64 = stats.peers.iter().map(|peer| peer.queued_in as u64).sum();
+    let unsent: u64 = stats.peers.iter().map(|peer| peer.queued_out as u64).sum();
     let taken = stats.messages_in.saturating_sub(untaken);
+    let sent = stats.messages_out;
+    let sent = sent.saturating_sub(unsent + stats.dropped.withdrawn);
     for (label, messages, bytes) in [
         ("received", taken, stats.bytes_in),
-        ("sent", stats.messages_out, stats.bytes_out),
+        ("sent", sent, stats.bytes_out),
     ] {
         if messages > 0 {
             parts.push(format!(
@@ -133,6 +136,9 @@ fn totals(stats: &Stats, elapsed: Duration) -> String {
         parts.push(format!("no messages in {:.3} s", elapsed.as_secs_f64()));
     }
     parts.push(format!("dropped {}", stats.dropped.total()));
+    if unsent > 0 {
+        parts.push(format!("not sent {unsent} that waited"));
+    }
     if untaken > 0 {
         parts.push(format!("not taken {untaken} that had arrived"));
     }
@@ -204,6 +210,19 @@ mod tests {
             "zerohop: sent 1000 messages, 100000 bytes on the wire, in 1.000 s (1.00 k/s, 100 kB/s); dropped 0"
         );
         assert!(totals(&Stats::default(), Duration::ZERO).contains("no messages"));
+    }
+
+    #[test]
+    fn what_waits_or_was_taken_back_was_not_sent() {
+        let mut peer = PeerStats::default();
+        peer.queued_out = 2;
+        let mut stats = Stats::default();
+        stats.messages_out = 4;
+        stats.dropped.withdrawn = 1;
+        stats.peers = vec![peer];
+        let text = totals(&stats, Duration::from_secs(1));
+        assert!(text.contains("sent 1 message,"), "{text}");
+        assert!(text.contains("dropped 1; not sent 2 that waited"), "{text}");
     }
 
     #[test]

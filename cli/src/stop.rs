@@ -118,6 +118,11 @@ impl Stop {
         self.shared.holds_input.store(true, Ordering::SeqCst);
     }
 
+    /// Whether there may be input that has been read and not been sent.
+    pub(crate) fn holds_input(&self) -> bool {
+        self.shared.holds_input.load(Ordering::SeqCst)
+    }
+
     /// What is received in this context is sent in the other: there it may be held, here the stop is to act at once.
     pub(crate) fn hold_what_comes_from(&self, receiving: &Context) {
         // Called once, by the proxy.
@@ -157,7 +162,7 @@ impl Stop {
         if let Some(receiving) = shared.receiving.get() {
             receiving.shutdown();
         }
-        if !shared.holds_input.load(Ordering::SeqCst) {
+        if !self.holds_input() {
             shared.context.shutdown();
         }
         let told = PATIENCE.min(shared.linger.unwrap_or(PATIENCE));

@@ -53,6 +53,8 @@ fn wrong_usage_is_2() {
             "--backend",
             "push:bind:tcp://*:2",
         ],
+        &["pull", "--bind", "tcp://127.0.0.1:*", "--linger", "1e9h"],
+        &["pull", "--bind", "tcp://127.0.0.1:*", "--timeout", "1e9h"],
         &["frobnicate"],
     ] {
         let ended = run(args);
@@ -171,6 +173,10 @@ fn a_timeout_ends_the_waiting_for_messages_to_leave() {
         );
         assert!(told.contains("nobody is listening there"), "{push:#?}");
         assert!(start.elapsed() < Duration::from_secs(10));
+        // The totals agree with that.
+        let totals = push.err.iter().find(|line| line.contains("dropped"));
+        let as_told = |totals: &String| totals.contains("not sent 2") && !totals.contains("; sent");
+        assert_eq!(totals.is_some_and(as_told), !more.is_empty(), "{push:#?}");
     }
 }
 
@@ -207,6 +213,61 @@ fn output_that_does_not_block_is_waited_for() {
         "{} bytes",
         rest.len()
     );
+}
+
+/// Where input does not block, others who read it may be faster.
+#[test]
+fn input_that_does_not_block_can_be_shared() {
+    let (reader, mut writer) = pipe().expect("a pipe");
+    fcntl_setfl(&reader, OFlags::NONBLOCK).expect("non-blocking");
+    let mut pull = Program::start(&["pull", "--bind", "tcp://127.0.0.1:*", "-n", "200"]);
+    let endpoint = pull.bound();
+    let mut push = Command::new(zerohop());
+    push.args(["push", "--connect", &endpoint, "--wait-peers", "1"]);
+    let mut readers = Vec::new();
+    for _ in 0..2 {
+        let reader = reader.try_clone().expect("a descriptor");
+        readers.push(push.stdin(reader).spawn().expect("the program starts"));
+    }
+    for number in 0..200 {
+        // In one piece: half a line could go to each.
+        let line = format!("{number}\n");
+        writer.write_all(line.as_bytes()).expect("written");
+        assert_eq!(pull.line(), number.to_string());
+    }
+    drop(writer);
+    for mut reader in readers {
+        assert_eq!(reader.wait().expect("an end").code(), Some(0));
+    }
+    assert_eq!(pull.end().code, Some(0));
+}
+
+/// A device that is always full.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let endpoint = Transport::Ipc.endpoint();
+    let push = Program::start(&["push", "--bind", &endpoint, "-m", "x"]);
+    for args in [
+        &["--help"][..],
+        &["push", "--help"],
+        &["man"],
+        &["completions", "bash"],
+        &["probe", &endpoint],
+        &["pull", "--connect", &endpoint, "-n", "1"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full");
+        let mut command = Command::new(zerohop());
+        command.args(args).stdout(full.expect("the device"));
+        let output = command.stderr(Stdio::piped()).output().expect("an end");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {told}");
+        assert!(
+            told.contains("cannot write to standard output"),
+            "{args:?}: {told}"
+        );
+    }
+    assert_eq!(push.end().code, Some(0));
 }
 
 /// Nothing that is said gets lost where standard error is full for now.
@@ -326,7 +387,10 @@ fn ctrl_c_is_130() {
         let mut program = Program::start(args);
         program.bound();
         program.interrupt();
-        assert_eq!(program.wait().code, Some(130), "{args:?}");
+        let ended = program.wait();
+        assert_eq!(ended.code, Some(130), "{args:?}");
+        // There was none.
+        assert!(!ended.err.concat().contains("input was lost"), "{ended:#?}");
     }
 }
 

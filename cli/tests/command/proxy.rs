@@ -29,3 +29,25 @@ fn a_proxy_passes_messages_on_and_shows_them() {
     proxy.interrupt();
     assert_eq!(proxy.end().code, Some(130));
 }
+
+/// What has come in and could not go out is not passed over in silence.
+#[test]
+fn a_proxy_that_ends_tells_what_it_could_not_pass_on() {
+    let mut proxy = Program::start(&[
+        "proxy",
+        "--frontend",
+        "pull:bind:tcp://127.0.0.1:*",
+        "--backend",
+        "push:connect:ipc:///no/such/socket",
+        "--timeout",
+        "500ms",
+        "--linger",
+        "100ms",
+    ]);
+    let frontend = proxy.bound();
+    let push = Program::start(&["push", "--connect", &frontend, "-m", "x"]);
+    assert_eq!(push.end().code, Some(0));
+    proxy.err_line("1 message was not sent within the linger time");
+    proxy.err_line("no message came in time");
+    assert_eq!(proxy.end().code, Some(3));
+}
