@@ -11,6 +11,8 @@ use std::fmt;
 use std::io;
 
 use crate::Message;
+use crate::engine::Excess;
+use crate::monitor::RefusalCause;
 use crate::transport::EndpointError;
 use crate::zmtp::SocketType;
 
@@ -44,6 +46,20 @@ pub enum SendErrorKind {
     TimedOut,
     /// The last request of a REQ that is not [`req_relaxed`](crate::Options::req_relaxed) has not been answered yet.
     OutOfTurn,
+    /// Each peer there is has announced that it takes no message that large, and ends a connection that brings one.
+    TooLarge {
+        /// The bytes in all frames of the message, its envelope included if it is a request.
+        size: u64,
+        /// The most bytes that one of the peers takes.
+        limit: u64,
+    },
+    /// Each peer there is has announced that it takes no message of so many frames.
+    TooManyParts {
+        /// The frames of the message, its envelope included if it is a request.
+        parts: usize,
+        /// The most frames that one of the peers takes.
+        limit: u32,
+    },
     /// The socket was shut down, before the call or during it by another thread.
     Closed,
     /// The context was shut down.
@@ -58,6 +74,8 @@ impl fmt::Display for SendErrorKind {
             SendErrorKind::WouldBlock => f.write_str("no peer has room for the message now"),
             SendErrorKind::TimedOut => f.write_str("no peer had room for the message in time"),
             SendErrorKind::OutOfTurn => f.write_str("the last request has not been answered yet"),
+            SendErrorKind::TooLarge { size, limit } => too_large(f, *size, *limit),
+            SendErrorKind::TooManyParts { parts, limit } => too_many_parts(f, *parts, *limit),
             SendErrorKind::Closed => f.write_str(CLOSED),
             SendErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
             SendErrorKind::Forked => f.write_str(FORKED),
@@ -78,6 +96,20 @@ pub enum ReplyErrorKind {
     PeerGone,
     /// The reply was not to wait, and the requester is not reading its replies.
     WouldBlock,
+    /// The requester has announced that it takes no message that large, and ends a connection that brings one.
+    TooLarge {
+        /// The bytes in all frames of the reply, its envelope included.
+        size: u64,
+        /// The most bytes that the requester takes.
+        limit: u64,
+    },
+    /// The requester has announced that it takes no message of so many frames.
+    TooManyParts {
+        /// The frames of the reply, its envelope included.
+        parts: usize,
+        /// The most frames that the requester takes.
+        limit: u32,
+    },
     /// The socket was shut down, before the call or during it by another thread.
     Closed,
     /// The context was shut down.
@@ -93,11 +125,27 @@ impl fmt::Display for ReplyErrorKind {
             ReplyErrorKind::WouldBlock => {
                 f.write_str("the peer that sent the request has no room for the reply now")
             }
+            ReplyErrorKind::TooLarge { size, limit } => too_large(f, *size, *limit),
+            ReplyErrorKind::TooManyParts { parts, limit } => too_many_parts(f, *parts, *limit),
             ReplyErrorKind::Closed => f.write_str(CLOSED),
             ReplyErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
             ReplyErrorKind::Forked => f.write_str(FORKED),
         }
     }
+}
+
+fn too_large(f: &mut fmt::Formatter<'_>, size: u64, limit: u64) -> fmt::Result {
+    write!(
+        f,
+        "the message has {size} bytes, the peer takes at most {limit}"
+    )
+}
+
+fn too_many_parts(f: &mut fmt::Formatter<'_>, parts: usize, limit: u32) -> fmt::Result {
+    write!(
+        f,
+        "the message has {parts} frames, the peer takes at most {limit}"
+    )
 }
 
 const CLOSED: &str = "the socket is closed";
@@ -150,6 +198,21 @@ macro_rules! unsent {
 }
 
 unsent!(SendError, SendErrorKind);
+
+macro_rules! from_excess {
+    ($($kind:ident),*) => {$(
+        impl From<Excess> for $kind {
+            fn from(excess: Excess) -> Self {
+                match excess {
+                    Excess::Size { size, limit } => $kind::TooLarge { size, limit },
+                    Excess::Parts { parts, limit } => $kind::TooManyParts { parts, limit },
+                }
+            }
+        }
+    )*};
+}
+
+from_excess!(SendErrorKind, ReplyErrorKind);
 unsent!(ReplyError, ReplyErrorKind);
 
 /// Why a batch was not sent to its end. What was sent before stays sent.
@@ -237,6 +300,13 @@ pub enum RequestError {
     /// The request was sent, and the connection it went out on broke before the reply came. The peer
     /// may have acted on it.
     PeerGone,
+    /// The request was accepted and then given up, because the peer does not take it. The peer has not acted on it.
+    Refused {
+        /// The bytes in all frames of the request, its envelope included.
+        size: usize,
+        /// Why.
+        cause: RefusalCause,
+    },
     /// The socket was shut down by another thread while the reply was awaited.
     Closed,
     /// The context was shut down while the reply was awaited.
@@ -258,6 +328,9 @@ impl fmt::Display for RequestError {
             RequestError::TimedOut => f.write_str("no reply came in time"),
             RequestError::PeerGone => {
                 f.write_str("the connection to the peer broke before the reply came")
+            }
+            RequestError::Refused { size, cause } => {
+                write!(f, "the request of {size} bytes was refused: {cause}")
             }
             RequestError::Closed => f.write_str(CLOSED),
             RequestError::ContextClosed => f.write_str(CONTEXT_CLOSED),

@@ -120,7 +120,9 @@ pub use error::{
     SendBatchError, SendError, SendErrorKind, SocketError, SubscribeError, UnbindError, WaitError,
 };
 pub use message::{Frame, Frames, IntoFrames, Message, Payload};
-pub use monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor};
+pub use monitor::{
+    ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, RefusalCause,
+};
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::Published;
 pub use socket::{Iter, Pub, Pull, Push, Rep, Req, Request, Sub};

@@ -5,6 +5,7 @@
 
 mod event;
 mod queue;
+mod refusal;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::process::Process;
 pub use event::{ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure};
 pub(crate) use queue::Monitors;
 use queue::{EventQueue, Subscription};
+pub use refusal::RefusalCause;
 
 /// The events of one socket, from the moment the monitor was taken.
 ///

@@ -25,7 +25,7 @@ pub struct Stats {
     /// [`PeerStats::queued_in`].
     pub messages_in: u64,
     /// Messages that were accepted for sending; for a PUB, one per peer that it goes to. What was accepted for a peer
-    /// that has gone, and then went to another, counts for each.
+    /// that has gone, and then went to another, counts for each of the two, but only once here.
     pub messages_out: u64,
     /// Bytes that have come over connections after their handshakes: frames with their headers, of messages and
     /// commands, half a message too.
@@ -59,6 +59,9 @@ pub struct Dropped {
     pub conflated: u64,
     /// The message could go to none but a peer that is gone, as replies do.
     pub peer_gone: u64,
+    /// The peer does not take the message: it is larger than the peer has announced to take, or has broken as many
+    /// connections as [`max_delivery_attempts`](crate::Options::max_delivery_attempts) allows.
+    pub refused: u64,
     /// The message has arrived but means nothing to this socket: a reply that nobody waits for any more, or a message
     /// without the envelope that it needs. Counted for the socket as a whole, not by peer.
     pub unexpected: u64,
@@ -77,12 +80,20 @@ impl Dropped {
             high_water_mark,
             conflated,
             peer_gone,
+            refused,
             unexpected,
             withdrawn,
         } = self;
-        [high_water_mark, conflated, peer_gone, unexpected, withdrawn]
-            .into_iter()
-            .sum()
+        [
+            high_water_mark,
+            conflated,
+            peer_gone,
+            refused,
+            unexpected,
+            withdrawn,
+        ]
+        .into_iter()
+        .sum()
     }
 }
 
@@ -124,10 +135,11 @@ mod tests {
             high_water_mark: 1,
             conflated: 10,
             peer_gone: 100,
-            unexpected: 1000,
-            withdrawn: 10_000,
+            refused: 1000,
+            unexpected: 10_000,
+            withdrawn: 100_000,
         };
-        assert_eq!(dropped.total(), 11_111);
+        assert_eq!(dropped.total(), 111_111);
     }
 
     #[test]

@@ -41,12 +41,46 @@ fn push_writes_canonical_frames() {
 fn pull_reads_every_frame_form() {
     let pull = Pull::new(&Context::new()).expect("a PULL");
     let mut raw = RawPeer::connect(&pull.bind(ANY_PORT).expect("bound").to_string());
+    let properties = [
+        property("Socket-Type", b"PULL"),
+        property("Max-Message-Size", b"268435456"),
+        property("Max-Parts", b"4096"),
+    ]
+    .concat();
     assert_eq!(
         raw.shake_hands(1, "PUSH"),
-        (COMMAND, ready("PULL")[2..].to_vec())
+        (COMMAND, command("READY", &properties)[2..].to_vec())
     );
     raw.write(&conversation());
     assert_conversation(&pull);
+}
+
+/// What is limited is announced, and what is not is not; peers of ZMTP 3.0 are told the same.
+#[test]
+fn limits_are_announced() {
+    for minor in [0, 1] {
+        let context = Context::new();
+        let options = Options::new().max_message_size(None).max_parts(7);
+        let pull = Pull::with_options(&context, options).expect("a PULL");
+        let mut raw = RawPeer::connect(&pull.bind(ANY_PORT).expect("bound").to_string());
+        let properties = [
+            property("Socket-Type", b"PULL"),
+            property("Max-Parts", b"7"),
+        ]
+        .concat();
+        let (_, body) = raw.shake_hands(minor, "PUSH");
+        assert_eq!(body, command("READY", &properties)[2..]);
+
+        let publisher = Pub::new(&context).expect("a PUB");
+        let mut raw = RawPeer::connect(&publisher.bind(ANY_PORT).expect("bound").to_string());
+        let properties = [
+            property("Socket-Type", b"PUB"),
+            property("Max-Subscription-Length", b"4096"),
+        ]
+        .concat();
+        let (_, body) = raw.shake_hands(minor, "SUB");
+        assert_eq!(body, command("READY", &properties)[2..]);
+    }
 }
 
 #[test]
@@ -121,7 +155,13 @@ fn req_frames_requests() {
     let asking = thread::spawn(move || req.request_timeout("hello", DEADLINE));
 
     let mut raw = RawPeer::accept(&listener);
-    let properties = [property("Socket-Type", b"REQ"), property("Identity", b"")].concat();
+    let properties = [
+        property("Socket-Type", b"REQ"),
+        property("Identity", b""),
+        property("Max-Message-Size", b"268435456"),
+        property("Max-Parts", b"4096"),
+    ]
+    .concat();
     assert_eq!(
         raw.shake_hands(1, "REP"),
         (COMMAND, command("READY", &properties)[2..].to_vec())

@@ -3,7 +3,8 @@
 //! Every kind of failure counts alike: refused, reset, unreachable, a handshake that fails. Waits grow
 //! exponentially with *full jitter above the half*: a random part between half of the step and the whole
 //! of it, so that a thousand clients of a restarted server do not come back in step. Names are looked up
-//! anew for every round, and every address is tried before the next wait.
+//! anew for every round, and every address is tried before the next wait. They start over from the shortest after a
+//! connection that was good for something, see [`Dialer::lost`].
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -25,6 +26,10 @@ impl Attempt {
         Attempt(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
+
+/// A connection that lives so long is worth having, whatever it is that ends it: at one new connection a second nobody is
+/// harmed.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// The endless attempt to be connected to an endpoint.
 #[derive(Debug)]
@@ -68,10 +73,18 @@ impl Dialer {
         self.backoff.next()
     }
 
-    /// The handshake is done: the next failure starts from the shortest wait. Says whether it was not the first.
+    /// The handshake is done. Says whether it was not the first.
     pub(crate) fn succeeded(&mut self) -> bool {
-        self.backoff.step = self.backoff.first;
         std::mem::replace(&mut self.succeeded, true)
+    }
+
+    /// A connection is lost after its handshake. If it has been good for something, the waits start over from the shortest: a
+    /// message was `received`, or it has `lived` for a while and longer than was waited for it. A handshake alone says
+    /// nothing: a peer that refuses what we then send has one each time.
+    pub(crate) fn lost(&mut self, lived: Duration, received: bool) {
+        if received || lived >= self.backoff.last.max(A_WHILE) {
+            self.backoff.step = self.backoff.first;
+        }
     }
 }
 
@@ -86,6 +99,8 @@ struct Backoff {
     first: Duration,
     max: Duration,
     step: Duration,
+    /// The last wait.
+    last: Duration,
     random: u64,
 }
 
@@ -95,6 +110,7 @@ impl Backoff {
             first,
             max: max.max(first),
             step: first,
+            last: Duration::ZERO,
             random: seed | 1,
         }
     }
@@ -108,6 +124,7 @@ impl Backoff {
         let parts = (self.random >> 54) as u32;
         let delay = half + half * parts / 1024;
         self.step = (self.step * 2).min(self.max);
+        self.last = delay;
         delay
     }
 }
@@ -161,6 +178,52 @@ mod tests {
             assert!(monitor.try_recv().is_err(), "it was dialed");
         })
         .expect("not forked");
+    }
+
+    fn dialer() -> Dialer {
+        let endpoint = "tcp://127.0.0.1:5555".parse().expect("an endpoint");
+        Dialer::new(endpoint, "".into(), 100 * MS, 10_000 * MS)
+    }
+
+    /// The waits between connections that end as `lost` says.
+    fn waits(mut lost: impl FnMut(&mut Dialer), count: usize) -> Vec<Duration> {
+        let mut dialer = dialer();
+        let mut wait = || {
+            dialer.succeeded();
+            lost(&mut dialer);
+            dialer.next_delay()
+        };
+        (0..count).map(|_| wait()).collect()
+    }
+
+    #[test]
+    fn a_handshake_alone_does_not_shorten_the_waits() {
+        let waits = waits(|dialer| dialer.lost(20 * MS, false), 8);
+        for (index, wait) in waits.iter().enumerate() {
+            let step = (100 * MS * (1 << index)).min(10_000 * MS);
+            assert!(*wait >= step / 2 && *wait <= step, "{index}: {wait:?}");
+        }
+        assert!(waits.iter().sum::<Duration>() > 10_000 * MS);
+    }
+
+    #[test]
+    fn a_connection_that_was_good_for_something_shortens_the_waits() {
+        let received = waits(|dialer| dialer.lost(MS, true), 8);
+        let lasted = waits(|dialer| dialer.lost(A_WHILE, false), 8);
+        assert!(received.iter().chain(&lasted).all(|wait| *wait <= 100 * MS));
+    }
+
+    /// Otherwise a peer that ends each connection after two seconds would be dialed as if nothing were wrong, and one that
+    /// has been waited for for ten seconds would count as good after one.
+    #[test]
+    fn a_connection_is_to_last_longer_than_it_was_waited_for() {
+        let mut dialer = dialer();
+        let long = std::iter::repeat_with(|| dialer.next_delay()).find(|wait| *wait > 2_000 * MS);
+        let long = long.expect("waits grow");
+        dialer.lost(long - MS, false);
+        assert!(dialer.next_delay() > 2_000 * MS);
+        dialer.lost(10_000 * MS, false);
+        assert!(dialer.next_delay() <= 100 * MS);
     }
 
     #[test]

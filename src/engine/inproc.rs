@@ -18,7 +18,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::out_buffer::{OutBuffer, Outgoing, Segment, frame_len};
+use super::out_buffer::{OutBuffer, Outgoing, Segment, Unsent, frame_len};
 use super::pool::ChunkPool;
 use super::withdraw::Found;
 use crate::sync::{AtomicUsize, Lane, Mutex, OnceLock, Ordering, Pushed, Writer, fence, lock};
@@ -284,7 +284,7 @@ impl Channel {
     }
 
     /// Takes the messages back that nobody has received: the other end has gone.
-    pub(crate) fn reclaim(&self, pool: &mut ChunkPool) -> Vec<crate::Message> {
+    pub(crate) fn reclaim(&self, pool: &mut ChunkPool) -> Vec<Unsent> {
         let mut queue = lock(&self.queue);
         let mut oldest = OutBuffer::default();
         if let Some(lane) = self.lane.get() {

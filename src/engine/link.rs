@@ -1,6 +1,7 @@
 //! The life of a connection: dial, shake hands, be up, be lost, be dialed again.
 
 mod ending;
+mod loss;
 
 use std::io;
 use std::sync::Arc;
@@ -8,9 +9,12 @@ use std::time::Instant;
 
 use mio::event::Source as _;
 
+pub(crate) use loss::Loss;
+
 use super::Note;
 use super::dialer::{Attempt, Dialer};
 use super::in_buffer::InBuffer;
+use super::limits::Takes;
 use super::net::{BOTH, Net};
 use super::out_buffer::OutBuffer;
 use super::peers::{
@@ -47,6 +51,7 @@ impl Net {
             address: Arc::clone(&label),
             label,
             facts: None,
+            takes: Takes::default(),
             counters: Counters::default(),
         })
     }
@@ -299,6 +304,7 @@ impl Net {
         pattern: &mut dyn Pattern,
     ) {
         let limits = self.limits();
+        let takes = Takes::new(established.facts.announced());
         let heartbeat = Heartbeat::new(self.heartbeat_config(established.version), now);
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
@@ -311,6 +317,8 @@ impl Net {
             stream: Arc::new(stream),
             scanner: Scanner::new(limits),
             heartbeat,
+            since: now,
+            received_before: peer.counters.messages_in,
             armed: None,
             version: established.version,
             carried: false,
@@ -326,6 +334,7 @@ impl Net {
         }));
         self.readable.push_back(id);
         peer.facts = Some(Box::new(established.facts.clone()));
+        peer.takes = takes;
         match &mut peer.origin {
             Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
             Origin::Accepted(_) => self.pending_count = self.pending_count.saturating_sub(1),
@@ -339,6 +348,7 @@ impl Net {
         self.watch_room(id, false);
         self.arm_heartbeat(id);
         self.attach(id, pattern);
+        self.sort_out_refused(id, pattern);
         pattern.established(&mut self.peers, id);
         self.peers.mark_dirty(id);
         if !input.is_empty() {

@@ -19,6 +19,7 @@ use super::caretaker::Caretaker;
 use super::context::ContextInner;
 use super::farewell::Farewells;
 use super::gathering::Gathering;
+use super::link::Loss;
 use super::listen::Listening;
 use super::pacer::Pacer;
 use super::peers::{Link, Origin, PeerId, Peers};
@@ -28,7 +29,7 @@ use crate::monitor::{ConnectionId, DisconnectCause, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
-use crate::zmtp::{HandshakeConfig, Limits, MechanismConfig, SocketType};
+use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig, SocketType};
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
@@ -72,6 +73,8 @@ pub(crate) struct Net {
     pub(crate) gathering: Gathering,
     pub(crate) handshakes_failed: u64,
     pub(crate) protocol_errors: u64,
+    /// How a connection ended whose buffer was being written without the lock, for `end_write`.
+    pub(crate) lost_while_written: Option<Loss>,
     /// What we have ended and peers have yet to read.
     pub(crate) farewells: Farewells,
 }
@@ -90,17 +93,20 @@ impl Net {
             socket_type: pattern.socket_type(),
             routing_id: options.routing_id.clone().into_bytes(),
             mechanism: MechanismConfig::Null,
+            announced: announced(pattern.socket_type(), &options),
             max_command_size: limits(&options).max_command_size,
         };
+        let monitors = Arc::new(Monitors::new());
         Net {
             peers: Peers {
                 conflate: options.conflate && conflates(pattern.socket_type()),
+                monitors: Arc::clone(&monitors),
                 ..Peers::default()
             },
             listeners: Vec::new(),
             timers: Timers::default(),
             pacer: Pacer::default(),
-            monitors: Arc::new(Monitors::new()),
+            monitors,
             stream_options: stream_options(&options),
             options,
             handshake: Arc::new(handshake),
@@ -117,6 +123,7 @@ impl Net {
             gathering: Gathering::default(),
             handshakes_failed: 0,
             protocol_errors: 0,
+            lost_while_written: None,
             farewells: Farewells::default(),
         }
     }
@@ -398,6 +405,28 @@ fn limits(options: &Options) -> Limits {
             .map_or(ADDRESSABLE, |size| size as u64),
         max_parts: options.max_parts,
         max_command_size: (options.max_subscription_length as u64 + COMMAND_NAME).max(METADATA),
+    }
+}
+
+/// What peers are told of the limits: those that matter to what they send.
+fn announced(socket_type: SocketType, options: &Options) -> Announced {
+    let receives = match socket_type {
+        SocketType::Push | SocketType::Pub | SocketType::Xpub => false,
+        SocketType::Pull
+        | SocketType::Sub
+        | SocketType::Xsub
+        | SocketType::Req
+        | SocketType::Rep
+        | SocketType::Dealer
+        | SocketType::Router
+        | SocketType::Pair => true,
+    };
+    let publishes = matches!(socket_type, SocketType::Pub | SocketType::Xpub);
+    let size = options.max_message_size.map(|size| size as u64);
+    Announced {
+        max_message_size: size.filter(|_| receives),
+        max_parts: receives.then_some(options.max_parts),
+        max_subscription_length: publishes.then_some(options.max_subscription_length as u64),
     }
 }
 

@@ -11,12 +11,15 @@
 //! at such a boundary, so that when a connection breaks, everything not *wholly* written is still here,
 //! whole, for the next connection ([`OutBuffer::rewind`]).
 
+mod suspects;
 mod withdraw;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
+use suspects::Suspect;
+pub(crate) use suspects::Unsent;
 
 use super::pool::{CHUNK, ChunkPool};
 use crate::message::{COPY_MAX, Message};
@@ -83,6 +86,8 @@ pub(crate) struct OutBuffer {
     first_unwanted: bool,
     /// Bytes of commands from `head` to the end.
     commands: usize,
+    /// In the order of the queue. Nearly always empty.
+    suspects: Vec<Suspect>,
 }
 
 impl OutBuffer {
@@ -292,6 +297,9 @@ impl OutBuffer {
                 // Subscriptions that look like messages were not counted; a buffer that has them has no messages.
                 FrameKind::More | FrameKind::Last => {
                     self.messages = self.messages.saturating_sub(1);
+                    if !self.suspects.is_empty() {
+                        self.take_out_suspect(0);
+                    }
                 }
                 FrameKind::Command => self.commands -= len,
             }
@@ -339,16 +347,17 @@ impl OutBuffer {
     /// Commands belonged to that connection and go with it.
     pub(crate) fn rewind(&mut self, pool: &mut ChunkPool) {
         let mut kept = OutBuffer::default();
-        for message in self.drain(pool) {
-            kept.push(Outgoing::Message(&message), pool);
+        for unsent in self.drain(pool) {
+            kept.push_again(&unsent, pool);
         }
         *self = kept;
     }
 
     /// Takes all messages out, from the first not wholly written on, and leaves the buffer empty. Without that first one if
     /// nobody waits for it any more.
-    pub(crate) fn drain(&mut self, pool: &mut ChunkPool) -> Vec<Message> {
+    pub(crate) fn drain(&mut self, pool: &mut ChunkPool) -> Vec<Unsent> {
         let mut messages = Vec::with_capacity(self.messages);
+        let mut suspects = std::mem::take(&mut self.suspects).into_iter().peekable();
         let mut frames = Vec::new();
         let mut walk = Walk::new(self);
         while let Some((kind, body)) = walk.next_body() {
@@ -357,7 +366,11 @@ impl OutBuffer {
                 FrameKind::More => frames.push(body),
                 FrameKind::Last => {
                     frames.push(body);
-                    messages.push(Message::from_frames(frames.drain(..)));
+                    let suspect = suspects.next_if(|suspect| suspect.index == messages.len());
+                    messages.push(Unsent {
+                        message: Message::from_frames(frames.drain(..)),
+                        breaks: suspect.map_or(0, |suspect| suspect.breaks),
+                    });
                 }
             }
         }
@@ -393,6 +406,9 @@ impl OutBuffer {
         }
         kept.written = self.written;
         kept.first_unwanted = self.first_unwanted;
+        kept.suspects = std::mem::take(&mut self.suspects);
+        kept.suspects
+            .retain(|suspect| suspect.index < kept.messages);
         let dropped = self.messages - kept.messages;
         self.clear(pool);
         *self = kept;
@@ -416,6 +432,7 @@ impl OutBuffer {
         self.messages = 0;
         self.first_unwanted = false;
         self.commands = 0;
+        self.suspects.clear();
     }
 
     /// Appends all that `later` holds, which must start at a message boundary.
@@ -428,8 +445,8 @@ impl OutBuffer {
             return later.clear(pool);
         }
         if later.head > 0 {
-            for message in later.drain(pool) {
-                self.push(Outgoing::Message(&message), pool);
+            for unsent in later.drain(pool) {
+                self.push_again(&unsent, pool);
             }
             return;
         }
@@ -438,6 +455,10 @@ impl OutBuffer {
             pool.give(tail);
         } else {
             self.sealed.push_back(Segment::Frames(tail));
+        }
+        for Suspect { index, breaks } in later.suspects.drain(..) {
+            let index = index + self.messages;
+            self.suspects.push(Suspect { index, breaks });
         }
         self.sealed.append(&mut later.sealed);
         self.tail = later.tail;
@@ -462,6 +483,7 @@ impl OutBuffer {
             self.sealed.push_back(Segment::Frames(tail));
         }
         into.append(&mut self.sealed);
+        self.suspects.clear();
         self.bytes = 0;
         std::mem::take(&mut self.messages)
     }
@@ -502,6 +524,13 @@ impl<'a> Walk<'a> {
         let (header_len, kind, body_len) = self.header()?;
         self.skip_body(header_len, body_len);
         Some((kind, header_len + body_len))
+    }
+
+    /// Kind and length of the body of the next frame.
+    fn next_size(&mut self) -> Option<(FrameKind, usize)> {
+        let (header_len, kind, body_len) = self.header()?;
+        self.skip_body(header_len, body_len);
+        Some((kind, body_len))
     }
 
     /// Kind and body of the next frame; a body kept by reference stays shared.

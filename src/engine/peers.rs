@@ -13,11 +13,12 @@ use super::Note;
 use super::dialer::Dialer;
 use super::direct::DIRECT;
 use super::in_buffer::InBuffer;
+use super::limits::{Takes, Tried};
 use super::local::InprocLink;
 use super::out_buffer::{OutBuffer, Outgoing};
 use super::pool::ChunkPool;
 use crate::message::Message;
-use crate::monitor::ConnectionId;
+use crate::monitor::{ConnectionId, Monitors};
 use crate::transport::{Address, Endpoint, SEGMENT, Stream};
 use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
 
@@ -66,6 +67,8 @@ pub(crate) struct Peer {
     /// Its address; for one that is dialed, as of the last connection.
     pub(crate) address: Arc<str>,
     pub(crate) facts: Option<Box<PeerFacts>>,
+    /// What it takes, as it has announced on its present connection.
+    pub(crate) takes: Takes,
     pub(crate) counters: Counters,
 }
 
@@ -130,6 +133,9 @@ pub(crate) struct Connected {
     pub(crate) stream: Arc<Stream>,
     pub(crate) scanner: Scanner,
     pub(crate) heartbeat: Heartbeat,
+    /// When the handshake was done, and how many messages had come from the peer by then.
+    pub(crate) since: Instant,
+    pub(crate) received_before: u64,
     /// The earliest heartbeat timer armed for this connection.
     pub(crate) armed: Option<Instant>,
     pub(crate) version: Version,
@@ -172,6 +178,7 @@ pub(crate) struct Counters {
     pub(crate) dropped_conflated: u64,
     pub(crate) dropped_disconnect: u64,
     pub(crate) withdrawn: u64,
+    pub(crate) dropped_refused: u64,
     pub(crate) reconnects: u64,
 }
 
@@ -194,7 +201,7 @@ impl Peer {
 
     /// Whether another message may be queued.
     #[inline]
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.room() > 0
     }
 
@@ -277,6 +284,9 @@ pub(crate) struct Peers {
     pub(crate) gone: usize,
     /// Totals of peers that are no more.
     pub(crate) past: Counters,
+    /// Messages that went from one peer's queue to another's, and so are in the counters of both.
+    pub(crate) moved: u64,
+    pub(crate) monitors: Arc<Monitors>,
 }
 
 impl Peers {
@@ -317,7 +327,7 @@ impl Peers {
             return peer.send_within(body);
         }
         let queued = peer.outbound.messages() + peer.in_flight;
-        if queued + 1 >= peer.send_hwm || body.len() >= DIRECT {
+        if queued + 1 >= peer.send_hwm || body.len() >= peer.takes.any_below {
             return false;
         }
         let sent = peer.outbound.push_single(body, WRITE_AT);
@@ -326,24 +336,31 @@ impl Peers {
         sent
     }
 
-    /// Queues a whole message, if the peer has room for one.
+    /// Queues a whole message, if the peer takes one like it and has room.
     #[inline]
-    pub(crate) fn try_send(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> bool {
+    pub(crate) fn try_send(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> Tried {
         let Some(peer) = self.slab.get_mut(id) else {
-            return false;
+            return Tried::NoRoom;
         };
+        let fits = match outgoing {
+            Outgoing::Slice(body) => body.len() < peer.takes.any_below,
+            Outgoing::Message(_) => false,
+        };
+        if !fits && peer.takes.excess(outgoing, (0, 0)).is_some() {
+            return Tried::Refused;
+        }
         if !self.conflate {
             if !peer.has_room() {
-                return false;
+                return Tried::NoRoom;
             }
             if let Outgoing::Slice(body) = outgoing
                 && (peer.send_within(body) || body.len() >= DIRECT && self.send_directly(id, body))
             {
-                return true;
+                return Tried::Queued;
             }
         }
         self.send_with(id, |buffer, pool| buffer.push(outgoing, pool));
-        true
+        Tried::Queued
     }
 
     /// Queues one whole message that `write` writes.
@@ -430,6 +447,9 @@ impl Peers {
             Link::Up(up) => up.version,
             Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => return,
         };
+        if peer.takes.refuses_topic(topic.len()) {
+            return self.topic_refused(id, topic.len(), subscribe);
+        }
         let mut frame = Vec::with_capacity(topic.len() + 24);
         if subscribe {
             zmtp::put_subscribe(&mut frame, version, topic);
@@ -610,6 +630,7 @@ impl Counters {
         self.dropped_conflated += other.dropped_conflated;
         self.dropped_disconnect += other.dropped_disconnect;
         self.withdrawn += other.withdrawn;
+        self.dropped_refused += other.dropped_refused;
         self.reconnects += other.reconnects;
     }
 }

@@ -8,10 +8,9 @@ use mio::Interest;
 
 use super::gathering;
 use super::net::{BOTH, Net};
-use super::out_buffer::{MAX_SLICES, OutBuffer};
+use super::out_buffer::{MAX_SLICES, OutBuffer, Unsent};
 use super::peers::{Link, PeerId, WRITE_AT, WRITE_KEPT_AT};
 use super::pool::ChunkPool;
-use crate::message::Message;
 use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;
 use crate::transport::Stream;
@@ -239,6 +238,11 @@ impl Net {
             stream,
         } = job;
         self.peers.pool.absorb(spare);
+        let written = offered - buffer.unwritten();
+        let lost = self.lost_while_written.take();
+        if let Some(loss) = lost.filter(|loss| loss.connection.id == connection) {
+            self.blame(id, &mut buffer, loss, pattern);
+        }
         let peer = self.peers.slab.get_mut(id);
         let Some(peer) = peer.filter(|peer| peer.birth == birth) else {
             let unsent = buffer.drain(&mut self.peers.pool);
@@ -252,7 +256,7 @@ impl Net {
         let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
         peer.in_flight = 0;
         peer.commands_in_flight = 0;
-        peer.counters.bytes_out += (offered - buffer.unwritten()) as u64;
+        peer.counters.bytes_out += written as u64;
         let same = peer.connection == connection && matches!(peer.link, Link::Up(_));
         if let Link::Up(up) = &mut peer.link
             && same
@@ -275,6 +279,8 @@ impl Net {
         }
         if same {
             self.after_write(id, result);
+        } else {
+            self.sort_out_refused(id, pattern);
         }
         pattern.returned(&mut self.peers, id, same);
         self.peers.mark_dirty(id);
@@ -284,7 +290,7 @@ impl Net {
     }
 
     /// Messages whose connection broke while they were being written, and is not coming back to them.
-    fn orphan(&mut self, unsent: Vec<Message>, pattern: &mut dyn Pattern) {
+    fn orphan(&mut self, unsent: Vec<Unsent>, pattern: &mut dyn Pattern) {
         if !pattern.keeps_unsent() {
             self.peers.past.dropped_disconnect += unsent.len() as u64;
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::RefusalCause;
 use crate::zmtp::{PeerFacts, ProtocolError};
 
 /// The number of a connection: unique in the process and never used again, so it tells two connections of the
@@ -158,6 +159,27 @@ pub enum Event {
         /// Why.
         cause: DisconnectCause,
     },
+    /// A message was dropped because its peer does not take it; counted in
+    /// [`Dropped::refused`](crate::Dropped::refused). Messages behind it go on.
+    MessageRefused {
+        /// The connection that it was queued for; the last one if there is none just now.
+        connection: ConnectionInfo,
+        /// The bytes in its frames together; of a request with its envelope.
+        size: usize,
+        /// Why.
+        cause: RefusalCause,
+    },
+    /// A SUB did not pass a subscription on to a publisher that has announced a smaller
+    /// [`max_subscription_length`](crate::Options::max_subscription_length): it gets nothing for this topic from there. All
+    /// others hold.
+    SubscriptionRefused {
+        /// The connection to the publisher.
+        connection: ConnectionInfo,
+        /// The bytes of the topic.
+        length: usize,
+        /// The most bytes of a topic that the publisher takes.
+        limit: u64,
+    },
     /// So many events were dropped here, because the monitor was not read.
     Lost(u64),
 }
@@ -170,7 +192,9 @@ impl Event {
             | Event::Connected { connection }
             | Event::HandshakeSucceeded { connection, .. }
             | Event::HandshakeFailed { connection, .. }
-            | Event::Disconnected { connection, .. } => Some(connection),
+            | Event::Disconnected { connection, .. }
+            | Event::MessageRefused { connection, .. }
+            | Event::SubscriptionRefused { connection, .. } => Some(connection),
             Event::Listening { .. }
             | Event::ListenerClosed { .. }
             | Event::BindFailed { .. }
@@ -196,7 +220,9 @@ impl Event {
             | Event::Connected { connection }
             | Event::HandshakeSucceeded { connection, .. }
             | Event::HandshakeFailed { connection, .. }
-            | Event::Disconnected { connection, .. } => Some(&connection.endpoint),
+            | Event::Disconnected { connection, .. }
+            | Event::MessageRefused { connection, .. }
+            | Event::SubscriptionRefused { connection, .. } => Some(&connection.endpoint),
             Event::Lost(_) => None,
         }
     }
@@ -233,6 +259,22 @@ impl fmt::Display for Event {
             Event::Disconnected { connection, cause } => {
                 write!(f, "{connection}: disconnected: {cause}")
             }
+            Event::MessageRefused {
+                connection,
+                size,
+                cause,
+            } => write!(
+                f,
+                "{connection}: a message of {size} bytes is dropped: {cause}"
+            ),
+            Event::SubscriptionRefused {
+                connection,
+                length,
+                limit,
+            } => write!(
+                f,
+                "{connection}: a topic of {length} bytes is not subscribed to: the peer takes at most {limit}"
+            ),
             Event::Lost(count) => write!(f, "{count} events lost: the monitor was not read"),
         }
     }

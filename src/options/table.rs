@@ -62,8 +62,22 @@ option_table! {
         default: None, "none",
     }
 
+    /// How many connections in a row a message may break before it is given up. A peer that takes no message like it, for
+    /// its size as a rule, ends the connection while the message is being written, and would do so again and again. What counts
+    /// is the end of a connection, by the peer, with the message written in part; a connection that has lived for 5 s counts as the first. A
+    /// message given up is dropped, counted ([`Dropped::refused`](crate::Dropped::refused)) and reported
+    /// ([`Event::MessageRefused`](crate::Event::MessageRefused)). `None` never gives up. Where both sides are zerohop, the peer
+    /// announces its limits, and most such messages are refused by `send`.
+    max_delivery_attempts(impl Into<Option<u32>>) -> Option<u32> {
+        sockets: [Push, Req],
+        unit: "connections",
+        range: "1 or more, or none for no end", allows: |most| most.is_none_or(|most| most > 0),
+        default: Some(2), "2",
+    }
+
     /// The first wait before a broken or refused connection is tried again. Each failure doubles the wait, up to
-    /// [`reconnect_interval_max`](Options::reconnect_interval_max); each wait is varied at random, so that
+    /// [`reconnect_interval_max`](Options::reconnect_interval_max), until a connection has brought a message, or lived for a second and longer
+    /// than the wait before it; each wait is varied at random, so that
     /// many clients of one server do not return all at once. `None` never tries again.
     reconnect_interval(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RECONNECT_IVL" = 18,
@@ -113,8 +127,9 @@ option_table! {
         default: 1024, "1024",
     }
 
-    /// The largest message that a peer may send, all frames together. A peer that announces a larger one is
-    /// disconnected before anything is stored for it. libzmq's option limits each frame, and its
+    /// The largest message that a peer may send, all frames together. A peer that begins a larger one is
+    /// disconnected before anything is stored for it. zerohop peers are told the limit, and refuse such messages themselves. Over inproc it
+    /// does not apply, nor does libzmq's. libzmq's option limits each frame, and its
     /// default is no limit.
     max_message_size(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_MAXMSGSIZE" = 22,

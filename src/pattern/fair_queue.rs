@@ -125,7 +125,6 @@ impl FairQueue {
         self.link(id).is_some()
     }
 
-    #[cfg(test)]
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len

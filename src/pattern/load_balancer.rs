@@ -78,6 +78,12 @@ impl LoadBalancer {
         self.known.get(id).copied().unwrap_or(false)
     }
 
+    /// All peers, ready and full.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = usize> {
+        let known = self.known.iter().enumerate();
+        known.filter_map(|(id, &known)| known.then_some(id))
+    }
+
     /// The number of peers, ready and full.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -90,7 +96,6 @@ impl LoadBalancer {
     }
 
     /// The number of peers that have room.
-    #[cfg(test)]
     pub(crate) fn ready_len(&self) -> usize {
         self.ready.len()
     }

@@ -43,8 +43,9 @@ pub(crate) use reply::{RepPattern, ReturnAddress, Undeliverable};
 pub(crate) use request::{Outcome, Refusal, ReqPattern, Ticket};
 pub(crate) use subscribe::SubPattern;
 
-use crate::engine::{PeerId, Peers};
+use crate::engine::{Outgoing, PeerId, Peers, Unsent};
 use crate::message::Message;
+use crate::monitor::RefusalCause;
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// What the engine tells a socket type of its peers. Everything is called under the socket's state lock;
@@ -67,11 +68,24 @@ pub(crate) trait Pattern: Send {
 
     /// No message may be sent to this peer any more. `unsent` is what was queued for it, whole messages;
     /// what the peer sent before can still be taken.
-    fn detached(&mut self, _peers: &mut Peers, _id: PeerId, _unsent: Vec<Message>) {}
+    fn detached(&mut self, _peers: &mut Peers, _id: PeerId, _unsent: Vec<Unsent>) {}
 
     /// What was being written to a peer that has been detached meanwhile: messages older than those that
     /// `detached` brought.
-    fn orphaned(&mut self, _peers: &mut Peers, _unsent: Vec<Message>) {}
+    fn orphaned(&mut self, _peers: &mut Peers, _unsent: Vec<Unsent>) {}
+
+    /// What was queued for a peer before it said, with its handshake, that it takes nothing that large.
+    fn refused(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
+        for Unsent { message, .. } in unsent {
+            if let Some(excess) = peers.excess(id, Outgoing::Message(&message), (0, 0)) {
+                peers.give_up(id, message.size(), excess.into());
+                self.given_up(&message, excess.into());
+            }
+        }
+    }
+
+    /// A message that was queued has been given up, and is counted: no peer takes it.
+    fn given_up(&mut self, _message: &Message, _cause: RefusalCause) {}
 
     /// What was being written to a peer without the lock is back in its queue, as far as it has not left; `connected`: the
     /// connection that it was written to is still there.

@@ -5,7 +5,7 @@
 //! many were skipped, and counts them per peer.
 
 use super::{Pattern, Subscriptions};
-use crate::engine::{Outgoing, PeerId, Peers};
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::Message;
 use crate::zmtp::{ProtocolError, SocketType};
 
@@ -28,6 +28,8 @@ pub struct Published {
     pub sent: usize,
     /// Subscribers that wanted it and were at their high-water mark: they miss it.
     pub skipped: usize,
+    /// Subscribers that wanted it and take nothing that large, as they have announced: they miss it.
+    pub refused: usize,
 }
 
 /// See the module.
@@ -64,14 +66,28 @@ impl PubPattern {
         let mut published = Published::default();
         self.subscriptions
             .for_each_match(outgoing.first_frame(), |id| {
-                if peers.send_single(id, outgoing) || peers.try_send(id, outgoing) {
+                if peers.send_single(id, outgoing) {
                     published.sent += 1;
-                } else {
-                    peers.count_drop(id);
-                    published.skipped += 1;
+                    return;
+                }
+                match peers.try_send(id, outgoing) {
+                    Tried::Queued => published.sent += 1,
+                    Tried::NoRoom => {
+                        peers.count_drop(id);
+                        published.skipped += 1;
+                    }
+                    Tried::Refused => {
+                        peers.skip_refused(id, outgoing);
+                        published.refused += 1;
+                    }
                 }
             });
         Some(published)
+    }
+
+    /// What one subscriber does not take is no error: it goes to the others.
+    pub(crate) fn excess(&self, _peers: &Peers, _outgoing: Outgoing<'_>) -> Option<Excess> {
+        None
     }
 
     /// Whether everybody who wants a message with this topic has room for it. Asking them all each time would cost
@@ -139,7 +155,7 @@ impl Pattern for PubPattern {
         self.subscriptions.remove_peer(id, |_| {});
     }
 
-    fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Message>) {
+    fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
         self.subscriptions.remove_peer(id, |_| {});
     }
 

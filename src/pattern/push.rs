@@ -3,15 +3,14 @@
 use std::collections::VecDeque;
 
 use super::{LoadBalancer, Pattern};
-use crate::engine::{Outgoing, PeerId, Peers};
-use crate::message::Message;
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
 pub(crate) struct PushPattern {
     balancer: LoadBalancer,
     /// Accepted for a peer that has gone since; they go first, to whoever has room.
-    orphans: VecDeque<Message>,
+    orphans: VecDeque<Unsent>,
 }
 
 impl PushPattern {
@@ -44,27 +43,66 @@ impl PushPattern {
                 return None;
             }
         }
-        self.give(peers, outgoing)
+        self.give(peers, |peers, id| peers.try_send(id, outgoing))
     }
 
     #[inline]
-    fn give(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+    fn give(
+        &mut self,
+        peers: &mut Peers,
+        mut attempt: impl FnMut(&mut Peers, PeerId) -> Tried,
+    ) -> Option<()> {
+        let mut refused = 0;
         loop {
             let id = self.balancer.next()?;
-            if peers.try_send(id, outgoing) {
-                self.balancer.advance();
-                return Some(());
-            }
-            if peers.await_room(id) {
-                self.balancer.set_full(id);
+            match attempt(peers, id) {
+                Tried::Queued => {
+                    self.balancer.advance();
+                    return Some(());
+                }
+                Tried::NoRoom => {
+                    if peers.await_room(id) {
+                        self.balancer.set_full(id);
+                    }
+                }
+                // It is another's turn, once around.
+                Tried::Refused => {
+                    refused += 1;
+                    if refused >= self.balancer.ready_len() {
+                        return None;
+                    }
+                    self.balancer.advance();
+                }
             }
         }
     }
 
+    /// Why no peer will ever take a message, if that is so: each of them has announced a limit that forbids it. Gives the
+    /// one that would take most.
+    pub(crate) fn refused_by_all(
+        &self,
+        peers: &Peers,
+        outgoing: Outgoing<'_>,
+    ) -> Option<(PeerId, Excess)> {
+        peers.refused_by_all(self.balancer.peers(), outgoing, (0, 0))
+    }
+
+    /// See [`refused_by_all`](Self::refused_by_all); for `send`.
+    #[cold]
+    pub(crate) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
+        let (_, excess) = self.refused_by_all(peers, outgoing)?;
+        Some(excess)
+    }
+
     fn place_orphans(&mut self, peers: &mut Peers) {
-        while let Some(message) = self.orphans.pop_front() {
-            if self.give(peers, Outgoing::Message(&message)).is_none() {
-                return self.orphans.push_front(message);
+        while let Some(unsent) = self.orphans.pop_front() {
+            let placed = self.give(peers, |peers, id| peers.try_again(id, &unsent));
+            if placed.is_some() {
+                continue;
+            }
+            match self.refused_by_all(peers, Outgoing::Message(&unsent.message)) {
+                Some((id, excess)) => peers.give_up(id, unsent.message.size(), excess.into()),
+                None => return self.orphans.push_front(unsent),
             }
         }
     }
@@ -80,17 +118,22 @@ impl Pattern for PushPattern {
         self.place_orphans(peers);
     }
 
-    fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Message>) {
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
         self.balancer.remove(id);
         self.orphans.extend(unsent);
         self.place_orphans(peers);
     }
 
-    fn orphaned(&mut self, peers: &mut Peers, unsent: Vec<Message>) {
-        for message in unsent.into_iter().rev() {
-            self.orphans.push_front(message);
+    fn orphaned(&mut self, peers: &mut Peers, unsent: Vec<Unsent>) {
+        for unsent in unsent.into_iter().rev() {
+            self.orphans.push_front(unsent);
         }
         self.place_orphans(peers);
+    }
+
+    /// Another peer may take them.
+    fn refused(&mut self, peers: &mut Peers, _id: PeerId, unsent: Vec<Unsent>) {
+        self.orphaned(peers, unsent);
     }
 
     /// A PUSH never reads: what a peer sends is forgotten.

@@ -5,7 +5,7 @@
 
 use super::fair_turns::take_fairly;
 use super::{FairQueue, Pattern, envelope};
-use crate::engine::{Outgoing, PeerId, Peers, Place};
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Place};
 use crate::message::{Frame, Message};
 use crate::zmtp::{FrameKind, ProtocolError, SocketType};
 
@@ -29,6 +29,7 @@ pub(crate) struct ReturnAddress {
 pub(crate) enum Undeliverable {
     PeerGone,
     NoRoom,
+    TooLarge(Excess),
 }
 
 impl RepPattern {
@@ -68,6 +69,11 @@ impl RepPattern {
         let Some(Place { id, .. }) = connected else {
             return Err(Undeliverable::PeerGone);
         };
+        let envelope_bytes = address.envelope.iter().map(|frame| frame.len()).sum();
+        let envelope = (envelope_bytes, address.envelope.len());
+        if let Some(excess) = peers.excess(id, outgoing, envelope) {
+            return Err(Undeliverable::TooLarge(excess));
+        }
         if !peers.has_room(id) {
             return Err(Undeliverable::NoRoom);
         }

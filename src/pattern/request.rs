@@ -10,8 +10,9 @@ use std::collections::HashMap;
 use super::envelope;
 use super::fair_turns::take_fairly;
 use super::{FairQueue, LoadBalancer, Pattern};
-use crate::engine::{Outgoing, PeerId, Peers, Withdrawal};
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, Withdrawal};
 use crate::message::{Frame, Message};
+use crate::monitor::RefusalCause;
 use crate::zmtp::{FrameKind, ProtocolError, SocketType};
 
 /// Names a request that is under way.
@@ -54,6 +55,11 @@ pub(crate) enum Outcome {
     Reply(Message),
     /// The connection broke when the request had already left.
     PeerGone,
+    /// The request was given up before it had left.
+    Refused {
+        size: usize,
+        cause: RefusalCause,
+    },
 }
 
 /// Why a request cannot be sent now.
@@ -63,6 +69,8 @@ pub(crate) enum Refusal {
     NotNow,
     /// Strict mode: the last request has not been answered.
     OutOfTurn,
+    /// No peer takes a request that large.
+    TooLarge(Excess),
 }
 
 impl ReqPattern {
@@ -96,15 +104,9 @@ impl ReqPattern {
         if !self.correlate && !self.requests.is_empty() {
             return Err(Refusal::NotNow);
         }
-        let id = loop {
-            let id = self.balancer.next().ok_or(Refusal::NotNow)?;
-            if peers.has_room(id) {
-                break id;
-            }
-            if peers.await_room(id) {
-                self.balancer.set_full(id);
-            }
-        };
+        let id = self
+            .next_for(peers, outgoing)
+            .ok_or_else(|| self.why_none(peers, outgoing))?;
         let ticket = self.next_ticket;
         self.next_ticket = ticket.wrapping_add(1);
         let correlate = self.correlate;
@@ -123,6 +125,43 @@ impl ReqPattern {
         };
         self.requests.insert(ticket, request);
         Ok(ticket)
+    }
+
+    /// The next peer that has room, and takes a request of this size.
+    fn next_for(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<PeerId> {
+        let mut refused = 0;
+        loop {
+            let id = self.balancer.next()?;
+            if peers.excess(id, outgoing, self.envelope()).is_some() {
+                refused += 1;
+                if refused >= self.balancer.ready_len() {
+                    return None;
+                }
+                self.balancer.advance();
+            } else if peers.has_room(id) {
+                return Some(id);
+            } else if peers.await_room(id) {
+                self.balancer.set_full(id);
+            }
+        }
+    }
+
+    #[cold]
+    fn why_none(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Refusal {
+        let known = self.balancer.peers();
+        match peers.refused_by_all(known, outgoing, self.envelope()) {
+            Some((_, excess)) => Refusal::TooLarge(excess),
+            None => Refusal::NotNow,
+        }
+    }
+
+    /// What goes ahead of a request: bytes, and frames.
+    fn envelope(&self) -> (usize, usize) {
+        if self.correlate {
+            (size_of::<Ticket>(), 2)
+        } else {
+            (0, 1)
+        }
     }
 
     /// How the request has ended, if it has.
@@ -213,6 +252,16 @@ impl ReqPattern {
         (request.peer == id && request.outcome.is_none()).then_some((*ticket, start))
     }
 
+    /// Whose request a queued message is.
+    fn ticket_of(&self, message: &Message) -> Option<Ticket> {
+        if self.correlate {
+            let id = message.first().as_slice().try_into().ok()?;
+            return Some(Ticket::from_be_bytes(id));
+        }
+        // There is one request at a time.
+        self.requests.keys().next().copied()
+    }
+
     /// The connection to a peer is gone. All but the newest `kept` requests to it had left already, and
     /// their replies will not come.
     fn fail_requests(&mut self, id: PeerId, kept: usize) {
@@ -254,7 +303,7 @@ impl Pattern for ReqPattern {
         self.fail_requests(id, kept);
     }
 
-    fn detached(&mut self, peers: &mut Peers, id: PeerId, _unsent: Vec<Message>) {
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
         self.receive(peers);
         self.balancer.remove(id);
         self.fail_requests(id, 0);
@@ -276,6 +325,20 @@ impl Pattern for ReqPattern {
             // `lost` could not tell how much had left.
             let kept = peers.queued_out(id);
             self.fail_requests(id, kept);
+        }
+    }
+
+    fn given_up(&mut self, message: &Message, cause: RefusalCause) {
+        let Some(ticket) = self.ticket_of(message) else {
+            return;
+        };
+        match self.requests.get_mut(&ticket) {
+            Some(request) if request.abandoned.is_none() => {
+                let size = message.size();
+                request.outcome = Some(Outcome::Refused { size, cause });
+            }
+            Some(_) => drop(self.requests.remove(&ticket)),
+            None => {}
         }
     }
 

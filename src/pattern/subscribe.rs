@@ -2,7 +2,7 @@
 
 use super::fair_turns::take_fairly;
 use super::{FairQueue, Pattern, TopicFilter};
-use crate::engine::{PeerId, Peers};
+use crate::engine::{PeerId, Peers, Unsent};
 use crate::message::Message;
 use crate::zmtp::{ProtocolError, SocketType};
 
@@ -81,7 +81,7 @@ impl Pattern for SubPattern {
         self.connected.retain(|connected| *connected != id);
     }
 
-    fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Message>) {
+    fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
         self.connected.retain(|connected| *connected != id);
     }
 

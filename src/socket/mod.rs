@@ -274,10 +274,11 @@ pub(crate) fn recv_error(stop: Stop) -> RecvError {
 }
 
 #[cold]
-pub(crate) fn send_error(stop: Stop, message: impl Into<Message>) -> SendError {
-    SendError::new(send_error_kind(stop), message)
+pub(crate) fn send_error(kind: SendErrorKind, message: impl Into<Message>) -> SendError {
+    SendError::new(kind, message)
 }
 
+#[cold]
 pub(crate) fn send_error_kind(stop: Stop) -> SendErrorKind {
     match stop {
         Stop::WouldBlock => SendErrorKind::WouldBlock,

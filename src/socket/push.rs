@@ -15,6 +15,9 @@ use crate::pattern::PushPattern;
 /// - A message accepted by `send` is queued, on its way, or delivered. If its peer's connection breaks
 ///   before all of it was handed to the system, it goes to the peer's next connection or to another peer,
 ///   whole. What the system had taken may be lost with the connection: that is ZeroMQ's promise, too.
+/// - A message that no peer takes does not hold up the others: `send` refuses it if the peers have announced what they take,
+///   and otherwise it is given up after [`max_delivery_attempts`](crate::Options::max_delivery_attempts) connections have broken
+///   over it.
 /// - Order is kept per peer.
 ///
 /// RFC 30; libzmq: `ZMQ_PUSH`.
@@ -58,7 +61,7 @@ impl Push {
     ///
     /// # Errors
     ///
-    /// Timed out or closed; the error gives the message back.
+    /// Timed out, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message back.
     #[inline]
     pub fn send(&self, message: impl Payload) -> Result<(), SendError> {
         self.send_by(
@@ -71,7 +74,8 @@ impl Push {
     ///
     /// # Errors
     ///
-    /// No peer has room, or closed; the error gives the message back.
+    /// No peer has room, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message
+    /// back.
     #[inline]
     pub fn try_send(&self, message: impl Payload) -> Result<(), SendError> {
         self.send_by(message, Wait::Not)
@@ -81,7 +85,7 @@ impl Push {
     ///
     /// # Errors
     ///
-    /// Timed out or closed; the error gives the message back.
+    /// Timed out, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message back.
     pub fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<(), SendError> {
         self.send_by(message, Wait::AtMost(timeout))
     }

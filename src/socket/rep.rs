@@ -91,7 +91,7 @@ impl Request {
     /// # Errors
     ///
     /// The peer has gone, or has not read its earlier replies and is at its high-water mark
-    /// (`WouldBlock`), or closed. The error gives the reply back.
+    /// (`WouldBlock`), or takes no message that large, or closed. The error gives the reply back.
     pub fn reply(self, message: impl Payload) -> Result<(), ReplyError> {
         if let Some(slice) = message.as_single() {
             return match self.reply_outgoing(Outgoing::Slice(slice)) {
@@ -113,6 +113,7 @@ impl Request {
         match replied {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Undeliverable::PeerGone)) => Err(ReplyErrorKind::PeerGone),
+            Ok(Err(Undeliverable::TooLarge(excess))) => Err(excess.into()),
             Ok(Err(Undeliverable::NoRoom)) | Err(Stop::WouldBlock | Stop::TimedOut) => {
                 Err(ReplyErrorKind::WouldBlock)
             }

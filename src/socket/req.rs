@@ -65,7 +65,7 @@ impl Req {
     /// # Errors
     ///
     /// The request could not be sent (the error gives it back), no reply came in time, the connection
-    /// broke in between, or closed.
+    /// broke in between, the peer does not take a request that large, or closed.
     pub fn request(&self, message: impl Payload) -> Result<Message, RequestError> {
         let options = self.socket.options();
         let (send, recv) = (options.send_timeout, options.recv_timeout);
@@ -110,6 +110,7 @@ impl Req {
                 Ok(ticket) => ticket,
                 Err(Refusal::NotNow) => return None,
                 Err(Refusal::OutOfTurn) => return Some(Err(SendErrorKind::OutOfTurn)),
+                Err(Refusal::TooLarge(excess)) => return Some(Err(excess.into())),
             };
             // Whoever asks waits for the answer: there is no stream to gather for.
             net.pacer.pause();
@@ -126,6 +127,7 @@ impl Req {
         match outcome {
             Ok(Outcome::Reply(message)) => Ok(message),
             Ok(Outcome::PeerGone) => Err(RequestError::PeerGone),
+            Ok(Outcome::Refused { size, cause }) => Err(RequestError::Refused { size, cause }),
             Err(stop) => {
                 self.socket
                     .core()

@@ -15,12 +15,12 @@ macro_rules! sending {
                 if let Some(slice) = message.as_single() {
                     return match self.send_outgoing(Outgoing::Slice(slice), wait) {
                         Ok(sent) => Ok(sent),
-                        Err(stop) => Err(send_error(stop, message)),
+                        Err(kind) => Err(send_error(kind, message)),
                     };
                 }
                 let message = message.into_message();
                 self.send_outgoing(Outgoing::Message(&message), wait)
-                    .map_err(|stop| send_error(stop, message))
+                    .map_err(|kind| send_error(kind, message))
             }
 
             #[inline]
@@ -28,7 +28,7 @@ macro_rules! sending {
                 &self,
                 outgoing: $crate::engine::Outgoing<'_>,
                 wait: $crate::engine::Wait,
-            ) -> Result<$sent, $crate::engine::Stop> {
+            ) -> Result<$sent, $crate::SendErrorKind> {
                 let core = self.socket.core();
                 let sent = core.at_once(|pattern, net| {
                     let sent = pattern.send(&mut net.peers, outgoing);
@@ -46,12 +46,20 @@ macro_rules! sending {
                 &self,
                 outgoing: $crate::engine::Outgoing<'_>,
                 wait: $crate::engine::Wait,
-            ) -> Result<$sent, $crate::engine::Stop> {
-                self.socket.core().until(wait, |pattern, net| {
+            ) -> Result<$sent, $crate::SendErrorKind> {
+                let sent = self.socket.core().until(wait, |pattern, net| {
                     let sent = pattern.send(&mut net.peers, outgoing);
                     net.pace(pattern, sent.is_some());
-                    sent
-                })
+                    match sent {
+                        Some(sent) => Some(Ok(sent)),
+                        None => pattern.excess(&net.peers, outgoing).map(Err),
+                    }
+                });
+                match sent {
+                    Ok(Ok(sent)) => Ok(sent),
+                    Ok(Err(excess)) => Err(excess.into()),
+                    Err(stop) => Err($crate::socket::send_error_kind(stop)),
+                }
             }
         }
     };

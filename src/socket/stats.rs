@@ -19,7 +19,7 @@ impl<P: Pattern + 'static> Socket<P> {
             Stats {
                 peers,
                 messages_in: total.messages_in,
-                messages_out: total.messages_out,
+                messages_out: total.messages_out - net.peers.moved,
                 bytes_in: total.bytes_in,
                 bytes_out: total.bytes_out,
                 dropped,
@@ -56,6 +56,7 @@ fn dropped(counters: &Counters, unexpected: u64) -> Dropped {
         high_water_mark: counters.dropped_hwm,
         conflated: counters.dropped_conflated,
         peer_gone: counters.dropped_disconnect,
+        refused: counters.dropped_refused,
         unexpected,
         withdrawn: counters.withdrawn,
     }

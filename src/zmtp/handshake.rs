@@ -26,7 +26,7 @@ use super::greeting::{self, OPENING_LEN, REMAINDER_LEN, Revision};
 use super::mechanism::{Mechanism, MechanismConfig};
 use super::metadata::{self, Metadata};
 use super::traffic::command_body;
-use super::{PeerFacts, ProtocolError, SocketType, Version};
+use super::{Announced, PeerFacts, ProtocolError, SocketType, Version};
 
 /// What all handshakes of one socket have in common.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub(crate) struct HandshakeConfig {
     /// The id that this socket asks its peers to know it by, at most 255 bytes; may be empty.
     pub(crate) routing_id: Bytes,
     pub(crate) mechanism: MechanismConfig,
+    /// The limits that this socket tells its peers.
+    pub(crate) announced: Announced,
     /// The longest frame accepted during the handshake, its header included.
     pub(crate) max_command_size: u64,
 }

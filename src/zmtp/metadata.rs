@@ -15,6 +15,11 @@ use super::ProtocolError;
 pub(crate) const SOCKET_TYPE: &str = "Socket-Type";
 /// The property that holds the routing id.
 pub(crate) const IDENTITY: &str = "Identity";
+/// Properties of our own, which others ignore: the limits of this side, in decimal digits. Where there is no limit there is
+/// no property.
+pub(crate) const MAX_MESSAGE_SIZE: &str = "Max-Message-Size";
+pub(crate) const MAX_PARTS: &str = "Max-Parts";
+pub(crate) const MAX_SUBSCRIPTION_LENGTH: &str = "Max-Subscription-Length";
 
 /// The most properties read from one peer. libzmq sends two, and applications a few of their own; the
 /// limit keeps a command full of five-byte properties from becoming a hundred times its size here.

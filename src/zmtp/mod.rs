@@ -29,7 +29,7 @@
 //! | SUBSCRIBE, CANCEL (3.1)           | `09 "SUBSCRIBE"`, `06 "CANCEL"`             | `command`     |
 //! | subscribe, cancel (3.0 and below) | messages that begin with `01`, `00`         | `command`     |
 //! | PING, PONG                        | `04 "PING"`, `04 "PONG"`                    | `command`     |
-//! | properties                        | `Socket-Type`, `Identity`, `X-`...          | `metadata`    |
+//! | properties                        | `Socket-Type`, `Identity`, `Max-`..., `X-`... | `metadata`    |
 //! | socket types                      | names in 3.x, the numbers 0 to 10 in 2.0    | `socket_type` |
 //! | mechanisms                        | `NULL`                                      | `mechanism`   |
 
@@ -57,6 +57,7 @@ pub(crate) use frame::{
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig};
 pub(crate) use mechanism::MechanismConfig;
+pub(crate) use peer::Announced;
 pub use peer::{PeerFacts, Version};
 pub use socket_type::{SocketType, SocketTypes};
 pub(crate) use traffic::{Limits, Scanned, Scanner};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::SocketType;
+use super::{SocketType, metadata};
 
 /// A version of ZMTP: the one spoken on a connection, which is the lower of the two sides'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,17 @@ impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
     }
+}
+
+/// The limits that a side announces in its handshake, so that its peers need not find them out by losing their connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// Bytes, all frames of a message together.
+    pub(crate) max_message_size: Option<u64>,
+    /// Frames of a message.
+    pub(crate) max_parts: Option<u32>,
+    /// Bytes of a topic.
+    pub(crate) max_subscription_length: Option<u64>,
 }
 
 /// What a peer said of itself in its handshake. All of it is the peer's own claim.
@@ -90,6 +101,24 @@ impl PeerFacts {
             .map(|(_, value)| value)
     }
 
+    /// The limits that the peer has announced. What is no decimal number in range announces nothing.
+    pub(crate) fn announced(&self) -> Announced {
+        Announced {
+            max_message_size: self.number(metadata::MAX_MESSAGE_SIZE),
+            max_parts: self.number(metadata::MAX_PARTS),
+            max_subscription_length: self.number(metadata::MAX_SUBSCRIPTION_LENGTH),
+        }
+    }
+
+    fn number<N: std::str::FromStr>(&self, name: &str) -> Option<N> {
+        let value = str::from_utf8(self.property(name)?).ok()?;
+        // `parse` would take a sign.
+        value
+            .starts_with(|c: char| c.is_ascii_digit())
+            .then_some(())?;
+        value.parse().ok()
+    }
+
     /// Every property the peer sent, in its order and spelling, `Socket-Type` included.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &Bytes)> {
         self.properties
@@ -126,5 +155,31 @@ mod tests {
         );
         assert_eq!(facts.property("x-other"), None);
         assert_eq!(facts.properties().count(), 1);
+    }
+
+    #[test]
+    fn limits_are_decimal_numbers_or_nothing() {
+        let announced = |value: &'static str| {
+            let value = Bytes::from_static(value.as_bytes());
+            let mut facts = PeerFacts::local(SocketType::Pull, Bytes::new());
+            facts.properties = vec![("max-PARTS".to_owned(), value)];
+            facts.announced().max_parts
+        };
+        assert_eq!(announced("0"), Some(0));
+        assert_eq!(announced("4096"), Some(4096));
+        assert_eq!(announced("4294967295"), Some(u32::MAX));
+        for garbage in [
+            "",
+            "4294967296",
+            "-1",
+            "+1",
+            " 1",
+            "1 ",
+            "0x10",
+            "1e3",
+            "\u{661}",
+        ] {
+            assert_eq!(announced(garbage), None, "{garbage:?}");
+        }
     }
 }

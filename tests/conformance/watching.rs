@@ -8,7 +8,7 @@ use zerohop::{
 
 use crate::arena::{Transport, on_every_transport};
 use crate::common::deadline::DEADLINE;
-use crate::common::until::until;
+use crate::common::until::{GLANCE, until};
 use crate::pairs::{Pairing, Socket};
 
 on_every_transport!(push_pull: PushPull => tells_in_order, ends_with_its_socket);
@@ -18,6 +18,7 @@ on_every_transport!(
     counts_messages_and_bytes,
     counts_reconnects,
     counts_what_is_dropped,
+    counts_a_message_once_wherever_it_goes,
     knows_its_last_endpoint,
 );
 
@@ -186,6 +187,41 @@ fn counts_messages_and_bytes(transport: Transport) {
 }
 
 /// Connections count, and not the attempts at one.
+/// What is queued for a peer that goes is sent to another one, which is no reason to count it again.
+fn counts_a_message_once_wherever_it_goes(transport: Transport) {
+    const MESSAGES: u64 = 500;
+    if transport == Transport::Inproc {
+        // A reader there takes all that is queued.
+        return;
+    }
+    let context = Context::new();
+    let push = Push::new(&context).expect("a PUSH");
+    let endpoint = push.bind(transport.endpoint()).expect("bound");
+    let pull = || {
+        let pull = Pull::with_options(&context, Options::new().recv_hwm(1)).expect("a PULL");
+        pull.connect(&endpoint).expect("connected");
+        push.wait_for_peers(1, DEADLINE).expect("connected");
+        pull
+    };
+    let first = pull();
+    for _ in 0..MESSAGES {
+        push.send(vec![0; 100_000]).expect("sent");
+    }
+    first.recv_timeout(DEADLINE).expect("one of them");
+    drop(first);
+    until("the first one has gone", || {
+        let _ = push.monitor().recv_timeout(GLANCE);
+        push.stats().peers.is_empty().then_some(())
+    });
+    assert_eq!(push.stats().messages_out, MESSAGES);
+    let second = pull();
+    second.recv_timeout(DEADLINE).expect("one of the others");
+    let stats = push.stats();
+    assert_eq!(stats.messages_out, MESSAGES);
+    assert!(stats.peers[0].messages_out > 0, "{stats:?}");
+    assert_eq!(stats.dropped.total(), 0);
+}
+
 fn counts_reconnects(transport: Transport) {
     if transport == Transport::Inproc {
         // A name is found or waited for; nothing is dialed.

@@ -81,6 +81,7 @@ mod out_buffer {
     use super::{VecDeque, pool::ChunkPool};
 
     pub(crate) type Segment = u8;
+    pub(crate) type Unsent = u8;
 
     pub(crate) enum Outgoing<'a> {
         Slice(&'a [u8]),
@@ -141,7 +142,7 @@ mod out_buffer {
             }
         }
 
-        pub(crate) fn drain(&mut self, _pool: &mut ChunkPool) -> Vec<crate::Message> {
+        pub(crate) fn drain(&mut self, _pool: &mut ChunkPool) -> Vec<Unsent> {
             std::mem::take(&mut self.messages)
         }
 
@@ -169,8 +170,6 @@ mod pool {
         pub(crate) fn refill(&mut self, _other: &mut ChunkPool) {}
     }
 }
-
-type Message = u8;
 
 use inproc::Channel;
 use out_buffer::{OutBuffer, Outgoing};

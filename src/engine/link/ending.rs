@@ -6,10 +6,12 @@ use std::time::Instant;
 use mio::event::Source as _;
 
 use super::super::Deadline;
+use super::super::limits::Takes;
 use super::super::net::Net;
 use super::super::peers::{Link, Origin, PeerId};
 use super::super::reading::discard_input;
 use super::super::timers::Timer;
+use super::Loss;
 use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event};
 use crate::pattern::Pattern;
 use crate::transport::Stream;
@@ -28,7 +30,9 @@ impl Net {
         let violated = matches!(cause, DisconnectCause::Protocol(_));
         let unread = violated.then(|| self.maybe_unread(id, pattern)).flatten();
         self.protocol_errors += u64::from(violated);
+        let loss = self.loss(id, &cause).filter(|_| keep);
         self.disconnect_link(id, &cause);
+        self.blame_peer(id, loss, pattern);
         if let Some(stream) = unread {
             self.bid_farewell(stream, self.violators_time());
         }
@@ -55,6 +59,22 @@ impl Net {
             pattern.writable(&mut self.peers, id);
         }
         self.redial_later(id);
+    }
+
+    /// Counts a loss against what was being written, or leaves that to whoever is writing it.
+    fn blame_peer(&mut self, id: PeerId, loss: Option<Loss>, pattern: &mut dyn Pattern) {
+        let (Some(loss), Some(peer)) = (loss, self.peers.slab.get_mut(id)) else {
+            return;
+        };
+        if peer.being_written {
+            self.lost_while_written = Some(loss);
+            return;
+        }
+        let mut buffer = std::mem::take(&mut peer.outbound);
+        self.blame(id, &mut buffer, loss, pattern);
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.outbound = buffer;
+        }
     }
 
     pub(super) fn redial_later(&mut self, id: PeerId) {
@@ -106,6 +126,8 @@ impl Net {
                 None
             }
         };
+        // What it takes it said of that connection.
+        peer.takes = Takes::default();
         let cause = cause.clone();
         match failed_handshake {
             Some(true) => self

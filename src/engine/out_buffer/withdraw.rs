@@ -12,6 +12,8 @@ struct Cut {
     position: usize,
     /// Bytes from the head of the buffer.
     offset: usize,
+    /// Whole messages from there.
+    messages: usize,
 }
 
 impl OutBuffer {
@@ -42,7 +44,7 @@ impl OutBuffer {
     /// Where the newest message whose first frame is `wanted` starts and ends.
     fn newest(&self, wanted: impl Fn(&[u8]) -> bool) -> Option<(Cut, Cut)> {
         let mut walk = Walk::new(self);
-        let mut offset = 0;
+        let (mut offset, mut messages) = (0, 0);
         let mut found = None;
         // Of the message that the walk is in the middle of, if it is wanted.
         let mut start = None;
@@ -50,15 +52,18 @@ impl OutBuffer {
         while let Some((header_len, kind, body_len)) = walk.header() {
             if begins && kind != FrameKind::Command {
                 let body = walk.body(header_len, body_len);
-                start = body.filter(|body| wanted(body)).map(|_| walk.at(offset));
+                start = body
+                    .filter(|body| wanted(body))
+                    .map(|_| walk.at(offset, messages));
             }
             walk.skip_body(header_len, body_len);
             offset += header_len + body_len;
             begins = kind != FrameKind::More;
+            messages += usize::from(kind == FrameKind::Last);
             if kind == FrameKind::Last
                 && let Some(start) = start.take()
             {
-                found = Some((start, walk.at(offset)));
+                found = Some((start, walk.at(offset, messages)));
             }
         }
         found
@@ -68,6 +73,7 @@ impl OutBuffer {
     fn cut(&mut self, start: Cut, end: Cut, pool: &mut ChunkPool) {
         self.bytes -= end.offset - start.offset;
         self.messages -= 1;
+        self.take_out_suspect(start.messages);
         if self.bytes == 0 {
             return self.clear(pool);
         }
@@ -99,11 +105,12 @@ impl OutBuffer {
 }
 
 impl<'a> Walk<'a> {
-    fn at(&self, offset: usize) -> Cut {
+    fn at(&self, offset: usize, messages: usize) -> Cut {
         Cut {
             segment: self.segment,
             position: self.position,
             offset,
+            messages,
         }
     }
 
@@ -128,6 +135,11 @@ mod tests {
         let mut message = Message::from([[tag].as_slice()]);
         message.push_back(vec![tag; body]);
         message
+    }
+
+    fn drain(buffer: &mut OutBuffer, pool: &mut ChunkPool) -> Vec<Message> {
+        let unsent = buffer.drain(pool).into_iter();
+        unsent.map(|unsent| unsent.message).collect()
     }
 
     fn push(buffer: &mut OutBuffer, message: &Message, pool: &mut ChunkPool) {
@@ -182,7 +194,7 @@ mod tests {
             let later = tagged(99, 20);
             push(&mut buffer, &later, &mut pool);
             list.push(later);
-            assert_eq!(buffer.drain(&mut pool), list);
+            assert_eq!(drain(&mut buffer, &mut pool), list);
             assert!(buffer.is_empty());
         }
         assert!(taken_out > 500 && half_written > 100);
@@ -233,7 +245,7 @@ mod tests {
                 assert_eq!((buffer.messages(), buffer.unwanted()), (1, 0));
             }
             buffer.rewind(&mut pool);
-            assert_eq!(buffer.drain(&mut pool), [tagged(2, 100)]);
+            assert_eq!(drain(&mut buffer, &mut pool), [tagged(2, 100)]);
         }
     }
 }

@@ -18,9 +18,9 @@
 
 mod null;
 
+use super::ProtocolError;
 use super::handshake::HandshakeConfig;
 use super::metadata::{self, Metadata};
-use super::{ProtocolError, SocketType};
 use null::Null;
 
 /// Which mechanism a socket uses, and with what keys.
@@ -73,10 +73,7 @@ impl Mechanism {
     /// Makes the mechanism that `config` names.
     pub(super) fn new(config: &HandshakeConfig) -> Self {
         match config.mechanism {
-            MechanismConfig::Null => Self::Null(Null::new(own_metadata(
-                config.socket_type,
-                &config.routing_id,
-            ))),
+            MechanismConfig::Null => Self::Null(Null::new(own_metadata(config))),
         }
     }
 
@@ -102,15 +99,27 @@ impl Mechanism {
 }
 
 /// The property list that this side sends: in the order and spelling of libzmq.
-fn own_metadata(socket_type: SocketType, routing_id: &[u8]) -> Vec<u8> {
+/// Limits are behind what it sends, too.
+fn own_metadata(config: &HandshakeConfig) -> Vec<u8> {
     let mut list = Vec::new();
-    metadata::put_property(
-        &mut list,
-        metadata::SOCKET_TYPE,
-        socket_type.name().as_bytes(),
-    );
-    if socket_type.sends_routing_id() {
-        metadata::put_property(&mut list, metadata::IDENTITY, routing_id);
+    let mut put = |name, value: &[u8]| metadata::put_property(&mut list, name, value);
+    put(metadata::SOCKET_TYPE, config.socket_type.name().as_bytes());
+    if config.socket_type.sends_routing_id() {
+        put(metadata::IDENTITY, &config.routing_id);
+    }
+    let announced = &config.announced;
+    let limits = [
+        (metadata::MAX_MESSAGE_SIZE, announced.max_message_size),
+        (metadata::MAX_PARTS, announced.max_parts.map(u64::from)),
+        (
+            metadata::MAX_SUBSCRIPTION_LENGTH,
+            announced.max_subscription_length,
+        ),
+    ];
+    for (name, limit) in limits {
+        if let Some(limit) = limit {
+            put(name, limit.to_string().as_bytes());
+        }
     }
     list
 }

@@ -1,0 +1,269 @@
+//! What a peer takes, as it has announced in its handshake, and what becomes of a message that it does not take.
+//!
+//! Without an announcement a sender would learn of a limit only by the end of the connection, and would not know which
+//! message was too large. What a peer announces is its own claim: it decides what is sent to that peer, and nothing else.
+
+use super::direct::DIRECT;
+use super::net::Net;
+use super::out_buffer::{Outgoing, Unsent};
+use super::peers::{Peer, PeerId, Peers};
+use crate::monitor::{ConnectionInfo, Event, RefusalCause};
+use crate::pattern::Pattern;
+use crate::zmtp::Announced;
+
+/// What a peer takes. Before its handshake, and where it has announced nothing, that is everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Takes {
+    /// Any message of one frame that is shorter than this, and than [`DIRECT`]: where messages are short, nothing else need be
+    /// looked at.
+    pub(crate) any_below: usize,
+    size: u64,
+    parts: u32,
+    topic: u64,
+}
+
+/// By what a message is more than a peer takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excess {
+    Size { size: u64, limit: u64 },
+    Parts { parts: usize, limit: u32 },
+}
+
+/// What became of an attempt to queue a message for a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tried {
+    Queued,
+    /// It is at its high-water mark.
+    NoRoom,
+    /// It takes no message like this one.
+    Refused,
+}
+
+impl Default for Takes {
+    fn default() -> Self {
+        Takes::new(Announced::default())
+    }
+}
+
+impl Takes {
+    pub(crate) fn new(announced: Announced) -> Self {
+        let size = announced.max_message_size.unwrap_or(u64::MAX);
+        let parts = announced.max_parts.unwrap_or(u32::MAX);
+        let below = usize::try_from(size.saturating_add(1)).unwrap_or(usize::MAX);
+        Takes {
+            any_below: if parts == 0 { 0 } else { below.min(DIRECT) },
+            size,
+            parts,
+            topic: announced.max_subscription_length.unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Whether a message is more than the peer takes, with an envelope of so many bytes and frames around it.
+    #[inline]
+    pub(crate) fn excess(
+        &self,
+        outgoing: Outgoing<'_>,
+        (bytes, frames): (usize, usize),
+    ) -> Option<Excess> {
+        let (size, parts) = match outgoing {
+            Outgoing::Slice(slice) => (slice.len(), 1),
+            Outgoing::Message(message) => (message.size(), message.parts()),
+        };
+        let (size, parts) = ((size + bytes) as u64, parts + frames);
+        let fits = size <= self.size && parts as u64 <= u64::from(self.parts);
+        if fits {
+            return None;
+        }
+        Some(self.named(size, parts))
+    }
+
+    #[cold]
+    fn named(&self, size: u64, parts: usize) -> Excess {
+        match size > self.size {
+            true => Excess::Size {
+                size,
+                limit: self.size,
+            },
+            false => Excess::Parts {
+                parts,
+                limit: self.parts,
+            },
+        }
+    }
+
+    pub(crate) fn refuses_topic(&self, len: usize) -> bool {
+        len as u64 > self.topic
+    }
+}
+
+impl From<Excess> for RefusalCause {
+    fn from(excess: Excess) -> RefusalCause {
+        match excess {
+            Excess::Size { limit, .. } => RefusalCause::TooLarge { limit },
+            Excess::Parts { parts, limit } => RefusalCause::TooManyParts { parts, limit },
+        }
+    }
+}
+
+impl Peer {
+    fn info(&self) -> ConnectionInfo {
+        ConnectionInfo::new(self.connection, &*self.label, &*self.address)
+    }
+}
+
+impl Peers {
+    /// Queues a message that has been accepted before, for a peer that is gone.
+    pub(crate) fn try_again(&mut self, id: PeerId, unsent: &Unsent) -> Tried {
+        let Some(peer) = self.slab.get(id) else {
+            return Tried::NoRoom;
+        };
+        let outgoing = Outgoing::Message(&unsent.message);
+        if peer.takes.excess(outgoing, (0, 0)).is_some() {
+            return Tried::Refused;
+        }
+        if !self.conflate && !peer.has_room() {
+            return Tried::NoRoom;
+        }
+        self.send_with(id, |buffer, pool| buffer.push_again(unsent, pool));
+        self.moved += 1;
+        Tried::Queued
+    }
+
+    /// By what a message, in an envelope of so many bytes and frames, is more than this peer takes.
+    #[inline]
+    pub(crate) fn excess(
+        &self,
+        id: PeerId,
+        outgoing: Outgoing<'_>,
+        envelope: (usize, usize),
+    ) -> Option<Excess> {
+        self.slab.get(id)?.takes.excess(outgoing, envelope)
+    }
+
+    /// Whether all of `ids`, and there are any, refuse a message; if so, the one that takes the largest messages, and
+    /// by what this one is more than that.
+    #[cold]
+    pub(crate) fn refused_by_all(
+        &self,
+        ids: impl Iterator<Item = PeerId>,
+        outgoing: Outgoing<'_>,
+        envelope: (usize, usize),
+    ) -> Option<(PeerId, Excess)> {
+        let mut most: Option<(PeerId, u64, Excess)> = None;
+        for id in ids {
+            let takes = &self.slab.get(id)?.takes;
+            let excess = takes.excess(outgoing, envelope)?;
+            if most.is_none_or(|(_, size, _)| takes.size > size) {
+                most = Some((id, takes.size, excess));
+            }
+        }
+        most.map(|(id, _, excess)| (id, excess))
+    }
+
+    /// Drops a message of `size` bytes that was accepted and that this peer does not take.
+    #[cold]
+    pub(crate) fn give_up(&mut self, id: PeerId, size: usize, cause: RefusalCause) {
+        if let Some(peer) = self.slab.get_mut(id) {
+            peer.counters.dropped_refused += 1;
+            let connection = peer.info();
+            self.monitors.emit(|| Event::MessageRefused {
+                connection,
+                size,
+                cause,
+            });
+        }
+    }
+
+    /// Passes over a subscriber for which a message is too large.
+    #[cold]
+    pub(crate) fn skip_refused(&mut self, id: PeerId, outgoing: Outgoing<'_>) {
+        if let Some(excess) = self.excess(id, outgoing, (0, 0)) {
+            let size = match outgoing {
+                Outgoing::Slice(slice) => slice.len(),
+                Outgoing::Message(message) => message.size(),
+            };
+            self.give_up(id, size, excess.into());
+        }
+    }
+
+    /// The publisher takes no topic that long. It is told neither that we want it nor that we no longer do.
+    #[cold]
+    pub(crate) fn topic_refused(&mut self, id: PeerId, length: usize, subscribe: bool) {
+        if let Some(peer) = self.slab.get(id)
+            && subscribe
+        {
+            let (connection, limit) = (peer.info(), peer.takes.topic);
+            self.monitors.emit(|| Event::SubscriptionRefused {
+                connection,
+                length,
+                limit,
+            });
+        }
+    }
+}
+
+impl Net {
+    /// The peer has just said what it takes: what is queued for it and larger than that is not sent.
+    pub(crate) fn sort_out_refused(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let takes = peer.takes;
+        let nothing = takes == Takes::default() || peer.outbound.is_empty();
+        if nothing || !peer.outbound.exceeds(takes.size, takes.parts) {
+            return;
+        }
+        let refused = peer.outbound.take_out(
+            |message| takes.excess(Outgoing::Message(message), (0, 0)).is_some(),
+            &mut self.peers.pool,
+        );
+        pattern.refused(&mut self.peers, id, refused);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Message;
+
+    fn takes(size: Option<u64>, parts: Option<u32>) -> Takes {
+        Takes::new(Announced {
+            max_message_size: size,
+            max_parts: parts,
+            max_subscription_length: None,
+        })
+    }
+
+    #[test]
+    fn who_announces_nothing_takes_everything() {
+        let takes = takes(None, None);
+        assert_eq!(takes, Takes::default());
+        assert_eq!(takes.any_below, DIRECT);
+        assert!(!takes.refuses_topic(usize::MAX));
+        assert_eq!(takes.excess(Outgoing::Slice(&[0; 100]), (0, 0)), None);
+    }
+
+    #[test]
+    fn all_frames_count_and_so_does_the_envelope() {
+        let takes = takes(Some(10), Some(3));
+        let message = Message::from(["12345", "12345"]);
+        let excess = |envelope| takes.excess(Outgoing::Message(&message), envelope);
+        assert_eq!(excess((0, 1)), None);
+        let size = Excess::Size {
+            size: 11,
+            limit: 10,
+        };
+        assert_eq!(excess((1, 1)), Some(size));
+        let parts = Excess::Parts { parts: 4, limit: 3 };
+        assert_eq!(excess((0, 2)), Some(parts));
+    }
+
+    #[test]
+    fn short_messages_are_looked_at_only_where_the_limit_is_short() {
+        assert_eq!(takes(Some(0), None).any_below, 1);
+        assert_eq!(takes(Some(10), None).any_below, 11);
+        assert_eq!(takes(Some(1 << 20), None).any_below, DIRECT);
+        assert_eq!(takes(Some(u64::MAX), Some(1)).any_below, DIRECT);
+        assert_eq!(takes(None, Some(0)).any_below, 0);
+    }
+}

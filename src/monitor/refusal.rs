@@ -1,0 +1,71 @@
+//! Why a message was given up.
+
+use std::fmt;
+
+/// Why a message was given up that had been accepted by `send`, or a subscriber was passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefusalCause {
+    /// The peer has announced a smaller [`max_message_size`](crate::Options::max_message_size).
+    TooLarge {
+        /// The most bytes that it takes in one message, all frames together.
+        limit: u64,
+    },
+    /// The peer has announced a smaller [`max_parts`](crate::Options::max_parts).
+    TooManyParts {
+        /// The frames of the message.
+        parts: usize,
+        /// The most frames that it takes in one message.
+        limit: u32,
+    },
+    /// Peers have ended their connections, so many in a row, while this message was being written to them; see
+    /// [`max_delivery_attempts`](crate::Options::max_delivery_attempts). What they had against it they did not say.
+    BrokeConnections {
+        /// How many connections.
+        count: u32,
+    },
+}
+
+impl fmt::Display for RefusalCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RefusalCause::TooLarge { limit } => {
+                write!(f, "the peer takes at most {limit} bytes")
+            }
+            RefusalCause::TooManyParts { parts, limit } => {
+                write!(f, "it has {parts} frames, the peer takes at most {limit}")
+            }
+            RefusalCause::BrokeConnections { count: 1 } => {
+                f.write_str("the peer ended the connection while it was being written")
+            }
+            RefusalCause::BrokeConnections { count } => write!(
+                f,
+                "{count} connections in a row were ended by the peer while it was being written"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_read_as_the_end_of_a_sentence() {
+        let causes = [
+            RefusalCause::TooLarge { limit: 10 },
+            RefusalCause::TooManyParts { parts: 5, limit: 4 },
+            RefusalCause::BrokeConnections { count: 1 },
+            RefusalCause::BrokeConnections { count: 2 },
+        ];
+        assert_eq!(
+            causes.map(|cause| cause.to_string()),
+            [
+                "the peer takes at most 10 bytes",
+                "it has 5 frames, the peer takes at most 4",
+                "the peer ended the connection while it was being written",
+                "2 connections in a row were ended by the peer while it was being written",
+            ]
+        );
+    }
+}
