@@ -143,6 +143,9 @@ fn refuses_types_that_do_not_go_with_it() {
         ProtocolError::IncompatibleSocketType { ours, theirs }
     );
 
+    let error = attack_pull(|raw| raw.write(&opening_with(&command("READY", b""))));
+    assert_eq!(error, ProtocolError::MissingSocketType);
+
     let error = attack_pull(|raw| raw.write(&hello("PUSHY")));
     assert_eq!(
         error,

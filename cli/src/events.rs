@@ -165,7 +165,7 @@ fn facts_to_json(facts: &PeerFacts) -> Value {
         .collect();
     json!({
         "version": facts.version().to_string(),
-        "socket_type": facts.socket_type().map(|socket_type| socket_type.name()),
+        "socket_type": facts.socket_type().name(),
         "mechanism": facts.mechanism(),
         "metadata": metadata,
     })

@@ -38,6 +38,8 @@ pub enum ProtocolError {
         /// The type of the peer's socket.
         theirs: SocketType,
     },
+    /// The peer's READY did not say which socket type it is, so nobody can know whether it goes with ours.
+    MissingSocketType,
     /// The peer named a socket type that does not exist here.
     UnknownSocketType {
         /// The name it gave.
@@ -165,6 +167,9 @@ impl fmt::Display for ProtocolError {
                     f,
                     "the peer is a {theirs} socket, which a {ours} socket cannot talk to"
                 )
+            }
+            Self::MissingSocketType => {
+                f.write_str("the peer did not say of which socket type it is")
             }
             Self::UnknownSocketType { name } => {
                 write!(

@@ -252,7 +252,7 @@ impl AwaitRoutingId {
         };
         let facts = PeerFacts {
             version: Version::V2_0,
-            socket_type: Some(self.theirs),
+            socket_type: self.theirs,
             routing_id: Bytes::copy_from_slice(routing_id),
             mechanism: cx.config.mechanism.name(),
             properties: Vec::new(),
@@ -305,8 +305,12 @@ impl AwaitCommand {
         cx: &mut Context<'_>,
     ) -> Result<Established, ProtocolError> {
         let socket_type =
-            check_socket_type(cx.config.socket_type, &metadata).inspect_err(|_| {
-                put_error(cx.out, "incompatible socket type");
+            check_socket_type(cx.config.socket_type, &metadata).inspect_err(|error| {
+                let reason = match error {
+                    ProtocolError::MissingSocketType => "missing socket type",
+                    _ => "incompatible socket type",
+                };
+                put_error(cx.out, reason);
             })?;
         let facts = PeerFacts {
             version: self.version,
@@ -325,18 +329,16 @@ impl AwaitCommand {
     }
 }
 
-/// The peer's socket type, if it goes with ours. A peer that does not say is let in, as by libzmq.
-fn check_socket_type(
-    ours: SocketType,
-    metadata: &Metadata,
-) -> Result<Option<SocketType>, ProtocolError> {
+/// The peer's socket type, if it goes with ours. libzmq lets a peer in that does not say, and does not know then what it
+/// has connected to.
+fn check_socket_type(ours: SocketType, metadata: &Metadata) -> Result<SocketType, ProtocolError> {
     let Some(name) = metadata.get(metadata::SOCKET_TYPE) else {
-        return Ok(None);
+        return Err(ProtocolError::MissingSocketType);
     };
     let Some(theirs) = SocketType::from_name(name) else {
         return Err(ProtocolError::UnknownSocketType { name: quote(name) });
     };
-    check_compatible(ours, theirs).map(|()| Some(theirs))
+    check_compatible(ours, theirs).map(|()| theirs)
 }
 
 fn check_compatible(ours: SocketType, theirs: SocketType) -> Result<(), ProtocolError> {

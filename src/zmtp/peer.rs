@@ -55,7 +55,7 @@ pub(crate) struct Announced {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerFacts {
     pub(crate) version: Version,
-    pub(crate) socket_type: Option<SocketType>,
+    pub(crate) socket_type: SocketType,
     pub(crate) routing_id: Bytes,
     pub(crate) mechanism: &'static str,
     pub(crate) properties: Vec<(String, Bytes)>,
@@ -66,7 +66,7 @@ impl PeerFacts {
     pub(crate) fn local(socket_type: SocketType, routing_id: Bytes) -> Self {
         Self {
             version: Version::V3_1,
-            socket_type: Some(socket_type),
+            socket_type,
             routing_id,
             mechanism: "NULL",
             properties: Vec::new(),
@@ -78,8 +78,8 @@ impl PeerFacts {
         self.version
     }
 
-    /// The peer's socket type; `None` if it did not say, which libzmq tolerates and so do we.
-    pub fn socket_type(&self) -> Option<SocketType> {
+    /// The peer's socket type, which goes with ours.
+    pub fn socket_type(&self) -> SocketType {
         self.socket_type
     }
 
@@ -144,7 +144,7 @@ mod tests {
     fn properties_are_found_in_any_case() {
         let facts = PeerFacts {
             version: Version::V3_1,
-            socket_type: Some(SocketType::Push),
+            socket_type: SocketType::Push,
             routing_id: Bytes::new(),
             mechanism: "NULL",
             properties: vec![("X-Region".to_owned(), Bytes::from_static(b"north"))],

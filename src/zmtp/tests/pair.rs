@@ -159,7 +159,7 @@ fn assert_pair(versions: [Version; 2], cuts: [Cuts; 2]) -> usize {
         let established = seen.established.expect("both sides are established");
         assert_eq!(established.version, theirs);
         assert_eq!(established.facts.version(), theirs);
-        assert_eq!(established.facts.socket_type(), Some(socket_type));
+        assert_eq!(established.facts.socket_type(), socket_type);
         assert_eq!(
             established.facts.routing_id(),
             &Bytes::copy_from_slice(routing_id)
@@ -231,7 +231,7 @@ fn every_split_of_every_legal_pairs_handshake() {
                 peer.feed(&stream[..place]);
                 peer.feed(&stream[place..]);
                 let established = peer.seen.established.expect("established");
-                assert_eq!(established.facts.socket_type(), Some(theirs));
+                assert_eq!(established.facts.socket_type(), theirs);
                 assert_eq!(
                     peer.seen.events,
                     [Event::Part {
@@ -258,7 +258,7 @@ fn every_split_with_a_2_0_peer() {
             let seen = peer.seen;
             let established = seen.established.expect("established");
             assert_eq!(established.version, Version::V2_0);
-            assert_eq!(established.facts.socket_type(), Some(SocketType::Dealer));
+            assert_eq!(established.facts.socket_type(), SocketType::Dealer);
             assert_eq!(established.facts.routing_id(), with_id);
             assert_eq!(seen.events, expected_events(Version::V2_0));
             assert_eq!(seen.out, b"\xff\0\0\0\0\0\0\0\0\x7f\x03\x06\x00\x02us");
