@@ -125,7 +125,9 @@ pub use monitor::{
 };
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::Published;
-pub use socket::{Iter, Pub, Pull, Push, Rep, Req, Request, Sub};
+pub use socket::{
+    AnySocket, Iter, Pub, Pull, Push, RecvSocket, Rep, Req, Request, SendSocket, Sub,
+};
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};
 pub use zmtp::{ForeignProtocol, PeerFacts, ProtocolError, SocketType, SocketTypes, Version};

@@ -2,14 +2,15 @@
 
 use std::str::FromStr;
 
-use zerohop::{Context, Options, Pub, Pull, Push, SendErrorKind};
+use zerohop::{
+    AnySocket, Context, Options, Pub, Pull, Push, RecvSocket, SendErrorKind, SendSocket,
+};
 
 use crate::args::{EndpointArgs, SocketArgs};
 use crate::failure::Outcome;
 use crate::receive::recv_failure;
 use crate::send::send_failure;
 use crate::session::Session;
-use crate::sockets::{AnySocket, Receiving, Sending};
 use crate::stop::Stop;
 use crate::value::endpoint;
 
@@ -158,15 +159,15 @@ fn pass_on(
     capture: Option<&Session<Pub>>,
 ) -> Outcome {
     loop {
-        let received = Receiving::recv(&*frontend.socket);
+        let received = RecvSocket::recv(&*frontend.socket);
         let message = received.map_err(|error| recv_failure(frontend, error))?;
         if let Some(capture) = capture
-            && let Err(error) = Sending::send(&*capture.socket, &message)
+            && let Err(error) = SendSocket::send(&*capture.socket, &message)
             && error.kind() != SendErrorKind::ContextClosed
         {
             return Err(send_failure(capture, &error));
         }
-        let sent = Sending::send(&*backend.socket, message);
+        let sent = SendSocket::send(&*backend.socket, message);
         sent.map_err(|error| send_failure(backend, &error))?;
     }
 }

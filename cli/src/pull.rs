@@ -1,6 +1,6 @@
 //! `zerohop pull`.
 
-use zerohop::{Options, Pull, RecvError};
+use zerohop::{AnySocket, Options, Pull, RecvError};
 
 use crate::args::{CountArgs, EndpointArgs, FramingArgs, OutputArgs, SocketArgs};
 use crate::exec::{Jobs, Shell, Work};
@@ -8,7 +8,6 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::receive::{self, recv_failure};
 use crate::session::Session;
-use crate::sockets::AnySocket;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use zerohop::{Push, WaitError};
+use zerohop::{AnySocket, Push, WaitError};
 
 use crate::args::{EndpointArgs, FramingArgs, InputArgs, SocketArgs};
 use crate::failure::{Failure, Outcome};
 use crate::send;
 use crate::session::Session;
-use crate::sockets::AnySocket;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

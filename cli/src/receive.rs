@@ -1,15 +1,14 @@
 //! A socket onto standard output: what `pull` and `sub` do.
 
-use zerohop::RecvError;
+use zerohop::{AnySocket, RecvError, RecvSocket};
 
 use crate::args::{CountArgs, FramingArgs, OutputArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Output};
 use crate::session::Session;
-use crate::sockets::{AnySocket, Receiving};
 
 /// Prints messages until there are enough, and ends the session.
-pub(crate) fn run<S: Receiving>(
+pub(crate) fn run<S: RecvSocket>(
     session: Session<S>,
     output: &OutputArgs,
     framing: &FramingArgs,
@@ -24,7 +23,7 @@ pub(crate) fn run<S: Receiving>(
     session.close(outcome)
 }
 
-fn print<S: Receiving>(session: &Session<S>, output: &mut Output, count: u64) -> Outcome {
+fn print<S: RecvSocket>(session: &Session<S>, output: &mut Output, count: u64) -> Outcome {
     for _ in 0..count {
         // Matched, not mapped: moving a message from result to result is copying that shows in the throughput.
         match session.socket.try_recv() {

@@ -40,10 +40,10 @@ struct Sender<'a, S: Sending> {
 }
 
 impl<S: Sending> Sender<'_, S> {
-    fn count(&mut self, sent: Result<usize, SendError>) -> Outcome {
+    fn count(&mut self, sent: Result<S::Sent, SendError>) -> Outcome {
         match sent {
-            Ok(skipped) => {
-                self.skipped += skipped;
+            Ok(sent) => {
+                self.skipped += S::missed(sent);
                 Ok(())
             }
             Err(error) => Err(send_failure(self.session, &error)),

@@ -7,13 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::__cli::needs_lookup;
-use zerohop::{BindError, ConnectError, Context, Endpoint, Options, SocketError};
+use zerohop::{AnySocket, BindError, ConnectError, Context, Endpoint, Options, SocketError};
 
 use crate::args::{EndpointArgs, SocketArgs};
 use crate::console;
 use crate::events::Watch;
 use crate::failure::{Failure, Outcome};
-use crate::sockets::AnySocket;
 use crate::stats::Report;
 use crate::stop::{Cause, Stop, Waited};
 
@@ -60,7 +59,7 @@ impl<S: AnySocket> Session<S> {
         if args.verbose {
             console::log_verbosely();
         }
-        let socket = S::open(context, with_arguments(options, args));
+        let socket = S::with_options(context, with_arguments(options, args));
         let socket = socket.map_err(|error| socket_failure(&error))?;
         let watch = Watch::start(socket.monitor(), args);
         before(&socket)?;

@@ -6,10 +6,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use zerohop::Stats;
+use zerohop::{AnySocket, Stats};
 
 use crate::console;
-use crate::sockets::AnySocket;
 
 /// How often the live line changes: rates over less are noise, and nobody reads faster.
 const PERIOD: Duration = Duration::from_millis(250);

@@ -141,3 +141,9 @@ pub(crate) trait Pattern: Send {
         0
     }
 }
+
+/// A pattern whose socket receives messages one after the other.
+pub(crate) trait Receiving: Pattern {
+    /// Takes the next message into `message`, if there is one.
+    fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()>;
+}

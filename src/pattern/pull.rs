@@ -1,7 +1,7 @@
 //! PULL: one message from each peer that has one, in turn.
 
 use super::fair_turns::take_fairly;
-use super::{FairQueue, Pattern};
+use super::{FairQueue, Pattern, Receiving};
 use crate::engine::{PeerId, Peers};
 use crate::message::Message;
 use crate::zmtp::{ProtocolError, SocketType};
@@ -17,10 +17,11 @@ impl PullPattern {
             queue: FairQueue::new(),
         }
     }
+}
 
-    /// Takes the next message into `message`, if there is one.
+impl Receiving for PullPattern {
     #[inline(always)]
-    pub(crate) fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
+    fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         take_fairly(&mut self.queue, peers, message).map(drop)
     }
 }

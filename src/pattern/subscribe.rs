@@ -1,7 +1,7 @@
 //! SUB: messages from all publishers, filtered once more on arrival.
 
 use super::fair_turns::take_fairly;
-use super::{FairQueue, Pattern, TopicFilter};
+use super::{FairQueue, Pattern, Receiving, TopicFilter};
 use crate::engine::{PeerId, Peers, Unsent};
 use crate::message::Message;
 use crate::zmtp::{ProtocolError, SocketType};
@@ -41,17 +41,6 @@ impl SubPattern {
         }
     }
 
-    /// Takes the next message that matches. One that no longer does was under way when its topic was
-    /// unsubscribed.
-    #[inline(always)]
-    pub(crate) fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
-        take_fairly(&mut self.queue, peers, message)?;
-        if self.filter.matches(message.as_bytes()) {
-            return Some(());
-        }
-        self.recv_wanted(peers, message)
-    }
-
     /// Takes messages until one is wanted.
     #[cold]
     fn recv_wanted(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
@@ -61,6 +50,19 @@ impl SubPattern {
                 return Some(());
             }
         }
+    }
+}
+
+impl Receiving for SubPattern {
+    /// Takes the next message that matches. One that no longer does was under way when its topic was
+    /// unsubscribed.
+    #[inline(always)]
+    fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
+        take_fairly(&mut self.queue, peers, message)?;
+        if self.filter.matches(message.as_bytes()) {
+            return Some(());
+        }
+        self.recv_wanted(peers, message)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Socket, common};
+use super::common::common;
+use super::{SendSocket, Socket};
 use crate::engine::Wait;
 use crate::error::{SendError, WaitError};
 use crate::message::Payload;
@@ -115,5 +116,27 @@ impl Pub {
     ) -> Result<(), WaitError> {
         self.socket
             .wait_for_count(count, timeout, |pattern, _| pattern.any_subscribers())
+    }
+}
+
+impl SendSocket for Pub {
+    type Sent = Published;
+
+    #[inline]
+    fn send(&self, message: impl Payload) -> Result<Published, SendError> {
+        Pub::send(self, message)
+    }
+
+    #[inline]
+    fn try_send(&self, message: impl Payload) -> Result<Published, SendError> {
+        Pub::try_send(self, message)
+    }
+
+    fn send_timeout(
+        &self,
+        message: impl Payload,
+        timeout: Duration,
+    ) -> Result<Published, SendError> {
+        Pub::send_timeout(self, message, timeout)
     }
 }

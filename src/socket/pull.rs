@@ -1,8 +1,8 @@
 //! The PULL socket.
 
-use super::{Socket, common};
-use crate::error::RecvError;
-use crate::message::Message;
+use super::Socket;
+use super::common::common;
+use super::receiving::receiving;
 use crate::pattern::PullPattern;
 
 /// Receives from all its peers, fairly: the end of a pipeline, or a worker in the middle.
@@ -19,18 +19,3 @@ pub struct Pull {
 common!(Pull, "PULL", _options => PullPattern::new());
 
 receiving!(Pull);
-
-/// Receives messages until the socket is closed or the context shut down. Made by `iter`.
-#[derive(Debug)]
-pub struct Iter<'a, S> {
-    pub(super) socket: &'a S,
-    pub(super) recv: fn(&'a S) -> Result<Message, RecvError>,
-}
-
-impl<S> Iterator for Iter<'_, S> {
-    type Item = Message;
-
-    fn next(&mut self) -> Option<Message> {
-        (self.recv)(self.socket).ok()
-    }
-}

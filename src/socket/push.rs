@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Socket, common};
+use super::common::common;
+use super::{SendSocket, Socket};
 use crate::engine::Wait;
 use crate::error::{SendBatchError, SendError};
 use crate::message::Payload;
@@ -100,12 +101,24 @@ impl Push {
     where
         I: IntoIterator<Item: Payload>,
     {
-        let mut sent = 0;
-        for message in messages {
-            self.send(message)
-                .map_err(|error| SendBatchError::new(sent, error))?;
-            sent += 1;
-        }
-        Ok(sent)
+        SendSocket::send_batch(self, messages)
+    }
+}
+
+impl SendSocket for Push {
+    type Sent = ();
+
+    #[inline]
+    fn send(&self, message: impl Payload) -> Result<(), SendError> {
+        Push::send(self, message)
+    }
+
+    #[inline]
+    fn try_send(&self, message: impl Payload) -> Result<(), SendError> {
+        Push::try_send(self, message)
+    }
+
+    fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<(), SendError> {
+        Push::send_timeout(self, message, timeout)
     }
 }

@@ -1,6 +1,70 @@
 //! What PULL and SUB have in common: the forms of `recv`.
 
-/// The forms of `recv`, over the pattern's.
+use super::{RecvSocket, Socket, fill, recv_error};
+use crate::engine::Wait;
+use crate::error::RecvError;
+use crate::message::Message;
+use crate::pattern::Receiving;
+
+impl<P: Receiving + 'static> Socket<P> {
+    /// For as long as a call waits that is not told how long.
+    #[inline]
+    pub(super) fn recv_wait(&self) -> Wait {
+        Wait::from_option(self.options().recv_timeout)
+    }
+
+    #[inline]
+    pub(super) fn recv(&self, wait: Wait) -> Result<Message, RecvError> {
+        let mut message = Message::new();
+        self.recv_into(&mut message, wait)?;
+        Ok(message)
+    }
+
+    #[inline]
+    pub(super) fn recv_into(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
+        let core = self.core();
+        let received = core.at_once(|pattern, net| pattern.recv(&mut net.peers, message));
+        match received {
+            Some(()) => Ok(()),
+            None => self.recv_slowly(message, wait),
+        }
+    }
+
+    #[inline(never)]
+    fn recv_slowly(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
+        let core = self.core();
+        let received = core.until(wait, |pattern, net| pattern.recv(&mut net.peers, message));
+        received.map_err(recv_error)
+    }
+
+    pub(super) fn recv_batch(&self, max: usize, wait: Wait) -> Result<Vec<Message>, RecvError> {
+        let mut batch = Vec::new();
+        let received = self.core().until(wait, |pattern, net| {
+            fill(&mut batch, max, |message| {
+                pattern.recv(&mut net.peers, message)
+            })
+        });
+        received.map_err(recv_error)?;
+        Ok(batch)
+    }
+}
+
+/// Receives messages until the socket is closed or the context shut down, or
+/// [`recv_timeout`](crate::Options::recv_timeout) has passed without one. Made by `iter`.
+#[derive(Debug)]
+pub struct Iter<'a, S> {
+    pub(super) socket: &'a S,
+}
+
+impl<S: RecvSocket> Iterator for Iter<'_, S> {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        self.socket.recv().ok()
+    }
+}
+
+/// The forms of `recv`, as calls of the type itself and as [`RecvSocket`].
 macro_rules! receiving {
     ($name:ident) => {
         impl $name {
@@ -12,9 +76,7 @@ macro_rules! receiving {
             /// Timed out, or closed.
             #[inline]
             pub fn recv(&self) -> Result<$crate::Message, $crate::RecvError> {
-                self.recv_by($crate::engine::Wait::from_option(
-                    self.socket.options().recv_timeout,
-                ))
+                self.socket.recv(self.socket.recv_wait())
             }
 
             /// Receives a message if there is one now.
@@ -24,7 +86,7 @@ macro_rules! receiving {
             /// There is none, or closed.
             #[inline]
             pub fn try_recv(&self) -> Result<$crate::Message, $crate::RecvError> {
-                self.recv_by($crate::engine::Wait::Not)
+                self.socket.recv($crate::engine::Wait::Not)
             }
 
             /// Receives the next message, waiting for at most `timeout`.
@@ -36,7 +98,7 @@ macro_rules! receiving {
                 &self,
                 timeout: std::time::Duration,
             ) -> Result<$crate::Message, $crate::RecvError> {
-                self.recv_by($crate::engine::Wait::AtMost(timeout))
+                self.socket.recv($crate::engine::Wait::AtMost(timeout))
             }
 
             /// Receives the next message in the place of `message`, and waits like [`recv`](Self::recv). The fastest
@@ -69,8 +131,7 @@ macro_rules! receiving {
                 &self,
                 message: &mut $crate::Message,
             ) -> Result<(), $crate::RecvError> {
-                let timeout = self.socket.options().recv_timeout;
-                self.recv_into_by(message, $crate::engine::Wait::from_option(timeout))
+                self.socket.recv_into(message, self.socket.recv_wait())
             }
 
             /// Receives a message in the place of `message` if there is one now.
@@ -84,44 +145,7 @@ macro_rules! receiving {
                 &self,
                 message: &mut $crate::Message,
             ) -> Result<(), $crate::RecvError> {
-                self.recv_into_by(message, $crate::engine::Wait::Not)
-            }
-
-            #[inline]
-            fn recv_by(
-                &self,
-                wait: $crate::engine::Wait,
-            ) -> Result<$crate::Message, $crate::RecvError> {
-                let mut message = $crate::Message::new();
-                self.recv_into_by(&mut message, wait)?;
-                Ok(message)
-            }
-
-            #[inline]
-            fn recv_into_by(
-                &self,
-                message: &mut $crate::Message,
-                wait: $crate::engine::Wait,
-            ) -> Result<(), $crate::RecvError> {
-                let core = self.socket.core();
-                let received = core.at_once(|pattern, net| pattern.recv(&mut net.peers, message));
-                match received {
-                    Some(()) => Ok(()),
-                    None => self.recv_slowly(message, wait),
-                }
-            }
-
-            #[inline(never)]
-            fn recv_slowly(
-                &self,
-                message: &mut $crate::Message,
-                wait: $crate::engine::Wait,
-            ) -> Result<(), $crate::RecvError> {
-                let received = self
-                    .socket
-                    .core()
-                    .until(wait, |pattern, net| pattern.recv(&mut net.peers, message));
-                received.map_err($crate::socket::recv_error)
+                self.socket.recv_into(message, $crate::engine::Wait::Not)
             }
 
             /// Receives at least one message, and as many more as are here already, up to `max`. Waits for
@@ -134,25 +158,49 @@ macro_rules! receiving {
                 &self,
                 max: usize,
             ) -> Result<Vec<$crate::Message>, $crate::RecvError> {
-                let mut batch = Vec::new();
-                let timeout = self.socket.options().recv_timeout;
-                let wait = $crate::engine::Wait::from_option(timeout);
-                let received = self.socket.core().until(wait, |pattern, net| {
-                    $crate::socket::fill(&mut batch, max, |message| {
-                        pattern.recv(&mut net.peers, message)
-                    })
-                });
-                received.map_err($crate::socket::recv_error)?;
-                Ok(batch)
+                self.socket.recv_batch(max, self.socket.recv_wait())
             }
 
             /// The messages as they come, without end: until the socket or its context is shut
             /// down, or [`recv_timeout`](crate::Options::recv_timeout) has passed without one.
             pub fn iter(&self) -> $crate::Iter<'_, $name> {
-                $crate::Iter {
-                    socket: self,
-                    recv: $name::recv,
-                }
+                $crate::RecvSocket::iter(self)
+            }
+        }
+
+        impl $crate::RecvSocket for $name {
+            #[inline]
+            fn recv(&self) -> Result<$crate::Message, $crate::RecvError> {
+                $name::recv(self)
+            }
+
+            #[inline]
+            fn try_recv(&self) -> Result<$crate::Message, $crate::RecvError> {
+                $name::try_recv(self)
+            }
+
+            fn recv_timeout(
+                &self,
+                timeout: std::time::Duration,
+            ) -> Result<$crate::Message, $crate::RecvError> {
+                $name::recv_timeout(self, timeout)
+            }
+
+            #[inline]
+            fn recv_into(&self, message: &mut $crate::Message) -> Result<(), $crate::RecvError> {
+                $name::recv_into(self, message)
+            }
+
+            #[inline]
+            fn try_recv_into(
+                &self,
+                message: &mut $crate::Message,
+            ) -> Result<(), $crate::RecvError> {
+                $name::try_recv_into(self, message)
+            }
+
+            fn recv_batch(&self, max: usize) -> Result<Vec<$crate::Message>, $crate::RecvError> {
+                $name::recv_batch(self, max)
             }
         }
 
@@ -166,3 +214,5 @@ macro_rules! receiving {
         }
     };
 }
+
+pub(super) use receiving;

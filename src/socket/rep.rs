@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Socket, common, recv_error};
+use super::common::common;
+use super::{Socket, recv_error};
 use crate::engine::{Core, Deadline, Outgoing, Stop};
 use crate::error::{RecvError, ReplyError, ReplyErrorKind};
 use crate::message::{Message, Payload};

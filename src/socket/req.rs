@@ -4,7 +4,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-use super::{Socket, common, send_error_kind};
+use super::common::common;
+use super::{Socket, send_error_kind};
 use crate::engine::{Deadline, Outgoing, Stop};
 use crate::error::{RequestError, SendError, SendErrorKind};
 use crate::message::{Message, Payload};

@@ -1,6 +1,8 @@
 //! The SUB socket.
 
-use super::{Socket, common};
+use super::Socket;
+use super::common::common;
+use super::receiving::receiving;
 use crate::error::SubscribeError;
 use crate::pattern::SubPattern;
 

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use zerohop::{
-    BindError, CloseError, Context, Monitor, Options, Pub, Pull, Push, Rep, Req, Stats, Sub,
-    UnbindError, WaitError,
+    AnySocket, BindError, CloseError, Context, Monitor, Options, Pub, Pull, Push, Rep, Req, Stats,
+    Sub, UnbindError, WaitError,
 };
 
 use crate::arena::nimble;
@@ -46,41 +46,35 @@ pub(crate) trait Socket: Sized + Send + Sync {
     }
 }
 
-macro_rules! sockets {
-    ($($socket:ident),+) => {$(
-        impl Socket for $socket {
-            fn with_options(context: &Context, options: Options) -> Self {
-                $socket::with_options(context, options).expect("a socket")
-            }
-            fn try_bind(&self, endpoint: &str) -> Result<String, BindError> {
-                $socket::bind(self, endpoint).map(|endpoint| endpoint.to_string())
-            }
-            fn connect(&self, endpoint: &str) {
-                $socket::connect(self, endpoint).expect("connected");
-            }
-            fn unbind(&self, endpoint: &str) -> Result<(), UnbindError> {
-                $socket::unbind(self, endpoint)
-            }
-            fn disconnect(&self, endpoint: &str) -> Result<(), UnbindError> {
-                $socket::disconnect(self, endpoint)
-            }
-            fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<(), WaitError> {
-                $socket::wait_for_peers(self, count, timeout)
-            }
-            fn monitor(&self) -> Monitor {
-                $socket::monitor(self)
-            }
-            fn stats(&self) -> Stats {
-                $socket::stats(self)
-            }
-            fn close(self, timeout: Duration) -> Result<(), CloseError> {
-                $socket::close(self, timeout)
-            }
-        }
-    )+};
+impl<S: AnySocket> Socket for S {
+    fn with_options(context: &Context, options: Options) -> Self {
+        <S as AnySocket>::with_options(context, options).expect("a socket")
+    }
+    fn try_bind(&self, endpoint: &str) -> Result<String, BindError> {
+        AnySocket::bind(self, endpoint).map(|endpoint| endpoint.to_string())
+    }
+    fn connect(&self, endpoint: &str) {
+        AnySocket::connect(self, endpoint).expect("connected");
+    }
+    fn unbind(&self, endpoint: &str) -> Result<(), UnbindError> {
+        AnySocket::unbind(self, endpoint)
+    }
+    fn disconnect(&self, endpoint: &str) -> Result<(), UnbindError> {
+        AnySocket::disconnect(self, endpoint)
+    }
+    fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<(), WaitError> {
+        AnySocket::wait_for_peers(self, count, timeout)
+    }
+    fn monitor(&self) -> Monitor {
+        AnySocket::monitor(self)
+    }
+    fn stats(&self) -> Stats {
+        AnySocket::stats(self)
+    }
+    fn close(self, timeout: Duration) -> Result<(), CloseError> {
+        AnySocket::close(self, timeout)
+    }
 }
-
-sockets!(Push, Pull, Pub, Sub, Req, Rep);
 
 /// Two socket types that talk to each other, and how.
 pub(crate) trait Pairing {

@@ -1,0 +1,234 @@
+//! What code can be written over, whatever the type of the socket: see [`AnySocket`].
+
+use std::time::Duration;
+
+use super::Iter;
+use crate::context::Context;
+use crate::error::{
+    CloseError, ConnectError, RecvError, SendBatchError, SendError, SocketError, UnbindError,
+    WaitError,
+};
+use crate::message::{Message, Payload};
+use crate::monitor::Monitor;
+use crate::options::Options;
+use crate::stats::Stats;
+use crate::transport::{BindError, Endpoint};
+use crate::zmtp::SocketType;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+pub(super) use sealed::Sealed;
+
+/// What every socket has, for code that works with any of them.
+///
+/// Each method does what the method of the same name does on a type such as [`Push`](crate::Push); there is no need to import the
+/// trait to call those. The trait is sealed: more methods may come.
+///
+/// ```
+/// use zerohop::{AnySocket, Context, Pull, Push, RecvSocket, SendSocket};
+///
+/// /// Passes on what comes, until nothing has come for the receive timeout, and counts it.
+/// fn pass_on(from: &impl RecvSocket, to: &impl SendSocket) -> usize {
+///     from.iter().take_while(|message| to.send(message).is_ok()).count()
+/// }
+///
+/// fn bound<S: AnySocket>(context: &Context) -> Result<S, Box<dyn std::error::Error>> {
+///     let socket = S::new(context)?;
+///     socket.bind("inproc://any")?;
+///     Ok(socket)
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let context = Context::new();
+/// let source: Push = bound(&context)?;
+/// let options = zerohop::Options::new().recv_timeout(std::time::Duration::from_millis(50));
+/// let pull = Pull::with_options(&context, options)?;
+/// pull.connect("inproc://any")?;
+/// source.send("order 1")?;
+///
+/// # let (push, sink) = (Push::new(&context)?, Pull::new(&context)?);
+/// # push.connect(sink.bind("tcp://127.0.0.1:*")?)?;
+/// assert_eq!(pass_on(&pull, &push), 1);
+/// # assert_eq!(sink.recv()?, "order 1");
+/// # Ok(())
+/// # }
+/// ```
+pub trait AnySocket: Sealed + Sized + Send + Sync + 'static {
+    /// The type.
+    const TYPE: SocketType;
+
+    /// Makes a socket with default options.
+    ///
+    /// # Errors
+    ///
+    /// The system refused a file descriptor, or the context is shut down.
+    fn new(context: &Context) -> Result<Self, SocketError> {
+        Self::with_options(context, Options::new())
+    }
+
+    /// Makes a socket with these options.
+    ///
+    /// # Errors
+    ///
+    /// An option is out of its range, the system refused a file descriptor, or the context is shut down.
+    fn with_options(context: &Context, options: Options) -> Result<Self, SocketError>;
+
+    /// Listens at an endpoint; see [`Push::bind`](crate::Push::bind).
+    ///
+    /// # Errors
+    ///
+    /// The endpoint is malformed, in use, not of this machine, or not permitted.
+    fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError>;
+
+    /// Connects to an endpoint; see [`Push::connect`](crate::Push::connect).
+    ///
+    /// # Errors
+    ///
+    /// The endpoint is malformed, or an inproc name is bound by a socket of a type that does not fit.
+    fn connect(&self, endpoint: &str) -> Result<(), ConnectError>;
+
+    /// Stops listening at an endpoint.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is bound there.
+    fn unbind(&self, endpoint: &str) -> Result<(), UnbindError>;
+
+    /// Ends the connections to an endpoint.
+    ///
+    /// # Errors
+    ///
+    /// There is no connection to that endpoint.
+    fn disconnect(&self, endpoint: &str) -> Result<(), UnbindError>;
+
+    /// The endpoint last bound (resolved) or connected (as given).
+    fn last_endpoint(&self) -> Option<Endpoint>;
+
+    /// Waits until at least so many peers are connected, handshake included.
+    ///
+    /// # Errors
+    ///
+    /// There were fewer when the time was up, or the socket was closed.
+    fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<(), WaitError>;
+
+    /// Watches what happens to the socket's connections, from now on.
+    fn monitor(&self) -> Monitor;
+
+    /// What the socket and each of its peers have sent, received, queued and dropped so far.
+    fn stats(&self) -> Stats;
+
+    /// Begins to close the socket, from any thread; see [`Push::shutdown`](crate::Push::shutdown).
+    fn shutdown(&self);
+
+    /// Closes the socket, waiting for at most `timeout`; see [`Push::close`](crate::Push::close).
+    ///
+    /// # Errors
+    ///
+    /// How many messages were left unsent.
+    fn close(self, timeout: Duration) -> Result<(), CloseError>;
+}
+
+/// A socket that sends messages one after the other: PUSH and PUB.
+///
+/// REQ and REP are not among them: there a message is one half of an exchange.
+pub trait SendSocket: AnySocket {
+    /// What is known of a message once it is sent: `()`, or [`Published`](crate::Published).
+    type Sent;
+
+    /// Sends a message; waits at most for [`send_timeout`](Options::send_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Those of the type's own `send`, such as [`Push::send`](crate::Push::send). The error gives the message back.
+    fn send(&self, message: impl Payload) -> Result<Self::Sent, SendError>;
+
+    /// Sends a message if that needs no waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and where it would wait.
+    fn try_send(&self, message: impl Payload) -> Result<Self::Sent, SendError>;
+
+    /// Sends a message, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    fn send_timeout(
+        &self,
+        message: impl Payload,
+        timeout: Duration,
+    ) -> Result<Self::Sent, SendError>;
+
+    /// Sends messages one after the other, each as [`send`](Self::send) does, and gives their number.
+    ///
+    /// # Errors
+    ///
+    /// The first message that could not be sent ends the batch; the error says how many were, and gives
+    /// that one back. Later ones are still in the iterator, if it was lent (`&mut iterator`).
+    fn send_batch<I>(&self, messages: I) -> Result<usize, SendBatchError>
+    where
+        I: IntoIterator<Item: Payload>,
+    {
+        let mut sent = 0;
+        for message in messages {
+            self.send(message)
+                .map_err(|error| SendBatchError::new(sent, error))?;
+            sent += 1;
+        }
+        Ok(sent)
+    }
+}
+
+/// A socket that receives messages one after the other: PULL and SUB.
+pub trait RecvSocket: AnySocket {
+    /// Receives the next message; waits for one, at most for [`recv_timeout`](Options::recv_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    fn recv(&self) -> Result<Message, RecvError>;
+
+    /// Receives a message if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or closed.
+    fn try_recv(&self) -> Result<Message, RecvError>;
+
+    /// Receives the next message, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError>;
+
+    /// Receives the next message in the place of `message`; see [`Pull::recv_into`](crate::Pull::recv_into).
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    fn recv_into(&self, message: &mut Message) -> Result<(), RecvError>;
+
+    /// Receives a message in the place of `message` if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or closed.
+    fn try_recv_into(&self, message: &mut Message) -> Result<(), RecvError>;
+
+    /// Receives at least one message, and as many more as are here already, up to `max`.
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    fn recv_batch(&self, max: usize) -> Result<Vec<Message>, RecvError>;
+
+    /// The messages as they come, without end: until the socket or its context is shut down, or
+    /// [`recv_timeout`](Options::recv_timeout) has passed without one.
+    fn iter(&self) -> Iter<'_, Self> {
+        Iter { socket: self }
+    }
+}
