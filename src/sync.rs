@@ -8,6 +8,7 @@ mod bias;
 mod lane;
 mod mark;
 mod state_lock;
+mod waiters;
 
 use std::cell::Cell;
 

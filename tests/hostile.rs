@@ -8,6 +8,8 @@ mod common {
     pub(crate) mod raw;
 }
 
+#[path = "attacks/starvation.rs"]
+mod starvation;
 #[path = "attacks/violations.rs"]
 mod violations;
 

@@ -364,7 +364,17 @@ impl Rounds {
                     socket.lease(&self.poll, period);
                 }
             }
-            Drove::Done { timer, leftover } => {
+            Drove::Done {
+                timer,
+                behind: true,
+                ..
+            } => {
+                socket.timer = timer;
+                socket.go_on(&self.poll, id);
+            }
+            Drove::Done {
+                timer, leftover, ..
+            } => {
                 socket.timer = timer;
                 if let (Some(writes), Mode::Leased(_)) = (leftover, socket.mode) {
                     let before = socket.writes.replace(writes);
@@ -442,6 +452,21 @@ impl Socket {
         self.mode = Mode::Leased(Instant::now() + period * self.periods);
     }
 
+    /// There is more to do than fits into a turn. Goes on after the other sockets have had theirs, if the application is elsewhere; if it
+    /// is active, after a while: most of the time the state is for its calls.
+    fn go_on(&mut self, poll: &Poll, id: usize) {
+        let look = self.driven.presence().look();
+        if look == self.seen {
+            if self.mode != Mode::Watched {
+                self.watch(poll, id);
+            }
+            self.timer = Some(Instant::now());
+        } else {
+            self.lease(poll, TICK);
+            self.mode = Mode::Leased(Instant::now() + TICK);
+        }
+    }
+
     fn register(&self, poll: &Poll, id: usize) {
         let fd = self.driven.poll_fd();
         let watched = poll
@@ -493,6 +518,7 @@ mod tests {
             Drove::Done {
                 timer: Some(Instant::now() + self.every),
                 leftover: None,
+                behind: false,
             }
         }
         fn ask(&self) -> bool {

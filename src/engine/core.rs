@@ -251,7 +251,11 @@ impl<P: Pattern> Core<P> {
             net.take_notes(now, pattern);
             net.settle(now, pattern);
         }
+        if net.is_behind(Instant::now()) {
+            self.presence.put_off();
+        }
         self.notify_all(state);
+        self.hand_over(state);
     }
 
     #[cold]
@@ -262,6 +266,8 @@ impl<P: Pattern> Core<P> {
         attempt: &mut dyn FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Result<T, Stop> {
         let mut polled = false;
+        // What a call without time looks at: all that was known when it had asked the kernel, however many turns that takes.
+        let mut all = 0;
         let result = loop {
             if let Err(shut) = self.check_open(&state) {
                 break Err(shut.into());
@@ -272,6 +278,7 @@ impl<P: Pattern> Core<P> {
             let worked = net.has_work();
             net.settle(now, pattern);
             let result = attempt(pattern, net);
+            let looked = polled && net.has_served(all);
             if worked {
                 self.notify_all(&state);
             }
@@ -279,15 +286,17 @@ impl<P: Pattern> Core<P> {
                 break Ok(result);
             }
             let expired = match deadline {
-                Deadline::Now => polled.then_some(Stop::WouldBlock),
-                Deadline::At(at) => (at <= now && polled).then_some(Stop::TimedOut),
+                Deadline::Now => looked.then_some(Stop::WouldBlock),
+                Deadline::At(at) => (at <= now && looked).then_some(Stop::TimedOut),
                 Deadline::Never => None,
             };
             if let Some(stop) = expired {
                 break Err(stop);
             }
             state = self.wait(state, deadline, now);
-            polled = true;
+            if !std::mem::replace(&mut polled, true) {
+                all = state.net.all_served();
+            }
         };
         self.hand_over(&state);
         result

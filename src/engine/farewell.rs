@@ -12,6 +12,7 @@
 //!              └────────▶ no time left ─────────────────────▶ closed
 //! ```
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,10 +22,11 @@ use slab::Slab;
 use super::Deadline;
 use super::net::{Net, farewell_token};
 use super::timers::Timer;
+use super::turn::Turn;
 use crate::transport::Stream;
 
-/// What is read and thrown away in one turn from a peer that goes on sending.
-const READS_PER_TURN: usize = 16;
+/// What is read and thrown away at once from a peer that goes on sending.
+const READS_AT_ONCE: usize = 4;
 
 const READ: usize = 8 * 1024;
 
@@ -36,6 +38,8 @@ const VIOLATORS_TIME: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(crate) struct Farewells {
     slab: Slab<Farewell>,
+    /// Those of which the system has reported something.
+    waiting: VecDeque<usize>,
     /// The socket is closed: nobody would look after another one.
     over: bool,
 }
@@ -43,6 +47,8 @@ pub(crate) struct Farewells {
 struct Farewell {
     stream: Arc<Stream>,
     until: Deadline,
+    /// Among those that wait.
+    queued: bool,
 }
 
 impl Farewells {
@@ -59,14 +65,39 @@ impl Farewells {
     pub(crate) fn end(&mut self) {
         self.over = true;
         self.slab.clear();
+        self.waiting.clear();
     }
 
     /// The peer has done something: closed its side, unless it has only sent.
-    pub(crate) fn ready(&mut self, index: usize, registry: &Registry) {
-        let Some(farewell) = self.slab.get(index) else {
+    pub(crate) fn ready(&mut self, index: usize) {
+        if let Some(farewell) = self.slab.get_mut(index)
+            && !std::mem::replace(&mut farewell.queued, true)
+        {
+            self.waiting.push_back(index);
+        }
+    }
+
+    /// Whether there is something to see to.
+    pub(crate) fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Looks what the peers have done, until the turn is over.
+    pub(crate) fn see_to(&mut self, turn: Turn, registry: &Registry) {
+        while let Some(index) = self.waiting.pop_front() {
+            self.see_to_one(index, registry);
+            if turn.half().is_over() {
+                return;
+            }
+        }
+    }
+
+    fn see_to_one(&mut self, index: usize, registry: &Registry) {
+        let Some(farewell) = self.slab.get_mut(index) else {
             return;
         };
-        let ended = match farewell.stream.discard(READS_PER_TURN, READ) {
+        farewell.queued = false;
+        let ended = match farewell.stream.discard(READS_AT_ONCE, READ) {
             Ok(true) => true,
             // It sends and sends. Its next turn comes with the event that this asks for.
             Ok(false) => {
@@ -100,6 +131,7 @@ impl Net {
         let index = self.farewells.slab.insert(Farewell {
             stream: Arc::clone(&stream),
             until,
+            queued: false,
         });
         // What is there already is reported anew, the end too.
         let token = farewell_token(index);

@@ -269,6 +269,7 @@ impl Net {
                 machine,
                 input: Vec::new(),
                 output,
+                queued: false,
                 finished: None,
                 deadline,
             }));

@@ -9,13 +9,10 @@ use mio::event::Source as _;
 use super::net::{Net, listener_token};
 use super::peers::{Link, Origin, Peer};
 use super::timers::Timer;
+use super::turn::Turn;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
 use crate::pattern::Pattern;
 use crate::transport::{self, Address, BindError, Endpoint, Listener, Reason};
-
-/// Connections accepted per turn; the rest waits for the next, so that a flood of connections does not
-/// keep established peers waiting.
-const ACCEPT_BATCH: usize = 64;
 
 /// How long a listener rests when file descriptors or memory have run out.
 const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
@@ -72,7 +69,7 @@ impl Net {
                 return false;
             }
             // Who has connected and is not known yet goes with the others.
-            for note in self.mailbox.take() {
+            for note in self.all_notes() {
                 self.note(note, Instant::now(), pattern);
             }
             self.drop_where(pattern, |peer| {
@@ -125,8 +122,15 @@ impl Net {
         }
     }
 
-    /// Accepts what has come in.
-    pub(crate) fn accept_ready(&mut self, index: usize, now: Instant, pattern: &mut dyn Pattern) {
+    /// Accepts what has come in: one connection at least, and as many as there is time for in the first half of the turn. The rest
+    /// waits for the next, so that a flood of connections does not keep established peers waiting.
+    pub(crate) fn accept_ready(
+        &mut self,
+        index: usize,
+        now: Instant,
+        turn: Turn,
+        pattern: &mut dyn Pattern,
+    ) {
         let Some(Some(listening)) = self.listeners.get_mut(index) else {
             return;
         };
@@ -138,12 +142,17 @@ impl Net {
             // Their messages wait for the application; strangers must not add to them without end.
             return self.rest(index, now + EXHAUSTION_PAUSE);
         }
-        for _ in 0..ACCEPT_BATCH {
+        loop {
             let Some(Some(listening)) = self.listeners.get_mut(index) else {
                 return;
             };
             match listening.listener.accept() {
-                Ok(stream) => self.accepted(stream, index, now, pattern),
+                Ok(stream) => {
+                    self.accepted(stream, index, now, pattern);
+                    if turn.half().is_over() {
+                        break;
+                    }
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(error) => {
                     self.monitors.emit(|| Event::AcceptFailed {
@@ -159,9 +168,9 @@ impl Net {
                 }
             }
         }
-        // More may wait, and the edge is spent: come back at once.
-        self.timers.arm(now, Timer::Listener(index));
-        self.mailbox.wake();
+        // More may wait, and the edge is spent: come back at once, but in another turn, for which `now` will be later.
+        let at_once = now + Duration::from_nanos(1);
+        self.timers.arm(at_once, Timer::Listener(index));
     }
 
     /// Leaves a listener alone for a while, however many connections come meanwhile: each of them is an event,

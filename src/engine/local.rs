@@ -12,6 +12,7 @@ use super::out_buffer::OutBuffer;
 use super::peers::{Link, Origin, PeerId, Place};
 use super::pulse::Pulse;
 use super::shelf::Shelf;
+use super::turn::Turn;
 use super::{Note, SocketMailbox};
 use crate::message::COPY_MAX;
 use crate::monitor::ConnectionId;
@@ -326,8 +327,8 @@ impl Net {
         self.announce(id, pattern);
     }
 
-    /// Takes topics from inproc peers, and lets those go that have gone.
-    pub(crate) fn take_news(&mut self, pattern: &mut dyn Pattern) {
+    /// Takes topics from inproc peers, as many as there is time for in this turn, and lets those go that have gone.
+    pub(crate) fn take_news(&mut self, turn: Turn, pattern: &mut dyn Pattern) {
         while let Some(id) = self.peers.news.pop() {
             let Some(peer) = self.peers.slab.get(id) else {
                 continue;
@@ -336,16 +337,41 @@ impl Net {
                 continue;
             };
             let news = link.inbox.news();
-            for (topic, subscribe) in news.topics {
-                // The limits are for strangers; a peer in this process has the same ones.
-                if let Err(error) = pattern.topic(id, &topic, subscribe) {
-                    log::warn!("{}: {error}", peer.label);
-                }
+            if !news.topics.is_empty() {
+                self.late_topics.push_back(LateTopics {
+                    place: self.place_of(id),
+                    topics: news.topics.into_iter(),
+                });
             }
             if news.closed {
                 self.inproc_gone(id, pattern);
             } else {
                 self.fetch_inproc(id, pattern);
+            }
+        }
+        self.take_topics(turn, pattern);
+    }
+
+    /// Tells the pattern of topics in the order in which they came, one at least.
+    fn take_topics(&mut self, turn: Turn, pattern: &mut dyn Pattern) {
+        while let Some(late) = self.late_topics.front_mut() {
+            let place = late.place;
+            let next = late.topics.next();
+            // The peer may be gone, and with it all that it wanted.
+            let peer = self.peers.slab.get(place.id);
+            let peer = peer.filter(|peer| {
+                peer.connection == place.connection && matches!(peer.link, Link::Inproc(_))
+            });
+            let (Some((topic, subscribe)), Some(peer)) = (next, peer) else {
+                self.late_topics.pop_front();
+                continue;
+            };
+            // The limits are for strangers; a peer in this process has the same ones.
+            if let Err(error) = pattern.topic(place.id, &topic, subscribe) {
+                log::warn!("{}: {error}", peer.label);
+            }
+            if turn.is_over() {
+                return;
             }
         }
     }
@@ -375,10 +401,7 @@ impl Net {
         };
         peer.attached = false;
         pattern.detached(&mut self.peers, id, unsent);
-        if self.peers.messages(id) == 0 {
-            pattern.forget(id);
-            self.peers.remove(id);
-        }
+        self.let_go(id, pattern);
         if let Some(name) = renewed {
             // Never an error.
             let _ = self.offer_inproc(&name, Misfit::IsWaitedFor, pattern);
@@ -425,6 +448,12 @@ impl Net {
     fn recv_step(&self) -> usize {
         (super::link::unlimited(self.options.recv_hwm) / 4).clamp(1, 128)
     }
+}
+
+/// Topics of one peer that the pattern has yet to be told of.
+pub(crate) struct LateTopics {
+    place: Place,
+    topics: std::vec::IntoIter<(Vec<u8>, bool)>,
 }
 
 /// The answer to an offer.

@@ -49,6 +49,7 @@ mod shelf;
 #[cfg(test)]
 mod shelf_tests;
 mod timers;
+mod turn;
 mod wait;
 mod withdraw;
 mod writing;

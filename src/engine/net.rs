@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Registry, Token};
 
@@ -21,9 +21,11 @@ use super::farewell::Farewells;
 use super::gathering::Gathering;
 use super::link::Loss;
 use super::listen::Listening;
+use super::local::LateTopics;
 use super::pacer::Pacer;
 use super::peers::{Link, Origin, PeerId, Peers};
 use super::timers::{Timer, Timers};
+use super::turn::Turn;
 use super::{Note, SocketMailbox};
 use crate::monitor::{ConnectionId, DisconnectCause, Monitors};
 use crate::options::Options;
@@ -45,6 +47,9 @@ const LISTENER: usize = 1 << 63;
 /// Set, both bits of it, in the token of a connection that we have ended; the rest is its index.
 const FAREWELL: usize = LISTENER | 1 << 62;
 
+/// A peer whose subscriptions are still being forgotten is dialed again no sooner than after this time.
+const FORGETTING: Duration = Duration::from_millis(10);
+
 /// See the module.
 pub(crate) struct Net {
     pub(crate) peers: Peers,
@@ -63,7 +68,7 @@ pub(crate) struct Net {
     pub(crate) id: usize,
     /// What each peer may read at once in this round.
     pub(crate) read_share: usize,
-    /// Peers to read from, in the order in which they became readable.
+    /// Peers to read from, or to shake hands with, in the order in which they became readable.
     pub(crate) readable: VecDeque<PeerId>,
     /// Accepted peers whose handshake is not done, oldest first; entries may be stale.
     pub(crate) pending: VecDeque<(PeerId, ConnectionId)>,
@@ -77,6 +82,14 @@ pub(crate) struct Net {
     pub(crate) lost_while_written: Option<Loss>,
     /// What we have ended and peers have yet to read.
     pub(crate) farewells: Farewells,
+    /// Counts the turns that readable peers have had.
+    pub(crate) served: u64,
+    /// Notes taken, for which there was no time yet.
+    notes: VecDeque<Note>,
+    /// Topics of inproc peers, for which there was no time yet.
+    pub(crate) late_topics: VecDeque<LateTopics>,
+    /// The pattern has yet to forget what peers that have gone had subscribed to.
+    pub(crate) forgets: bool,
 }
 
 impl Net {
@@ -125,21 +138,27 @@ impl Net {
             protocol_errors: 0,
             lost_while_written: None,
             farewells: Farewells::default(),
+            served: 0,
+            notes: VecDeque::new(),
+            late_topics: VecDeque::new(),
+            forgets: false,
         }
     }
 
-    /// Handles a batch of events, all notes and all timers that are due, and then reads.
+    /// Handles a batch of events, and then notes, timers that are due and what there is to read, as many as there is time for in
+    /// this turn.
     pub(crate) fn process(&mut self, events: &Events, pattern: &mut dyn Pattern) {
         let now = Instant::now();
+        let turn = Turn::begun(now);
         for event in events {
             let token = event.token();
             if token == WAKER {
                 continue;
             }
             if token.0 & FAREWELL == FAREWELL {
-                self.farewells.ready(token.0 & !FAREWELL, &self.registry);
+                self.farewells.ready(token.0 & !FAREWELL);
             } else if token.0 & LISTENER != 0 {
-                self.accept_ready(token.0 & !LISTENER, now, pattern);
+                self.accept_ready(token.0 & !LISTENER, now, turn, pattern);
             } else if let Some(id) = self.peer_at(token) {
                 self.peer_event(id, event, now, pattern);
             }
@@ -147,21 +166,55 @@ impl Net {
         self.take_notes(now, pattern);
         self.prune_timers();
         while let Some(timer) = self.timers.expired(now) {
-            self.timer(timer, now, pattern);
+            self.timer(timer, now, turn, pattern);
+            if turn.half().is_over() {
+                break;
+            }
         }
-        self.settle(now, pattern);
+        self.farewells.see_to(turn, &self.registry);
+        self.settle_within(turn, now, pattern);
     }
 
     pub(crate) fn take_notes(&mut self, now: Instant, pattern: &mut dyn Pattern) {
-        for note in self.mailbox.take() {
+        self.fetch_notes();
+        self.heed_notes(Turn::begun(now).half(), now, pattern);
+    }
+
+    fn heed_notes(&mut self, turn: Turn, now: Instant, pattern: &mut dyn Pattern) {
+        while let Some(note) = self.notes.pop_front() {
             self.note(note, now, pattern);
+            if !self.notes.is_empty() && turn.is_over() {
+                return;
+            }
         }
+    }
+
+    /// Takes notes out of the mailbox: they are for this socket to remember now.
+    fn fetch_notes(&mut self) {
+        self.notes.extend(self.mailbox.take());
+    }
+
+    /// Takes every note there is, whatever time that takes.
+    pub(crate) fn all_notes(&mut self) -> VecDeque<Note> {
+        self.fetch_notes();
+        std::mem::take(&mut self.notes)
     }
 
     /// Does what is due whoever calls: reads from readable peers, takes news, writes what cannot wait.
     pub(crate) fn settle(&mut self, now: Instant, pattern: &mut dyn Pattern) {
-        self.read_round(now, pattern);
-        self.take_news(pattern);
+        self.settle_within(Turn::begun(now), now, pattern);
+    }
+
+    /// The same, in what is left of a turn.
+    pub(crate) fn settle_within(&mut self, turn: Turn, now: Instant, pattern: &mut dyn Pattern) {
+        if !self.notes.is_empty() {
+            self.heed_notes(turn.half(), now, pattern);
+        }
+        self.read_round(now, turn, pattern);
+        self.take_news(turn, pattern);
+        if self.forgets {
+            self.forget_more(turn, pattern);
+        }
         if !self.peers.dirty.is_empty() && !self.gathering.is_on() {
             self.write_dirty(pattern);
         }
@@ -179,7 +232,11 @@ impl Net {
         };
         match &mut peer.link {
             Link::Connecting(_) => self.connecting_event(id, now, pattern),
-            Link::Handshaking(_) => self.advance_handshake(id, now, pattern),
+            Link::Handshaking(state) => {
+                if !std::mem::replace(&mut state.queued, true) {
+                    self.readable.push_back(id);
+                }
+            }
             Link::Up(up) => {
                 up.hung_up |= event.is_read_closed() || event.is_error();
                 if event.is_readable() || up.hung_up {
@@ -243,7 +300,7 @@ impl Net {
         }
     }
 
-    fn timer(&mut self, timer: Timer, now: Instant, pattern: &mut dyn Pattern) {
+    fn timer(&mut self, timer: Timer, now: Instant, turn: Turn, pattern: &mut dyn Pattern) {
         match timer {
             Timer::Connection(token) => {
                 if let Some(id) = self.peer_at(Token(token)) {
@@ -254,11 +311,15 @@ impl Net {
                 let current = self.peers.slab.get(id).is_some_and(
                     |peer| matches!(&peer.origin, Origin::Dialed(dialer) if dialer.is_at(attempt)),
                 );
-                if current {
+                if current && pattern.remembers(id) {
+                    // What the peer had subscribed to would count as said on the new connection.
+                    let again = now + FORGETTING;
+                    self.timers.arm(again, Timer::Redial(id, attempt));
+                } else if current {
                     self.dial(id, now, pattern);
                 }
             }
-            Timer::Listener(index) => self.accept_ready(index, now, pattern),
+            Timer::Listener(index) => self.accept_ready(index, now, turn, pattern),
             Timer::Farewell(index) => self.farewells.timer(index, now),
         }
     }
@@ -289,7 +350,30 @@ impl Net {
     /// Whether there is something to do without the kernel saying so.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        !self.readable.is_empty() || self.has_chores()
+        !self.readable.is_empty() || self.has_chores() || self.is_late()
+    }
+
+    /// Up to which count of `served` all peers will have had a turn that are known to be readable now.
+    pub(crate) fn all_served(&self) -> u64 {
+        self.served + self.readable.len() as u64
+    }
+
+    /// Whether all have had it, and all notes have been heeded.
+    pub(crate) fn has_served(&self, all: u64) -> bool {
+        self.served >= all && self.notes.is_empty()
+    }
+
+    /// Whether something was put off when a turn was over.
+    fn is_late(&self) -> bool {
+        self.forgets
+            || !self.notes.is_empty()
+            || !self.late_topics.is_empty()
+            || self.farewells.are_waiting()
+    }
+
+    /// Whether there was more to do than there was time for, so that somebody has to come back at once.
+    pub(crate) fn is_behind(&self, now: Instant) -> bool {
+        self.has_work() || self.timers.next().is_some_and(|due| due <= now)
     }
 
     /// Whether taking a message has left something to do.
@@ -328,7 +412,7 @@ impl Net {
         for index in 0..self.listeners.len() {
             self.stop_listening(index);
         }
-        for note in self.mailbox.take() {
+        for note in self.all_notes() {
             if let Note::InprocConnect(offer) = note {
                 offer.refuse();
             }

@@ -37,6 +37,9 @@ pub(crate) const WRITE_KEPT_AT: usize = 8 * SEGMENT;
 /// libzmq has a single PONG waiting at a time.
 pub(crate) const MAX_COMMAND_BYTES: usize = 64 * 1024;
 
+/// The high-water mark of a peer that is gone and whose subscriptions are still being forgotten: of those it misses nothing.
+pub(crate) const NOT_SENT_TO: usize = 0;
+
 /// See the module.
 pub(crate) struct Peer {
     pub(crate) link: Link,
@@ -124,6 +127,8 @@ pub(crate) struct Handshaking {
     pub(crate) input: Vec<u8>,
     /// To be sent.
     pub(crate) output: Vec<u8>,
+    /// In the list of peers to go on with.
+    pub(crate) queued: bool,
     /// What the machine has found, once it is done; `output` may still have to leave.
     pub(crate) finished: Option<zmtp::Established>,
     pub(crate) deadline: Option<Instant>,
@@ -308,7 +313,7 @@ impl Peers {
                 let wanted = link.appended.saturating_sub(peer.send_hwm / 2);
                 link.appended - link.outbox.starve(wanted) >= peer.send_hwm
             }
-            _ => !peer.has_room(),
+            _ => peer.send_hwm != NOT_SENT_TO && !peer.has_room(),
         }
     }
 
@@ -346,10 +351,15 @@ impl Peers {
             Outgoing::Slice(body) => body.len() < peer.takes.any_below,
             Outgoing::Message(_) => false,
         };
-        if !fits && peer.takes.excess(outgoing, (0, 0)).is_some() {
+        let sent_to = peer.send_hwm != NOT_SENT_TO;
+        if !fits && sent_to && peer.takes.excess(outgoing, (0, 0)).is_some() {
             return Tried::Refused;
         }
-        if !self.conflate {
+        if self.conflate {
+            if !sent_to {
+                return Tried::NoRoom;
+            }
+        } else {
             if !peer.has_room() {
                 return Tried::NoRoom;
             }
@@ -410,8 +420,9 @@ impl Peers {
         if self.conflate {
             return usize::MAX;
         }
-        let room = self.slab.iter().map(|(_, peer)| peer.room());
-        room.min().unwrap_or(0)
+        let peers = self.slab.iter().map(|(_, peer)| peer);
+        let room = peers.filter(|peer| peer.send_hwm != NOT_SENT_TO);
+        room.map(Peer::room).min().unwrap_or(0)
     }
 
     /// Queues command frames, which no high-water mark holds back.
@@ -575,11 +586,14 @@ impl Peers {
         while self.take(id, &mut message).is_some() {}
     }
 
-    /// Counts a message that was not queued because the peer is at its high-water mark.
-    pub(crate) fn count_drop(&mut self, id: PeerId) {
-        if let Some(peer) = self.slab.get_mut(id) {
-            peer.counters.dropped_hwm += 1;
-        }
+    /// Counts a message that was not queued because the peer is at its high-water mark; `false` if it is not sent to any more.
+    pub(crate) fn count_drop(&mut self, id: PeerId) -> bool {
+        let peer = self.slab.get_mut(id);
+        let Some(peer) = peer.filter(|peer| peer.send_hwm != NOT_SENT_TO) else {
+            return false;
+        };
+        peer.counters.dropped_hwm += 1;
+        true
     }
 
     /// The peer and its connection, to find out later whether it still is the same one.

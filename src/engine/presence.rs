@@ -22,8 +22,8 @@
 //! looks whether it is watched under that lock, with the work in place.
 //!
 //! While it is leased, and calls come, the caretaker does not drive the socket either: it *asks*, and the next call
-//! drives. That one has the lock's bias and the messages' cache. What has been asked for and is not done at the next look, the
-//! caretaker does.
+//! drives. That one has the lock's bias and the messages' cache. What has been asked for and is not done at the next look, or only
+//! in part, the caretaker does.
 
 use crate::sync::{AtomicBool, AtomicU32, Ordering, fence};
 
@@ -114,6 +114,16 @@ impl Presence {
     /// Whether the caretaker has asked for a call to drive. Who is told so, drives: nobody else is told.
     pub(crate) fn answer(&self) -> bool {
         self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed)
+    }
+
+    /// A call has done a part of what was asked for: the rest is for the caretaker, when it looks again.
+    pub(crate) fn put_off(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// The caretaker has done what there was to do: it may ask again.
+    pub(crate) fn done(&self) {
+        self.asked.store(false, Ordering::Relaxed);
     }
 
     /// The caretaker looks.

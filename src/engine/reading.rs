@@ -7,6 +7,7 @@ use super::in_buffer::{Accepted, ReadOutcome};
 use super::net::Net;
 use super::peers::{Link, MAX_COMMAND_BYTES, Peer, PeerId, WRITE_AT};
 use super::pool::CHUNK;
+use super::turn::Turn;
 use crate::monitor::DisconnectCause;
 use crate::pattern::Pattern;
 use crate::transport::Stream;
@@ -22,12 +23,15 @@ const READ_PER_MESSAGE: usize = 64;
 /// cache until the application has taken it, one message from each peer in turn.
 const READ_AHEAD: usize = 512 * 1024;
 
+/// What is asked for where each few bytes are a topic to find in a large table. It holds some 300 of the shortest.
+const ACTED_ON_READ: usize = 4 * 1024;
+
 /// Reads ahead of the application, in one turn and for one peer, before the others get theirs.
 const READS_PER_TURN: usize = 4;
 
 impl Net {
-    /// Reads from every readable peer, each in its turn.
-    pub(crate) fn read_round(&mut self, now: Instant, pattern: &mut dyn Pattern) {
+    /// Reads from every readable peer, each in its turn, until this turn of ours is over. Those left come first in the next.
+    pub(crate) fn read_round(&mut self, now: Instant, turn: Turn, pattern: &mut dyn Pattern) {
         while let Some(id) = self.peers.resumable.pop() {
             if let Some(peer) = self.peers.slab.get_mut(id)
                 && let Link::Up(up) = &mut peer.link
@@ -42,11 +46,21 @@ impl Net {
             let Some(id) = self.readable.pop_front() else {
                 return;
             };
-            if let Some(peer) = self.peers.slab.get_mut(id)
-                && let Link::Up(up) = &mut peer.link
-            {
-                up.queued = false;
-                self.read_peer(id, now, pattern);
+            self.served += 1;
+            let link = self.peers.slab.get_mut(id).map(|peer| &mut peer.link);
+            match link {
+                Some(Link::Up(up)) => {
+                    up.queued = false;
+                    self.read_peer(id, now, turn, pattern);
+                }
+                Some(Link::Handshaking(state)) => {
+                    state.queued = false;
+                    self.advance_handshake(id, now, pattern);
+                }
+                _ => continue,
+            }
+            if !self.readable.is_empty() && turn.is_over() {
+                return;
             }
         }
     }
@@ -64,7 +78,7 @@ impl Net {
         }
     }
 
-    fn read_peer(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+    fn read_peer(&mut self, id: PeerId, now: Instant, turn: Turn, pattern: &mut dyn Pattern) {
         let mut arrived = false;
         for _ in 0..READS_PER_TURN {
             let outcome = match self.read_once(id, now, pattern) {
@@ -78,7 +92,7 @@ impl Net {
                 }
             };
             arrived |= outcome.messages > 0;
-            if outcome.messages > 0 || !outcome.more {
+            if outcome.messages > 0 || !outcome.more || turn.is_over() {
                 break;
             }
         }
@@ -121,6 +135,11 @@ impl Net {
         }
         let limit = peer.recv_hwm.saturating_mul(READ_PER_MESSAGE);
         let limit = limit.clamp(SMALL_READ, self.read_share);
+        // What takes long for each byte is read in small pieces, as nobody looks at the clock in between.
+        let limit = match pattern.acts_on_input() {
+            true => ACTED_ON_READ,
+            false => limit,
+        };
         let result = peer.inbound.read(
             &up.stream,
             &mut up.scanner,

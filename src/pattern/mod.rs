@@ -94,6 +94,27 @@ pub(crate) trait Pattern: Send {
     /// The peer is no more: its id may soon name another.
     fn forget(&mut self, _id: PeerId) {}
 
+    /// Whether something is left of a connection of this peer that is gone, which is to be
+    /// [forgotten](Self::forget_more) before it has another, or its id names another.
+    fn remembers(&self, _id: PeerId) -> bool {
+        false
+    }
+
+    /// Goes on forgetting until it is `over`, or nothing is left of some peer, which it names.
+    fn forget_more(&mut self, _over: &dyn Fn() -> bool) -> Option<PeerId> {
+        None
+    }
+
+    /// Whether there is more to forget, of any peer.
+    fn is_forgetting(&self) -> bool {
+        false
+    }
+
+    /// Whether what peers send is acted upon as it is read, which takes far longer than reading does.
+    fn acts_on_input(&self) -> bool {
+        false
+    }
+
     /// The peer has whole messages to take. Told once per batch, not per message. An error closes the
     /// connection.
     fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError>;

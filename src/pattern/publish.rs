@@ -73,8 +73,7 @@ impl PubPattern {
                 match peers.try_send(id, outgoing) {
                     Tried::Queued => published.sent += 1,
                     Tried::NoRoom => {
-                        peers.count_drop(id);
-                        published.skipped += 1;
+                        published.skipped += usize::from(peers.count_drop(id));
                     }
                     Tried::Refused => {
                         peers.skip_refused(id, outgoing);
@@ -152,21 +151,41 @@ impl Pattern for PubPattern {
 
     /// What a peer wanted was said on its connection, and goes with it.
     fn lost(&mut self, _peers: &mut Peers, id: PeerId) {
-        self.subscriptions.remove_peer(id, |_| {});
+        self.subscriptions.begin_removing(id);
     }
 
     fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
-        self.subscriptions.remove_peer(id, |_| {});
+        self.subscriptions.begin_removing(id);
     }
 
     fn forget(&mut self, id: PeerId) {
         self.subscriptions.remove_peer(id, |_| {});
     }
 
+    fn remembers(&self, id: PeerId) -> bool {
+        self.subscriptions.is_leaving(id)
+    }
+
+    fn forget_more(&mut self, over: &dyn Fn() -> bool) -> Option<PeerId> {
+        self.subscriptions.remove_more(over)
+    }
+
+    fn is_forgetting(&self) -> bool {
+        self.subscriptions.any_leaving()
+    }
+
+    fn acts_on_input(&self) -> bool {
+        true
+    }
+
     fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
         let mut message = Message::new();
         while peers.take(id, &mut message).is_some() {
-            self.legacy(id, &message)?;
+            if let Err(error) = self.legacy(id, &message) {
+                // Nobody else takes the rest, for which its place would be kept.
+                peers.discard_inbound(id);
+                return Err(error);
+            }
         }
         Ok(())
     }

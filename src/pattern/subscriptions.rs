@@ -13,7 +13,12 @@
 //! The two lists point into each other, so that a peer with a million topics, or a topic with ten thousand
 //! peers, loses one subscription in constant time and a whole peer in linear time.
 
+use std::collections::VecDeque;
+
 use super::prefix_trie::{NodeId, PrefixTrie};
+
+/// So many subscriptions are removed before anybody looks at the clock.
+const REMOVED_AT_ONCE: usize = 32;
 
 /// What [`Subscriptions::insert`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub(crate) struct Subscriptions {
     held: Vec<Vec<Held>>,
     /// For each peer the last match that named it.
     stamps: Vec<u64>,
+    /// Peers that have gone and whose subscriptions are being removed, some at a time.
+    leaving: VecDeque<usize>,
     /// The number of the current match; at a billion matches a second it lasts 580 years.
     generation: u64,
 }
@@ -89,6 +96,7 @@ impl Subscriptions {
             trie: PrefixTrie::new(),
             held: Vec::new(),
             stamps: Vec::new(),
+            leaving: VecDeque::new(),
             generation: 0,
         }
     }
@@ -137,6 +145,7 @@ impl Subscriptions {
 
     /// Ends all subscriptions of a peer, and calls `gone` with each topic that nobody has any more.
     pub(crate) fn remove_peer(&mut self, peer: usize, mut gone: impl FnMut(&[u8])) {
+        self.leaving.retain(|leaving| *leaving != peer);
         let Some(held) = self.held.get_mut(peer) else {
             return;
         };
@@ -151,9 +160,53 @@ impl Subscriptions {
         }
     }
 
+    /// A peer has gone: ends its subscriptions, at once if they are few. Otherwise the peer *leaves*: matches still name it, and it is for
+    /// the caller to pass over it, until [`remove_more`](Self::remove_more) names it as well.
+    pub(crate) fn begin_removing(&mut self, peer: usize) {
+        if self.count(peer) <= REMOVED_AT_ONCE {
+            return self.remove_peer(peer, |_| {});
+        }
+        if !self.is_leaving(peer) {
+            self.leaving.push_back(peer);
+        }
+    }
+
+    pub(crate) fn is_leaving(&self, peer: usize) -> bool {
+        self.leaving.contains(&peer)
+    }
+
+    pub(crate) fn any_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// Removes subscriptions of peers that leave, until it is `over`, or until one of them has none left: that one.
+    pub(crate) fn remove_more(&mut self, over: &dyn Fn() -> bool) -> Option<usize> {
+        let peer = *self.leaving.front()?;
+        loop {
+            for _ in 0..REMOVED_AT_ONCE {
+                let held = self.held.get_mut(peer);
+                let Some(Held { node, seat }) = held.and_then(Vec::pop) else {
+                    self.leaving.pop_front();
+                    if let Some(held) = self.held.get_mut(peer) {
+                        *held = Vec::new();
+                    }
+                    return Some(peer);
+                };
+                if self.leave(node, seat).1 {
+                    self.trie.remove(node);
+                }
+            }
+            if over() {
+                return None;
+            }
+        }
+    }
+
     /// How many peers have a subscription.
     pub(crate) fn peers(&self) -> usize {
-        self.held.iter().filter(|held| !held.is_empty()).count()
+        let held = self.held.iter().filter(|held| !held.is_empty());
+        let leaving = self.leaving.iter();
+        held.count() - leaving.filter(|&&peer| self.count(peer) > 0).count()
     }
 
     /// How many topics this peer has.
@@ -189,8 +242,10 @@ impl Subscriptions {
 
     /// How many peers have a subscription this topic starts with.
     pub(crate) fn matching(&mut self, topic: &[u8]) -> usize {
+        let leaving = std::mem::take(&mut self.leaving);
         let mut count = 0;
-        self.for_each_match(topic, |_| count += 1);
+        self.for_each_match(topic, |peer| count += usize::from(!leaving.contains(&peer)));
+        self.leaving = leaving;
         count
     }
 

@@ -23,8 +23,10 @@
 
 use super::barrier;
 use super::mark::Mark;
+use super::waiters::Waiters;
 use super::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError, lock};
 use super::{SPINS, STREAK, current_mark};
+use std::sync::TryLockError;
 use std::time::Duration;
 
 /// The value of `owner` when no thread has the bias; no mark has this address.
@@ -36,6 +38,7 @@ pub(super) struct Bias {
     /// The address of the mark of the thread with the bias.
     owner: AtomicUsize,
     mutex: Mutex<History>,
+    waiters: Waiters,
     /// For a thread that waits for an owner to leave.
     leaving: Mutex<()>,
     left: Condvar,
@@ -76,6 +79,7 @@ impl Bias {
         Bias {
             owner: AtomicUsize::new(NOBODY),
             mutex: Mutex::new(History::default()),
+            waiters: Waiters::new(),
             leaving: Mutex::new(()),
             left: Condvar::new(),
         }
@@ -121,10 +125,26 @@ impl Bias {
         })
     }
 
+    /// The same for who comes back again and again: somebody else who waits goes in first.
+    pub(super) fn enter_again(&self) -> Pass<'_> {
+        self.waiters.let_one_in();
+        self.enter()
+    }
+
     /// Goes in by the mutex, whoever has the bias.
     #[cold]
     fn enter_by_mutex(&self) -> Pass<'_> {
-        self.go_in(lock(&self.mutex))
+        let history = match self.mutex.try_lock() {
+            Ok(history) => history,
+            Err(TryLockError::Poisoned(history)) => history.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.waiters.arrive();
+                let history = lock(&self.mutex);
+                self.waiters.serve();
+                history
+            }
+        };
+        self.go_in(history)
     }
 
     /// What a mark says of a thread that is inside this lock.

@@ -54,6 +54,11 @@ impl<T> StateLock<T> {
         Some(self.guard(self.bias.enter_in_child()?))
     }
 
+    /// The same for a thread that had it just now and goes on: somebody else who waits for it has it first.
+    pub(crate) fn lock_again(&self) -> StateGuard<'_, T> {
+        self.guard(self.bias.enter_again())
+    }
+
     /// The value, if this thread has the bias.
     #[inline]
     pub(crate) fn lock_as_owner(&self) -> Option<OwnerGuard<'_, T>> {
@@ -141,6 +146,36 @@ mod tests {
             .flat_map(|step| (0..TURNS).map(move |turn| (turn * step) % 300))
             .sum();
         assert_eq!(*lock.lock(), wanted as u64);
+    }
+
+    /// Who keeps the lock for nearly all of the time, and goes on again and again, keeps nobody out.
+    #[test]
+    fn who_goes_on_lets_others_in() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        const CALLS: u32 = 50;
+        let shared = Arc::new((StateLock::new(0u32), AtomicBool::new(false)));
+        let caller = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                (0..CALLS).for_each(|_| *shared.0.lock() += 1);
+                shared.1.store(true, Ordering::Relaxed);
+            })
+        };
+        let (lock, over) = &*shared;
+        let mut turns = 0;
+        while !over.load(Ordering::Relaxed) {
+            let guard = lock.lock_again();
+            let begun = std::time::Instant::now();
+            while begun.elapsed() < Duration::from_micros(100) {
+                std::hint::spin_loop();
+            }
+            drop(guard);
+            turns += 1;
+        }
+        assert!(caller.join().is_ok());
+        assert_eq!(*lock.lock(), CALLS);
+        // A call that finds the lock taken has it after that turn. Some turns are over before it has been found taken.
+        assert!(turns < 100 * CALLS, "{turns} turns");
     }
 
     /// Whoever comes in twice waits for itself, by either way in, and never has the value twice.

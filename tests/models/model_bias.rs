@@ -9,20 +9,22 @@ use std::process::Command;
 use std::sync::PoisonError;
 
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 use loom::thread;
 
 #[allow(dead_code, reason = "no model forks")]
 #[path = "../../src/sync/bias.rs"]
 mod bias;
-
 #[allow(dead_code, reason = "no model forks")]
 #[path = "../../src/sync/mark.rs"]
 mod mark;
+#[path = "../../src/sync/waiters.rs"]
+mod waiters;
 
 use bias::Bias;
 use mark::{Mark, SpareMarks};
+use waiters::Waiters;
 
 const STREAK: u32 = 1;
 const SPINS: usize = 1;
@@ -151,6 +153,7 @@ fn bias_loses_no_notification() {
 }
 
 /// A thread that gets the mark of one that has ended has that one's bias, too, and sees what it did inside.
+/// A thread that gets the mark of one that has ended has that one's bias, too, and sees what it did inside.
 #[test]
 fn bias_passes_on_with_the_mark() {
     check(3, || {
@@ -175,6 +178,57 @@ fn bias_passes_on_with_the_mark() {
         }
         let _pass = guarded.bias.enter();
         assert_eq!(guarded.touch(|value| *value), 3);
+    });
+}
+
+/// Who goes on lets somebody in first who waits, and is not left waiting itself.
+#[test]
+fn bias_lets_others_in_between() {
+    check(2, || {
+        let guarded = Guarded::new();
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let guarded = Arc::clone(&guarded);
+                thread::spawn(move || guarded.add())
+            })
+            .collect();
+        for _ in 0..2 {
+            let pass = guarded.bias.enter_again();
+            guarded.touch(|value| *value += 1);
+            drop(pass);
+        }
+        for other in others {
+            other.join().expect("added");
+        }
+        let _pass = guarded.bias.enter();
+        assert_eq!(guarded.touch(|value| *value), 4);
+    });
+}
+
+/// Whoever is known to wait is served before the one who goes on.
+#[test]
+fn waiters_go_first() {
+    loom::model(|| {
+        let shared = Arc::new((Waiters::new(), Mutex::new(false), AtomicBool::new(false)));
+        let held = lock(&shared.1);
+        let waiter = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (waiters, served, arrived) = &*shared;
+                waiters.arrive();
+                arrived.store(true, Ordering::Release);
+                let mut served = lock(served);
+                waiters.serve();
+                *served = true;
+            })
+        };
+        let (waiters, served, arrived) = &*shared;
+        let arrived = arrived.load(Ordering::Acquire);
+        drop(held);
+        waiters.let_one_in();
+        let served = *lock(served);
+        assert!(served || !arrived, "went on before one who waited");
+        waiter.join().expect("served");
     });
 }
 

@@ -229,6 +229,39 @@ fn presence_is_answered_or_the_caretaker_drives() {
     });
 }
 
+/// What a call has no time for when it is asked, the caretaker does when it looks again; and may ask again when it is done.
+#[test]
+fn presence_puts_nothing_off_for_ever() {
+    loom::model(|| {
+        let presence = Arc::new(Presence::new());
+        let work = Arc::new(Mutex::new(2));
+        assert!(presence.ask());
+        let caller = {
+            let (presence, work) = (Arc::clone(&presence), Arc::clone(&work));
+            thread::spawn(move || {
+                let mut work = sync::lock(&work);
+                if presence.answer() {
+                    *work -= 1;
+                    if *work > 0 {
+                        presence.put_off();
+                    }
+                }
+            })
+        };
+        // Two looks: at the first the call may not have come yet.
+        for _ in 0..2 {
+            if !presence.ask() {
+                *sync::lock(&work) = 0;
+                presence.done();
+            }
+        }
+        caller.join().expect("called");
+        if *sync::lock(&work) > 0 {
+            assert!(!presence.ask(), "put off and forgotten");
+        }
+    });
+}
+
 /// The rules of the driver's seat (`src/engine/core.rs`), in small: two callers wait for a message each, one in the
 /// seat and one on the condition variable; one message comes by the kernel, the other by a third thread.
 struct Socket {

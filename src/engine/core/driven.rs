@@ -6,10 +6,8 @@ use std::time::{Duration, Instant};
 use super::{Core, Phase, Presence, State};
 use crate::engine::Deadline;
 use crate::engine::gathering::SOON;
+use crate::engine::turn::Turn;
 use crate::pattern::Pattern;
-
-/// Rounds of reading in one turn of the caretaker, which has other sockets to look after.
-const CARETAKER_ROUNDS: usize = 16;
 
 /// Buffers the caretaker writes in one turn.
 const CARETAKER_WRITES: usize = 32;
@@ -19,7 +17,7 @@ pub(crate) trait Driven: Send + Sync {
     /// The descriptor that becomes readable when the socket has events.
     fn poll_fd(&self) -> RawFd;
     fn presence(&self) -> &Presence;
-    /// Processes what there is, without waiting.
+    /// Processes what there is, as much as there is time for in one turn, without waiting.
     fn drive(&self) -> Drove;
     /// Asks the application, which is active, to process what there is with its next call. `false`: it has not done so since
     /// it was last asked, or the kernel holds something up, and nobody but the caretaker would hear when it no longer does.
@@ -42,6 +40,8 @@ pub(crate) enum Drove {
         timer: Option<Instant>,
         /// Bytes are left that the kernel would not take. Holds the callers' count of writes.
         leftover: Option<u64>,
+        /// There was more to do than there was time for.
+        behind: bool,
     },
     /// The socket is closed: forget it.
     Closed,
@@ -83,10 +83,11 @@ impl<P: Pattern> Driven for Core<P> {
     }
 
     fn drive(&self) -> Drove {
-        let mut state = self.state.lock();
+        let mut state = self.state.lock_again();
         if matches!(state.phase, Phase::Closed { .. }) {
             return Drove::Closed;
         }
+        let turn = Turn::begun(Instant::now());
         let Some(mut seat) = self.try_seat() else {
             return Drove::SeatTaken;
         };
@@ -94,15 +95,13 @@ impl<P: Pattern> Driven for Core<P> {
         {
             let State { pattern, net, .. } = &mut *state;
             net.process(&seat.events, pattern);
-            for _ in 0..CARETAKER_ROUNDS {
-                if !net.has_work() {
-                    break;
-                }
-                net.settle(Instant::now(), pattern);
+            while net.has_work() && !turn.is_over() {
+                net.settle_within(turn, Instant::now(), pattern);
             }
         }
         drop(seat);
-        let closed = self.close_if_done(&mut state, Instant::now());
+        let now = Instant::now();
+        let closed = self.close_if_done(&mut state, now);
         self.notify(&state);
         if closed {
             return Drove::Closed;
@@ -111,12 +110,14 @@ impl<P: Pattern> Driven for Core<P> {
         if let Phase::Closing(Deadline::At(at)) = state.phase {
             timer = timer.into_iter().chain([at]).min();
         }
-        if state.net.has_work() {
-            timer = Some(Instant::now());
+        let behind = state.net.is_behind(now);
+        if !behind {
+            self.presence.done();
         }
         Drove::Done {
             timer,
             leftover: state.net.leftover(),
+            behind,
         }
     }
 

@@ -70,12 +70,16 @@ impl<P: Pattern> Core<P> {
             timer.into_iter().chain(timeout).min()
         };
         let dialogue = state.pattern.in_dialogue();
+        let goes_on = state.net.has_work();
         self.presence.enter();
         drop(state);
         if !seat.look(now, timeout, dialogue) {
             seat.poll_events(timeout);
         }
-        let mut state = self.state.lock();
+        let mut state = match goes_on {
+            true => self.state.lock_again(),
+            false => self.state.lock(),
+        };
         let told = self.presence.leave();
         {
             let State { pattern, net, .. } = &mut *state;

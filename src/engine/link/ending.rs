@@ -8,10 +8,11 @@ use mio::event::Source as _;
 use super::super::Deadline;
 use super::super::limits::Takes;
 use super::super::net::Net;
-use super::super::peers::{Link, Origin, PeerId};
+use super::super::peers::{Link, NOT_SENT_TO, Origin, PeerId};
 use super::super::reading::discard_input;
 use super::super::timers::Timer;
-use super::Loss;
+use super::super::turn::Turn;
+use super::{Loss, unlimited};
 use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event};
 use crate::pattern::Pattern;
 use crate::transport::Stream;
@@ -52,6 +53,7 @@ impl Net {
             peer.outbound.clear(&mut self.peers.pool);
         }
         pattern.lost(&mut self.peers, id);
+        self.begins_to_forget(id, pattern);
         if self.options.immediate {
             self.detach(id, pattern);
         }
@@ -171,10 +173,39 @@ impl Net {
         };
         peer.link = Link::Gone;
         self.peers.gone += 1;
-        if peer.inbound.messages() == 0 {
+        self.let_go(id, pattern);
+    }
+
+    /// The place of a peer that is gone is free once its messages have been taken, and once the pattern has forgotten it.
+    pub(crate) fn let_go(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        if !self.begins_to_forget(id, pattern) && self.peers.messages(id) == 0 {
             pattern.forget(id);
             self.peers.remove(id);
         }
+    }
+
+    /// Whether it takes a while to forget what a peer wanted whose connection is gone. Meanwhile it is not sent anything.
+    fn begins_to_forget(&mut self, id: PeerId, pattern: &dyn Pattern) -> bool {
+        let forgets = pattern.remembers(id);
+        if forgets && let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.send_hwm = NOT_SENT_TO;
+            self.forgets = true;
+        }
+        forgets
+    }
+
+    /// Forgets more of what peers wanted, until the turn is over.
+    pub(crate) fn forget_more(&mut self, turn: Turn, pattern: &mut dyn Pattern) {
+        while let Some(id) = pattern.forget_more(&|| turn.is_over()) {
+            let Some(peer) = self.peers.slab.get_mut(id) else {
+                continue;
+            };
+            peer.send_hwm = unlimited(self.options.send_hwm);
+            if matches!(peer.link, Link::Gone) {
+                self.let_go(id, pattern);
+            }
+        }
+        self.forgets = pattern.is_forgetting();
     }
 
     /// Drops a peer at the application's wish, and all that it still had. What it has been sent it can read `until` then.

@@ -265,3 +265,53 @@ fn peers_count_once_and_only_while_subscribed() {
     subscriptions.remove(5, b"a");
     assert_eq!(subscriptions.peers(), 1);
 }
+
+#[test]
+fn a_peer_with_many_topics_leaves_bit_by_bit() {
+    const LEAVING: usize = 3;
+    const STAYING: usize = 1;
+    let mut subscriptions = Subscriptions::new();
+    let topic = |number: usize| format!("{number:04}").into_bytes();
+    for number in 0..1_000 {
+        subscriptions.insert(LEAVING, &topic(number));
+        if number % 2 == 0 {
+            subscriptions.insert(STAYING, &topic(number));
+        }
+    }
+    subscriptions.begin_removing(LEAVING);
+    subscriptions.begin_removing(LEAVING);
+    let mut steps = 0;
+    loop {
+        assert!(subscriptions.is_leaving(LEAVING));
+        assert_eq!(subscriptions.peers(), 1, "the one that stays");
+        assert_eq!(subscriptions.matching(&topic(500)), 1);
+        assert_eq!(subscriptions.matching(&topic(501)), 0);
+        match subscriptions.remove_more(&|| true) {
+            None => steps += 1,
+            Some(left) => break assert_eq!(left, LEAVING),
+        }
+    }
+    assert_eq!(steps, 1_000 / REMOVED_AT_ONCE);
+    assert!(!subscriptions.is_leaving(LEAVING) && !subscriptions.any_leaving());
+    assert_eq!(subscriptions.count(LEAVING), 0);
+    assert_eq!(subscriptions.count(STAYING), 500);
+    assert_eq!(subscriptions.distinct_topics(), 500);
+    assert_eq!(subscriptions.insert(LEAVING, &topic(501)), Inserted::First);
+    assert_eq!(subscriptions.matching(&topic(501)), 1, "it has come back");
+}
+
+#[test]
+fn a_peer_with_few_topics_leaves_at_once_and_one_that_is_dropped_too() {
+    let mut subscriptions = Subscriptions::new();
+    subscriptions.insert(0, b"few");
+    subscriptions.begin_removing(0);
+    assert!(subscriptions.is_empty() && !subscriptions.any_leaving());
+    for number in 0..=REMOVED_AT_ONCE {
+        subscriptions.insert(0, format!("{number:04}").as_bytes());
+    }
+    subscriptions.begin_removing(0);
+    assert!(subscriptions.is_leaving(0));
+    subscriptions.remove_peer(0, |_| {});
+    assert!(subscriptions.is_empty() && !subscriptions.any_leaving());
+    assert_eq!(subscriptions.remove_more(&|| false), None);
+}

@@ -1,0 +1,41 @@
+//! How long whoever drives keeps a socket's state from everybody else.
+//!
+//! Peers decide how much there is to do: how many of them connect at once, how much they send, how many topics that makes. So
+//! what is done for them under the state lock ends after some time, whatever is left, and goes on in the next turn, between
+//! which others get the lock. Each kind of work is done once at least, so that none is put off for ever.
+//!
+//! The clock is read before going on only: whoever has but one thing to do does not look at it.
+
+use std::time::{Duration, Instant};
+
+/// What a call may have to wait for while others drive, besides waking up. A read of a whole chunk takes a fifth of it.
+const TURN: Duration = Duration::from_micros(100);
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    begun: Instant,
+    lasts: Duration,
+}
+
+impl Turn {
+    pub(crate) fn begun(now: Instant) -> Self {
+        Turn {
+            begun: now,
+            lasts: TURN,
+        }
+    }
+
+    /// The first half of it: what arrives in masses leaves the other to those who are there already.
+    pub(crate) fn half(self) -> Self {
+        Turn {
+            lasts: self.lasts / 2,
+            ..self
+        }
+    }
+
+    /// Whether it is time to let others have the state.
+    pub(crate) fn is_over(&self) -> bool {
+        self.begun.elapsed() >= self.lasts
+    }
+}
