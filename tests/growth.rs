@@ -268,6 +268,23 @@ fn answered_pings_leave_nothing() {
     memory.assert_growth_below(GROWTH);
 }
 
+/// Each is a deadline, and sooner than those before.
+#[test]
+fn ever_shorter_times_to_live_leave_nothing() {
+    let _alone = alone();
+    let context = Context::new();
+    let pull = Pull::new(&context).expect("a PULL");
+    let endpoint = pull.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let mut raw = greet(&endpoint, "PUSH");
+    let pong = command("PONG", b"");
+    let memory = Watch::start();
+    for ttl in (40_000..60_000_u16).rev() {
+        raw.write(&command("PING", &ttl.to_be_bytes()));
+        assert_eq!(raw.read(pong.len()), pong);
+    }
+    memory.assert_growth_below(GROWTH / 2);
+}
+
 /// Behind messages that the peer does not read either. Once it reads, it gets them all, and its newest PING is answered.
 #[test]
 fn answers_that_nobody_reads_are_bounded() {

@@ -402,6 +402,8 @@ impl Net {
                     self.connection_lost(id, DisconnectCause::HandshakeTimeout, pattern);
                 }
             }
+            // One that was armed before it was known that there is a sooner one.
+            Link::Up(up) if up.armed.is_some_and(|armed| armed > now) => {}
             Link::Up(up) => {
                 up.armed = None;
                 match up.heartbeat.handle_timeout(now) {

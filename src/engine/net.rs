@@ -286,13 +286,13 @@ impl Net {
         }
     }
 
-    /// Timers of connections that are gone are dropped when they come up. Where connections come and go
-    /// by the thousand they would pile up until then.
+    /// Timers of connections that are gone, or that have a sooner one by now, are dropped when they come up. Where connections
+    /// come and go by the thousand, or a peer names ever shorter times, they would pile up until then.
     fn prune_timers(&mut self) {
         if self.timers.len() > 4 * self.peers.slab.len() + 256 {
             let mut timers = std::mem::take(&mut self.timers);
-            timers.retain(|timer| match timer {
-                Timer::Connection(token) => self.peer_at(Token(*token)).is_some(),
+            timers.retain(|at, timer| match timer {
+                Timer::Connection(token) => self.waits_for(at, Token(*token)),
                 Timer::Farewell(index) => self.farewells.contains(*index),
                 Timer::Redial(..) | Timer::Listener(_) => true,
             });
@@ -329,6 +329,16 @@ impl Net {
         let id = token.0 & 0xffff_ffff;
         let peer = self.peers.slab.get(id)?;
         (peer_token(id, peer.connection) == token).then_some(id)
+    }
+
+    /// Whether the connection with this token is still there, and has this deadline.
+    fn waits_for(&self, at: Instant, token: Token) -> bool {
+        let peer = self.peer_at(token).and_then(|id| self.peers.slab.get(id));
+        peer.is_some_and(|peer| match &peer.link {
+            Link::Up(up) => up.armed == Some(at),
+            Link::Connecting(_) | Link::Handshaking(_) => true,
+            Link::Down | Link::Inproc(_) | Link::Gone => false,
+        })
     }
 
     /// The token of a peer's current connection.

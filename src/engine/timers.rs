@@ -46,8 +46,8 @@ impl Timers {
     }
 
     /// Keeps the timers that `keep` wants.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&Timer) -> bool) {
-        self.heap.retain(|Reverse((_, timer))| keep(timer));
+    pub(crate) fn retain(&mut self, keep: impl Fn(Instant, &Timer) -> bool) {
+        self.heap.retain(|Reverse((at, timer))| keep(*at, timer));
     }
 
     /// When the soonest deadline is, for who will come back for it.
