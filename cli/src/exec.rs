@@ -28,6 +28,12 @@ pub(crate) type Jobs = NonZeroUsize;
 /// The command was writing to somebody who has gone: no failure of its own.
 const SIGPIPE: i32 = 13;
 
+/// So long a command may wait for room to be started in.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often to look whether there is room: little beside what it takes to run a command.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// A command for the shell.
 #[derive(Clone, Debug)]
 pub(crate) struct Shell(String);
@@ -85,7 +91,7 @@ impl Shell {
         }
         let mut command = self.command(&["-c"], stdout);
         command.args(message.frames().map(|frame| OsStr::from_bytes(frame)));
-        match command.spawn() {
+        match spawn(command) {
             Ok(child) => Ok(Started { child, unfit: None }),
             Err(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
                 self.start_without_arguments(stdout, "the message is too long for arguments")
@@ -100,7 +106,7 @@ impl Shell {
         stdout: fn() -> Stdio,
         why: &'static str,
     ) -> Result<Started, String> {
-        let started = self.command(&["-u", "-c"], stdout).spawn();
+        let started = spawn(self.command(&["-u", "-c"], stdout));
         let child = started.map_err(|error| self.complaint(&error.to_string()))?;
         Ok(Started {
             child,
@@ -131,6 +137,28 @@ impl Shell {
     fn complaint(&self, what: &str) -> String {
         format!("command failed: {what}: {}", self.0)
     }
+}
+
+/// Starts a command. Where there is no room for one more file or process, others may end meanwhile and make some: the message
+/// would be lost with the attempt.
+fn spawn(mut command: Command) -> io::Result<Child> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match command.spawn() {
+            Err(error) if is_exhaustion(&error) && Instant::now() < end => {
+                thread::sleep(LOOK_AGAIN);
+            }
+            spawned => return spawned,
+        }
+    }
+}
+
+/// Whether the system had no room for another file or process.
+fn is_exhaustion(error: &io::Error) -> bool {
+    let full = [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| full.contains(&code))
 }
 
 /// A command that runs.

@@ -220,16 +220,16 @@ fn output_that_does_not_block_is_waited_for() {
 fn input_that_does_not_block_can_be_shared() {
     let (reader, mut writer) = pipe().expect("a pipe");
     fcntl_setfl(&reader, OFlags::NONBLOCK).expect("non-blocking");
-    let mut pull = Program::start(&["pull", "--bind", "tcp://127.0.0.1:*", "-n", "200"]);
+    let mut pull = Program::start(&["pull", "--bind", "tcp://127.0.0.1:*", "-n", "1000"]);
     let endpoint = pull.bound();
     let mut push = Command::new(zerohop());
     push.args(["push", "--connect", &endpoint, "--wait-peers", "1"]);
     let mut readers = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..8 {
         let reader = reader.try_clone().expect("a descriptor");
         readers.push(push.stdin(reader).spawn().expect("the program starts"));
     }
-    for number in 0..200 {
+    for number in 0..1000 {
         // In one piece: half a line could go to each.
         let line = format!("{number}\n");
         writer.write_all(line.as_bytes()).expect("written");

@@ -1,6 +1,10 @@
 //! Commands run for messages.
 
+use std::process::Command;
+
 use super::program::Program;
+use crate::common::endpoints::Transport;
+use crate::zerohop;
 
 #[test]
 fn a_worker_is_a_line_of_shell() {
@@ -221,4 +225,19 @@ fn what_cannot_be_an_argument_is_not_lost() {
             }
         }
     }
+}
+
+/// With more jobs than there are files for, those that find no room wait for others to end: their messages have been taken, and
+/// would be lost.
+#[test]
+fn jobs_wait_for_room() {
+    let endpoint = Transport::Ipc.endpoint();
+    let script = format!(
+        "ulimit -n 20; exec {} pull --bind {endpoint} -n 20 --jobs 10 --exec 'echo $1; sleep 0.1'",
+        zerohop()
+    );
+    let pull = Program::spawn(Command::new("sh").args(["-c", &script]));
+    let push = ["push", "--connect", &endpoint, "-m", "a", "--repeat", "20"];
+    assert_eq!(Program::start(&push).end().code, Some(0));
+    assert_eq!(pull.end().ok(), "a\n".repeat(20));
 }
