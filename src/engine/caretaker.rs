@@ -17,6 +17,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::PollWaker;
 use super::core::{Driven, Drove, Relief, Seen};
 use super::deadlines::{Armed, Deadlines};
+use super::later::contain;
 use super::mailbox::Mailbox;
 use super::net::{WAKER, log_poll_error};
 use super::presence::Look;
@@ -392,7 +393,8 @@ impl Rounds {
             }
             Drove::Closed => {
                 socket.deregister(&self.poll);
-                self.sockets.remove(&id);
+                let socket = self.sockets.remove(&id);
+                contain(|| drop(socket));
             }
         }
     }

@@ -109,6 +109,7 @@ impl<P: Pattern> Core<P> {
                 poll,
                 events: Events::with_capacity(EVENTS),
                 patience,
+                failed: None,
             }),
             presence: Presence::new(),
             mailbox,
@@ -158,7 +159,25 @@ impl<P: Pattern> Core<P> {
         self.check_process()?;
         let mut state = self.state.lock();
         let State { pattern, net, .. } = &mut *state;
-        Ok(look(pattern, net))
+        let seen = look(pattern, net);
+        self.unlock(state);
+        Ok(seen)
+    }
+
+    /// Releases the lock, and then does what was not to be done under it.
+    fn unlock(&self, mut state: StateGuard<'_, State<P>>) {
+        let later = std::mem::take(&mut state.net.peers.pool.later);
+        drop(state);
+        later.run();
+    }
+
+    /// The same, and locks again: the state may be any other by then.
+    fn unlock_for_a_while<'a>(
+        &'a self,
+        state: StateGuard<'a, State<P>>,
+    ) -> StateGuard<'a, State<P>> {
+        self.unlock(state);
+        self.state.lock()
     }
 
     /// Changes the endpoints of an open socket. The caretaker is told to look: there may be new timers.
@@ -176,7 +195,7 @@ impl<P: Pattern> Core<P> {
         self.notify_all(&state);
         let enlisted = std::mem::replace(&mut state.enlisted, true);
         let soon = state.pattern.asks_first();
-        drop(state);
+        self.unlock(state);
         if enlisted {
             self.caretaker.look_at(self.id);
         } else {
@@ -235,6 +254,7 @@ impl<P: Pattern> Core<P> {
         net.settle(Instant::now(), pattern);
         self.notify_all(&state);
         self.hand_over(&state);
+        self.unlock(state);
     }
 
     /// Other sockets of this process have left notes, or the caretaker asks for a look at the kernel's events: an active
@@ -245,6 +265,7 @@ impl<P: Pattern> Core<P> {
         let seat = self.presence.answer().then(|| self.try_seat()).flatten();
         if let Some(mut seat) = seat {
             seat.poll_events(Some(Duration::ZERO));
+            net.poll_failed(seat.failed.take());
             net.process(&seat.events, pattern);
         } else {
             let now = Instant::now();
@@ -293,12 +314,17 @@ impl<P: Pattern> Core<P> {
             if let Some(stop) = expired {
                 break Err(stop);
             }
+            if !state.net.peers.pool.later.is_empty() {
+                state = self.unlock_for_a_while(state);
+                continue;
+            }
             state = self.wait(state, deadline, now);
             if !std::mem::replace(&mut polled, true) {
                 all = state.net.all_served();
             }
         };
         self.hand_over(&state);
+        self.unlock(state);
         result
     }
 

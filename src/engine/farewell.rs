@@ -136,7 +136,9 @@ impl Net {
         // What is there already is reported anew, the end too.
         let token = farewell_token(index);
         if let Err(error) = stream.watch(&self.registry, token, Interest::READABLE) {
-            log::warn!("cannot wait until a peer has read to the end: {error}");
+            self.warn(format_args!(
+                "cannot wait until a peer has read to the end: {error}"
+            ));
             self.farewells.slab.remove(index);
             return;
         }

@@ -364,6 +364,10 @@ impl InBuffer {
         let (Some(body), Some(frame)) = (window.get(..len), message.only_frame()) else {
             return false;
         };
+        // What is in the way may not be dropped here.
+        if frame.is_foreign() {
+            return false;
+        }
         frame.set_from_window(body, len);
         let header_len = rest.len() - window.len();
         self.took_single(header_len + len);
@@ -402,7 +406,8 @@ impl InBuffer {
     fn take_over(&mut self, message: &mut Message, pool: &mut ChunkPool) -> Option<FrameKind> {
         let mut frame = Frame::new();
         let kind = self.take_frame(&mut frame, pool);
-        *message = Message::from(frame);
+        let before = std::mem::replace(message, Message::from(frame));
+        pool.later.drop_message(before);
         kind
     }
 
@@ -436,6 +441,11 @@ impl InBuffer {
         }
         // Other peers have their turns before this one's next frame: by then it is here.
         prefetch(rest.get(end + NEXT_FRAME..).unwrap_or_default());
+        if frame.is_foreign() {
+            // What is in the way may not be dropped here.
+            let before = Message::from(std::mem::take(frame));
+            pool.later.drop_message(before);
+        }
         frame.set_from_window(rest.get(header.header_len..).unwrap_or_default(), len);
         self.position += end;
         Some(header.kind)
@@ -453,7 +463,9 @@ impl InBuffer {
         match self.segments.pop_front() {
             Some(Segment::Body(body)) => {
                 let before = std::mem::replace(frame, Frame::from(body));
-                if let Some(memory) = before.into_memory() {
+                if before.is_foreign() {
+                    pool.later.drop_message(Message::from(before));
+                } else if let Some(memory) = before.into_memory() {
                     pool.give_body(memory);
                 }
                 Some(kind)
@@ -527,6 +539,7 @@ impl InBuffer {
         while self.messages > 1 && self.take(&mut message, pool) {
             dropped += 1;
         }
+        pool.later.drop_message(message);
         dropped
     }
 
@@ -534,9 +547,7 @@ impl InBuffer {
     pub(crate) fn clear(&mut self, pool: &mut ChunkPool) {
         pool.give(std::mem::take(&mut self.front));
         for segment in self.segments.drain(..) {
-            if let Segment::Frames(chunk) = segment {
-                pool.give(chunk);
-            }
+            pool.give_segment(segment);
         }
         *self = InBuffer::default();
     }

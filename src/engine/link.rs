@@ -243,7 +243,7 @@ impl Net {
     ) {
         if let Err(error) = stream.register(&self.registry, self.token_of(id), BOTH) {
             // Surfaces as a failed handshake, at the latest when its time is up.
-            log::warn!("cannot watch a connection: {error}");
+            self.warn(format_args!("cannot watch a connection: {error}"));
         }
         self.start_handshake(id, stream, now, pattern);
     }

@@ -119,6 +119,7 @@ impl Net {
             self.monitors.emit(|| Event::ListenerClosed {
                 endpoint: listening.endpoint.to_string(),
             });
+            self.peers.pool.later.drop_listener(listening);
         }
     }
 
@@ -146,7 +147,14 @@ impl Net {
             let Some(Some(listening)) = self.listeners.get_mut(index) else {
                 return;
             };
-            match listening.listener.accept() {
+            let later = &mut self.peers.pool.later;
+            let endpoint = &listening.endpoint;
+            let accepted = listening.listener.accept(|error| {
+                let text =
+                    format_args!("{endpoint}: a connection ended before it was accepted: {error}");
+                later.log(log::Level::Debug, text);
+            });
+            match accepted {
                 Ok(stream) => {
                     self.accepted(stream, index, now, pattern);
                     if turn.half().is_over() {

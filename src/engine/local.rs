@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::inproc::{Appended, Channel};
+use super::later::Later;
 use super::net::Net;
 use super::out_buffer::OutBuffer;
 use super::peers::{Link, Origin, PeerId, Place};
@@ -38,10 +39,10 @@ pub(crate) struct Offer {
 
 impl Offer {
     /// The name is no longer bound: who connected to it is told.
-    pub(crate) fn refuse(self) {
+    pub(crate) fn refuse(&self) {
         self.back.close();
-        let Remote { mailbox, place } = self.from;
-        mailbox.post(Note::InprocReadable(place));
+        let Remote { mailbox, place } = &self.from;
+        mailbox.post(Note::InprocReadable(*place));
     }
 }
 
@@ -69,6 +70,7 @@ impl Names {
         name: &Arc<str>,
         socket_type: SocketType,
         mailbox: &Arc<SocketMailbox>,
+        later: &mut Later,
     ) -> bool {
         let waiting = match self.names.remove(name) {
             Some(bound @ Name::Bound { .. }) => {
@@ -82,7 +84,7 @@ impl Names {
             .into_iter()
             .partition::<Vec<_>, _>(|offer| socket_type.accepts(offer.socket_type));
         for offer in &others {
-            warn_of_misfit(offer, socket_type);
+            warn_of_misfit(offer, socket_type, later);
         }
         for offer in fitting {
             mailbox.post(Note::InprocConnect(Box::new(offer)));
@@ -97,7 +99,12 @@ impl Names {
     }
 
     /// Connects to a name, bound or not yet; the type of the binder if it does not fit, unless that is to be waited for.
-    fn connect(&mut self, offer: Offer, misfit: Misfit) -> Result<(), SocketType> {
+    fn connect(
+        &mut self,
+        offer: Offer,
+        misfit: Misfit,
+        later: &mut Later,
+    ) -> Result<(), SocketType> {
         match self.names.get_mut(&offer.name) {
             Some(Name::Bound {
                 socket_type,
@@ -108,7 +115,7 @@ impl Names {
                     match misfit {
                         Misfit::IsAnError => return Err(*socket_type),
                         Misfit::IsWaitedFor => {
-                            warn_of_misfit(&offer, *socket_type);
+                            warn_of_misfit(&offer, *socket_type, later);
                             unfit.push(offer);
                             return Ok(());
                         }
@@ -165,11 +172,13 @@ enum Misfit {
     IsWaitedFor,
 }
 
-fn warn_of_misfit(offer: &Offer, bound: SocketType) {
+fn warn_of_misfit(offer: &Offer, bound: SocketType, later: &mut Later) {
     let Offer {
         name, socket_type, ..
     } = offer;
-    log::warn!("inproc://{name}: a {socket_type} cannot talk to the {bound} that is bound");
+    let text =
+        format_args!("inproc://{name}: a {socket_type} cannot talk to the {bound} that is bound");
+    later.log(log::Level::Warn, text);
 }
 
 impl Name {
@@ -197,7 +206,8 @@ impl Net {
         let name: Arc<str> = name.into();
         let socket_type = self.handshake.socket_type;
         let mut names = crate::engine::lock(&self.context.names);
-        let bound = names.bind(&name, socket_type, &self.mailbox);
+        let later = &mut self.peers.pool.later;
+        let bound = names.bind(&name, socket_type, &self.mailbox, later);
         if bound {
             self.last_endpoint = Some(endpoint.clone());
         }
@@ -250,7 +260,8 @@ impl Net {
             },
             taker,
         };
-        let offered = crate::engine::lock(&self.context.names).connect(offer, misfit);
+        let later = &mut self.peers.pool.later;
+        let offered = crate::engine::lock(&self.context.names).connect(offer, misfit, later);
         if let Err(bound) = offered {
             self.peers.remove(id);
             return Err(bound);
@@ -368,7 +379,8 @@ impl Net {
             };
             // The limits are for strangers; a peer in this process has the same ones.
             if let Err(error) = pattern.topic(place.id, &topic, subscribe) {
-                log::warn!("{}: {error}", peer.label);
+                let text = format_args!("{}: {error}", peer.label);
+                self.peers.pool.later.log(log::Level::Warn, text);
             }
             if turn.is_over() {
                 return;
@@ -387,7 +399,9 @@ impl Net {
             return;
         };
         let unsent = link.outbox.reclaim(&mut self.peers.pool);
-        peer.link = Link::Gone;
+        if let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) {
+            self.peers.pool.later.drop_link(link);
+        }
         self.peers.gone += 1;
         let renewed = match &peer.origin {
             Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),

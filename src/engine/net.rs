@@ -19,6 +19,7 @@ use super::caretaker::Caretaker;
 use super::context::ContextInner;
 use super::farewell::Farewells;
 use super::gathering::Gathering;
+use super::later::contain;
 use super::link::Loss;
 use super::listen::Listening;
 use super::local::LateTopics;
@@ -360,7 +361,7 @@ impl Net {
     /// Whether there is something to do without the kernel saying so.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        !self.readable.is_empty() || self.has_chores() || self.is_late()
+        !self.readable.is_empty() || self.has_news() || self.is_late()
     }
 
     /// Up to which count of `served` all peers will have had a turn that are known to be readable now.
@@ -389,7 +390,25 @@ impl Net {
     /// Whether taking a message has left something to do.
     #[inline]
     pub(crate) fn has_chores(&self) -> bool {
+        self.has_news() || !self.peers.pool.later.is_empty()
+    }
+
+    #[inline]
+    fn has_news(&self) -> bool {
         !self.peers.resumable.is_empty() || !self.peers.news.is_empty()
+    }
+
+    /// The seat's poll has failed, or not. Not to be expected, and there is nobody to return it to.
+    pub(crate) fn poll_failed(&mut self, error: Option<io::Error>) {
+        if let Some(error) = error {
+            let text = format_args!("polling a socket failed: {error}");
+            self.peers.pool.later.log(log::Level::Error, text);
+        }
+    }
+
+    /// Tells the log, once no lock is held.
+    pub(crate) fn warn(&mut self, text: std::fmt::Arguments<'_>) {
+        self.peers.pool.later.log(log::Level::Warn, text);
     }
 
     /// Whether a peer waits for the kernel to take more; with the number of writes that callers have done so far.
@@ -425,6 +444,7 @@ impl Net {
         for note in self.all_notes() {
             if let Note::InprocConnect(offer) = note {
                 offer.refuse();
+                self.peers.pool.later.drop_offer(offer);
             }
         }
         let ids: Vec<PeerId> = self.peers.slab.iter().map(|(id, _)| id).collect();
@@ -541,7 +561,7 @@ pub(crate) fn stream_options(options: &Options) -> StreamOptions {
     }
 }
 
-/// An io error of the poll itself, logged: there is nobody to return it to.
+/// An io error of the poll itself, logged: there is nobody to return it to. With no lock held.
 pub(crate) fn log_poll_error(what: &str, error: &io::Error) {
-    log::error!("{what}: {error}");
+    contain(|| log::error!("{what}: {error}"));
 }

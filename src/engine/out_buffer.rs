@@ -337,8 +337,8 @@ impl OutBuffer {
                 break;
             }
             self.head -= size;
-            if let Some(Segment::Frames(chunk)) = self.sealed.pop_front() {
-                pool.give(chunk);
+            if let Some(segment) = self.sealed.pop_front() {
+                pool.give_segment(segment);
             }
         }
     }
@@ -418,9 +418,7 @@ impl OutBuffer {
     /// Empties the buffer and returns its chunks.
     pub(crate) fn clear(&mut self, pool: &mut ChunkPool) {
         for segment in self.sealed.drain(..) {
-            if let Segment::Frames(chunk) = segment {
-                pool.give(chunk);
-            }
+            pool.give_segment(segment);
         }
         if self.sealed.capacity() > 4 {
             self.sealed = VecDeque::new();

@@ -584,6 +584,12 @@ impl Peers {
     pub(crate) fn discard_inbound(&mut self, id: PeerId) {
         let mut message = Message::new();
         while self.take(id, &mut message).is_some() {}
+        self.discard(message);
+    }
+
+    /// Drops a message that came and is of no use, once no lock is held.
+    pub(crate) fn discard(&mut self, message: Message) {
+        self.pool.later.drop_message(message);
     }
 
     /// Counts a message that was not queued because the peer is at its high-water mark; `false` if it is not sent to any more.
@@ -617,6 +623,9 @@ impl Peers {
     pub(crate) fn remove(&mut self, id: PeerId) {
         if let Some(mut peer) = self.slab.try_remove(id) {
             self.gone -= usize::from(matches!(peer.link, Link::Gone));
+            if let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) {
+                self.pool.later.drop_link(link);
+            }
             peer.inbound.clear(&mut self.pool);
             peer.outbound.clear(&mut self.pool);
             self.past.add(&peer.counters);

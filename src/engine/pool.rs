@@ -4,6 +4,11 @@
 //! idle peers hold none. Chunks return here instead of to the allocator, which keeps the hot paths free
 //! of allocations.
 
+use bytes::Bytes;
+
+use super::later::Later;
+use super::out_buffer::Segment;
+
 /// Size of a chunk. 64 KiB stays inside the second-level cache while it is filled by the kernel and
 /// emptied by the application; 256 KiB measured no faster in either direction.
 pub(crate) const CHUNK: usize = 64 * 1024;
@@ -22,6 +27,8 @@ pub(crate) struct ChunkPool {
     /// What held the body of a long message that the application is done with. The allocator would give memory of such
     /// a size back to the system, which takes longer to provide it anew than a message takes to be read.
     body: Vec<u8>,
+    /// What is to be dropped when no lock is held any more.
+    pub(crate) later: Later,
 }
 
 impl ChunkPool {
@@ -38,6 +45,19 @@ impl ChunkPool {
             chunk.clear();
             self.spare.push(chunk);
         }
+    }
+
+    /// Takes back what held frames.
+    pub(crate) fn give_segment(&mut self, segment: Segment) {
+        match segment {
+            Segment::Frames(chunk) => self.give(chunk),
+            Segment::Body(body) => self.give_bytes(body),
+        }
+    }
+
+    /// Takes back a body that was kept by reference. Its owner may run code of the application when it is dropped.
+    pub(crate) fn give_bytes(&mut self, bytes: Bytes) {
+        self.later.drop_bytes(bytes);
     }
 
     /// Memory for a long body, with room for at least so many bytes.
@@ -59,6 +79,7 @@ impl ChunkPool {
     /// Moves spare chunks to `other`, as far as it has none. Keeps an inproc pair, in which one side
     /// only fills chunks and the other only empties them, from allocating one after the other.
     pub(crate) fn refill(&mut self, other: &mut ChunkPool) {
+        self.later.append(&mut other.later);
         while other.spare.len() < 2 {
             match self.spare.pop() {
                 Some(chunk) => other.spare.push(chunk),
@@ -68,7 +89,8 @@ impl ChunkPool {
     }
 
     /// Takes all spare chunks of another pool over, as far as there is room.
-    pub(crate) fn absorb(&mut self, other: ChunkPool) {
+    pub(crate) fn absorb(&mut self, mut other: ChunkPool) {
+        self.later.append(&mut other.later);
         for chunk in other.spare {
             self.give(chunk);
         }
@@ -76,7 +98,8 @@ impl ChunkPool {
 
     /// Lets go of all spare chunks: the socket has fallen idle.
     pub(crate) fn release(&mut self) {
-        *self = ChunkPool::default();
+        self.spare = Vec::new();
+        self.body = Vec::new();
     }
 }
 

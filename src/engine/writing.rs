@@ -171,7 +171,9 @@ impl Net {
             let interests = if watch { BOTH } else { Interest::READABLE };
             match up.stream.watch(&self.registry, token, interests) {
                 Ok(()) => up.watches_room = watch,
-                Err(error) => log::warn!("cannot change what a connection is watched for: {error}"),
+                Err(error) => self.warn(format_args!(
+                    "cannot change what a connection is watched for: {error}"
+                )),
             }
         }
     }

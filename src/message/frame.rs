@@ -214,6 +214,12 @@ impl Frame {
         }
     }
 
+    /// Whether dropping the frame may run code of the application: the buffer's owner is unknown, or somebody else holds it too.
+    #[inline]
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(&self.0, Repr::Shared(bytes) if !bytes.is_unique())
+    }
+
     /// The memory of a long frame that nobody else holds.
     pub(crate) fn into_memory(self) -> Option<Vec<u8>> {
         match self.0 {

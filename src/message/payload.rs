@@ -23,7 +23,9 @@ pub(crate) const COPY_MAX: usize = 8 * 1024;
 ///
 /// Owned payloads of 8 KiB and more are not copied on their way to the kernel. Borrowed ones are, unless they are of
 /// 32 KiB or more and the kernel takes them at once; so hand a long one over by value, or as `Bytes`. The owner of a `Bytes` (`Bytes::from_owner`) is
-/// dropped from within the socket once it is written: its `Drop` must not use that socket, or it waits for itself.
+/// dropped once it is written, by the thread that wrote it: one that calls the socket, or the background thread of the context. No lock is held
+/// then, so its `Drop` may use the socket; a panic of it is caught. It should be short, because the background thread serves all
+/// sockets of the context.
 ///
 /// ```
 /// use zerohop::{Message, Payload};

@@ -127,6 +127,9 @@ pub(crate) trait Pattern: Send {
         Ok(())
     }
 
+    /// The socket is closed: messages that it still holds go to [`Peers::discard`].
+    fn clear(&mut self, _peers: &mut Peers) {}
+
     /// Whether messages queued for a connection that breaks are kept, for the next one or another peer.
     fn keeps_unsent(&self) -> bool;
 

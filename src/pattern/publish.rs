@@ -184,9 +184,11 @@ impl Pattern for PubPattern {
             if let Err(error) = self.legacy(id, &message) {
                 // Nobody else takes the rest, for which its place would be kept.
                 peers.discard_inbound(id);
+                peers.discard(message);
                 return Err(error);
             }
         }
+        peers.discard(message);
         Ok(())
     }
 

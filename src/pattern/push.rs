@@ -101,7 +101,10 @@ impl PushPattern {
                 continue;
             }
             match self.refused_by_all(peers, Outgoing::Message(&unsent.message)) {
-                Some((id, excess)) => peers.give_up(id, unsent.message.size(), excess.into()),
+                Some((id, excess)) => {
+                    peers.give_up(id, unsent.message.size(), excess.into());
+                    peers.discard(unsent.message);
+                }
                 None => return self.orphans.push_front(unsent),
             }
         }
@@ -145,6 +148,12 @@ impl Pattern for PushPattern {
     fn writable(&mut self, peers: &mut Peers, id: PeerId) {
         self.balancer.set_ready(id);
         self.place_orphans(peers);
+    }
+
+    fn clear(&mut self, peers: &mut Peers) {
+        for unsent in self.orphans.drain(..) {
+            peers.discard(unsent.message);
+        }
     }
 
     fn keeps_unsent(&self) -> bool {

@@ -49,6 +49,7 @@ impl RepPattern {
             let frames: Vec<&Frame> = message.frames().collect();
             let Some(length) = envelope::split_envelope(&frames) else {
                 self.unexpected += 1;
+                peers.discard(message);
                 continue;
             };
             let mut frames = message.into_frames();

@@ -178,8 +178,11 @@ impl ReqPattern {
         let Some(request) = self.requests.get_mut(&ticket) else {
             return;
         };
-        if request.outcome.is_some() {
+        if let Some(outcome) = request.outcome.take() {
             self.requests.remove(&ticket);
+            if let Outcome::Reply(message) = outcome {
+                peers.discard(message);
+            }
             return;
         }
         let peer = request.peer;
@@ -209,25 +212,29 @@ impl ReqPattern {
     fn receive(&mut self, peers: &mut Peers) {
         let mut message = Message::new();
         while let Some(id) = take_fairly(&mut self.queue, peers, &mut message) {
-            self.sort_in(id, std::mem::take(&mut message));
+            if let Some(useless) = self.sort_in(id, std::mem::take(&mut message)) {
+                peers.discard(useless);
+            }
         }
     }
 
-    fn sort_in(&mut self, id: PeerId, message: Message) {
+    /// Gives a message back that nobody waits for.
+    fn sort_in(&mut self, id: PeerId, message: Message) -> Option<Message> {
         let Some((ticket, start)) = self.match_reply(id, &message) else {
             self.unexpected += 1;
-            return;
+            return Some(message);
         };
         let Some(request) = self.requests.get_mut(&ticket) else {
-            return;
+            return Some(message);
         };
         if request.abandoned.is_some() {
             self.requests.remove(&ticket);
             self.unexpected += 1;
-            return;
+            return Some(message);
         }
         let body = Message::from_frames(message.into_frames().skip(start));
         request.outcome = Some(Outcome::Reply(body));
+        None
     }
 
     /// Whose reply this is, and where its body starts.
@@ -353,6 +360,14 @@ impl Pattern for ReqPattern {
 
     fn writable(&mut self, _peers: &mut Peers, id: PeerId) {
         self.balancer.set_ready(id);
+    }
+
+    fn clear(&mut self, peers: &mut Peers) {
+        for (_, request) in self.requests.drain() {
+            if let Some(Outcome::Reply(message)) = request.outcome {
+                peers.discard(message);
+            }
+        }
     }
 
     fn keeps_unsent(&self) -> bool {

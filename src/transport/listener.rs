@@ -78,15 +78,11 @@ impl Listener {
 
     /// The next waiting stream. `WouldBlock` if there is none; see [`is_exhaustion`] for the error to prepare for.
     /// A connection that died while it waited is passed over.
-    pub(crate) fn accept(&mut self) -> io::Result<Stream> {
+    /// `passed_over` is told why.
+    pub(crate) fn accept(&mut self, mut passed_over: impl FnMut(&io::Error)) -> io::Result<Stream> {
         loop {
             match self.accept_one() {
-                Err(error) if concerns_one_connection(&error) => {
-                    log::debug!(
-                        "{}: a connection ended before it was accepted: {error}",
-                        self.endpoint
-                    );
-                }
+                Err(error) if concerns_one_connection(&error) => passed_over(&error),
                 result => return result,
             }
         }

@@ -128,9 +128,8 @@ impl Keepalive {
 /// as no packet is lost, and every Linux has it and lets every user choose it.
 #[cfg(target_os = "linux")]
 fn unpace(socket: &SockRef<'_>) {
-    if let Err(error) = socket.set_tcp_congestion(b"reno") {
-        log::debug!("a loopback connection keeps the system's congestion control: {error}");
-    }
+    // If it fails, the connection keeps what the system chose, and is slower.
+    let _ = socket.set_tcp_congestion(b"reno");
 }
 
 #[cfg(not(target_os = "linux"))]

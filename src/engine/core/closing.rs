@@ -26,7 +26,7 @@ impl<P: Pattern> Core<P> {
         }
         self.notify_all(&state);
         let enlisted = state.enlisted;
-        drop(state);
+        self.unlock(state);
         match (enlisted, closed) {
             (true, true) => self.caretaker.forget(self.id),
             (true, false) => self.caretaker.look_at(self.id),
@@ -47,7 +47,7 @@ impl<P: Pattern> Core<P> {
             self.close_if_done(&mut state, Instant::now());
         }
         self.notify_all(&state);
-        drop(state);
+        self.unlock(state);
         if closing {
             self.caretaker.look_at(self.id);
         }
@@ -85,7 +85,12 @@ impl<P: Pattern> Core<P> {
                 if waited {
                     self.caretaker.forget(self.id);
                 }
+                self.unlock(state);
                 return unsent;
+            }
+            if !state.net.peers.pool.later.is_empty() {
+                state = self.unlock_for_a_while(state);
+                continue;
             }
             waited = true;
             let deadline = match state.phase {
@@ -117,6 +122,7 @@ impl<P: Pattern> Core<P> {
             return false;
         }
         net.farewells.end();
+        pattern.clear(&mut net.peers);
         net.monitors.close();
         state.phase = Phase::Closed { unsent };
         if state.lingers {

@@ -89,9 +89,11 @@ impl<P: Pattern> Driven for Core<P> {
         }
         let turn = Turn::begun(Instant::now());
         let Some(mut seat) = self.try_seat() else {
+            self.unlock(state);
             return Drove::SeatTaken;
         };
         seat.poll_events(Some(Duration::ZERO));
+        state.net.poll_failed(seat.failed.take());
         {
             let State { pattern, net, .. } = &mut *state;
             net.process(&seat.events, pattern);
@@ -104,6 +106,7 @@ impl<P: Pattern> Driven for Core<P> {
         let closed = self.close_if_done(&mut state, now);
         self.notify(&state);
         if closed {
+            self.unlock(state);
             return Drove::Closed;
         }
         let mut timer = state.net.timers.announce();
@@ -114,9 +117,11 @@ impl<P: Pattern> Driven for Core<P> {
         if !behind {
             self.presence.done();
         }
+        let leftover = state.net.leftover();
+        self.unlock(state);
         Drove::Done {
             timer,
-            leftover: state.net.leftover(),
+            leftover,
             behind,
         }
     }
@@ -162,12 +167,15 @@ impl<P: Pattern> Driven for Core<P> {
             let State { pattern, net, .. } = &mut *state;
             net.end_write(job, result, pattern);
             self.notify_all(&state);
+            self.unlock(state);
         }
         Relief::More(writes)
     }
 
     fn fall_idle(&self) {
-        self.state.lock().net.fall_idle();
+        let mut state = self.state.lock();
+        state.net.fall_idle();
+        self.unlock(state);
     }
 
     fn wake(&self) {

@@ -7,7 +7,6 @@ use mio::{Events, Poll};
 
 use super::{Core, State};
 use crate::engine::Deadline;
-use crate::engine::net::log_poll_error;
 use crate::engine::patience::Patience;
 use crate::pattern::Pattern;
 use crate::sync::StateGuard;
@@ -18,6 +17,8 @@ pub(super) struct Seat {
     pub(super) poll: Poll,
     pub(super) events: Events,
     pub(super) patience: Patience,
+    /// The last poll failed, and nobody has been told of it.
+    pub(super) failed: Option<std::io::Error>,
 }
 
 impl<P: Pattern> Core<P> {
@@ -83,6 +84,7 @@ impl<P: Pattern> Core<P> {
         let told = self.presence.leave();
         {
             let State { pattern, net, .. } = &mut *state;
+            net.poll_failed(seat.failed.take());
             net.process(&seat.events, pattern);
         }
         drop(seat);
@@ -118,7 +120,7 @@ impl Seat {
         if let Err(error) = self.poll.poll(&mut self.events, timeout) {
             self.events.clear();
             if error.kind() != std::io::ErrorKind::Interrupted {
-                log_poll_error("polling a socket failed", &error);
+                self.failed = Some(error);
             }
         }
     }

@@ -83,9 +83,7 @@ impl OutBuffer {
             self.drain_bytes(end.segment, 0..end.position);
             self.drain_bytes(start.segment, start.position..usize::MAX);
             for segment in self.sealed.drain(start.segment + 1..end.segment) {
-                if let Segment::Frames(chunk) = segment {
-                    pool.give(chunk);
-                }
+                pool.give_segment(segment);
             }
         }
         // Chunks that held nothing else. Of the first, bytes that have been let go of may be left.

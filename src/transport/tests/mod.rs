@@ -53,7 +53,10 @@ fn wait<S: Source, T>(
 }
 
 fn accept(listener: &mut Listener) -> Stream {
-    wait(listener, Interest::READABLE, Listener::accept).unwrap()
+    wait(listener, Interest::READABLE, |listener| {
+        listener.accept(|_| {})
+    })
+    .unwrap()
 }
 
 fn finish(stream: &mut Stream) -> io::Result<()> {
