@@ -104,13 +104,15 @@ struct LargeFrame {
 
 impl LargeFrame {
     /// Sees to it that there is room for some more of the body; returns how much of it is still to come.
-    fn make_room(&mut self) -> usize {
+    /// An error if the system has no memory for it.
+    fn make_room(&mut self) -> io::Result<usize> {
         let have = self.body.len();
         if have == self.body.capacity() {
             let capacity = large_capacity(have, self.header.body_len);
-            self.body.reserve_exact(capacity - have);
+            let reserved = self.body.try_reserve_exact(capacity - have);
+            reserved.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         }
-        usize::try_from(self.header.body_len).unwrap_or(usize::MAX) - have
+        Ok(usize::try_from(self.header.body_len).unwrap_or(usize::MAX) - have)
     }
 }
 
@@ -299,7 +301,7 @@ impl InBuffer {
         let Some(large) = self.large.as_mut() else {
             return Ok(outcome);
         };
-        let missing = large.make_room();
+        let missing = large.make_room()?;
         let room = large.body.capacity() - large.body.len();
         let room = room.min(missing).min(CHUNK);
         let peek = if room == missing { PEEK } else { 0 };

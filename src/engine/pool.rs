@@ -60,12 +60,15 @@ impl ChunkPool {
         self.later.drop_bytes(bytes);
     }
 
-    /// Memory for a long body, with room for at least so many bytes.
+    /// Memory for a long body, with room for at least so many bytes; for none, if the system has no such memory: then
+    /// whoever reads the body finds out.
     pub(crate) fn take_body(&mut self, capacity: usize) -> Vec<u8> {
         if (capacity..=2 * capacity).contains(&self.body.capacity()) {
             return std::mem::take(&mut self.body);
         }
-        Vec::with_capacity(capacity)
+        let mut body = Vec::new();
+        let _ = body.try_reserve_exact(capacity);
+        body
     }
 
     /// Takes the memory of a long body back.

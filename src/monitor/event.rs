@@ -299,6 +299,8 @@ pub enum DisconnectCause {
     TooManyPending,
     /// The socket let go of the connection: by `disconnect`, `unbind` or close.
     LocalClose,
+    /// The system had no memory for a message of the peer's, of which more came than there was memory for.
+    OutOfMemory,
     /// The system reported another error.
     Io(IoFailure),
 }
@@ -311,6 +313,7 @@ impl From<&io::Error> for DisconnectCause {
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe => DisconnectCause::Reset,
+            io::ErrorKind::OutOfMemory => DisconnectCause::OutOfMemory,
             _ => DisconnectCause::Io(IoFailure::from(error)),
         }
     }
@@ -338,6 +341,7 @@ impl fmt::Display for DisconnectCause {
                 f.write_str("too many connections were waiting for their handshake")
             }
             DisconnectCause::LocalClose => f.write_str("closed here"),
+            DisconnectCause::OutOfMemory => f.write_str("there was no memory for its message"),
             DisconnectCause::Io(error) => error.fmt(f),
         }
     }

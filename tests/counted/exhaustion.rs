@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use zerohop::{BindError, Context, Pull, Push};
+use zerohop::{BindError, Context, Options, Pull, Push};
 
 use crate::common::deadline::DEADLINE;
 use crate::common::unique;
@@ -120,4 +120,38 @@ pub(crate) fn bind_in(folder: &str) {
     assert!(refused.is_err(), "{refused:?}");
     pull.bind("tcp://127.0.0.1:*").expect("bound elsewhere");
     say("refused");
+}
+
+/// A body that the system has no memory for ends its connection, and neither the process nor another connection.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_body_that_there_is_no_memory_for_ends_its_connection() {
+    const SPARE: u64 = 48 << 20;
+    let worker = Worker::start("little_memory");
+    let endpoint = worker.next();
+    let context = Context::new();
+    let good = Push::new(&context).expect("a PUSH");
+    good.connect(&endpoint).expect("connected");
+    good.send("first").expect("sent");
+    assert_eq!(worker.next(), "first");
+    let statm = fs::read_to_string(format!("/proc/{}/statm", worker.id())).expect("its memory");
+    let pages = statm.split(' ').next().and_then(|pages| pages.parse().ok());
+    let pages: u64 = pages.expect("a number of pages");
+    let limited = Command::new("prlimit")
+        .arg(format!("--pid={}", worker.id()))
+        .arg(format!("--as={}", pages * 4096 + SPARE))
+        .status()
+        .is_ok_and(|status| status.success());
+    if !limited {
+        return missing("a limit of memory", "prlimit");
+    }
+    let greedy = Push::with_options(&context, Options::new().linger(Duration::ZERO));
+    let greedy = greedy.expect("a PUSH");
+    greedy.connect(&endpoint).expect("connected");
+    greedy.send(vec![0; 128 << 20]).expect("sent");
+    assert_eq!(worker.next(), "OutOfMemory");
+    drop(greedy);
+    good.send("second").expect("sent");
+    // It may have connected again before it was dropped.
+    expect(&worker, "second");
 }

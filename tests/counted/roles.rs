@@ -30,6 +30,7 @@ pub(crate) fn play(role: &str, arguments: &[&str]) {
         ("stream", [endpoint, count]) => stream(endpoint, number(count)),
         ("receive", [endpoint]) => receive(endpoint),
         ("scarce", []) => scarce(),
+        ("little_memory", []) => receive_with_little_memory(),
         ("bind_in", [folder]) => crate::exhaustion::bind_in(folder),
         ("crowd", [endpoint]) => crate::idle::crowd(endpoint),
         _ => panic!("no role {role} with {arguments:?}"),
@@ -59,6 +60,26 @@ fn accept() {
             }
             _ => panic!("what is {line:?}?"),
         }
+    }
+}
+
+/// Receives with little memory, and says how connections end.
+fn receive_with_little_memory() {
+    let context = Context::new();
+    let pull = Pull::new(&context).expect("a PULL");
+    let monitor = pull.monitor();
+    say(pull.bind("tcp://127.0.0.1:*").expect("bound"));
+    // What comes first has everything made that is made once.
+    say(pull.recv().expect("a message").to_string_lossy());
+    thread::spawn(move || {
+        for event in monitor {
+            if let Event::Disconnected { cause, .. } = event {
+                say(format!("{cause:?}"));
+            }
+        }
+    });
+    loop {
+        say(pull.recv().expect("a message").to_string_lossy());
     }
 }
 
