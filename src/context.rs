@@ -50,6 +50,9 @@ use crate::engine::ContextInner;
 /// }
 /// ```
 ///
+/// **File descriptors**: a context takes two with its first socket. A socket takes none until it has an endpoint, then three, one for each
+/// listener, and one for each connection.
+///
 /// **A process that forks** keeps its sockets: nothing that the child does to its copies of them, dropping and
 /// exiting included, reaches a connection of the parent. In the child every call on them fails with `Forked`, and dropping them is
 /// immediate. The child makes a context of its own. What the parent closes is closed, whatever copies children hold; but if the

@@ -12,7 +12,7 @@ use std::io;
 
 use crate::Message;
 use crate::engine::Excess;
-use crate::monitor::RefusalCause;
+use crate::monitor::{IoFailure, RefusalCause};
 use crate::transport::EndpointError;
 use crate::zmtp::SocketType;
 
@@ -476,7 +476,7 @@ impl Error for OptionError {}
 pub enum SocketError {
     /// An option has a value that it can't have.
     Option(OptionError),
-    /// The system refused what the socket needs, which is a few file descriptors.
+    /// The system refused what a context needs with its first socket, which is a thread and a few file descriptors.
     Io(io::Error),
     /// The context was shut down.
     ContextClosed,
@@ -522,6 +522,8 @@ pub enum ConnectError {
         /// The type of the socket that has bound the name.
         theirs: SocketType,
     },
+    /// The system refused the descriptors that a socket needs from its first endpoint on.
+    Io(IoFailure),
     /// The socket was shut down.
     Closed,
     /// The context is shut down.
@@ -546,6 +548,7 @@ impl fmt::Display for ConnectError {
                     "a {ours} socket cannot talk to the {theirs} that has bound the name"
                 )
             }
+            ConnectError::Io(error) => write!(f, "the system refused a file descriptor: {error}"),
             ConnectError::Closed => f.write_str(CLOSED),
             ConnectError::ContextClosed => f.write_str(CONTEXT_CLOSED),
             ConnectError::Forked => f.write_str(FORKED),

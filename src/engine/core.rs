@@ -7,7 +7,7 @@ mod seat;
 pub(crate) use driven::{Driven, Drove, Relief, Seen};
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
@@ -42,7 +42,10 @@ pub(crate) struct Core<P> {
     caretaker: Arc<Caretaker>,
     /// The name of this socket with the caretaker.
     id: usize,
-    poll_fd: RawFd,
+    /// The poll of the seat; there once the socket has its first endpoint.
+    poll_fd: OnceLock<RawFd>,
+    /// Wakes that.
+    waker: PollWaker,
 }
 
 /// What the state lock guards.
@@ -78,16 +81,14 @@ impl<P: Pattern> Core<P> {
     where
         P: 'static,
     {
-        let poll = Poll::new()?;
-        let registry = poll.registry().try_clone()?;
-        let mailbox = Arc::new(Mailbox::new(PollWaker::new(poll.registry())?));
+        let waker = PollWaker::default();
+        let mailbox = Arc::new(Mailbox::new(waker.clone()));
         let caretaker = context.caretaker()?;
         let id = caretaker.new_id();
         let patience = Patience::new(options.busy_poll);
         let net = Net::new(
             &pattern,
             options,
-            registry,
             Arc::clone(context),
             Arc::clone(&mailbox),
             Arc::clone(&caretaker),
@@ -95,7 +96,8 @@ impl<P: Pattern> Core<P> {
         );
         let core = Arc::new(Core {
             rhythm: Arc::clone(net.gathering.rhythm()),
-            poll_fd: poll.as_raw_fd(),
+            poll_fd: OnceLock::new(),
+            waker,
             state: StateLock::new(State {
                 pattern,
                 net,
@@ -106,7 +108,7 @@ impl<P: Pattern> Core<P> {
             }),
             changed: Condvar::new(),
             seat: Mutex::new(Seat {
-                poll,
+                poll: None,
                 events: Events::with_capacity(EVENTS),
                 patience,
                 failed: None,
@@ -180,7 +182,43 @@ impl<P: Pattern> Core<P> {
         self.state.lock()
     }
 
-    /// Changes the endpoints of an open socket. The caretaker is told to look: there may be new timers.
+    /// Adds to the endpoints of an open socket. With the first, the socket gets what it waits for the kernel with: the error says that
+    /// the system refuses that.
+    pub(crate) fn extend<T>(
+        self: &Arc<Self>,
+        extend: impl FnOnce(&mut P, &mut Net) -> T,
+    ) -> Result<std::io::Result<T>, Shut>
+    where
+        P: 'static,
+    {
+        let mut state = self.enter()?;
+        if let Err(error) = self.open(&mut state) {
+            self.unlock(state);
+            return Ok(Err(error));
+        }
+        Ok(Ok(self.change_in(state, extend)))
+    }
+
+    /// Makes the poll, unless it is there.
+    fn open(&self, state: &mut State<P>) -> std::io::Result<()> {
+        if state.net.registry.is_open() {
+            return Ok(());
+        }
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        self.waker.open(poll.registry())?;
+        // Nobody sits in a seat without a poll, and who holds the state lock finds it free.
+        let Some(mut seat) = self.try_seat() else {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        };
+        // Set once: it was not open.
+        let _ = self.poll_fd.set(poll.as_raw_fd());
+        seat.poll = Some(poll);
+        state.net.registry.open(registry);
+        Ok(())
+    }
+
+    /// Changes an open socket: its endpoints, or what is said to peers. The caretaker is told to look: there may be new timers.
     pub(crate) fn change<T>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut P, &mut Net) -> T,
@@ -188,20 +226,32 @@ impl<P: Pattern> Core<P> {
     where
         P: 'static,
     {
-        let mut state = self.enter()?;
+        let state = self.enter()?;
+        Ok(self.change_in(state, change))
+    }
+
+    fn change_in<T>(
+        self: &Arc<Self>,
+        mut state: StateGuard<'_, State<P>>,
+        change: impl FnOnce(&mut P, &mut Net) -> T,
+    ) -> T
+    where
+        P: 'static,
+    {
         let State { pattern, net, .. } = &mut *state;
         let result = change(pattern, net);
         net.settle(Instant::now(), pattern);
         self.notify_all(&state);
-        let enlisted = std::mem::replace(&mut state.enlisted, true);
+        let open = state.net.registry.is_open();
+        let enlisted = std::mem::replace(&mut state.enlisted, open);
         let soon = state.pattern.asks_first();
         self.unlock(state);
         if enlisted {
             self.caretaker.look_at(self.id);
-        } else {
+        } else if open {
             self.caretaker.watch(self.id, Arc::clone(self) as _, soon);
         }
-        Ok(result)
+        result
     }
 
     /// Does `attempt` once, for the thread that comes again and again to an open socket where nothing else is to be done; for

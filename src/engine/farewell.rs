@@ -16,11 +16,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Interest, Registry};
+use mio::Interest;
 use slab::Slab;
 
 use super::Deadline;
-use super::net::{Net, farewell_token};
+use super::net::{LazyRegistry, Net, farewell_token};
 use super::timers::Timer;
 use super::turn::Turn;
 use crate::transport::Stream;
@@ -83,7 +83,7 @@ impl Farewells {
     }
 
     /// Looks what the peers have done, until the turn is over.
-    pub(crate) fn see_to(&mut self, turn: Turn, registry: &Registry) {
+    pub(crate) fn see_to(&mut self, turn: Turn, registry: &LazyRegistry) {
         while let Some(index) = self.waiting.pop_front() {
             self.see_to_one(index, registry);
             if turn.half().is_over() {
@@ -92,7 +92,7 @@ impl Farewells {
         }
     }
 
-    fn see_to_one(&mut self, index: usize, registry: &Registry) {
+    fn see_to_one(&mut self, index: usize, registry: &LazyRegistry) {
         let Some(farewell) = self.slab.get_mut(index) else {
             return;
         };
@@ -102,7 +102,9 @@ impl Farewells {
             // It sends and sends. Its next turn comes with the event that this asks for.
             Ok(false) => {
                 let token = farewell_token(index);
-                let watched = farewell.stream.watch(registry, token, Interest::READABLE);
+                let watched = registry.get().and_then(|registry| {
+                    farewell.stream.watch(registry, token, Interest::READABLE)
+                });
                 watched.is_err()
             }
             Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
@@ -135,7 +137,10 @@ impl Net {
         });
         // What is there already is reported anew, the end too.
         let token = farewell_token(index);
-        if let Err(error) = stream.watch(&self.registry, token, Interest::READABLE) {
+        let registry = self.registry.get();
+        let watched =
+            registry.and_then(|registry| stream.watch(registry, token, Interest::READABLE));
+        if let Err(error) = watched {
             self.warn(format_args!(
                 "cannot wait until a peer has read to the end: {error}"
             ));

@@ -192,7 +192,9 @@ impl Net {
         };
         peer.connection = connection;
         let token = self.token_of(id);
-        if let Err(error) = stream.register(&self.registry, token, BOTH) {
+        let registered = self.registry.get();
+        let registered = registered.and_then(|registry| stream.register(registry, token, BOTH));
+        if let Err(error) = registered {
             return self.dial_next(id, Some(error), now, pattern);
         }
         if let Some(timeout) = self.options.connect_timeout {
@@ -228,7 +230,7 @@ impl Net {
             Err(error) => error,
         };
         if let Link::Connecting(mut stream) = std::mem::replace(&mut peer.link, Link::Down) {
-            let _ = stream.deregister(&self.registry);
+            self.registry.deregister(&mut stream);
         }
         self.dial_next(id, Some(error), now, pattern);
     }
@@ -241,7 +243,10 @@ impl Net {
         now: Instant,
         pattern: &mut dyn Pattern,
     ) {
-        if let Err(error) = stream.register(&self.registry, self.token_of(id), BOTH) {
+        let token = self.token_of(id);
+        let registered = self.registry.get();
+        let registered = registered.and_then(|registry| stream.register(registry, token, BOTH));
+        if let Err(error) = registered {
             // Surfaces as a failed handshake, at the latest when its time is up.
             self.warn(format_args!("cannot watch a connection: {error}"));
         }

@@ -40,7 +40,11 @@ impl Net {
                 self.listeners.len() - 1
             }
         };
-        listener.register(&self.registry, listener_token(index), Interest::READABLE)?;
+        listener.register(
+            self.registry.get()?,
+            listener_token(index),
+            Interest::READABLE,
+        )?;
         let endpoint: Arc<str> = listener.endpoint().to_string().into();
         self.last_endpoint = Some(listener.endpoint().clone());
         self.monitors.emit(|| Event::Listening {
@@ -114,8 +118,7 @@ impl Net {
     /// Unbinds; connections accepted there are closed by the caller.
     pub(crate) fn stop_listening(&mut self, index: usize) {
         if let Some(mut listening) = self.listeners.get_mut(index).and_then(Option::take) {
-            // Fails only if it was never registered.
-            let _ = listening.listener.deregister(&self.registry);
+            self.registry.deregister(&mut listening.listener);
             self.monitors.emit(|| Event::ListenerClosed {
                 endpoint: listening.endpoint.to_string(),
             });

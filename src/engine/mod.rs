@@ -56,6 +56,7 @@ mod withdraw;
 mod writing;
 
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 pub(crate) use self::caretaker::Caretaker;
 pub(crate) use self::context::ContextInner;
@@ -98,17 +99,32 @@ pub(crate) enum Note {
 }
 
 /// Makes a poll return.
-pub(crate) struct PollWaker(mio::Waker);
+///
+/// A socket's has none until the socket has its first endpoint, and until then nobody knows its mailbox.
+#[derive(Clone, Default)]
+pub(crate) struct PollWaker(Arc<OnceLock<mio::Waker>>);
 
 impl Wake for PollWaker {
     fn wake(&self) {
         // It writes to a counter of the system, which does not fail; nor may it be logged here, under a lock.
-        let _ = self.0.wake();
+        if let Some(waker) = self.0.get() {
+            let _ = waker.wake();
+        }
     }
 }
 
 impl PollWaker {
     pub(crate) fn new(registry: &mio::Registry) -> io::Result<Self> {
-        mio::Waker::new(registry, net::WAKER).map(PollWaker)
+        let waker = PollWaker::default();
+        waker.open(registry)?;
+        Ok(waker)
+    }
+
+    /// From now on it wakes this poll.
+    fn open(&self, registry: &mio::Registry) -> io::Result<()> {
+        let waker = mio::Waker::new(registry, net::WAKER)?;
+        // There is one already only if it was opened twice, which its owner does not do.
+        let _ = self.0.set(waker);
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mio::event::Source;
 use mio::{Events, Interest, Registry, Token};
 
 use super::Deadline;
@@ -61,7 +62,7 @@ pub(crate) struct Net {
     pub(crate) options: Options,
     pub(crate) stream_options: StreamOptions,
     pub(crate) handshake: Arc<HandshakeConfig>,
-    pub(crate) registry: Registry,
+    pub(crate) registry: LazyRegistry,
     pub(crate) context: Arc<ContextInner>,
     pub(crate) mailbox: Arc<SocketMailbox>,
     pub(crate) caretaker: Arc<Caretaker>,
@@ -97,7 +98,6 @@ impl Net {
     pub(crate) fn new(
         pattern: &dyn Pattern,
         options: Options,
-        registry: Registry,
         context: Arc<ContextInner>,
         mailbox: Arc<SocketMailbox>,
         caretaker: Arc<Caretaker>,
@@ -124,7 +124,7 @@ impl Net {
             stream_options: stream_options(&options),
             options,
             handshake: Arc::new(handshake),
-            registry,
+            registry: LazyRegistry::default(),
             context,
             mailbox,
             caretaker,
@@ -468,6 +468,33 @@ impl Net {
                 | Link::Up(_)
                 | Link::Gone) => drop(link),
             }
+        }
+    }
+}
+
+/// Where streams and listeners are registered: there once the socket has its first endpoint, before there are any.
+#[derive(Default)]
+pub(crate) struct LazyRegistry(Option<Registry>);
+
+impl LazyRegistry {
+    pub(crate) fn open(&mut self, registry: Registry) {
+        self.0 = Some(registry);
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn get(&self) -> io::Result<&Registry> {
+        self.0
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Fails only for what is not registered, which then need not be deregistered.
+    pub(crate) fn deregister(&self, source: &mut dyn Source) {
+        if let Ok(registry) = self.get() {
+            let _ = source.deregister(registry);
         }
     }
 }

@@ -80,8 +80,9 @@ mod tests {
         let options = Options::new().reconnect_interval(Duration::from_millis(5));
         let pattern = ReqPattern::new(true, true, 7);
         let core = Core::new(context.inner(), options, pattern).expect("a core");
-        core.change(|pattern, net| net.connect(endpoint, pattern))
-            .expect("open");
+        core.extend(|pattern, net| net.connect(endpoint, pattern))
+            .expect("open")
+            .expect("descriptors");
         until(&core, |_, net| (net.connected_peers() == 1).then_some(()));
         (core, rep)
     }

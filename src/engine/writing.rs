@@ -169,7 +169,11 @@ impl Net {
             && up.stream.reports_all_room()
         {
             let interests = if watch { BOTH } else { Interest::READABLE };
-            match up.stream.watch(&self.registry, token, interests) {
+            match self
+                .registry
+                .get()
+                .and_then(|registry| up.stream.watch(registry, token, interests))
+            {
                 Ok(()) => up.watches_room = watch,
                 Err(error) => self.warn(format_args!(
                     "cannot change what a connection is watched for: {error}"

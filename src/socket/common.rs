@@ -8,7 +8,7 @@ macro_rules! common {
             ///
             /// # Errors
             ///
-            /// The system refused a file descriptor, or the context is shut down.
+            /// The system refused what the context needs with its first socket, or the context is shut down.
             pub fn new(context: &$crate::Context) -> Result<$name, $crate::SocketError> {
                 $name::with_options(context, $crate::Options::new())
             }
@@ -17,8 +17,8 @@ macro_rules! common {
             ///
             /// # Errors
             ///
-            /// An option is out of its range, the system refused a file descriptor, or the context is
-            /// shut down.
+            /// An option is out of its range, the system refused what the context needs with its first socket, or the
+            /// context is shut down.
             pub fn with_options(
                 context: &$crate::Context,
                 options: $crate::Options,
@@ -39,7 +39,7 @@ macro_rules! common {
             ///
             /// # Errors
             ///
-            /// The endpoint is malformed, in use, not of this machine, or not permitted.
+            /// The endpoint is malformed, in use, not of this machine, or not permitted; or the system refused a file descriptor.
             pub fn bind<E>(&self, endpoint: E) -> Result<$crate::Endpoint, $crate::BindError>
             where
                 E: TryInto<$crate::Endpoint>,
@@ -61,7 +61,7 @@ macro_rules! common {
             /// # Errors
             ///
             /// The endpoint is malformed, or an inproc name is bound by a socket of a type that does not
-            /// fit. An unreachable peer is not an error: watch [`monitor`](Self::monitor), or use
+            /// fit; or the system refused a file descriptor with the first endpoint. An unreachable peer is not an error: watch [`monitor`](Self::monitor), or use
             /// [`wait_for_peers`](Self::wait_for_peers).
             pub fn connect<E>(&self, endpoint: E) -> Result<(), $crate::ConnectError>
             where

@@ -35,7 +35,7 @@ use crate::error::{
     SocketError, SubscribeError, UnbindError, WaitError,
 };
 use crate::message::Message;
-use crate::monitor::Monitor;
+use crate::monitor::{IoFailure, Monitor};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Address, BindError, Endpoint, EndpointError, Listener};
@@ -91,16 +91,17 @@ impl<P: Pattern + 'static> Socket<P> {
                 .inspect(|_, net| net.bind_failed(&endpoint, error));
         })?;
         let bound = listener.endpoint().clone();
-        let listened = self.core.change(|_, net| net.listen(listener));
+        let listened = self.core.extend(|_, net| net.listen(listener));
         match listened {
-            Ok(Ok(())) => Ok(bound),
-            Ok(Err(error)) => Err(BindError::from_io(&endpoint, error)),
+            Ok(Ok(Ok(()))) => Ok(bound),
+            Ok(Err(error) | Ok(Err(error))) => Err(BindError::from_io(&endpoint, error)),
             Err(shut) => Err(shut.into()),
         }
     }
 
     fn bind_inproc(&self, endpoint: &Endpoint, name: &str) -> Result<Endpoint, BindError> {
-        let bound = self.core.change(|_, net| net.bind_inproc(name, endpoint))?;
+        let bound = self.core.extend(|_, net| net.bind_inproc(name, endpoint))?;
+        let bound = bound.map_err(|error| BindError::from_io(endpoint, error))?;
         match bound {
             true => Ok(endpoint.clone()),
             false => Err(BindError::AddrInUse {
@@ -111,7 +112,7 @@ impl<P: Pattern + 'static> Socket<P> {
 
     fn connect(&self, endpoint: Endpoint) -> Result<(), ConnectError> {
         endpoint.check_connect()?;
-        self.core.change(|pattern, net| {
+        let connected = self.core.extend(|pattern, net| {
             if let Address::Inproc(name) = endpoint.address() {
                 let connected = net.connect_inproc(name, pattern);
                 connected.map_err(|theirs| ConnectError::Incompatible {
@@ -124,7 +125,8 @@ impl<P: Pattern + 'static> Socket<P> {
                 net.connect(endpoint, pattern);
             }
             Ok(())
-        })?
+        })?;
+        connected.map_err(|error| ConnectError::Io(IoFailure::from(&error)))?
     }
 
     fn unbind(&self, endpoint: &Endpoint) -> Result<(), UnbindError> {

@@ -63,7 +63,7 @@ pub trait AnySocket: Sealed + Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The system refused a file descriptor, or the context is shut down.
+    /// The system refused what the context needs with its first socket, or the context is shut down.
     fn new(context: &Context) -> Result<Self, SocketError> {
         Self::with_options(context, Options::new())
     }
@@ -79,7 +79,7 @@ pub trait AnySocket: Sealed + Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The endpoint is malformed, in use, not of this machine, or not permitted.
+    /// The endpoint is malformed, in use, not of this machine, or not permitted; or the system refused a file descriptor.
     fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError>;
 
     /// Connects to an endpoint; see [`Push::connect`](crate::Push::connect).

@@ -3,12 +3,14 @@
 use std::fs;
 use std::net::TcpStream;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{BindError, Context, Options, Pull, Push};
+use zerohop::{BindError, ConnectError, Context, Options, Pull, Push};
 
 use crate::common::deadline::DEADLINE;
 use crate::common::unique;
+use crate::common::until::until;
 use crate::gate::missing;
 use crate::worker::{Worker, say};
 
@@ -154,4 +156,61 @@ fn a_body_that_there_is_no_memory_for_ends_its_connection() {
     good.send("second").expect("sent");
     // It may have connected again before it was dropped.
     expect(&worker, "second");
+}
+
+/// Few files, as a shell gives them at the least.
+const SOME: [&str; 3] = ["sh", "-c", "ulimit -n 256 && exec \"$0\" \"$@\""];
+
+/// A socket without an endpoint takes no descriptor; with one it takes three, and its connections. When there are no more, `bind` and
+/// `connect` say so.
+#[test]
+fn sockets_take_descriptors_with_their_first_endpoint() {
+    let worker = Worker::start_behind(&SOME, "count_sockets");
+    assert_eq!(worker.next(), "1000 without an endpoint");
+    let connected: usize = worker.next().parse().expect("a number");
+    // Four each; the listener, its ends of the connections are in another process.
+    assert!((55..64).contains(&connected), "{connected} connected");
+    assert_eq!(worker.next(), "connect refused");
+    assert_eq!(worker.next(), "bind refused");
+    assert_eq!(worker.next(), "bound again");
+    worker.finish();
+}
+
+/// The child's part.
+pub(crate) fn count_sockets() {
+    let context = Context::new();
+    let unused: Vec<Push> = (0..1_000).map_while(|_| Push::new(&context).ok()).collect();
+    say(format!("{} without an endpoint", unused.len()));
+    // Nobody listens: a connection attempt has its descriptor all the same, for as long as it lasts.
+    let listener = std::os::unix::net::UnixListener::bind(socket_path()).expect("bound");
+    let endpoint = format!("ipc://{}", socket_path().display());
+    let mut connected = Vec::new();
+    let mut rest = unused.into_iter();
+    let refused = loop {
+        let push = rest.next().expect("more sockets than descriptors");
+        match push.connect(endpoint.as_str()) {
+            Ok(()) => connected.push(push),
+            Err(error) => break error,
+        }
+    };
+    say(connected.len());
+    assert!(matches!(refused, ConnectError::Io(_)), "{refused:?}");
+    say("connect refused");
+    let push = rest.next().expect("one more");
+    let refused = push.bind("inproc://one-more").expect_err("no descriptor");
+    assert!(matches!(refused, BindError::Io { .. }), "{refused:?}");
+    say("bind refused");
+    drop(connected);
+    // The background thread lets go of them.
+    until("descriptors come free", || {
+        thread::yield_now();
+        push.bind("inproc://one-more").ok()
+    });
+    say("bound again");
+    drop(listener);
+    let _ = fs::remove_file(socket_path());
+}
+
+fn socket_path() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("zerohop-test-{}-count", std::process::id()))
 }

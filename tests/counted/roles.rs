@@ -30,6 +30,7 @@ pub(crate) fn play(role: &str, arguments: &[&str]) {
         ("stream", [endpoint, count]) => stream(endpoint, number(count)),
         ("receive", [endpoint]) => receive(endpoint),
         ("scarce", []) => scarce(),
+        ("count_sockets", []) => crate::exhaustion::count_sockets(),
         ("little_memory", []) => receive_with_little_memory(),
         ("bind_in", [folder]) => crate::exhaustion::bind_in(folder),
         ("crowd", [endpoint]) => crate::idle::crowd(endpoint),

@@ -75,7 +75,8 @@ fn count(writes: u64) -> u32 {
 
 impl<P: Pattern> Driven for Core<P> {
     fn poll_fd(&self) -> RawFd {
-        self.poll_fd
+        // It is told of a socket when that has its poll.
+        self.poll_fd.get().copied().unwrap_or(-1)
     }
 
     fn presence(&self) -> &Presence {
@@ -179,6 +180,8 @@ impl<P: Pattern> Driven for Core<P> {
     }
 
     fn wake(&self) {
+        // Whoever has looked at the state and is about to wait holds the lock until it does.
+        drop(self.state.lock());
         self.changed.notify_all();
         self.mailbox.wake();
     }

@@ -11,10 +11,12 @@ use crate::engine::patience::Patience;
 use crate::pattern::Pattern;
 use crate::sync::StateGuard;
 
-/// The driver's seat. It is taken and given up only under the state lock, so that who finds it taken, and
+/// The driver's seat, which has a poll once the socket has an endpoint; before that there is nothing to poll, and all callers that wait
+/// do so for `changed`. It is taken and given up only under the state lock, so that who finds it taken, and
 /// then waits for `changed`, cannot miss that it falls free.
 pub(super) struct Seat {
-    pub(super) poll: Poll,
+    /// `None`: the socket has no endpoint yet, and nobody sits here.
+    pub(super) poll: Option<Poll>,
     pub(super) events: Events,
     pub(super) patience: Patience,
     /// The last poll failed, and nobody has been told of it.
@@ -34,7 +36,8 @@ impl<P: Pattern> Core<P> {
             Deadline::At(at) => Some(at.saturating_duration_since(now)),
             Deadline::Never => None,
         };
-        match self.try_seat() {
+        let open = state.net.registry.is_open();
+        match open.then(|| self.try_seat()).flatten() {
             Some(seat) => self.wait_in_seat(state, seat, timeout, now),
             None if deadline == Deadline::Now => state,
             None => {
@@ -117,7 +120,10 @@ impl Seat {
     }
 
     pub(super) fn poll_events(&mut self, timeout: Option<Duration>) {
-        if let Err(error) = self.poll.poll(&mut self.events, timeout) {
+        let Some(poll) = &mut self.poll else {
+            return;
+        };
+        if let Err(error) = poll.poll(&mut self.events, timeout) {
             self.events.clear();
             if error.kind() != std::io::ErrorKind::Interrupted {
                 self.failed = Some(error);

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mio::event::Source as _;
-
 use super::super::Deadline;
 use super::super::limits::Takes;
 use super::super::net::Net;
@@ -105,14 +103,14 @@ impl Net {
         let connection = ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address);
         let failed_handshake = match std::mem::replace(&mut peer.link, Link::Down) {
             Link::Connecting(mut stream) => {
-                let _ = stream.deregister(&self.registry);
+                self.registry.deregister(&mut stream);
                 None
             }
             Link::Handshaking(mut state) => {
                 if matches!(peer.origin, Origin::Accepted(_)) {
                     self.pending_count = self.pending_count.saturating_sub(1);
                 }
-                let _ = state.stream.deregister(&self.registry);
+                self.registry.deregister(&mut state.stream);
                 state.say_goodbye();
                 discard_input(&state.stream);
                 self.handshakes_failed += 1;
