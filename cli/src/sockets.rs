@@ -16,6 +16,6 @@ impl Sending for Push {
 
 impl Sending for Pub {
     fn missed(sent: Published) -> usize {
-        sent.skipped
+        sent.skipped + sent.refused
     }
 }

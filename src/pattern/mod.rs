@@ -43,7 +43,7 @@ pub(crate) use reply::{RepPattern, ReturnAddress, Undeliverable};
 pub(crate) use request::{Outcome, Refusal, ReqPattern, Ticket};
 pub(crate) use subscribe::SubPattern;
 
-use crate::engine::{Outgoing, PeerId, Peers, Unsent};
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::message::Message;
 use crate::monitor::RefusalCause;
 use crate::zmtp::{ProtocolError, SocketType};
@@ -170,4 +170,16 @@ pub(crate) trait Pattern: Send {
 pub(crate) trait Receiving: Pattern {
     /// Takes the next message into `message`, if there is one.
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()>;
+}
+
+/// A pattern whose socket sends messages one after the other.
+pub(crate) trait Sending: Pattern {
+    /// What is known of a message once it is queued.
+    type Sent;
+
+    /// Queues the message for the peers that are to have it. `None`: there is no room, and it is to be waited for.
+    fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Self::Sent>;
+
+    /// Why no peer will ever take a message for which there was no room, if that is so.
+    fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess>;
 }

@@ -4,7 +4,7 @@
 //! them. A peer without room misses the message, and both sides can see that: the publisher is told how
 //! many were skipped, and counts them per peer.
 
-use super::{Pattern, Subscriptions};
+use super::{Pattern, Sending, Subscriptions};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::Message;
 use crate::zmtp::{ProtocolError, SocketType};
@@ -57,38 +57,6 @@ impl PubPattern {
         }
     }
 
-    /// Gives the message to all who want it. `None`: one of them has no room, and is to be waited for.
-    #[inline]
-    pub(crate) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Published> {
-        if self.block && !self.may_send(peers, outgoing.first_frame()) {
-            return None;
-        }
-        let mut published = Published::default();
-        self.subscriptions
-            .for_each_match(outgoing.first_frame(), |id| {
-                if peers.send_single(id, outgoing) {
-                    published.sent += 1;
-                    return;
-                }
-                match peers.try_send(id, outgoing) {
-                    Tried::Queued => published.sent += 1,
-                    Tried::NoRoom => {
-                        published.skipped += usize::from(peers.count_drop(id));
-                    }
-                    Tried::Refused => {
-                        peers.skip_refused(id, outgoing);
-                        published.refused += 1;
-                    }
-                }
-            });
-        Some(published)
-    }
-
-    /// What one subscriber does not take is no error: it goes to the others.
-    pub(crate) fn excess(&self, _peers: &Peers, _outgoing: Outgoing<'_>) -> Option<Excess> {
-        None
-    }
-
     /// Whether everybody who wants a message with this topic has room for it. Asking them all each time would cost
     /// as much as sending, so what the fullest of all peers can take is granted in advance.
     #[inline]
@@ -136,6 +104,42 @@ impl PubPattern {
             }
         }
         Ok(())
+    }
+}
+
+impl Sending for PubPattern {
+    type Sent = Published;
+
+    /// Gives the message to all who want it. `None`: one of them has no room, and is to be waited for.
+    #[inline]
+    fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Published> {
+        if self.block && !self.may_send(peers, outgoing.first_frame()) {
+            return None;
+        }
+        let mut published = Published::default();
+        self.subscriptions
+            .for_each_match(outgoing.first_frame(), |id| {
+                if peers.send_single(id, outgoing) {
+                    published.sent += 1;
+                    return;
+                }
+                match peers.try_send(id, outgoing) {
+                    Tried::Queued => published.sent += 1,
+                    Tried::NoRoom => {
+                        published.skipped += usize::from(peers.count_drop(id));
+                    }
+                    Tried::Refused => {
+                        peers.skip_refused(id, outgoing);
+                        published.refused += 1;
+                    }
+                }
+            });
+        Some(published)
+    }
+
+    /// What one subscriber does not take is no error: it goes to the others.
+    fn excess(&self, _peers: &Peers, _outgoing: Outgoing<'_>) -> Option<Excess> {
+        None
     }
 }
 

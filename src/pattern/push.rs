@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{LoadBalancer, Pattern};
+use super::{LoadBalancer, Pattern, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::zmtp::{ProtocolError, SocketType};
 
@@ -21,20 +21,7 @@ impl PushPattern {
         }
     }
 
-    /// Gives the message to the next peer with room. `None`: there is none.
-    #[inline(always)]
-    pub(crate) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
-        if let Some(id) = self.balancer.next()
-            && self.orphans.is_empty()
-            && peers.send_single(id, outgoing)
-        {
-            self.balancer.advance();
-            return Some(());
-        }
-        self.send_any(peers, outgoing)
-    }
-
-    /// The same for messages of all kinds.
+    /// [`send`](Sending::send) for messages of all kinds.
     #[inline(never)]
     fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
         if !self.orphans.is_empty() {
@@ -87,13 +74,6 @@ impl PushPattern {
         peers.refused_by_all(self.balancer.peers(), outgoing, (0, 0))
     }
 
-    /// See [`refused_by_all`](Self::refused_by_all); for `send`.
-    #[cold]
-    pub(crate) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
-        let (_, excess) = self.refused_by_all(peers, outgoing)?;
-        Some(excess)
-    }
-
     fn place_orphans(&mut self, peers: &mut Peers) {
         while let Some(unsent) = self.orphans.pop_front() {
             let placed = self.give(peers, |peers, id| peers.try_again(id, &unsent));
@@ -108,6 +88,30 @@ impl PushPattern {
                 None => return self.orphans.push_front(unsent),
             }
         }
+    }
+}
+
+impl Sending for PushPattern {
+    type Sent = ();
+
+    /// Gives the message to the next peer with room. `None`: there is none.
+    #[inline(always)]
+    fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        if let Some(id) = self.balancer.next()
+            && self.orphans.is_empty()
+            && peers.send_single(id, outgoing)
+        {
+            self.balancer.advance();
+            return Some(());
+        }
+        self.send_any(peers, outgoing)
+    }
+
+    /// See [`refused_by_all`](Self::refused_by_all); for `send`.
+    #[cold]
+    fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
+        let (_, excess) = self.refused_by_all(peers, outgoing)?;
+        Some(excess)
     }
 }
 

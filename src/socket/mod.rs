@@ -2,9 +2,6 @@
 //!
 //! A socket type is a file here: its own calls, and one line that gives it what all sockets have.
 
-#[macro_use]
-mod sending;
-
 mod common;
 mod publisher;
 mod pull;
@@ -12,6 +9,7 @@ mod push;
 mod receiving;
 mod rep;
 mod req;
+mod sending;
 mod stats;
 mod sub;
 mod traits;

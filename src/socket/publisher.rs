@@ -49,8 +49,6 @@ common!(Pub, "PUB", options => PubPattern::new(
     options.pub_block,
 ));
 
-sending!(Pub, Published);
-
 impl Pub {
     /// Publishes a message. Does not wait, unless [`pub_block`](crate::Options::pub_block) is set.
     ///
@@ -59,10 +57,7 @@ impl Pub {
     /// Closed, or timed out with `pub_block`; the error gives the message back.
     #[inline]
     pub fn send(&self, message: impl Payload) -> Result<Published, SendError> {
-        self.send_by(
-            message,
-            Wait::from_option(self.socket.options().send_timeout),
-        )
+        self.socket.send(message, self.socket.send_wait())
     }
 
     /// Publishes a message; with [`pub_block`](crate::Options::pub_block), only if every subscriber who
@@ -72,7 +67,7 @@ impl Pub {
     ///
     /// A subscriber has no room (with `pub_block`), or closed; the error gives the message back.
     pub fn try_send(&self, message: impl Payload) -> Result<Published, SendError> {
-        self.send_by(message, Wait::Not)
+        self.socket.send(message, Wait::Not)
     }
 
     /// Publishes a message; with [`pub_block`](crate::Options::pub_block), waits for at most `timeout`.
@@ -85,7 +80,7 @@ impl Pub {
         message: impl Payload,
         timeout: Duration,
     ) -> Result<Published, SendError> {
-        self.send_by(message, Wait::AtMost(timeout))
+        self.socket.send(message, Wait::AtMost(timeout))
     }
 
     /// Waits until a message with this topic would go to at least so many peers.

@@ -54,8 +54,6 @@ pub struct Push {
 
 common!(Push, "PUSH", _options => PushPattern::new());
 
-sending!(Push, ());
-
 impl Push {
     /// Sends a message; waits while no peer has room, at most for
     /// [`send_timeout`](crate::Options::send_timeout).
@@ -65,10 +63,7 @@ impl Push {
     /// Timed out, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message back.
     #[inline]
     pub fn send(&self, message: impl Payload) -> Result<(), SendError> {
-        self.send_by(
-            message,
-            Wait::from_option(self.socket.options().send_timeout),
-        )
+        self.socket.send(message, self.socket.send_wait())
     }
 
     /// Sends a message if a peer has room now.
@@ -79,7 +74,7 @@ impl Push {
     /// back.
     #[inline]
     pub fn try_send(&self, message: impl Payload) -> Result<(), SendError> {
-        self.send_by(message, Wait::Not)
+        self.socket.send(message, Wait::Not)
     }
 
     /// Sends a message, waiting for at most `timeout`.
@@ -88,7 +83,7 @@ impl Push {
     ///
     /// Timed out, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message back.
     pub fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<(), SendError> {
-        self.send_by(message, Wait::AtMost(timeout))
+        self.socket.send(message, Wait::AtMost(timeout))
     }
 
     /// Sends messages one after the other, each as [`send`](Self::send) does.
