@@ -106,7 +106,16 @@ fn a_message_is_kept_for_ever_if_so_told() {
 /// What gets through in the end is acquitted, and so is what was only under way when its peer was restarted.
 #[test]
 fn messages_that_get_through_at_the_second_attempt_are_not_given_up() {
-    let (push, _monitor, listener) = push_to_raw(options());
+    let (push, monitor, listener) = push_to_raw(options());
+    let wait_for_end = || {
+        until("the end of a connection", || {
+            match monitor.recv_timeout(DEADLINE) {
+                Ok(Event::Disconnected { .. }) => Some(()),
+                Ok(_) => None,
+                Err(error) => panic!("no end: {error}"),
+            }
+        });
+    };
     for round in 0..3 {
         push.send(vec![round; HUGE]).expect("sent");
         push.send("behind it").expect("sent");
@@ -116,6 +125,10 @@ fn messages_that_get_through_at_the_second_attempt_are_not_given_up() {
         let (_, body) = raw.read_frame();
         assert_eq!((body.len(), body[0]), (HUGE, round));
         assert_eq!(raw.read_frame().1, b"behind it");
+        drop(raw);
+        // The one broken off, and this one: what is sent next is not to break the connection that ends here.
+        wait_for_end();
+        wait_for_end();
     }
     assert_eq!(push.stats().dropped.total(), 0);
 }
