@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
-use zerohop::{DisconnectCause, Event, IoFailure, Monitor, PeerFacts};
+use zerohop::{ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerFacts};
 
 use crate::args::SocketArgs;
 use crate::console;
@@ -15,6 +16,7 @@ use crate::console;
 /// A thread that reads the socket's events until the socket is closed.
 pub(crate) struct Watch {
     trouble: Arc<Mutex<Option<String>>>,
+    refused: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
 
@@ -25,6 +27,8 @@ struct Style {
     words: bool,
     /// Only what keeps messages from moving, each thing once.
     troubles: bool,
+    /// What peers or we refuse, each thing once: nobody is to learn of that by looking for what is missing.
+    refusals: bool,
 }
 
 impl Watch {
@@ -33,11 +37,18 @@ impl Watch {
             json: args.monitor,
             words: args.verbose,
             troubles: console::is_interactive() && !args.quiet && !args.verbose && !args.monitor,
+            refusals: !args.quiet && !args.verbose && !args.monitor,
         };
+        let refused = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&refused);
         let trouble = Arc::new(Mutex::new(None));
         let last = Arc::clone(&trouble);
-        let thread = thread::spawn(move || watch(monitor, style, &last));
-        Watch { trouble, thread }
+        let thread = thread::spawn(move || watch(monitor, style, &last, &count));
+        Watch {
+            trouble,
+            refused,
+            thread,
+        }
     }
 
     /// The last trouble, if it is not over, for the end of a sentence.
@@ -49,6 +60,11 @@ impl Watch {
             .unwrap_or_default()
     }
 
+    /// The number of messages that have been given up because no peer takes them; final when the session is closed.
+    pub(crate) fn refused(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.refused)
+    }
+
     /// Waits for the last events of a socket that has been closed.
     pub(crate) fn finish(self) -> String {
         let trouble = self.trouble();
@@ -58,7 +74,7 @@ impl Watch {
     }
 }
 
-fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>) {
+fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>, refused: &AtomicU64) {
     let mut told = HashSet::new();
     for event in monitor {
         if style.json {
@@ -66,6 +82,15 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>) {
         }
         if style.words {
             console::say(&format!("zerohop: {event}"));
+        }
+        if let Some((what, why)) = refusal_of(&event)
+            && style.refusals
+            && told.insert(why.clone())
+        {
+            console::say(&format!("zerohop: {what}{why}"));
+        }
+        if matches!(event, Event::MessageRefused { .. }) {
+            refused.fetch_add(1, Ordering::Relaxed);
         }
         let trouble = trouble_of(&event);
         if let Some(trouble) = &trouble
@@ -79,6 +104,38 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>) {
             *last = trouble;
         }
     }
+}
+
+/// What a peer does not take from us, or we from it, and who it is and why.
+fn refusal_of(event: &Event) -> Option<(String, String)> {
+    let (what, connection, why) = match event {
+        Event::MessageRefused {
+            connection,
+            size,
+            cause,
+        } => {
+            let what = format!("a message of {size} bytes was refused by ");
+            (what, connection, cause.to_string())
+        }
+        Event::SubscriptionRefused {
+            connection,
+            length,
+            limit,
+        } => {
+            let what = format!("a topic of {length} bytes was refused by ");
+            let why = format!("the peer takes at most {limit} bytes");
+            (what, connection, why)
+        }
+        Event::Disconnected {
+            connection,
+            cause: DisconnectCause::Protocol(error),
+        } => ("disconnected ".to_owned(), connection, error.to_string()),
+        _ => return None,
+    };
+    let ConnectionInfo { endpoint, peer, .. } = connection;
+    // A unix socket's peer has no address.
+    let who = if peer.is_empty() { endpoint } else { peer };
+    Some((what, format!("{who}: {why}")))
 }
 
 /// What keeps messages from moving, in words for somebody who has just mistyped a port.
@@ -149,6 +206,14 @@ fn to_json(event: &Event) -> Value {
         Event::HandshakeFailed { cause, .. } | Event::Disconnected { cause, .. } => {
             set("cause", json!(cause.to_string()));
         }
+        Event::MessageRefused { size, cause, .. } => {
+            set("size", json!(size));
+            set("cause", json!(cause.to_string()));
+        }
+        Event::SubscriptionRefused { length, limit, .. } => {
+            set("length", json!(length));
+            set("limit", json!(limit));
+        }
         Event::Lost(count) => {
             set("count", json!(count));
         }
@@ -185,6 +250,8 @@ fn name_of(event: &Event) -> &'static str {
         Event::HandshakeSucceeded { .. } => "handshake_succeeded",
         Event::HandshakeFailed { .. } => "handshake_failed",
         Event::Disconnected { .. } => "disconnected",
+        Event::MessageRefused { .. } => "message_refused",
+        Event::SubscriptionRefused { .. } => "subscription_refused",
         Event::Lost(_) => "lost",
         _ => "other",
     }

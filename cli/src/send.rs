@@ -1,5 +1,7 @@
 //! Input into a socket: what `push` and `pub` do.
 
+use std::sync::atomic::Ordering;
+
 use zerohop::{Bytes, SendError, SendErrorKind};
 
 use crate::args::{FramingArgs, InputArgs};
@@ -21,15 +23,28 @@ pub(crate) fn run<S: Sending>(
             .as_ref()
             .map(|separator| separator.0.as_slice()),
         skipped: 0,
+        refused: 0,
     };
     let outcome = input::feed(input, framing, &session.stop, session.timeout, &mut sender);
-    let skipped = sender.skipped;
+    let (skipped, refused) = (sender.skipped, sender.refused);
     if skipped > 0 {
         session.note(&format!(
             "slow subscribers missed {skipped} messages; --hwm lets more wait, --rate sends more slowly"
         ));
     }
-    session.close(outcome)
+    let given_up = session.refused();
+    let outcome = session.close(outcome);
+    let given_up = match S::REFUSED_IS_LOST {
+        true => given_up.load(Ordering::Relaxed),
+        false => 0,
+    };
+    match refused + given_up {
+        0 => outcome,
+        1 => outcome.and(Err(Failure::of("1 message was refused"))),
+        count => outcome.and(Err(Failure::Failed(format!(
+            "{count} messages were refused"
+        )))),
+    }
 }
 
 struct Sender<'a, S: Sending> {
@@ -37,6 +52,8 @@ struct Sender<'a, S: Sending> {
     separator: Option<&'a [u8]>,
     /// Messages that a peer missed, each counted once per peer.
     skipped: usize,
+    /// Messages that no peer takes.
+    refused: u64,
 }
 
 impl<S: Sending> Sender<'_, S> {
@@ -46,9 +63,24 @@ impl<S: Sending> Sender<'_, S> {
                 self.skipped += S::missed(sent);
                 Ok(())
             }
+            Err(error) if is_refusal(error.kind()) => {
+                // The others are sent all the same. What is true of one may be true of thousands.
+                if self.refused == 0 {
+                    self.session.note(&format!("not sent: {error}"));
+                }
+                self.refused += 1;
+                Ok(())
+            }
             Err(error) => Err(send_failure(self.session, &error)),
         }
     }
+}
+
+fn is_refusal(kind: SendErrorKind) -> bool {
+    matches!(
+        kind,
+        SendErrorKind::TooLarge { .. } | SendErrorKind::TooManyParts { .. }
+    )
 }
 
 impl<S: Sending> Sink for Sender<'_, S> {

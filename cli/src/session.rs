@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -86,6 +87,11 @@ impl<S: AnySocket> Session<S> {
     /// What stands in the way of messages, for the end of a sentence.
     pub(crate) fn trouble(&self) -> String {
         self.watch.trouble()
+    }
+
+    /// See [`Watch::refused`].
+    pub(crate) fn refused(&self) -> Arc<AtomicU64> {
+        self.watch.refused()
     }
 
     /// Ends the session: waits for what is still to be sent, within the linger time and as long as something leaves within

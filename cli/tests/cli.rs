@@ -20,6 +20,7 @@ mod command {
     mod perf_tools;
     pub(crate) mod program;
     mod proxy;
+    mod refusing;
     mod reporting;
 }
 
