@@ -64,7 +64,7 @@ pub(crate) struct ReadOutcome {
     /// The peer has closed its side.
     pub(crate) eof: bool,
     /// How the peer has broken the protocol, behind what was whole: the connection has to be closed.
-    pub(crate) violation: Option<ProtocolError>,
+    pub(crate) violation: Option<Box<ProtocolError>>,
 }
 
 impl ReadOutcome {
@@ -80,7 +80,7 @@ pub(crate) struct Accepted {
     /// Messages that became whole.
     pub(crate) messages: usize,
     /// See [`ReadOutcome::violation`].
-    pub(crate) violation: Option<ProtocolError>,
+    pub(crate) violation: Option<Box<ProtocolError>>,
 }
 
 /// What comes next in a chunk, behind messages that were passed over.
@@ -92,7 +92,7 @@ enum Next {
     /// Less than a frame; its header, if it is there and of a message.
     Rest(Option<Header>),
     /// Something that must not be there.
-    Violation(ProtocolError),
+    Violation(Box<ProtocolError>),
 }
 
 /// A frame whose body is read straight into place.
@@ -216,11 +216,11 @@ impl InBuffer {
                 }
                 Ok(Scanned::Command { len, command }) => match on_command(command) {
                     Ok(()) => Next::Command(len),
-                    Err(error) => Next::Violation(error),
+                    Err(error) => Next::Violation(Box::new(error)),
                 },
                 Ok(Scanned::Incomplete) => Next::Rest(None),
                 Ok(Scanned::Partial { header }) => Next::Rest(Some(header)),
-                Err(error) => Next::Violation(error),
+                Err(error) => Next::Violation(Box::new(error)),
             };
             let frames = match next {
                 Next::Frame(len) => passed.bytes + len,

@@ -434,11 +434,12 @@ impl Peers {
     }
 
     /// Queues the PONG that was held back, if there is room for it by now.
+    #[inline]
     pub(crate) fn send_held_pong(&mut self, id: PeerId) {
         if let Some(peer) = self.slab.get_mut(id)
-            && peer.waiting_commands() < MAX_COMMAND_BYTES
             && let Link::Up(up) = &mut peer.link
             && !up.held_pong.is_empty()
+            && peer.outbound.commands() + peer.commands_in_flight < MAX_COMMAND_BYTES
         {
             let pong = std::mem::take(&mut up.held_pong);
             self.send_commands(id, &pong);

@@ -164,7 +164,7 @@ impl Net {
         peer.counters.bytes_in += outcome.bytes as u64;
         self.came(id, outcome.messages, asked, now);
         if let Some(error) = outcome.violation {
-            return Some(Err(DisconnectCause::Protocol(error)));
+            return Some(Err(DisconnectCause::Protocol(*error)));
         }
         Some(Ok(outcome))
     }
@@ -198,7 +198,7 @@ impl Net {
         if self.announce(id, pattern)
             && let Some(error) = violation
         {
-            self.connection_lost(id, DisconnectCause::Protocol(error), pattern);
+            self.connection_lost(id, DisconnectCause::Protocol(*error), pattern);
         }
     }
 

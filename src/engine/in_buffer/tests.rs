@@ -101,7 +101,7 @@ fn the_short_way_keeps_to_its_limits() {
 const PING: &[u8] = b"\x04\x07\x04PING\0\0";
 
 /// What a connection holds of bytes that came in these pieces; and how often it saw a PING.
-fn read(pieces: &[&[u8]], pool: &mut ChunkPool) -> (InBuffer, usize, Option<ProtocolError>) {
+fn read(pieces: &[&[u8]], pool: &mut ChunkPool) -> (InBuffer, usize, Option<Box<ProtocolError>>) {
     let limits = Limits {
         max_message_size: 1000,
         max_parts: 3,
