@@ -93,6 +93,44 @@ fn pull_reads_a_conversation_byte_by_byte() {
     assert_conversation(&pull);
 }
 
+/// A reader that is full answers a peer that asks, as long as there is not much before the question.
+#[test]
+fn pull_answers_pings_a_little_beyond_its_mark() {
+    const MARK: usize = 2;
+    let options = Options::new().recv_hwm(MARK);
+    let pull = Pull::with_options(&Context::new(), options).expect("a PULL");
+    let mut raw = RawPeer::connect(&pull.bind(ANY_PORT).expect("bound").to_string());
+    raw.shake_hands(1, "PUSH");
+    let mut ask = |messages: &[u8]| {
+        raw.write(messages);
+        raw.write(&command("PING", b"\0\0"));
+        assert_eq!(raw.read_frame().1, b"\x04PONG");
+    };
+    ask(b"");
+    for _ in 0..10 {
+        ask(&frame(0, b"more"));
+    }
+    assert_eq!(pull.stats().peers[0].queued_in, 10, "nobody has received");
+    // And it does not read on for ever.
+    let flood = frame(0, &[b'x'; 1000]).repeat(16 * 1024);
+    std::thread::scope(|scope| {
+        scope.spawn(|| raw.pour(&flood));
+        let queued = || pull.stats().peers[0].queued_in;
+        let mut before = 0;
+        // Once it reads no more, looking again finds the same.
+        let mut same = 0;
+        while same < 20 {
+            let now = queued();
+            same = if now == before { same + 1 } else { 0 };
+            before = now;
+            let waited = pull.wait_for_peers(2, Duration::from_millis(20));
+            assert!(waited.is_err(), "there is one peer");
+        }
+        assert!(before < 200, "{before} messages of 1000 bytes were read");
+        pull.shutdown();
+    });
+}
+
 /// Frames in every form a peer may choose, with commands a PULL has no use for between them.
 fn conversation() -> Vec<u8> {
     [

@@ -1,5 +1,6 @@
 //! The life of a connection: dial, shake hands, be up, be lost, be dialed again.
 
+mod beat;
 mod ending;
 mod loss;
 
@@ -17,16 +18,13 @@ use super::in_buffer::InBuffer;
 use super::limits::Takes;
 use super::net::{BOTH, Net};
 use super::out_buffer::OutBuffer;
-use super::peers::{
-    Connected, Counters, Handshaking, Link, MAX_COMMAND_BYTES, Origin, Peer, PeerId,
-};
+use super::peers::{Connected, Counters, Handshaking, Link, Origin, Peer, PeerId};
 use super::timers::Timer;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
 use crate::pattern::Pattern;
 use crate::transport::dial::{self, SocketAddress};
 use crate::transport::{Endpoint, Stream};
-use crate::zmtp::{Established, Handshake, Heartbeat, HeartbeatAction, HeartbeatConfig, Scanner};
-use crate::zmtp::{Version, put_ping};
+use crate::zmtp::{Established, Handshake, Heartbeat, Scanner};
 
 impl Net {
     /// Makes a place for a peer.
@@ -333,6 +331,8 @@ impl Net {
             // It may be: the event that said so would have come during the handshake.
             hung_up: true,
             queued: true,
+            sends_pings: false,
+            read_beyond: 0,
             writable: true,
             refused_at: 0,
             writable_again: false,
@@ -362,40 +362,11 @@ impl Net {
         }
     }
 
-    fn heartbeat_config(&self, version: Version) -> HeartbeatConfig {
-        let interval = self.options.heartbeat_interval;
-        // ZMTP 2.0 has no PING.
-        let interval = interval.filter(|_| version.has_commands());
-        HeartbeatConfig {
-            interval,
-            timeout: self
-                .options
-                .heartbeat_timeout
-                .or(interval)
-                .unwrap_or_default(),
-            ttl: self.options.heartbeat_ttl.unwrap_or_default(),
-        }
-    }
-
-    /// Sees to it that a timer is armed for the connection's next deadline.
-    pub(crate) fn arm_heartbeat(&mut self, id: PeerId) {
-        let token = self.token_of(id);
-        if let Some(peer) = self.peers.slab.get_mut(id)
-            && let Link::Up(up) = &mut peer.link
-            && let Some(deadline) = up.heartbeat.deadline()
-            && up.armed.is_none_or(|armed| armed > deadline)
-        {
-            up.armed = Some(deadline);
-            self.timers.arm(deadline, Timer::Connection(token.0));
-        }
-    }
-
     /// A deadline of the current connection may have passed.
     pub(crate) fn connection_timer(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
-        let waiting = peer.waiting_commands();
         match &mut peer.link {
             Link::Connecting(_) => {
                 self.disconnect_link(id, &DisconnectCause::LocalClose);
@@ -409,28 +380,7 @@ impl Net {
             }
             // One that was armed before it was known that there is a sooner one.
             Link::Up(up) if up.armed.is_some_and(|armed| armed > now) => {}
-            Link::Up(up) => {
-                up.armed = None;
-                match up.heartbeat.handle_timeout(now) {
-                    HeartbeatAction::Nothing => {}
-                    // Behind so much that it has not read, it would not learn more from another one.
-                    HeartbeatAction::SendPing if waiting > MAX_COMMAND_BYTES => {}
-                    HeartbeatAction::SendPing => {
-                        let mut ping = Vec::new();
-                        let ttl = self.options.heartbeat_ttl.unwrap_or_default();
-                        put_ping(&mut ping, ttl, b"");
-                        self.peers.send_commands(id, &ping);
-                    }
-                    HeartbeatAction::Expired => {
-                        return self.connection_lost(
-                            id,
-                            DisconnectCause::HeartbeatTimeout,
-                            pattern,
-                        );
-                    }
-                }
-                self.arm_heartbeat(id);
-            }
+            Link::Up(_) => self.beat(id, now, pattern),
             Link::Down | Link::Inproc(_) | Link::Gone => {}
         }
     }

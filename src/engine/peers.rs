@@ -154,6 +154,10 @@ pub(crate) struct Connected {
     pub(crate) hung_up: bool,
     /// In the list of peers to read from.
     pub(crate) queued: bool,
+    /// The peer has sent a PING on this connection, and so is going to send more.
+    pub(crate) sends_pings: bool,
+    /// Bytes read since the peer is at its `recv_hwm`.
+    pub(crate) read_beyond: usize,
     /// The kernel may take bytes from us.
     pub(crate) writable: bool,
     /// So many bytes waited for the kernel when it last refused some.

@@ -19,6 +19,9 @@ const SMALL_READ: usize = 8 * 1024;
 /// … and so much for each message up to the high-water mark, so that a small mark means a small read-ahead.
 const READ_PER_MESSAGE: usize = 64;
 
+/// From a peer that sends PINGs so many bytes are read beyond the high-water mark, so that a PING is answered that lies behind no more.
+const BEYOND_MARK: usize = 64 * 1024;
+
 /// What all peers together may read ahead in one round, as far as each gets its [`SMALL_READ`]: as much as stays in the
 /// cache until the application has taken it, one message from each peer in turn.
 const READ_AHEAD: usize = 512 * 1024;
@@ -128,7 +131,17 @@ impl Net {
         let Link::Up(up) = &mut peer.link else {
             return None;
         };
-        if peer.inbound.messages() >= peer.recv_hwm {
+        let beyond = peer.inbound.messages() >= peer.recv_hwm;
+        let room = match (beyond, up.sends_pings) {
+            (false, _) => {
+                up.read_beyond = 0;
+                usize::MAX
+            }
+            // Its next PING is to be found, if there is no more before it than this.
+            (true, true) => BEYOND_MARK.saturating_sub(up.read_beyond),
+            (true, false) => 0,
+        };
+        if room == 0 {
             up.heartbeat.suspend(now);
             peer.pause();
             return None;
@@ -138,7 +151,7 @@ impl Net {
         // What takes long for each byte is read in small pieces, as nobody looks at the clock in between.
         let limit = match pattern.acts_on_input() {
             true => ACTED_ON_READ,
-            false => limit,
+            false => limit.min(room),
         };
         let result = peer.inbound.read(
             &up.stream,
@@ -160,6 +173,9 @@ impl Net {
             return Some(Err(DisconnectCause::PeerClosed));
         }
         up.readable = outcome.more || up.hung_up;
+        if beyond {
+            up.read_beyond += outcome.bytes;
+        }
         up.heartbeat.received(now);
         peer.counters.bytes_in += outcome.bytes as u64;
         self.came(id, outcome.messages, asked, now);
@@ -210,6 +226,7 @@ impl Net {
         if let Link::Up(up) = &mut peer.link {
             if let Some(ttl) = asked.ttl {
                 up.heartbeat.peer_ttl(ttl, now);
+                up.sends_pings = true;
             }
             if !asked.held_pong.is_empty() {
                 up.held_pong = asked.held_pong;

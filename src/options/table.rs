@@ -305,7 +305,8 @@ option_table! {
     }
 
     /// How long a peer may take to answer a PING before the connection is closed. `None` takes
-    /// [`heartbeat_interval`](Options::heartbeat_interval).
+    /// [`heartbeat_interval`](Options::heartbeat_interval). A peer that reads slowly has the same time again as long as messages leave
+    /// for it, or as it has no room for more and its system answers (Linux): so back-pressure ends no connection. libzmq ends it.
     heartbeat_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_TIMEOUT" = 77,
         sockets: all,

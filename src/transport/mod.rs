@@ -44,6 +44,7 @@ mod options;
 mod resolver;
 mod socket_file;
 mod stream;
+mod transit;
 mod uninit;
 
 #[cfg(test)]
@@ -57,3 +58,4 @@ pub(crate) use self::listener::{Listener, is_exhaustion};
 pub(crate) use self::options::{Keepalive, StreamOptions};
 pub(crate) use self::resolver::Resolver;
 pub(crate) use self::stream::{SEGMENT, Stream};
+pub(crate) use self::transit::Transit;

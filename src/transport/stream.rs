@@ -1,9 +1,9 @@
 //! A connected byte stream, over TCP or a Unix domain socket.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsRawFd;
 #[cfg(feature = "cli-internals")]
 use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use mio::event::Source;
@@ -13,6 +13,7 @@ use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
 use super::dial::SocketAddress;
+use super::transit::{self, Transit};
 use super::uninit;
 use crate::process::Process;
 
@@ -204,6 +205,14 @@ impl Stream {
             }
         }
         Ok(false)
+    }
+
+    /// What has become of the bytes that were written. `None`: this system does not say.
+    pub(crate) fn transit(&self) -> Option<Transit> {
+        match &self.io {
+            Io::Tcp(socket) => transit::tcp(socket.as_fd()),
+            Io::Unix(socket) => transit::unix(socket.as_fd()),
+        }
     }
 
     /// Tells the peer that nothing more comes; what it sends can still be read.

@@ -7,6 +7,16 @@
 //!
 //! Silence counts only while we listen: when reading is paused, what the peer sends waits in the kernel, and
 //! the pause is not held against it. PINGs go out all the same, so that the peer does not give us up.
+//!
+//! A PING waits its turn behind the messages that were sent before it. A peer that reads slowly, since its application does, cannot
+//! answer before it has read those; to give it up then would end a connection for working as it should. So a PING that is
+//! unanswered in time raises the question whether the peer is *slow*:
+//!
+//! - messages have left for it meanwhile, or
+//! - messages wait for it, as they did when the PING was sent, since its system has no room, and that system still answers.
+//!
+//! A slow peer is given the same time again, as often as that is so. All others are given up: those whose system is silent (cut off,
+//! powered off), and those that have room for all that was sent to them and yet do not answer (stopped, or hanging).
 
 use std::time::{Duration, Instant};
 
@@ -28,8 +38,29 @@ pub(crate) enum HeartbeatAction {
     Nothing,
     /// Send a PING with the configured time-to-live.
     SendPing,
+    /// A PING of ours is unanswered: find out what became of what was sent, and [judge](Heartbeat::judge).
+    Doubt,
     /// The peer was silent for too long: close the connection.
     Expired,
+}
+
+/// What has become of all that was sent on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    /// Bytes that have left, as far as is known to the peer's system.
+    pub(crate) left: u64,
+    /// Bytes that have yet to leave.
+    pub(crate) waiting: u64,
+    /// For how long the system at the other end has not answered what it was sent, be it only that it has no room. `None`: nobody knows.
+    pub(crate) silence: Option<Duration>,
+}
+
+/// What was known when an answer began to be waited for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    outgoing: Outgoing,
+    /// Bytes of PINGs sent since. They leave as well, and are no messages.
+    pings: u64,
 }
 
 /// One connection's heartbeat, from the end of its handshake on.
@@ -44,6 +75,8 @@ pub(crate) struct Heartbeat {
     next_ping: Option<Instant>,
     /// When a PING of ours will have gone unanswered for too long.
     answer_due: Option<Instant>,
+    /// Belongs to `answer_due`, if that is there.
+    asked: Option<Asked>,
     /// When the peer will have been silent for longer than it said it would be.
     ttl_due: Option<Instant>,
     /// Since when reading is paused. The two deadlines above stand still from then on.
@@ -59,6 +92,7 @@ impl Heartbeat {
             config,
             next_ping: None,
             answer_due: None,
+            asked: None,
             ttl_due: None,
             suspended_at: None,
         };
@@ -92,8 +126,14 @@ impl Heartbeat {
     /// Acts on the deadlines that `now` has reached. One call does for all of them.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> HeartbeatAction {
         let reached = |due: Option<Instant>| due.is_some_and(|due| due <= now);
-        if self.suspended_at.is_none() && (reached(self.answer_due) || reached(self.ttl_due)) {
-            return HeartbeatAction::Expired;
+        if self.suspended_at.is_none() {
+            // It has said that it would speak by now, whatever we do.
+            if reached(self.ttl_due) {
+                return HeartbeatAction::Expired;
+            }
+            if reached(self.answer_due) {
+                return HeartbeatAction::Doubt;
+            }
         }
         if !reached(self.next_ping) {
             return HeartbeatAction::Nothing;
@@ -102,8 +142,39 @@ impl Heartbeat {
         // A PING that is still unanswered keeps its deadline, or frequent PINGs would put it off for ever.
         if self.answer_due.is_none() {
             self.answer_due = self.due_after(self.config.timeout, now);
+            self.asked = None;
         }
         HeartbeatAction::SendPing
+    }
+
+    /// A PING of so many bytes is about to be sent. `outgoing` says what has become of all that was sent before, and is asked only
+    /// if the last PING was answered.
+    pub(crate) fn sending_ping(&mut self, len: usize, outgoing: impl FnOnce() -> Outgoing) {
+        let asked = self.asked.get_or_insert_with(|| Asked {
+            outgoing: outgoing(),
+            pings: 0,
+        });
+        asked.pings += len as u64;
+    }
+
+    /// Decides about a peer that has not answered, by what has become of all that was sent to it: it is given up, or given the
+    /// same time again.
+    pub(crate) fn judge(&mut self, outgoing: Outgoing, now: Instant) -> HeartbeatAction {
+        let Some(asked) = self.asked else {
+            return HeartbeatAction::Expired;
+        };
+        let before = asked.outgoing;
+        let went = outgoing.left.saturating_sub(before.left) > asked.pings;
+        let answers = outgoing
+            .silence
+            .is_some_and(|silence| silence < self.config.timeout);
+        let held_up = before.waiting > 0 && outgoing.waiting > 0 && answers;
+        if !went && !held_up {
+            return HeartbeatAction::Expired;
+        }
+        self.asked = Some(Asked { outgoing, pings: 0 });
+        self.answer_due = self.due_after(self.config.timeout, now);
+        HeartbeatAction::Nothing
     }
 
     /// Reading is paused: from now on the peer's silence is our own doing.
@@ -180,8 +251,11 @@ mod tests {
             hb.handle_timeout(start + ms(100)),
             HeartbeatAction::SendPing
         );
+        hb.sending_ping(PING, || NOTHING_SENT);
         assert_eq!(hb.handle_timeout(start + ms(149)), HeartbeatAction::Nothing);
-        assert_eq!(hb.handle_timeout(start + ms(150)), HeartbeatAction::Expired);
+        assert_eq!(hb.handle_timeout(start + ms(150)), HeartbeatAction::Doubt);
+        let pinged = sent(PING as u64, 0, ANSWERS);
+        assert_eq!(hb.judge(pinged, start + ms(150)), HeartbeatAction::Expired);
     }
 
     #[test]
@@ -190,7 +264,7 @@ mod tests {
         assert_eq!(hb.handle_timeout(start + ms(10)), HeartbeatAction::SendPing);
         assert_eq!(hb.handle_timeout(start + ms(20)), HeartbeatAction::SendPing);
         assert_eq!(hb.handle_timeout(start + ms(30)), HeartbeatAction::SendPing);
-        assert_eq!(hb.handle_timeout(start + ms(35)), HeartbeatAction::Expired);
+        assert_eq!(hb.handle_timeout(start + ms(35)), HeartbeatAction::Doubt);
     }
 
     #[test]
@@ -257,10 +331,7 @@ mod tests {
             hb.handle_timeout(start + ms(1149)),
             HeartbeatAction::SendPing
         );
-        assert_eq!(
-            hb.handle_timeout(start + ms(1150)),
-            HeartbeatAction::Expired
-        );
+        assert_eq!(hb.handle_timeout(start + ms(1150)), HeartbeatAction::Doubt);
         hb.received(start + ms(1150));
         assert_eq!(
             hb.handle_timeout(start + ms(1151)),
@@ -282,8 +353,99 @@ mod tests {
             hb.handle_timeout(start + ms(239)),
             HeartbeatAction::SendPing
         );
-        assert_eq!(hb.handle_timeout(start + ms(240)), HeartbeatAction::Expired);
+        assert_eq!(hb.handle_timeout(start + ms(240)), HeartbeatAction::Doubt);
         hb.resume(start + ms(999));
-        assert_eq!(hb.handle_timeout(start + ms(240)), HeartbeatAction::Expired);
+        assert_eq!(hb.handle_timeout(start + ms(240)), HeartbeatAction::Doubt);
+    }
+
+    const PING: usize = 9;
+
+    const ANSWERS: Option<Duration> = Some(Duration::ZERO);
+
+    const NOTHING_SENT: Outgoing = sent(0, 0, ANSWERS);
+
+    const fn sent(left: u64, waiting: u64, silence: Option<Duration>) -> Outgoing {
+        Outgoing {
+            left,
+            waiting,
+            silence,
+        }
+    }
+
+    /// Sends PINGs without an answer to a peer, of which `outgoing` says what becomes of all that was sent to it at each time
+    /// that it is asked; gives how often it was given time again before it was given up.
+    fn times_given(outgoing: &[Outgoing]) -> usize {
+        let (mut hb, _) = heartbeat(100, 100);
+        let mut outgoing = outgoing.iter();
+        let mut given = 0;
+        loop {
+            let now = hb.deadline().expect("a deadline");
+            match hb.handle_timeout(now) {
+                HeartbeatAction::SendPing => {
+                    hb.sending_ping(PING, || *outgoing.next().expect("asked once more"));
+                }
+                HeartbeatAction::Doubt => {
+                    let Some(outgoing) = outgoing.next() else {
+                        return given;
+                    };
+                    match hb.judge(*outgoing, now) {
+                        HeartbeatAction::Nothing => given += 1,
+                        action => {
+                            assert_eq!(action, HeartbeatAction::Expired);
+                            return given;
+                        }
+                    }
+                }
+                HeartbeatAction::Nothing | HeartbeatAction::Expired => {
+                    unreachable!("it was asked at the deadline")
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_peer_that_takes_messages_or_has_no_room_for_them_is_slow() {
+        let takes = [
+            sent(0, 0, None),
+            sent(100, 0, None),
+            sent(200, 50, None),
+            sent(300, 0, None),
+        ];
+        assert_eq!(times_given(&takes), 3);
+        let full = [
+            sent(1000, 500, ANSWERS),
+            sent(1000, 509, ANSWERS),
+            sent(1000, 518, ANSWERS),
+        ];
+        assert_eq!(times_given(&full), 2);
+        let fills_up = [
+            sent(0, 0, ANSWERS),
+            sent(900, 500, ANSWERS),
+            sent(900, 500, ANSWERS),
+        ];
+        assert_eq!(times_given(&fills_up), 2);
+    }
+
+    #[test]
+    fn a_peer_with_room_that_takes_nothing_but_pings_is_not_slow() {
+        let idle = [sent(1000, 0, ANSWERS), sent(1009, 0, ANSWERS)];
+        assert_eq!(times_given(&idle), 0);
+        let on_the_way = [sent(1000, 0, ANSWERS), sent(1000, 9, ANSWERS)];
+        assert_eq!(times_given(&on_the_way), 0, "nothing waited before it");
+        let read_up = [
+            sent(1000, 500, ANSWERS),
+            sent(1509, 0, ANSWERS),
+            sent(1518, 0, ANSWERS),
+        ];
+        assert_eq!(times_given(&read_up), 1);
+    }
+
+    #[test]
+    fn a_peer_whose_system_is_silent_is_not_slow() {
+        let full = |silence| sent(1000, 500, silence);
+        assert_eq!(times_given(&[full(ANSWERS), full(None)]), 0);
+        assert_eq!(times_given(&[full(ANSWERS), full(Some(ms(100)))]), 0);
+        let short = full(Some(ms(99)));
+        assert_eq!(times_given(&[full(ANSWERS), short, short]), 2);
     }
 }

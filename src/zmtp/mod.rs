@@ -55,7 +55,7 @@ pub(crate) use frame::{
     long_message, short_header, short_message,
 };
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
-pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig};
+pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig, Outgoing};
 pub(crate) use mechanism::MechanismConfig;
 pub(crate) use peer::Announced;
 pub use peer::{PeerFacts, Version};

@@ -206,3 +206,18 @@ fn sends_nothing_to_a_subscriber_that_has_gone_with_all_it_wanted() {
         }
     }
 }
+
+/// Nobody would take the rest of what it has sent, for which its place would be kept; and there are only so many of those.
+#[test]
+fn keeps_no_place_for_an_old_subscriber_that_broke_a_limit() {
+    let publisher = Pub::new(&Context::new()).expect("a PUB");
+    let monitor = publisher.monitor();
+    let endpoint = publisher.bind(crate::ANY_PORT).expect("bound").to_string();
+    let mut raw = RawPeer::connect(&endpoint);
+    raw.shake_hands(0, "SUB");
+    let too_long = frame(0, &[1; 4200]);
+    raw.pour(&[too_long, frame(0, b"\x01a"), frame(0, b"\x01b")].concat());
+    raw.expect_closed();
+    wait_for_end(&monitor);
+    assert!(publisher.stats().peers.is_empty());
+}

@@ -19,5 +19,6 @@ mod idle;
 mod network;
 mod restarts;
 mod roles;
+mod slow;
 mod tail;
 mod worker;

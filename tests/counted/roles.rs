@@ -32,6 +32,8 @@ pub(crate) fn play(role: &str, arguments: &[&str]) {
         ("scarce", []) => scarce(),
         ("count_sockets", []) => crate::exhaustion::count_sockets(),
         ("little_memory", []) => receive_with_little_memory(),
+        ("pull_later", [endpoint]) => pull_later(endpoint),
+        ("push_beating", [endpoint]) => push_beating(endpoint),
         ("bind_in", [folder]) => crate::exhaustion::bind_in(folder),
         ("crowd", [endpoint]) => crate::idle::crowd(endpoint),
         _ => panic!("no role {role} with {arguments:?}"),
@@ -205,6 +207,45 @@ fn say_run(run: &mut Range<u64>) {
         say(format_args!("run {} {}", run.start, run.end));
     }
     run.start = run.end;
+}
+
+/// Binds, and receives as many messages as it is told, each time it is told.
+fn pull_later(endpoint: &str) {
+    let context = Context::new();
+    let options = Options::new().recv_hwm(2).recv_buffer(KERNEL_BUFFER);
+    let pull = Pull::with_options(&context, options).expect("a PULL");
+    say(pull.bind(endpoint).expect("bound"));
+    while let Some(line) = hear() {
+        for _ in 0..number(&line) {
+            pull.recv_timeout(DEADLINE).expect("a message");
+        }
+        say("received");
+    }
+}
+
+/// Sends as long as there is room, with heartbeats; says when there is none, and what becomes of the connection.
+fn push_beating(endpoint: &str) {
+    let context = Context::new();
+    let push = Push::with_options(&context, crate::slow::beating()).expect("a PUSH");
+    let monitor = push.monitor();
+    push.connect(endpoint).expect("connected");
+    push.wait_for_peers(1, DEADLINE).expect("a peer");
+    say("connected");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for event in monitor {
+                if let Event::Disconnected { cause, .. } = event {
+                    say(format_args!("lost {cause:?}"));
+                }
+            }
+        });
+        while let Some(line) = hear() {
+            assert_eq!(line, "fill");
+            while push.send_timeout(crate::slow::MESSAGE, GLANCE).is_ok() {}
+            say("full");
+        }
+        push.shutdown();
+    });
 }
 
 /// Listens with hardly any files to spare, and says what happens to the listener.

@@ -324,7 +324,10 @@ fn beat(
                 HeartbeatAction::SendPing => {
                     on_the_way.push((now + DELAY, 1 - side, Some(configs[side].ttl)));
                 }
-                HeartbeatAction::Expired => expired[side] = Some(now - start),
+                // Nothing but PINGs is sent.
+                HeartbeatAction::Doubt | HeartbeatAction::Expired => {
+                    expired[side] = Some(now - start);
+                }
             }
         }
         on_the_way.retain(|(at, ..)| *at < start + dies_after);
