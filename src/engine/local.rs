@@ -360,7 +360,9 @@ impl Net {
                 self.fetch_inproc(id, pattern);
             }
         }
-        self.take_topics(turn, pattern);
+        if !self.late_topics.is_empty() {
+            self.take_topics(turn, pattern);
+        }
     }
 
     /// Tells the pattern of topics in the order in which they came, one at least.

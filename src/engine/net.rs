@@ -172,13 +172,17 @@ impl Net {
                 break;
             }
         }
-        self.farewells.see_to(turn, &self.registry);
+        if self.farewells.are_waiting() {
+            self.farewells.see_to(turn, &self.registry);
+        }
         self.settle_within(turn, now, pattern);
     }
 
     pub(crate) fn take_notes(&mut self, now: Instant, pattern: &mut dyn Pattern) {
         self.fetch_notes();
-        self.heed_notes(Turn::begun(now).half(), now, pattern);
+        if !self.notes.is_empty() {
+            self.heed_notes(Turn::begun(now).half(), now, pattern);
+        }
     }
 
     fn heed_notes(&mut self, turn: Turn, now: Instant, pattern: &mut dyn Pattern) {
@@ -192,7 +196,10 @@ impl Net {
 
     /// Takes notes out of the mailbox: they are for this socket to remember now.
     fn fetch_notes(&mut self) {
-        self.notes.extend(self.mailbox.take());
+        let notes = self.mailbox.take();
+        if !notes.is_empty() {
+            self.notes.extend(notes);
+        }
     }
 
     /// Takes every note there is, whatever time that takes.

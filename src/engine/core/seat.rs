@@ -66,7 +66,8 @@ impl<P: Pattern> Core<P> {
         timeout: Option<Duration>,
         now: Instant,
     ) -> StateGuard<'a, State<P>> {
-        let timeout = if state.net.has_work() {
+        let goes_on = state.net.has_work();
+        let timeout = if goes_on {
             Some(Duration::ZERO)
         } else {
             let timer = state.net.timers.next();
@@ -74,7 +75,6 @@ impl<P: Pattern> Core<P> {
             timer.into_iter().chain(timeout).min()
         };
         let dialogue = state.pattern.in_dialogue();
-        let goes_on = state.net.has_work();
         self.presence.enter();
         drop(state);
         if !seat.look(now, timeout, dialogue) {
