@@ -20,58 +20,28 @@
 //! The seat is held while its holder waits for the kernel, and no other lock across a system call that blocks. No code of the
 //! application runs under any of them: what would run some waits until they are released (`later`).
 
-mod caretaker;
-mod context;
-mod core;
-mod deadlines;
-mod dialer;
-mod direct;
-mod farewell;
-mod gathering;
-mod in_buffer;
+mod driving;
 mod inproc;
-mod later;
-mod limits;
-mod lingering;
-mod link;
-mod listen;
-mod local;
-mod mailbox;
-mod net;
-mod out_buffer;
-mod pacer;
-mod patience;
-mod peers;
-mod pool;
-mod presence;
-mod pulse;
-mod reading;
-mod shelf;
-#[cfg(test)]
-mod shelf_tests;
-mod timers;
-mod turn;
-mod wait;
-mod withdraw;
-mod writing;
+mod peer;
+mod tempo;
 
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use self::caretaker::Caretaker;
-pub(crate) use self::context::ContextInner;
-pub(crate) use self::core::{Core, Driven};
-use self::dialer::Attempt;
-pub(crate) use self::limits::{Excess, Tried};
-pub(crate) use self::local::{Accepted, Names, Offer};
-use self::mailbox::{Mailbox, Wake};
-pub(crate) use self::net::Net;
+pub(crate) use self::driving::caretaker::Caretaker;
+pub(crate) use self::driving::context::ContextInner;
+pub(crate) use self::driving::core::{Core, Driven};
+use self::driving::mailbox::{Mailbox, Wake};
+pub(crate) use self::driving::wait::{Deadline, Shut, Stop, Wait};
+pub(crate) use self::inproc::local::{Accepted, Names, Offer};
+use self::peer::dialer::Attempt;
+pub(crate) use self::peer::limits::{Excess, Tried};
+pub(crate) use self::peer::net::Net;
 #[cfg(feature = "cli-internals")]
-pub(crate) use self::net::stream_options;
-pub(crate) use self::out_buffer::{Outgoing, Unsent};
-pub(crate) use self::peers::{Counters, Peer, PeerId, Peers, Place};
-pub(crate) use self::wait::{Deadline, Shut, Stop, Wait};
-pub(crate) use self::withdraw::Withdrawal;
+pub(crate) use self::peer::net::stream_options;
+pub(crate) use self::peer::out_buffer::{Outgoing, Unsent};
+pub(crate) use self::peer::peers::{Counters, Peer, PeerId, Peers, Place};
+pub(crate) use self::peer::withdraw::Withdrawal;
 pub(crate) use crate::sync::lock;
 use crate::transport::dial::SocketAddress;
 
@@ -122,7 +92,7 @@ impl PollWaker {
 
     /// From now on it wakes this poll.
     fn open(&self, registry: &mio::Registry) -> io::Result<()> {
-        let waker = mio::Waker::new(registry, net::WAKER)?;
+        let waker = mio::Waker::new(registry, peer::net::WAKER)?;
         // There is one already only if it was opened twice, which its owner does not do.
         let _ = self.0.set(waker);
         Ok(())

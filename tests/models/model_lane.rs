@@ -1,4 +1,4 @@
-//! The channel between two sockets of one process (`src/engine/inproc.rs`), and the lane past its lock
+//! The channel between two sockets of one process (`src/engine/inproc/channel.rs`), and the lane past its lock
 //! (`src/sync/lane.rs`), under a model checker.
 //!
 //! The two barriers of unequal weight stand here as two full fences, which is what they amount to together. The lane
@@ -50,8 +50,8 @@ mod sync {
     }
 }
 
-#[path = "../../src/engine/inproc.rs"]
-mod inproc;
+#[path = "../../src/engine/inproc/channel.rs"]
+mod channel;
 #[path = "../../src/sync/lane.rs"]
 mod lane;
 #[path = "sleeper.rs"]
@@ -65,6 +65,13 @@ mod barrier;
 
 /// No more than a hint to the processor.
 fn prefetch_to_write(_word: &AtomicU64) {}
+
+/// Where the channel looks for what stands here in place of the engine's buffers.
+mod engine {
+    pub(crate) mod peer {
+        pub(crate) use crate::{out_buffer, pool, withdraw};
+    }
+}
 
 mod withdraw {
     #[derive(Debug, PartialEq, Eq)]
@@ -171,7 +178,7 @@ mod pool {
     }
 }
 
-use inproc::Channel;
+use channel::Channel;
 use out_buffer::{OutBuffer, Outgoing};
 use pool::ChunkPool;
 use sleeper::Sleeper;

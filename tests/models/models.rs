@@ -34,13 +34,13 @@ mod sync {
     }
 }
 
-#[path = "../../src/engine/lingering.rs"]
+#[path = "../../src/engine/driving/lingering.rs"]
 mod lingering;
-#[path = "../../src/engine/mailbox.rs"]
+#[path = "../../src/engine/driving/mailbox.rs"]
 mod mailbox;
-#[path = "../../src/engine/presence.rs"]
+#[path = "../../src/engine/driving/presence.rs"]
 mod presence;
-#[path = "../../src/engine/shelf.rs"]
+#[path = "../../src/engine/inproc/shelf.rs"]
 mod shelf;
 #[path = "sleeper.rs"]
 mod sleeper;
@@ -262,7 +262,7 @@ fn presence_puts_nothing_off_for_ever() {
     });
 }
 
-/// The rules of the driver's seat (`src/engine/core.rs`), in small: two callers wait for a message each, one in the
+/// The rules of the driver's seat (`src/engine/driving/core.rs`), in small: two callers wait for a message each, one in the
 /// seat and one on the condition variable; one message comes by the kernel, the other by a third thread.
 struct Socket {
     rules: Rules,

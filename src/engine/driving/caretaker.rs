@@ -1,0 +1,602 @@
+//! The caretaker: the context's background thread, which finishes what callers leave behind.
+//!
+//! It watches each socket through the socket's own poll, accepts, shakes hands, answers PINGs, reconnects,
+//! flushes and runs timers for every socket whose application is elsewhere. While an application is
+//! active on a socket, the caretaker holds back, by the rules of [`Presence`](super::presence::Presence).
+//! With nothing to do it sleeps without a time limit.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use super::core::{Driven, Drove, Relief, Seen};
+use super::deadlines::{Armed, Deadlines};
+use super::later::contain;
+use super::mailbox::Mailbox;
+use super::presence::Look;
+use crate::engine::PollWaker;
+use crate::engine::peer::net::{WAKER, log_poll_error};
+
+/// How often the caretaker looks at a socket whose application is active: short enough that a new
+/// connection is not kept waiting noticeably, long enough to cost nothing (200 looks a second).
+const PERIOD: Duration = Duration::from_millis(5);
+
+/// Where callers wait in the seat again and again, they see to the socket themselves: looks at it come up to so many times as
+/// far apart. Each takes a core from whoever works there.
+const PERIODS_BETWEEN: u32 = 8;
+
+/// It looks at many sockets less often, so that all looks together stay below some percent of a core: the period is
+/// as many of these as there are sockets, if that is longer.
+const PERIOD_PER_SOCKET: Duration = Duration::from_micros(50);
+
+/// How often it looks whether a streaming sender still writes by itself, unless that lets messages gather for longer.
+const TICK: Duration = Duration::from_millis(1);
+
+/// What the caretaker is told.
+enum Errand {
+    Watch(usize, Arc<dyn Driven>),
+    /// Something about the socket has changed: drive it once.
+    LookAt(usize),
+    /// Messages gather, and callers had written so often by then.
+    Gathering(usize, u64),
+    /// A caller has left the seat of a parked socket, or work behind at a watched one.
+    Left(usize),
+    /// There is nobody left to look after.
+    Finish,
+}
+
+/// The handle by which everybody else talks to the caretaker.
+pub(crate) struct Caretaker {
+    errands: Arc<Mailbox<Errand, PollWaker>>,
+    next_id: AtomicUsize,
+}
+
+impl Caretaker {
+    /// Starts the thread.
+    pub(crate) fn start() -> io::Result<Self> {
+        // Before there is another thread: in a process that has none yet it costs nothing.
+        crate::sync::prepare();
+        let poll = Poll::new()?;
+        let errands = Arc::new(Mailbox::new(PollWaker::new(poll.registry())?));
+        let mut rounds = Rounds::new(poll, Arc::clone(&errands));
+        std::thread::Builder::new()
+            .name("zerohop".to_owned())
+            .spawn(move || rounds.run())?;
+        Ok(Caretaker {
+            errands,
+            next_id: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn new_id(&self) -> usize {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Watches over a socket from now on; or soon, if its application is about to drive it.
+    pub(crate) fn watch(&self, id: usize, socket: Arc<dyn Driven>, soon: bool) {
+        let errand = Errand::Watch(id, socket);
+        match soon {
+            true => self.errands.post_unhurried(errand),
+            false => self.errands.post(errand),
+        }
+    }
+
+    pub(crate) fn look_at(&self, id: usize) {
+        self.errands.post(Errand::LookAt(id));
+    }
+
+    /// The socket is closed: there is nothing to look after any more.
+    pub(crate) fn forget(&self, id: usize) {
+        self.errands.post_unhurried(Errand::LookAt(id));
+    }
+
+    pub(crate) fn gathering(&self, id: usize, writes: u64) {
+        self.errands.post(Errand::Gathering(id, writes));
+    }
+
+    pub(crate) fn left(&self, id: usize) {
+        self.errands.post(Errand::Left(id));
+    }
+}
+
+impl Drop for Caretaker {
+    /// The context and all of its sockets are gone.
+    fn drop(&mut self) {
+        self.errands.post(Errand::Finish);
+    }
+}
+
+/// The caretaker's own side.
+struct Rounds {
+    poll: Poll,
+    errands: Arc<Mailbox<Errand, PollWaker>>,
+    sockets: HashMap<usize, Socket>,
+    /// When each socket is due: see [`Socket::due`].
+    deadlines: Deadlines,
+    finishing: bool,
+}
+
+struct Socket {
+    driven: Arc<dyn Driven>,
+    mode: Mode,
+    /// What was seen when the socket was last looked at.
+    seen: Look,
+    /// Periods from that look to the next.
+    periods: u32,
+    timer: Option<Instant>,
+    /// When to look whether the caller still writes, and what was seen of it.
+    tick: Option<Tick>,
+    /// That count when the kernel was last found full.
+    writes: Option<u64>,
+    armed: Armed,
+}
+
+/// A look at a caller that writes by itself, and when the next is due.
+#[derive(Debug, Clone, Copy)]
+struct Tick {
+    due: Instant,
+    seen: Instant,
+    /// Its count of writes then.
+    writes: u64,
+}
+
+/// The states of [`Presence`](super::presence::Presence).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Watched,
+    Leased(Instant),
+    Parked,
+}
+
+impl Rounds {
+    fn new(poll: Poll, errands: Arc<Mailbox<Errand, PollWaker>>) -> Self {
+        Rounds {
+            poll,
+            errands,
+            sockets: HashMap::new(),
+            deadlines: Deadlines::default(),
+            finishing: false,
+        }
+    }
+
+    fn run(&mut self) {
+        let mut events = Events::with_capacity(256);
+        while !self.finishing {
+            let timeout = self.next_due();
+            if timeout.is_some_and(|timeout| timeout <= PERIOD) {
+                self.errands.will_come_back();
+            }
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                log_poll_error("the caretaker cannot poll", &error);
+                events.clear();
+                // Not to be expected; whatever it is, do not spin on it.
+                std::thread::park_timeout(PERIOD);
+            }
+            let errands = self.errands.take();
+            let begun = |errand: &Errand| matches!(errand, Errand::Gathering(..));
+            if errands.iter().any(begun) {
+                // If this wake-up has taken the core from the very sender that is to be relieved, that one goes on, and most
+                // often writes by itself. On a core of its own this returns at once.
+                std::thread::yield_now();
+            }
+            errands.into_iter().for_each(|errand| self.errand(errand));
+            for event in &events {
+                if event.token() != WAKER {
+                    self.event(event.token().0);
+                }
+            }
+            self.due(Instant::now());
+        }
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        let due = self.deadlines.next();
+        due.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Notes when a socket is due. To be called after everything that may have changed it.
+    fn arm(&mut self, id: usize) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            let due = socket.due();
+            self.deadlines.arm(id, due, &mut socket.armed);
+        }
+    }
+
+    fn errand(&mut self, errand: Errand) {
+        let id = match errand {
+            Errand::Watch(id, driven) => {
+                let seen = driven.presence().look();
+                let mut socket = Socket {
+                    driven,
+                    mode: Mode::Watched,
+                    seen,
+                    periods: 1,
+                    timer: None,
+                    tick: None,
+                    writes: None,
+                    armed: Armed::default(),
+                };
+                socket.watch(&self.poll, id);
+                self.sockets.insert(id, socket);
+                self.drive(id);
+                id
+            }
+            Errand::LookAt(id) => {
+                self.drive(id);
+                id
+            }
+            Errand::Gathering(id, writes) => {
+                self.relieve(id, Seen::Started(writes));
+                id
+            }
+            Errand::Left(id) => {
+                let period = self.period();
+                if let Some(socket) = self.sockets.get_mut(&id) {
+                    match socket.mode {
+                        Mode::Watched | Mode::Parked => socket.lease(&self.poll, period),
+                        Mode::Leased(_) => {}
+                    }
+                }
+                id
+            }
+            Errand::Finish => {
+                self.finishing = true;
+                return;
+            }
+        };
+        self.arm(id);
+    }
+
+    /// How long a lease lasts.
+    fn period(&self) -> Duration {
+        let sockets = u32::try_from(self.sockets.len()).unwrap_or(u32::MAX);
+        PERIOD.max(PERIOD_PER_SOCKET.saturating_mul(sockets))
+    }
+
+    /// A watched socket has events.
+    fn event(&mut self, id: usize) {
+        let period = self.period();
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        if socket.mode != Mode::Watched {
+            return;
+        }
+        let look = socket.driven.presence().look();
+        if look != socket.seen || look.seat_taken() {
+            // The application is active: its own calls see to the socket.
+            socket.lease(&self.poll, period);
+        }
+        if !look.seat_taken() {
+            self.drive(id);
+        }
+        self.arm(id);
+    }
+
+    /// Sees to every socket that is due.
+    fn due(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        while let Some((entry, id)) = self.deadlines.expired(now) {
+            if let Some(socket) = self.sockets.get_mut(&id)
+                && socket.armed.came_up(entry)
+            {
+                due.push(id);
+            }
+        }
+        for id in due {
+            self.due_socket(id, now);
+            self.arm(id);
+        }
+    }
+
+    /// The time of a socket may have come.
+    fn due_socket(&mut self, id: usize, now: Instant) {
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        if let Some(tick) = socket.tick
+            && tick.due <= now
+        {
+            socket.tick = None;
+            self.relieve(
+                id,
+                Seen::Since(tick.writes, now.saturating_duration_since(tick.seen)),
+            );
+        }
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        match socket.mode {
+            Mode::Leased(at) if at <= now => self.look(id),
+            Mode::Watched if socket.timer.is_some_and(|at| at <= now) => self.drive(id),
+            Mode::Leased(_) | Mode::Watched | Mode::Parked => {}
+        }
+    }
+
+    /// Looks at a leased socket.
+    fn look(&mut self, id: usize) {
+        let period = self.period();
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        let look = socket.driven.presence().look();
+        let before = std::mem::replace(&mut socket.seen, look);
+        socket.periods = match look.seat == before.seat {
+            true => 1,
+            false => (socket.periods * 2).min(PERIODS_BETWEEN),
+        };
+        if look.seat_taken() {
+            if look == before && socket.driven.presence().park(look) {
+                socket.mode = Mode::Parked;
+            } else {
+                socket.lease(&self.poll, period);
+            }
+            return;
+        }
+        if look == before {
+            socket.watch(&self.poll, id);
+            socket.driven.fall_idle();
+        } else {
+            socket.mode = Mode::Leased(Instant::now() + period * socket.periods);
+            if socket.driven.ask() {
+                return;
+            }
+        }
+        self.drive(id);
+    }
+
+    fn drive(&mut self, id: usize) {
+        let period = self.period();
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        match socket.driven.drive() {
+            Drove::SeatTaken => {
+                // Whoever sits there has processed, or will process, what there is, timers included.
+                socket.timer = None;
+                if socket.mode == Mode::Watched {
+                    socket.lease(&self.poll, period);
+                }
+            }
+            Drove::Done {
+                timer,
+                behind: true,
+                ..
+            } => {
+                socket.timer = timer;
+                socket.go_on(&self.poll, id);
+            }
+            Drove::Done {
+                timer, leftover, ..
+            } => {
+                socket.timer = timer;
+                if let (Some(writes), Mode::Leased(_)) = (leftover, socket.mode) {
+                    let before = socket.writes.replace(writes);
+                    if before.is_some_and(|before| before != writes) {
+                        // A caller goes on writing, and asks the kernel itself. Look again soon whether it still does.
+                        socket.mode = Mode::Leased(Instant::now() + TICK);
+                        return;
+                    }
+                    // Somebody has to hear when the kernel takes more, and no caller is waiting for it.
+                    socket.seen = socket.driven.presence().look();
+                    socket.watch(&self.poll, id);
+                    // A caller may have left something in between.
+                    self.drive(id);
+                }
+            }
+            Drove::Closed => {
+                socket.deregister(&self.poll);
+                let socket = self.sockets.remove(&id);
+                contain(|| drop(socket));
+            }
+        }
+    }
+
+    fn relieve(&mut self, id: usize, seen: Seen) {
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return;
+        };
+        socket.tick = match socket.driven.relieve(seen) {
+            Relief::Done => None,
+            Relief::CallerWrites(writes, gathers_for) => {
+                Some(Tick::after(TICK.max(gathers_for), writes))
+            }
+            // Round again, after the others have had their turn.
+            Relief::More(writes) => Some(Tick::after(Duration::ZERO, writes)),
+        };
+    }
+}
+
+impl Tick {
+    fn after(pause: Duration, writes: u64) -> Self {
+        let seen = Instant::now();
+        Tick {
+            due: seen + pause,
+            seen,
+            writes,
+        }
+    }
+}
+
+impl Socket {
+    /// When to come back to this socket.
+    fn due(&self) -> Option<Instant> {
+        let look = match self.mode {
+            Mode::Watched => self.timer,
+            Mode::Leased(at) => Some(at),
+            Mode::Parked => None,
+        };
+        look.into_iter().chain(self.tick.map(|tick| tick.due)).min()
+    }
+
+    /// Waits for the socket's events. It has to be driven once more after this.
+    fn watch(&mut self, poll: &Poll, id: usize) {
+        self.mode = Mode::Watched;
+        self.periods = 1;
+        self.driven.presence().watch();
+        self.register(poll, id);
+    }
+
+    /// Looks at the socket from time to time, and at no events meanwhile.
+    fn lease(&mut self, poll: &Poll, period: Duration) {
+        if self.mode == Mode::Watched {
+            self.deregister(poll);
+        }
+        self.driven.presence().lease();
+        self.seen = self.driven.presence().look();
+        self.mode = Mode::Leased(Instant::now() + period * self.periods);
+    }
+
+    /// There is more to do than fits into a turn. Goes on after the other sockets have had theirs, if the application is elsewhere; if it
+    /// is active, after a while: most of the time the state is for its calls.
+    fn go_on(&mut self, poll: &Poll, id: usize) {
+        let look = self.driven.presence().look();
+        if look == self.seen {
+            if self.mode != Mode::Watched {
+                self.watch(poll, id);
+            }
+            self.timer = Some(Instant::now());
+        } else {
+            self.lease(poll, TICK);
+            self.mode = Mode::Leased(Instant::now() + TICK);
+        }
+    }
+
+    fn register(&self, poll: &Poll, id: usize) {
+        let fd = self.driven.poll_fd();
+        let watched = poll
+            .registry()
+            .register(&mut SourceFd(&fd), Token(id), Interest::READABLE);
+        if let Err(error) = watched
+            && error.kind() != io::ErrorKind::AlreadyExists
+        {
+            log_poll_error("the caretaker cannot watch a socket", &error);
+        }
+    }
+
+    fn deregister(&self, poll: &Poll) {
+        // Fails only when it was not registered.
+        let _ = poll
+            .registry()
+            .deregister(&mut SourceFd(&self.driven.poll_fd()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsRawFd, RawFd};
+
+    use super::super::presence::Presence;
+    use super::*;
+    use crate::{Context, Pull, Push};
+
+    /// For what must happen soon.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// A socket that is never there but for a timer.
+    struct Idle {
+        presence: Presence,
+        fd: RawFd,
+        every: Duration,
+        driven: AtomicUsize,
+    }
+
+    impl Driven for Idle {
+        fn poll_fd(&self) -> RawFd {
+            self.fd
+        }
+        fn presence(&self) -> &Presence {
+            &self.presence
+        }
+        fn drive(&self) -> Drove {
+            self.driven.fetch_add(1, Ordering::Relaxed);
+            Drove::Done {
+                timer: Some(Instant::now() + self.every),
+                leftover: None,
+                behind: false,
+            }
+        }
+        fn ask(&self) -> bool {
+            false
+        }
+        fn relieve(&self, _seen: Seen) -> Relief {
+            Relief::Done
+        }
+        fn fall_idle(&self) {}
+        fn wake(&self) {}
+    }
+
+    /// The time that a thousand wake-ups for one socket take, while so many others have their timers much later.
+    fn thousand_wake_ups(others: usize) -> Duration {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let poll = Poll::new().unwrap();
+        let errands = Arc::new(Mailbox::new(PollWaker::new(poll.registry()).unwrap()));
+        let mut rounds = Rounds::new(poll, errands);
+        // One descriptor stands for all: none has events.
+        let silent = Poll::new().unwrap();
+        let socket = |every| {
+            Arc::new(Idle {
+                presence: Presence::new(),
+                fd: silent.as_raw_fd(),
+                every,
+                driven: AtomicUsize::new(0),
+            })
+        };
+        for id in 0..others {
+            rounds.errand(Errand::Watch(id, socket(HOUR)));
+        }
+        let busy = socket(Duration::ZERO);
+        rounds.errand(Errand::Watch(others, Arc::clone(&busy) as _));
+        let start = Instant::now();
+        for _ in 0..1_000 {
+            assert_eq!(rounds.next_due(), Some(Duration::ZERO));
+            rounds.due(Instant::now());
+        }
+        let took = start.elapsed();
+        assert_eq!(busy.driven.load(Ordering::Relaxed), 1_001);
+        took
+    }
+
+    #[test]
+    fn a_wake_up_costs_the_same_with_ten_thousand_sockets() {
+        let least = |others| (0..5).map(|_| thousand_wake_ups(others)).min().unwrap();
+        let (few, many) = (least(10), least(10_000));
+        println!("1,000 wake-ups with 10 sockets {few:?}, with 10,000 {many:?}");
+        assert!(
+            many < few * 10,
+            "{few:?} with 10 sockets, {many:?} with 10,000"
+        );
+    }
+
+    #[test]
+    fn works_as_long_as_there_is_a_socket_and_no_longer() {
+        let context = Context::new();
+        let (pull, push) = (
+            Pull::new(&context).unwrap(),
+            Push::with_options(&context, crate::Options::new().linger(DEADLINE)).unwrap(),
+        );
+        let errands = Arc::downgrade(&context.inner().caretaker().unwrap().errands);
+        drop(context);
+        // Nobody but the caretaker accepts and shakes hands for a PUSH that nobody calls.
+        let endpoint = push.bind("tcp://127.0.0.1:*").unwrap();
+        pull.connect(&endpoint).unwrap();
+        pull.wait_for_peers(1, DEADLINE).unwrap();
+        push.send_timeout("last", DEADLINE).unwrap();
+        drop(push);
+        assert_eq!(pull.recv_timeout(DEADLINE).unwrap(), "last");
+        assert!(errands.strong_count() > 0);
+        drop(pull);
+        let start = Instant::now();
+        while errands.strong_count() > 0 {
+            assert!(start.elapsed() < DEADLINE, "the thread goes on");
+            std::thread::yield_now();
+        }
+    }
+}

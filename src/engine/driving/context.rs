@@ -1,0 +1,115 @@
+//! What the sockets of a context share: the caretaker, the resolver, the inproc names, and the count of those that linger.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::lingering::Lingering;
+use crate::engine::{Caretaker, Driven, Names, SocketMailbox, lock};
+use crate::process::Process;
+use crate::transport::Resolver;
+
+/// See the module.
+pub(crate) struct ContextInner {
+    /// Where it was made, and can be used.
+    pub(crate) process: Process,
+    /// Started with the first socket.
+    caretaker: Mutex<Option<Arc<Caretaker>>>,
+    pub(crate) resolver: Resolver,
+    pub(crate) names: Mutex<Names>,
+    lingering: Lingering,
+    sockets: Mutex<Vec<Weak<dyn Driven>>>,
+    shut_down: AtomicBool,
+    /// Handles of the application.
+    handles: AtomicUsize,
+}
+
+impl ContextInner {
+    /// With one handle.
+    pub(crate) fn new() -> Self {
+        ContextInner {
+            process: Process::current(),
+            caretaker: Mutex::new(None),
+            resolver: Resolver::new(),
+            names: Mutex::new(Names::default()),
+            lingering: Lingering::default(),
+            sockets: Mutex::new(Vec::new()),
+            shut_down: AtomicBool::new(false),
+            handles: AtomicUsize::new(1),
+        }
+    }
+
+    /// The caretaker, started if it is not running yet.
+    pub(crate) fn caretaker(&self) -> io::Result<Arc<Caretaker>> {
+        let mut caretaker = lock(&self.caretaker);
+        if let Some(running) = &*caretaker {
+            return Ok(Arc::clone(running));
+        }
+        let started = Arc::new(Caretaker::start()?);
+        *caretaker = Some(Arc::clone(&started));
+        Ok(started)
+    }
+
+    /// Notes a new socket, to be woken when the context shuts down.
+    pub(crate) fn enlist(&self, socket: Weak<dyn Driven>) {
+        let mut sockets = lock(&self.sockets);
+        sockets.retain(|socket| socket.strong_count() > 0);
+        sockets.push(socket);
+    }
+
+    #[inline]
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shut_down.load(Ordering::Relaxed)
+    }
+
+    /// Ends every blocking call on the context's sockets.
+    pub(crate) fn shut_down(&self) {
+        self.shut_down.store(true, Ordering::SeqCst);
+        let sockets: Vec<_> = lock(&self.sockets)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        for socket in sockets {
+            socket.wake();
+        }
+    }
+
+    pub(crate) fn handle_cloned(&self) {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The last handle waits for the sockets that linger.
+    pub(crate) fn handle_dropped(&self) {
+        if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.lingering.wait();
+        }
+    }
+
+    /// A closing socket gives its inproc names up.
+    pub(crate) fn forget_names(&self, mailbox: &Arc<SocketMailbox>) {
+        lock(&self.names).forget(mailbox);
+    }
+
+    /// A socket is about to be left to the caretaker for closing.
+    pub(crate) fn socket_lingers(&self) {
+        self.lingering.add();
+    }
+
+    /// A socket that lingered is closed.
+    pub(crate) fn socket_closed(&self) {
+        self.lingering.remove();
+    }
+
+    /// Waits for the sockets that linger, if nobody holds a handle of the context any more who would.
+    pub(crate) fn socket_dropped(&self) {
+        if self.handles.load(Ordering::Acquire) == 0 {
+            self.lingering.wait();
+        }
+    }
+}
+
+impl std::fmt::Debug for ContextInner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ContextInner").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,405 @@
+//! One socket's core: its state, its seat, and the rules for who drives.
+
+mod closing;
+mod driven;
+mod seat;
+
+pub(crate) use driven::{Driven, Drove, Relief, Seen};
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+use seat::Seat;
+
+use super::caretaker::Caretaker;
+use super::context::ContextInner;
+use super::mailbox::Mailbox;
+use super::patience::Patience;
+use super::presence::Presence;
+use crate::engine::peer::net::Net;
+use crate::engine::tempo::gathering::Rhythm;
+use crate::engine::{Deadline, PollWaker, Shut, SocketMailbox, Stop};
+use crate::options::Options;
+use crate::pattern::Pattern;
+use crate::process::Process;
+use crate::sync::{StateGuard, StateLock};
+
+/// Events taken from the kernel at once. More peers than that are served in several batches.
+const EVENTS: usize = 256;
+
+/// See the module.
+pub(crate) struct Core<P> {
+    state: StateLock<State<P>>,
+    /// Notified after every processed batch while anybody waits, and when the seat falls free.
+    changed: Condvar,
+    seat: Mutex<Seat>,
+    presence: Presence,
+    mailbox: Arc<SocketMailbox>,
+    rhythm: Arc<Rhythm>,
+    pub(crate) context: Arc<ContextInner>,
+    caretaker: Arc<Caretaker>,
+    /// The name of this socket with the caretaker.
+    id: usize,
+    /// The poll of the seat; there once the socket has its first endpoint.
+    poll_fd: OnceLock<RawFd>,
+    /// Wakes that.
+    waker: PollWaker,
+}
+
+/// What the state lock guards.
+pub(crate) struct State<P> {
+    pub(crate) pattern: P,
+    pub(crate) net: Net,
+    phase: Phase,
+    /// The caretaker has been told of the socket: it has, or has had, an endpoint.
+    enlisted: bool,
+    /// The context waits until it is closed.
+    lingers: bool,
+    /// Callers that wait for `changed`.
+    waiters: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// What is queued is still to leave, and what has left to be read, until this time.
+    Closing(Deadline),
+    Closed {
+        unsent: usize,
+    },
+}
+
+impl<P: Pattern> Core<P> {
+    /// Makes the core of a new socket. The context's caretaker watches over it as soon as there is something to watch.
+    pub(crate) fn new(
+        context: &Arc<ContextInner>,
+        options: Options,
+        pattern: P,
+    ) -> std::io::Result<Arc<Self>>
+    where
+        P: 'static,
+    {
+        let waker = PollWaker::default();
+        let mailbox = Arc::new(Mailbox::new(waker.clone()));
+        let caretaker = context.caretaker()?;
+        let id = caretaker.new_id();
+        let patience = Patience::new(options.busy_poll);
+        let net = Net::new(
+            &pattern,
+            options,
+            Arc::clone(context),
+            Arc::clone(&mailbox),
+            Arc::clone(&caretaker),
+            id,
+        );
+        let core = Arc::new(Core {
+            rhythm: Arc::clone(net.gathering.rhythm()),
+            poll_fd: OnceLock::new(),
+            waker,
+            state: StateLock::new(State {
+                pattern,
+                net,
+                phase: Phase::Open,
+                enlisted: false,
+                lingers: false,
+                waiters: 0,
+            }),
+            changed: Condvar::new(),
+            seat: Mutex::new(Seat {
+                poll: None,
+                events: Events::with_capacity(EVENTS),
+                patience,
+                failed: None,
+            }),
+            presence: Presence::new(),
+            mailbox,
+            context: Arc::clone(context),
+            caretaker,
+            id,
+        });
+        let driven = Arc::clone(&core) as Arc<dyn Driven>;
+        context.enlist(Arc::downgrade(&driven));
+        Ok(core)
+    }
+
+    /// The process that the socket belongs to. Nothing is locked before it is known to be this one.
+    pub(crate) fn process(&self) -> Process {
+        self.context.process
+    }
+
+    fn check_process(&self) -> Result<(), Shut> {
+        match self.process().is_current() {
+            true => Ok(()),
+            false => Err(Shut::Forked),
+        }
+    }
+
+    /// Locks the state of an open socket for a call of the application.
+    fn enter(&self) -> Result<StateGuard<'_, State<P>>, Shut> {
+        self.check_process()?;
+        let state = self.state.lock();
+        self.check_open(&state)?;
+        self.presence.touch();
+        Ok(state)
+    }
+
+    #[inline]
+    fn check_open(&self, state: &State<P>) -> Result<(), Shut> {
+        if state.phase != Phase::Open {
+            return Err(Shut::Socket);
+        }
+        if self.context.is_shut_down() {
+            return Err(Shut::Context);
+        }
+        Ok(())
+    }
+
+    /// Looks at the state of a socket in any phase.
+    pub(crate) fn inspect<T>(&self, look: impl FnOnce(&mut P, &mut Net) -> T) -> Result<T, Shut> {
+        self.check_process()?;
+        let mut state = self.state.lock();
+        let State { pattern, net, .. } = &mut *state;
+        let seen = look(pattern, net);
+        self.unlock(state);
+        Ok(seen)
+    }
+
+    /// Releases the lock, and then does what was not to be done under it.
+    fn unlock(&self, mut state: StateGuard<'_, State<P>>) {
+        let later = std::mem::take(&mut state.net.peers.pool.later);
+        drop(state);
+        later.run();
+    }
+
+    /// The same, and locks again: the state may be any other by then.
+    fn unlock_for_a_while<'a>(
+        &'a self,
+        state: StateGuard<'a, State<P>>,
+    ) -> StateGuard<'a, State<P>> {
+        self.unlock(state);
+        self.state.lock()
+    }
+
+    /// Adds to the endpoints of an open socket. With the first, the socket gets what it waits for the kernel with: the error says that
+    /// the system refuses that.
+    pub(crate) fn extend<T>(
+        self: &Arc<Self>,
+        extend: impl FnOnce(&mut P, &mut Net) -> T,
+    ) -> Result<std::io::Result<T>, Shut>
+    where
+        P: 'static,
+    {
+        let mut state = self.enter()?;
+        if let Err(error) = self.open(&mut state) {
+            self.unlock(state);
+            return Ok(Err(error));
+        }
+        Ok(Ok(self.change_in(state, extend)))
+    }
+
+    /// Makes the poll, unless it is there.
+    fn open(&self, state: &mut State<P>) -> std::io::Result<()> {
+        if state.net.registry.is_open() {
+            return Ok(());
+        }
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        self.waker.open(poll.registry())?;
+        // Nobody sits in a seat without a poll, and who holds the state lock finds it free.
+        let Some(mut seat) = self.try_seat() else {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        };
+        // Set once: it was not open.
+        let _ = self.poll_fd.set(poll.as_raw_fd());
+        seat.poll = Some(poll);
+        state.net.registry.open(registry);
+        Ok(())
+    }
+
+    /// Changes an open socket: its endpoints, or what is said to peers. The caretaker is told to look: there may be new timers.
+    pub(crate) fn change<T>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut P, &mut Net) -> T,
+    ) -> Result<T, Shut>
+    where
+        P: 'static,
+    {
+        let state = self.enter()?;
+        Ok(self.change_in(state, change))
+    }
+
+    fn change_in<T>(
+        self: &Arc<Self>,
+        mut state: StateGuard<'_, State<P>>,
+        change: impl FnOnce(&mut P, &mut Net) -> T,
+    ) -> T
+    where
+        P: 'static,
+    {
+        let State { pattern, net, .. } = &mut *state;
+        let result = change(pattern, net);
+        net.settle(Instant::now(), pattern);
+        self.notify_all(&state);
+        let open = state.net.registry.is_open();
+        let enlisted = std::mem::replace(&mut state.enlisted, open);
+        let soon = state.pattern.asks_first();
+        self.unlock(state);
+        if enlisted {
+            self.caretaker.look_at(self.id);
+        } else if open {
+            self.caretaker.watch(self.id, Arc::clone(self) as _, soon);
+        }
+        result
+    }
+
+    /// Does `attempt` once, for the thread that comes again and again to an open socket where nothing else is to be done; for
+    /// others, and if that gives nothing, there is [`until`](Self::until).
+    ///
+    /// It is compiled into each kind of call together with `attempt`, so that all it needs stays in registers.
+    #[inline(always)]
+    pub(crate) fn at_once<T>(
+        &self,
+        attempt: impl FnOnce(&mut P, &mut Net) -> Option<T>,
+    ) -> Option<T> {
+        let mut state = self.state.lock_as_owner()?;
+        if self.check_open(&state).is_err() || self.mailbox.has_notes() {
+            return None;
+        }
+        self.presence.touch();
+        let State { pattern, net, .. } = &mut *state;
+        let result = attempt(pattern, net);
+        if net.has_chores() {
+            self.do_chores(state.into());
+        }
+        result
+    }
+
+    /// Repeats `attempt` until it gives something, driving the socket in between.
+    pub(crate) fn until<T>(
+        &self,
+        deadline: impl Into<Deadline>,
+        mut attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
+    ) -> Result<T, Stop> {
+        let deadline = deadline.into();
+        let mut state = self.enter()?;
+        if self.mailbox.has_notes() {
+            self.pass_by(&mut state);
+        }
+        let State { pattern, net, .. } = &mut *state;
+        if let Some(result) = attempt(pattern, net) {
+            if net.has_chores() {
+                self.do_chores(state);
+            }
+            return Ok(result);
+        }
+        self.until_slow(state, deadline, &mut attempt)
+    }
+
+    /// Sees to what an attempt that succeeded has left to do.
+    #[cold]
+    fn do_chores(&self, mut state: StateGuard<'_, State<P>>) {
+        let State { pattern, net, .. } = &mut *state;
+        net.settle(Instant::now(), pattern);
+        self.notify_all(&state);
+        self.hand_over(&state);
+        self.unlock(state);
+    }
+
+    /// Other sockets of this process have left notes, or the caretaker asks for a look at the kernel's events: an active
+    /// caller sees to it as it passes by.
+    #[cold]
+    fn pass_by(&self, state: &mut State<P>) {
+        let State { pattern, net, .. } = state;
+        let seat = self.presence.answer().then(|| self.try_seat()).flatten();
+        if let Some(mut seat) = seat {
+            seat.poll_events(Some(Duration::ZERO));
+            net.poll_failed(seat.failed.take());
+            net.process(&seat.events, pattern);
+        } else {
+            let now = Instant::now();
+            net.take_notes(now, pattern);
+            net.settle(now, pattern);
+        }
+        if net.is_behind(Instant::now()) {
+            self.presence.put_off();
+        }
+        self.notify_all(state);
+        self.hand_over(state);
+    }
+
+    #[cold]
+    fn until_slow<'a, T>(
+        &'a self,
+        mut state: StateGuard<'a, State<P>>,
+        deadline: Deadline,
+        attempt: &mut dyn FnMut(&mut P, &mut Net) -> Option<T>,
+    ) -> Result<T, Stop> {
+        let mut polled = false;
+        // What a call without time looks at: all that was known when it had asked the kernel, however many turns that takes.
+        let mut all = 0;
+        let result = loop {
+            if let Err(shut) = self.check_open(&state) {
+                break Err(shut.into());
+            }
+            let now = Instant::now();
+            let State { pattern, net, .. } = &mut *state;
+            // Reads what is known to be readable before it asks the kernel what else is.
+            let worked = net.has_work();
+            net.settle(now, pattern);
+            let result = attempt(pattern, net);
+            let looked = polled && net.has_served(all);
+            if worked {
+                self.notify_all(&state);
+            }
+            if let Some(result) = result {
+                break Ok(result);
+            }
+            let expired = match deadline {
+                Deadline::Now => looked.then_some(Stop::WouldBlock),
+                Deadline::At(at) => (at <= now && looked).then_some(Stop::TimedOut),
+                Deadline::Never => None,
+            };
+            if let Some(stop) = expired {
+                break Err(stop);
+            }
+            if !state.net.peers.pool.later.is_empty() {
+                state = self.unlock_for_a_while(state);
+                continue;
+            }
+            state = self.wait(state, deadline, now);
+            if !std::mem::replace(&mut polled, true) {
+                all = state.net.all_served();
+            }
+        };
+        self.hand_over(&state);
+        self.unlock(state);
+        result
+    }
+
+    /// Sees to it that what a caller leaves behind is not forgotten: its events it has taken away from the
+    /// caretaker.
+    fn hand_over(&self, state: &State<P>) {
+        let left = state.net.has_work() || state.net.timers.unannounced();
+        if left && self.presence.abandon() {
+            self.caretaker.left(self.id);
+        }
+    }
+
+    /// Makes those who wait for `changed` look again. For whoever has driven in the seat.
+    fn notify(&self, state: &State<P>) {
+        if state.waiters > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Makes everybody who waits look again, in the seat too. For whoever has changed the state from
+    /// elsewhere: what the one in the seat waits for may have happened without an event of the kernel.
+    fn notify_all(&self, state: &State<P>) {
+        self.notify(state);
+        if self.presence.look().seat_taken() {
+            self.mailbox.wake();
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What the caretaker does with a socket whose application is elsewhere.
+
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use super::{Core, Phase, Presence, State};
+use crate::engine::Deadline;
+use crate::engine::driving::turn::Turn;
+use crate::engine::tempo::gathering::SOON;
+use crate::pattern::Pattern;
+
+/// Buffers the caretaker writes in one turn.
+const CARETAKER_WRITES: usize = 32;
+
+/// What the caretaker can do with a socket of any type.
+pub(crate) trait Driven: Send + Sync {
+    /// The descriptor that becomes readable when the socket has events.
+    fn poll_fd(&self) -> RawFd;
+    fn presence(&self) -> &Presence;
+    /// Processes what there is, as much as there is time for in one turn, without waiting.
+    fn drive(&self) -> Drove;
+    /// Asks the application, which is active, to process what there is with its next call. `false`: it has not done so since
+    /// it was last asked, or the kernel holds something up, and nobody but the caretaker would hear when it no longer does.
+    fn ask(&self) -> bool;
+    /// Writes what has gathered, unless a caller will do so soon.
+    fn relieve(&self, seen: Seen) -> Relief;
+    /// The application has been elsewhere for a while: spare memory goes back.
+    fn fall_idle(&self);
+    /// Makes every waiting call look at the state again.
+    fn wake(&self);
+}
+
+/// What driving a socket came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drove {
+    /// A caller is in the seat and does it.
+    SeatTaken,
+    Done {
+        /// When to come back for a timer.
+        timer: Option<Instant>,
+        /// Bytes are left that the kernel would not take. Holds the callers' count of writes.
+        leftover: Option<u64>,
+        /// There was more to do than there was time for.
+        behind: bool,
+    },
+    /// The socket is closed: forget it.
+    Closed,
+}
+
+/// What the caretaker knows of a stream: the callers' count of writes …
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// … when messages began to gather.
+    Started(u64),
+    /// … when it last looked, so long ago.
+    Since(u64, Duration),
+}
+
+/// What became of the messages that had gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relief {
+    /// Written, or handed to the kernel's readiness.
+    Done,
+    /// A caller is writing by itself; look again whether it still does. Holds its count of writes, and for how long messages
+    /// gather between them.
+    CallerWrites(u64, Duration),
+    /// There was more than one turn's worth. Holds the caller's count of writes.
+    More(u64),
+}
+
+/// As a factor for a duration.
+fn count(writes: u64) -> u32 {
+    u32::try_from(writes).unwrap_or(u32::MAX)
+}
+
+impl<P: Pattern> Driven for Core<P> {
+    fn poll_fd(&self) -> RawFd {
+        // It is told of a socket when that has its poll.
+        self.poll_fd.get().copied().unwrap_or(-1)
+    }
+
+    fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    fn drive(&self) -> Drove {
+        let mut state = self.state.lock_again();
+        if matches!(state.phase, Phase::Closed { .. }) {
+            return Drove::Closed;
+        }
+        let turn = Turn::begun(Instant::now());
+        let Some(mut seat) = self.try_seat() else {
+            self.unlock(state);
+            return Drove::SeatTaken;
+        };
+        seat.poll_events(Some(Duration::ZERO));
+        state.net.poll_failed(seat.failed.take());
+        {
+            let State { pattern, net, .. } = &mut *state;
+            net.process(&seat.events, pattern);
+            while net.has_work() && !turn.is_over() {
+                net.settle_within(turn, Instant::now(), pattern);
+            }
+        }
+        drop(seat);
+        let now = Instant::now();
+        let closed = self.close_if_done(&mut state, now);
+        self.notify(&state);
+        if closed {
+            self.unlock(state);
+            return Drove::Closed;
+        }
+        let mut timer = state.net.timers.announce();
+        if let Phase::Closing(Deadline::At(at)) = state.phase {
+            timer = timer.into_iter().chain([at]).min();
+        }
+        let behind = state.net.is_behind(now);
+        if !behind {
+            self.presence.done();
+        }
+        let leftover = state.net.leftover();
+        self.unlock(state);
+        Drove::Done {
+            timer,
+            leftover,
+            behind,
+        }
+    }
+
+    fn ask(&self) -> bool {
+        let asked = !self.rhythm.is_held_up() && self.presence.ask();
+        if asked {
+            self.mailbox.beckon();
+        }
+        asked
+    }
+
+    fn relieve(&self, seen: Seen) -> Relief {
+        let writes = self.rhythm.writes();
+        let interval = self.rhythm.interval();
+        let busy = match seen {
+            Seen::Started(before) => writes != before,
+            Seen::Since(before, ago) => interval.saturating_mul(count(writes - before)) >= ago,
+        };
+        let caller_writes = Relief::CallerWrites(writes, self.rhythm.at_most());
+        if busy {
+            return caller_writes;
+        }
+        {
+            let state = self.state.lock();
+            let Some(since) = state.net.gathering.since() else {
+                return Relief::Done;
+            };
+            let leave = match seen {
+                Seen::Since(..) => self.rhythm.is_too_early(since),
+                Seen::Started(_) => state.net.caller_writes_within(SOON, since.elapsed()),
+            };
+            if leave {
+                return caller_writes;
+            }
+        }
+        for _ in 0..CARETAKER_WRITES {
+            let Some(mut job) = self.state.lock().net.begin_write() else {
+                return Relief::Done;
+            };
+            let result = job.run();
+            let mut state = self.state.lock();
+            let State { pattern, net, .. } = &mut *state;
+            net.end_write(job, result, pattern);
+            self.notify_all(&state);
+            self.unlock(state);
+        }
+        Relief::More(writes)
+    }
+
+    fn fall_idle(&self) {
+        let mut state = self.state.lock();
+        state.net.fall_idle();
+        self.unlock(state);
+    }
+
+    fn wake(&self) {
+        // Whoever has looked at the state and is about to wait holds the lock until it does.
+        drop(self.state.lock());
+        self.changed.notify_all();
+        self.mailbox.wake();
+    }
+}

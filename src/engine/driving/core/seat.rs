@@ -1,0 +1,133 @@
+//! The driver's seat: one caller polls for all.
+
+use std::sync::{MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+
+use super::{Core, State};
+use crate::engine::Deadline;
+use crate::engine::driving::patience::Patience;
+use crate::pattern::Pattern;
+use crate::sync::StateGuard;
+
+/// The driver's seat, which has a poll once the socket has an endpoint; before that there is nothing to poll, and all callers that wait
+/// do so for `changed`. It is taken and given up only under the state lock, so that who finds it taken, and
+/// then waits for `changed`, cannot miss that it falls free.
+pub(super) struct Seat {
+    /// `None`: the socket has no endpoint yet, and nobody sits here.
+    pub(super) poll: Option<Poll>,
+    pub(super) events: Events,
+    pub(super) patience: Patience,
+    /// The last poll failed, and nobody has been told of it.
+    pub(super) failed: Option<std::io::Error>,
+}
+
+impl<P: Pattern> Core<P> {
+    /// Waits until something has happened, in the seat if it is free.
+    pub(super) fn wait<'a>(
+        &'a self,
+        mut state: StateGuard<'a, State<P>>,
+        deadline: Deadline,
+        now: Instant,
+    ) -> StateGuard<'a, State<P>> {
+        let timeout = match deadline {
+            Deadline::Now => Some(Duration::ZERO),
+            Deadline::At(at) => Some(at.saturating_duration_since(now)),
+            Deadline::Never => None,
+        };
+        let open = state.net.registry.is_open();
+        match open.then(|| self.try_seat()).flatten() {
+            Some(seat) => self.wait_in_seat(state, seat, timeout, now),
+            None if deadline == Deadline::Now => state,
+            None => {
+                state.waiters += 1;
+                state = state.wait(&self.changed, timeout);
+                state.waiters -= 1;
+                state
+            }
+        }
+    }
+
+    /// Takes the seat, if nobody sits there. Only under the state lock.
+    pub(super) fn try_seat(&self) -> Option<MutexGuard<'_, Seat>> {
+        match self.seat.try_lock() {
+            Ok(seat) => Some(seat),
+            // Whatever made its holder unwind, the seat is whole between any two statements.
+            Err(TryLockError::Poisoned(seat)) => Some(seat.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn wait_in_seat<'a>(
+        &'a self,
+        state: StateGuard<'a, State<P>>,
+        mut seat: MutexGuard<'a, Seat>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> StateGuard<'a, State<P>> {
+        let goes_on = state.net.has_work();
+        let timeout = if goes_on {
+            Some(Duration::ZERO)
+        } else {
+            let timer = state.net.timers.next();
+            let timer = timer.map(|at| at.saturating_duration_since(now));
+            timer.into_iter().chain(timeout).min()
+        };
+        let dialogue = state.pattern.in_dialogue();
+        self.presence.enter();
+        drop(state);
+        if !seat.look(now, timeout, dialogue) {
+            seat.poll_events(timeout);
+        }
+        let mut state = match goes_on {
+            true => self.state.lock_again(),
+            false => self.state.lock(),
+        };
+        let told = self.presence.leave();
+        {
+            let State { pattern, net, .. } = &mut *state;
+            net.poll_failed(seat.failed.take());
+            net.process(&seat.events, pattern);
+        }
+        drop(seat);
+        self.notify(&state);
+        if told {
+            self.caretaker.left(self.id);
+        }
+        state
+    }
+}
+
+impl Seat {
+    /// Looks for events for a little while, if that is likely to be worth it; `false`: there are none.
+    fn look(&mut self, now: Instant, timeout: Option<Duration>, dialogue: bool) -> bool {
+        let span = self.patience.span(dialogue);
+        if span.is_zero() || timeout.is_some_and(|timeout| timeout <= span) {
+            return false;
+        }
+        let came = loop {
+            self.poll_events(Some(Duration::ZERO));
+            if !self.events.is_empty() {
+                break true;
+            }
+            if now.elapsed() >= span {
+                break false;
+            }
+        };
+        self.patience.learn(came);
+        came
+    }
+
+    pub(super) fn poll_events(&mut self, timeout: Option<Duration>) {
+        let Some(poll) = &mut self.poll else {
+            return;
+        };
+        if let Err(error) = poll.poll(&mut self.events, timeout) {
+            self.events.clear();
+            if error.kind() != std::io::ErrorKind::Interrupted {
+                self.failed = Some(error);
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What must not be done under a lock, because code of the application runs in it: to drop what it owns, and to log.
+//!
+//! The `Drop` of the owner of a [`Bytes`], or the application's logger, may use the very socket, or block, or panic. So
+//! whoever holds a lock puts such things here, by way of the pool that all buffers have at hand, and they are done when
+//! the state lock has been released. Each by itself: a panic, of which the panic hook has told already, ends neither the others nor the
+//! thread, which may be the caretaker.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use log::Level;
+
+use crate::engine::inproc::local::{InprocLink, Offer};
+use crate::engine::peer::listen::Listening;
+use crate::message::Message;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Later {
+    tasks: Vec<Task>,
+}
+
+/// What is dropped, or logged.
+enum Task {
+    Bytes(Bytes),
+    Message(Message),
+    /// With the messages in its channels.
+    Link(Box<InprocLink>),
+    Offer(Box<Offer>),
+    /// Its file is removed, of which it may log.
+    Listener(Box<Listening>),
+    Log(Level, String),
+}
+
+impl Later {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    pub(crate) fn append(&mut self, other: &mut Later) {
+        self.tasks.append(&mut other.tasks);
+    }
+
+    /// Drops what nobody else holds and is memory of the allocator at once, and anything else later.
+    pub(crate) fn drop_bytes(&mut self, bytes: Bytes) {
+        if !bytes.is_unique() {
+            self.tasks.push(Task::Bytes(bytes));
+        }
+    }
+
+    /// The same for all frames of a message.
+    pub(crate) fn drop_message(&mut self, message: Message) {
+        if message.frames().any(crate::Frame::is_foreign) {
+            self.tasks.push(Task::Message(message));
+        }
+    }
+
+    pub(crate) fn drop_link(&mut self, link: Box<InprocLink>) {
+        self.tasks.push(Task::Link(link));
+    }
+
+    pub(crate) fn drop_offer(&mut self, offer: Box<Offer>) {
+        self.tasks.push(Task::Offer(offer));
+    }
+
+    pub(crate) fn drop_listener(&mut self, listener: Listening) {
+        self.tasks.push(Task::Listener(Box::new(listener)));
+    }
+
+    /// Whether the logger wants it is not asked before either.
+    pub(crate) fn log(&mut self, level: Level, text: fmt::Arguments<'_>) {
+        if level <= log::max_level() {
+            self.tasks.push(Task::Log(level, text.to_string()));
+        }
+    }
+
+    /// Does all of it. With no lock held.
+    pub(crate) fn run(self) {
+        for task in self.tasks {
+            contain(|| match task {
+                Task::Log(level, text) => log::log!(level, "{text}"),
+                Task::Bytes(bytes) => drop(bytes),
+                Task::Message(message) => drop(message),
+                Task::Link(link) => drop(link),
+                Task::Offer(offer) => drop(offer),
+                Task::Listener(listener) => drop(listener),
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Later").finish_non_exhaustive()
+    }
+}
+
+/// Runs code of the application, and lets no panic of it through.
+pub(crate) fn contain(run: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+        // Its own `Drop` could panic, too.
+        std::mem::forget(payload);
+    }
+}

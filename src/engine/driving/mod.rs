@@ -1,0 +1,24 @@
+//! Who drives a socket, and when: the application's calls, or the context's caretaker.
+//!
+//! | file | what |
+//! |---|---|
+//! | `core` | one socket: its state lock, its seat, the way in for every call, closing |
+//! | `turn` | a turn of whoever drives: what belongs to it, and how long it may take |
+//! | `caretaker`, `deadlines` | the background thread, and when each of its sockets is due |
+//! | `presence`, `mailbox`, `lingering` | hand-overs between threads |
+//! | `timers`, `wait`, `patience` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
+//! | `later` | code of the application, put off until no lock is held |
+//! | `context` | what the sockets of a context share |
+
+pub(super) mod caretaker;
+pub(super) mod context;
+pub(super) mod core;
+pub(super) mod deadlines;
+pub(super) mod later;
+pub(super) mod lingering;
+pub(super) mod mailbox;
+pub(super) mod patience;
+pub(super) mod presence;
+pub(super) mod timers;
+pub(super) mod turn;
+pub(super) mod wait;

@@ -1,0 +1,308 @@
+//! Hand-over: messages between two sockets of one process.
+//!
+//! A [`Channel`] is one direction of an inproc pair: the same encoded frames that would go to the kernel,
+//! in the same segments, only that the reader takes the segments themselves. The sender appends under the
+//! channel's lock, the reader takes everything at once; a message costs a copy in and a copy out, and no
+//! allocation.
+//!
+//! Where messages come in a stream, the lock is what costs most: short ones then go past it, by a [`Lane`], which the
+//! reader opens. What is in the lane is older than what is behind the lock.
+//!
+//! Invariants:
+//! - **Readable**: while the channel holds messages or commands that the reader has not been told of,
+//!   `idle` is false. The append that finds `idle` set clears it and tells the reader; the reader sets it
+//!   only under the lock, when it has found nothing, and nothing in the lane after it has shut that.
+//! - **Writable**: a sender that finds no room says in `wanted` how much must be released; the reader looks at it after
+//!   each step of `released`, and tells the sender once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::engine::peer::out_buffer::{OutBuffer, Outgoing, Segment, Unsent, frame_len};
+use crate::engine::peer::pool::ChunkPool;
+use crate::engine::peer::withdraw::Found;
+use crate::sync::{AtomicUsize, Lane, Mutex, OnceLock, Ordering, Pushed, Writer, fence, lock};
+
+/// In `wanted`: the sender waits for nothing.
+const NOTHING: usize = usize::MAX;
+
+/// One direction of an inproc pair. See the module.
+pub(crate) struct Channel {
+    queue: Mutex<Queue>,
+    /// The way past the lock, once there has been a stream.
+    lane: OnceLock<Lane>,
+    /// Messages that the reading application has taken, ever.
+    released: AtomicUsize,
+    /// What the sender waits for `released` to become, or [`NOTHING`].
+    wanted: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Queue {
+    buffer: OutBuffer,
+    pool: ChunkPool,
+    /// Messages appended here, ever.
+    appends: usize,
+    /// Topics for the publisher at the other end, `(topic, subscribe)`.
+    topics: Vec<(Vec<u8>, bool)>,
+    /// The reader found nothing and wants to be told.
+    idle: bool,
+    closed: bool,
+}
+
+/// What an append came to.
+pub(crate) struct Appended {
+    pub(crate) bytes: usize,
+    /// Messages whose place was taken.
+    pub(crate) replaced: usize,
+    /// The reader has to be told.
+    pub(crate) tell: bool,
+}
+
+/// What the reader found.
+pub(crate) struct Received {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    /// There are topics to take, or the sender has gone and there will be nothing more.
+    pub(crate) attention: bool,
+}
+
+/// Topics for a publisher, `(topic, subscribe)`, and whether the sender has gone for good.
+pub(crate) struct News {
+    pub(crate) topics: Vec<(Vec<u8>, bool)>,
+    pub(crate) closed: bool,
+}
+
+impl Queue {
+    #[inline]
+    fn append(
+        &mut self,
+        writer: &mut Writer,
+        conflate: bool,
+        write: impl FnOnce(&mut OutBuffer, &mut ChunkPool),
+    ) -> Appended {
+        let replaced = match conflate {
+            true => self.buffer.drop_unstarted(&mut self.pool),
+            false => 0,
+        };
+        self.appends += 1;
+        writer.appended();
+        let before = self.buffer.unwritten();
+        write(&mut self.buffer, &mut self.pool);
+        Appended {
+            bytes: self.buffer.unwritten() - before,
+            replaced,
+            tell: self.tell(),
+        }
+    }
+
+    /// Whether the reader has to be told of a message; once told it is not idle.
+    fn tell(&mut self) -> bool {
+        std::mem::take(&mut self.idle)
+    }
+}
+
+impl Channel {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Channel {
+            queue: Mutex::new(Queue {
+                idle: true,
+                ..Queue::default()
+            }),
+            lane: OnceLock::new(),
+            released: AtomicUsize::new(0),
+            wanted: AtomicUsize::new(NOTHING),
+        })
+    }
+
+    /// Appends what `write` writes, in place of what is there if only the newest counts.
+    #[must_use]
+    #[inline]
+    pub(crate) fn append(
+        &self,
+        writer: &mut Writer,
+        conflate: bool,
+        write: impl FnOnce(&mut OutBuffer, &mut ChunkPool),
+    ) -> Appended {
+        lock(&self.queue).append(writer, conflate, write)
+    }
+
+    /// Appends a message of one frame: past the lock, if that is possible.
+    #[must_use]
+    #[inline]
+    pub(crate) fn append_frame(&self, writer: &mut Writer, body: &[u8]) -> Appended {
+        let appended = |tell| Appended {
+            bytes: frame_len(body.len()),
+            replaced: 0,
+            tell,
+        };
+        match self.push(writer, body) {
+            Pushed::Yes => return appended(false),
+            Pushed::PastTheGate => return appended(lock(&self.queue).tell()),
+            Pushed::No => {}
+        }
+        let mut queue = lock(&self.queue);
+        // The reader, for whom that may have waited, may have opened the lane.
+        match self.push(writer, body) {
+            Pushed::Yes | Pushed::PastTheGate => appended(queue.tell()),
+            Pushed::No => queue.append(writer, false, |buffer, pool| {
+                buffer.push(Outgoing::Slice(body), pool);
+            }),
+        }
+    }
+
+    #[inline]
+    fn push(&self, writer: &mut Writer, body: &[u8]) -> Pushed {
+        match self.lane.get() {
+            Some(lane) => lane.push(writer, body),
+            None => Pushed::No,
+        }
+    }
+
+    /// Adds a topic for the publisher at the other end. The reader has to be told in any case: it may be
+    /// sitting on messages that its application does not take.
+    pub(crate) fn append_topic(&self, topic: &[u8], subscribe: bool) {
+        let mut queue = lock(&self.queue);
+        queue.topics.push((topic.to_vec(), subscribe));
+        queue.idle = false;
+    }
+
+    /// There will be nothing more. The reader has to be told, as of a topic.
+    pub(crate) fn close(&self) {
+        let mut queue = lock(&self.queue);
+        queue.closed = true;
+        queue.idle = false;
+    }
+
+    /// Takes all segments; `spare` chunks go the other way. When there is nothing at all, the next append
+    /// will tell the reader. Where messages come in a `stream`, short ones go past the lock from now on, until nothing
+    /// comes any more.
+    pub(crate) fn receive(
+        &self,
+        segments: &mut VecDeque<Segment>,
+        spare: &mut ChunkPool,
+        stream: bool,
+    ) -> Received {
+        let mut queue = lock(&self.queue);
+        let queue = &mut *queue;
+        let mut received = Received {
+            messages: 0,
+            bytes: 0,
+            attention: queue.closed || !queue.topics.is_empty(),
+        };
+        self.take_lane(&mut received, segments, spare);
+        received.bytes += queue.buffer.unwritten();
+        received.messages += queue.buffer.take_segments(segments, &mut queue.pool);
+        spare.refill(&mut queue.pool);
+        if received.messages == 0 && !received.attention {
+            self.shut_lane();
+            self.take_lane(&mut received, segments, spare);
+        } else if stream && Lane::available() {
+            self.lane.get_or_init(Lane::new).open(queue.appends);
+        }
+        queue.idle = received.messages == 0 && !received.attention;
+        received
+    }
+
+    /// Takes what came past the lock: it is older than what is behind it.
+    fn take_lane(
+        &self,
+        received: &mut Received,
+        segments: &mut VecDeque<Segment>,
+        spare: &mut ChunkPool,
+    ) {
+        let Some(lane) = self.lane.get() else {
+            return;
+        };
+        let mut taken = OutBuffer::default();
+        lane.take(|len, body| taken.push_blocks(len, body, spare));
+        if !taken.is_empty() {
+            received.bytes += taken.unwritten();
+            received.messages += taken.take_segments(segments, spare);
+            taken.clear(spare);
+        }
+    }
+
+    /// Whether the lane may be the way to go, and there is nothing in it.
+    pub(crate) fn lane_is_empty(&self) -> bool {
+        self.lane.get().is_some_and(Lane::is_empty)
+    }
+
+    fn shut_lane(&self) {
+        if let Some(lane) = self.lane.get() {
+            lane.shut();
+        }
+    }
+
+    /// Takes what [`Received::attention`] announced; the next append will tell the reader.
+    pub(crate) fn news(&self) -> News {
+        let mut queue = lock(&self.queue);
+        let topics = std::mem::take(&mut queue.topics);
+        self.shut_lane();
+        queue.idle = queue.buffer.is_empty() && self.in_lane() == 0;
+        News {
+            topics,
+            closed: queue.closed && queue.idle,
+        }
+    }
+
+    /// Messages that the reading application has taken, ever.
+    #[inline]
+    pub(crate) fn released(&self) -> usize {
+        self.released.load(Ordering::Acquire)
+    }
+
+    /// Notes that the application has taken `total` messages by now. `true`: the sender waits for that
+    /// and has to be told.
+    #[must_use]
+    pub(crate) fn release(&self, total: usize) -> bool {
+        self.released.store(total, Ordering::Release);
+        // Between this store and that load, as between those of `starve`: one side sees the other's.
+        fence(Ordering::SeqCst);
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        // Only this wish is fulfilled: if there is a new one by now, whoever made it has seen `total`.
+        wanted <= total
+            && self
+                .wanted
+                .compare_exchange(wanted, NOTHING, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// The sender finds `released` too low to go on: it wants to be told when so many are. Returns
+    /// the count as it is now, after which nothing can be missed.
+    pub(crate) fn starve(&self, wanted: usize) -> usize {
+        self.wanted.store(wanted, Ordering::Release);
+        fence(Ordering::SeqCst);
+        self.released.load(Ordering::Acquire)
+    }
+
+    /// Takes out a message that the reader has not received. Only what goes by the lock, as all does that is ever withdrawn.
+    pub(crate) fn withdraw(&self, wanted: impl Fn(&[u8]) -> bool) -> Found {
+        let mut queue = lock(&self.queue);
+        let Queue { buffer, pool, .. } = &mut *queue;
+        buffer.withdraw(wanted, pool)
+    }
+
+    /// Takes the messages back that nobody has received: the other end has gone.
+    pub(crate) fn reclaim(&self, pool: &mut ChunkPool) -> Vec<Unsent> {
+        let mut queue = lock(&self.queue);
+        let mut oldest = OutBuffer::default();
+        if let Some(lane) = self.lane.get() {
+            lane.take(|len, body| oldest.push_blocks(len, body, pool));
+        }
+        let mut messages = oldest.drain(pool);
+        messages.append(&mut queue.buffer.drain(pool));
+        messages
+    }
+
+    /// Messages not yet received.
+    pub(crate) fn queued(&self) -> usize {
+        let queue = lock(&self.queue);
+        queue.buffer.messages() + self.in_lane()
+    }
+
+    /// Messages in the lane. Only under the lock.
+    fn in_lane(&self) -> usize {
+        self.lane.get().map_or(0, Lane::messages)
+    }
+}

@@ -1,0 +1,572 @@
+//! inproc: pairing the sockets of a context by name.
+//!
+//! The connecting side makes both channels at once and starts sending; when the name is bound, before or
+//! after, the binder is offered the other ends and adopts them in its own time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use super::channel::{Appended, Channel};
+use super::pulse::Pulse;
+use super::shelf::Shelf;
+use crate::engine::driving::later::Later;
+use crate::engine::driving::turn::Turn;
+use crate::engine::peer::net::Net;
+use crate::engine::peer::out_buffer::OutBuffer;
+use crate::engine::peer::peers::{Link, Origin, PeerId, Place};
+use crate::engine::{Note, SocketMailbox};
+use crate::message::COPY_MAX;
+use crate::monitor::ConnectionId;
+use crate::pattern::Pattern;
+use crate::sync::Writer;
+use crate::transport::Endpoint;
+use crate::zmtp::{FrameKind, PeerFacts, SocketType};
+
+/// One socket's offer to be the peer of another.
+pub(crate) struct Offer {
+    name: Arc<str>,
+    socket_type: SocketType,
+    facts: PeerFacts,
+    recv_hwm: usize,
+    send_hwm: usize,
+    /// From the connecting to the binding side, and back.
+    forth: Arc<Channel>,
+    back: Arc<Channel>,
+    from: Remote,
+    /// Where the binding side says who it is.
+    taker: Arc<OnceLock<Remote>>,
+}
+
+impl Offer {
+    /// The name is no longer bound: who connected to it is told.
+    pub(crate) fn refuse(&self) {
+        self.back.close();
+        let Remote { mailbox, place } = &self.from;
+        mailbox.post(Note::InprocReadable(*place));
+    }
+}
+
+/// The inproc names of a context.
+#[derive(Default)]
+pub(crate) struct Names {
+    names: HashMap<Arc<str>, Name>,
+}
+
+enum Name {
+    Bound {
+        socket_type: SocketType,
+        mailbox: Arc<SocketMailbox>,
+        /// From sockets that had connected before, of a type that does not fit. They wait for whoever binds the name next.
+        unfit: Vec<Offer>,
+    },
+    /// Connected before it is bound.
+    Awaited(Vec<Offer>),
+}
+
+impl Names {
+    /// Binds a name; `false` if it is taken. Offers that were waiting for it go to the binder.
+    pub(crate) fn bind(
+        &mut self,
+        name: &Arc<str>,
+        socket_type: SocketType,
+        mailbox: &Arc<SocketMailbox>,
+        later: &mut Later,
+    ) -> bool {
+        let waiting = match self.names.remove(name) {
+            Some(bound @ Name::Bound { .. }) => {
+                self.names.insert(Arc::clone(name), bound);
+                return false;
+            }
+            Some(Name::Awaited(offers)) => offers,
+            None => Vec::new(),
+        };
+        let (fitting, others) = waiting
+            .into_iter()
+            .partition::<Vec<_>, _>(|offer| socket_type.accepts(offer.socket_type));
+        for offer in &others {
+            warn_of_misfit(offer, socket_type, later);
+        }
+        for offer in fitting {
+            mailbox.post(Note::InprocConnect(Box::new(offer)));
+        }
+        let bound = Name::Bound {
+            socket_type,
+            mailbox: Arc::clone(mailbox),
+            unfit: others,
+        };
+        self.names.insert(Arc::clone(name), bound);
+        true
+    }
+
+    /// Connects to a name, bound or not yet; the type of the binder if it does not fit, unless that is to be waited for.
+    fn connect(
+        &mut self,
+        offer: Offer,
+        misfit: Misfit,
+        later: &mut Later,
+    ) -> Result<(), SocketType> {
+        match self.names.get_mut(&offer.name) {
+            Some(Name::Bound {
+                socket_type,
+                mailbox,
+                unfit,
+            }) => {
+                if !socket_type.accepts(offer.socket_type) {
+                    match misfit {
+                        Misfit::IsAnError => return Err(*socket_type),
+                        Misfit::IsWaitedFor => {
+                            warn_of_misfit(&offer, *socket_type, later);
+                            unfit.push(offer);
+                            return Ok(());
+                        }
+                    }
+                }
+                mailbox.post(Note::InprocConnect(Box::new(offer)));
+            }
+            Some(Name::Awaited(offers)) => offers.push(offer),
+            None => {
+                let name = Arc::clone(&offer.name);
+                self.names.insert(name, Name::Awaited(vec![offer]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees a name that this socket has bound; `false` if it has not.
+    pub(crate) fn unbind(&mut self, name: &str, mailbox: &Arc<SocketMailbox>) -> bool {
+        let freed = self.names.get_mut(name).is_some_and(|it| it.free(mailbox));
+        self.remove_idle(name);
+        freed
+    }
+
+    fn remove_idle(&mut self, name: &str) {
+        if self.names.get(name).is_some_and(Name::is_idle) {
+            self.names.remove(name);
+        }
+    }
+
+    /// Frees all names that this socket has bound.
+    pub(crate) fn forget(&mut self, mailbox: &Arc<SocketMailbox>) {
+        for name in self.names.values_mut() {
+            name.free(mailbox);
+        }
+        self.names.retain(|_, name| !name.is_idle());
+    }
+
+    /// Withdraws an offer that nobody has taken up.
+    fn withdraw(&mut self, name: &str, connection: ConnectionId) {
+        if let Some(Name::Awaited(offers) | Name::Bound { unfit: offers, .. }) =
+            self.names.get_mut(name)
+        {
+            offers.retain(|offer| offer.from.place.connection != connection);
+        }
+        self.remove_idle(name);
+    }
+}
+
+/// What it means for who connects that the name is bound by a socket of a type that does not fit.
+#[derive(Debug, Clone, Copy)]
+enum Misfit {
+    IsAnError,
+    /// Whoever binds the name next may fit.
+    IsWaitedFor,
+}
+
+fn warn_of_misfit(offer: &Offer, bound: SocketType, later: &mut Later) {
+    let Offer {
+        name, socket_type, ..
+    } = offer;
+    let text =
+        format_args!("inproc://{name}: a {socket_type} cannot talk to the {bound} that is bound");
+    later.log(log::Level::Warn, text);
+}
+
+impl Name {
+    /// Ends its being bound by this socket; `false` if it is not.
+    fn free(&mut self, by: &Arc<SocketMailbox>) -> bool {
+        let Name::Bound { mailbox, unfit, .. } = self else {
+            return false;
+        };
+        let ours = Arc::ptr_eq(mailbox, by);
+        if ours {
+            *self = Name::Awaited(std::mem::take(unfit));
+        }
+        ours
+    }
+
+    /// Nobody has bound it or waits for that.
+    fn is_idle(&self) -> bool {
+        matches!(self, Name::Awaited(offers) if offers.is_empty())
+    }
+}
+
+impl Net {
+    /// Binds the inproc name of an endpoint; `false` if it is taken.
+    pub(crate) fn bind_inproc(&mut self, name: &str, endpoint: &Endpoint) -> bool {
+        let name: Arc<str> = name.into();
+        let socket_type = self.handshake.socket_type;
+        let mut names = crate::engine::lock(&self.context.names);
+        let later = &mut self.peers.pool.later;
+        let bound = names.bind(&name, socket_type, &self.mailbox, later);
+        if bound {
+            self.last_endpoint = Some(endpoint.clone());
+        }
+        bound
+    }
+
+    /// Connects to an inproc name. The type of the socket bound there, if it does not fit.
+    pub(crate) fn connect_inproc(
+        &mut self,
+        name: &str,
+        pattern: &mut dyn Pattern,
+    ) -> Result<(), SocketType> {
+        let mut peers = self.peers.slab.iter();
+        if pattern.connects_once()
+            && peers.any(|(_, peer)| {
+                peer.origin.is_connected_to(name) && matches!(peer.link, Link::Inproc(_))
+            })
+        {
+            return Ok(());
+        }
+        self.offer_inproc(&name.into(), Misfit::IsAnError, pattern)
+    }
+
+    fn offer_inproc(
+        &mut self,
+        name: &Arc<str>,
+        misfit: Misfit,
+        pattern: &mut dyn Pattern,
+    ) -> Result<(), SocketType> {
+        let (forth, back) = (Channel::new(), Channel::new());
+        let link = InprocLink::new(Arc::clone(&forth), Arc::clone(&back), self.recv_step());
+        let taker = Arc::clone(&link.remote);
+        let origin = Origin::Inproc {
+            name: Arc::clone(name),
+            bound: false,
+        };
+        let label = format!("inproc://{name}");
+        let id = self.new_peer(Link::Inproc(Box::new(link)), origin, label.into());
+        let offer = Offer {
+            name: Arc::clone(name),
+            socket_type: self.handshake.socket_type,
+            facts: self.own_facts(),
+            recv_hwm: self.options.recv_hwm,
+            send_hwm: self.options.send_hwm,
+            forth,
+            back,
+            from: Remote {
+                mailbox: Arc::clone(&self.mailbox),
+                place: self.place_of(id),
+            },
+            taker,
+        };
+        let later = &mut self.peers.pool.later;
+        let offered = crate::engine::lock(&self.context.names).connect(offer, misfit, later);
+        if let Err(bound) = offered {
+            self.peers.remove(id);
+            return Err(bound);
+        }
+        if !self.options.immediate {
+            self.attach(id, pattern);
+        }
+        Ok(())
+    }
+
+    /// A socket has connected to a name that we have bound.
+    pub(crate) fn adopt(&mut self, offer: Offer, pattern: &mut dyn Pattern) {
+        let Remote { mailbox, place } = offer.from.clone();
+        let mut link = InprocLink::new(offer.back, offer.forth, self.recv_step());
+        link.remote = Arc::new(OnceLock::from(offer.from));
+        link.accepted = true;
+        let origin = Origin::Inproc {
+            name: Arc::clone(&offer.name),
+            bound: true,
+        };
+        let label = format!("inproc://{}", offer.name);
+        let id = self.new_peer(Link::Inproc(Box::new(link)), origin, label.into());
+        let near = Remote {
+            mailbox: Arc::clone(&self.mailbox),
+            place: self.place_of(id),
+        };
+        // Set once, here; nobody else does.
+        let _ = offer.taker.set(near);
+        let (recv_hwm, send_hwm) = (self.options.recv_hwm, self.options.send_hwm);
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.attached = true;
+            peer.send_hwm = sum_of_marks(send_hwm, offer.recv_hwm);
+            peer.facts = Some(Box::new(offer.facts));
+        }
+        let accepted = Accepted {
+            send_hwm: sum_of_marks(offer.send_hwm, recv_hwm),
+            facts: self.own_facts(),
+        };
+        mailbox.post(Note::InprocAccepted {
+            place,
+            accepted: Box::new(accepted),
+        });
+        pattern.attached(&mut self.peers, id);
+        pattern.established(&mut self.peers, id);
+        self.fetch_inproc(id, pattern);
+    }
+
+    /// Our offer has been taken up.
+    pub(crate) fn accepted_inproc(
+        &mut self,
+        place: Place,
+        accepted: Accepted,
+        pattern: &mut dyn Pattern,
+    ) {
+        if !self.at_place(place) {
+            return;
+        }
+        let id = place.id;
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.send_hwm = accepted.send_hwm;
+            peer.facts = Some(Box::new(accepted.facts));
+            if let Link::Inproc(link) = &mut peer.link {
+                link.accepted = true;
+            }
+        }
+        self.attach(id, pattern);
+        pattern.established(&mut self.peers, id);
+        pattern.writable(&mut self.peers, id);
+        self.fetch_inproc(id, pattern);
+    }
+
+    fn fetch_inproc(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        self.peers.receive_inproc(id);
+        self.announce(id, pattern);
+    }
+
+    /// Takes topics from inproc peers, as many as there is time for in this turn, and lets those go that have gone.
+    pub(crate) fn take_news(&mut self, turn: Turn, pattern: &mut dyn Pattern) {
+        while let Some(id) = self.peers.news.pop() {
+            let Some(peer) = self.peers.slab.get(id) else {
+                continue;
+            };
+            let Link::Inproc(link) = &peer.link else {
+                continue;
+            };
+            let news = link.inbox.news();
+            if !news.topics.is_empty() {
+                self.late_topics.push_back(LateTopics {
+                    place: self.place_of(id),
+                    topics: news.topics.into_iter(),
+                });
+            }
+            if news.closed {
+                self.inproc_gone(id, pattern);
+            } else {
+                self.fetch_inproc(id, pattern);
+            }
+        }
+        if !self.late_topics.is_empty() {
+            self.take_topics(turn, pattern);
+        }
+    }
+
+    /// Tells the pattern of topics in the order in which they came, one at least.
+    fn take_topics(&mut self, turn: Turn, pattern: &mut dyn Pattern) {
+        while let Some(late) = self.late_topics.front_mut() {
+            let place = late.place;
+            let next = late.topics.next();
+            // The peer may be gone, and with it all that it wanted.
+            let peer = self.peers.slab.get(place.id);
+            let peer = peer.filter(|peer| {
+                peer.connection == place.connection && matches!(peer.link, Link::Inproc(_))
+            });
+            let (Some((topic, subscribe)), Some(peer)) = (next, peer) else {
+                self.late_topics.pop_front();
+                continue;
+            };
+            // The limits are for strangers; a peer in this process has the same ones.
+            if let Err(error) = pattern.topic(place.id, &topic, subscribe) {
+                let text = format_args!("{}: {error}", peer.label);
+                self.peers.pool.later.log(log::Level::Warn, text);
+            }
+            if turn.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// The other end has closed; what it sent can still be taken. Who had connected goes on waiting for the
+    /// name to be bound again.
+    fn inproc_gone(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        let keep = pattern.keeps_unsent();
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Inproc(link) = &peer.link else {
+            return;
+        };
+        let unsent = link.outbox.reclaim(&mut self.peers.pool);
+        if let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) {
+            self.peers.pool.later.drop_link(link);
+        }
+        self.peers.gone += 1;
+        let renewed = match &peer.origin {
+            Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),
+            Origin::Inproc { bound: true, .. } | Origin::Dialed(_) | Origin::Accepted(_) => None,
+        };
+        let unsent = if keep {
+            unsent
+        } else {
+            peer.counters.dropped_disconnect += unsent.len() as u64;
+            Vec::new()
+        };
+        peer.attached = false;
+        pattern.detached(&mut self.peers, id, unsent);
+        self.let_go(id, pattern);
+        if let Some(name) = renewed {
+            // Never an error.
+            let _ = self.offer_inproc(&name, Misfit::IsWaitedFor, pattern);
+        }
+    }
+
+    /// Tells the other end that we go.
+    pub(crate) fn leave_inproc(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Inproc(link) = &peer.link else {
+            return;
+        };
+        link.outbox.close();
+        link.tell(Note::InprocReadable);
+        if let Origin::Inproc { name, bound: false } = &peer.origin {
+            crate::engine::lock(&self.context.names).withdraw(name, peer.connection);
+        }
+    }
+
+    pub(crate) fn at_place(&self, place: Place) -> bool {
+        let peer = self.peers.slab.get(place.id);
+        peer.is_some_and(|peer| peer.connection == place.connection)
+    }
+
+    fn place_of(&self, id: PeerId) -> Place {
+        Place {
+            id,
+            connection: self.connection_of(id),
+        }
+    }
+
+    /// What the peer of an inproc pair is told of us.
+    fn own_facts(&self) -> PeerFacts {
+        PeerFacts::local(
+            self.handshake.socket_type,
+            self.handshake.routing_id.clone(),
+        )
+    }
+
+    /// Tell the sender that there is room after so many messages: often enough that it need not stop,
+    /// seldom enough that the count's cache line is not fought for.
+    fn recv_step(&self) -> usize {
+        (crate::engine::peer::link::unlimited(self.options.recv_hwm) / 4).clamp(1, 128)
+    }
+}
+
+/// Topics of one peer that the pattern has yet to be told of.
+pub(crate) struct LateTopics {
+    place: Place,
+    topics: std::vec::IntoIter<(Vec<u8>, bool)>,
+}
+
+/// The answer to an offer.
+pub(crate) struct Accepted {
+    pub(crate) send_hwm: usize,
+    pub(crate) facts: PeerFacts,
+}
+
+/// Our end of an inproc pair.
+pub(crate) struct InprocLink {
+    pub(crate) outbox: Arc<Channel>,
+    /// Memory for long messages.
+    pub(crate) shelf: Shelf,
+    pub(crate) writer: Writer,
+    pub(crate) inbox: Arc<Channel>,
+    /// The socket at the other end, and our place there. Unknown until it has bound the name; then it says
+    /// so here before it first looks into the channel, so that whoever cannot tell it of something knows
+    /// that it will see.
+    pub(crate) remote: Arc<OnceLock<Remote>>,
+    /// We have been told that the other end is there.
+    pub(crate) accepted: bool,
+    /// Messages appended to `outbox`, ever.
+    pub(crate) appended: usize,
+    /// Messages received from `inbox`, ever.
+    pub(crate) received: usize,
+    /// Take this many messages before telling the other side that there is room.
+    pub(crate) step: usize,
+    pub(crate) pulse: Pulse,
+}
+
+/// The other end of an inproc pair.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    pub(crate) mailbox: Arc<SocketMailbox>,
+    pub(crate) place: Place,
+}
+
+impl InprocLink {
+    fn new(outbox: Arc<Channel>, inbox: Arc<Channel>, step: usize) -> Self {
+        InprocLink {
+            outbox,
+            shelf: Shelf::default(),
+            writer: Writer::default(),
+            inbox,
+            remote: Arc::default(),
+            accepted: false,
+            appended: 0,
+            received: 0,
+            step,
+            pulse: Pulse::default(),
+        }
+    }
+
+    /// Hands over a message of one frame; returns how many bytes it takes.
+    #[inline]
+    pub(in crate::engine) fn send_frame(&mut self, body: &[u8]) -> usize {
+        let appended = match body.len() < COPY_MAX {
+            true => self.outbox.append_frame(&mut self.writer, body),
+            false => self.append_long(body),
+        };
+        self.appended += 1;
+        if appended.tell {
+            self.tell(Note::InprocReadable);
+        }
+        appended.bytes
+    }
+
+    /// Copied before the lock is taken: the reader need not wait for that.
+    fn append_long(&mut self, body: &[u8]) -> Appended {
+        let body = self.shelf.copy(body);
+        let write = |buffer: &mut OutBuffer, pool: &mut _| {
+            buffer.push_body(FrameKind::Last, body, pool);
+        };
+        self.outbox.append(&mut self.writer, false, write)
+    }
+
+    /// Leaves a note with the socket at the other end.
+    pub(crate) fn tell(&self, note: fn(Place) -> Note) {
+        if let Some(remote) = self.remote.get() {
+            remote.mailbox.post(note(remote.place));
+        }
+    }
+
+    /// Tells the other side how much has been taken: all but what is `left`.
+    pub(crate) fn release(&self, left: usize) {
+        if self.inbox.release(self.received - left) {
+            self.tell(Note::InprocWritable);
+        }
+    }
+}
+
+/// Over inproc there is one queue, and so one limit: the sender's plus the receiver's, none if either has
+/// none.
+fn sum_of_marks(send: usize, recv: usize) -> usize {
+    if send == 0 || recv == 0 {
+        usize::MAX
+    } else {
+        send.saturating_add(recv)
+    }
+}

@@ -1,0 +1,565 @@
+//! What a peer has sent and nobody has taken yet.
+//!
+//! Reads go into pooled chunks. Right after a read the new bytes are *scanned* once: limits are checked,
+//! commands are handled and cut out, whole messages counted. A frame is decoded a second time, and copied out, when
+//! the application takes it; that costs two nanoseconds and means that no message held by the application
+//! ever pins a read buffer.
+//!
+//! What is kept are the frames of messages only. A command is done with once it has been handled: if it stayed, commands
+//! would pile up for as long as no message is taken, and on a socket that never receives for ever.
+//!
+//! What is whole before a violation is kept as if it had come by itself ([`ReadOutcome::violation`]); what follows it is not
+//! looked at.
+//!
+//! ```text
+//!   front        segments                                 partial            large
+//!  [..|msg msg]  [msg msg hdr][body, own memory][msg]     [first bytes of    or a large frame's body,
+//!     ^ position                                           a small frame]    read straight into place
+//! ```
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::Bytes;
+
+use super::out_buffer::{OutBuffer, Outgoing, Segment};
+use super::pool::{CHUNK, ChunkPool};
+use crate::engine::inproc::channel::{Channel, Received};
+use crate::message::{Frame, Message};
+use crate::prefetch::prefetch;
+use crate::transport::Stream;
+use crate::zmtp::{
+    Command, FrameKind, Header, ProtocolError, SHORT_HEADER, Scanned, Scanner, decode_header,
+    long_message, short_message,
+};
+
+/// Frames from this size on are read straight into memory of their own. Below, one more copy out of the
+/// chunk is cheaper than a system call for each.
+const LARGE: u64 = 16 * 1024;
+
+/// With the end of a large frame only this much is fetched of what follows: enough for the header of the next one, so
+/// that most of its body can again be read into place.
+const PEEK: usize = 2 * 1024;
+
+/// A chunk is kept as it is from so many bytes on. With fewer, it would be mostly empty.
+const TRICKLE: usize = CHUNK / 8;
+
+/// First allocation for a large body, of which the system provides only what is written to; from there it doubles with
+/// what really arrives, so that an announced length by itself costs nothing.
+const LARGE_START: usize = 1024 * 1024;
+
+/// So far behind the end of a frame is the middle of the next one, if that is short: in the line of the cache after the one
+/// with its header, which is here already.
+const NEXT_FRAME: usize = 64;
+
+/// What a read brought.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ReadOutcome {
+    /// Bytes read.
+    pub(crate) bytes: usize,
+    /// Whole messages that came with them.
+    pub(crate) messages: usize,
+    /// The kernel may hold more: the read filled all the room it was given.
+    pub(crate) more: bool,
+    /// The peer has closed its side.
+    pub(crate) eof: bool,
+    /// How the peer has broken the protocol, behind what was whole: the connection has to be closed.
+    pub(crate) violation: Option<Box<ProtocolError>>,
+}
+
+impl ReadOutcome {
+    fn add(&mut self, accepted: Accepted) {
+        self.messages += accepted.messages;
+        self.violation = accepted.violation;
+    }
+}
+
+/// What a chunk held.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// Messages that became whole.
+    pub(crate) messages: usize,
+    /// See [`ReadOutcome::violation`].
+    pub(crate) violation: Option<Box<ProtocolError>>,
+}
+
+/// What comes next in a chunk, behind messages that were passed over.
+enum Next {
+    /// A frame of a message, of this length.
+    Frame(usize),
+    /// A command of this length, which has been handled.
+    Command(usize),
+    /// Less than a frame; its header, if it is there and of a message.
+    Rest(Option<Header>),
+    /// Something that must not be there.
+    Violation(Box<ProtocolError>),
+}
+
+/// A frame whose body is read straight into place.
+#[derive(Debug)]
+struct LargeFrame {
+    header: Header,
+    body: Vec<u8>,
+}
+
+impl LargeFrame {
+    /// Sees to it that there is room for some more of the body; returns how much of it is still to come.
+    /// An error if the system has no memory for it.
+    fn make_room(&mut self) -> io::Result<usize> {
+        let have = self.body.len();
+        if have == self.body.capacity() {
+            let capacity = large_capacity(have, self.header.body_len);
+            let reserved = self.body.try_reserve_exact(capacity - have);
+            reserved.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        }
+        Ok(usize::try_from(self.header.body_len).unwrap_or(usize::MAX) - have)
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct InBuffer {
+    front: Vec<u8>,
+    position: usize,
+    segments: VecDeque<Segment>,
+    messages: usize,
+    partial: Vec<u8>,
+    large: Option<Box<LargeFrame>>,
+    expect_large: bool,
+}
+
+impl InBuffer {
+    /// Whole messages waiting to be taken.
+    #[inline]
+    pub(crate) fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// Reads once from the stream. `limit` bounds the bytes that may be read ahead of the application.
+    pub(crate) fn read(
+        &mut self,
+        stream: &Stream,
+        scanner: &mut Scanner,
+        pool: &mut ChunkPool,
+        limit: usize,
+        on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
+    ) -> io::Result<ReadOutcome> {
+        if self.large.is_some() {
+            return self.read_large(stream, scanner, pool, on_command);
+        }
+        let mut chunk = self.chunk_for_partial(pool);
+        let limit = if self.expect_large { PEEK } else { limit };
+        let room = limit.min(chunk.capacity() - chunk.len());
+        let bytes = match stream.read_spare(&mut chunk, room) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                pool.give(chunk);
+                return Err(error);
+            }
+        };
+        let mut outcome = ReadOutcome {
+            bytes,
+            more: bytes == room,
+            eof: bytes == 0,
+            ..ReadOutcome::default()
+        };
+        outcome.add(self.accept(chunk, scanner, pool, on_command));
+        Ok(outcome)
+    }
+
+    /// A chunk that begins with the partial frame and has room for more.
+    fn chunk_for_partial(&self, pool: &mut ChunkPool) -> Vec<u8> {
+        let mut chunk = if self.partial.len() < CHUNK - LARGE as usize / 2 {
+            pool.take()
+        } else {
+            // Only a command can be partial and this long: a subscription to a giant topic.
+            Vec::with_capacity(self.partial.len() * 2)
+        };
+        chunk.extend_from_slice(&self.partial);
+        chunk
+    }
+
+    /// Takes bytes that came with the handshake, as if they had just been read.
+    pub(crate) fn preload(
+        &mut self,
+        bytes: &[u8],
+        scanner: &mut Scanner,
+        pool: &mut ChunkPool,
+        on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
+    ) -> Accepted {
+        let mut chunk = pool.take();
+        chunk.extend_from_slice(bytes);
+        self.accept(chunk, scanner, pool, on_command)
+    }
+
+    /// Scans a chunk that begins at a frame boundary and keeps the frames of messages that it holds.
+    ///
+    /// Frames behind a command are moved to its place, each byte once at most; where there are no commands, none is.
+    fn accept(
+        &mut self,
+        mut chunk: Vec<u8>,
+        scanner: &mut Scanner,
+        pool: &mut ChunkPool,
+        on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
+    ) -> Accepted {
+        let mut position = 0;
+        // Where the frames kept so far end: at `position`, unless there has been a command.
+        let mut kept = 0;
+        let mut accepted = Accepted::default();
+        let partial = loop {
+            let passed = scanner.pass_singles(&chunk[position..]);
+            accepted.messages += passed.messages;
+            let next = match scanner.scan(&chunk[position + passed.bytes..]) {
+                Ok(Scanned::Frame { len, last }) => {
+                    accepted.messages += usize::from(last);
+                    Next::Frame(len)
+                }
+                Ok(Scanned::Command { len, command }) => match on_command(command) {
+                    Ok(()) => Next::Command(len),
+                    Err(error) => Next::Violation(Box::new(error)),
+                },
+                Ok(Scanned::Incomplete) => Next::Rest(None),
+                Ok(Scanned::Partial { header }) => Next::Rest(Some(header)),
+                Err(error) => Next::Violation(Box::new(error)),
+            };
+            let frames = match next {
+                Next::Frame(len) => passed.bytes + len,
+                Next::Command(_) | Next::Rest(_) | Next::Violation(_) => passed.bytes,
+            };
+            if kept != position {
+                chunk.copy_within(position..position + frames, kept);
+            }
+            kept += frames;
+            position += frames;
+            match next {
+                Next::Frame(_) => {}
+                Next::Command(len) => position += len,
+                Next::Rest(header) => break header,
+                Next::Violation(error) => {
+                    accepted.violation = Some(error);
+                    // What is left is not to be read.
+                    position = chunk.len();
+                    break None;
+                }
+            }
+        };
+        self.partial.clear();
+        let rest = &chunk[position..];
+        match partial.filter(|header| header.body_len >= LARGE) {
+            Some(header) => {
+                let have = rest.get(header.header_len..).unwrap_or_default();
+                let mut body = pool.take_body(large_capacity(have.len(), header.body_len));
+                body.extend_from_slice(have);
+                self.large = Some(Box::new(LargeFrame { header, body }));
+                chunk.copy_within(position..position + header.header_len, kept);
+                kept += header.header_len;
+            }
+            None => {
+                if self.partial.capacity() < rest.len() {
+                    self.partial = rest.to_vec();
+                } else {
+                    self.partial.extend_from_slice(rest);
+                }
+                self.expect_large = false;
+            }
+        }
+        chunk.truncate(kept);
+        self.messages += accepted.messages;
+        self.keep(chunk, pool);
+        accepted
+    }
+
+    /// Appends a chunk of whole frames.
+    fn keep(&mut self, chunk: Vec<u8>, pool: &mut ChunkPool) {
+        if chunk.len() >= TRICKLE {
+            return self.segments.push_back(Segment::Frames(chunk));
+        }
+        // A trickle: keep the bytes, not a chunk for every few of them, nor an allocation where many such come.
+        match self.segments.back_mut() {
+            Some(Segment::Frames(last)) if last.len() + chunk.len() < TRICKLE => {
+                last.extend_from_slice(&chunk);
+            }
+            _ if chunk.is_empty() => {}
+            _ => {
+                let bytes = chunk.as_slice().to_vec();
+                self.segments.push_back(Segment::Frames(bytes));
+            }
+        }
+        pool.give(chunk);
+    }
+
+    /// Reads on in a large frame, and at its end in the same go the beginning of what follows it. A chunk's worth at a time: during
+    /// a longer read the kernel takes in nothing of what the peer sends meanwhile.
+    fn read_large(
+        &mut self,
+        stream: &Stream,
+        scanner: &mut Scanner,
+        pool: &mut ChunkPool,
+        on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
+    ) -> io::Result<ReadOutcome> {
+        let mut outcome = ReadOutcome::default();
+        let Some(large) = self.large.as_mut() else {
+            return Ok(outcome);
+        };
+        let missing = large.make_room()?;
+        let room = large.body.capacity() - large.body.len();
+        let room = room.min(missing).min(CHUNK);
+        let peek = if room == missing { PEEK } else { 0 };
+        let mut next = pool.take();
+        let read = stream.read_spare_two(&mut large.body, room, &mut next, peek);
+        outcome.bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                pool.give(next);
+                return Err(error);
+            }
+        };
+        outcome.eof = outcome.bytes == 0;
+        outcome.more = outcome.bytes == room + peek;
+        if outcome.bytes < missing {
+            pool.give(next);
+            return Ok(outcome);
+        }
+        if let Some(large) = self.large.take() {
+            scanner.body_received(&large.header);
+            outcome.messages = usize::from(large.header.kind == FrameKind::Last);
+            self.segments
+                .push_back(Segment::Body(Bytes::from(large.body)));
+            self.messages += outcome.messages;
+        }
+        self.expect_large = true;
+        if next.is_empty() {
+            pool.give(next);
+        } else {
+            outcome.add(self.accept(next, scanner, pool, on_command));
+        }
+        Ok(outcome)
+    }
+
+    /// Has the beginning of the next frame fetched into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch(self.front.get(self.position..).unwrap_or_default());
+    }
+
+    /// Takes the next message, which there is, if it is one frame that is all in the front, and takes the place of such a
+    /// message. `false`: it is not, and nothing was taken.
+    #[inline]
+    pub(crate) fn take_single(&mut self, message: &mut Message) -> bool {
+        let rest = self.front.get(self.position..).unwrap_or_default();
+        if let Some((len, body)) = short_message(rest)
+            && message.set_short(body, len)
+        {
+            self.took_single(SHORT_HEADER + len);
+            return true;
+        }
+        self.take_single_longer(message)
+    }
+
+    /// The same for what does not fit into a message by itself.
+    #[inline(never)]
+    fn take_single_longer(&mut self, message: &mut Message) -> bool {
+        let rest = self.front.get(self.position..).unwrap_or_default();
+        let Some((len, window)) = short_message(rest).or_else(|| long_message(rest)) else {
+            return false;
+        };
+        let (Some(body), Some(frame)) = (window.get(..len), message.only_frame()) else {
+            return false;
+        };
+        // What is in the way may not be dropped here.
+        if frame.is_foreign() {
+            return false;
+        }
+        frame.set_from_window(body, len);
+        let header_len = rest.len() - window.len();
+        self.took_single(header_len + len);
+        true
+    }
+
+    #[inline]
+    fn took_single(&mut self, frame_len: usize) {
+        self.position += frame_len;
+        self.messages -= 1;
+        // Other peers have their turns before this one's next frame: by then it is here.
+        let rest = self.front.get(self.position + NEXT_FRAME..);
+        prefetch(rest.unwrap_or_default());
+    }
+
+    /// Takes the next whole message into `message`; `false` if there is none.
+    pub(crate) fn take(&mut self, message: &mut Message, pool: &mut ChunkPool) -> bool {
+        if self.messages == 0 {
+            return false;
+        }
+        let kind = match message.only_frame() {
+            Some(frame) => self.take_frame(frame, pool),
+            None => self.take_over(message, pool),
+        };
+        match kind {
+            Some(FrameKind::Last) => {
+                self.messages -= 1;
+                true
+            }
+            Some(FrameKind::More | FrameKind::Command) => self.take_multipart(message, pool),
+            None => false,
+        }
+    }
+
+    /// Takes a frame in place of a message of several.
+    fn take_over(&mut self, message: &mut Message, pool: &mut ChunkPool) -> Option<FrameKind> {
+        let mut frame = Frame::new();
+        let kind = self.take_frame(&mut frame, pool);
+        let before = std::mem::replace(message, Message::from(frame));
+        pool.later.drop_message(before);
+        kind
+    }
+
+    fn take_multipart(&mut self, message: &mut Message, pool: &mut ChunkPool) -> bool {
+        self.messages -= 1;
+        loop {
+            let mut frame = Frame::new();
+            let kind = self.take_frame(&mut frame, pool);
+            message.push_back(frame);
+            match kind {
+                Some(FrameKind::Last) => return true,
+                Some(FrameKind::More | FrameKind::Command) => {}
+                None => return false,
+            }
+        }
+    }
+
+    /// The next frame.
+    fn take_frame(&mut self, frame: &mut Frame, pool: &mut ChunkPool) -> Option<FrameKind> {
+        let (header, rest) = loop {
+            let rest = self.front.get(self.position..).unwrap_or_default();
+            match decode_header(rest) {
+                Some(header) => break (header, rest),
+                None => self.next_segment(pool)?,
+            }
+        };
+        let len = header.body_len as usize;
+        let end = header.header_len.saturating_add(len);
+        if end > rest.len() {
+            return self.take_body(frame, header.kind, pool);
+        }
+        // Other peers have their turns before this one's next frame: by then it is here.
+        prefetch(rest.get(end + NEXT_FRAME..).unwrap_or_default());
+        if frame.is_foreign() {
+            // What is in the way may not be dropped here.
+            let before = Message::from(std::mem::take(frame));
+            pool.later.drop_message(before);
+        }
+        frame.set_from_window(rest.get(header.header_len..).unwrap_or_default(), len);
+        self.position += end;
+        Some(header.kind)
+    }
+
+    /// Only the header is in the front: the body is the next segment.
+    #[cold]
+    fn take_body(
+        &mut self,
+        frame: &mut Frame,
+        kind: FrameKind,
+        pool: &mut ChunkPool,
+    ) -> Option<FrameKind> {
+        self.position = self.front.len();
+        match self.segments.pop_front() {
+            Some(Segment::Body(body)) => {
+                let before = std::mem::replace(frame, Frame::from(body));
+                if before.is_foreign() {
+                    pool.later.drop_message(Message::from(before));
+                } else if let Some(memory) = before.into_memory() {
+                    pool.give_body(memory);
+                }
+                Some(kind)
+            }
+            Some(Segment::Frames(_)) | None => None,
+        }
+    }
+
+    /// Makes the next segment the front; `None` if there is none.
+    #[cold]
+    fn next_segment(&mut self, pool: &mut ChunkPool) -> Option<()> {
+        pool.give(std::mem::take(&mut self.front));
+        self.position = 0;
+        match self.segments.pop_front() {
+            Some(Segment::Frames(chunk)) => {
+                self.front = chunk;
+                Some(())
+            }
+            Some(Segment::Body(_)) | None => None,
+        }
+    }
+
+    /// Returns the front chunk once all of it has been taken.
+    #[inline]
+    pub(crate) fn release(&mut self, pool: &mut ChunkPool) {
+        if self.position == self.front.len() && self.front.capacity() > 0 {
+            pool.give(std::mem::take(&mut self.front));
+            self.position = 0;
+        }
+    }
+
+    /// The connection is gone: bytes of a message that was never finished are forgotten, whole messages
+    /// stay readable.
+    pub(crate) fn rollback(&mut self, pool: &mut ChunkPool) {
+        self.partial = Vec::new();
+        self.large = None;
+        self.expect_large = false;
+        if self.messages == 0 {
+            return self.clear(pool);
+        }
+        // Whole messages are followed by frames of an unfinished one at the very end only: take all that
+        // is whole and put it back.
+        let mut whole = OutBuffer::default();
+        let count = self.messages;
+        let mut message = Message::new();
+        while self.take(&mut message, pool) {
+            whole.push(Outgoing::Message(&message), pool);
+        }
+        self.clear(pool);
+        self.messages = whole.take_segments(&mut self.segments, pool);
+        whole.clear(pool);
+        debug_assert_eq!(self.messages, count);
+    }
+
+    /// Takes over what a sender in the same process has appended.
+    pub(crate) fn receive_from(
+        &mut self,
+        inbox: &Channel,
+        pool: &mut ChunkPool,
+        stream: bool,
+    ) -> Received {
+        let received = inbox.receive(&mut self.segments, pool, stream);
+        self.messages += received.messages;
+        received
+    }
+
+    /// Drops all whole messages but the newest; returns how many.
+    pub(crate) fn keep_newest(&mut self, pool: &mut ChunkPool) -> usize {
+        let mut dropped = 0;
+        let mut message = Message::new();
+        while self.messages > 1 && self.take(&mut message, pool) {
+            dropped += 1;
+        }
+        pool.later.drop_message(message);
+        dropped
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self, pool: &mut ChunkPool) {
+        pool.give(std::mem::take(&mut self.front));
+        for segment in self.segments.drain(..) {
+            pool.give_segment(segment);
+        }
+        *self = InBuffer::default();
+    }
+}
+
+/// Capacity for a large body of which `have` bytes are here.
+fn large_capacity(have: usize, body_len: u64) -> usize {
+    let total = usize::try_from(body_len).unwrap_or(usize::MAX);
+    total.min(LARGE_START.max(have.saturating_mul(2)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,458 @@
+//! The life of a connection: dial, shake hands, be up, be lost, be dialed again.
+
+mod beat;
+mod ending;
+mod loss;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::event::Source as _;
+
+pub(crate) use loss::Loss;
+
+use super::dialer::{Attempt, Dialer};
+use super::in_buffer::InBuffer;
+use super::limits::Takes;
+use super::net::{BOTH, Net};
+use super::out_buffer::OutBuffer;
+use super::peers::{Connected, Counters, Handshaking, Link, Origin, Peer, PeerId};
+use crate::engine::Note;
+use crate::engine::driving::timers::Timer;
+use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
+use crate::pattern::Pattern;
+use crate::transport::dial::{self, SocketAddress};
+use crate::transport::{Endpoint, Stream};
+use crate::zmtp::{Established, Handshake, Heartbeat, Scanner};
+
+impl Net {
+    /// Makes a place for a peer.
+    pub(crate) fn new_peer(&mut self, link: Link, origin: Origin, label: Arc<str>) -> PeerId {
+        let connection = ConnectionId::next();
+        self.peers.slab.insert(Peer {
+            link,
+            origin,
+            inbound: InBuffer::default(),
+            outbound: OutBuffer::default(),
+            in_flight: 0,
+            commands_in_flight: 0,
+            being_written: false,
+            send_hwm: unlimited(self.options.send_hwm),
+            recv_hwm: unlimited(self.options.recv_hwm),
+            attached: false,
+            dirty: false,
+            notice_at: 1,
+            paused: false,
+            connection,
+            birth: connection,
+            address: Arc::clone(&label),
+            label,
+            facts: None,
+            takes: Takes::default(),
+            counters: Counters::default(),
+        })
+    }
+
+    pub(crate) fn connection_of(&self, id: PeerId) -> ConnectionId {
+        let peer = self.peers.slab.get(id);
+        peer.map(|peer| peer.connection).unwrap_or_default()
+    }
+
+    /// Adds an endpoint to dial, and dials it. If there is one already, and one is enough, it is dialed if nobody else would.
+    pub(crate) fn connect(&mut self, endpoint: Endpoint, pattern: &mut dyn Pattern) {
+        let mut peers = self.peers.slab.iter();
+        if pattern.connects_once()
+            && let Some((id, peer)) = peers.find(|(_, peer)| peer.origin.is_dialed(&endpoint))
+        {
+            if matches!(peer.link, Link::Down) && self.options.reconnect_interval.is_none() {
+                self.dial(id, Instant::now(), pattern);
+            }
+            return;
+        }
+        let label: Arc<str> = endpoint.to_string().into();
+        let dialer = Dialer::new(
+            endpoint,
+            Arc::clone(&label),
+            self.options.reconnect_interval.unwrap_or_default(),
+            self.options.reconnect_interval_max.unwrap_or_default(),
+        );
+        let origin = Origin::Dialed(Box::new(dialer));
+        let id = self.new_peer(Link::Down, origin, label);
+        if !self.options.immediate {
+            self.attach(id, pattern);
+        }
+        self.dial(id, Instant::now(), pattern);
+    }
+
+    /// The peer can be sent to, if it could not be before.
+    pub(crate) fn attach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        if let Some(peer) = self.peers.slab.get_mut(id)
+            && !peer.attached
+        {
+            peer.attached = true;
+            pattern.attached(&mut self.peers, id);
+        }
+    }
+
+    /// Starts a round of attempts: the name is looked up anew.
+    pub(crate) fn dial(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        let Some(dialer) = self.dialer(id) else {
+            return;
+        };
+        let attempt = dialer.begin();
+        let endpoint = dialer.endpoint.clone();
+        if dial::resolves_instantly(&endpoint) {
+            let addresses = dial::resolve(&endpoint, &self.stream_options);
+            return self.resolved(id, attempt, addresses, now, pattern);
+        }
+        let mailbox = Arc::clone(&self.mailbox);
+        let done = Box::new(move |addresses| {
+            mailbox.post(Note::Resolved {
+                id,
+                attempt,
+                addresses,
+            });
+        });
+        let options = self.stream_options.clone();
+        self.context.resolver.lookup(endpoint, options, done);
+    }
+
+    /// The addresses of an endpoint are known.
+    pub(crate) fn resolved(
+        &mut self,
+        id: PeerId,
+        attempt: Attempt,
+        addresses: io::Result<Vec<SocketAddress>>,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let Some(dialer) = self.dialer(id).filter(|dialer| dialer.is_at(attempt)) else {
+            return;
+        };
+        match addresses {
+            Ok(mut addresses) => {
+                addresses.reverse();
+                dialer.addresses = addresses;
+                self.dial_next(id, None, now, pattern);
+            }
+            Err(error) => self.dial_next(id, Some(error), now, pattern),
+        }
+    }
+
+    /// Tries the next address, or waits for the next round when there is none left.
+    fn dial_next(
+        &mut self,
+        id: PeerId,
+        mut failed: Option<io::Error>,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        loop {
+            let options = self.stream_options.clone();
+            let Some(dialer) = self.dialer(id) else {
+                return;
+            };
+            let Some(address) = dialer.addresses.pop() else {
+                let error =
+                    failed.unwrap_or_else(|| io::Error::other("the name has no usable address"));
+                return self.connect_failed(id, &error);
+            };
+            let label = Arc::clone(&dialer.label);
+            let source = dial::source_for(&dialer.endpoint, &address);
+            self.monitors.emit(|| Event::Connecting {
+                endpoint: label.to_string(),
+                peer: address.to_string(),
+            });
+            match source.and_then(|source| dial::dial(&address, source, &options)) {
+                Ok(stream) => return self.dialing(id, stream, now, pattern),
+                Err(error) => failed = Some(error),
+            }
+        }
+    }
+
+    /// A round of attempts has come to nothing.
+    fn connect_failed(&mut self, id: PeerId, error: &io::Error) {
+        if let Some(dialer) = self.dialer(id) {
+            let endpoint = dialer.label.to_string();
+            self.monitors.emit(|| Event::ConnectFailed {
+                endpoint,
+                error: IoFailure::from(error),
+            });
+        }
+        self.redial_later(id);
+    }
+
+    fn dialing(&mut self, id: PeerId, mut stream: Stream, now: Instant, pattern: &mut dyn Pattern) {
+        let connection = ConnectionId::next();
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.connection = connection;
+        let token = self.token_of(id);
+        let registered = self.registry.get();
+        let registered = registered.and_then(|registry| stream.register(registry, token, BOTH));
+        if let Err(error) = registered {
+            return self.dial_next(id, Some(error), now, pattern);
+        }
+        if let Some(timeout) = self.options.connect_timeout {
+            self.timers.arm(now + timeout, Timer::Connection(token.0));
+        }
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.link = Link::Connecting(stream);
+        }
+        // A unix socket connects at once, and no event may come of it.
+        self.connecting_event(id, now, pattern);
+    }
+
+    /// The kernel may have finished connecting.
+    pub(crate) fn connecting_event(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Connecting(stream) = &peer.link else {
+            return;
+        };
+        let error = match stream.finish_connect() {
+            Ok(false) => return,
+            Ok(true) => {
+                let label = stream.peer_label();
+                let Link::Connecting(stream) = std::mem::replace(&mut peer.link, Link::Down) else {
+                    return;
+                };
+                peer.address = label.into();
+                let connection = self.info(id);
+                self.monitors.emit(|| Event::Connected { connection });
+                return self.start_handshake(id, stream, now, pattern);
+            }
+            Err(error) => error,
+        };
+        if let Link::Connecting(mut stream) = std::mem::replace(&mut peer.link, Link::Down) {
+            self.registry.deregister(&mut stream);
+        }
+        self.dial_next(id, Some(error), now, pattern);
+    }
+
+    /// Watches over an accepted stream, and greets the peer.
+    pub(crate) fn greet_accepted(
+        &mut self,
+        id: PeerId,
+        mut stream: Stream,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let token = self.token_of(id);
+        let registered = self.registry.get();
+        let registered = registered.and_then(|registry| stream.register(registry, token, BOTH));
+        if let Err(error) = registered {
+            // Surfaces as a failed handshake, at the latest when its time is up.
+            self.warn(format_args!("cannot watch a connection: {error}"));
+        }
+        self.start_handshake(id, stream, now, pattern);
+    }
+
+    /// Greets the peer at the other end of a stream that is watched.
+    fn start_handshake(
+        &mut self,
+        id: PeerId,
+        stream: Stream,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let token = self.token_of(id);
+        let mut output = Vec::new();
+        let machine = Handshake::new(Arc::clone(&self.handshake), &mut output);
+        let deadline = self.options.handshake_timeout.map(|timeout| now + timeout);
+        if let Some(deadline) = deadline {
+            self.timers.arm(deadline, Timer::Connection(token.0));
+        }
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.link = Link::Handshaking(Box::new(Handshaking {
+                stream,
+                machine,
+                input: Vec::new(),
+                output,
+                queued: false,
+                finished: None,
+                deadline,
+            }));
+        }
+        self.advance_handshake(id, now, pattern);
+    }
+
+    /// Moves a handshake on: writes what is to be said, reads what was answered.
+    pub(crate) fn advance_handshake(
+        &mut self,
+        id: PeerId,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Handshaking(state) = &mut peer.link else {
+            return;
+        };
+        match state.advance() {
+            Ok(Step::Waiting) => {}
+            Ok(Step::Done(established)) => self.established(id, established, now, pattern),
+            Err(cause) => self.connection_lost(id, cause, pattern),
+        }
+    }
+
+    fn established(
+        &mut self,
+        id: PeerId,
+        established: Established,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let limits = self.limits();
+        let takes = Takes::new(established.facts.announced());
+        let heartbeat = Heartbeat::new(self.heartbeat_config(established.version), now);
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Handshaking(state) = std::mem::replace(&mut peer.link, Link::Down) else {
+            return;
+        };
+        let Handshaking { stream, input, .. } = *state;
+        peer.link = Link::Up(Box::new(Connected {
+            stream: Arc::new(stream),
+            scanner: Scanner::new(limits),
+            heartbeat,
+            since: now,
+            received_before: peer.counters.messages_in,
+            armed: None,
+            version: established.version,
+            carried: false,
+            held_pong: Vec::new(),
+            readable: true,
+            // It may be: the event that said so would have come during the handshake.
+            hung_up: true,
+            queued: true,
+            sends_pings: false,
+            read_beyond: 0,
+            writable: true,
+            refused_at: 0,
+            writable_again: false,
+            watches_room: true,
+        }));
+        self.readable.push_back(id);
+        peer.facts = Some(Box::new(established.facts.clone()));
+        peer.takes = takes;
+        match &mut peer.origin {
+            Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
+            Origin::Accepted(_) => self.pending_count = self.pending_count.saturating_sub(1),
+            Origin::Inproc { .. } => {}
+        }
+        let connection = self.info(id);
+        self.monitors.emit(|| Event::HandshakeSucceeded {
+            connection,
+            facts: established.facts,
+        });
+        self.watch_room(id, false);
+        self.arm_heartbeat(id);
+        self.attach(id, pattern);
+        self.sort_out_refused(id, pattern);
+        pattern.established(&mut self.peers, id);
+        self.peers.mark_dirty(id);
+        if !input.is_empty() {
+            self.preload(id, &input, now, pattern);
+        }
+    }
+
+    /// A deadline of the current connection may have passed.
+    pub(crate) fn connection_timer(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        match &mut peer.link {
+            Link::Connecting(_) => {
+                self.disconnect_link(id, &DisconnectCause::LocalClose);
+                let error = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+                self.dial_next(id, Some(error), now, pattern);
+            }
+            Link::Handshaking(state) => {
+                if state.deadline.is_some_and(|deadline| deadline <= now) {
+                    self.connection_lost(id, DisconnectCause::HandshakeTimeout, pattern);
+                }
+            }
+            // One that was armed before it was known that there is a sooner one.
+            Link::Up(up) if up.armed.is_some_and(|armed| armed > now) => {}
+            Link::Up(_) => self.beat(id, now, pattern),
+            Link::Down | Link::Inproc(_) | Link::Gone => {}
+        }
+    }
+
+    fn dialer(&mut self, id: PeerId) -> Option<&mut Dialer> {
+        match &mut self.peers.slab.get_mut(id)?.origin {
+            Origin::Dialed(dialer) => Some(dialer),
+            Origin::Accepted(_) | Origin::Inproc { .. } => None,
+        }
+    }
+}
+
+/// What became of a handshake.
+enum Step {
+    Waiting,
+    Done(Established),
+}
+
+impl Handshaking {
+    /// Reads what is there before it writes: what the peer has sent by then says what can go out in one piece.
+    fn advance(&mut self) -> Result<Step, DisconnectCause> {
+        while self.finished.is_none() && self.read()? {
+            self.finished = self.digest()?;
+        }
+        self.flush()?;
+        if self.output.is_empty()
+            && let Some(established) = self.finished.take()
+        {
+            return Ok(Step::Done(established));
+        }
+        Ok(Step::Waiting)
+    }
+
+    /// Whether there was anything to read.
+    fn read(&mut self) -> Result<bool, DisconnectCause> {
+        let mut buffer = [0; 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => Err(DisconnectCause::PeerClosed),
+            Ok(n) => {
+                self.input.extend_from_slice(&buffer[..n]);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(DisconnectCause::from(&error)),
+        }
+    }
+
+    fn digest(&mut self) -> Result<Option<Established>, DisconnectCause> {
+        let result = self.machine.handle_input(&self.input, &mut self.output);
+        let (consumed, established) = result.map_err(DisconnectCause::Protocol)?;
+        self.input.drain(..consumed);
+        Ok(established)
+    }
+
+    fn flush(&mut self) -> Result<(), DisconnectCause> {
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(n) => drop(self.output.drain(..n)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(DisconnectCause::from(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what the machine left to be said (an ERROR command), if the kernel takes it at once.
+    fn say_goodbye(&mut self) {
+        let _ = self.flush();
+    }
+}
+
+/// 0 means no limit.
+pub(crate) fn unlimited(hwm: usize) -> usize {
+    if hwm == 0 { usize::MAX } else { hwm }
+}

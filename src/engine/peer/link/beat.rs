@@ -1,0 +1,101 @@
+//! The heartbeat of a connection: when it is due, and what the system knows of a peer that does not answer.
+
+use std::time::Instant;
+
+use super::super::net::Net;
+use super::super::peers::{Connected, Link, MAX_COMMAND_BYTES, PeerId};
+use crate::engine::driving::timers::Timer;
+use crate::monitor::DisconnectCause;
+use crate::pattern::Pattern;
+use crate::transport::Transit;
+use crate::zmtp::{HeartbeatAction, HeartbeatConfig, Outgoing, Version, put_ping};
+
+impl Net {
+    pub(super) fn heartbeat_config(&self, version: Version) -> HeartbeatConfig {
+        let interval = self.options.heartbeat_interval;
+        // ZMTP 2.0 has no PING.
+        let interval = interval.filter(|_| version.has_commands());
+        HeartbeatConfig {
+            interval,
+            timeout: self
+                .options
+                .heartbeat_timeout
+                .or(interval)
+                .unwrap_or_default(),
+            ttl: self.options.heartbeat_ttl.unwrap_or_default(),
+        }
+    }
+
+    /// Sees to it that a timer is armed for the connection's next deadline.
+    pub(crate) fn arm_heartbeat(&mut self, id: PeerId) {
+        let token = self.token_of(id);
+        if let Some(peer) = self.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && let Some(deadline) = up.heartbeat.deadline()
+            && up.armed.is_none_or(|armed| armed > deadline)
+        {
+            up.armed = Some(deadline);
+            self.timers.arm(deadline, Timer::Connection(token.0));
+        }
+    }
+
+    /// A deadline of the heartbeat may have passed.
+    pub(super) fn beat(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let (written, unwritten) = (peer.counters.bytes_out, peer.outbound.unwritten() as u64);
+        // Behind so much that it has not read, it would not learn more from another one.
+        let pings = peer.waiting_commands() <= MAX_COMMAND_BYTES;
+        let Link::Up(up) = &mut peer.link else {
+            return;
+        };
+        up.armed = None;
+        let action = match up.heartbeat.handle_timeout(now) {
+            HeartbeatAction::Doubt => {
+                let outgoing = outgoing(up.stream.transit(), written, unwritten);
+                up.heartbeat.judge(outgoing, now)
+            }
+            action => action,
+        };
+        match action {
+            HeartbeatAction::Nothing => {}
+            HeartbeatAction::SendPing => {
+                let mut ping = Vec::new();
+                if pings {
+                    let ttl = self.options.heartbeat_ttl.unwrap_or_default();
+                    put_ping(&mut ping, ttl, b"");
+                }
+                let Connected {
+                    heartbeat, stream, ..
+                } = &mut **up;
+                heartbeat.sending_ping(ping.len(), || {
+                    outgoing(stream.transit(), written, unwritten)
+                });
+                if pings {
+                    self.peers.send_commands(id, &ping);
+                }
+            }
+            HeartbeatAction::Doubt | HeartbeatAction::Expired => {
+                return self.connection_lost(id, DisconnectCause::HeartbeatTimeout, pattern);
+            }
+        }
+        self.arm_heartbeat(id);
+    }
+}
+
+/// What has become of the bytes for a peer, of which so many have been written, ever, and so many not.
+fn outgoing(transit: Option<Transit>, written: u64, unwritten: u64) -> Outgoing {
+    let Some(transit) = transit else {
+        return Outgoing {
+            left: written,
+            waiting: unwritten,
+            silence: None,
+        };
+    };
+    Outgoing {
+        left: written.saturating_sub(transit.unsent),
+        waiting: transit.waiting + unwritten,
+        silence: Some(transit.silence),
+    }
+}

@@ -1,0 +1,241 @@
+//! The end of a connection: lost and dialed again, given up, or closed by us.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::limits::Takes;
+use super::super::net::Net;
+use super::super::peers::{Link, NOT_SENT_TO, Origin, PeerId};
+use super::super::reading::discard_input;
+use super::{Loss, unlimited};
+use crate::engine::Deadline;
+use crate::engine::driving::timers::Timer;
+use crate::engine::driving::turn::Turn;
+use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event};
+use crate::pattern::Pattern;
+use crate::transport::Stream;
+
+impl Net {
+    /// The connection has failed or ended. A dialed peer keeps its place and its queue and is dialed
+    /// again; an accepted one is gone, once what it sent has been read.
+    pub(crate) fn connection_lost(
+        &mut self,
+        id: PeerId,
+        cause: DisconnectCause,
+        pattern: &mut dyn Pattern,
+    ) {
+        let keep = pattern.keeps_unsent();
+        // It is still there, and goes on sending.
+        let violated = matches!(cause, DisconnectCause::Protocol(_));
+        let unread = violated.then(|| self.maybe_unread(id, pattern)).flatten();
+        self.protocol_errors += u64::from(violated);
+        let loss = self.loss(id, &cause).filter(|_| keep);
+        self.disconnect_link(id, &cause);
+        self.blame_peer(id, loss, pattern);
+        if let Some(stream) = unread {
+            self.bid_farewell(stream, self.violators_time());
+        }
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.inbound.rollback(&mut self.peers.pool);
+        peer.resume();
+        if matches!(peer.origin, Origin::Accepted(_)) {
+            return self.retire(id, pattern);
+        }
+        if keep {
+            peer.counters.withdrawn += peer.outbound.unwanted() as u64;
+            peer.outbound.rewind(&mut self.peers.pool);
+        } else {
+            peer.counters.dropped_disconnect += peer.outbound.messages() as u64;
+            peer.outbound.clear(&mut self.peers.pool);
+        }
+        pattern.lost(&mut self.peers, id);
+        self.begins_to_forget(id, pattern);
+        if self.options.immediate {
+            self.detach(id, pattern);
+        }
+        if self.peers.has_room(id) {
+            pattern.writable(&mut self.peers, id);
+        }
+        self.redial_later(id);
+    }
+
+    /// Counts a loss against what was being written, or leaves that to whoever is writing it.
+    fn blame_peer(&mut self, id: PeerId, loss: Option<Loss>, pattern: &mut dyn Pattern) {
+        let (Some(loss), Some(peer)) = (loss, self.peers.slab.get_mut(id)) else {
+            return;
+        };
+        if peer.being_written {
+            self.lost_while_written = Some(loss);
+            return;
+        }
+        let mut buffer = std::mem::take(&mut peer.outbound);
+        self.blame(id, &mut buffer, loss, pattern);
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.outbound = buffer;
+        }
+    }
+
+    pub(super) fn redial_later(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Origin::Dialed(dialer) = &mut peer.origin else {
+            return;
+        };
+        if self.options.reconnect_interval.is_none() {
+            return;
+        }
+        dialer.addresses.clear();
+        let (delay, attempt) = (dialer.next_delay(), dialer.begin());
+        let endpoint = dialer.label.to_string();
+        self.monitors.emit(|| Event::RetryIn { endpoint, delay });
+        self.timers
+            .arm(Instant::now() + delay, Timer::Redial(id, attempt));
+    }
+
+    /// Ends whatever connection a peer has, and says so.
+    pub(super) fn disconnect_link(&mut self, id: PeerId, cause: &DisconnectCause) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let connection = ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address);
+        let failed_handshake = match std::mem::replace(&mut peer.link, Link::Down) {
+            Link::Connecting(mut stream) => {
+                self.registry.deregister(&mut stream);
+                None
+            }
+            Link::Handshaking(mut state) => {
+                if matches!(peer.origin, Origin::Accepted(_)) {
+                    self.pending_count = self.pending_count.saturating_sub(1);
+                }
+                self.registry.deregister(&mut state.stream);
+                state.say_goodbye();
+                discard_input(&state.stream);
+                self.handshakes_failed += 1;
+                Some(true)
+            }
+            Link::Up(up) => {
+                self.gathering.rhythm().writable(up.writable, true);
+                discard_input(&up.stream);
+                Some(false)
+            }
+            link @ (Link::Down | Link::Inproc(_) | Link::Gone) => {
+                peer.link = link;
+                None
+            }
+        };
+        // What it takes it said of that connection.
+        peer.takes = Takes::default();
+        let cause = cause.clone();
+        match failed_handshake {
+            Some(true) => self
+                .monitors
+                .emit(|| Event::HandshakeFailed { connection, cause }),
+            Some(false) => self
+                .monitors
+                .emit(|| Event::Disconnected { connection, cause }),
+            None => {}
+        }
+    }
+
+    /// What events say of a peer's connection.
+    pub(crate) fn info(&self, id: PeerId) -> ConnectionInfo {
+        match self.peers.slab.get(id) {
+            Some(peer) => ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address),
+            None => ConnectionInfo::new(ConnectionId::default(), "", ""),
+        }
+    }
+
+    fn detach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        if !std::mem::take(&mut peer.attached) {
+            return;
+        }
+        peer.counters.withdrawn += peer.outbound.unwanted() as u64;
+        let unsent = peer.outbound.drain(&mut self.peers.pool);
+        if !pattern.keeps_unsent() {
+            peer.counters.dropped_disconnect += unsent.len() as u64;
+        }
+        pattern.detached(&mut self.peers, id, unsent);
+    }
+
+    /// A peer that will never have a connection again: its place goes as soon as it is read empty.
+    pub(crate) fn retire(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        self.detach(id, pattern);
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.link = Link::Gone;
+        self.peers.gone += 1;
+        self.let_go(id, pattern);
+    }
+
+    /// The place of a peer that is gone is free once its messages have been taken, and once the pattern has forgotten it.
+    pub(crate) fn let_go(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        if !self.begins_to_forget(id, pattern) && self.peers.messages(id) == 0 {
+            pattern.forget(id);
+            self.peers.remove(id);
+        }
+    }
+
+    /// Whether it takes a while to forget what a peer wanted whose connection is gone. Meanwhile it is not sent anything.
+    fn begins_to_forget(&mut self, id: PeerId, pattern: &dyn Pattern) -> bool {
+        let forgets = pattern.remembers(id);
+        if forgets && let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.send_hwm = NOT_SENT_TO;
+            self.forgets = true;
+        }
+        forgets
+    }
+
+    /// Forgets more of what peers wanted, until the turn is over.
+    pub(crate) fn forget_more(&mut self, turn: Turn, pattern: &mut dyn Pattern) {
+        while let Some(id) = pattern.forget_more(&|| turn.is_over()) {
+            let Some(peer) = self.peers.slab.get_mut(id) else {
+                continue;
+            };
+            peer.send_hwm = unlimited(self.options.send_hwm);
+            if matches!(peer.link, Link::Gone) {
+                self.let_go(id, pattern);
+            }
+        }
+        self.forgets = pattern.is_forgetting();
+    }
+
+    /// Drops a peer at the application's wish, and all that it still had. What it has been sent it can read `until` then.
+    pub(crate) fn drop_peer(
+        &mut self,
+        id: PeerId,
+        cause: DisconnectCause,
+        until: Deadline,
+        pattern: &mut dyn Pattern,
+    ) {
+        self.leave_inproc(id);
+        let unread = self.maybe_unread(id, pattern);
+        self.disconnect_link(id, &cause);
+        if let Some(stream) = unread {
+            self.bid_farewell(stream, until);
+        }
+        self.detach(id, pattern);
+        pattern.forget(id);
+        self.peers.remove(id);
+    }
+
+    /// The stream of a connection that has carried messages to a peer which, for all we know, has not read them yet.
+    /// Not while messages are being written to it: that is for `end_write` to see to.
+    fn maybe_unread(&self, id: PeerId, pattern: &dyn Pattern) -> Option<Arc<Stream>> {
+        if pattern.has_been_read(id) {
+            return None;
+        }
+        let peer = self.peers.slab.get(id)?;
+        let Link::Up(up) = &peer.link else {
+            return None;
+        };
+        let unread = up.carried && peer.in_flight == 0;
+        unread.then(|| Arc::clone(&up.stream))
+    }
+}

@@ -1,0 +1,243 @@
+//! Accepting connections, and surviving those that never speak.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::Interest;
+use mio::event::Source as _;
+
+use super::net::{Net, listener_token};
+use super::peers::{Link, Origin, Peer};
+use crate::engine::driving::timers::Timer;
+use crate::engine::driving::turn::Turn;
+use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
+use crate::pattern::Pattern;
+use crate::transport::{self, Address, BindError, Endpoint, Listener, Reason};
+
+/// How long a listener rests when file descriptors or memory have run out.
+const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
+
+/// Peers that have gone and left messages behind; with more of them no connection is accepted until the
+/// application has read some. The high-water mark holds for one connection, and this for those who come
+/// back with another.
+const MAX_GONE: usize = 4096;
+
+/// A bound endpoint.
+pub(crate) struct Listening {
+    pub(crate) listener: Listener,
+    pub(crate) endpoint: Arc<str>,
+    /// Nothing is accepted before this time; a timer is armed for it.
+    pub(crate) rests_until: Option<Instant>,
+}
+
+impl Net {
+    /// Takes a bound listener in.
+    pub(crate) fn listen(&mut self, mut listener: Listener) -> std::io::Result<()> {
+        let index = match self.listeners.iter().position(Option::is_none) {
+            Some(free) => free,
+            None => {
+                self.listeners.push(None);
+                self.listeners.len() - 1
+            }
+        };
+        listener.register(
+            self.registry.get()?,
+            listener_token(index),
+            Interest::READABLE,
+        )?;
+        let endpoint: Arc<str> = listener.endpoint().to_string().into();
+        self.last_endpoint = Some(listener.endpoint().clone());
+        self.monitors.emit(|| Event::Listening {
+            endpoint: endpoint.to_string(),
+        });
+        self.listeners[index] = Some(Listening {
+            listener,
+            endpoint,
+            rests_until: None,
+        });
+        Ok(())
+    }
+
+    /// A listener could not be made.
+    pub(crate) fn bind_failed(&self, endpoint: &Endpoint, error: &BindError) {
+        self.monitors.emit(|| Event::BindFailed {
+            endpoint: endpoint.to_string(),
+            error: IoFailure::new(error.kind(), Reason(error).to_string()),
+        });
+    }
+
+    /// Unbinds an endpoint, and closes what was accepted there; `false` if it is not bound.
+    pub(crate) fn unbind(&mut self, endpoint: &Endpoint, pattern: &mut dyn Pattern) -> bool {
+        if let Address::Inproc(name) = endpoint.address() {
+            if !crate::engine::lock(&self.context.names).unbind(name, &self.mailbox) {
+                return false;
+            }
+            // Who has connected and is not known yet goes with the others.
+            for note in self.all_notes() {
+                self.note(note, Instant::now(), pattern);
+            }
+            self.drop_where(pattern, |peer| {
+                matches!(&peer.origin, Origin::Inproc { name: bound_name, bound: true } if **bound_name == **name)
+            });
+            return true;
+        }
+        let bound = self.listeners.iter().position(|listening| {
+            let listening = listening.as_ref();
+            listening.is_some_and(|listening| listening.listener.endpoint() == endpoint)
+        });
+        let Some(index) = bound else {
+            return false;
+        };
+        self.stop_listening(index);
+        self.drop_where(
+            pattern,
+            |peer| matches!(peer.origin, Origin::Accepted(at) if at == index),
+        );
+        true
+    }
+
+    /// Ends all connections to an endpoint; `false` if there is none.
+    pub(crate) fn disconnect(&mut self, endpoint: &Endpoint, pattern: &mut dyn Pattern) -> bool {
+        self.drop_where(pattern, |peer| peer.origin.is_dialed(endpoint))
+    }
+
+    /// Drops all peers that fit; says whether there were any.
+    fn drop_where(&mut self, pattern: &mut dyn Pattern, fits: impl Fn(&Peer) -> bool) -> bool {
+        let peers = self.peers.slab.iter();
+        let fitting: Vec<usize> = peers
+            .filter(|(_, peer)| fits(peer))
+            .map(|(id, _)| id)
+            .collect();
+        let until = self.farewell_time();
+        for id in &fitting {
+            self.drop_peer(*id, DisconnectCause::LocalClose, until, pattern);
+        }
+        !fitting.is_empty()
+    }
+
+    /// Unbinds; connections accepted there are closed by the caller.
+    pub(crate) fn stop_listening(&mut self, index: usize) {
+        if let Some(mut listening) = self.listeners.get_mut(index).and_then(Option::take) {
+            self.registry.deregister(&mut listening.listener);
+            self.monitors.emit(|| Event::ListenerClosed {
+                endpoint: listening.endpoint.to_string(),
+            });
+            self.peers.pool.later.drop_listener(listening);
+        }
+    }
+
+    /// Accepts what has come in: one connection at least, and as many as there is time for in the first half of the turn. The rest
+    /// waits for the next, so that a flood of connections does not keep established peers waiting.
+    pub(crate) fn accept_ready(
+        &mut self,
+        index: usize,
+        now: Instant,
+        turn: Turn,
+        pattern: &mut dyn Pattern,
+    ) {
+        let Some(Some(listening)) = self.listeners.get_mut(index) else {
+            return;
+        };
+        if listening.rests_until.is_some_and(|until| now < until) {
+            return;
+        }
+        listening.rests_until = None;
+        if self.peers.gone >= MAX_GONE {
+            // Their messages wait for the application; strangers must not add to them without end.
+            return self.rest(index, now + EXHAUSTION_PAUSE);
+        }
+        loop {
+            let Some(Some(listening)) = self.listeners.get_mut(index) else {
+                return;
+            };
+            let later = &mut self.peers.pool.later;
+            let endpoint = &listening.endpoint;
+            let accepted = listening.listener.accept(|error| {
+                let text =
+                    format_args!("{endpoint}: a connection ended before it was accepted: {error}");
+                later.log(log::Level::Debug, text);
+            });
+            match accepted {
+                Ok(stream) => {
+                    self.accepted(stream, index, now, pattern);
+                    if turn.half().is_over() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    self.monitors.emit(|| Event::AcceptFailed {
+                        endpoint: listening.endpoint.to_string(),
+                        error: IoFailure::from(&error),
+                    });
+                    let pause = if transport::is_exhaustion(&error) {
+                        EXHAUSTION_PAUSE
+                    } else {
+                        Duration::from_millis(1)
+                    };
+                    return self.rest(index, now + pause);
+                }
+            }
+        }
+        // More may wait, and the edge is spent: come back at once, but in another turn, for which `now` will be later.
+        let at_once = now + Duration::from_nanos(1);
+        self.timers.arm(at_once, Timer::Listener(index));
+    }
+
+    /// Leaves a listener alone for a while, however many connections come meanwhile: each of them is an event,
+    /// and none is to cost an attempt.
+    fn rest(&mut self, index: usize, until: Instant) {
+        if let Some(Some(listening)) = self.listeners.get_mut(index) {
+            listening.rests_until = Some(until);
+            self.timers.arm(until, Timer::Listener(index));
+        }
+    }
+
+    fn accepted(
+        &mut self,
+        stream: transport::Stream,
+        index: usize,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let address = stream.peer_label();
+        let Some(Some(listening)) = self.listeners.get(index) else {
+            return;
+        };
+        let label = Arc::clone(&listening.endpoint);
+        let id = self.new_peer(Link::Down, Origin::Accepted(index), label);
+        if let Some(peer) = self.peers.slab.get_mut(id) {
+            peer.address = address.into();
+        }
+        let connection = self.info(id);
+        self.monitors.emit(|| Event::Accepted { connection });
+        self.pending.push_back((id, self.connection_of(id)));
+        self.pending_count += 1;
+        self.limit_pending(pattern);
+        self.greet_accepted(id, stream, now, pattern);
+    }
+
+    /// Keeps the number of accepted connections that have not shaken hands yet within its limit: the
+    /// oldest goes. A peer that means well is done within milliseconds.
+    pub(crate) fn limit_pending(&mut self, pattern: &mut dyn Pattern) {
+        while self.pending_count > self.options.max_pending_handshakes {
+            let Some((id, connection)) = self.pending.pop_front() else {
+                return;
+            };
+            if self.is_pending(id, connection) {
+                self.connection_lost(id, DisconnectCause::TooManyPending, pattern);
+            }
+        }
+        if self.pending.len() > 2 * self.pending_count + 64 {
+            let mut pending = std::mem::take(&mut self.pending);
+            pending.retain(|(id, connection)| self.is_pending(*id, *connection));
+            self.pending = pending;
+        }
+    }
+
+    fn is_pending(&self, id: usize, connection: ConnectionId) -> bool {
+        self.peers.slab.get(id).is_some_and(|peer| {
+            peer.connection == connection && matches!(peer.link, Link::Handshaking(_))
+        })
+    }
+}

@@ -1,0 +1,26 @@
+//! The peers of a socket: their connections from dialing to farewell, and the bytes in both directions.
+//!
+//! | file | what |
+//! |---|---|
+//! | `net` | all of it as one value: what events, notes and timers do |
+//! | `peers` | what a pattern sees: peers to queue for and to take from |
+//! | `link`, `dialer`, `listen`, `farewell` | the life of a connection: made, lost, made again, let go |
+//! | `reading`, `in_buffer` | bytes in, up to whole messages |
+//! | `out_buffer`, `writing`, `direct` | messages out, up to the kernel |
+//! | `limits`, `withdraw` | what a peer takes, and what is taken back |
+//! | `pool` | the chunks that both kinds of buffers are made of |
+
+pub(super) mod dialer;
+pub(super) mod direct;
+pub(super) mod farewell;
+pub(super) mod in_buffer;
+pub(super) mod limits;
+pub(super) mod link;
+pub(super) mod listen;
+pub(super) mod net;
+pub(super) mod out_buffer;
+pub(super) mod peers;
+pub(super) mod pool;
+pub(super) mod reading;
+pub(super) mod withdraw;
+pub(super) mod writing;

@@ -1,0 +1,601 @@
+//! The network side of a socket: its peers, listeners and timers, and what an event does to them.
+//!
+//! A [`Net`] is only touched under its socket's state lock, by whoever drives: a caller in the seat or the
+//! caretaker. It knows streams and the protocol; what a message means it leaves to the
+//! [`Pattern`](crate::pattern::Pattern) that is passed in.
+//!
+//! The rest of its methods are in the files named after what they do: `link` (the life of a connection),
+//! `reading` and `writing` (bytes in and out), `listen` (accepting), `local` (inproc), `farewell` (what is left of connections that ended).
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Source;
+use mio::{Events, Interest, Registry, Token};
+
+use super::farewell::Farewells;
+use super::link::Loss;
+use super::listen::Listening;
+use super::peers::{Link, Origin, PeerId, Peers};
+use crate::engine::Deadline;
+use crate::engine::driving::caretaker::Caretaker;
+use crate::engine::driving::context::ContextInner;
+use crate::engine::driving::later::contain;
+use crate::engine::driving::timers::{Timer, Timers};
+use crate::engine::driving::turn::Turn;
+use crate::engine::inproc::local::LateTopics;
+use crate::engine::tempo::gathering::Gathering;
+use crate::engine::tempo::pacer::Pacer;
+use crate::engine::{Note, SocketMailbox};
+use crate::monitor::{ConnectionId, DisconnectCause, Monitors};
+use crate::options::Options;
+use crate::pattern::Pattern;
+use crate::transport::{Keepalive, StreamOptions};
+use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig, SocketType};
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "zerohop needs a system of 64 bits: what events are about is told by the upper half of a number"
+);
+
+/// The token of the waker in a socket's poll.
+pub(crate) const WAKER: Token = Token(usize::MAX);
+
+/// Set in the token of a listener; the rest is its index.
+const LISTENER: usize = 1 << 63;
+
+/// Set, both bits of it, in the token of a connection that we have ended; the rest is its index.
+const FAREWELL: usize = LISTENER | 1 << 62;
+
+/// A peer whose subscriptions are still being forgotten is dialed again no sooner than after this time.
+const FORGETTING: Duration = Duration::from_millis(10);
+
+/// See the module.
+pub(crate) struct Net {
+    pub(crate) peers: Peers,
+    pub(crate) listeners: Vec<Option<Listening>>,
+    pub(crate) timers: Timers,
+    pub(crate) pacer: Pacer,
+    pub(crate) monitors: Arc<Monitors>,
+    pub(crate) options: Options,
+    pub(crate) stream_options: StreamOptions,
+    pub(crate) handshake: Arc<HandshakeConfig>,
+    pub(crate) registry: LazyRegistry,
+    pub(crate) context: Arc<ContextInner>,
+    pub(crate) mailbox: Arc<SocketMailbox>,
+    pub(crate) caretaker: Arc<Caretaker>,
+    /// The name of the socket with the caretaker.
+    pub(crate) id: usize,
+    /// What each peer may read at once in this round.
+    pub(crate) read_share: usize,
+    /// Peers to read from, or to shake hands with, in the order in which they became readable.
+    pub(crate) readable: VecDeque<PeerId>,
+    /// Accepted peers whose handshake is not done, oldest first; entries may be stale.
+    pub(crate) pending: VecDeque<(PeerId, ConnectionId)>,
+    pub(crate) pending_count: usize,
+    /// The last endpoint bound or connected.
+    pub(crate) last_endpoint: Option<crate::Endpoint>,
+    pub(crate) gathering: Gathering,
+    pub(crate) handshakes_failed: u64,
+    pub(crate) protocol_errors: u64,
+    /// How a connection ended whose buffer was being written without the lock, for `end_write`.
+    pub(crate) lost_while_written: Option<Loss>,
+    /// What we have ended and peers have yet to read.
+    pub(crate) farewells: Farewells,
+    /// Counts the turns that readable peers have had.
+    pub(crate) served: u64,
+    /// Notes taken, for which there was no time yet.
+    notes: VecDeque<Note>,
+    /// Topics of inproc peers, for which there was no time yet.
+    pub(crate) late_topics: VecDeque<LateTopics>,
+    /// The pattern has yet to forget what peers that have gone had subscribed to.
+    pub(crate) forgets: bool,
+}
+
+impl Net {
+    pub(crate) fn new(
+        pattern: &dyn Pattern,
+        options: Options,
+        context: Arc<ContextInner>,
+        mailbox: Arc<SocketMailbox>,
+        caretaker: Arc<Caretaker>,
+        id: usize,
+    ) -> Self {
+        let handshake = HandshakeConfig {
+            socket_type: pattern.socket_type(),
+            routing_id: options.routing_id.clone().into_bytes(),
+            mechanism: MechanismConfig::Null,
+            announced: announced(pattern.socket_type(), &options),
+            max_command_size: limits(&options).max_command_size,
+        };
+        let monitors = Arc::new(Monitors::new());
+        Net {
+            peers: Peers {
+                conflate: options.conflate && conflates(pattern.socket_type()),
+                monitors: Arc::clone(&monitors),
+                ..Peers::default()
+            },
+            listeners: Vec::new(),
+            timers: Timers::default(),
+            pacer: Pacer::default(),
+            monitors,
+            stream_options: stream_options(&options),
+            options,
+            handshake: Arc::new(handshake),
+            registry: LazyRegistry::default(),
+            context,
+            mailbox,
+            caretaker,
+            id,
+            read_share: super::pool::CHUNK,
+            readable: VecDeque::new(),
+            pending: VecDeque::new(),
+            pending_count: 0,
+            last_endpoint: None,
+            gathering: Gathering::default(),
+            handshakes_failed: 0,
+            protocol_errors: 0,
+            lost_while_written: None,
+            farewells: Farewells::default(),
+            served: 0,
+            notes: VecDeque::new(),
+            late_topics: VecDeque::new(),
+            forgets: false,
+        }
+    }
+
+    /// Handles a batch of events, and then notes, timers that are due and what there is to read, as many as there is time for in
+    /// this turn.
+    pub(crate) fn process(&mut self, events: &Events, pattern: &mut dyn Pattern) {
+        let now = Instant::now();
+        let turn = Turn::begun(now);
+        for event in events {
+            let token = event.token();
+            if token == WAKER {
+                continue;
+            }
+            if token.0 & FAREWELL == FAREWELL {
+                self.farewells.ready(token.0 & !FAREWELL);
+            } else if token.0 & LISTENER != 0 {
+                self.accept_ready(token.0 & !LISTENER, now, turn, pattern);
+            } else if let Some(id) = self.peer_at(token) {
+                self.peer_event(id, event, now, pattern);
+            }
+        }
+        self.take_notes(now, pattern);
+        self.prune_timers();
+        while let Some(timer) = self.timers.expired(now) {
+            self.timer(timer, now, turn, pattern);
+            if turn.half().is_over() {
+                break;
+            }
+        }
+        if self.farewells.are_waiting() {
+            self.farewells.see_to(turn, &self.registry);
+        }
+        self.settle_within(turn, now, pattern);
+    }
+
+    pub(crate) fn take_notes(&mut self, now: Instant, pattern: &mut dyn Pattern) {
+        self.fetch_notes();
+        if !self.notes.is_empty() {
+            self.heed_notes(Turn::begun(now).half(), now, pattern);
+        }
+    }
+
+    fn heed_notes(&mut self, turn: Turn, now: Instant, pattern: &mut dyn Pattern) {
+        while let Some(note) = self.notes.pop_front() {
+            self.note(note, now, pattern);
+            if !self.notes.is_empty() && turn.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// Takes notes out of the mailbox: they are for this socket to remember now.
+    fn fetch_notes(&mut self) {
+        let notes = self.mailbox.take();
+        if !notes.is_empty() {
+            self.notes.extend(notes);
+        }
+    }
+
+    /// Takes every note there is, whatever time that takes.
+    pub(crate) fn all_notes(&mut self) -> VecDeque<Note> {
+        self.fetch_notes();
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Does what is due whoever calls: reads from readable peers, takes news, writes what cannot wait.
+    pub(crate) fn settle(&mut self, now: Instant, pattern: &mut dyn Pattern) {
+        self.settle_within(Turn::begun(now), now, pattern);
+    }
+
+    /// The same, in what is left of a turn.
+    pub(crate) fn settle_within(&mut self, turn: Turn, now: Instant, pattern: &mut dyn Pattern) {
+        if !self.notes.is_empty() {
+            self.heed_notes(turn.half(), now, pattern);
+        }
+        self.read_round(now, turn, pattern);
+        self.take_news(turn, pattern);
+        if self.forgets {
+            self.forget_more(turn, pattern);
+        }
+        if !self.peers.dirty.is_empty() && !self.gathering.is_on() {
+            self.write_dirty(pattern);
+        }
+    }
+
+    fn peer_event(
+        &mut self,
+        id: PeerId,
+        event: &mio::event::Event,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        match &mut peer.link {
+            Link::Connecting(_) => self.connecting_event(id, now, pattern),
+            Link::Handshaking(state) => {
+                if !std::mem::replace(&mut state.queued, true) {
+                    self.readable.push_back(id);
+                }
+            }
+            Link::Up(up) => {
+                up.hung_up |= event.is_read_closed() || event.is_error();
+                if event.is_readable() || up.hung_up {
+                    up.readable = true;
+                    if !up.queued && !peer.paused {
+                        up.queued = true;
+                        self.readable.push_back(id);
+                    }
+                }
+                if event.is_writable() && !event.is_error() {
+                    up.writable_again = true;
+                    let was = std::mem::replace(&mut up.writable, true);
+                    self.gathering.rhythm().writable(was, true);
+                    let spare = up.watches_room && peer.outbound.is_empty() && !peer.being_written;
+                    if spare {
+                        self.watch_room(id, false);
+                    }
+                    self.peers.mark_dirty(id);
+                }
+            }
+            Link::Down | Link::Inproc(_) | Link::Gone => {}
+        }
+    }
+
+    pub(crate) fn note(&mut self, note: Note, now: Instant, pattern: &mut dyn Pattern) {
+        match note {
+            Note::Resolved {
+                id,
+                attempt,
+                addresses,
+            } => self.resolved(id, attempt, addresses, now, pattern),
+            Note::InprocConnect(offer) => self.adopt(*offer, pattern),
+            Note::InprocAccepted { place, accepted } => {
+                self.accepted_inproc(place, *accepted, pattern);
+            }
+            Note::InprocReadable(place) => {
+                if self.at_place(place) {
+                    self.peers.receive_inproc(place.id);
+                    self.announce(place.id, pattern);
+                }
+            }
+            Note::InprocWritable(place) => {
+                if self.at_place(place) {
+                    pattern.writable(&mut self.peers, place.id);
+                }
+            }
+        }
+    }
+
+    /// Timers of connections that are gone, or that have a sooner one by now, are dropped when they come up. Where connections
+    /// come and go by the thousand, or a peer names ever shorter times, they would pile up until then.
+    fn prune_timers(&mut self) {
+        if self.timers.len() > 4 * self.peers.slab.len() + 256 {
+            let mut timers = std::mem::take(&mut self.timers);
+            timers.retain(|at, timer| match timer {
+                Timer::Connection(token) => self.waits_for(at, Token(*token)),
+                Timer::Farewell(index) => self.farewells.contains(*index),
+                Timer::Redial(..) | Timer::Listener(_) => true,
+            });
+            self.timers = timers;
+        }
+    }
+
+    fn timer(&mut self, timer: Timer, now: Instant, turn: Turn, pattern: &mut dyn Pattern) {
+        match timer {
+            Timer::Connection(token) => {
+                if let Some(id) = self.peer_at(Token(token)) {
+                    self.connection_timer(id, now, pattern);
+                }
+            }
+            Timer::Redial(id, attempt) => {
+                let current = self.peers.slab.get(id).is_some_and(
+                    |peer| matches!(&peer.origin, Origin::Dialed(dialer) if dialer.is_at(attempt)),
+                );
+                if current && pattern.remembers(id) {
+                    // What the peer had subscribed to would count as said on the new connection.
+                    let again = now + FORGETTING;
+                    self.timers.arm(again, Timer::Redial(id, attempt));
+                } else if current {
+                    self.dial(id, now, pattern);
+                }
+            }
+            Timer::Listener(index) => self.accept_ready(index, now, turn, pattern),
+            Timer::Farewell(index) => self.farewells.timer(index, now),
+        }
+    }
+
+    /// The peer that a token names, if the connection it was made for is still the current one.
+    fn peer_at(&self, token: Token) -> Option<PeerId> {
+        let id = token.0 & 0xffff_ffff;
+        let peer = self.peers.slab.get(id)?;
+        (peer_token(id, peer.connection) == token).then_some(id)
+    }
+
+    /// Whether the connection with this token is still there, and has this deadline.
+    fn waits_for(&self, at: Instant, token: Token) -> bool {
+        let peer = self.peer_at(token).and_then(|id| self.peers.slab.get(id));
+        peer.is_some_and(|peer| match &peer.link {
+            Link::Up(up) => up.armed == Some(at),
+            Link::Connecting(_) | Link::Handshaking(_) => true,
+            Link::Down | Link::Inproc(_) | Link::Gone => false,
+        })
+    }
+
+    /// The token of a peer's current connection.
+    pub(crate) fn token_of(&self, id: PeerId) -> Token {
+        peer_token(id, self.connection_of(id))
+    }
+
+    /// The size limits for what peers send.
+    pub(crate) fn limits(&self) -> Limits {
+        limits(&self.options)
+    }
+
+    /// Messages accepted from the application that the kernel, or the peer, does not have yet.
+    pub(crate) fn unsent(&self, pattern: &dyn Pattern) -> usize {
+        let peers = self.peers.slab.iter();
+        peers.map(|(_, peer)| peer.unsent()).sum::<usize>() + pattern.orphans()
+    }
+
+    /// Whether there is something to do without the kernel saying so.
+    #[inline]
+    pub(crate) fn has_work(&self) -> bool {
+        !self.readable.is_empty() || self.has_news() || self.is_late()
+    }
+
+    /// Up to which count of `served` all peers will have had a turn that are known to be readable now.
+    pub(crate) fn all_served(&self) -> u64 {
+        self.served + self.readable.len() as u64
+    }
+
+    /// Whether all have had it, and all notes have been heeded.
+    pub(crate) fn has_served(&self, all: u64) -> bool {
+        self.served >= all && self.notes.is_empty()
+    }
+
+    /// Whether something was put off when a turn was over.
+    fn is_late(&self) -> bool {
+        self.forgets
+            || !self.notes.is_empty()
+            || !self.late_topics.is_empty()
+            || self.farewells.are_waiting()
+    }
+
+    /// Whether there was more to do than there was time for, so that somebody has to come back at once.
+    pub(crate) fn is_behind(&self, now: Instant) -> bool {
+        self.has_work() || self.timers.next().is_some_and(|due| due <= now)
+    }
+
+    /// Whether taking a message has left something to do.
+    #[inline]
+    pub(crate) fn has_chores(&self) -> bool {
+        self.has_news() || !self.peers.pool.later.is_empty()
+    }
+
+    #[inline]
+    fn has_news(&self) -> bool {
+        !self.peers.resumable.is_empty() || !self.peers.news.is_empty()
+    }
+
+    /// The seat's poll has failed, or not. Not to be expected, and there is nobody to return it to.
+    pub(crate) fn poll_failed(&mut self, error: Option<io::Error>) {
+        if let Some(error) = error {
+            let text = format_args!("polling a socket failed: {error}");
+            self.peers.pool.later.log(log::Level::Error, text);
+        }
+    }
+
+    /// Tells the log, once no lock is held.
+    pub(crate) fn warn(&mut self, text: std::fmt::Arguments<'_>) {
+        self.peers.pool.later.log(log::Level::Warn, text);
+    }
+
+    /// Whether a peer waits for the kernel to take more; with the number of writes that callers have done so far.
+    pub(crate) fn leftover(&self) -> Option<u64> {
+        let rhythm = self.gathering.rhythm();
+        let writes = rhythm.writes() + self.peers.written_directly;
+        rhythm.is_held_up().then_some(writes)
+    }
+
+    /// Peers whose handshake is done.
+    pub(crate) fn connected_peers(&self) -> usize {
+        let peers = self.peers.slab.iter();
+        peers.filter(|(_, peer)| peer.is_connected()).count()
+    }
+
+    /// Nothing has been going on for a while: spare memory goes back.
+    pub(crate) fn fall_idle(&mut self) {
+        if self.peers.dirty.is_empty() && self.readable.is_empty() {
+            self.peers.pool.release();
+            for (_, peer) in &self.peers.slab {
+                if let Link::Inproc(link) = &peer.link {
+                    link.shelf.clear();
+                }
+            }
+        }
+    }
+
+    /// Ends everything: no peer is left, but for what peers have yet to read, `until` then.
+    pub(crate) fn shut_down(&mut self, until: Deadline, pattern: &mut dyn Pattern) {
+        for index in 0..self.listeners.len() {
+            self.stop_listening(index);
+        }
+        for note in self.all_notes() {
+            if let Note::InprocConnect(offer) = note {
+                offer.refuse();
+                self.peers.pool.later.drop_offer(offer);
+            }
+        }
+        let ids: Vec<PeerId> = self.peers.slab.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.drop_peer(id, DisconnectCause::LocalClose, until, pattern);
+        }
+        self.peers.pool.release();
+    }
+
+    /// In a forked child: closes its copies of what a peer would notice. The parent's stay, with their places in the
+    /// poll that both have. What is of this process alone is left as it is.
+    pub(crate) fn close_copies(&mut self) {
+        self.listeners.clear();
+        self.farewells.end();
+        for (_, peer) in &mut self.peers.slab {
+            match std::mem::replace(&mut peer.link, Link::Gone) {
+                Link::Inproc(link) => std::mem::forget(link),
+                link @ (Link::Down
+                | Link::Connecting(_)
+                | Link::Handshaking(_)
+                | Link::Up(_)
+                | Link::Gone) => drop(link),
+            }
+        }
+    }
+}
+
+/// Where streams and listeners are registered: there once the socket has its first endpoint, before there are any.
+#[derive(Default)]
+pub(crate) struct LazyRegistry(Option<Registry>);
+
+impl LazyRegistry {
+    pub(crate) fn open(&mut self, registry: Registry) {
+        self.0 = Some(registry);
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn get(&self) -> io::Result<&Registry> {
+        self.0
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Fails only for what is not registered, which then need not be deregistered.
+    pub(crate) fn deregister(&self, source: &mut dyn Source) {
+        if let Ok(registry) = self.get() {
+            let _ = source.deregister(registry);
+        }
+    }
+}
+
+/// Readiness for both directions: with edge-triggered events an interest costs nothing until its edge.
+pub(crate) const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// Slab index below, the low bits of the connection id above: an event of an earlier connection at the
+/// same place is recognised. Bit 63 stays clear, it marks listeners and farewells.
+fn peer_token(id: PeerId, connection: ConnectionId) -> Token {
+    let generation = (connection.get() as usize) & 0x7fff_ffff;
+    Token(generation << 32 | (id & 0xffff_ffff))
+}
+
+pub(crate) fn listener_token(index: usize) -> Token {
+    Token(LISTENER | index)
+}
+
+pub(crate) fn farewell_token(index: usize) -> Token {
+    Token(FAREWELL | index)
+}
+
+/// The types for which only the newest message may count: those without a state or an envelope.
+fn conflates(socket_type: SocketType) -> bool {
+    match socket_type {
+        SocketType::Push
+        | SocketType::Pull
+        | SocketType::Pub
+        | SocketType::Sub
+        | SocketType::Dealer => true,
+        SocketType::Pair
+        | SocketType::Req
+        | SocketType::Rep
+        | SocketType::Router
+        | SocketType::Xpub
+        | SocketType::Xsub => false,
+    }
+}
+
+/// A SUBSCRIBE command is the longest that is needed: its name, and the longest topic.
+fn limits(options: &Options) -> Limits {
+    const COMMAND_NAME: u64 = 16;
+    const METADATA: u64 = 16 * 1024;
+    /// No limit: but a longer message could not be held in memory at all, and is refused by its header.
+    const ADDRESSABLE: u64 = isize::MAX as u64;
+    Limits {
+        max_message_size: options
+            .max_message_size
+            .map_or(ADDRESSABLE, |size| size as u64),
+        max_parts: options.max_parts,
+        max_command_size: (options.max_subscription_length as u64 + COMMAND_NAME).max(METADATA),
+    }
+}
+
+/// What peers are told of the limits: those that matter to what they send.
+fn announced(socket_type: SocketType, options: &Options) -> Announced {
+    let receives = match socket_type {
+        SocketType::Push | SocketType::Pub | SocketType::Xpub => false,
+        SocketType::Pull
+        | SocketType::Sub
+        | SocketType::Xsub
+        | SocketType::Req
+        | SocketType::Rep
+        | SocketType::Dealer
+        | SocketType::Router
+        | SocketType::Pair => true,
+    };
+    let publishes = matches!(socket_type, SocketType::Pub | SocketType::Xpub);
+    let size = options.max_message_size.map(|size| size as u64);
+    Announced {
+        max_message_size: size.filter(|_| receives),
+        max_parts: receives.then_some(options.max_parts),
+        max_subscription_length: publishes.then_some(options.max_subscription_length as u64),
+    }
+}
+
+pub(crate) fn stream_options(options: &Options) -> StreamOptions {
+    StreamOptions {
+        nodelay: options.tcp_nodelay,
+        keepalive: options.tcp_keepalive.then_some(Keepalive {
+            idle: options.tcp_keepalive_idle,
+            interval: options.tcp_keepalive_interval,
+            count: options.tcp_keepalive_count,
+        }),
+        send_buffer: options.send_buffer,
+        recv_buffer: options.recv_buffer,
+        tos: options.tos,
+        ipv6: options.ipv6,
+        backlog: i32::try_from(options.backlog).unwrap_or(i32::MAX),
+        connect_timeout: options.connect_timeout,
+    }
+}
+
+/// An io error of the poll itself, logged: there is nobody to return it to. With no lock held.
+pub(crate) fn log_poll_error(what: &str, error: &io::Error) {
+    contain(|| log::error!("{what}: {error}"));
+}

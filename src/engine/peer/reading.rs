@@ -1,0 +1,301 @@
+//! Bytes in from established connections.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::in_buffer::{Accepted, ReadOutcome};
+use super::net::Net;
+use super::peers::{Link, MAX_COMMAND_BYTES, Peer, PeerId, WRITE_AT};
+use super::pool::CHUNK;
+use crate::engine::driving::turn::Turn;
+use crate::monitor::DisconnectCause;
+use crate::pattern::Pattern;
+use crate::transport::Stream;
+use crate::zmtp::{Command, ProtocolError, put_pong};
+
+/// What the kernel is asked for at once, at the least. It is what libzmq's decoder always reads …
+const SMALL_READ: usize = 8 * 1024;
+
+/// … and so much for each message up to the high-water mark, so that a small mark means a small read-ahead.
+const READ_PER_MESSAGE: usize = 64;
+
+/// From a peer that sends PINGs so many bytes are read beyond the high-water mark, so that a PING is answered that lies behind no more.
+const BEYOND_MARK: usize = 64 * 1024;
+
+/// What all peers together may read ahead in one round, as far as each gets its [`SMALL_READ`]: as much as stays in the
+/// cache until the application has taken it, one message from each peer in turn.
+const READ_AHEAD: usize = 512 * 1024;
+
+/// What is asked for where each few bytes are a topic to find in a large table. It holds some 300 of the shortest.
+const ACTED_ON_READ: usize = 4 * 1024;
+
+/// Reads ahead of the application, in one turn and for one peer, before the others get theirs.
+const READS_PER_TURN: usize = 4;
+
+impl Net {
+    /// Reads from every readable peer, each in its turn, until this turn of ours is over. Those left come first in the next.
+    pub(crate) fn read_round(&mut self, now: Instant, turn: Turn, pattern: &mut dyn Pattern) {
+        while let Some(id) = self.peers.resumable.pop() {
+            if let Some(peer) = self.peers.slab.get_mut(id)
+                && let Link::Up(up) = &mut peer.link
+            {
+                up.heartbeat.resume(now);
+            }
+            self.queue_read(id);
+        }
+        let readers = self.readable.len().max(1);
+        self.read_share = (READ_AHEAD / readers).clamp(SMALL_READ, CHUNK);
+        for _ in 0..readers {
+            let Some(id) = self.readable.pop_front() else {
+                return;
+            };
+            self.served += 1;
+            let link = self.peers.slab.get_mut(id).map(|peer| &mut peer.link);
+            match link {
+                Some(Link::Up(up)) => {
+                    up.queued = false;
+                    self.read_peer(id, now, turn, pattern);
+                }
+                Some(Link::Handshaking(state)) => {
+                    state.queued = false;
+                    self.advance_handshake(id, now, pattern);
+                }
+                _ => continue,
+            }
+            if !self.readable.is_empty() && turn.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// Puts a peer in the queue for reading, if there may be something.
+    pub(super) fn queue_read(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && up.readable
+            && !up.queued
+            && !peer.paused
+        {
+            up.queued = true;
+            self.readable.push_back(id);
+        }
+    }
+
+    fn read_peer(&mut self, id: PeerId, now: Instant, turn: Turn, pattern: &mut dyn Pattern) {
+        let mut arrived = false;
+        for _ in 0..READS_PER_TURN {
+            let outcome = match self.read_once(id, now, pattern) {
+                None => break,
+                Some(Ok(outcome)) => outcome,
+                Some(Err(cause)) => {
+                    if self.announce(id, pattern) {
+                        self.connection_lost(id, cause, pattern);
+                    }
+                    return;
+                }
+            };
+            arrived |= outcome.messages > 0;
+            if outcome.messages > 0 || !outcome.more || turn.is_over() {
+                break;
+            }
+        }
+        if !arrived || self.announce(id, pattern) {
+            self.queue_read(id);
+        }
+    }
+
+    /// Tells the pattern of whole messages, if there are any. `false`: one of them breaks the protocol, and the connection is
+    /// closed.
+    pub(crate) fn announce(&mut self, id: PeerId, pattern: &mut dyn Pattern) -> bool {
+        if self.peers.messages(id) == 0 {
+            return true;
+        }
+        let Err(error) = pattern.readable(&mut self.peers, id) else {
+            return true;
+        };
+        // Such a pattern takes messages when it is told of them, so nobody would ever take those behind that one.
+        self.peers.discard_inbound(id);
+        self.connection_lost(id, DisconnectCause::Protocol(error), pattern);
+        false
+    }
+
+    /// One read. `None`: nothing to read, or not now.
+    fn read_once(
+        &mut self,
+        id: PeerId,
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) -> Option<Result<ReadOutcome, DisconnectCause>> {
+        let peer = self.peers.slab.get_mut(id)?;
+        let mut asked = Asked::of(peer);
+        let Link::Up(up) = &mut peer.link else {
+            return None;
+        };
+        let beyond = peer.inbound.messages() >= peer.recv_hwm;
+        let room = match (beyond, up.sends_pings) {
+            (false, _) => {
+                up.read_beyond = 0;
+                usize::MAX
+            }
+            // Its next PING is to be found, if there is no more before it than this.
+            (true, true) => BEYOND_MARK.saturating_sub(up.read_beyond),
+            (true, false) => 0,
+        };
+        if room == 0 {
+            up.heartbeat.suspend(now);
+            peer.pause();
+            return None;
+        }
+        let limit = peer.recv_hwm.saturating_mul(READ_PER_MESSAGE);
+        let limit = limit.clamp(SMALL_READ, self.read_share);
+        // What takes long for each byte is read in small pieces, as nobody looks at the clock in between.
+        let limit = match pattern.acts_on_input() {
+            true => ACTED_ON_READ,
+            false => limit.min(room),
+        };
+        let result = peer.inbound.read(
+            &up.stream,
+            &mut up.scanner,
+            &mut self.peers.pool,
+            limit,
+            &mut |command| asked.handle(id, command, pattern),
+        );
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                up.readable = false;
+                up.hung_up = false;
+                return None;
+            }
+            Err(error) => return Some(Err(DisconnectCause::from(&error))),
+        };
+        if outcome.eof {
+            return Some(Err(DisconnectCause::PeerClosed));
+        }
+        up.readable = outcome.more || up.hung_up;
+        if beyond {
+            up.read_beyond += outcome.bytes;
+        }
+        up.heartbeat.received(now);
+        peer.counters.bytes_in += outcome.bytes as u64;
+        self.came(id, outcome.messages, asked, now);
+        if let Some(error) = outcome.violation {
+            return Some(Err(DisconnectCause::Protocol(*error)));
+        }
+        Some(Ok(outcome))
+    }
+
+    /// Bytes that came in one piece with the end of the handshake.
+    pub(crate) fn preload(
+        &mut self,
+        id: PeerId,
+        bytes: &[u8],
+        now: Instant,
+        pattern: &mut dyn Pattern,
+    ) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let mut asked = Asked::of(peer);
+        let Link::Up(up) = &mut peer.link else {
+            return;
+        };
+        let Accepted {
+            messages,
+            violation,
+        } = peer.inbound.preload(
+            bytes,
+            &mut up.scanner,
+            &mut self.peers.pool,
+            &mut |command| asked.handle(id, command, pattern),
+        );
+        peer.counters.bytes_in += bytes.len() as u64;
+        self.came(id, messages, asked, now);
+        if self.announce(id, pattern)
+            && let Some(error) = violation
+        {
+            self.connection_lost(id, DisconnectCause::Protocol(*error), pattern);
+        }
+    }
+
+    /// So many messages have become whole, and commands have asked for something.
+    fn came(&mut self, id: PeerId, messages: usize, asked: Asked, now: Instant) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        if let Link::Up(up) = &mut peer.link {
+            if let Some(ttl) = asked.ttl {
+                up.heartbeat.peer_ttl(ttl, now);
+                up.sends_pings = true;
+            }
+            if !asked.held_pong.is_empty() {
+                up.held_pong = asked.held_pong;
+            }
+        }
+        peer.counters.messages_in += messages as u64;
+        if self.peers.conflate {
+            let replaced = peer.inbound.keep_newest(&mut self.peers.pool);
+            peer.counters.dropped_conflated += replaced as u64;
+        }
+        if !asked.pongs.is_empty() {
+            self.peers.send_commands(id, &asked.pongs);
+        }
+        self.arm_heartbeat(id);
+    }
+}
+
+/// What the commands of one read ask for.
+struct Asked {
+    pongs: Vec<u8>,
+    /// PONGs are made while they are no longer than this; of the others only the last.
+    room: usize,
+    held_pong: Vec<u8>,
+    ttl: Option<Duration>,
+}
+
+impl Asked {
+    /// Nothing yet.
+    fn of(peer: &Peer) -> Self {
+        Asked {
+            pongs: Vec::new(),
+            room: MAX_COMMAND_BYTES.saturating_sub(peer.waiting_commands()),
+            held_pong: Vec::new(),
+            ttl: None,
+        }
+    }
+
+    fn handle(
+        &mut self,
+        id: PeerId,
+        command: Command<'_>,
+        pattern: &mut dyn Pattern,
+    ) -> Result<(), ProtocolError> {
+        match command {
+            Command::Ping { ttl, context } => {
+                self.ttl = Some(ttl);
+                if self.pongs.len() < self.room {
+                    put_pong(&mut self.pongs, context);
+                } else {
+                    self.held_pong.clear();
+                    put_pong(&mut self.held_pong, context);
+                }
+            }
+            Command::Subscribe(topic) => return pattern.topic(id, topic, true),
+            Command::Cancel(topic) => return pattern.topic(id, topic, false),
+            // Nothing to do: PONG counts as life like any byte, the others have no place after the
+            // handshake and are passed over, as libzmq does.
+            Command::Pong { .. }
+            | Command::Ready { .. }
+            | Command::Error { .. }
+            | Command::Unknown(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Empties the kernel's receive buffer before a connection is closed by us. Closing over unread
+/// bytes makes TCP send a reset, which can destroy what we have just sent and the peer not yet read.
+pub(super) fn discard_input(stream: &Stream) {
+    // To the end, to an error, or enough: in each case there is no more to do.
+    let _ = stream.discard(WRITE_AT / SMALL_READ, SMALL_READ);
+}

@@ -1,0 +1,354 @@
+//! Bytes out to established connections: when, by whom, and what becomes of those the kernel does not take.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::Interest;
+
+use super::net::{BOTH, Net};
+use super::out_buffer::{MAX_SLICES, OutBuffer, Unsent};
+use super::peers::{Link, PeerId, WRITE_AT, WRITE_KEPT_AT};
+use super::pool::ChunkPool;
+use crate::engine::tempo::gathering;
+use crate::monitor::ConnectionId;
+use crate::pattern::Pattern;
+use crate::transport::Stream;
+
+/// A write that seems to have taken longer for each peer counts as this: the sender may have lost its core meanwhile.
+const COST_CAP: Duration = Duration::from_micros(40);
+
+impl Net {
+    /// A message has been queued: write it, or see to it that somebody will. Or not `queued`, as it found no room.
+    #[inline]
+    pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern, queued: bool) {
+        let gathers = self.gathering.is_on() && !self.peers.due;
+        if queued && gathers && !self.gathering.is_time_to_look(self.peers.gathered) {
+            return;
+        }
+        self.pace_slowly(pattern, queued);
+    }
+
+    /// What the clock decides. Not inlined: benches/instructions.rs leaves it out by its name.
+    #[inline(never)]
+    fn pace_slowly(&mut self, pattern: &mut dyn Pattern, queued: bool) {
+        if !queued {
+            self.pacer.held_up();
+        } else if self.peers.dirty.is_empty() {
+            // Inproc, or the kernel will say when it takes more.
+        } else if self.gathering.is_on() && !self.peers.due {
+            self.look_at_clock(pattern);
+        } else {
+            self.write_or_gather(pattern);
+        }
+    }
+
+    fn look_at_clock(&mut self, pattern: &mut dyn Pattern) {
+        let now = Instant::now();
+        self.gathering.looked(self.pacer.sending(now));
+        let first = self.peers.dirty.first();
+        let first = first.and_then(|&id| self.peers.slab.get(id));
+        let bytes = first.map_or(0, |peer| peer.outbound.unwritten());
+        if self.gathering.is_over(now, bytes) {
+            self.write_gathered(now, pattern);
+        }
+    }
+
+    fn write_or_gather(&mut self, pattern: &mut dyn Pattern) {
+        let now = Instant::now();
+        if self.peers.due {
+            return self.write_gathered(now, pattern);
+        }
+        if self.pacer.write_now(now) {
+            let Written { took, now, .. } = self.write_timed(now, pattern);
+            self.pacer.wrote(took, now);
+        } else {
+            self.gathering.begin(now);
+            let writes = self.gathering.rhythm().writes();
+            self.caretaker.gathering(self.id, writes);
+        }
+    }
+
+    /// The caller writes what has gathered.
+    fn write_gathered(&mut self, started: Instant, pattern: &mut dyn Pattern) {
+        let Written { took, peers, now } = self.write_timed(started, pattern);
+        self.gathering.wrote(took, peers, now);
+        self.pacer.sending(now);
+    }
+
+    /// Writes to every peer, and takes the time.
+    fn write_timed(&mut self, started: Instant, pattern: &mut dyn Pattern) -> Written {
+        let peers = u32::try_from(self.peers.dirty.len()).unwrap_or(u32::MAX);
+        self.write_dirty(pattern);
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        // A sender that lost its core in the middle of it has learnt nothing about what writing takes.
+        let took = took.min(COST_CAP.saturating_mul(peers));
+        gathering::spent(took);
+        Written { took, peers, now }
+    }
+
+    /// Writes to every peer that has something and can take it.
+    pub(crate) fn write_dirty(&mut self, pattern: &mut dyn Pattern) {
+        self.peers.due = false;
+        self.peers.gathered = 0;
+        let mut dirty = std::mem::take(&mut self.peers.dirty);
+        for id in dirty.drain(..) {
+            self.write_peer(id, pattern);
+        }
+        // Writing may have made others dirty: keep both, and the allocation.
+        dirty.append(&mut self.peers.dirty);
+        self.peers.dirty = dirty;
+    }
+
+    fn write_peer(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.dirty = false;
+        let Link::Up(up) = &mut peer.link else {
+            return;
+        };
+        if peer.being_written {
+            return;
+        }
+        let messages = peer.outbound.messages();
+        let was_full = messages >= peer.send_hwm;
+        up.writable_again = false;
+        let before = peer.outbound.unwritten();
+        let result = write_all(&up.stream, &mut peer.outbound, &mut self.peers.pool);
+        up.carried |= peer.outbound.messages() < messages;
+        peer.counters.bytes_out += (before - peer.outbound.unwritten()) as u64;
+        self.after_write(id, result);
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        if was_full && peer.outbound.messages() < peer.send_hwm {
+            pattern.writable(&mut self.peers, id);
+        }
+    }
+
+    /// Notes how a write ended. A failed one does not end the connection by itself: what the peer sent
+    /// before it went may still be unread, and reading to the end will find out the same.
+    fn after_write(&mut self, id: PeerId, result: io::Result<()>) {
+        self.peers.send_held_pong(id);
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Up(up) = &mut peer.link else {
+            return;
+        };
+        let Err(error) = result else {
+            let was = std::mem::replace(&mut up.writable, true);
+            self.gathering.rhythm().writable(was, true);
+            return;
+        };
+        let refused = error.kind() == io::ErrorKind::WouldBlock;
+        if refused && std::mem::take(&mut up.writable_again) {
+            return;
+        }
+        let was = std::mem::take(&mut up.writable);
+        self.gathering.rhythm().writable(was, false);
+        up.refused_at = peer.outbound.unwritten();
+        if refused {
+            self.watch_room(id, true);
+        } else {
+            up.hung_up = true;
+            up.readable = true;
+            self.queue_read(id);
+        }
+    }
+
+    /// Says whether the kernel is to report room on this connection, where it would report all of it. If there is room
+    /// already when this begins, it says so at once.
+    pub(crate) fn watch_room(&mut self, id: PeerId, watch: bool) {
+        let token = self.token_of(id);
+        if let Some(peer) = self.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && up.watches_room != watch
+            && up.stream.reports_all_room()
+        {
+            let interests = if watch { BOTH } else { Interest::READABLE };
+            match self
+                .registry
+                .get()
+                .and_then(|registry| up.stream.watch(registry, token, interests))
+            {
+                Ok(()) => up.watches_room = watch,
+                Err(error) => self.warn(format_args!(
+                    "cannot change what a connection is watched for: {error}"
+                )),
+            }
+        }
+    }
+
+    /// Whether callers have been writing, or at this rate will, within `soon`.
+    pub(crate) fn caller_writes_within(&self, soon: Duration, elapsed: Duration) -> bool {
+        let at_this_rate =
+            |so_far: usize| so_far as u128 * soon.as_nanos() / elapsed.as_nanos().max(1);
+        let dirty = self.peers.dirty.iter();
+        let bytes = dirty.filter_map(|&id| self.peers.slab.get(id));
+        let bytes = bytes.map(|peer| peer.outbound.unwritten()).max();
+        let messages = super::link::unlimited(self.options.send_hwm).min(1_000);
+        at_this_rate(self.peers.gathered) >= messages as u128
+            || at_this_rate(bytes.unwrap_or_default()) >= WRITE_AT as u128
+    }
+
+    /// Takes one peer's buffer out, to be written without the lock.
+    pub(crate) fn begin_write(&mut self) -> Option<WriteJob> {
+        while let Some(id) = self.peers.dirty.pop() {
+            let Some(peer) = self.peers.slab.get_mut(id) else {
+                continue;
+            };
+            peer.dirty = false;
+            let Link::Up(up) = &mut peer.link else {
+                continue;
+            };
+            peer.being_written = true;
+            up.writable_again = false;
+            let buffer = std::mem::take(&mut peer.outbound);
+            peer.in_flight = buffer.messages();
+            peer.commands_in_flight = buffer.commands();
+            return Some(WriteJob {
+                id,
+                birth: peer.birth,
+                connection: peer.connection,
+                stream: Arc::clone(&up.stream),
+                offered: buffer.unwritten(),
+                messages: peer.in_flight,
+                buffer,
+                spare: ChunkPool::default(),
+            });
+        }
+        self.peers.gathered = 0;
+        self.peers.due = false;
+        self.gathering.end();
+        None
+    }
+
+    /// Puts back what a write without the lock has left over.
+    pub(crate) fn end_write(
+        &mut self,
+        job: WriteJob,
+        result: io::Result<()>,
+        pattern: &mut dyn Pattern,
+    ) {
+        let WriteJob {
+            id,
+            birth,
+            connection,
+            mut buffer,
+            offered,
+            messages,
+            spare,
+            stream,
+        } = job;
+        self.peers.pool.absorb(spare);
+        let written = offered - buffer.unwritten();
+        let lost = self.lost_while_written.take();
+        if let Some(loss) = lost.filter(|loss| loss.connection.id == connection) {
+            self.blame(id, &mut buffer, loss, pattern);
+        }
+        let peer = self.peers.slab.get_mut(id);
+        let Some(peer) = peer.filter(|peer| peer.birth == birth) else {
+            let unsent = buffer.drain(&mut self.peers.pool);
+            // It was dropped meanwhile, but for this last write.
+            if messages > 0 {
+                self.bid_farewell(stream, self.farewell_time());
+            }
+            return self.orphan(unsent, pattern);
+        };
+        peer.being_written = false;
+        let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
+        peer.in_flight = 0;
+        peer.commands_in_flight = 0;
+        peer.counters.bytes_out += written as u64;
+        let same = peer.connection == connection && matches!(peer.link, Link::Up(_));
+        if let Link::Up(up) = &mut peer.link
+            && same
+        {
+            up.carried |= buffer.messages() < messages;
+        }
+        if !same {
+            peer.counters.withdrawn += buffer.unwanted() as u64;
+        }
+        if !same && (matches!(peer.link, Link::Gone) || !pattern.keeps_unsent()) {
+            let unsent = buffer.drain(&mut self.peers.pool);
+            self.orphan(unsent, pattern);
+        } else {
+            let pool = &mut self.peers.pool;
+            if !same {
+                buffer.rewind(pool);
+            }
+            let later = std::mem::replace(&mut peer.outbound, buffer);
+            peer.outbound.append(later, pool);
+        }
+        if same {
+            self.after_write(id, result);
+        } else {
+            self.sort_out_refused(id, pattern);
+        }
+        pattern.returned(&mut self.peers, id, same);
+        self.peers.mark_dirty(id);
+        if was_full && self.peers.has_room(id) {
+            pattern.writable(&mut self.peers, id);
+        }
+    }
+
+    /// Messages whose connection broke while they were being written, and is not coming back to them.
+    fn orphan(&mut self, unsent: Vec<Unsent>, pattern: &mut dyn Pattern) {
+        if !pattern.keeps_unsent() {
+            self.peers.past.dropped_disconnect += unsent.len() as u64;
+        }
+        pattern.orphaned(&mut self.peers, unsent);
+    }
+}
+
+/// What a write to all peers came to.
+struct Written {
+    took: Duration,
+    peers: u32,
+    /// The time when it was done.
+    now: Instant,
+}
+
+/// A peer's buffer on its way to the kernel, outside the lock. While it is, the peer is marked
+/// `being_written`, so that nobody else writes and the order is kept: not on its next connection either.
+pub(crate) struct WriteJob {
+    id: PeerId,
+    birth: ConnectionId,
+    connection: ConnectionId,
+    stream: Arc<Stream>,
+    buffer: OutBuffer,
+    /// Bytes to write at the start, and messages that are done with them.
+    offered: usize,
+    messages: usize,
+    /// Chunks that have come free.
+    spare: ChunkPool,
+}
+
+impl WriteJob {
+    pub(crate) fn run(&mut self) -> io::Result<()> {
+        write_all(&self.stream, &mut self.buffer, &mut self.spare)
+    }
+}
+
+/// Writes until the buffer is empty or the kernel will take no more.
+fn write_all(stream: &Stream, buffer: &mut OutBuffer, pool: &mut ChunkPool) -> io::Result<()> {
+    while !buffer.is_empty() {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = buffer.slices(&mut slices, WRITE_KEPT_AT);
+        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+        let written = match slices.get(..count) {
+            Some([single]) => stream.write(single)?,
+            Some(many) => stream.write_vectored(many)?,
+            None => 0,
+        };
+        buffer.advance(written, pool);
+        if written < offered {
+            // A short write means that the kernel's buffer is full: asking again would only tell the same.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+    }
+    Ok(())
+}
