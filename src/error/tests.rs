@@ -1,4 +1,5 @@
 use super::*;
+use crate::Message;
 
 #[test]
 fn a_failed_send_gives_the_message_back() {

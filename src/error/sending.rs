@@ -1,0 +1,295 @@
+//! Errors of sending, of replying and of asking. What was not sent comes back with the error.
+
+use std::error::Error;
+use std::fmt;
+
+use super::{CLOSED, CONTEXT_CLOSED, FORKED};
+use crate::Message;
+use crate::engine::Excess;
+use crate::monitor::RefusalCause;
+
+/// Why a message was not sent; gives the message back.
+///
+/// ```
+/// # use zerohop::{SendError, SendErrorKind};
+/// fn worth_retrying(error: &SendError) -> bool {
+///     matches!(error.kind(), SendErrorKind::WouldBlock | SendErrorKind::TimedOut)
+/// }
+/// ```
+pub struct SendError(Box<Unsent<SendErrorKind>>);
+
+// `send` returns it at full speed: it travels in a register.
+const _: () = assert!(size_of::<Result<(), SendError>>() <= 16);
+
+/// A message that stayed here, and why.
+struct Unsent<K> {
+    message: Message,
+    kind: K,
+}
+
+/// The ways for a send to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// The send was not to wait, and no peer has room: there are none, or all are at their
+    /// high-water mark.
+    WouldBlock,
+    /// No peer had room before the time was up.
+    TimedOut,
+    /// The last request of a REQ that is not [`req_relaxed`](crate::Options::req_relaxed) has not been answered yet.
+    OutOfTurn,
+    /// Each peer there is has announced that it takes no message that large, and ends a connection that brings one.
+    TooLarge {
+        /// The bytes in all frames of the message, its envelope included if it is a request.
+        size: u64,
+        /// The most bytes that one of the peers takes.
+        limit: u64,
+    },
+    /// Each peer there is has announced that it takes no message of so many frames.
+    TooManyParts {
+        /// The frames of the message, its envelope included if it is a request.
+        parts: usize,
+        /// The most frames that one of the peers takes.
+        limit: u32,
+    },
+    /// The socket was shut down, before the call or during it by another thread.
+    Closed,
+    /// The context was shut down.
+    ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
+}
+
+impl fmt::Display for SendErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SendErrorKind::WouldBlock => f.write_str("no peer has room for the message now"),
+            SendErrorKind::TimedOut => f.write_str("no peer had room for the message in time"),
+            SendErrorKind::OutOfTurn => f.write_str("the last request has not been answered yet"),
+            SendErrorKind::TooLarge { size, limit } => too_large(f, *size, *limit),
+            SendErrorKind::TooManyParts { parts, limit } => too_many_parts(f, *parts, *limit),
+            SendErrorKind::Closed => f.write_str(CLOSED),
+            SendErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            SendErrorKind::Forked => f.write_str(FORKED),
+        }
+    }
+}
+
+/// Why a reply was not sent; gives the reply back.
+pub struct ReplyError(Box<Unsent<ReplyErrorKind>>);
+
+const _: () = assert!(size_of::<Result<(), ReplyError>>() <= 16);
+
+/// The ways for a reply to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReplyErrorKind {
+    /// The connection that the request came on is gone, and with it the way back.
+    PeerGone,
+    /// The reply was not to wait, and the requester is not reading its replies.
+    WouldBlock,
+    /// The requester has announced that it takes no message that large, and ends a connection that brings one.
+    TooLarge {
+        /// The bytes in all frames of the reply, its envelope included.
+        size: u64,
+        /// The most bytes that the requester takes.
+        limit: u64,
+    },
+    /// The requester has announced that it takes no message of so many frames.
+    TooManyParts {
+        /// The frames of the reply, its envelope included.
+        parts: usize,
+        /// The most frames that the requester takes.
+        limit: u32,
+    },
+    /// The socket was shut down, before the call or during it by another thread.
+    Closed,
+    /// The context was shut down.
+    ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
+}
+
+impl fmt::Display for ReplyErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplyErrorKind::PeerGone => f.write_str("the peer that sent the request is gone"),
+            ReplyErrorKind::WouldBlock => {
+                f.write_str("the peer that sent the request has no room for the reply now")
+            }
+            ReplyErrorKind::TooLarge { size, limit } => too_large(f, *size, *limit),
+            ReplyErrorKind::TooManyParts { parts, limit } => too_many_parts(f, *parts, *limit),
+            ReplyErrorKind::Closed => f.write_str(CLOSED),
+            ReplyErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            ReplyErrorKind::Forked => f.write_str(FORKED),
+        }
+    }
+}
+
+fn too_large(f: &mut fmt::Formatter<'_>, size: u64, limit: u64) -> fmt::Result {
+    write!(
+        f,
+        "the message has {size} bytes, the peer takes at most {limit}"
+    )
+}
+
+fn too_many_parts(f: &mut fmt::Formatter<'_>, parts: usize, limit: u32) -> fmt::Result {
+    write!(
+        f,
+        "the message has {parts} frames, the peer takes at most {limit}"
+    )
+}
+
+/// An error around an [`Unsent`] message.
+macro_rules! unsent {
+    ($error:ident, $kind:ident) => {
+        impl $error {
+            pub(crate) fn new(kind: $kind, message: impl Into<Message>) -> $error {
+                let message = message.into();
+                $error(Box::new(Unsent { message, kind }))
+            }
+
+            /// What went wrong.
+            pub fn kind(&self) -> $kind {
+                self.0.kind
+            }
+
+            /// The message, which is still here and whole.
+            pub fn message(&self) -> &Message {
+                &self.0.message
+            }
+
+            /// Gives the message back.
+            pub fn into_message(self) -> Message {
+                self.0.message
+            }
+        }
+
+        impl fmt::Debug for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($error))
+                    .field("kind", &self.0.kind)
+                    .field("message", &self.0.message)
+                    .finish()
+            }
+        }
+
+        impl fmt::Display for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.kind.fmt(f)
+            }
+        }
+
+        impl Error for $error {}
+    };
+}
+
+unsent!(SendError, SendErrorKind);
+
+macro_rules! from_excess {
+    ($($kind:ident),*) => {$(
+        impl From<Excess> for $kind {
+            fn from(excess: Excess) -> Self {
+                match excess {
+                    Excess::Size { size, limit } => $kind::TooLarge { size, limit },
+                    Excess::Parts { parts, limit } => $kind::TooManyParts { parts, limit },
+                }
+            }
+        }
+    )*};
+}
+
+from_excess!(SendErrorKind, ReplyErrorKind);
+unsent!(ReplyError, ReplyErrorKind);
+
+/// Why a batch was not sent to its end. What was sent before stays sent.
+#[derive(Debug)]
+pub struct SendBatchError {
+    sent: usize,
+    error: SendError,
+}
+
+impl SendBatchError {
+    pub(crate) fn new(sent: usize, error: SendError) -> SendBatchError {
+        SendBatchError { sent, error }
+    }
+
+    /// How many messages of the batch were sent, all from its start.
+    pub fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// What happened to the message after them.
+    pub fn error(&self) -> &SendError {
+        &self.error
+    }
+
+    /// The error of the message after them, which gives that message back.
+    pub fn into_error(self) -> SendError {
+        self.error
+    }
+}
+
+impl fmt::Display for SendBatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the batch stopped after {} messages: {}",
+            self.sent, self.error
+        )
+    }
+}
+
+impl Error for SendBatchError {}
+
+/// Why a request got no reply.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The request was not sent; the error gives it back.
+    Send(SendError),
+    /// The request was sent, and no reply came before the time was up. The peer may have acted on it.
+    TimedOut,
+    /// The request was sent, and the connection it went out on broke before the reply came. The peer
+    /// may have acted on it.
+    PeerGone,
+    /// The request was accepted and then given up, because the peer does not take it. The peer has not acted on it.
+    Refused {
+        /// The bytes in all frames of the request, its envelope included.
+        size: usize,
+        /// Why.
+        cause: RefusalCause,
+    },
+    /// The socket was shut down by another thread while the reply was awaited.
+    Closed,
+    /// The context was shut down while the reply was awaited.
+    ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
+}
+
+impl From<SendError> for RequestError {
+    fn from(error: SendError) -> RequestError {
+        RequestError::Send(error)
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RequestError::Send(error) => write!(f, "the request was not sent: {error}"),
+            RequestError::TimedOut => f.write_str("no reply came in time"),
+            RequestError::PeerGone => {
+                f.write_str("the connection to the peer broke before the reply came")
+            }
+            RequestError::Refused { size, cause } => {
+                write!(f, "the request of {size} bytes was refused: {cause}")
+            }
+            RequestError::Closed => f.write_str(CLOSED),
+            RequestError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            RequestError::Forked => f.write_str(FORKED),
+        }
+    }
+}
+
+impl Error for RequestError {}

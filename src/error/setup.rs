@@ -1,0 +1,212 @@
+//! Errors of making a socket and of giving it endpoints, options and topics.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use super::{CLOSED, CONTEXT_CLOSED, FORKED};
+use crate::monitor::IoFailure;
+use crate::transport::EndpointError;
+use crate::zmtp::SocketType;
+
+/// An option was given a value that it can't have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionError {
+    option: &'static str,
+    given: String,
+    expected: &'static str,
+}
+
+impl OptionError {
+    pub(crate) fn new(option: &'static str, given: String, expected: &'static str) -> OptionError {
+        OptionError {
+            option,
+            given,
+            expected,
+        }
+    }
+
+    /// The name of the option, which is that of its setter.
+    pub fn option(&self) -> &'static str {
+        self.option
+    }
+
+    /// The value that was given.
+    pub fn given(&self) -> &str {
+        &self.given
+    }
+
+    /// What would have been right.
+    pub fn expected(&self) -> &'static str {
+        self.expected
+    }
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OptionError {
+            option,
+            given,
+            expected,
+        } = self;
+        write!(f, "option {option} can't be {given}; allowed is {expected}")
+    }
+}
+
+impl Error for OptionError {}
+
+/// Why a socket was not made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SocketError {
+    /// An option has a value that it can't have.
+    Option(OptionError),
+    /// The system refused what a context needs with its first socket, which is a thread and a few file descriptors.
+    Io(io::Error),
+    /// The context was shut down.
+    ContextClosed,
+    /// The context belongs to the process that this one was forked from.
+    Forked,
+}
+
+impl From<OptionError> for SocketError {
+    fn from(error: OptionError) -> SocketError {
+        SocketError::Option(error)
+    }
+}
+
+impl From<io::Error> for SocketError {
+    fn from(error: io::Error) -> SocketError {
+        SocketError::Io(error)
+    }
+}
+
+impl fmt::Display for SocketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SocketError::Option(error) => error.fmt(f),
+            SocketError::Io(error) => write!(f, "the system refused a file descriptor: {error}"),
+            SocketError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            SocketError::Forked => f.write_str(FORKED),
+        }
+    }
+}
+
+impl Error for SocketError {}
+
+/// An endpoint could not be connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The endpoint is malformed, or cannot be connected to.
+    Endpoint(EndpointError),
+    /// The inproc name is bound by a socket whose type does not fit.
+    Incompatible {
+        /// The type of the connecting socket.
+        ours: SocketType,
+        /// The type of the socket that has bound the name.
+        theirs: SocketType,
+    },
+    /// The system refused the descriptors that a socket needs from its first endpoint on.
+    Io(IoFailure),
+    /// The socket was shut down.
+    Closed,
+    /// The context is shut down.
+    ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
+}
+
+impl From<EndpointError> for ConnectError {
+    fn from(error: EndpointError) -> ConnectError {
+        ConnectError::Endpoint(error)
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Endpoint(error) => error.fmt(f),
+            ConnectError::Incompatible { ours, theirs } => {
+                write!(
+                    f,
+                    "a {ours} socket cannot talk to the {theirs} that has bound the name"
+                )
+            }
+            ConnectError::Io(error) => write!(f, "the system refused a file descriptor: {error}"),
+            ConnectError::Closed => f.write_str(CLOSED),
+            ConnectError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            ConnectError::Forked => f.write_str(FORKED),
+        }
+    }
+}
+
+impl Error for ConnectError {}
+
+/// An endpoint could not be unbound or disconnected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnbindError {
+    /// The endpoint is malformed.
+    Endpoint(EndpointError),
+    /// Nothing is bound, or connected, there. `unbind` wants the endpoint that `bind` returned.
+    NotFound {
+        /// The endpoint as given.
+        endpoint: String,
+    },
+    /// The socket was shut down.
+    Closed,
+    /// The context is shut down.
+    ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
+}
+
+impl From<EndpointError> for UnbindError {
+    fn from(error: EndpointError) -> UnbindError {
+        UnbindError::Endpoint(error)
+    }
+}
+
+impl fmt::Display for UnbindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UnbindError::Endpoint(error) => error.fmt(f),
+            UnbindError::NotFound { endpoint } => {
+                write!(
+                    f,
+                    "the socket has nothing at {endpoint}; give the endpoint that bind returned, or that was connected"
+                )
+            }
+            UnbindError::Closed => f.write_str(CLOSED),
+            UnbindError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            UnbindError::Forked => f.write_str(FORKED),
+        }
+    }
+}
+
+impl Error for UnbindError {}
+
+/// A subscription could not be made or taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The socket was shut down.
+    Closed,
+    /// The context is shut down.
+    ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
+}
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SubscribeError::Closed => CLOSED,
+            SubscribeError::ContextClosed => CONTEXT_CLOSED,
+            SubscribeError::Forked => FORKED,
+        })
+    }
+}
+
+impl Error for SubscribeError {}
