@@ -247,7 +247,8 @@ fn input_that_does_not_block_can_be_shared() {
 #[test]
 fn output_that_cannot_be_written_is_a_failure() {
     let endpoint = Transport::Ipc.endpoint();
-    let push = Program::start(&["push", "--bind", &endpoint, "-m", "x"]);
+    let mut push = Program::start(&["push", "--verbose", "--bind", &endpoint, "-m", "x"]);
+    push.err_line("listening");
     for args in [
         &["--help"][..],
         &["push", "--help"],
