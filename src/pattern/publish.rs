@@ -7,7 +7,7 @@
 use super::{Pattern, Sending, Subscriptions};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::Message;
-use crate::zmtp::{ProtocolError, SocketType};
+use crate::zmtp::{Command, ProtocolError, SocketType};
 
 /// What became of a published message.
 ///
@@ -93,13 +93,13 @@ impl PubPattern {
         self.subscriptions.peers()
     }
 
-    /// Subscriptions of peers that speak ZMTP 3.0 or older come as messages: `\x01topic`, `\x00topic`.
+    /// Subscriptions of peers that speak ZMTP 3.0 or older come as messages.
     fn legacy(&mut self, id: PeerId, message: &Message) -> Result<(), ProtocolError> {
         for frame in message.frames() {
-            match frame.split_first() {
-                Some((1, topic)) => self.topic(id, topic, true)?,
-                Some((0, topic)) => self.topic(id, topic, false)?,
-                // Anything else is a message to the publisher, which does not read any.
+            match Command::parse_legacy(frame) {
+                Some(Command::Subscribe(topic)) => self.topic(id, topic, true)?,
+                Some(Command::Cancel(topic)) => self.topic(id, topic, false)?,
+                // A message to the publisher, which does not read any.
                 Some(_) | None => {}
             }
         }

@@ -85,6 +85,15 @@ impl<'a> Command<'a> {
             unknown => Self::Unknown(unknown),
         })
     }
+
+    /// Reads a frame of a message as a subscription, in the form that peers use below ZMTP 3.1. `None`: it is not one.
+    pub(crate) fn parse_legacy(frame: &'a [u8]) -> Option<Self> {
+        match frame.split_first()? {
+            (&LEGACY_SUBSCRIBE, topic) => Some(Self::Subscribe(topic)),
+            (&LEGACY_CANCEL, topic) => Some(Self::Cancel(topic)),
+            _ => None,
+        }
+    }
 }
 
 /// Parts a command's body into name and data; `None` if the body ends before the name does.
@@ -221,6 +230,22 @@ mod tests {
                 bytes.escape_ascii().to_string(),
                 golden.escape_ascii().to_string()
             );
+        }
+    }
+
+    #[test]
+    fn a_subscription_of_before_3_1_is_read_as_it_was_written() {
+        for topic in [&b""[..], b"a", b"\0", &[1; 300]] {
+            let body = |bytes: &[u8]| bytes[decode_header(bytes).unwrap().header_len..].to_vec();
+            let subscribe = body(&encoded(|o| put_subscribe(o, Version::V3_0, topic)));
+            let cancel = body(&encoded(|o| put_cancel(o, Version::V2_0, topic)));
+            let parsed = Command::parse_legacy(&subscribe);
+            assert_eq!(parsed, Some(Command::Subscribe(topic)));
+            let parsed = Command::parse_legacy(&cancel);
+            assert_eq!(parsed, Some(Command::Cancel(topic)));
+        }
+        for message in [&b""[..], b"\x02a", b"a", b"\x09SUBSCRIBEa"] {
+            assert_eq!(Command::parse_legacy(message), None);
         }
     }
 
