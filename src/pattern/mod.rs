@@ -110,10 +110,16 @@ pub(crate) trait Pattern: Send {
         false
     }
 
-    /// Whether what peers send is acted upon as it is read, which takes far longer than reading does.
-    fn acts_on_input(&self) -> bool {
+    /// Whether the application receives what peers send. If not, peers need not be told which messages would be too large.
+    fn receives(&self) -> bool;
+
+    /// Whether peers subscribe to topics. Acting upon those as they are read takes far longer than reading does.
+    fn holds_subscriptions(&self) -> bool {
         false
     }
+
+    /// Whether the option `conflate` is of use: not where a message belongs to a dialogue, or has an envelope.
+    fn may_conflate(&self) -> bool;
 
     /// The peer has whole messages to take. Told once per batch, not per message. An error closes the
     /// connection.
@@ -182,4 +188,35 @@ pub(crate) trait Sending: Pattern {
 
     /// Why no peer will ever take a message for which there was no room, if that is so.
     fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OPTION_TABLE;
+
+    fn patterns() -> [Box<dyn Pattern>; 6] {
+        [
+            Box::new(PushPattern::new()),
+            Box::new(PullPattern::new()),
+            Box::new(PubPattern::new(1, 1, false)),
+            Box::new(SubPattern::new()),
+            Box::new(ReqPattern::new(true, true, 0)),
+            Box::new(RepPattern::new()),
+        ]
+    }
+
+    #[test]
+    fn the_option_table_says_which_patterns_conflate() {
+        let row = OPTION_TABLE.iter().find(|row| row.name == "conflate");
+        let row = row.expect("the option");
+        for pattern in patterns() {
+            let socket_type = pattern.socket_type();
+            assert_eq!(
+                pattern.may_conflate(),
+                row.applies_to(socket_type),
+                "{socket_type}"
+            );
+        }
+    }
 }

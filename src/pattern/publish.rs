@@ -148,6 +148,14 @@ impl Pattern for PubPattern {
         SocketType::Pub
     }
 
+    fn receives(&self) -> bool {
+        false
+    }
+
+    fn may_conflate(&self) -> bool {
+        true
+    }
+
     /// A new peer may have less room than the others had.
     fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {
         self.granted = 0;
@@ -178,7 +186,7 @@ impl Pattern for PubPattern {
         self.subscriptions.any_leaving()
     }
 
-    fn acts_on_input(&self) -> bool {
+    fn holds_subscriptions(&self) -> bool {
         true
     }
 

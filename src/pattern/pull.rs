@@ -31,6 +31,14 @@ impl Pattern for PullPattern {
         SocketType::Pull
     }
 
+    fn receives(&self) -> bool {
+        true
+    }
+
+    fn may_conflate(&self) -> bool {
+        true
+    }
+
     fn forget(&mut self, id: PeerId) {
         self.queue.remove(id);
     }

@@ -120,6 +120,14 @@ impl Pattern for PushPattern {
         SocketType::Push
     }
 
+    fn receives(&self) -> bool {
+        false
+    }
+
+    fn may_conflate(&self) -> bool {
+        true
+    }
+
     fn attached(&mut self, peers: &mut Peers, id: PeerId) {
         self.balancer.add(id);
         self.place_orphans(peers);

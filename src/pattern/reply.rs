@@ -93,6 +93,14 @@ impl Pattern for RepPattern {
         SocketType::Rep
     }
 
+    fn receives(&self) -> bool {
+        true
+    }
+
+    fn may_conflate(&self) -> bool {
+        false
+    }
+
     fn forget(&mut self, id: PeerId) {
         self.queue.remove(id);
     }

@@ -300,6 +300,14 @@ impl Pattern for ReqPattern {
         SocketType::Req
     }
 
+    fn receives(&self) -> bool {
+        true
+    }
+
+    fn may_conflate(&self) -> bool {
+        false
+    }
+
     fn attached(&mut self, _peers: &mut Peers, id: PeerId) {
         self.balancer.add(id);
     }

@@ -71,6 +71,14 @@ impl Pattern for SubPattern {
         SocketType::Sub
     }
 
+    fn receives(&self) -> bool {
+        true
+    }
+
+    fn may_conflate(&self) -> bool {
+        true
+    }
+
     /// The publisher holds subscriptions per connection, so each connection is told all of them.
     fn established(&mut self, peers: &mut Peers, id: PeerId) {
         self.connected.push(id);

@@ -33,7 +33,7 @@ use crate::monitor::{ConnectionId, DisconnectCause, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
-use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig, SocketType};
+use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig};
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
@@ -107,13 +107,13 @@ impl Net {
             socket_type: pattern.socket_type(),
             routing_id: options.routing_id.clone().into_bytes(),
             mechanism: MechanismConfig::Null,
-            announced: announced(pattern.socket_type(), &options),
+            announced: announced(pattern, &options),
             max_command_size: limits(&options).max_command_size,
         };
         let monitors = Arc::new(Monitors::new());
         Net {
             peers: Peers {
-                conflate: options.conflate && conflates(pattern.socket_type()),
+                conflate: options.conflate && pattern.may_conflate(),
                 monitors: Arc::clone(&monitors),
                 ..Peers::default()
             },
@@ -524,23 +524,6 @@ pub(crate) fn farewell_token(index: usize) -> Token {
     Token(FAREWELL | index)
 }
 
-/// The types for which only the newest message may count: those without a state or an envelope.
-fn conflates(socket_type: SocketType) -> bool {
-    match socket_type {
-        SocketType::Push
-        | SocketType::Pull
-        | SocketType::Pub
-        | SocketType::Sub
-        | SocketType::Dealer => true,
-        SocketType::Pair
-        | SocketType::Req
-        | SocketType::Rep
-        | SocketType::Router
-        | SocketType::Xpub
-        | SocketType::Xsub => false,
-    }
-}
-
 /// A SUBSCRIBE command is the longest that is needed: its name, and the longest topic.
 fn limits(options: &Options) -> Limits {
     const COMMAND_NAME: u64 = 16;
@@ -557,19 +540,8 @@ fn limits(options: &Options) -> Limits {
 }
 
 /// What peers are told of the limits: those that matter to what they send.
-fn announced(socket_type: SocketType, options: &Options) -> Announced {
-    let receives = match socket_type {
-        SocketType::Push | SocketType::Pub | SocketType::Xpub => false,
-        SocketType::Pull
-        | SocketType::Sub
-        | SocketType::Xsub
-        | SocketType::Req
-        | SocketType::Rep
-        | SocketType::Dealer
-        | SocketType::Router
-        | SocketType::Pair => true,
-    };
-    let publishes = matches!(socket_type, SocketType::Pub | SocketType::Xpub);
+fn announced(pattern: &dyn Pattern, options: &Options) -> Announced {
+    let (receives, publishes) = (pattern.receives(), pattern.holds_subscriptions());
     let size = options.max_message_size.map(|size| size as u64);
     Announced {
         max_message_size: size.filter(|_| receives),

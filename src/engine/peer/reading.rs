@@ -149,7 +149,7 @@ impl Net {
         let limit = peer.recv_hwm.saturating_mul(READ_PER_MESSAGE);
         let limit = limit.clamp(SMALL_READ, self.read_share);
         // What takes long for each byte is read in small pieces, as nobody looks at the clock in between.
-        let limit = match pattern.acts_on_input() {
+        let limit = match pattern.holds_subscriptions() {
             true => ACTED_ON_READ,
             false => limit.min(room),
         };
