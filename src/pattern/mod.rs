@@ -52,7 +52,7 @@ use crate::zmtp::{ProtocolError, SocketType};
 /// nothing may block.
 ///
 /// In the life of a peer: `attached`, then `established` and `lost` as often as its connection comes and
-/// goes, then `detached`, then `forget`. A peer that is dialed is attached at once (unless the option
+/// goes, then `detached`, which may come without `lost`, then `forget`. Of one that was never attached there is only `forget`. A peer that is dialed is attached at once (unless the option
 /// `immediate` is set), so that messages can be queued for it; an accepted one when its handshake is done.
 pub(crate) trait Pattern: Send {
     fn socket_type(&self) -> SocketType;
@@ -91,7 +91,7 @@ pub(crate) trait Pattern: Send {
     /// connection that it was written to is still there.
     fn returned(&mut self, _peers: &mut Peers, _id: PeerId, _connected: bool) {}
 
-    /// The peer is no more: its id may soon name another.
+    /// The peer is no more: its id may name another from now on. Told exactly once, of every peer.
     fn forget(&mut self, _id: PeerId) {}
 
     /// Whether something is left of a connection of this peer that is gone, which is to be

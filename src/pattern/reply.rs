@@ -18,7 +18,7 @@ pub(crate) struct RepPattern {
 /// The way back to who sent a request.
 #[derive(Debug)]
 pub(crate) struct ReturnAddress {
-    /// `None`: the peer had gone already, and is forgotten with its last request.
+    /// `None`: the peer is no more.
     place: Option<Place>,
     /// The envelope, its empty last frame included.
     envelope: Vec<Frame>,

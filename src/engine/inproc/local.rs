@@ -263,7 +263,7 @@ impl Net {
         let later = &mut self.peers.pool.later;
         let offered = crate::engine::lock(&self.context.names).connect(offer, misfit, later);
         if let Err(bound) = offered {
-            self.peers.remove(id);
+            self.peers.remove(id, pattern);
             return Err(bound);
         }
         if !self.options.immediate {
@@ -338,14 +338,20 @@ impl Net {
         self.announce(id, pattern);
     }
 
-    /// Takes topics from inproc peers, as many as there is time for in this turn, and lets those go that have gone.
+    /// Takes topics from inproc peers, as many as there is time for in this turn, and lets those go that have gone, and peers of any
+    /// kind that are gone and have been read empty.
     pub(crate) fn take_news(&mut self, turn: Turn, pattern: &mut dyn Pattern) {
         while let Some(id) = self.peers.news.pop() {
             let Some(peer) = self.peers.slab.get(id) else {
                 continue;
             };
-            let Link::Inproc(link) = &peer.link else {
-                continue;
+            let link = match &peer.link {
+                Link::Inproc(link) => link,
+                Link::Gone => {
+                    self.let_go(id, pattern);
+                    continue;
+                }
+                Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Up(_) => continue,
             };
             let news = link.inbox.news();
             if !news.topics.is_empty() {
@@ -415,8 +421,9 @@ impl Net {
             peer.counters.dropped_disconnect += unsent.len() as u64;
             Vec::new()
         };
-        peer.attached = false;
-        pattern.detached(&mut self.peers, id, unsent);
+        if std::mem::take(&mut peer.attached) {
+            pattern.detached(&mut self.peers, id, unsent);
+        }
         self.let_go(id, pattern);
         if let Some(name) = renewed {
             // Never an error.

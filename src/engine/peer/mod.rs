@@ -14,6 +14,8 @@ pub(super) mod dialer;
 pub(super) mod direct;
 pub(super) mod farewell;
 pub(super) mod in_buffer;
+#[cfg(test)]
+mod life_tests;
 pub(super) mod limits;
 pub(super) mod link;
 pub(super) mod listen;

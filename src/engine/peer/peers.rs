@@ -19,6 +19,7 @@ use crate::engine::Note;
 use crate::engine::inproc::local::InprocLink;
 use crate::message::Message;
 use crate::monitor::{ConnectionId, Monitors};
+use crate::pattern::Pattern;
 use crate::transport::{Address, Endpoint, SEGMENT, Stream};
 use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
 
@@ -281,7 +282,7 @@ pub(crate) struct Peers {
     pub(crate) due: bool,
     /// Peers whose reading was paused and may go on.
     pub(crate) resumable: Vec<PeerId>,
-    /// Inproc peers that have topics for us or have gone.
+    /// Inproc peers that have topics for us or have gone, and peers that are gone and of which the last message has been taken.
     pub(crate) news: Vec<PeerId>,
     /// Messages appended since the buffers were last written.
     pub(crate) gathered: usize,
@@ -553,7 +554,8 @@ impl Peers {
         if left == 0 {
             peer.inbound.release(&mut self.pool);
             if matches!(peer.link, Link::Gone) {
-                self.remove(id);
+                // It is the pattern that takes, and that has yet to forget the peer: the id stays taken until then.
+                self.news.push(id);
             }
         }
         left > 0
@@ -624,9 +626,12 @@ impl Peers {
         self.slab.get(id).map_or(0, Peer::queued_out)
     }
 
-    /// Lets a peer go, keeping its totals.
-    pub(crate) fn remove(&mut self, id: PeerId) {
+    /// Lets a peer go, keeping its totals. Its id is free from then on, so the pattern is made to forget it; this is the only way
+    /// that an id becomes free.
+    pub(crate) fn remove(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
         if let Some(mut peer) = self.slab.try_remove(id) {
+            debug_assert!(!peer.attached, "a peer is detached before it goes");
+            pattern.forget(id);
             self.gone -= usize::from(matches!(peer.link, Link::Gone));
             if let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) {
                 self.pool.later.drop_link(link);

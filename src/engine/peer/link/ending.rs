@@ -28,6 +28,8 @@ impl Net {
         // It is still there, and goes on sending.
         let violated = matches!(cause, DisconnectCause::Protocol(_));
         let unread = violated.then(|| self.maybe_unread(id, pattern)).flatten();
+        let link = self.peers.slab.get(id).map(|peer| &peer.link);
+        let was_up = matches!(link, Some(Link::Up(_)));
         self.protocol_errors += u64::from(violated);
         let loss = self.loss(id, &cause).filter(|_| keep);
         self.disconnect_link(id, &cause);
@@ -50,7 +52,9 @@ impl Net {
             peer.counters.dropped_disconnect += peer.outbound.messages() as u64;
             peer.outbound.clear(&mut self.peers.pool);
         }
-        pattern.lost(&mut self.peers, id);
+        if was_up {
+            pattern.lost(&mut self.peers, id);
+        }
         self.begins_to_forget(id, pattern);
         if self.options.immediate {
             self.detach(id, pattern);
@@ -177,8 +181,7 @@ impl Net {
     /// The place of a peer that is gone is free once its messages have been taken, and once the pattern has forgotten it.
     pub(crate) fn let_go(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
         if !self.begins_to_forget(id, pattern) && self.peers.messages(id) == 0 {
-            pattern.forget(id);
-            self.peers.remove(id);
+            self.peers.remove(id, pattern);
         }
     }
 
@@ -221,8 +224,7 @@ impl Net {
             self.bid_farewell(stream, until);
         }
         self.detach(id, pattern);
-        pattern.forget(id);
-        self.peers.remove(id);
+        self.peers.remove(id, pattern);
     }
 
     /// The stream of a connection that has carried messages to a peer which, for all we know, has not read them yet.

@@ -1,0 +1,295 @@
+//! What a pattern is told of the life of a peer, on every way that a peer can come and go.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::{Core, Deadline, Net, PeerId, Peers, Unsent};
+use crate::message::Message;
+use crate::pattern::{FairQueue, Pattern};
+use crate::transport::Endpoint;
+use crate::zmtp::{ProtocolError, SocketType};
+use crate::{Context, Options, Pub, Push};
+
+/// How far a peer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Attached,
+    Established,
+    /// `lost`, and still attached.
+    Lost,
+    Detached,
+}
+
+/// Receives as a PULL does, and notes whatever it is told out of order.
+#[derive(Default)]
+struct Witness {
+    stages: HashMap<PeerId, Stage>,
+    queue: FairQueue,
+    forgotten: usize,
+    faults: Vec<String>,
+}
+
+impl Witness {
+    fn step(&mut self, what: &str, id: PeerId, from: &[Option<Stage>], to: Option<Stage>) {
+        let stage = self.stages.get(&id).copied();
+        if !from.contains(&stage) {
+            self.faults.push(format!("{what} {id} at {stage:?}"));
+        }
+        match to {
+            Some(stage) => drop(self.stages.insert(id, stage)),
+            None => drop(self.stages.remove(&id)),
+        }
+    }
+
+    fn recv(&mut self, peers: &mut Peers) -> Option<Message> {
+        let mut message = Message::new();
+        let id = self.queue.front()?;
+        if peers.take(id, &mut message)? {
+            self.queue.rotate();
+        } else {
+            self.queue.pop_front();
+        }
+        Some(message)
+    }
+}
+
+impl Pattern for Witness {
+    fn socket_type(&self) -> SocketType {
+        SocketType::Pull
+    }
+
+    fn receives(&self) -> bool {
+        true
+    }
+
+    fn may_conflate(&self) -> bool {
+        false
+    }
+
+    fn attached(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.step("attached", id, &[None], Some(Stage::Attached));
+    }
+
+    fn established(&mut self, _peers: &mut Peers, id: PeerId) {
+        let from = [Some(Stage::Attached), Some(Stage::Lost)];
+        self.step("established", id, &from, Some(Stage::Established));
+    }
+
+    fn lost(&mut self, _peers: &mut Peers, id: PeerId) {
+        let from = [Some(Stage::Established)];
+        self.step("lost", id, &from, Some(Stage::Lost));
+    }
+
+    fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
+        let from = [Stage::Attached, Stage::Established, Stage::Lost].map(Some);
+        self.step("detached", id, &from, Some(Stage::Detached));
+    }
+
+    fn forget(&mut self, id: PeerId) {
+        // One that was never attached has nothing else said of it.
+        self.step("forget", id, &[None, Some(Stage::Detached)], None);
+        self.queue.remove(id);
+        self.forgotten += 1;
+    }
+
+    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        self.queue.push(id);
+        Ok(())
+    }
+
+    fn keeps_unsent(&self) -> bool {
+        true
+    }
+}
+
+struct Socket {
+    core: Arc<Core<Witness>>,
+}
+
+impl Socket {
+    fn new(context: &Context, options: Options) -> Socket {
+        let options = options.reconnect_interval(Duration::from_millis(1));
+        let core = Core::new(context.inner(), options, Witness::default());
+        Socket {
+            core: core.expect("a core"),
+        }
+    }
+
+    fn extend<T>(&self, extend: impl FnOnce(&mut Witness, &mut Net) -> T) -> T {
+        let extended = self.core.extend(extend).expect("open");
+        extended.expect("descriptors")
+    }
+
+    fn connect(&self, endpoint: &Endpoint) {
+        self.extend(|pattern, net| net.connect(endpoint.clone(), pattern));
+    }
+
+    fn bind(&self) -> Endpoint {
+        let options = self.inspect(|_, net| net.stream_options.clone());
+        let endpoint = "tcp://127.0.0.1:*".parse().expect("an endpoint");
+        let listener = crate::transport::Listener::bind(&endpoint, &options).expect("bound");
+        let endpoint = listener.endpoint().clone();
+        self.extend(|_, net| net.listen(listener))
+            .expect("listening");
+        endpoint
+    }
+
+    fn inspect<T>(&self, look: impl FnOnce(&mut Witness, &mut Net) -> T) -> T {
+        self.core.inspect(look).expect("our own")
+    }
+
+    fn until<T>(&self, attempt: impl FnMut(&mut Witness, &mut Net) -> Option<T>) -> T {
+        let deadline = Deadline::after(Duration::from_secs(60));
+        self.core.until(deadline, attempt).expect("in time")
+    }
+
+    fn until_true(&self, mut is_so: impl FnMut(&mut Witness, &mut Net) -> bool) {
+        self.until(|pattern, net| is_so(pattern, net).then_some(()));
+    }
+
+    fn recv(&self) -> Message {
+        self.until(|pattern, net| pattern.recv(&mut net.peers))
+    }
+
+    /// Closes the socket: nothing was out of order, and all was forgotten.
+    #[track_caller]
+    fn end(self) {
+        self.core.begin_close(Deadline::Now);
+        self.core.finish_close();
+        self.inspect(|pattern, net| {
+            assert_eq!(pattern.faults, [""; 0]);
+            assert_eq!(pattern.stages, HashMap::new());
+            assert!(net.peers.slab.is_empty());
+        });
+    }
+}
+
+/// Connects, sends two messages and goes.
+fn leave_two(context: &Context, endpoint: &Endpoint) {
+    let push = Push::new(context).expect("a PUSH");
+    push.connect(endpoint).expect("connected");
+    push.send("first").expect("sent");
+    push.send("last").expect("sent");
+    push.close(Duration::from_secs(60)).expect("all has left");
+}
+
+#[track_caller]
+fn left_unread_and_then_forgotten(context: &Context, witness: &Socket, endpoint: &Endpoint) {
+    let mut places = Vec::new();
+    for round in 0..3 {
+        leave_two(context, endpoint);
+        let place = witness.until(|_, net| {
+            let (id, _) = net.peers.slab.iter().next()?;
+            (net.peers.gone == 1 && net.peers.messages(id) == 2).then_some(id)
+        });
+        places.push(place);
+        assert_eq!(witness.recv(), "first");
+        witness.inspect(|pattern, _| assert_eq!(pattern.forgotten, round));
+        assert_eq!(witness.recv(), "last");
+        witness.until_true(|pattern, net| {
+            assert_eq!(pattern.faults, [""; 0]);
+            net.peers.slab.is_empty()
+        });
+        witness.inspect(|pattern, net| {
+            assert_eq!(
+                pattern.stages,
+                HashMap::new(),
+                "the last message was taken of a peer that was gone"
+            );
+            assert_eq!((pattern.forgotten, net.peers.gone), (round + 1, 0));
+        });
+    }
+    assert_eq!(places, [places[0]; 3], "the id has named one after another");
+}
+
+#[test]
+fn a_peer_that_left_messages_is_forgotten_with_the_last() {
+    let context = Context::new();
+    let witness = Socket::new(&context, Options::new());
+    let endpoint = witness.bind();
+    left_unread_and_then_forgotten(&context, &witness, &endpoint);
+    witness.end();
+}
+
+#[test]
+fn an_inproc_peer_that_left_messages_is_forgotten_with_the_last() {
+    let context = Context::new();
+    let witness = Socket::new(&context, Options::new());
+    let endpoint: Endpoint = "inproc://lives".parse().expect("an endpoint");
+    assert!(witness.extend(|_, net| net.bind_inproc("lives", &endpoint)));
+    left_unread_and_then_forgotten(&context, &witness, &endpoint);
+    witness.end();
+}
+
+#[test]
+fn a_peer_that_is_unbound_is_forgotten_with_its_messages() {
+    let context = Context::new();
+    let witness = Socket::new(&context, Options::new());
+    let endpoint = witness.bind();
+    leave_two(&context, &endpoint);
+    witness.until_true(|_, net| net.peers.gone == 1);
+    witness.inspect(|pattern, net| {
+        assert!(net.unbind(&endpoint, pattern));
+        assert_eq!((pattern.forgotten, net.peers.slab.len()), (1, 0));
+    });
+    witness.end();
+}
+
+#[test]
+fn a_dialed_peer_is_lost_as_often_as_it_was_established() {
+    let context = Context::new();
+    let witness = Socket::new(&context, Options::new());
+    let push = Push::new(&context).expect("a PUSH");
+    let endpoint = push.bind("tcp://127.0.0.1:*").expect("bound");
+    witness.connect(&endpoint);
+    witness.until_true(|_, net| net.connected_peers() == 1);
+    drop(push);
+    witness.until_true(|_, net| net.connected_peers() == 0);
+    // One that is no peer: the handshake fails, and was never done.
+    let port = endpoint.to_string().replace("tcp://", "");
+    let stranger = TcpListener::bind(port).expect("the same port");
+    for _ in 0..3 {
+        drop(stranger.accept().expect("dialed again"));
+    }
+    let failures = |net: &Net| net.handshakes_failed + net.protocol_errors;
+    witness.until_true(|_, net| failures(net) >= 2);
+    drop(stranger);
+    let push = Push::new(&context).expect("a PUSH");
+    push.bind(&endpoint).expect("bound again");
+    witness.until_true(|_, net| net.connected_peers() == 1);
+    witness.inspect(|pattern, net| {
+        assert_eq!(pattern.forgotten, 0);
+        assert!(net.disconnect(&endpoint, pattern));
+        assert_eq!(pattern.forgotten, 1);
+    });
+    witness.end();
+}
+
+#[test]
+fn nothing_is_detached_that_was_not_attached() {
+    let context = Context::new();
+    let witness = Socket::new(&context, Options::new().immediate(true));
+    // Its offers wait for a name, and for a peer of a type that fits.
+    let connect = |name: &str| witness.extend(|pattern, net| net.connect_inproc(name, pattern));
+    connect("awaited").expect("nobody there yet");
+    let misfit = Pub::new(&context).expect("a PUB");
+    misfit.bind("inproc://misfit").expect("bound");
+    assert_eq!(connect("misfit"), Err(SocketType::Pub));
+    witness.inspect(|pattern, net| {
+        assert_eq!((pattern.forgotten, net.peers.slab.len()), (1, 1));
+    });
+    // A name that is taken back before the offer is taken up.
+    let push = Push::new(&context).expect("a PUSH");
+    let endpoint = push.bind("inproc://awaited").expect("bound");
+    push.unbind(&endpoint).expect("was bound");
+    witness.until_true(|pattern, _| pattern.forgotten == 2);
+    // A connection that ends before its handshake is done.
+    let endpoint = witness.bind();
+    let stranger = std::net::TcpStream::connect(endpoint.to_string().replace("tcp://", ""));
+    witness.until_true(|_, net| net.pending_count == 1);
+    drop(stranger);
+    witness.until_true(|pattern, _| pattern.forgotten == 3);
+    witness.end();
+}
