@@ -10,7 +10,6 @@ mod receiving;
 mod rep;
 mod req;
 mod sending;
-mod stats;
 mod sub;
 mod traits;
 
@@ -36,6 +35,7 @@ use crate::message::Message;
 use crate::monitor::{IoFailure, Monitor};
 use crate::options::Options;
 use crate::pattern::Pattern;
+use crate::stats::Stats;
 use crate::transport::{Address, BindError, Endpoint, EndpointError, Listener};
 
 /// What all socket types are made of: a core that is closed when its handle is dropped.
@@ -82,7 +82,7 @@ impl<P: Pattern + 'static> Socket<P> {
             return self.bind_inproc(&endpoint, name);
         }
         // Looks names up, so before any lock.
-        let stream_options = self.core.inspect(|_, net| net.stream_options.clone())?;
+        let stream_options = self.core.inspect(|_, net| net.stream_options())?;
         let listener = Listener::bind(&endpoint, &stream_options).inspect_err(|error| {
             let _ = self
                 .core
@@ -117,9 +117,9 @@ impl<P: Pattern + 'static> Socket<P> {
                     ours: pattern.socket_type(),
                     theirs,
                 })?;
-                net.last_endpoint = Some(endpoint);
+                net.set_last_endpoint(endpoint);
             } else {
-                net.last_endpoint = Some(endpoint.clone());
+                net.set_last_endpoint(endpoint.clone());
                 net.connect(endpoint, pattern);
             }
             Ok(())
@@ -142,7 +142,7 @@ impl<P: Pattern + 'static> Socket<P> {
     }
 
     fn last_endpoint(&self) -> Option<Endpoint> {
-        let last = self.core.inspect(|_, net| net.last_endpoint.clone());
+        let last = self.core.inspect(|_, net| net.last_endpoint());
         last.ok().flatten()
     }
 
@@ -168,8 +168,15 @@ impl<P: Pattern + 'static> Socket<P> {
         })
     }
 
+    fn stats(&self) -> Stats {
+        let stats = self
+            .core
+            .inspect(|pattern, net| net.stats(pattern.unexpected()));
+        stats.unwrap_or_default()
+    }
+
     fn monitor(&self) -> Monitor {
-        let monitor = self.core.inspect(|_, net| net.monitors.subscribe());
+        let monitor = self.core.inspect(|_, net| net.monitor());
         monitor.unwrap_or_else(|_| Monitor::of_other(self.core.process()))
     }
 

@@ -56,7 +56,7 @@ impl Rep {
             let received = pattern.recv(&mut net.peers);
             if received.is_some() {
                 // The reply is worth a write of its own.
-                net.pacer.pause();
+                net.pause();
             }
             received
         });

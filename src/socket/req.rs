@@ -114,7 +114,7 @@ impl Req {
                 Err(Refusal::TooLarge(excess)) => return Some(Err(excess.into())),
             };
             // Whoever asks waits for the answer: there is no stream to gather for.
-            net.pacer.pause();
+            net.pause();
             net.pace(pattern, true);
             Some(Ok(ticket))
         });

@@ -8,6 +8,7 @@
 //! | `reading`, `in_buffer` | bytes in, up to whole messages |
 //! | `out_buffer`, `writing`, `direct` | messages out, up to the kernel |
 //! | `limits`, `withdraw` | what a peer takes, and what is taken back |
+//! | `stats` | what the application may know of them |
 //! | `pool` | the chunks that both kinds of buffers are made of |
 
 pub(super) mod dialer;
@@ -24,5 +25,6 @@ pub(super) mod out_buffer;
 pub(super) mod peers;
 pub(super) mod pool;
 pub(super) mod reading;
+mod stats;
 pub(super) mod withdraw;
 pub(super) mod writing;

@@ -54,44 +54,45 @@ const FORGETTING: Duration = Duration::from_millis(10);
 
 /// See the module.
 pub(crate) struct Net {
+    /// What patterns send to and take from.
     pub(crate) peers: Peers,
-    pub(crate) listeners: Vec<Option<Listening>>,
-    pub(crate) timers: Timers,
-    pub(crate) pacer: Pacer,
-    pub(crate) monitors: Arc<Monitors>,
-    pub(crate) options: Options,
-    pub(crate) stream_options: StreamOptions,
-    pub(crate) handshake: Arc<HandshakeConfig>,
-    pub(crate) registry: LazyRegistry,
-    pub(crate) context: Arc<ContextInner>,
-    pub(crate) mailbox: Arc<SocketMailbox>,
-    pub(crate) caretaker: Arc<Caretaker>,
+    pub(in crate::engine) listeners: Vec<Option<Listening>>,
+    pub(in crate::engine) timers: Timers,
+    pub(in crate::engine) pacer: Pacer,
+    pub(in crate::engine) monitors: Arc<Monitors>,
+    pub(in crate::engine) options: Options,
+    pub(super) stream_options: StreamOptions,
+    pub(in crate::engine) handshake: Arc<HandshakeConfig>,
+    pub(in crate::engine) registry: LazyRegistry,
+    pub(in crate::engine) context: Arc<ContextInner>,
+    pub(in crate::engine) mailbox: Arc<SocketMailbox>,
+    pub(super) caretaker: Arc<Caretaker>,
     /// The name of the socket with the caretaker.
-    pub(crate) id: usize,
+    pub(super) id: usize,
     /// What each peer may read at once in this round.
-    pub(crate) read_share: usize,
+    pub(super) read_share: usize,
     /// Peers to read from, or to shake hands with, in the order in which they became readable.
-    pub(crate) readable: VecDeque<PeerId>,
+    pub(super) readable: VecDeque<PeerId>,
     /// Accepted peers whose handshake is not done, oldest first; entries may be stale.
-    pub(crate) pending: VecDeque<(PeerId, ConnectionId)>,
-    pub(crate) pending_count: usize,
+    pub(super) pending: VecDeque<(PeerId, ConnectionId)>,
+    pub(super) pending_count: usize,
     /// The last endpoint bound or connected.
-    pub(crate) last_endpoint: Option<crate::Endpoint>,
-    pub(crate) gathering: Gathering,
-    pub(crate) handshakes_failed: u64,
-    pub(crate) protocol_errors: u64,
+    pub(in crate::engine) last_endpoint: Option<crate::Endpoint>,
+    pub(in crate::engine) gathering: Gathering,
+    pub(super) handshakes_failed: u64,
+    pub(super) protocol_errors: u64,
     /// How a connection ended whose buffer was being written without the lock, for `end_write`.
-    pub(crate) lost_while_written: Option<Loss>,
+    pub(super) lost_while_written: Option<Loss>,
     /// What we have ended and peers have yet to read.
-    pub(crate) farewells: Farewells,
+    pub(in crate::engine) farewells: Farewells,
     /// Counts the turns that readable peers have had.
-    pub(crate) served: u64,
+    pub(super) served: u64,
     /// Notes taken, for which there was no time yet.
     notes: VecDeque<Note>,
     /// Topics of inproc peers, for which there was no time yet.
-    pub(crate) late_topics: VecDeque<LateTopics>,
+    pub(in crate::engine) late_topics: VecDeque<LateTopics>,
     /// The pattern has yet to forget what peers that have gone had subscribed to.
-    pub(crate) forgets: bool,
+    pub(super) forgets: bool,
 }
 
 impl Net {
@@ -144,6 +145,10 @@ impl Net {
             late_topics: VecDeque::new(),
             forgets: false,
         }
+    }
+
+    pub(crate) fn stream_options(&self) -> StreamOptions {
+        self.stream_options.clone()
     }
 
     /// Handles a batch of events, and then notes, timers that are due and what there is to read, as many as there is time for in

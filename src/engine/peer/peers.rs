@@ -43,37 +43,37 @@ pub(crate) const NOT_SENT_TO: usize = 0;
 
 /// See the module.
 pub(crate) struct Peer {
-    pub(crate) link: Link,
-    pub(crate) origin: Origin,
-    pub(crate) inbound: InBuffer,
-    pub(crate) outbound: OutBuffer,
+    pub(in crate::engine) link: Link,
+    pub(in crate::engine) origin: Origin,
+    pub(super) inbound: InBuffer,
+    pub(super) outbound: OutBuffer,
     /// Messages taken out of `outbound` by a write that is under way without the lock.
-    pub(crate) in_flight: usize,
+    pub(super) in_flight: usize,
     /// Bytes of commands taken out with them.
-    pub(crate) commands_in_flight: usize,
+    pub(super) commands_in_flight: usize,
     /// Such a write is under way; nobody else may write.
-    pub(crate) being_written: bool,
-    pub(crate) send_hwm: usize,
-    pub(crate) recv_hwm: usize,
+    pub(super) being_written: bool,
+    pub(in crate::engine) send_hwm: usize,
+    pub(super) recv_hwm: usize,
     /// The pattern knows the peer as one to send to.
-    pub(crate) attached: bool,
+    pub(in crate::engine) attached: bool,
     /// In the list of peers with something to write.
-    pub(crate) dirty: bool,
+    pub(super) dirty: bool,
     /// There is more to do than to take a message, if it is one of so few: see `after_take`.
-    pub(crate) notice_at: usize,
+    pub(super) notice_at: usize,
     /// Not read from, because of `recv_hwm`.
-    pub(crate) paused: bool,
-    pub(crate) connection: ConnectionId,
+    pub(super) paused: bool,
+    pub(in crate::engine) connection: ConnectionId,
     /// The first of its connections: tells it from an earlier peer at the same place.
-    pub(crate) birth: ConnectionId,
+    pub(super) birth: ConnectionId,
     /// The endpoint it was accepted at, or is dialed by.
-    pub(crate) label: Arc<str>,
+    pub(in crate::engine) label: Arc<str>,
     /// Its address; for one that is dialed, as of the last connection.
-    pub(crate) address: Arc<str>,
-    pub(crate) facts: Option<Box<PeerFacts>>,
+    pub(super) address: Arc<str>,
+    pub(in crate::engine) facts: Option<Box<PeerFacts>>,
     /// What it takes, as it has announced on its present connection.
-    pub(crate) takes: Takes,
-    pub(crate) counters: Counters,
+    pub(super) takes: Takes,
+    pub(in crate::engine) counters: Counters,
 }
 
 /// Where a peer came from.
@@ -122,52 +122,52 @@ pub(crate) enum Link {
 }
 
 pub(crate) struct Handshaking {
-    pub(crate) stream: Stream,
-    pub(crate) machine: Handshake,
+    pub(super) stream: Stream,
+    pub(super) machine: Handshake,
     /// Received, not yet understood.
-    pub(crate) input: Vec<u8>,
+    pub(super) input: Vec<u8>,
     /// To be sent.
-    pub(crate) output: Vec<u8>,
+    pub(super) output: Vec<u8>,
     /// In the list of peers to go on with.
-    pub(crate) queued: bool,
+    pub(super) queued: bool,
     /// What the machine has found, once it is done; `output` may still have to leave.
-    pub(crate) finished: Option<zmtp::Established>,
-    pub(crate) deadline: Option<Instant>,
+    pub(super) finished: Option<zmtp::Established>,
+    pub(super) deadline: Option<Instant>,
 }
 
 pub(crate) struct Connected {
-    pub(crate) stream: Arc<Stream>,
-    pub(crate) scanner: Scanner,
-    pub(crate) heartbeat: Heartbeat,
+    pub(super) stream: Arc<Stream>,
+    pub(super) scanner: Scanner,
+    pub(super) heartbeat: Heartbeat,
     /// When the handshake was done, and how many messages had come from the peer by then.
-    pub(crate) since: Instant,
-    pub(crate) received_before: u64,
+    pub(super) since: Instant,
+    pub(super) received_before: u64,
     /// The earliest heartbeat timer armed for this connection.
-    pub(crate) armed: Option<Instant>,
-    pub(crate) version: Version,
+    pub(super) armed: Option<Instant>,
+    pub(super) version: Version,
     /// Messages have been handed to the system on this connection: when we end it, the peer may have yet to read them.
-    pub(crate) carried: bool,
+    pub(super) carried: bool,
     /// The PONG to the newest PING, while there is no room for it; empty if there is none.
-    pub(crate) held_pong: Vec<u8>,
+    pub(super) held_pong: Vec<u8>,
     /// The kernel may have bytes for us.
-    pub(crate) readable: bool,
+    pub(super) readable: bool,
     /// The peer has closed its side: read to the end, whatever a short read seems to say.
-    pub(crate) hung_up: bool,
+    pub(super) hung_up: bool,
     /// In the list of peers to read from.
-    pub(crate) queued: bool,
+    pub(super) queued: bool,
     /// The peer has sent a PING on this connection, and so is going to send more.
-    pub(crate) sends_pings: bool,
+    pub(super) sends_pings: bool,
     /// Bytes read since the peer is at its `recv_hwm`.
-    pub(crate) read_beyond: usize,
+    pub(super) read_beyond: usize,
     /// The kernel may take bytes from us.
-    pub(crate) writable: bool,
+    pub(super) writable: bool,
     /// So many bytes waited for the kernel when it last refused some.
-    pub(crate) refused_at: usize,
+    pub(super) refused_at: usize,
     /// The kernel has said "writable" since that write began. The write may have been refused before:
     /// then this was the only time it will be said.
-    pub(crate) writable_again: bool,
+    pub(super) writable_again: bool,
     /// The kernel is to report room. Only while bytes wait for it, where each report would be a wake-up for nothing.
-    pub(crate) watches_room: bool,
+    pub(super) watches_room: bool,
 }
 
 /// A peer in another socket, and the connection it must still be at.
@@ -274,29 +274,29 @@ impl Peer {
 /// All peers of a socket, and what they share.
 #[derive(Default)]
 pub(crate) struct Peers {
-    pub(crate) slab: Slab<Peer>,
-    pub(crate) pool: ChunkPool,
+    pub(in crate::engine) slab: Slab<Peer>,
+    pub(in crate::engine) pool: ChunkPool,
     /// Peers with bytes to write that the kernel may take.
-    pub(crate) dirty: Vec<PeerId>,
+    pub(super) dirty: Vec<PeerId>,
     /// Peers that have to be written now: full, or at [`WRITE_AT`].
-    pub(crate) due: bool,
+    pub(super) due: bool,
     /// Peers whose reading was paused and may go on.
-    pub(crate) resumable: Vec<PeerId>,
+    pub(super) resumable: Vec<PeerId>,
     /// Inproc peers that have topics for us or have gone, and peers that are gone and of which the last message has been taken.
-    pub(crate) news: Vec<PeerId>,
+    pub(in crate::engine) news: Vec<PeerId>,
     /// Messages appended since the buffers were last written.
-    pub(crate) gathered: usize,
+    pub(super) gathered: usize,
     /// Messages that callers have written without queueing them.
-    pub(crate) written_directly: u64,
+    pub(super) written_directly: u64,
     /// Only the newest message of each peer counts, in either direction.
-    pub(crate) conflate: bool,
+    pub(super) conflate: bool,
     /// Peers that are gone, but for messages that nobody has taken yet.
-    pub(crate) gone: usize,
+    pub(in crate::engine) gone: usize,
     /// Totals of peers that are no more.
-    pub(crate) past: Counters,
+    pub(super) past: Counters,
     /// Messages that went from one peer's queue to another's, and so are in the counters of both.
-    pub(crate) moved: u64,
-    pub(crate) monitors: Arc<Monitors>,
+    pub(super) moved: u64,
+    pub(super) monitors: Arc<Monitors>,
 }
 
 impl Peers {

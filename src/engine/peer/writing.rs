@@ -19,6 +19,11 @@ use crate::transport::Stream;
 const COST_CAP: Duration = Duration::from_micros(40);
 
 impl Net {
+    /// The next message is worth a write of its own, as after a pause.
+    pub(crate) fn pause(&mut self) {
+        self.pacer.pause();
+    }
+
     /// A message has been queued: write it, or see to it that somebody will. Or not `queued`, as it found no room.
     #[inline]
     pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern, queued: bool) {

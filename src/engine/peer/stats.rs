@@ -1,0 +1,74 @@
+//! What the application may know of a socket's peers: counters and, through monitors, events.
+
+use super::net::Net;
+use super::peers::{Counters, Peer};
+use crate::Endpoint;
+use crate::monitor::Monitor;
+use crate::stats::{Dropped, PeerStats, Stats};
+
+impl Net {
+    /// All counters; `unexpected` are the messages that the pattern could make nothing of.
+    pub(crate) fn stats(&self, unexpected: u64) -> Stats {
+        let mut total = self.peers.past;
+        let mut peers = Vec::with_capacity(self.peers.slab.len());
+        for (_, peer) in &self.peers.slab {
+            total.add(&peer.counters);
+            peers.push(peer_stats(peer));
+        }
+        Stats {
+            peers,
+            messages_in: total.messages_in,
+            messages_out: total.messages_out - self.peers.moved,
+            bytes_in: total.bytes_in,
+            bytes_out: total.bytes_out,
+            dropped: dropped(&total, unexpected),
+            reconnects: total.reconnects,
+            handshakes_failed: self.handshakes_failed,
+            protocol_errors: self.protocol_errors,
+            handshakes_pending: self.pending_count,
+        }
+    }
+
+    /// Watches what happens to the connections from now on.
+    pub(crate) fn monitor(&self) -> Monitor {
+        self.monitors.subscribe()
+    }
+
+    pub(crate) fn set_last_endpoint(&mut self, endpoint: Endpoint) {
+        self.last_endpoint = Some(endpoint);
+    }
+
+    /// The endpoint last bound or connected.
+    pub(crate) fn last_endpoint(&self) -> Option<Endpoint> {
+        self.last_endpoint.clone()
+    }
+}
+
+fn peer_stats(peer: &Peer) -> PeerStats {
+    let counters = &peer.counters;
+    PeerStats {
+        connection: peer.is_connected().then_some(peer.connection),
+        endpoint: peer.label.to_string(),
+        peer: peer.address.to_string(),
+        messages_in: counters.messages_in,
+        messages_out: counters.messages_out,
+        bytes_in: counters.bytes_in,
+        bytes_out: counters.bytes_out,
+        queued_in: peer.inbound.messages(),
+        queued_out: peer.queued_out(),
+        // Not counted by peer.
+        dropped: dropped(counters, 0),
+        reconnects: counters.reconnects,
+    }
+}
+
+fn dropped(counters: &Counters, unexpected: u64) -> Dropped {
+    Dropped {
+        high_water_mark: counters.dropped_hwm,
+        conflated: counters.dropped_conflated,
+        peer_gone: counters.dropped_disconnect,
+        refused: counters.dropped_refused,
+        unexpected,
+        withdrawn: counters.withdrawn,
+    }
+}
