@@ -186,6 +186,12 @@ pub(crate) trait Sending: Pattern {
     /// Queues the message for the peers that are to have it. `None`: there is no room, and it is to be waited for.
     fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Self::Sent>;
 
+    /// The same, for calls that may have to wait: without the short way that `send` tries first, so that this is compiled into
+    /// the application's own functions only.
+    fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Self::Sent> {
+        self.send(peers, outgoing)
+    }
+
     /// Why no peer will ever take a message for which there was no room, if that is so.
     fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess>;
 }

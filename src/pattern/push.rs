@@ -21,18 +21,6 @@ impl PushPattern {
         }
     }
 
-    /// [`send`](Sending::send) for messages of all kinds.
-    #[inline(never)]
-    fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
-        if !self.orphans.is_empty() {
-            self.place_orphans(peers);
-            if !self.orphans.is_empty() {
-                return None;
-            }
-        }
-        self.give(peers, |peers, id| peers.try_send(id, outgoing))
-    }
-
     #[inline]
     fn give(
         &mut self,
@@ -105,6 +93,17 @@ impl Sending for PushPattern {
             return Some(());
         }
         self.send_any(peers, outgoing)
+    }
+
+    #[inline(never)]
+    fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        if !self.orphans.is_empty() {
+            self.place_orphans(peers);
+            if !self.orphans.is_empty() {
+                return None;
+            }
+        }
+        self.give(peers, |peers, id| peers.try_send(id, outgoing))
     }
 
     /// See [`refused_by_all`](Self::refused_by_all); for `send`.

@@ -45,7 +45,9 @@ pub(crate) struct Socket<P: Pattern + 'static> {
     open: bool,
 }
 
+/// Setting up is not inlined into the application's functions: the loops there that send and receive need the registers.
 impl<P: Pattern + 'static> Socket<P> {
+    #[inline(never)]
     pub(crate) fn new(
         context: &Context,
         options: Options,
@@ -76,6 +78,7 @@ impl<P: Pattern + 'static> Socket<P> {
         &self.options
     }
 
+    #[inline(never)]
     fn bind(&self, endpoint: Endpoint) -> Result<Endpoint, BindError> {
         endpoint.check_bind()?;
         if let Address::Inproc(name) = endpoint.address() {
@@ -108,6 +111,7 @@ impl<P: Pattern + 'static> Socket<P> {
         }
     }
 
+    #[inline(never)]
     fn connect(&self, endpoint: Endpoint) -> Result<(), ConnectError> {
         endpoint.check_connect()?;
         let connected = self.core.extend(|pattern, net| {

@@ -42,7 +42,7 @@ impl<P: Sending + 'static> Socket<P> {
     #[inline(never)]
     fn send_slowly(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<P::Sent, SendErrorKind> {
         let sent = self.core().until(wait, |pattern, net| {
-            let sent = pattern.send(&mut net.peers, outgoing);
+            let sent = pattern.send_any(&mut net.peers, outgoing);
             net.pace(pattern, sent.is_some());
             match sent {
                 Some(sent) => Some(Ok(sent)),

@@ -137,6 +137,7 @@ impl<P: Pattern> Core<P> {
     }
 
     /// Locks the state of an open socket for a call of the application.
+    #[inline]
     fn enter(&self) -> Result<StateGuard<'_, State<P>>, Shut> {
         self.check_process()?;
         let state = self.state.lock();
@@ -167,7 +168,15 @@ impl<P: Pattern> Core<P> {
     }
 
     /// Releases the lock, and then does what was not to be done under it.
-    fn unlock(&self, mut state: StateGuard<'_, State<P>>) {
+    #[inline]
+    fn unlock(&self, state: StateGuard<'_, State<P>>) {
+        if !state.net.peers.pool.later.is_empty() {
+            self.unlock_for_later(state);
+        }
+    }
+
+    #[cold]
+    fn unlock_for_later(&self, mut state: StateGuard<'_, State<P>>) {
         let later = std::mem::take(&mut state.net.peers.pool.later);
         drop(state);
         later.run();

@@ -39,6 +39,11 @@ impl Later {
         self.tasks.is_empty()
     }
 
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
     pub(crate) fn append(&mut self, other: &mut Later) {
         self.tasks.append(&mut other.tasks);
     }

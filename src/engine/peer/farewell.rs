@@ -78,8 +78,9 @@ impl Farewells {
     }
 
     /// Whether there is something to see to.
-    pub(crate) fn are_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    #[inline]
+    pub(crate) fn waiting_len(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Looks what the peers have done, until the turn is over.

@@ -209,7 +209,12 @@ impl InBuffer {
         let partial = loop {
             let passed = scanner.pass_singles(&chunk[position..]);
             accepted.messages += passed.messages;
-            let next = match scanner.scan(&chunk[position + passed.bytes..]) {
+            let rest = &chunk[position + passed.bytes..];
+            let scanned = match rest.is_empty() {
+                true => Ok(Scanned::Incomplete),
+                false => scanner.scan(rest),
+            };
+            let next = match scanned {
                 Ok(Scanned::Frame { len, last }) => {
                     accepted.messages += usize::from(last);
                     Next::Frame(len)

@@ -177,7 +177,7 @@ impl Net {
                 break;
             }
         }
-        if self.farewells.are_waiting() {
+        if self.farewells.waiting_len() > 0 {
             self.farewells.see_to(turn, &self.registry);
         }
         self.settle_within(turn, now, pattern);
@@ -219,7 +219,17 @@ impl Net {
     }
 
     /// The same, in what is left of a turn.
+    #[inline]
     pub(crate) fn settle_within(&mut self, turn: Turn, now: Instant, pattern: &mut dyn Pattern) {
+        let writes = !self.peers.dirty.is_empty() && !self.gathering.is_on();
+        // A call that waits for a message comes here several times, and mostly for nothing.
+        if writes || self.has_work() {
+            self.do_work(turn, now, pattern);
+        }
+    }
+
+    #[inline(never)]
+    fn do_work(&mut self, turn: Turn, now: Instant, pattern: &mut dyn Pattern) {
         if !self.notes.is_empty() {
             self.heed_notes(turn.half(), now, pattern);
         }
@@ -373,7 +383,14 @@ impl Net {
     /// Whether there is something to do without the kernel saying so.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        !self.readable.is_empty() || self.has_news() || self.is_late()
+        let Peers {
+            resumable, news, ..
+        } = &self.peers;
+        // Put off when a turn was over.
+        let late = self.notes.len() | self.late_topics.len() | self.farewells.waiting_len();
+        // All in one comparison: a call that waits asks this several times.
+        let known = self.readable.len() | resumable.len() | news.len();
+        known | late != 0 || self.forgets
     }
 
     /// Up to which count of `served` all peers will have had a turn that are known to be readable now.
@@ -386,14 +403,6 @@ impl Net {
         self.served >= all && self.notes.is_empty()
     }
 
-    /// Whether something was put off when a turn was over.
-    fn is_late(&self) -> bool {
-        self.forgets
-            || !self.notes.is_empty()
-            || !self.late_topics.is_empty()
-            || self.farewells.are_waiting()
-    }
-
     /// Whether there was more to do than there was time for, so that somebody has to come back at once.
     pub(crate) fn is_behind(&self, now: Instant) -> bool {
         self.has_work() || self.timers.next().is_some_and(|due| due <= now)
@@ -402,12 +411,14 @@ impl Net {
     /// Whether taking a message has left something to do.
     #[inline]
     pub(crate) fn has_chores(&self) -> bool {
-        self.has_news() || !self.peers.pool.later.is_empty()
-    }
-
-    #[inline]
-    fn has_news(&self) -> bool {
-        !self.peers.resumable.is_empty() || !self.peers.news.is_empty()
+        // All in one comparison: this is asked with each message.
+        let Peers {
+            resumable,
+            news,
+            pool,
+            ..
+        } = &self.peers;
+        resumable.len() | news.len() | pool.later.len() != 0
     }
 
     /// The seat's poll has failed, or not. Not to be expected, and there is nobody to return it to.

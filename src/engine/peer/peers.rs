@@ -324,7 +324,7 @@ impl Peers {
 
     /// Queues a message of one frame to a peer for whom others are queued, if there is nothing else to do about it: in a stream of
     /// such messages that is so for nearly every one. `false`: it is not, and nothing was queued.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send_single(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> bool {
         let (Outgoing::Slice(body), Some(peer)) = (outgoing, self.slab.get_mut(id)) else {
             return false;

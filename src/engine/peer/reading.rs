@@ -106,13 +106,19 @@ impl Net {
 
     /// Tells the pattern of whole messages, if there are any. `false`: one of them breaks the protocol, and the connection is
     /// closed.
+    #[inline]
     pub(crate) fn announce(&mut self, id: PeerId, pattern: &mut dyn Pattern) -> bool {
         if self.peers.messages(id) == 0 {
             return true;
         }
-        let Err(error) = pattern.readable(&mut self.peers, id) else {
-            return true;
-        };
+        match pattern.readable(&mut self.peers, id) {
+            Ok(()) => true,
+            Err(error) => self.end_for(error, id, pattern),
+        }
+    }
+
+    #[cold]
+    fn end_for(&mut self, error: ProtocolError, id: PeerId, pattern: &mut dyn Pattern) -> bool {
         // Such a pattern takes messages when it is told of them, so nobody would ever take those behind that one.
         self.peers.discard_inbound(id);
         self.connection_lost(id, DisconnectCause::Protocol(error), pattern);
@@ -219,6 +225,7 @@ impl Net {
     }
 
     /// So many messages have become whole, and commands have asked for something.
+    #[inline(always)]
     fn came(&mut self, id: PeerId, messages: usize, asked: Asked, now: Instant) {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;

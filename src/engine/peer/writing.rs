@@ -136,6 +136,24 @@ impl Net {
     /// Notes how a write ended. A failed one does not end the connection by itself: what the peer sent
     /// before it went may still be unread, and reading to the end will find out the same.
     fn after_write(&mut self, id: PeerId, result: io::Result<()>) {
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Up(up) = &mut peer.link else {
+            return;
+        };
+        match result {
+            Ok(()) if up.held_pong.is_empty() => {
+                let was = std::mem::replace(&mut up.writable, true);
+                self.gathering.rhythm().writable(was, true);
+            }
+            result => self.after_odd_write(id, result),
+        }
+    }
+
+    /// The same where the kernel has not taken all, or a PONG has been held back.
+    #[cold]
+    fn after_odd_write(&mut self, id: PeerId, result: io::Result<()>) {
         self.peers.send_held_pong(id);
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;

@@ -77,7 +77,9 @@ impl<P: Pattern> Core<P> {
         let dialogue = state.pattern.in_dialogue();
         self.presence.enter();
         drop(state);
-        if !seat.look(now, timeout, dialogue) {
+        let span = seat.patience.span(dialogue);
+        let looks = !span.is_zero() && timeout.is_none_or(|timeout| timeout > span);
+        if !looks || !seat.look(now, span) {
             seat.poll_events(timeout);
         }
         let mut state = match goes_on {
@@ -100,12 +102,8 @@ impl<P: Pattern> Core<P> {
 }
 
 impl Seat {
-    /// Looks for events for a little while, if that is likely to be worth it; `false`: there are none.
-    fn look(&mut self, now: Instant, timeout: Option<Duration>, dialogue: bool) -> bool {
-        let span = self.patience.span(dialogue);
-        if span.is_zero() || timeout.is_some_and(|timeout| timeout <= span) {
-            return false;
-        }
+    /// Looks for events for a little while; `false`: there are none.
+    fn look(&mut self, now: Instant, span: Duration) -> bool {
         let came = loop {
             self.poll_events(Some(Duration::ZERO));
             if !self.events.is_empty() {
