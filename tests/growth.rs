@@ -371,6 +371,41 @@ fn peers_that_read_no_answers_are_seen_to_leave() {
     });
 }
 
+/// Replies beyond the REQ's mark, while nobody waits for any: they are read, dropped and counted, so the peers that sent them are
+/// seen to leave, and the next request goes to the peer that is there then.
+#[test]
+fn replies_that_nobody_asked_for_keep_no_peer() {
+    let _alone = alone();
+    const REPLIES: u64 = 5000;
+    let replies = [frame(MORE, b""), frame(0, b"to nobody")]
+        .concat()
+        .repeat(REPLIES as usize);
+    for correlate in [true, false] {
+        let options = Options::new().recv_hwm(1).req_correlate(correlate);
+        let req = Req::with_options(&Context::new(), options).expect("a REQ");
+        let monitor = req.monitor();
+        let endpoint = req.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+        for round in 1..=3 {
+            let mut raw = RawPeer::connect(&endpoint);
+            raw.shake_hands(1, "REP");
+            raw.write(&replies);
+            drop(raw);
+            wait_for_disconnect(&monitor, Leave::Close);
+            assert_eq!(req.stats().dropped.unexpected, round * REPLIES);
+        }
+        let context = Context::new();
+        let rep = Rep::new(&context).expect("a REP");
+        rep.connect(&endpoint).expect("connected");
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| req.request_timeout("question", DEADLINE));
+            let request = rep.recv_timeout(DEADLINE).expect("a request");
+            request.reply("answer").expect("replied");
+            let reply = asking.join().expect("the asking thread");
+            assert_eq!(reply.expect("a reply"), *"answer");
+        });
+    }
+}
+
 /// A peer that has sent more PINGs than there is room for the answers.
 fn pour_pings(idle: &Idle) -> TcpStream {
     let address = idle.endpoint.strip_prefix("tcp://").expect("tcp");

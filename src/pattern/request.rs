@@ -361,8 +361,17 @@ impl Pattern for ReqPattern {
         self.queue.remove(id);
     }
 
-    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+    /// A caller that waits takes what has come. Without one it is taken here: replies that nobody waits for would fill the queue up
+    /// to its mark, and a peer that is not read from is not seen to leave.
+    fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
         self.queue.push(id);
+        if self
+            .requests
+            .values()
+            .all(|request| request.abandoned.is_some())
+        {
+            self.receive(peers);
+        }
         Ok(())
     }
 
