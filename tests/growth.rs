@@ -8,14 +8,16 @@ mod common {
 }
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use zerohop::{Context, Event, Message, Monitor, Options, Pub, Pull, Push, Rep, Req, Sub};
+use zerohop::{
+    Context, DisconnectCause, Event, Message, Monitor, Options, Pub, Pull, Push, Rep, Req, Sub,
+};
 
 use common::deadline::DEADLINE;
 use common::memory::Watch;
@@ -406,12 +408,106 @@ fn replies_that_nobody_asked_for_keep_no_peer() {
     }
 }
 
-/// A peer that has sent more PINGs than there is room for the answers.
-fn pour_pings(idle: &Idle) -> TcpStream {
+/// One that neither reads nor leaves is let go after a while.
+#[test]
+fn peers_that_read_no_answers_for_long_are_let_go() {
+    let _alone = alone();
+    let options = Options::new()
+        .send_buffer(8 << 10)
+        .answers_timeout(Duration::from_millis(200));
+    for_every_type(&options, |idle| {
+        let before = descriptors();
+        let mut rude = [Asker::connect(idle), Asker::connect(idle)];
+        for _ in 0..rude.len() {
+            let cause = disconnect_cause(idle, &mut rude);
+            assert_eq!(cause, DisconnectCause::AnswersUnread, "{}", idle.peer);
+        }
+        drop(rude);
+        let after = descriptors();
+        assert!(after <= before, "{before} before, {after} after");
+        idle.socket.serve(&idle.endpoint);
+    });
+}
+
+/// One that reads slowly stays.
+#[test]
+fn peers_that_read_answers_slowly_stay() {
+    let _alone = alone();
+    let options = Options::new()
+        .send_buffer(8 << 10)
+        .answers_timeout(Duration::from_millis(400));
+    for_every_type(&options, |idle| {
+        let mut slow = Asker::connect(idle);
+        let (start, mut read) = (Instant::now(), 0);
+        // A little at a time, for much longer than the time limit, and it goes on asking: there is always an answer that waits.
+        while start.elapsed() < Duration::from_millis(1200) {
+            slow.ask();
+            match slow.stream.read(&mut [0; 32 << 10]) {
+                Ok(0) => panic!("a {} is let go after {:?}", idle.peer, start.elapsed()),
+                Ok(count) => read += count,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        assert!(read > 64 << 10, "{read} bytes of answers");
+        let ended = |event: &Event| matches!(event, Event::Disconnected { .. });
+        let events = std::iter::from_fn(|| idle.monitor.try_recv().ok());
+        assert_eq!(events.filter(ended).count(), 0, "{}", idle.peer);
+    });
+}
+
+/// A peer that sends PINGs as fast as there is room for them, and reads no answer.
+struct Asker {
+    stream: TcpStream,
+    pings: Vec<u8>,
+    /// Bytes written of the PING that is not whole yet.
+    begun: usize,
+}
+
+impl Asker {
+    fn connect(idle: &Idle) -> Asker {
+        let stream = connect_to(idle);
+        stream.set_nonblocking(true).expect("set");
+        Asker {
+            stream,
+            pings: command("PING", b"\0\0").repeat(10_000),
+            begun: 0,
+        }
+    }
+
+    /// Nothing comes of it once the peer has been let go.
+    fn ask(&mut self) {
+        let ping = self.pings.len() / 10_000;
+        while let Ok(written) = self.stream.write(&self.pings[self.begun..]) {
+            self.begun = (self.begun + written) % ping;
+        }
+    }
+}
+
+/// Why the next connection ends, while the peers go on asking.
+fn disconnect_cause(idle: &Idle, rude: &mut [Asker]) -> DisconnectCause {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        match idle.monitor.recv_timeout(Duration::from_millis(10)) {
+            Ok(Event::Disconnected { cause, .. }) => return cause,
+            Ok(_) => {}
+            Err(error) => assert!(Instant::now() < end, "a {} stays: {error}", idle.peer),
+        }
+        rude.iter_mut().for_each(Asker::ask);
+    }
+}
+
+fn connect_to(idle: &Idle) -> TcpStream {
     let address = idle.endpoint.strip_prefix("tcp://").expect("tcp");
-    let mut stream = TcpStream::connect(address).expect("connected");
+    let stream = TcpStream::connect(address).expect("connected");
     let mut raw = RawPeer::new(stream.try_clone().expect("another handle"));
     raw.shake_hands(1, idle.peer);
+    stream
+}
+
+/// A peer that has sent more PINGs than there is room for the answers.
+fn pour_pings(idle: &Idle) -> TcpStream {
+    let mut stream = connect_to(idle);
     let little = Duration::from_millis(100);
     stream.set_write_timeout(Some(little)).expect("set");
     let pings = command("PING", b"\0\0").repeat(10_000);

@@ -293,6 +293,9 @@ pub enum DisconnectCause {
     Protocol(ProtocolError),
     /// The peer showed no sign of life within the heartbeat timeout, or within the time it had set itself.
     HeartbeatTimeout,
+    /// The peer kept sending PINGs and left the answers unread, for longer than
+    /// [`answers_timeout`](crate::Options::answers_timeout).
+    AnswersUnread,
     /// The peer did not complete its handshake in time.
     HandshakeTimeout,
     /// Too many accepted connections had not completed their handshake, and this was the oldest of them.
@@ -333,6 +336,9 @@ impl fmt::Display for DisconnectCause {
             DisconnectCause::Protocol(error) => error.fmt(f),
             DisconnectCause::HeartbeatTimeout => {
                 f.write_str("the peer showed no sign of life in time")
+            }
+            DisconnectCause::AnswersUnread => {
+                f.write_str("the peer sent PINGs and read none of the answers")
             }
             DisconnectCause::HandshakeTimeout => {
                 f.write_str("the peer did not complete its handshake in time")

@@ -326,6 +326,16 @@ option_table! {
         default: None, "none",
     }
 
+    /// How long a peer may leave the answers to its PINGs unread, once 64 KiB of them have waited, and while more than half of that
+    /// still waits and nothing at all leaves for it. Then its connection is closed. `None` leaves it open for as long as the peer does. A peer that reads, however slowly, is
+    /// not meant, nor one that sends a PING now and then: 64 KiB are thousands of answers.
+    answers_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
+        sockets: all,
+        unit: "time",
+        range: "1 ms to 365 days, or none for never", allows: from_1_ms,
+        default: Some(Duration::from_secs(60)), "60 s",
+    }
+
     /// Whether a new request may be made while a reply is awaited; a late reply to the earlier one is dropped. Off,
     /// a lost reply leaves the socket unusable. libzmq's default is off.
     req_relaxed(bool) -> bool {

@@ -327,6 +327,7 @@ impl Net {
             version: established.version,
             carried: false,
             held_pong: Vec::new(),
+            unread_since: None,
             readable: true,
             // It may be: the event that said so would have come during the handshake.
             hung_up: true,
@@ -364,6 +365,9 @@ impl Net {
 
     /// A deadline of the current connection may have passed.
     pub(crate) fn connection_timer(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
+        if self.leaves_answers_unread(id, now) {
+            return self.connection_lost(id, DisconnectCause::AnswersUnread, pattern);
+        }
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };

@@ -149,6 +149,8 @@ pub(crate) struct Connected {
     pub(super) carried: bool,
     /// The PONG to the newest PING, while there is no room for it; empty if there is none.
     pub(super) held_pong: Vec<u8>,
+    /// When there was no room for it for the first time, or was looked at last, and the bytes written to the peer by then.
+    pub(super) unread_since: Option<(Instant, u64)>,
     /// The kernel may have bytes for us.
     pub(super) readable: bool,
     /// The peer has closed its side: read to the end, whatever a short read seems to say.

@@ -237,8 +237,12 @@ impl Net {
             }
             if !asked.held_pong.is_empty() {
                 up.held_pong = asked.held_pong;
+                self.watch_answers(id, now);
             }
         }
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return;
+        };
         peer.counters.messages_in += messages as u64;
         if self.peers.conflate {
             let replaced = peer.inbound.keep_newest(&mut self.peers.pool);

@@ -39,6 +39,47 @@ impl Net {
         }
     }
 
+    /// There is no room for an answer to a PING: the peer is given some time to read those that wait.
+    #[cold]
+    pub(in crate::engine::peer) fn watch_answers(&mut self, id: PeerId, now: Instant) {
+        let token = self.token_of(id);
+        let deadline = self.options.answers_timeout;
+        if let Some(deadline) = deadline.and_then(|timeout| now.checked_add(timeout))
+            && let Some(peer) = self.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && up.unread_since.is_none()
+        {
+            up.unread_since = Some((now, peer.counters.bytes_out));
+            self.timers.arm(deadline, Timer::Connection(token.0));
+        }
+    }
+
+    /// Whether it has let that time pass. If anything has left for it meanwhile, it gets as much time again.
+    pub(super) fn leaves_answers_unread(&mut self, id: PeerId, now: Instant) -> bool {
+        let timeout = self.options.answers_timeout;
+        let Some(peer) = self.peers.slab.get_mut(id) else {
+            return false;
+        };
+        let many = peer.waiting_commands() > MAX_COMMAND_BYTES / 2;
+        let Link::Up(up) = &mut peer.link else {
+            return false;
+        };
+        let due = |(since, _): &mut (Instant, u64)| {
+            timeout.is_some_and(|timeout| now.saturating_duration_since(*since) >= timeout)
+        };
+        let Some((_, written)) = up.unread_since.take_if(due) else {
+            return false;
+        };
+        if !many {
+            return false;
+        }
+        if written != peer.counters.bytes_out {
+            self.watch_answers(id, now);
+            return false;
+        }
+        true
+    }
+
     /// A deadline of the heartbeat may have passed.
     pub(super) fn beat(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
         let Some(peer) = self.peers.slab.get_mut(id) else {
