@@ -40,7 +40,8 @@ pub(crate) use self::peer::net::Net;
 #[cfg(feature = "cli-internals")]
 pub(crate) use self::peer::net::stream_options;
 pub(crate) use self::peer::out_buffer::{Outgoing, Unsent};
-pub(crate) use self::peer::peers::{PeerId, Peers, Place};
+pub(crate) use self::peer::peers::Peers;
+pub(crate) use self::peer::state::{PeerId, Place};
 pub(crate) use self::peer::withdraw::Withdrawal;
 pub(crate) use crate::sync::lock;
 use crate::transport::dial::SocketAddress;

@@ -13,7 +13,7 @@ use crate::engine::driving::later::Later;
 use crate::engine::driving::turn::Turn;
 use crate::engine::peer::net::Net;
 use crate::engine::peer::out_buffer::OutBuffer;
-use crate::engine::peer::peers::{Link, Origin, PeerId, Place};
+use crate::engine::peer::state::{Link, Origin, PeerId, Place};
 use crate::engine::{Note, SocketMailbox};
 use crate::message::COPY_MAX;
 use crate::monitor::ConnectionId;

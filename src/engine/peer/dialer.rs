@@ -163,7 +163,7 @@ mod tests {
             let place = |net: &crate::engine::Net| {
                 let (id, peer) = net.peers.slab.iter().next().expect("a peer");
                 match &peer.origin {
-                    crate::engine::peer::peers::Origin::Dialed(dialer) => (id, dialer.attempt),
+                    crate::engine::peer::state::Origin::Dialed(dialer) => (id, dialer.attempt),
                     _ => panic!("not dialed"),
                 }
             };

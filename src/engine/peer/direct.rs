@@ -8,7 +8,8 @@
 use std::io::IoSlice;
 
 use super::out_buffer::{MAX_SLICES, Outgoing};
-use super::peers::{Link, PeerId, Peers};
+use super::peers::Peers;
+use super::state::{Link, PeerId};
 use crate::transport::SEGMENT;
 use crate::zmtp::{FrameKind, encode_header};
 

@@ -6,7 +6,8 @@
 use super::direct::DIRECT;
 use super::net::Net;
 use super::out_buffer::{Outgoing, Unsent};
-use super::peers::{Peer, PeerId, Peers};
+use super::peers::Peers;
+use super::state::{Peer, PeerId};
 use crate::monitor::{ConnectionInfo, Event, RefusalCause};
 use crate::pattern::Pattern;
 use crate::zmtp::Announced;

@@ -17,7 +17,7 @@ use super::in_buffer::InBuffer;
 use super::limits::Takes;
 use super::net::{BOTH, Net};
 use super::out_buffer::OutBuffer;
-use super::peers::{Connected, Counters, Handshaking, Link, Origin, Peer, PeerId};
+use super::state::{Connected, Counters, Handshaking, Link, Origin, Peer, PeerId};
 use crate::engine::Note;
 use crate::engine::driving::timers::Timer;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};

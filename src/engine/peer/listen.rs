@@ -7,7 +7,7 @@ use mio::Interest;
 use mio::event::Source as _;
 
 use super::net::{Net, listener_token};
-use super::peers::{Link, Origin, Peer};
+use super::state::{Link, Origin, Peer};
 use crate::engine::driving::timers::Timer;
 use crate::engine::driving::turn::Turn;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `net` | all of it as one value: what events, notes and timers do |
 //! | `peers` | what a pattern sees: peers to queue for and to take from |
+//! | `state` | one of them, as the engine sees it |
 //! | `link`, `dialer`, `listen`, `farewell` | the life of a connection: made, lost, made again, let go |
 //! | `reading`, `in_buffer` | bytes in, up to whole messages |
 //! | `out_buffer`, `writing`, `direct` | messages out, up to the kernel |
@@ -25,6 +26,7 @@ pub(super) mod out_buffer;
 pub(super) mod peers;
 pub(super) mod pool;
 pub(super) mod reading;
+pub(super) mod state;
 mod stats;
 pub(super) mod withdraw;
 pub(super) mod writing;

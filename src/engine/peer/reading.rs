@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::in_buffer::{Accepted, ReadOutcome};
 use super::net::Net;
-use super::peers::{Link, MAX_COMMAND_BYTES, Peer, PeerId, WRITE_AT};
 use super::pool::CHUNK;
+use super::state::{Link, MAX_COMMAND_BYTES, Peer, PeerId, WRITE_AT};
 use crate::engine::driving::turn::Turn;
 use crate::monitor::DisconnectCause;
 use crate::pattern::Pattern;

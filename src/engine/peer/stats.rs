@@ -1,7 +1,7 @@
 //! What the application may know of a socket's peers: counters and, through monitors, events.
 
 use super::net::Net;
-use super::peers::{Counters, Peer};
+use super::state::{Counters, Peer};
 use crate::Endpoint;
 use crate::monitor::Monitor;
 use crate::stats::{Dropped, PeerStats, Stats};

@@ -12,7 +12,8 @@
 //! in the kernel, or taken by the peer  it has left: the reply is dropped when it comes
 //! ```
 
-use super::peers::{Link, PeerId, Peers};
+use super::peers::Peers;
+use super::state::{Link, PeerId};
 
 /// What a buffer knows of a message that nobody waits for any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

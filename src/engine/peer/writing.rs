@@ -8,8 +8,8 @@ use mio::Interest;
 
 use super::net::{BOTH, Net};
 use super::out_buffer::{MAX_SLICES, OutBuffer, Unsent};
-use super::peers::{Link, PeerId, WRITE_AT, WRITE_KEPT_AT};
 use super::pool::ChunkPool;
+use super::state::{Link, PeerId, WRITE_AT, WRITE_KEPT_AT};
 use crate::engine::tempo::gathering;
 use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::net::Net;
-use super::super::peers::{Connected, Link, MAX_COMMAND_BYTES, PeerId};
+use super::super::state::{Connected, Link, MAX_COMMAND_BYTES, PeerId};
 use crate::engine::driving::timers::Timer;
 use crate::monitor::DisconnectCause;
 use crate::pattern::Pattern;

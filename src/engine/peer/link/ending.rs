@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::super::limits::Takes;
 use super::super::net::Net;
-use super::super::peers::{Link, NOT_SENT_TO, Origin, PeerId};
 use super::super::reading::discard_input;
+use super::super::state::{Link, NOT_SENT_TO, Origin, PeerId};
 use super::{Loss, unlimited};
 use crate::engine::Deadline;
 use crate::engine::driving::timers::Timer;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::net::Net;
 use super::super::out_buffer::OutBuffer;
-use super::super::peers::{Link, Origin, PeerId};
+use super::super::state::{Link, Origin, PeerId};
 use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event, RefusalCause};
 use crate::pattern::Pattern;
 

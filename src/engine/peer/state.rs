@@ -1,0 +1,288 @@
+//! The state of one peer: where it came from, its connection, its buffers and its counters.
+//!
+//! A dialed peer keeps its place through every connection; what belongs to one connection is in [`Link`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::dialer::Dialer;
+use super::in_buffer::InBuffer;
+use super::limits::Takes;
+use super::out_buffer::OutBuffer;
+use crate::engine::inproc::local::InprocLink;
+use crate::monitor::ConnectionId;
+use crate::transport::{Address, Endpoint, SEGMENT, Stream};
+use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
+
+/// Names a peer within its socket, for as long as it is there.
+pub(crate) type PeerId = usize;
+
+/// A peer's buffer is written by the caller itself, streaming or not, when one more message like the last would not fit
+/// into this many bytes. What is that long no longer gains by being written together, and loses its place in the cache.
+pub(crate) const WRITE_AT: usize = 2 * SEGMENT;
+
+/// The same where messages are kept by reference, and need no place in the cache.
+pub(crate) const WRITE_KEPT_AT: usize = 8 * SEGMENT;
+
+/// With so many bytes of commands (PONGs, PINGs, subscriptions) waiting for a peer that does not read, it is sent no more PINGs,
+/// and of its own only the newest is answered, once there is room. Not to read from it either would mean not to see it go.
+/// libzmq has a single PONG waiting at a time.
+pub(crate) const MAX_COMMAND_BYTES: usize = 64 * 1024;
+
+/// The high-water mark of a peer that is gone and whose subscriptions are still being forgotten: of those it misses nothing.
+pub(crate) const NOT_SENT_TO: usize = 0;
+
+/// See the module.
+pub(crate) struct Peer {
+    pub(in crate::engine) link: Link,
+    pub(in crate::engine) origin: Origin,
+    pub(super) inbound: InBuffer,
+    pub(super) outbound: OutBuffer,
+    /// Messages taken out of `outbound` by a write that is under way without the lock.
+    pub(super) in_flight: usize,
+    /// Bytes of commands taken out with them.
+    pub(super) commands_in_flight: usize,
+    /// Such a write is under way; nobody else may write.
+    pub(super) being_written: bool,
+    pub(in crate::engine) send_hwm: usize,
+    pub(super) recv_hwm: usize,
+    /// The pattern knows the peer as one to send to.
+    pub(in crate::engine) attached: bool,
+    /// In the list of peers with something to write.
+    pub(super) dirty: bool,
+    /// There is more to do than to take a message, if it is one of so few: see `after_take`.
+    pub(super) notice_at: usize,
+    /// Not read from, because of `recv_hwm`.
+    pub(super) paused: bool,
+    pub(in crate::engine) connection: ConnectionId,
+    /// The first of its connections: tells it from an earlier peer at the same place.
+    pub(super) birth: ConnectionId,
+    /// The endpoint it was accepted at, or is dialed by.
+    pub(in crate::engine) label: Arc<str>,
+    /// Its address; for one that is dialed, as of the last connection.
+    pub(super) address: Arc<str>,
+    pub(in crate::engine) facts: Option<Box<PeerFacts>>,
+    /// What it takes, as it has announced on its present connection.
+    pub(super) takes: Takes,
+    pub(in crate::engine) counters: Counters,
+}
+
+/// Where a peer came from.
+pub(crate) enum Origin {
+    /// We dial it, again and again.
+    Dialed(Box<Dialer>),
+    /// Its connection was accepted by the listener at this index.
+    Accepted(usize),
+    /// A socket of this process; the name it was bound or connected by.
+    Inproc { name: Arc<str>, bound: bool },
+}
+
+impl Origin {
+    /// Whether the peer is there because the application has connected to this endpoint.
+    pub(crate) fn is_dialed(&self, endpoint: &Endpoint) -> bool {
+        match (self, endpoint.address()) {
+            (Origin::Dialed(dialer), _) => dialer.endpoint == *endpoint,
+            (Origin::Inproc { .. }, Address::Inproc(name)) => self.is_connected_to(name),
+            (Origin::Inproc { .. } | Origin::Accepted(_), _) => false,
+        }
+    }
+
+    /// The same for an inproc name.
+    pub(crate) fn is_connected_to(&self, wanted: &str) -> bool {
+        matches!(self, Origin::Inproc { name, bound: false } if **name == *wanted)
+    }
+}
+
+/// The state of a peer's connection.
+///
+/// ```text
+///  dialed:    Down ──▶ Connecting ──▶ Handshaking ──▶ Up ──▶ Down …
+///  accepted:                          Handshaking ──▶ Up ──▶ Gone, once it is drained
+///  inproc:    Inproc ──▶ Gone, once it is drained
+/// ```
+pub(crate) enum Link {
+    /// No connection; the dialer waits or looks the name up.
+    Down,
+    /// The kernel is connecting.
+    Connecting(Stream),
+    Handshaking(Box<Handshaking>),
+    Up(Box<Connected>),
+    Inproc(Box<InprocLink>),
+    /// There will never be a connection again; messages may still be here to read.
+    Gone,
+}
+
+pub(crate) struct Handshaking {
+    pub(super) stream: Stream,
+    pub(super) machine: Handshake,
+    /// Received, not yet understood.
+    pub(super) input: Vec<u8>,
+    /// To be sent.
+    pub(super) output: Vec<u8>,
+    /// In the list of peers to go on with.
+    pub(super) queued: bool,
+    /// What the machine has found, once it is done; `output` may still have to leave.
+    pub(super) finished: Option<zmtp::Established>,
+    pub(super) deadline: Option<Instant>,
+}
+
+pub(crate) struct Connected {
+    pub(super) stream: Arc<Stream>,
+    pub(super) scanner: Scanner,
+    pub(super) heartbeat: Heartbeat,
+    /// When the handshake was done, and how many messages had come from the peer by then.
+    pub(super) since: Instant,
+    pub(super) received_before: u64,
+    /// The earliest heartbeat timer armed for this connection.
+    pub(super) armed: Option<Instant>,
+    pub(super) version: Version,
+    /// Messages have been handed to the system on this connection: when we end it, the peer may have yet to read them.
+    pub(super) carried: bool,
+    /// The PONG to the newest PING, while there is no room for it; empty if there is none.
+    pub(super) held_pong: Vec<u8>,
+    /// When there was no room for it for the first time, or was looked at last, and the bytes written to the peer by then.
+    pub(super) unread_since: Option<(Instant, u64)>,
+    /// The kernel may have bytes for us.
+    pub(super) readable: bool,
+    /// The peer has closed its side: read to the end, whatever a short read seems to say.
+    pub(super) hung_up: bool,
+    /// In the list of peers to read from.
+    pub(super) queued: bool,
+    /// The peer has sent a PING on this connection, and so is going to send more.
+    pub(super) sends_pings: bool,
+    /// Bytes read since the peer is at its `recv_hwm`.
+    pub(super) read_beyond: usize,
+    /// The kernel may take bytes from us.
+    pub(super) writable: bool,
+    /// So many bytes waited for the kernel when it last refused some.
+    pub(super) refused_at: usize,
+    /// The kernel has said "writable" since that write began. The write may have been refused before:
+    /// then this was the only time it will be said.
+    pub(super) writable_again: bool,
+    /// The kernel is to report room. Only while bytes wait for it, where each report would be a wake-up for nothing.
+    pub(super) watches_room: bool,
+}
+
+/// A peer in another socket, and the connection it must still be at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) id: PeerId,
+    pub(crate) connection: ConnectionId,
+}
+
+/// What is counted for each peer.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Counters {
+    pub(crate) messages_in: u64,
+    pub(crate) messages_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) dropped_hwm: u64,
+    pub(crate) dropped_conflated: u64,
+    pub(crate) dropped_disconnect: u64,
+    pub(crate) withdrawn: u64,
+    pub(crate) dropped_refused: u64,
+    pub(crate) reconnects: u64,
+}
+
+impl Peer {
+    /// Stops reading from a peer of which as many messages wait as may.
+    pub(crate) fn pause(&mut self) {
+        self.paused = true;
+        self.notice_at = self.resume_at() + 1;
+    }
+
+    /// With so few messages left, reading goes on.
+    pub(super) fn resume_at(&self) -> usize {
+        self.recv_hwm / 2
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.paused = false;
+        self.notice_at = 1;
+    }
+
+    /// Whether another message may be queued.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        self.room() > 0
+    }
+
+    /// How many more messages may be queued.
+    #[inline]
+    pub(super) fn room(&self) -> usize {
+        let queued = match &self.link {
+            Link::Inproc(link) => link.appended - link.outbox.released(),
+            _ => self.outbound.messages() + self.in_flight,
+        };
+        self.send_hwm.saturating_sub(queued)
+    }
+
+    /// Hands over a message of one frame to a peer of this process, if it is one and has room.
+    #[inline(never)]
+    pub(super) fn send_within(&mut self, body: &[u8]) -> bool {
+        let Link::Inproc(link) = &mut self.link else {
+            return false;
+        };
+        if link.appended - link.outbox.released() >= self.send_hwm {
+            return false;
+        }
+        self.counters.messages_out += 1;
+        self.counters.bytes_out += link.send_frame(body) as u64;
+        true
+    }
+
+    /// Messages accepted from the application and not yet handed on.
+    pub(crate) fn queued_out(&self) -> usize {
+        match &self.link {
+            Link::Inproc(link) => link.outbox.queued(),
+            _ => self.outbound.messages() + self.in_flight,
+        }
+    }
+
+    /// Bytes of commands that the peer has not been handed yet.
+    pub(crate) fn waiting_commands(&self) -> usize {
+        self.outbound.commands() + self.commands_in_flight
+    }
+
+    /// Messages that would be lost if the socket closed now, and that somebody waits for. What is in the channel to a socket of this
+    /// process is that socket's to read, closed or not.
+    pub(crate) fn unsent(&self) -> usize {
+        match &self.link {
+            Link::Inproc(link) if link.remote.get().is_some() => 0,
+            _ => self.queued_out() - self.outbound.unwanted(),
+        }
+    }
+
+    /// The handshake is done, or the other end of an inproc pair has been found.
+    pub(crate) fn is_connected(&self) -> bool {
+        match &self.link {
+            Link::Up(_) => true,
+            Link::Inproc(link) => link.accepted,
+            Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => false,
+        }
+    }
+}
+
+impl Connected {
+    /// Whether it is worth asking the kernel to take some of so many bytes. Once it is full it says when it no longer is,
+    /// but not to a caller who has no time to listen: after so much that a call matters little, that one asks again.
+    pub(crate) fn may_take_more(&self, bytes: usize) -> bool {
+        self.writable || bytes >= self.refused_at.saturating_add(WRITE_AT)
+    }
+}
+
+impl Counters {
+    pub(crate) fn add(&mut self, other: &Counters) {
+        self.messages_in += other.messages_in;
+        self.messages_out += other.messages_out;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.dropped_hwm += other.dropped_hwm;
+        self.dropped_conflated += other.dropped_conflated;
+        self.dropped_disconnect += other.dropped_disconnect;
+        self.withdrawn += other.withdrawn;
+        self.dropped_refused += other.dropped_refused;
+        self.reconnects += other.reconnects;
+    }
+}
