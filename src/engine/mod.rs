@@ -39,7 +39,8 @@ pub(crate) use self::peer::limits::{Excess, Tried};
 pub(crate) use self::peer::net::Net;
 #[cfg(feature = "cli-internals")]
 pub(crate) use self::peer::net::stream_options;
-pub(crate) use self::peer::out_buffer::{Outgoing, Unsent};
+pub(crate) use self::peer::out_buffer::Unsent;
+pub(crate) use self::peer::outgoing::{Envelope, Enveloped, Outgoing};
 pub(crate) use self::peer::peers::Peers;
 pub(crate) use self::peer::state::{PeerId, Place};
 pub(crate) use self::peer::withdraw::Withdrawal;

@@ -1,6 +1,7 @@
 //! Who takes the next message.
 
 use super::FairQueue;
+use crate::engine::{PeerId, Peers, Tried};
 
 /// The peers a message can go to, taken in turn, without those that are full.
 ///
@@ -70,6 +71,39 @@ impl LoadBalancer {
     #[inline]
     pub(crate) fn advance(&mut self) {
         self.ready.rotate();
+    }
+
+    /// Gives a message to the next peer that `attempt` can queue it for, passing over those that are full or do not take it, and
+    /// says which that was. `None`: there is none now.
+    #[inline]
+    pub(crate) fn give(
+        &mut self,
+        peers: &mut Peers,
+        mut attempt: impl FnMut(&mut Peers, PeerId) -> Tried,
+    ) -> Option<PeerId> {
+        let mut refused = 0;
+        loop {
+            let id = self.next()?;
+            match attempt(peers, id) {
+                Tried::Queued => {
+                    self.advance();
+                    return Some(id);
+                }
+                Tried::NoRoom => {
+                    if peers.await_room(id) {
+                        self.set_full(id);
+                    }
+                }
+                // It is another's turn, once around.
+                Tried::Refused => {
+                    refused += 1;
+                    if refused >= self.ready_len() {
+                        return None;
+                    }
+                    self.advance();
+                }
+            }
+        }
     }
 
     /// Whether this is a peer, ready or full.

@@ -77,7 +77,7 @@ pub(crate) trait Pattern: Send {
     /// What was queued for a peer before it said, with its handshake, that it takes nothing that large.
     fn refused(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
         for Unsent { message, .. } in unsent {
-            if let Some(excess) = peers.excess(id, Outgoing::Message(&message), (0, 0)) {
+            if let Some(excess) = peers.excess(id, Outgoing::Message(&message)) {
                 peers.give_up(id, message.size(), excess.into());
                 self.given_up(&message, excess.into());
             }

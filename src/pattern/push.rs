@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{LoadBalancer, Pattern, Sending};
-use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
@@ -21,37 +21,6 @@ impl PushPattern {
         }
     }
 
-    #[inline]
-    fn give(
-        &mut self,
-        peers: &mut Peers,
-        mut attempt: impl FnMut(&mut Peers, PeerId) -> Tried,
-    ) -> Option<()> {
-        let mut refused = 0;
-        loop {
-            let id = self.balancer.next()?;
-            match attempt(peers, id) {
-                Tried::Queued => {
-                    self.balancer.advance();
-                    return Some(());
-                }
-                Tried::NoRoom => {
-                    if peers.await_room(id) {
-                        self.balancer.set_full(id);
-                    }
-                }
-                // It is another's turn, once around.
-                Tried::Refused => {
-                    refused += 1;
-                    if refused >= self.balancer.ready_len() {
-                        return None;
-                    }
-                    self.balancer.advance();
-                }
-            }
-        }
-    }
-
     /// Why no peer will ever take a message, if that is so: each of them has announced a limit that forbids it. Gives the
     /// one that would take most.
     pub(crate) fn refused_by_all(
@@ -59,12 +28,14 @@ impl PushPattern {
         peers: &Peers,
         outgoing: Outgoing<'_>,
     ) -> Option<(PeerId, Excess)> {
-        peers.refused_by_all(self.balancer.peers(), outgoing, (0, 0))
+        peers.refused_by_all(self.balancer.peers(), outgoing)
     }
 
     fn place_orphans(&mut self, peers: &mut Peers) {
         while let Some(unsent) = self.orphans.pop_front() {
-            let placed = self.give(peers, |peers, id| peers.try_again(id, &unsent));
+            let placed = self
+                .balancer
+                .give(peers, |peers, id| peers.try_again(id, &unsent));
             if placed.is_some() {
                 continue;
             }
@@ -103,7 +74,9 @@ impl Sending for PushPattern {
                 return None;
             }
         }
-        self.give(peers, |peers, id| peers.try_send(id, outgoing))
+        self.balancer
+            .give(peers, |peers, id| peers.try_send(id, outgoing))
+            .map(drop)
     }
 
     /// See [`refused_by_all`](Self::refused_by_all); for `send`.

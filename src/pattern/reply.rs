@@ -5,9 +5,9 @@
 
 use super::fair_turns::take_fairly;
 use super::{FairQueue, Pattern, envelope};
-use crate::engine::{Excess, Outgoing, PeerId, Peers, Place};
+use crate::engine::{Envelope, Enveloped, Excess, Outgoing, PeerId, Peers, Place, Tried};
 use crate::message::{Frame, Message};
-use crate::zmtp::{FrameKind, ProtocolError, SocketType};
+use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
 pub(crate) struct RepPattern {
@@ -70,21 +70,19 @@ impl RepPattern {
         let Some(Place { id, .. }) = connected else {
             return Err(Undeliverable::PeerGone);
         };
-        let envelope_bytes = address.envelope.iter().map(|frame| frame.len()).sum();
-        let envelope = (envelope_bytes, address.envelope.len());
-        if let Some(excess) = peers.excess(id, outgoing, envelope) {
-            return Err(Undeliverable::TooLarge(excess));
-        }
-        if !peers.has_room(id) {
-            return Err(Undeliverable::NoRoom);
-        }
-        peers.send_with(id, |buffer, pool| {
-            for frame in &address.envelope {
-                buffer.push_frame(FrameKind::More, frame, pool);
+        let enveloped = Enveloped {
+            envelope: Envelope::Frames(&address.envelope),
+            body: outgoing,
+        };
+        let outgoing = Outgoing::Enveloped(&enveloped);
+        match peers.try_send(id, outgoing) {
+            Tried::Queued => Ok(()),
+            Tried::NoRoom => Err(Undeliverable::NoRoom),
+            Tried::Refused => {
+                let excess = peers.excess(id, outgoing);
+                Err(excess.map_or(Undeliverable::NoRoom, Undeliverable::TooLarge))
             }
-            buffer.push(outgoing, pool);
-        });
-        Ok(())
+        }
     }
 }
 

@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use super::envelope;
 use super::fair_turns::take_fairly;
 use super::{FairQueue, LoadBalancer, Pattern};
-use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, Withdrawal};
+use crate::engine::{Envelope, Enveloped, Excess, Outgoing, PeerId, Peers, Unsent, Withdrawal};
 use crate::message::{Frame, Message};
 use crate::monitor::RefusalCause;
-use crate::zmtp::{FrameKind, ProtocolError, SocketType};
+use crate::zmtp::{ProtocolError, SocketType};
 
 /// Names a request that is under way.
 pub(crate) type Ticket = u32;
@@ -104,20 +104,22 @@ impl ReqPattern {
         if !self.correlate && !self.requests.is_empty() {
             return Err(Refusal::NotNow);
         }
-        let id = self
-            .next_for(peers, outgoing)
-            .ok_or_else(|| self.why_none(peers, outgoing))?;
         let ticket = self.next_ticket;
+        let frames: [&[u8]; 2] = [&ticket.to_be_bytes(), b""];
+        let enveloped = Enveloped {
+            envelope: Envelope::Slices(if self.correlate {
+                &frames
+            } else {
+                &frames[1..]
+            }),
+            body: outgoing,
+        };
+        let outgoing = Outgoing::Enveloped(&enveloped);
+        let id = self
+            .balancer
+            .give(peers, |peers, id| peers.try_send(id, outgoing))
+            .ok_or_else(|| self.why_none(peers, outgoing))?;
         self.next_ticket = ticket.wrapping_add(1);
-        let correlate = self.correlate;
-        peers.send_with(id, |buffer, pool| {
-            if correlate {
-                buffer.push_frame(FrameKind::More, &ticket.to_be_bytes(), pool);
-            }
-            buffer.push_frame(FrameKind::More, b"", pool);
-            buffer.push(outgoing, pool);
-        });
-        self.balancer.advance();
         let request = Request {
             peer: id,
             outcome: None,
@@ -127,40 +129,12 @@ impl ReqPattern {
         Ok(ticket)
     }
 
-    /// The next peer that has room, and takes a request of this size.
-    fn next_for(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<PeerId> {
-        let mut refused = 0;
-        loop {
-            let id = self.balancer.next()?;
-            if peers.excess(id, outgoing, self.envelope()).is_some() {
-                refused += 1;
-                if refused >= self.balancer.ready_len() {
-                    return None;
-                }
-                self.balancer.advance();
-            } else if peers.has_room(id) {
-                return Some(id);
-            } else if peers.await_room(id) {
-                self.balancer.set_full(id);
-            }
-        }
-    }
-
     #[cold]
     fn why_none(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Refusal {
         let known = self.balancer.peers();
-        match peers.refused_by_all(known, outgoing, self.envelope()) {
+        match peers.refused_by_all(known, outgoing) {
             Some((_, excess)) => Refusal::TooLarge(excess),
             None => Refusal::NotNow,
-        }
-    }
-
-    /// What goes ahead of a request: bytes, and frames.
-    fn envelope(&self) -> (usize, usize) {
-        if self.correlate {
-            (size_of::<Ticket>(), 2)
-        } else {
-            (0, 1)
         }
     }
 

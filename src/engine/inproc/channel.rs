@@ -18,7 +18,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::engine::peer::out_buffer::{OutBuffer, Outgoing, Segment, Unsent, frame_len};
+use crate::engine::peer::out_buffer::{OutBuffer, Segment, Unsent, frame_len};
+use crate::engine::peer::outgoing::Outgoing;
 use crate::engine::peer::pool::ChunkPool;
 use crate::engine::peer::withdraw::Found;
 use crate::sync::{AtomicUsize, Lane, Mutex, OnceLock, Ordering, Pushed, Writer, fence, lock};

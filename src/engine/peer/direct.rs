@@ -7,7 +7,8 @@
 
 use std::io::IoSlice;
 
-use super::out_buffer::{MAX_SLICES, Outgoing};
+use super::out_buffer::MAX_SLICES;
+use super::outgoing::Outgoing;
 use super::peers::Peers;
 use super::state::{Link, PeerId};
 use crate::transport::SEGMENT;

@@ -22,7 +22,8 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::out_buffer::{OutBuffer, Outgoing, Segment};
+use super::out_buffer::{OutBuffer, Segment};
+use super::outgoing::Outgoing;
 use super::pool::{CHUNK, ChunkPool};
 use crate::engine::inproc::channel::{Channel, Received};
 use crate::message::{Frame, Message};

@@ -5,7 +5,8 @@
 
 use super::direct::DIRECT;
 use super::net::Net;
-use super::out_buffer::{Outgoing, Unsent};
+use super::out_buffer::Unsent;
+use super::outgoing::Outgoing;
 use super::peers::Peers;
 use super::state::{Peer, PeerId};
 use crate::monitor::{ConnectionInfo, Event, RefusalCause};
@@ -59,18 +60,11 @@ impl Takes {
         }
     }
 
-    /// Whether a message is more than the peer takes, with an envelope of so many bytes and frames around it.
+    /// By what a message is more than the peer takes, if it is.
     #[inline]
-    pub(crate) fn excess(
-        &self,
-        outgoing: Outgoing<'_>,
-        (bytes, frames): (usize, usize),
-    ) -> Option<Excess> {
-        let (size, parts) = match outgoing {
-            Outgoing::Slice(slice) => (slice.len(), 1),
-            Outgoing::Message(message) => (message.size(), message.parts()),
-        };
-        let (size, parts) = ((size + bytes) as u64, parts + frames);
+    pub(crate) fn excess(&self, outgoing: Outgoing<'_>) -> Option<Excess> {
+        let (size, parts) = outgoing.extent();
+        let size = size as u64;
         let fits = size <= self.size && parts as u64 <= u64::from(self.parts);
         if fits {
             return None;
@@ -119,7 +113,7 @@ impl Peers {
             return Tried::NoRoom;
         };
         let outgoing = Outgoing::Message(&unsent.message);
-        if peer.takes.excess(outgoing, (0, 0)).is_some() {
+        if peer.takes.excess(outgoing).is_some() {
             return Tried::Refused;
         }
         if !self.conflate && !peer.has_room() {
@@ -130,15 +124,10 @@ impl Peers {
         Tried::Queued
     }
 
-    /// By what a message, in an envelope of so many bytes and frames, is more than this peer takes.
+    /// By what a message is more than this peer takes, if it is.
     #[inline]
-    pub(crate) fn excess(
-        &self,
-        id: PeerId,
-        outgoing: Outgoing<'_>,
-        envelope: (usize, usize),
-    ) -> Option<Excess> {
-        self.slab.get(id)?.takes.excess(outgoing, envelope)
+    pub(crate) fn excess(&self, id: PeerId, outgoing: Outgoing<'_>) -> Option<Excess> {
+        self.slab.get(id)?.takes.excess(outgoing)
     }
 
     /// Whether all of `ids`, and there are any, refuse a message; if so, the one that takes the largest messages, and
@@ -148,12 +137,11 @@ impl Peers {
         &self,
         ids: impl Iterator<Item = PeerId>,
         outgoing: Outgoing<'_>,
-        envelope: (usize, usize),
     ) -> Option<(PeerId, Excess)> {
         let mut most: Option<(PeerId, u64, Excess)> = None;
         for id in ids {
             let takes = &self.slab.get(id)?.takes;
-            let excess = takes.excess(outgoing, envelope)?;
+            let excess = takes.excess(outgoing)?;
             if most.is_none_or(|(_, size, _)| takes.size > size) {
                 most = Some((id, takes.size, excess));
             }
@@ -178,11 +166,8 @@ impl Peers {
     /// Passes over a subscriber for which a message is too large.
     #[cold]
     pub(crate) fn skip_refused(&mut self, id: PeerId, outgoing: Outgoing<'_>) {
-        if let Some(excess) = self.excess(id, outgoing, (0, 0)) {
-            let size = match outgoing {
-                Outgoing::Slice(slice) => slice.len(),
-                Outgoing::Message(message) => message.size(),
-            };
+        if let Some(excess) = self.excess(id, outgoing) {
+            let (size, _) = outgoing.extent();
             self.give_up(id, size, excess.into());
         }
     }
@@ -215,7 +200,7 @@ impl Net {
             return;
         }
         let refused = peer.outbound.take_out(
-            |message| takes.excess(Outgoing::Message(message), (0, 0)).is_some(),
+            |message| takes.excess(Outgoing::Message(message)).is_some(),
             &mut self.peers.pool,
         );
         pattern.refused(&mut self.peers, id, refused);
@@ -225,6 +210,7 @@ impl Net {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Envelope, Enveloped};
     use crate::message::Message;
 
     fn takes(size: Option<u64>, parts: Option<u32>) -> Takes {
@@ -241,22 +227,27 @@ mod tests {
         assert_eq!(takes, Takes::default());
         assert_eq!(takes.any_below, DIRECT);
         assert!(!takes.refuses_topic(usize::MAX));
-        assert_eq!(takes.excess(Outgoing::Slice(&[0; 100]), (0, 0)), None);
+        assert_eq!(takes.excess(Outgoing::Slice(&[0; 100])), None);
     }
 
     #[test]
     fn all_frames_count_and_so_does_the_envelope() {
         let takes = takes(Some(10), Some(3));
         let message = Message::from(["12345", "12345"]);
-        let excess = |envelope| takes.excess(Outgoing::Message(&message), envelope);
-        assert_eq!(excess((0, 1)), None);
+        let excess = |envelope: &[&[u8]]| {
+            takes.excess(Outgoing::Enveloped(&Enveloped {
+                envelope: Envelope::Slices(envelope),
+                body: Outgoing::Message(&message),
+            }))
+        };
+        assert_eq!(excess(&[b""]), None);
         let size = Excess::Size {
             size: 11,
             limit: 10,
         };
-        assert_eq!(excess((1, 1)), Some(size));
+        assert_eq!(excess(&[b"1"]), Some(size));
         let parts = Excess::Parts { parts: 4, limit: 3 };
-        assert_eq!(excess((0, 2)), Some(parts));
+        assert_eq!(excess(&[b"", b""]), Some(parts));
     }
 
     #[test]

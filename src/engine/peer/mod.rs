@@ -7,7 +7,7 @@
 //! | `state` | one of them, as the engine sees it |
 //! | `link`, `dialer`, `listen`, `farewell` | the life of a connection: made, lost, made again, let go |
 //! | `reading`, `in_buffer` | bytes in, up to whole messages |
-//! | `out_buffer`, `writing`, `direct` | messages out, up to the kernel |
+//! | `outgoing`, `out_buffer`, `writing`, `direct` | messages out, up to the kernel |
 //! | `limits`, `withdraw` | what a peer takes, and what is taken back |
 //! | `stats` | what the application may know of them |
 //! | `pool` | the chunks that both kinds of buffers are made of |
@@ -23,6 +23,7 @@ pub(super) mod link;
 pub(super) mod listen;
 pub(super) mod net;
 pub(super) mod out_buffer;
+pub(super) mod outgoing;
 pub(super) mod peers;
 pub(super) mod pool;
 pub(super) mod reading;

@@ -44,25 +44,6 @@ impl Segment {
     }
 }
 
-/// What to send: borrowed from the caller until it is accepted, so that a refusal costs nothing.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Outgoing<'a> {
-    /// One frame whose bytes are to be copied.
-    Slice(&'a [u8]),
-    /// Any message; large frames are kept by reference.
-    Message(&'a Message),
-}
-
-impl Outgoing<'_> {
-    /// The first frame: what subscriptions are matched against.
-    pub(crate) fn first_frame(&self) -> &[u8] {
-        match self {
-            Outgoing::Slice(slice) => slice,
-            Outgoing::Message(message) => message.as_bytes(),
-        }
-    }
-}
-
 /// The most slices that an iovec may carry in one write; Linux takes up to 1,024.
 pub(crate) const MAX_SLICES: usize = 64;
 
@@ -113,30 +94,6 @@ impl OutBuffer {
     /// Whether the newest message is kept by reference.
     pub(crate) fn ends_with_body(&self) -> bool {
         self.tail.is_empty() && matches!(self.sealed.back(), Some(Segment::Body(_)))
-    }
-
-    /// Appends a message.
-    #[inline]
-    pub(crate) fn push(&mut self, outgoing: Outgoing<'_>, pool: &mut ChunkPool) {
-        match outgoing {
-            Outgoing::Slice(slice) => self.push_frame(FrameKind::Last, slice, pool),
-            Outgoing::Message(message) => self.push_message(message, pool),
-        }
-    }
-
-    fn push_message(&mut self, message: &Message, pool: &mut ChunkPool) {
-        let last = message.parts() - 1;
-        for (index, frame) in message.frames().enumerate() {
-            let kind = if index == last {
-                FrameKind::Last
-            } else {
-                FrameKind::More
-            };
-            match frame.shared() {
-                Some(body) if body.len() >= COPY_MAX => self.push_body(kind, body.clone(), pool),
-                _ => self.push_frame(kind, frame, pool),
-            }
-        }
     }
 
     /// Appends one frame, copying its body. The caller sees to it that `More` is followed by `Last`.

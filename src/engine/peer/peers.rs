@@ -10,7 +10,8 @@ use slab::Slab;
 
 use super::direct::DIRECT;
 use super::limits::Tried;
-use super::out_buffer::{OutBuffer, Outgoing};
+use super::out_buffer::OutBuffer;
+use super::outgoing::Outgoing;
 use super::pool::ChunkPool;
 use super::state::{
     Counters, Link, MAX_COMMAND_BYTES, NOT_SENT_TO, Peer, PeerId, Place, WRITE_AT, WRITE_KEPT_AT,
@@ -104,10 +105,10 @@ impl Peers {
         };
         let fits = match outgoing {
             Outgoing::Slice(body) => body.len() < peer.takes.any_below,
-            Outgoing::Message(_) => false,
+            Outgoing::Message(_) | Outgoing::Enveloped(_) => false,
         };
         let sent_to = peer.send_hwm != NOT_SENT_TO;
-        if !fits && sent_to && peer.takes.excess(outgoing, (0, 0)).is_some() {
+        if !fits && sent_to && peer.takes.excess(outgoing).is_some() {
             return Tried::Refused;
         }
         if self.conflate {

@@ -6,6 +6,7 @@
 //! with the message from one queue to the next.
 
 use super::{OutBuffer, Walk};
+use crate::engine::Outgoing;
 use crate::engine::peer::pool::ChunkPool;
 use crate::message::Message;
 use crate::zmtp::FrameKind;
@@ -35,7 +36,7 @@ impl OutBuffer {
                 breaks: unsent.breaks,
             });
         }
-        self.push_message(&unsent.message, pool);
+        self.push(Outgoing::Message(&unsent.message), pool);
     }
 
     /// The message with so many ahead of it has gone.
@@ -117,7 +118,6 @@ impl OutBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::peer::out_buffer::Outgoing;
 
     /// A buffer of these messages, of which so many bytes are written.
     fn buffer(messages: &[&str], written: usize, pool: &mut ChunkPool) -> OutBuffer {
@@ -240,7 +240,7 @@ mod tests {
     fn what_is_too_large_is_taken_out() {
         let pool = &mut ChunkPool::default();
         let mut buffer = buffer(&["abc", "defgh", "ij"], 0, pool);
-        buffer.push_message(&Message::from(["k", "l", "m"]), pool);
+        buffer.push(Outgoing::Message(&Message::from(["k", "l", "m"])), pool);
         for (size, parts, exceeds) in [(4, 9, true), (5, 2, true), (5, 3, false)] {
             assert_eq!(buffer.exceeds(size, parts), exceeds, "{size}, {parts}");
         }

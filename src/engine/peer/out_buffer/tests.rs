@@ -1,6 +1,7 @@
 //! What is counted, and what is left when parts of it go.
 
 use super::*;
+use crate::engine::Outgoing;
 
 /// All that is still to be written.
 fn unwritten(buffer: &OutBuffer) -> Vec<u8> {

@@ -1,0 +1,191 @@
+//! What a pattern gives a peer to send: a message as it lies with the caller, with what belongs around it, so that no message has to
+//! be built for that.
+
+use super::out_buffer::OutBuffer;
+use super::pool::ChunkPool;
+use crate::message::{COPY_MAX, Frame, Message};
+use crate::zmtp::FrameKind;
+
+/// What to send: borrowed from the caller until it is accepted, so that a refusal costs nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outgoing<'a> {
+    /// One frame whose bytes are to be copied.
+    Slice(&'a [u8]),
+    /// Any message; large frames are kept by reference.
+    Message(&'a Message),
+    /// An envelope, and one of the others behind it.
+    Enveloped(&'a Enveloped<'a>),
+}
+
+/// A message in its envelope.
+#[derive(Debug)]
+pub(crate) struct Enveloped<'a> {
+    pub(crate) envelope: Envelope<'a>,
+    pub(crate) body: Outgoing<'a>,
+}
+
+/// Frames that go before those of a message.
+#[derive(Debug)]
+pub(crate) enum Envelope<'a> {
+    Slices(&'a [&'a [u8]]),
+    /// As they came, for the way back.
+    Frames(&'a [Frame]),
+}
+
+impl Outgoing<'_> {
+    /// The first frame: what subscriptions are matched against.
+    pub(crate) fn first_frame(&self) -> &[u8] {
+        match self {
+            Outgoing::Slice(slice) => slice,
+            Outgoing::Message(message) => message.as_bytes(),
+            Outgoing::Enveloped(Enveloped { envelope, body }) => {
+                let first = match envelope {
+                    Envelope::Slices(slices) => slices.first().copied(),
+                    Envelope::Frames(frames) => frames.first().map(Frame::as_slice),
+                };
+                first.unwrap_or_else(|| body.first_frame())
+            }
+        }
+    }
+
+    /// The bytes in all its frames, and their number.
+    #[inline]
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        match self {
+            Outgoing::Slice(slice) => (slice.len(), 1),
+            Outgoing::Message(message) => (message.size(), message.parts()),
+            Outgoing::Enveloped(Enveloped { envelope, body }) => {
+                let (size, parts) = body.extent();
+                let (envelope_size, frames) = envelope.extent();
+                (envelope_size + size, frames + parts)
+            }
+        }
+    }
+}
+
+impl Envelope<'_> {
+    #[inline]
+    fn extent(&self) -> (usize, usize) {
+        match self {
+            Envelope::Slices(slices) => {
+                let size = slices.iter().map(|slice| slice.len()).sum();
+                (size, slices.len())
+            }
+            Envelope::Frames(frames) => {
+                let size = frames.iter().map(|frame| frame.len()).sum();
+                (size, frames.len())
+            }
+        }
+    }
+}
+
+impl OutBuffer {
+    /// Appends a message.
+    #[inline]
+    pub(crate) fn push(&mut self, outgoing: Outgoing<'_>, pool: &mut ChunkPool) {
+        match outgoing {
+            Outgoing::Slice(slice) => self.push_frame(FrameKind::Last, slice, pool),
+            Outgoing::Message(message) => self.push_message(message, pool),
+            Outgoing::Enveloped(enveloped) => self.push_enveloped(enveloped, pool),
+        }
+    }
+
+    fn push_enveloped(&mut self, enveloped: &Enveloped<'_>, pool: &mut ChunkPool) {
+        match enveloped.envelope {
+            Envelope::Slices(slices) => {
+                for slice in slices {
+                    self.push_frame(FrameKind::More, slice, pool);
+                }
+            }
+            Envelope::Frames(frames) => {
+                for frame in frames {
+                    self.push_message_frame(FrameKind::More, frame, pool);
+                }
+            }
+        }
+        match enveloped.body {
+            Outgoing::Slice(slice) => self.push_frame(FrameKind::Last, slice, pool),
+            body => self.push(body, pool),
+        }
+    }
+
+    fn push_message(&mut self, message: &Message, pool: &mut ChunkPool) {
+        let last = message.parts() - 1;
+        for (index, frame) in message.frames().enumerate() {
+            let kind = match index == last {
+                true => FrameKind::Last,
+                false => FrameKind::More,
+            };
+            self.push_message_frame(kind, frame, pool);
+        }
+    }
+
+    #[inline]
+    fn push_message_frame(&mut self, kind: FrameKind, frame: &Frame, pool: &mut ChunkPool) {
+        match frame.shared() {
+            Some(body) if body.len() >= COPY_MAX => self.push_body(kind, body.clone(), pool),
+            _ => self.push_frame(kind, frame, pool),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pushed(outgoing: Outgoing<'_>) -> Message {
+        let (mut pool, mut buffer) = (ChunkPool::default(), OutBuffer::default());
+        buffer.push(outgoing, &mut pool);
+        assert_eq!(buffer.messages(), 1);
+        let message = buffer.drain(&mut pool).remove(0).message;
+        assert_eq!(outgoing.extent(), (message.size(), message.parts()));
+        assert_eq!(outgoing.first_frame(), message.as_bytes());
+        message
+    }
+
+    #[test]
+    fn what_goes_out_is_what_was_said() {
+        let message = Message::from(["id", "", "body"]);
+        assert_eq!(pushed(Outgoing::Slice(b"one")), *"one");
+        assert_eq!(pushed(Outgoing::Message(&message)), message);
+
+        let frames = [Frame::from("hop"), Frame::new()];
+        let enveloped = |envelope, body| {
+            let enveloped = Enveloped { envelope, body };
+            pushed(Outgoing::Enveloped(&enveloped))
+        };
+        assert_eq!(
+            enveloped(Envelope::Frames(&frames), Outgoing::Message(&message)),
+            ["hop", "", "id", "", "body"]
+        );
+        assert_eq!(
+            enveloped(Envelope::Slices(&[b"1234", b""]), Outgoing::Slice(b"body")),
+            ["1234", "", "body"]
+        );
+        assert_eq!(
+            enveloped(Envelope::Slices(&[]), Outgoing::Message(&message)),
+            message
+        );
+    }
+
+    /// Long frames of a message and of an envelope are not copied.
+    #[test]
+    fn long_frames_are_kept_by_reference() {
+        let long = Frame::from(vec![7; COPY_MAX]);
+        let at = long.as_slice().as_ptr();
+        let message = Message::from(long.clone());
+        assert_eq!(
+            pushed(Outgoing::Message(&message))
+                .first()
+                .as_slice()
+                .as_ptr(),
+            at
+        );
+        let enveloped = Enveloped {
+            envelope: Envelope::Frames(&[long]),
+            body: Outgoing::Slice(b"body"),
+        };
+        let message = pushed(Outgoing::Enveloped(&enveloped));
+        assert_eq!(message.first().as_slice().as_ptr(), at);
+    }
+}
