@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Endpoint, Message, Pull, Push, RecvError};
+use zerohop::{Context, Endpoint, Frame, Message, Pull, Push, RecvError};
 
 const ORDERS: u32 = 10;
 
@@ -82,7 +82,8 @@ fn work(context: &Context, desk: &Desk, books: &Books, dies_after: usize) -> Res
     let confirmations = Push::new(context)?;
     confirmations.connect(&desk.confirmations)?;
     for (taken, order) in orders.iter().enumerate() {
-        let id = order.to_str()?.to_owned();
+        let [id, _what] = <[Frame; 2]>::try_from(order)?;
+        let id = id.to_str()?.to_owned();
         let new = {
             let mut books = books.lock().unwrap_or_else(PoisonError::into_inner);
             books.insert(id.clone())

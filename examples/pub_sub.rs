@@ -4,7 +4,7 @@ use std::error::Error;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use zerohop::{Context, Pub, Sub};
+use zerohop::{Context, Frame, Pub, Sub};
 
 /// Nothing ends by itself in PUB/SUB: the end is a topic like any other.
 const END: &str = "end";
@@ -48,8 +48,11 @@ fn subscriber(
     sub.connect(endpoint)?;
     Ok(thread::spawn(move || {
         for message in sub.iter().take_while(|message| *message != END) {
-            let weather = String::from_utf8_lossy(message.frame(1).unwrap_or_default());
-            println!("{name} copy: {}: {weather}", message.to_string_lossy());
+            let Ok([place, weather]) = <[Frame; 2]>::try_from(message) else {
+                continue; // not ours
+            };
+            let (place, weather) = (place.to_string_lossy(), weather.to_string_lossy());
+            println!("{name} copy: {place}: {weather}");
         }
     }))
 }

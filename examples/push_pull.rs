@@ -51,7 +51,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn work(number: usize, jobs: &Pull, results: &Push) {
     for job in jobs {
-        let job: u64 = job.to_string_lossy().parse().unwrap_or(0);
+        let Some(job) = job.to_str().ok().and_then(|job| job.parse::<u64>().ok()) else {
+            continue; // no job of ours
+        };
         let sent = results.send(format!("worker {number}: {job} squared is {}", job * job));
         if sent.is_err() {
             return; // shut down

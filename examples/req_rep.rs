@@ -41,9 +41,9 @@ fn serve(context: &Context, endpoint: &str) -> Result<(JoinHandle<()>, String), 
     let server = thread::spawn(move || {
         while let Ok(request) = rep.recv() {
             let (answer, close) = match request.message().as_bytes() {
-                b"tea" => ("2.50", false),
-                b"coffee" => ("3.20", false),
-                b"close" => ("bye", true),
+                Some(b"tea") => ("2.50", false),
+                Some(b"coffee") => ("3.20", false),
+                Some(b"close") => ("bye", true),
                 _ => ("not sold here", false),
             };
             // A client that has gone is no reason to stop.

@@ -22,7 +22,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use zerohop::{Context, Message, Options, Pull, Push};
+//! use zerohop::{Context, Frame, Message, Options, Pull, Push};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let context = Context::new();
@@ -44,9 +44,9 @@
 //!
 //! // A message has one frame or more. Compare it, lend its bytes, or take it apart.
 //! assert_eq!(results.recv()?, "one frame");
-//! assert_eq!(results.recv()?.as_bytes(), [0xca, 0xfe]);
-//! let order = results.recv()?;
-//! assert_eq!((order.parts(), order.frame(1)), (2, Some(&b"42"[..])));
+//! assert_eq!(results.recv()?.as_bytes(), Some(&[0xca, 0xfe][..]));
+//! let [kind, number] = <[Frame; 2]>::try_from(results.recv()?)?;
+//! assert_eq!((kind.to_str()?, number.to_str()?), ("order", "42"));
 //! let frames: Vec<_> = results.recv()?.into_frames().collect();
 //! assert_eq!(frames, ["1", "2", "3"]);
 //!
@@ -119,7 +119,7 @@ pub use error::{
     CloseError, ConnectError, OptionError, RecvError, ReplyError, ReplyErrorKind, RequestError,
     SendBatchError, SendError, SendErrorKind, SocketError, SubscribeError, UnbindError, WaitError,
 };
-pub use message::{Frame, Frames, IntoFrames, Message, Payload};
+pub use message::{Frame, Frames, IntoFrames, Message, PartsError, Payload, TextError};
 pub use monitor::{
     ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, RefusalCause,
 };

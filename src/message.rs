@@ -1,18 +1,18 @@
 //! What the sockets carry: a [`Message`] is one or more [`Frame`]s, and [`Payload`] is what `send` takes.
 
+mod apart;
 mod convert;
 mod frame;
 mod iter;
 mod payload;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::str::Utf8Error;
 
 use bytes::Bytes;
 
+pub use apart::{PartsError, TextError};
 pub use frame::Frame;
 pub use iter::{Frames, IntoFrames};
 pub(crate) use payload::COPY_MAX;
@@ -41,8 +41,32 @@ static EMPTY: Frame = Frame::new();
 ///
 /// let multipart = Message::from(["weather.oslo", "12 °C"]);
 /// assert_eq!(multipart.parts(), 2);
-/// assert_eq!(multipart.frame(1), Some("12 °C".as_bytes()));
+/// assert_eq!(multipart.get(1).unwrap(), "12 °C");
 /// ```
+///
+/// A received message has as many frames as its sender chose. Take it apart with the number that you expect; with
+/// another one the conversion fails, and gives the message back:
+///
+/// ```
+/// use zerohop::{Bytes, Frame, Message, PartsError};
+///
+/// # fn main() -> Result<(), PartsError> {
+/// let message = Message::from(["weather.oslo", "12 °C"]);
+/// let [topic, reading] = <[Frame; 2]>::try_from(message)?;
+/// assert_eq!((topic.to_str(), reading.to_str()), (Ok("weather.oslo"), Ok("12 °C")));
+///
+/// let message = Message::from(["weather.oslo", "12 °C"]);
+/// let (topic, reading): (Frame, Bytes) = message.try_into()?;
+/// # assert_eq!((topic.len(), reading.len()), (12, 6));
+///
+/// let error = <[Frame; 3]>::try_from(Message::from(["a", "b"])).unwrap_err();
+/// assert_eq!(error.to_string(), "the message has 2 frames, 3 are expected");
+/// assert_eq!(error.into_message(), ["a", "b"]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `as_bytes`, `to_str` and `into_bytes` are for messages of one frame, and say so if there are more.
 ///
 /// Cloning is cheap: short frames are copied, long ones share their buffer.
 #[derive(Clone)]
@@ -149,12 +173,14 @@ impl Message {
         }
     }
 
-    /// The bytes of frame `index`, counted from 0.
+    /// Frame `index`, counted from 0.
+    ///
+    /// There is no `message[index]`: how many frames a message has is for its sender to say, and indexing would panic.
     #[inline]
-    pub fn frame(&self, index: usize) -> Option<&[u8]> {
+    pub fn get(&self, index: usize) -> Option<&Frame> {
         match &self.0 {
-            Repr::One(frame) => (index == 0).then_some(frame.as_slice()),
-            Repr::Many(frames) => frames.get(index).map(Frame::as_slice),
+            Repr::One(frame) => (index == 0).then_some(frame),
+            Repr::Many(frames) => frames.get(index),
         }
     }
 
@@ -164,6 +190,22 @@ impl Message {
         match &self.0 {
             Repr::One(frame) => frame,
             Repr::Many(frames) => frames.front().unwrap_or(&EMPTY),
+        }
+    }
+
+    /// The frame of a message that has only one; `None` if there are more.
+    ///
+    /// ```
+    /// use zerohop::Message;
+    ///
+    /// assert_eq!(Message::from("all of it").single().unwrap(), "all of it");
+    /// assert!(Message::from(["topic", "body"]).single().is_none());
+    /// ```
+    #[inline]
+    pub fn single(&self) -> Option<&Frame> {
+        match &self.0 {
+            Repr::One(frame) => Some(frame),
+            Repr::Many(_) => None,
         }
     }
 
@@ -249,40 +291,48 @@ impl Message {
         front
     }
 
-    /// The bytes of the first frame, which is the whole message unless it [is multipart](Message::is_multipart).
-    #[inline]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.first().as_slice()
-    }
-
-    /// The first frame as a shared buffer. Further frames, if any, are dropped; to keep them, use
-    /// [`into_frames`](Message::into_frames).
+    /// The bytes of a message of one frame; `None` if there are more.
     ///
-    /// ```
-    /// let bytes = zerohop::Message::from("hello").into_bytes();
-    /// assert_eq!(bytes, "hello");
-    /// ```
+    /// To compare, `message == "text"` is enough, and false if there are more.
     #[inline]
-    pub fn into_bytes(self) -> Bytes {
-        match self.0 {
-            Repr::One(frame) => frame.into_bytes(),
-            Repr::Many(mut frames) => frames.pop_front().unwrap_or_default().into_bytes(),
-        }
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        self.single().map(Frame::as_slice)
     }
 
-    /// The first frame as text, if it is UTF-8.
+    /// The frame of a message of one, as a shared buffer.
     ///
     /// # Errors
     ///
-    /// The first frame is not UTF-8.
+    /// There are more frames. The error gives the message back.
+    ///
+    /// ```
+    /// use zerohop::Message;
+    ///
+    /// assert_eq!(Message::from("hello").into_bytes().unwrap(), "hello");
+    /// let error = Message::from(["topic", "body"]).into_bytes().unwrap_err();
+    /// assert_eq!(error.into_message(), ["topic", "body"]);
+    /// ```
     #[inline]
-    pub fn to_str(&self) -> Result<&str, Utf8Error> {
-        self.first().to_str()
+    pub fn into_bytes(self) -> Result<Bytes, PartsError> {
+        match self.0 {
+            Repr::One(frame) => Ok(frame.into_bytes()),
+            Repr::Many(_) => Err(PartsError::new(1, self)),
+        }
     }
 
-    /// The first frame as text, with what is not UTF-8 replaced by U+FFFD.
-    pub fn to_string_lossy(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.as_bytes())
+    /// A message of one frame as text.
+    ///
+    /// # Errors
+    ///
+    /// There are more frames, or the one is not UTF-8.
+    #[inline]
+    pub fn to_str(&self) -> Result<&str, TextError> {
+        match &self.0 {
+            Repr::One(frame) => frame.to_str().map_err(TextError::Utf8),
+            Repr::Many(frames) => Err(TextError::Multipart {
+                parts: frames.len(),
+            }),
+        }
     }
 }
 
@@ -324,7 +374,7 @@ impl Hash for Message {
     }
 }
 
-/// Short, so that a log line stays one: the first frames, each cut, and how many more there are.
+/// Short, so that a log line stays one: the first frames, each cut and escaped, and how many more there are.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Message")?;

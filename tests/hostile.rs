@@ -68,10 +68,7 @@ fn attack_pub(growth: u64, attack: impl FnOnce(&mut RawPeer)) -> ProtocolError {
         .wait_for_subscribers("good", 1, DEADLINE)
         .expect("a subscriber");
     publisher.send("good").expect("published");
-    assert_eq!(
-        sub.recv_timeout(DEADLINE).expect("a message").as_bytes(),
-        b"good"
-    );
+    assert_eq!(sub.recv_timeout(DEADLINE).expect("a message"), b"good");
     error
 }
 
@@ -89,10 +86,7 @@ fn serve_push(context: &Context, pull: &Pull, endpoint: &str) {
     let push = Push::new(context).expect("a PUSH");
     push.connect(endpoint).expect("connected");
     push.send_timeout("good", DEADLINE).expect("sent");
-    assert_eq!(
-        pull.recv_timeout(DEADLINE).expect("a message").as_bytes(),
-        b"good"
-    );
+    assert_eq!(pull.recv_timeout(DEADLINE).expect("a message"), b"good");
 }
 
 #[test]
@@ -399,10 +393,7 @@ fn endures_when_it_connects_as_well() {
     let mut good = RawPeer::accept(&listener);
     good.shake_hands(1, "PUSH");
     good.write(&frame(0, b"good"));
-    assert_eq!(
-        pull.recv_timeout(DEADLINE).expect("a message").as_bytes(),
-        b"good"
-    );
+    assert_eq!(pull.recv_timeout(DEADLINE).expect("a message"), b"good");
 }
 
 /// A length within the limit is no fault; but nothing is set aside for it, and others are served meanwhile.

@@ -72,7 +72,7 @@ impl Staff {
         while !account.is_settled() {
             let patience = if account.closed { SILENCE } else { PATIENCE };
             match news.recv_timeout(patience) {
-                Ok(message) => account.enter(&serde_json::from_slice(message.as_bytes())?),
+                Ok(message) => account.enter(&serde_json::from_slice(message.first())?),
                 Err(RecvError::TimedOut) if account.closed => account.write_off(),
                 Err(RecvError::TimedOut) => return Err(self.complaint()?.into()),
                 Err(error) => return Err(error.into()),
@@ -97,7 +97,7 @@ impl Staff {
         closing.send(closing::REVIEWS)?;
         while account.read.is_none() || account.reviews.is_none() {
             let message = news.recv_timeout(PATIENCE)?;
-            account.enter(&serde_json::from_slice(message.as_bytes())?);
+            account.enter(&serde_json::from_slice(message.first())?);
         }
         // The workers, and the price service.
         closing.wait_for_subscribers(closing::SHOP, plan.workers + 1, PATIENCE)?;

@@ -12,10 +12,10 @@ pub(crate) fn run(at: &str) -> Result<()> {
     closing::shut_down_then(&context, at)?;
     while let Ok(request) = rep.recv() {
         let cents = match request.message().as_bytes() {
-            b"tea" => "450",
-            b"coffee" => "690",
-            b"honey" => "820",
-            b"biscuits" => "250",
+            Some(b"tea") => "450",
+            Some(b"coffee") => "690",
+            Some(b"honey") => "820",
+            Some(b"biscuits") => "250",
             _ => "0",
         };
         // Whoever asked may have been killed since; that is no reason to close.

@@ -23,7 +23,7 @@ pub(crate) fn run(at: &str, name: &str) -> Result<()> {
 
     let mut random = Random::new();
     for order in &line {
-        let order: Value = serde_json::from_slice(order.as_bytes())?;
+        let order: Value = serde_json::from_slice(order.first())?;
         let id = &order["order"];
         books.send(json!({"event": "taken", "order": id, "by": name}).to_string())?;
         let item = order["item"].as_str().unwrap_or_default();

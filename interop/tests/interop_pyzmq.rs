@@ -338,7 +338,7 @@ fn req_asks_the_successor_of_a_killed_rep() {
                     .join()
                     .expect("the asking thread")
                     .expect("an answer");
-                assert_eq!(answer.as_bytes(), b"answer");
+                assert_eq!(answer, b"answer");
             });
             wait_for_end(&monitor);
         }

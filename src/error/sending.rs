@@ -165,11 +165,12 @@ macro_rules! unsent {
             }
         }
 
+        /// Without what is in the message: errors end up in logs, and messages may be confidential.
         impl fmt::Debug for $error {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($error))
                     .field("kind", &self.0.kind)
-                    .field("message", &self.0.message)
+                    .field("message", &self.0.message.outline())
                     .finish()
             }
         }

@@ -137,7 +137,7 @@ macro_rules! equals_single {
             #[inline]
             fn eq(&self, other: &$other) -> bool {
                 let bytes: &[u8] = other.as_ref();
-                !self.is_multipart() && self.as_bytes() == bytes
+                self.as_bytes() == Some(bytes)
             }
         }
     )+};

@@ -10,7 +10,7 @@
 //! allocation, its clone is a copy, and it can cross threads without the sender's allocator or a
 //! reference count being touched by another core, which is what queues of shared buffers pay for.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -205,6 +205,11 @@ impl Frame {
         std::str::from_utf8(self.as_slice())
     }
 
+    /// The bytes as text, with what is not UTF-8 replaced by U+FFFD.
+    pub fn to_string_lossy(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.as_slice())
+    }
+
     /// The shared buffer of a long frame.
     #[inline]
     pub(crate) fn shared(&self) -> Option<&Bytes> {
@@ -392,13 +397,37 @@ impl Hash for Frame {
     }
 }
 
-/// Short, so that a log line stays one: the first 64 bytes as text, and the length.
+/// Gives a long buffer away, and copies a short frame.
+impl From<Frame> for Bytes {
+    #[inline]
+    fn from(frame: Frame) -> Bytes {
+        frame.into_bytes()
+    }
+}
+
+/// Gives the memory of a long frame away if nobody else holds it, and copies any other.
+impl From<Frame> for Vec<u8> {
+    fn from(frame: Frame) -> Vec<u8> {
+        match frame.0 {
+            Repr::Inline(inline) => inline.as_slice().to_vec(),
+            Repr::Shared(bytes) => Vec::from(bytes),
+        }
+    }
+}
+
+/// Short, so that a log line stays one: the first 64 bytes, and the length. Text is shown as text; control characters and what
+/// is not UTF-8 are escaped, so that nothing acts on a terminal and each byte can be told.
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.get(..DEBUG_MAX).unwrap_or(self);
+        f.write_str("Frame(\"")?;
+        for chunk in shown.utf8_chunks() {
+            write!(f, "{}", chunk.valid().escape_debug())?;
+            write!(f, "{}", chunk.invalid().escape_ascii())?;
+        }
         let cut = if shown.len() < self.len() { "…" } else { "" };
-        let text = String::from_utf8_lossy(shown);
-        write!(f, "Frame({text:?}{cut}, {} bytes)", self.len())
+        let unit = if self.len() == 1 { "byte" } else { "bytes" };
+        write!(f, "\"{cut}, {} {unit})", self.len())
     }
 }
 
@@ -509,6 +538,21 @@ mod tests {
         assert!(long.len() < 200, "{long}");
         // Cut in the middle of a character.
         let odd = format!("{:?}", Frame::from(format!("a{}", "é".repeat(100))));
-        assert!(odd.contains('\u{fffd}'), "{odd}");
+        assert!(odd.contains(r#"é\xc3"…, 201 bytes"#), "{odd}");
+    }
+
+    #[test]
+    fn debug_tells_each_byte() {
+        for (bytes, shown) in [
+            (
+                &b"\xff\0\x1b[2J"[..],
+                r#"Frame("\xff\0\u{1b}[2J", 6 bytes)"#,
+            ),
+            // A backslash in the text is none of ours.
+            (br"\xff", r#"Frame("\\xff", 4 bytes)"#),
+            (b"\"", r#"Frame("\"", 1 byte)"#),
+        ] {
+            assert_eq!(format!("{:?}", Frame::from(bytes)), shown);
+        }
     }
 }

@@ -71,8 +71,8 @@ fn a_message_always_has_a_frame() {
     for mut message in empty {
         assert_eq!((message.parts(), message.size()), (1, 0));
         assert_eq!(message.first(), "");
-        assert_eq!(message.frame(0), Some(b"".as_slice()));
-        assert_eq!(message.frame(1), None);
+        assert_eq!(message.get(0), Some(&Frame::new()));
+        assert_eq!(message.get(1), None);
         assert_eq!(message.pop_front(), None);
         assert_eq!(message.frames().len(), 1);
         assert_eq!(message.into_frames().count(), 1);
@@ -121,22 +121,11 @@ fn equality_and_hash_see_where_frames_end() {
 }
 
 #[test]
-fn text_and_bytes_are_those_of_the_first_frame() {
-    let message = Message::from(["a", "b"]);
-    assert_eq!(message.as_bytes(), b"a");
-    assert_eq!(message.to_str(), Ok("a"));
-    assert_eq!(message.into_bytes(), "a");
-    let message = Message::from([b'a', 0xff]);
-    assert!(message.to_str().is_err());
-    assert_eq!(message.to_string_lossy(), "a\u{fffd}");
-}
-
-#[test]
 fn debug_is_short() {
     let message = Message::from(["a", "b"]);
     assert_eq!(
         format!("{message:?}"),
-        r#"Message[Frame("a", 1 bytes), Frame("b", 1 bytes)]"#
+        r#"Message[Frame("a", 1 byte), Frame("b", 1 byte)]"#
     );
     let long = format!("{:?}", Message::from_frames(vec!["x".repeat(1000); 1000]));
     assert!(long.ends_with("996 more frames]"), "{long}");
@@ -160,7 +149,7 @@ fn payloads_say_what_is_best_copied() {
     assert!(["a"].as_single().is_none());
     assert!(Message::from(["a", "b"]).as_single().is_none());
     let address = long.as_ptr();
-    assert_eq!(long.into_message().into_bytes().as_ptr(), address);
+    assert_eq!(long.into_message().first().as_ptr(), address);
 }
 
 #[test]

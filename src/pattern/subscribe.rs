@@ -46,7 +46,7 @@ impl SubPattern {
     fn recv_wanted(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         loop {
             take_fairly(&mut self.queue, peers, message)?;
-            if self.filter.matches(message.as_bytes()) {
+            if self.filter.matches(message.first()) {
                 return Some(());
             }
         }
@@ -59,7 +59,7 @@ impl Receiving for SubPattern {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         take_fairly(&mut self.queue, peers, message)?;
-        if self.filter.matches(message.as_bytes()) {
+        if self.filter.matches(message.first()) {
             return Some(());
         }
         self.recv_wanted(peers, message)

@@ -91,7 +91,7 @@ fn receive_all_before(violation: &[u8], way: Way, name: &str) {
     assert_eq!(counted, (expected.len() as u64, 1), "{name}");
     for body in &expected {
         let got = pull.recv_timeout(DEADLINE).expect(name);
-        assert_eq!(got.as_bytes(), body, "{name}");
+        assert_eq!(got, *body, "{name}");
     }
     let more = pull.try_recv();
     assert!(more.is_err(), "{name}: {more:?}");

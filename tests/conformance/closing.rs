@@ -36,7 +36,7 @@ fn send_numbers(push: &Push) {
 fn expect_numbers(pull: &Pull) {
     for number in 0..MESSAGES {
         let message = pull.recv_timeout(DEADLINE).expect("a message");
-        assert_eq!(message.as_bytes(), number.to_be_bytes());
+        assert_eq!(message, number.to_be_bytes());
     }
 }
 
@@ -228,7 +228,7 @@ fn what_was_received_outlives_the_sender(transport: Transport) {
     let mut turns = Vec::new();
     for _ in 0..3 * MESSAGES {
         let message = pull.recv_timeout(DEADLINE).expect("a message");
-        let number = u32::from_be_bytes(message.as_bytes().try_into().expect("a number"));
+        let number = u32::from_be_bytes(message.first().as_slice().try_into().expect("a number"));
         let peer = next.iter().position(|next| *next == number);
         let peer = peer.expect("a number that some peer is at");
         next[peer] += 1;

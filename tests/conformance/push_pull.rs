@@ -85,13 +85,13 @@ fn carries_sizes(transport: Transport) {
             for _ in 0..2 {
                 let message = next(&pull);
                 assert_eq!(message.parts(), 1);
-                assert!(message.as_bytes() == body, "{size} bytes came as others");
+                assert!(message == body, "{size} bytes came as others");
             }
             let message = next(&pull);
             let sizes: Vec<usize> = message.frames().map(|frame| frame.len()).collect();
             assert_eq!(sizes, [size, 0, size]);
             assert!(
-                message.frame(2) == Some(&body),
+                message.get(2).is_some_and(|frame| *frame == body),
                 "{size} bytes came as others"
             );
         }
@@ -119,7 +119,7 @@ fn mixes_long_and_short(transport: Transport) {
             for number in start..start + MESSAGES {
                 let received = pull.recv_into(&mut message);
                 received.expect("a message");
-                assert!(message.as_bytes() == body(number), "message {number}");
+                assert!(message == body(number), "message {number}");
             }
         }
         assert_eq!(pull.try_recv(), Err(RecvError::WouldBlock));
@@ -137,7 +137,7 @@ fn keeps_order(transport: Transport) {
                 .expect("sent");
         }
         for number in numbers {
-            assert_eq!(next(&pull).as_bytes(), number.to_be_bytes());
+            assert_eq!(next(&pull), number.to_be_bytes());
         }
     }
 }
@@ -156,7 +156,7 @@ fn looks_before_it_sleeps(transport: Transport) {
             }
         });
         for number in 0..MESSAGES {
-            assert_eq!(next(&pull).as_bytes(), number.to_be_bytes());
+            assert_eq!(next(&pull), number.to_be_bytes());
         }
         let waits = scope.spawn(|| pull.recv_timeout(DEADLINE));
         context.shutdown();
@@ -217,7 +217,7 @@ fn carries_batches(transport: Transport) {
         received.extend(batch);
     }
     for (number, message) in (0..1000_u32).zip(&received) {
-        assert_eq!(message.as_bytes(), number.to_be_bytes());
+        assert_eq!(*message, number.to_be_bytes());
     }
 }
 
@@ -245,10 +245,11 @@ fn takes_turns(transport: Transport) {
     }
     for pull in &pulls {
         let message = next(pull);
-        let mut number = u32::from_be_bytes(message.as_bytes().try_into().expect("a number"));
+        let mut number =
+            u32::from_be_bytes(message.first().as_slice().try_into().expect("a number"));
         for _ in 1..100 {
             number += 3;
-            assert_eq!(next(pull).as_bytes(), number.to_be_bytes());
+            assert_eq!(next(pull), number.to_be_bytes());
         }
     }
 }
@@ -269,7 +270,7 @@ fn passes_over_the_full(transport: Transport) {
     let received = std::thread::scope(|scope| {
         let reading = scope.spawn(|| {
             let mut received = 0;
-            while *next(&busy).as_bytes() != *b"end" {
+            while next(&busy) != b"end" {
                 received += 1;
             }
             received
@@ -298,7 +299,7 @@ fn conflates(transport: Transport) {
     let mut count = 0;
     while last != Some(1999) {
         let message = next(&pull);
-        let number = u32::from_be_bytes(message.as_bytes().try_into().expect("a number"));
+        let number = u32::from_be_bytes(message.first().as_slice().try_into().expect("a number"));
         assert!(last < Some(number), "{number} after {last:?}");
         (last, count) = (Some(number), count + 1);
     }

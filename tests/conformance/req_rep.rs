@@ -78,7 +78,7 @@ fn takes_turns(transport: Transport) {
         let names: Vec<u8> = (0..30)
             .map(|_| {
                 let reply = req.request_timeout("who?", DEADLINE).expect("a reply");
-                reply.as_bytes()[0]
+                reply.first()[0]
             })
             .collect();
         assert!(

@@ -80,7 +80,7 @@ fn receive_share(pull: &Pull, left: &AtomicU32) -> Vec<(u32, u32)> {
     let mut share = Vec::new();
     while claim(left) {
         let message = pull.recv_timeout(DEADLINE).expect("a message");
-        let bytes = message.as_bytes().try_into().expect("eight bytes");
+        let bytes = message.first().as_slice().try_into().expect("eight bytes");
         let both = u64::from_be_bytes(bytes);
         share.push(((both >> 32) as u32, both as u32));
     }
@@ -140,7 +140,7 @@ fn each_message_wakes_a_receiver(transport: Transport) {
             }
             for thread in waiting {
                 let message = thread.join().expect("a receiving thread");
-                assert_eq!(message.as_bytes(), round.to_be_bytes());
+                assert_eq!(message, round.to_be_bytes());
             }
         }
     });
@@ -169,7 +169,7 @@ fn bursts_of_many_threads(transport: Transport) {
             scope.spawn(move || {
                 while claim(left) {
                     let message = pull.recv_timeout(DEADLINE).expect("a message");
-                    let number = message.as_bytes().try_into().expect("four bytes");
+                    let number = message.first().as_slice().try_into().expect("four bytes");
                     sum.fetch_add(u32::from_be_bytes(number), Ordering::Relaxed);
                     if left.load(Ordering::Relaxed).is_multiple_of(41 * thread) {
                         let _ = pull.stats();
@@ -197,7 +197,7 @@ fn passes_from_thread_to_thread(transport: Transport) {
         let receiving = thread::spawn(move || {
             for number in 0..300 {
                 let message = pull.recv_timeout(DEADLINE).expect("a message");
-                assert_eq!(message.as_bytes(), (life * 300 + number).to_be_bytes());
+                assert_eq!(message, (life * 300 + number).to_be_bytes());
             }
             pull
         });
@@ -220,7 +220,7 @@ fn asked_and_answered_by_many_threads(transport: Transport) {
                 for number in 0..EACH {
                     let question = (thread << 16 | number).to_be_bytes();
                     let answer = req.request_timeout(question, DEADLINE).expect("an answer");
-                    assert_eq!(answer.as_bytes(), question);
+                    assert_eq!(answer, question);
                 }
             });
             scope.spawn(move || {

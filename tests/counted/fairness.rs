@@ -84,7 +84,7 @@ fn receive(pull: &Pull, cues: &[(usize, SyncSender<()>)]) -> (usize, [usize; PUS
             streak.clear();
         }
         let message = pull.recv_timeout(DEADLINE).expect("a message");
-        let name = usize::from(message.as_bytes()[0]);
+        let name = usize::from(message.first()[0]);
         shares[name] += 1;
         if all {
             streak.push(name);

@@ -59,7 +59,7 @@ fn accept() {
             }
             None if line == "receive" => {
                 say("receiving");
-                say(pull.recv().expect("a message").to_string_lossy());
+                say(pull.recv().expect("a message").first().to_string_lossy());
             }
             _ => panic!("what is {line:?}?"),
         }
@@ -73,7 +73,7 @@ fn receive_with_little_memory() {
     let monitor = pull.monitor();
     say(pull.bind("tcp://127.0.0.1:*").expect("bound"));
     // What comes first has everything made that is made once.
-    say(pull.recv().expect("a message").to_string_lossy());
+    say(pull.recv().expect("a message").first().to_string_lossy());
     thread::spawn(move || {
         for event in monitor {
             if let Event::Disconnected { cause, .. } = event {
@@ -82,7 +82,7 @@ fn receive_with_little_memory() {
         }
     });
     loop {
-        say(pull.recv().expect("a message").to_string_lossy());
+        say(pull.recv().expect("a message").first().to_string_lossy());
     }
 }
 
@@ -188,7 +188,7 @@ fn receive(endpoint: &str) {
             say_run(&mut run);
             continue;
         };
-        let Ok(bytes) = message.as_bytes().try_into() else {
+        let Ok(bytes) = message.first().as_slice().try_into() else {
             assert_eq!(message, *"end");
             say_run(&mut run);
             return say("end");
@@ -264,6 +264,9 @@ fn scarce() {
         }
     });
     for message in &pull {
-        say(format_args!("received {}", message.to_string_lossy()));
+        say(format_args!(
+            "received {}",
+            message.first().to_string_lossy()
+        ));
     }
 }

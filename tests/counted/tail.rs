@@ -16,7 +16,7 @@ fn all_arrive(endpoint: &str, send_hwm: usize, recv_hwm: usize) {
     let sender = Worker::start(&format!("push_and_exit {endpoint} {COUNT} {send_hwm}"));
     let next = |number: u64| {
         let message = pull.recv_timeout(DEADLINE).expect("a message");
-        assert_eq!(message.as_bytes(), number.to_be_bytes());
+        assert_eq!(message, number.to_be_bytes());
     };
     let mut number = 0;
     while number < COUNT {
@@ -42,7 +42,7 @@ fn all_arrive_after_the_end(endpoint: &str) {
     sender.finish();
     for number in 0..COUNT {
         let message = pull.recv_timeout(DEADLINE).expect("a message");
-        assert_eq!(message.as_bytes(), number.to_be_bytes());
+        assert_eq!(message, number.to_be_bytes());
     }
     assert!(pull.try_recv().is_err(), "more than was sent");
 }

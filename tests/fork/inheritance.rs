@@ -362,7 +362,7 @@ fn a_child_may_be_forked_in_the_middle_of_a_stream() {
                 loop {
                     match pull.recv_timeout(DEADLINE).expect("received") {
                         end if end == "end" => return number,
-                        message => assert_eq!(message.frame(0), Some(&number.to_be_bytes()[..])),
+                        message => assert_eq!(message.first(), &number.to_be_bytes()),
                     }
                     number += 1;
                 }

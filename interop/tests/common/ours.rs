@@ -198,8 +198,8 @@ fn to_message(parts: &[Part]) -> Message {
 }
 
 fn to_parts(message: &Message) -> Vec<Part> {
-    (0..message.parts())
-        .filter_map(|index| message.frame(index))
-        .map(Part::from_frame)
+    message
+        .frames()
+        .map(|frame| Part::from_frame(frame))
         .collect()
 }

@@ -37,7 +37,7 @@ impl Outgoing<'_> {
     pub(crate) fn first_frame(&self) -> &[u8] {
         match self {
             Outgoing::Slice(slice) => slice,
-            Outgoing::Message(message) => message.as_bytes(),
+            Outgoing::Message(message) => message.first(),
             Outgoing::Enveloped(Enveloped { envelope, body }) => {
                 let first = match envelope {
                     Envelope::Slices(slices) => slices.first().copied(),
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(buffer.messages(), 1);
         let message = buffer.drain(&mut pool).remove(0).message;
         assert_eq!(outgoing.extent(), (message.size(), message.parts()));
-        assert_eq!(outgoing.first_frame(), message.as_bytes());
+        assert_eq!(outgoing.first_frame(), message.first().as_slice());
         message
     }
 

@@ -109,7 +109,7 @@ impl Receiver for Receiving<Pull> {
     #[inline]
     async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
         self.socket.recv_into(&mut self.message)?;
-        Ok(show(self.message.as_bytes()))
+        Ok(show(self.message.first()))
     }
 }
 
@@ -117,13 +117,13 @@ impl Receiver for Receiving<Sub> {
     #[inline]
     async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
         self.socket.recv_into(&mut self.message)?;
-        Ok(show(self.message.as_bytes()))
+        Ok(show(self.message.first()))
     }
 
     #[inline]
     fn try_recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<Option<T>> {
         match self.socket.try_recv_into(&mut self.message) {
-            Ok(()) => Ok(Some(show(self.message.as_bytes()))),
+            Ok(()) => Ok(Some(show(self.message.first()))),
             Err(RecvError::WouldBlock) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -133,7 +133,7 @@ impl Receiver for Receiving<Sub> {
 impl Requester for Req {
     #[inline]
     async fn ask<T>(&mut self, request: &[u8], show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
-        Ok(show(Req::request(self, request)?.as_bytes()))
+        Ok(show(Req::request(self, request)?.first()))
     }
 }
 
@@ -142,7 +142,7 @@ impl Replier for Rep {
     async fn echo<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
         let mut request = Rep::recv(self)?;
         let message = request.take_message();
-        let shown = show(message.as_bytes());
+        let shown = show(message.first());
         request.reply(message)?;
         Ok(shown)
     }

@@ -29,7 +29,7 @@ fn encode(messages: &[Message], pool: &mut ChunkPool) -> (Vec<u8>, usize) {
     let mut short = 0;
     for message in messages {
         let single = !message.is_multipart();
-        if single && out.push_single(message.as_bytes(), usize::MAX) {
+        if single && out.push_single(message.first(), usize::MAX) {
             short += 1;
         } else {
             out.push(Outgoing::Message(message), pool);

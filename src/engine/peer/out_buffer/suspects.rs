@@ -130,7 +130,12 @@ mod tests {
     }
 
     fn breaks(buffer: &mut OutBuffer, pool: &mut ChunkPool) -> Vec<(String, u32)> {
-        let text = |unsent: Unsent| (unsent.message.to_string_lossy().into_owned(), unsent.breaks);
+        let text = |unsent: Unsent| {
+            (
+                unsent.message.first().to_string_lossy().into_owned(),
+                unsent.breaks,
+            )
+        };
         buffer.drain(pool).into_iter().map(text).collect()
     }
 
@@ -196,7 +201,7 @@ mod tests {
         let mut copy = earlier.drain(pool);
         let left = copy
             .iter()
-            .map(|unsent| unsent.message.to_string_lossy().into_owned());
+            .map(|unsent| unsent.message.first().to_string_lossy().into_owned());
         assert!(left.eq(all));
         assert_eq!(copy.remove(2).breaks, 1);
         assert!(copy.iter().all(|unsent| unsent.breaks == 0));

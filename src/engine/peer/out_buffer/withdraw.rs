@@ -173,7 +173,7 @@ mod tests {
             list.drain(..list.len() - buffer.messages());
             for _ in 0..below(4) {
                 let tag = below(8) as u8;
-                let place = list.iter().position(|message| message.as_bytes() == [tag]);
+                let place = list.iter().position(|message| message.first() == &[tag]);
                 let unwritten = buffer.unwritten();
                 match buffer.withdraw(|first| first == [tag], &mut pool) {
                     Found::TakenOut => {
