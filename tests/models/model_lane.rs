@@ -69,7 +69,7 @@ fn prefetch_to_write(_word: &AtomicU64) {}
 /// Where the channel looks for what stands here in place of the engine's buffers.
 mod engine {
     pub(crate) mod peer {
-        pub(crate) use crate::{out_buffer, pool, withdraw};
+        pub(crate) use crate::{out_buffer, out_buffer as outgoing, pool, withdraw};
     }
 }
 
