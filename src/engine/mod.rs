@@ -43,6 +43,7 @@ pub(crate) use self::peer::out_buffer::Unsent;
 pub(crate) use self::peer::outgoing::{Envelope, Enveloped, Outgoing};
 pub(crate) use self::peer::peers::Peers;
 pub(crate) use self::peer::state::{PeerId, Place};
+pub(crate) use self::peer::turn::Turn;
 pub(crate) use self::peer::withdraw::Withdrawal;
 pub(crate) use crate::sync::lock;
 use crate::transport::dial::SocketAddress;

@@ -26,7 +26,7 @@ pub use sub::Sub;
 pub use traits::{AnySocket, RecvSocket, SendSocket};
 
 use crate::context::Context;
-use crate::engine::{ContextInner, Core, Deadline, Shut, Stop};
+use crate::engine::{ContextInner, Core, Deadline, Shut, Stop, Turn};
 use crate::error::{
     CloseError, ConnectError, RecvError, ReplyErrorKind, RequestError, SendError, SendErrorKind,
     SocketError, SubscribeError, UnbindError, WaitError,
@@ -116,7 +116,7 @@ impl<P: Pattern + 'static> Socket<P> {
         endpoint.check_connect()?;
         let connected = self.core.extend(|pattern, net| {
             if let Address::Inproc(name) = endpoint.address() {
-                let connected = net.connect_inproc(name, pattern);
+                let connected = Turn::begin(net, pattern).connect_inproc(name);
                 connected.map_err(|theirs| ConnectError::Incompatible {
                     ours: pattern.socket_type(),
                     theirs,
@@ -124,7 +124,7 @@ impl<P: Pattern + 'static> Socket<P> {
                 net.set_last_endpoint(endpoint);
             } else {
                 net.set_last_endpoint(endpoint.clone());
-                net.connect(endpoint, pattern);
+                Turn::begin(net, pattern).connect(endpoint);
             }
             Ok(())
         })?;
@@ -134,14 +134,14 @@ impl<P: Pattern + 'static> Socket<P> {
     fn unbind(&self, endpoint: &Endpoint) -> Result<(), UnbindError> {
         let found = self
             .core
-            .change(|pattern, net| net.unbind(endpoint, pattern))?;
+            .change(|pattern, net| Turn::begin(net, pattern).unbind(endpoint))?;
         found_or_error(found, endpoint)
     }
 
     fn disconnect(&self, endpoint: &Endpoint) -> Result<(), UnbindError> {
         let found = self
             .core
-            .change(|pattern, net| net.disconnect(endpoint, pattern))?;
+            .change(|pattern, net| Turn::begin(net, pattern).disconnect(endpoint))?;
         found_or_error(found, endpoint)
     }
 

@@ -20,7 +20,7 @@ use super::patience::Patience;
 use super::presence::Presence;
 use crate::engine::peer::net::Net;
 use crate::engine::tempo::gathering::Rhythm;
-use crate::engine::{Deadline, PollWaker, Shut, SocketMailbox, Stop};
+use crate::engine::{Deadline, PollWaker, Shut, SocketMailbox, Stop, Turn};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::process::Process;
@@ -59,6 +59,19 @@ pub(crate) struct State<P> {
     lingers: bool,
     /// Callers that wait for `changed`.
     waiters: usize,
+}
+
+impl<P: Pattern> State<P> {
+    /// Begins a turn, and reads the clock.
+    fn turn(&mut self) -> Turn<'_> {
+        Turn::begin(&mut self.net, &mut self.pattern)
+    }
+
+    /// The same where the clock has just been read.
+    #[inline]
+    fn turn_at(&mut self, now: Instant) -> Turn<'_> {
+        Turn::at(now, &mut self.net, &mut self.pattern)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +262,7 @@ impl<P: Pattern> Core<P> {
     {
         let State { pattern, net, .. } = &mut *state;
         let result = change(pattern, net);
-        net.settle(Instant::now(), pattern);
+        state.turn().settle();
         self.notify_all(&state);
         let open = state.net.registry.is_open();
         let enlisted = std::mem::replace(&mut state.enlisted, open);
@@ -309,8 +322,7 @@ impl<P: Pattern> Core<P> {
     /// Sees to what an attempt that succeeded has left to do.
     #[cold]
     fn do_chores(&self, mut state: StateGuard<'_, State<P>>) {
-        let State { pattern, net, .. } = &mut *state;
-        net.settle(Instant::now(), pattern);
+        state.turn().settle();
         self.notify_all(&state);
         self.hand_over(&state);
         self.unlock(state);
@@ -320,18 +332,17 @@ impl<P: Pattern> Core<P> {
     /// caller sees to it as it passes by.
     #[cold]
     fn pass_by(&self, state: &mut State<P>) {
-        let State { pattern, net, .. } = state;
         let seat = self.presence.answer().then(|| self.try_seat()).flatten();
         if let Some(mut seat) = seat {
             seat.poll_events(Some(Duration::ZERO));
-            net.poll_failed(seat.failed.take());
-            net.process(&seat.events, pattern);
+            state.net.poll_failed(seat.failed.take());
+            state.turn().process(&seat.events);
         } else {
-            let now = Instant::now();
-            net.take_notes(now, pattern);
-            net.settle(now, pattern);
+            let mut turn = state.turn();
+            turn.take_notes();
+            turn.settle();
         }
-        if net.is_behind(Instant::now()) {
+        if state.net.is_behind(Instant::now()) {
             self.presence.put_off();
         }
         self.notify_all(state);
@@ -353,10 +364,10 @@ impl<P: Pattern> Core<P> {
                 break Err(shut.into());
             }
             let now = Instant::now();
-            let State { pattern, net, .. } = &mut *state;
             // Reads what is known to be readable before it asks the kernel what else is.
-            let worked = net.has_work();
-            net.settle(now, pattern);
+            let worked = state.net.has_work();
+            state.turn_at(now).settle();
+            let State { pattern, net, .. } = &mut *state;
             let result = attempt(pattern, net);
             let looked = polled && net.has_served(all);
             if worked {

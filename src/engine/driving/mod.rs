@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `core` | one socket: its state lock, its seat, the way in for every call, closing |
-//! | `turn` | a turn of whoever drives: what belongs to it, and how long it may take |
+//! | `time_slice` | how long a turn of whoever drives may take |
 //! | `caretaker`, `deadlines` | the background thread, and when each of its sockets is due |
 //! | `presence`, `mailbox`, `lingering` | hand-overs between threads |
 //! | `timers`, `wait`, `patience` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
@@ -19,6 +19,6 @@ pub(super) mod lingering;
 pub(super) mod mailbox;
 pub(super) mod patience;
 pub(super) mod presence;
+pub(super) mod time_slice;
 pub(super) mod timers;
-pub(super) mod turn;
 pub(super) mod wait;

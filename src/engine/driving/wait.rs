@@ -22,7 +22,11 @@ impl Deadline {
     }
 
     pub(crate) fn after(timeout: Duration) -> Self {
-        Instant::now()
+        Deadline::counted_from(Instant::now(), timeout)
+    }
+
+    fn counted_from(start: Instant, timeout: Duration) -> Self {
+        start
             .checked_add(timeout)
             .map_or(Deadline::Never, Deadline::At)
     }
@@ -48,6 +52,15 @@ impl Wait {
             None => Wait::Forever,
             Some(Duration::ZERO) => Wait::Not,
             Some(timeout) => Wait::AtMost(timeout),
+        }
+    }
+
+    /// When it ends if it starts then.
+    pub(crate) fn starting_at(self, start: Instant) -> Deadline {
+        match self {
+            Wait::Not => Deadline::Now,
+            Wait::AtMost(timeout) => Deadline::counted_from(start, timeout),
+            Wait::Forever => Deadline::Never,
         }
     }
 }

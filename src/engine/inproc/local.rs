@@ -10,14 +10,13 @@ use super::channel::{Appended, Channel};
 use super::pulse::Pulse;
 use super::shelf::Shelf;
 use crate::engine::driving::later::Later;
-use crate::engine::driving::turn::Turn;
 use crate::engine::peer::net::Net;
 use crate::engine::peer::out_buffer::OutBuffer;
 use crate::engine::peer::state::{Link, Origin, PeerId, Place};
+use crate::engine::peer::turn::Turn;
 use crate::engine::{Note, SocketMailbox};
 use crate::message::COPY_MAX;
 use crate::monitor::ConnectionId;
-use crate::pattern::Pattern;
 use crate::sync::Writer;
 use crate::transport::Endpoint;
 use crate::zmtp::{FrameKind, PeerFacts, SocketType};
@@ -200,6 +199,215 @@ impl Name {
     }
 }
 
+impl Turn<'_> {
+    /// Connects to an inproc name. The type of the socket bound there, if it does not fit.
+    pub(crate) fn connect_inproc(&mut self, name: &str) -> Result<(), SocketType> {
+        let mut peers = self.net.peers.slab.iter();
+        if self.pattern.connects_once()
+            && peers.any(|(_, peer)| {
+                peer.origin.is_connected_to(name) && matches!(peer.link, Link::Inproc(_))
+            })
+        {
+            return Ok(());
+        }
+        self.offer_inproc(&name.into(), Misfit::IsAnError)
+    }
+
+    fn offer_inproc(&mut self, name: &Arc<str>, misfit: Misfit) -> Result<(), SocketType> {
+        let (forth, back) = (Channel::new(), Channel::new());
+        let link = InprocLink::new(Arc::clone(&forth), Arc::clone(&back), self.net.recv_step());
+        let taker = Arc::clone(&link.remote);
+        let origin = Origin::Inproc {
+            name: Arc::clone(name),
+            bound: false,
+        };
+        let label = format!("inproc://{name}");
+        let id = self
+            .net
+            .new_peer(Link::Inproc(Box::new(link)), origin, label.into());
+        let offer = Offer {
+            name: Arc::clone(name),
+            socket_type: self.net.handshake.socket_type,
+            facts: self.net.own_facts(),
+            recv_hwm: self.net.options.recv_hwm,
+            send_hwm: self.net.options.send_hwm,
+            forth,
+            back,
+            from: Remote {
+                mailbox: Arc::clone(&self.net.mailbox),
+                place: self.net.place_of(id),
+            },
+            taker,
+        };
+        let later = &mut self.net.peers.pool.later;
+        let offered = crate::engine::lock(&self.net.context.names).connect(offer, misfit, later);
+        if let Err(bound) = offered {
+            self.net.peers.remove(id, self.pattern);
+            return Err(bound);
+        }
+        if !self.net.options.immediate {
+            self.attach(id);
+        }
+        Ok(())
+    }
+
+    /// A socket has connected to a name that we have bound.
+    pub(crate) fn adopt(&mut self, offer: Offer) {
+        let Remote { mailbox, place } = offer.from.clone();
+        let mut link = InprocLink::new(offer.back, offer.forth, self.net.recv_step());
+        link.remote = Arc::new(OnceLock::from(offer.from));
+        link.accepted = true;
+        let origin = Origin::Inproc {
+            name: Arc::clone(&offer.name),
+            bound: true,
+        };
+        let label = format!("inproc://{}", offer.name);
+        let id = self
+            .net
+            .new_peer(Link::Inproc(Box::new(link)), origin, label.into());
+        let near = Remote {
+            mailbox: Arc::clone(&self.net.mailbox),
+            place: self.net.place_of(id),
+        };
+        // Set once, here; nobody else does.
+        let _ = offer.taker.set(near);
+        let (recv_hwm, send_hwm) = (self.net.options.recv_hwm, self.net.options.send_hwm);
+        if let Some(peer) = self.net.peers.slab.get_mut(id) {
+            peer.attached = true;
+            peer.send_hwm = sum_of_marks(send_hwm, offer.recv_hwm);
+            peer.facts = Some(Box::new(offer.facts));
+        }
+        let accepted = Accepted {
+            send_hwm: sum_of_marks(offer.send_hwm, recv_hwm),
+            facts: self.net.own_facts(),
+        };
+        mailbox.post(Note::InprocAccepted {
+            place,
+            accepted: Box::new(accepted),
+        });
+        self.pattern.attached(&mut self.net.peers, id);
+        self.pattern.established(&mut self.net.peers, id);
+        self.fetch_inproc(id);
+    }
+
+    /// Our offer has been taken up.
+    pub(crate) fn accepted_inproc(&mut self, place: Place, accepted: Accepted) {
+        if !self.net.at_place(place) {
+            return;
+        }
+        let id = place.id;
+        if let Some(peer) = self.net.peers.slab.get_mut(id) {
+            peer.send_hwm = accepted.send_hwm;
+            peer.facts = Some(Box::new(accepted.facts));
+            if let Link::Inproc(link) = &mut peer.link {
+                link.accepted = true;
+            }
+        }
+        self.attach(id);
+        self.pattern.established(&mut self.net.peers, id);
+        self.pattern.writable(&mut self.net.peers, id);
+        self.fetch_inproc(id);
+    }
+
+    fn fetch_inproc(&mut self, id: PeerId) {
+        self.net.peers.receive_inproc(id);
+        self.announce(id);
+    }
+
+    /// Takes topics from inproc peers, as many as there is time for in this turn, and lets those go that have gone, and peers of any
+    /// kind that are gone and have been read empty.
+    pub(crate) fn take_news(&mut self) {
+        while let Some(id) = self.net.peers.news.pop() {
+            let Some(peer) = self.net.peers.slab.get(id) else {
+                continue;
+            };
+            let link = match &peer.link {
+                Link::Inproc(link) => link,
+                Link::Gone => {
+                    self.let_go(id);
+                    continue;
+                }
+                Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Up(_) => continue,
+            };
+            let news = link.inbox.news();
+            if !news.topics.is_empty() {
+                self.net.late_topics.push_back(LateTopics {
+                    place: self.net.place_of(id),
+                    topics: news.topics.into_iter(),
+                });
+            }
+            if news.closed {
+                self.inproc_gone(id);
+            } else {
+                self.fetch_inproc(id);
+            }
+        }
+        if !self.net.late_topics.is_empty() {
+            self.take_topics();
+        }
+    }
+
+    /// Tells the pattern of topics in the order in which they came, one at least.
+    fn take_topics(&mut self) {
+        while let Some(late) = self.net.late_topics.front_mut() {
+            let place = late.place;
+            let next = late.topics.next();
+            // The peer may be gone, and with it all that it wanted.
+            let peer = self.net.peers.slab.get(place.id);
+            let peer = peer.filter(|peer| {
+                peer.connection == place.connection && matches!(peer.link, Link::Inproc(_))
+            });
+            let (Some((topic, subscribe)), Some(peer)) = (next, peer) else {
+                self.net.late_topics.pop_front();
+                continue;
+            };
+            // The limits are for strangers; a peer in this process has the same ones.
+            if let Err(error) = self.pattern.topic(place.id, &topic, subscribe) {
+                let text = format_args!("{}: {error}", peer.label);
+                self.net.peers.pool.later.log(log::Level::Warn, text);
+            }
+            if self.slice.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// The other end has closed; what it sent can still be taken. Who had connected goes on waiting for the
+    /// name to be bound again.
+    fn inproc_gone(&mut self, id: PeerId) {
+        let keep = self.pattern.keeps_unsent();
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Inproc(link) = &peer.link else {
+            return;
+        };
+        let unsent = link.outbox.reclaim(&mut self.net.peers.pool);
+        if let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) {
+            self.net.peers.pool.later.drop_link(link);
+        }
+        self.net.peers.gone += 1;
+        let renewed = match &peer.origin {
+            Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),
+            Origin::Inproc { bound: true, .. } | Origin::Dialed(_) | Origin::Accepted(_) => None,
+        };
+        let unsent = if keep {
+            unsent
+        } else {
+            peer.counters.dropped_disconnect += unsent.len() as u64;
+            Vec::new()
+        };
+        if std::mem::take(&mut peer.attached) {
+            self.pattern.detached(&mut self.net.peers, id, unsent);
+        }
+        self.let_go(id);
+        if let Some(name) = renewed {
+            // Never an error.
+            let _ = self.offer_inproc(&name, Misfit::IsWaitedFor);
+        }
+    }
+}
+
 impl Net {
     /// Binds the inproc name of an endpoint; `false` if it is taken.
     pub(crate) fn bind_inproc(&mut self, name: &str, endpoint: &Endpoint) -> bool {
@@ -212,223 +420,6 @@ impl Net {
             self.last_endpoint = Some(endpoint.clone());
         }
         bound
-    }
-
-    /// Connects to an inproc name. The type of the socket bound there, if it does not fit.
-    pub(crate) fn connect_inproc(
-        &mut self,
-        name: &str,
-        pattern: &mut dyn Pattern,
-    ) -> Result<(), SocketType> {
-        let mut peers = self.peers.slab.iter();
-        if pattern.connects_once()
-            && peers.any(|(_, peer)| {
-                peer.origin.is_connected_to(name) && matches!(peer.link, Link::Inproc(_))
-            })
-        {
-            return Ok(());
-        }
-        self.offer_inproc(&name.into(), Misfit::IsAnError, pattern)
-    }
-
-    fn offer_inproc(
-        &mut self,
-        name: &Arc<str>,
-        misfit: Misfit,
-        pattern: &mut dyn Pattern,
-    ) -> Result<(), SocketType> {
-        let (forth, back) = (Channel::new(), Channel::new());
-        let link = InprocLink::new(Arc::clone(&forth), Arc::clone(&back), self.recv_step());
-        let taker = Arc::clone(&link.remote);
-        let origin = Origin::Inproc {
-            name: Arc::clone(name),
-            bound: false,
-        };
-        let label = format!("inproc://{name}");
-        let id = self.new_peer(Link::Inproc(Box::new(link)), origin, label.into());
-        let offer = Offer {
-            name: Arc::clone(name),
-            socket_type: self.handshake.socket_type,
-            facts: self.own_facts(),
-            recv_hwm: self.options.recv_hwm,
-            send_hwm: self.options.send_hwm,
-            forth,
-            back,
-            from: Remote {
-                mailbox: Arc::clone(&self.mailbox),
-                place: self.place_of(id),
-            },
-            taker,
-        };
-        let later = &mut self.peers.pool.later;
-        let offered = crate::engine::lock(&self.context.names).connect(offer, misfit, later);
-        if let Err(bound) = offered {
-            self.peers.remove(id, pattern);
-            return Err(bound);
-        }
-        if !self.options.immediate {
-            self.attach(id, pattern);
-        }
-        Ok(())
-    }
-
-    /// A socket has connected to a name that we have bound.
-    pub(crate) fn adopt(&mut self, offer: Offer, pattern: &mut dyn Pattern) {
-        let Remote { mailbox, place } = offer.from.clone();
-        let mut link = InprocLink::new(offer.back, offer.forth, self.recv_step());
-        link.remote = Arc::new(OnceLock::from(offer.from));
-        link.accepted = true;
-        let origin = Origin::Inproc {
-            name: Arc::clone(&offer.name),
-            bound: true,
-        };
-        let label = format!("inproc://{}", offer.name);
-        let id = self.new_peer(Link::Inproc(Box::new(link)), origin, label.into());
-        let near = Remote {
-            mailbox: Arc::clone(&self.mailbox),
-            place: self.place_of(id),
-        };
-        // Set once, here; nobody else does.
-        let _ = offer.taker.set(near);
-        let (recv_hwm, send_hwm) = (self.options.recv_hwm, self.options.send_hwm);
-        if let Some(peer) = self.peers.slab.get_mut(id) {
-            peer.attached = true;
-            peer.send_hwm = sum_of_marks(send_hwm, offer.recv_hwm);
-            peer.facts = Some(Box::new(offer.facts));
-        }
-        let accepted = Accepted {
-            send_hwm: sum_of_marks(offer.send_hwm, recv_hwm),
-            facts: self.own_facts(),
-        };
-        mailbox.post(Note::InprocAccepted {
-            place,
-            accepted: Box::new(accepted),
-        });
-        pattern.attached(&mut self.peers, id);
-        pattern.established(&mut self.peers, id);
-        self.fetch_inproc(id, pattern);
-    }
-
-    /// Our offer has been taken up.
-    pub(crate) fn accepted_inproc(
-        &mut self,
-        place: Place,
-        accepted: Accepted,
-        pattern: &mut dyn Pattern,
-    ) {
-        if !self.at_place(place) {
-            return;
-        }
-        let id = place.id;
-        if let Some(peer) = self.peers.slab.get_mut(id) {
-            peer.send_hwm = accepted.send_hwm;
-            peer.facts = Some(Box::new(accepted.facts));
-            if let Link::Inproc(link) = &mut peer.link {
-                link.accepted = true;
-            }
-        }
-        self.attach(id, pattern);
-        pattern.established(&mut self.peers, id);
-        pattern.writable(&mut self.peers, id);
-        self.fetch_inproc(id, pattern);
-    }
-
-    fn fetch_inproc(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
-        self.peers.receive_inproc(id);
-        self.announce(id, pattern);
-    }
-
-    /// Takes topics from inproc peers, as many as there is time for in this turn, and lets those go that have gone, and peers of any
-    /// kind that are gone and have been read empty.
-    pub(crate) fn take_news(&mut self, turn: Turn, pattern: &mut dyn Pattern) {
-        while let Some(id) = self.peers.news.pop() {
-            let Some(peer) = self.peers.slab.get(id) else {
-                continue;
-            };
-            let link = match &peer.link {
-                Link::Inproc(link) => link,
-                Link::Gone => {
-                    self.let_go(id, pattern);
-                    continue;
-                }
-                Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Up(_) => continue,
-            };
-            let news = link.inbox.news();
-            if !news.topics.is_empty() {
-                self.late_topics.push_back(LateTopics {
-                    place: self.place_of(id),
-                    topics: news.topics.into_iter(),
-                });
-            }
-            if news.closed {
-                self.inproc_gone(id, pattern);
-            } else {
-                self.fetch_inproc(id, pattern);
-            }
-        }
-        if !self.late_topics.is_empty() {
-            self.take_topics(turn, pattern);
-        }
-    }
-
-    /// Tells the pattern of topics in the order in which they came, one at least.
-    fn take_topics(&mut self, turn: Turn, pattern: &mut dyn Pattern) {
-        while let Some(late) = self.late_topics.front_mut() {
-            let place = late.place;
-            let next = late.topics.next();
-            // The peer may be gone, and with it all that it wanted.
-            let peer = self.peers.slab.get(place.id);
-            let peer = peer.filter(|peer| {
-                peer.connection == place.connection && matches!(peer.link, Link::Inproc(_))
-            });
-            let (Some((topic, subscribe)), Some(peer)) = (next, peer) else {
-                self.late_topics.pop_front();
-                continue;
-            };
-            // The limits are for strangers; a peer in this process has the same ones.
-            if let Err(error) = pattern.topic(place.id, &topic, subscribe) {
-                let text = format_args!("{}: {error}", peer.label);
-                self.peers.pool.later.log(log::Level::Warn, text);
-            }
-            if turn.is_over() {
-                return;
-            }
-        }
-    }
-
-    /// The other end has closed; what it sent can still be taken. Who had connected goes on waiting for the
-    /// name to be bound again.
-    fn inproc_gone(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
-        let keep = pattern.keeps_unsent();
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
-        };
-        let Link::Inproc(link) = &peer.link else {
-            return;
-        };
-        let unsent = link.outbox.reclaim(&mut self.peers.pool);
-        if let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) {
-            self.peers.pool.later.drop_link(link);
-        }
-        self.peers.gone += 1;
-        let renewed = match &peer.origin {
-            Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),
-            Origin::Inproc { bound: true, .. } | Origin::Dialed(_) | Origin::Accepted(_) => None,
-        };
-        let unsent = if keep {
-            unsent
-        } else {
-            peer.counters.dropped_disconnect += unsent.len() as u64;
-            Vec::new()
-        };
-        if std::mem::take(&mut peer.attached) {
-            pattern.detached(&mut self.peers, id, unsent);
-        }
-        self.let_go(id, pattern);
-        if let Some(name) = renewed {
-            // Never an error.
-            let _ = self.offer_inproc(&name, Misfit::IsWaitedFor, pattern);
-        }
     }
 
     /// Tells the other end that we go.

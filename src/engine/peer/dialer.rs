@@ -132,6 +132,7 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Turn;
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -167,15 +168,33 @@ mod tests {
                     _ => panic!("not dialed"),
                 }
             };
-            net.connect(first.clone(), pattern);
+            Turn::begin(net, pattern).connect(first.clone());
             let (id, stale) = place(net);
-            assert!(net.disconnect(&first, pattern));
-            net.connect(second, pattern);
+            assert!(Turn::begin(net, pattern).disconnect(&first));
+            Turn::begin(net, pattern).connect(second);
             assert_eq!(place(net).0, id, "the same place");
             let addresses = vec![SocketAddress::Unix("/nowhere".into())];
             let monitor = net.monitors.subscribe();
-            net.resolved(id, stale, Ok(addresses), std::time::Instant::now(), pattern);
+            Turn::begin(net, pattern).resolved(id, stale, Ok(addresses));
             assert!(monitor.try_recv().is_err(), "it was dialed");
+        })
+        .expect("not forked");
+    }
+
+    /// Else it would be dialed until the turn is over, since time stands still in a turn.
+    #[test]
+    fn an_endpoint_that_refuses_at_once_is_dialed_once_a_turn() {
+        let context = crate::Context::new();
+        let options = crate::Options::new().reconnect_interval(Duration::ZERO);
+        let pattern = crate::pattern::PushPattern::new();
+        let core = crate::engine::Core::new(context.inner(), options, pattern).expect("a core");
+        core.inspect(|pattern, net| {
+            let mut turn = Turn::begin(net, pattern);
+            turn.connect("ipc:///nowhere/at/all".parse().expect("an endpoint"));
+            let now = turn.now;
+            assert!(turn.net.timers.expired(now).is_none(), "in the same turn");
+            let redial = turn.net.timers.next().expect("another attempt");
+            assert_eq!(redial, turn.next_turn());
         })
         .expect("not forked");
     }

@@ -20,9 +20,10 @@ use mio::Interest;
 use slab::Slab;
 
 use super::net::{LazyRegistry, Net, farewell_token};
-use crate::engine::Deadline;
+use super::turn::Turn;
+use crate::engine::driving::time_slice::TimeSlice;
 use crate::engine::driving::timers::Timer;
-use crate::engine::driving::turn::Turn;
+use crate::engine::{Deadline, Wait};
 use crate::transport::Stream;
 
 /// What is read and thrown away at once from a peer that goes on sending.
@@ -84,10 +85,10 @@ impl Farewells {
     }
 
     /// Looks what the peers have done, until the turn is over.
-    pub(crate) fn see_to(&mut self, turn: Turn, registry: &LazyRegistry) {
+    pub(crate) fn see_to(&mut self, slice: TimeSlice, registry: &LazyRegistry) {
         while let Some(index) = self.waiting.pop_front() {
             self.see_to_one(index, registry);
-            if turn.half().is_over() {
+            if slice.half().is_over() {
                 return;
             }
         }
@@ -125,6 +126,20 @@ impl Farewells {
     }
 }
 
+impl Turn<'_> {
+    /// The time that peers have to read what has been sent to them, when their connection is ended while the socket lives
+    /// on.
+    pub(crate) fn farewell_time(&self) -> Deadline {
+        Wait::from_option(self.net.options.linger).starting_at(self.now)
+    }
+
+    /// The same for a peer that has broken the protocol.
+    pub(crate) fn violators_time(&self) -> Deadline {
+        let linger = self.net.options.linger.unwrap_or(VIOLATORS_TIME);
+        Wait::from_option(Some(linger.min(VIOLATORS_TIME))).starting_at(self.now)
+    }
+}
+
 impl Net {
     /// Ends a connection by which messages have left, so that the peer can read them all; it has `until` for that.
     pub(crate) fn bid_farewell(&mut self, stream: Arc<Stream>, until: Deadline) {
@@ -151,17 +166,5 @@ impl Net {
         if let Deadline::At(at) = until {
             self.timers.arm(at, Timer::Farewell(index));
         }
-    }
-
-    /// The time that peers have to read what has been sent to them, when their connection is ended while the socket lives
-    /// on.
-    pub(crate) fn farewell_time(&self) -> Deadline {
-        Deadline::from_option(self.options.linger)
-    }
-
-    /// The same for a peer that has broken the protocol.
-    pub(crate) fn violators_time(&self) -> Deadline {
-        let linger = self.options.linger.unwrap_or(VIOLATORS_TIME);
-        Deadline::from_option(Some(linger.min(VIOLATORS_TIME)))
     }
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Core, Deadline, Net, PeerId, Peers, Unsent};
+use crate::engine::{Core, Deadline, Net, PeerId, Peers, Turn, Unsent};
 use crate::message::Message;
 use crate::pattern::{FairQueue, Pattern};
 use crate::transport::Endpoint;
@@ -123,7 +123,7 @@ impl Socket {
     }
 
     fn connect(&self, endpoint: &Endpoint) {
-        self.extend(|pattern, net| net.connect(endpoint.clone(), pattern));
+        self.extend(|pattern, net| Turn::begin(net, pattern).connect(endpoint.clone()));
     }
 
     fn bind(&self) -> Endpoint {
@@ -231,7 +231,7 @@ fn a_peer_that_is_unbound_is_forgotten_with_its_messages() {
     leave_two(&context, &endpoint);
     witness.until_true(|_, net| net.peers.gone == 1);
     witness.inspect(|pattern, net| {
-        assert!(net.unbind(&endpoint, pattern));
+        assert!(Turn::begin(net, pattern).unbind(&endpoint));
         assert_eq!((pattern.forgotten, net.peers.slab.len()), (1, 0));
     });
     witness.end();
@@ -261,7 +261,7 @@ fn a_dialed_peer_is_lost_as_often_as_it_was_established() {
     witness.until_true(|_, net| net.connected_peers() == 1);
     witness.inspect(|pattern, net| {
         assert_eq!(pattern.forgotten, 0);
-        assert!(net.disconnect(&endpoint, pattern));
+        assert!(Turn::begin(net, pattern).disconnect(&endpoint));
         assert_eq!(pattern.forgotten, 1);
     });
     witness.end();
@@ -272,7 +272,8 @@ fn nothing_is_detached_that_was_not_attached() {
     let context = Context::new();
     let witness = Socket::new(&context, Options::new().immediate(true));
     // Its offers wait for a name, and for a peer of a type that fits.
-    let connect = |name: &str| witness.extend(|pattern, net| net.connect_inproc(name, pattern));
+    let connect =
+        |name: &str| witness.extend(|pattern, net| Turn::begin(net, pattern).connect_inproc(name));
     connect("awaited").expect("nobody there yet");
     let misfit = Pub::new(&context).expect("a PUB");
     misfit.bind("inproc://misfit").expect("bound");

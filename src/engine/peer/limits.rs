@@ -4,13 +4,12 @@
 //! message was too large. What a peer announces is its own claim: it decides what is sent to that peer, and nothing else.
 
 use super::direct::DIRECT;
-use super::net::Net;
 use super::out_buffer::Unsent;
 use super::outgoing::Outgoing;
 use super::peers::Peers;
 use super::state::{Peer, PeerId};
+use super::turn::Turn;
 use crate::monitor::{ConnectionInfo, Event, RefusalCause};
-use crate::pattern::Pattern;
 use crate::zmtp::Announced;
 
 /// What a peer takes. Before its handshake, and where it has announced nothing, that is everything.
@@ -188,10 +187,10 @@ impl Peers {
     }
 }
 
-impl Net {
+impl Turn<'_> {
     /// The peer has just said what it takes: what is queued for it and larger than that is not sent.
-    pub(crate) fn sort_out_refused(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
-        let Some(peer) = self.peers.slab.get_mut(id) else {
+    pub(crate) fn sort_out_refused(&mut self, id: PeerId) {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
         let takes = peer.takes;
@@ -201,9 +200,9 @@ impl Net {
         }
         let refused = peer.outbound.take_out(
             |message| takes.excess(Outgoing::Message(message)).is_some(),
-            &mut self.peers.pool,
+            &mut self.net.peers.pool,
         );
-        pattern.refused(&mut self.peers, id, refused);
+        self.pattern.refused(&mut self.net.peers, id, refused);
     }
 }
 

@@ -6,7 +6,6 @@ mod loss;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use mio::event::Source as _;
 
@@ -18,13 +17,323 @@ use super::limits::Takes;
 use super::net::{BOTH, Net};
 use super::out_buffer::OutBuffer;
 use super::state::{Connected, Counters, Handshaking, Link, Origin, Peer, PeerId};
+use super::turn::Turn;
 use crate::engine::Note;
 use crate::engine::driving::timers::Timer;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
-use crate::pattern::Pattern;
 use crate::transport::dial::{self, SocketAddress};
 use crate::transport::{Endpoint, Stream};
 use crate::zmtp::{Established, Handshake, Heartbeat, Scanner};
+
+impl Turn<'_> {
+    /// Adds an endpoint to dial, and dials it. If there is one already, and one is enough, it is dialed if nobody else would.
+    pub(crate) fn connect(&mut self, endpoint: Endpoint) {
+        let mut peers = self.net.peers.slab.iter();
+        if self.pattern.connects_once()
+            && let Some((id, peer)) = peers.find(|(_, peer)| peer.origin.is_dialed(&endpoint))
+        {
+            if matches!(peer.link, Link::Down) && self.net.options.reconnect_interval.is_none() {
+                self.dial(id);
+            }
+            return;
+        }
+        let label: Arc<str> = endpoint.to_string().into();
+        let dialer = Dialer::new(
+            endpoint,
+            Arc::clone(&label),
+            self.net.options.reconnect_interval.unwrap_or_default(),
+            self.net.options.reconnect_interval_max.unwrap_or_default(),
+        );
+        let origin = Origin::Dialed(Box::new(dialer));
+        let id = self.net.new_peer(Link::Down, origin, label);
+        if !self.net.options.immediate {
+            self.attach(id);
+        }
+        self.dial(id);
+    }
+
+    /// The peer can be sent to, if it could not be before.
+    pub(crate) fn attach(&mut self, id: PeerId) {
+        if let Some(peer) = self.net.peers.slab.get_mut(id)
+            && !peer.attached
+        {
+            peer.attached = true;
+            self.pattern.attached(&mut self.net.peers, id);
+        }
+    }
+
+    /// Starts a round of attempts: the name is looked up anew.
+    pub(crate) fn dial(&mut self, id: PeerId) {
+        let Some(dialer) = self.net.dialer(id) else {
+            return;
+        };
+        let attempt = dialer.begin();
+        let endpoint = dialer.endpoint.clone();
+        if dial::resolves_instantly(&endpoint) {
+            let addresses = dial::resolve(&endpoint, &self.net.stream_options);
+            return self.resolved(id, attempt, addresses);
+        }
+        let mailbox = Arc::clone(&self.net.mailbox);
+        let done = Box::new(move |addresses| {
+            mailbox.post(Note::Resolved {
+                id,
+                attempt,
+                addresses,
+            });
+        });
+        let options = self.net.stream_options.clone();
+        self.net.context.resolver.lookup(endpoint, options, done);
+    }
+
+    /// The addresses of an endpoint are known.
+    pub(crate) fn resolved(
+        &mut self,
+        id: PeerId,
+        attempt: Attempt,
+        addresses: io::Result<Vec<SocketAddress>>,
+    ) {
+        let Some(dialer) = self.net.dialer(id).filter(|dialer| dialer.is_at(attempt)) else {
+            return;
+        };
+        match addresses {
+            Ok(mut addresses) => {
+                addresses.reverse();
+                dialer.addresses = addresses;
+                self.dial_next(id, None);
+            }
+            Err(error) => self.dial_next(id, Some(error)),
+        }
+    }
+
+    /// Tries the next address, or waits for the next round when there is none left.
+    fn dial_next(&mut self, id: PeerId, mut failed: Option<io::Error>) {
+        loop {
+            let options = self.net.stream_options.clone();
+            let Some(dialer) = self.net.dialer(id) else {
+                return;
+            };
+            let Some(address) = dialer.addresses.pop() else {
+                let error =
+                    failed.unwrap_or_else(|| io::Error::other("the name has no usable address"));
+                return self.connect_failed(id, &error);
+            };
+            let label = Arc::clone(&dialer.label);
+            let source = dial::source_for(&dialer.endpoint, &address);
+            self.net.monitors.emit(|| Event::Connecting {
+                endpoint: label.to_string(),
+                peer: address.to_string(),
+            });
+            match source.and_then(|source| dial::dial(&address, source, &options)) {
+                Ok(stream) => return self.dialing(id, stream),
+                Err(error) => failed = Some(error),
+            }
+        }
+    }
+
+    /// A round of attempts has come to nothing.
+    fn connect_failed(&mut self, id: PeerId, error: &io::Error) {
+        if let Some(dialer) = self.net.dialer(id) {
+            let endpoint = dialer.label.to_string();
+            self.net.monitors.emit(|| Event::ConnectFailed {
+                endpoint,
+                error: IoFailure::from(error),
+            });
+        }
+        self.redial_later(id);
+    }
+
+    fn dialing(&mut self, id: PeerId, mut stream: Stream) {
+        let connection = ConnectionId::next();
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.connection = connection;
+        let token = self.net.token_of(id);
+        let registered = self.net.registry.get();
+        let registered = registered.and_then(|registry| stream.register(registry, token, BOTH));
+        if let Err(error) = registered {
+            return self.dial_next(id, Some(error));
+        }
+        if let Some(timeout) = self.net.options.connect_timeout {
+            self.net
+                .timers
+                .arm(self.now + timeout, Timer::Connection(token.0));
+        }
+        if let Some(peer) = self.net.peers.slab.get_mut(id) {
+            peer.link = Link::Connecting(stream);
+        }
+        // A unix socket connects at once, and no event may come of it.
+        self.connecting_event(id);
+    }
+
+    /// The kernel may have finished connecting.
+    pub(crate) fn connecting_event(&mut self, id: PeerId) {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Connecting(stream) = &peer.link else {
+            return;
+        };
+        let error = match stream.finish_connect() {
+            Ok(false) => return,
+            Ok(true) => {
+                let label = stream.peer_label();
+                let Link::Connecting(stream) = std::mem::replace(&mut peer.link, Link::Down) else {
+                    return;
+                };
+                peer.address = label.into();
+                let connection = self.net.info(id);
+                self.net.monitors.emit(|| Event::Connected { connection });
+                return self.start_handshake(id, stream);
+            }
+            Err(error) => error,
+        };
+        if let Link::Connecting(mut stream) = std::mem::replace(&mut peer.link, Link::Down) {
+            self.net.registry.deregister(&mut stream);
+        }
+        self.dial_next(id, Some(error));
+    }
+
+    /// Watches over an accepted stream, and greets the peer.
+    pub(crate) fn greet_accepted(&mut self, id: PeerId, mut stream: Stream) {
+        let token = self.net.token_of(id);
+        let registered = self.net.registry.get();
+        let registered = registered.and_then(|registry| stream.register(registry, token, BOTH));
+        if let Err(error) = registered {
+            // Surfaces as a failed handshake, at the latest when its time is up.
+            self.net
+                .warn(format_args!("cannot watch a connection: {error}"));
+        }
+        self.start_handshake(id, stream);
+    }
+
+    /// Greets the peer at the other end of a stream that is watched.
+    fn start_handshake(&mut self, id: PeerId, stream: Stream) {
+        let token = self.net.token_of(id);
+        let mut output = Vec::new();
+        let machine = Handshake::new(Arc::clone(&self.net.handshake), &mut output);
+        let deadline = self
+            .net
+            .options
+            .handshake_timeout
+            .map(|timeout| self.now + timeout);
+        if let Some(deadline) = deadline {
+            self.net.timers.arm(deadline, Timer::Connection(token.0));
+        }
+        if let Some(peer) = self.net.peers.slab.get_mut(id) {
+            peer.link = Link::Handshaking(Box::new(Handshaking {
+                stream,
+                machine,
+                input: Vec::new(),
+                output,
+                queued: false,
+                finished: None,
+                deadline,
+            }));
+        }
+        self.advance_handshake(id);
+    }
+
+    /// Moves a handshake on: writes what is to be said, reads what was answered.
+    pub(crate) fn advance_handshake(&mut self, id: PeerId) {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Handshaking(state) = &mut peer.link else {
+            return;
+        };
+        match state.advance() {
+            Ok(Step::Waiting) => {}
+            Ok(Step::Done(established)) => self.established(id, established),
+            Err(cause) => self.connection_lost(id, cause),
+        }
+    }
+
+    fn established(&mut self, id: PeerId, established: Established) {
+        let limits = self.net.limits();
+        let takes = Takes::new(established.facts.announced());
+        let heartbeat = Heartbeat::new(self.net.heartbeat_config(established.version), self.now);
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Handshaking(state) = std::mem::replace(&mut peer.link, Link::Down) else {
+            return;
+        };
+        let Handshaking { stream, input, .. } = *state;
+        peer.link = Link::Up(Box::new(Connected {
+            stream: Arc::new(stream),
+            scanner: Scanner::new(limits),
+            heartbeat,
+            since: self.now,
+            received_before: peer.counters.messages_in,
+            armed: None,
+            version: established.version,
+            carried: false,
+            held_pong: Vec::new(),
+            unread_since: None,
+            readable: true,
+            // It may be: the event that said so would have come during the handshake.
+            hung_up: true,
+            queued: true,
+            sends_pings: false,
+            read_beyond: 0,
+            writable: true,
+            refused_at: 0,
+            writable_again: false,
+            watches_room: true,
+        }));
+        self.net.readable.push_back(id);
+        peer.facts = Some(Box::new(established.facts.clone()));
+        peer.takes = takes;
+        match &mut peer.origin {
+            Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
+            Origin::Accepted(_) => {
+                self.net.pending_count = self.net.pending_count.saturating_sub(1)
+            }
+            Origin::Inproc { .. } => {}
+        }
+        let connection = self.net.info(id);
+        self.net.monitors.emit(|| Event::HandshakeSucceeded {
+            connection,
+            facts: established.facts,
+        });
+        self.net.watch_room(id, false);
+        self.net.arm_heartbeat(id);
+        self.attach(id);
+        self.sort_out_refused(id);
+        self.pattern.established(&mut self.net.peers, id);
+        self.net.peers.mark_dirty(id);
+        if !input.is_empty() {
+            self.preload(id, &input);
+        }
+    }
+
+    /// A deadline of the current connection may have passed.
+    pub(crate) fn connection_timer(&mut self, id: PeerId) {
+        if self.leaves_answers_unread(id) {
+            return self.connection_lost(id, DisconnectCause::AnswersUnread);
+        }
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
+        match &mut peer.link {
+            Link::Connecting(_) => {
+                self.net.disconnect_link(id, &DisconnectCause::LocalClose);
+                let error = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+                self.dial_next(id, Some(error));
+            }
+            Link::Handshaking(state) => {
+                if state.deadline.is_some_and(|deadline| deadline <= self.now) {
+                    self.connection_lost(id, DisconnectCause::HandshakeTimeout);
+                }
+            }
+            // One that was armed before it was known that there is a sooner one.
+            Link::Up(up) if up.armed.is_some_and(|armed| armed > self.now) => {}
+            Link::Up(_) => self.beat(id),
+            Link::Down | Link::Inproc(_) | Link::Gone => {}
+        }
+    }
+}
 
 impl Net {
     /// Makes a place for a peer.
@@ -57,336 +366,6 @@ impl Net {
     pub(crate) fn connection_of(&self, id: PeerId) -> ConnectionId {
         let peer = self.peers.slab.get(id);
         peer.map(|peer| peer.connection).unwrap_or_default()
-    }
-
-    /// Adds an endpoint to dial, and dials it. If there is one already, and one is enough, it is dialed if nobody else would.
-    pub(crate) fn connect(&mut self, endpoint: Endpoint, pattern: &mut dyn Pattern) {
-        let mut peers = self.peers.slab.iter();
-        if pattern.connects_once()
-            && let Some((id, peer)) = peers.find(|(_, peer)| peer.origin.is_dialed(&endpoint))
-        {
-            if matches!(peer.link, Link::Down) && self.options.reconnect_interval.is_none() {
-                self.dial(id, Instant::now(), pattern);
-            }
-            return;
-        }
-        let label: Arc<str> = endpoint.to_string().into();
-        let dialer = Dialer::new(
-            endpoint,
-            Arc::clone(&label),
-            self.options.reconnect_interval.unwrap_or_default(),
-            self.options.reconnect_interval_max.unwrap_or_default(),
-        );
-        let origin = Origin::Dialed(Box::new(dialer));
-        let id = self.new_peer(Link::Down, origin, label);
-        if !self.options.immediate {
-            self.attach(id, pattern);
-        }
-        self.dial(id, Instant::now(), pattern);
-    }
-
-    /// The peer can be sent to, if it could not be before.
-    pub(crate) fn attach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
-        if let Some(peer) = self.peers.slab.get_mut(id)
-            && !peer.attached
-        {
-            peer.attached = true;
-            pattern.attached(&mut self.peers, id);
-        }
-    }
-
-    /// Starts a round of attempts: the name is looked up anew.
-    pub(crate) fn dial(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
-        let Some(dialer) = self.dialer(id) else {
-            return;
-        };
-        let attempt = dialer.begin();
-        let endpoint = dialer.endpoint.clone();
-        if dial::resolves_instantly(&endpoint) {
-            let addresses = dial::resolve(&endpoint, &self.stream_options);
-            return self.resolved(id, attempt, addresses, now, pattern);
-        }
-        let mailbox = Arc::clone(&self.mailbox);
-        let done = Box::new(move |addresses| {
-            mailbox.post(Note::Resolved {
-                id,
-                attempt,
-                addresses,
-            });
-        });
-        let options = self.stream_options.clone();
-        self.context.resolver.lookup(endpoint, options, done);
-    }
-
-    /// The addresses of an endpoint are known.
-    pub(crate) fn resolved(
-        &mut self,
-        id: PeerId,
-        attempt: Attempt,
-        addresses: io::Result<Vec<SocketAddress>>,
-        now: Instant,
-        pattern: &mut dyn Pattern,
-    ) {
-        let Some(dialer) = self.dialer(id).filter(|dialer| dialer.is_at(attempt)) else {
-            return;
-        };
-        match addresses {
-            Ok(mut addresses) => {
-                addresses.reverse();
-                dialer.addresses = addresses;
-                self.dial_next(id, None, now, pattern);
-            }
-            Err(error) => self.dial_next(id, Some(error), now, pattern),
-        }
-    }
-
-    /// Tries the next address, or waits for the next round when there is none left.
-    fn dial_next(
-        &mut self,
-        id: PeerId,
-        mut failed: Option<io::Error>,
-        now: Instant,
-        pattern: &mut dyn Pattern,
-    ) {
-        loop {
-            let options = self.stream_options.clone();
-            let Some(dialer) = self.dialer(id) else {
-                return;
-            };
-            let Some(address) = dialer.addresses.pop() else {
-                let error =
-                    failed.unwrap_or_else(|| io::Error::other("the name has no usable address"));
-                return self.connect_failed(id, &error);
-            };
-            let label = Arc::clone(&dialer.label);
-            let source = dial::source_for(&dialer.endpoint, &address);
-            self.monitors.emit(|| Event::Connecting {
-                endpoint: label.to_string(),
-                peer: address.to_string(),
-            });
-            match source.and_then(|source| dial::dial(&address, source, &options)) {
-                Ok(stream) => return self.dialing(id, stream, now, pattern),
-                Err(error) => failed = Some(error),
-            }
-        }
-    }
-
-    /// A round of attempts has come to nothing.
-    fn connect_failed(&mut self, id: PeerId, error: &io::Error) {
-        if let Some(dialer) = self.dialer(id) {
-            let endpoint = dialer.label.to_string();
-            self.monitors.emit(|| Event::ConnectFailed {
-                endpoint,
-                error: IoFailure::from(error),
-            });
-        }
-        self.redial_later(id);
-    }
-
-    fn dialing(&mut self, id: PeerId, mut stream: Stream, now: Instant, pattern: &mut dyn Pattern) {
-        let connection = ConnectionId::next();
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
-        };
-        peer.connection = connection;
-        let token = self.token_of(id);
-        let registered = self.registry.get();
-        let registered = registered.and_then(|registry| stream.register(registry, token, BOTH));
-        if let Err(error) = registered {
-            return self.dial_next(id, Some(error), now, pattern);
-        }
-        if let Some(timeout) = self.options.connect_timeout {
-            self.timers.arm(now + timeout, Timer::Connection(token.0));
-        }
-        if let Some(peer) = self.peers.slab.get_mut(id) {
-            peer.link = Link::Connecting(stream);
-        }
-        // A unix socket connects at once, and no event may come of it.
-        self.connecting_event(id, now, pattern);
-    }
-
-    /// The kernel may have finished connecting.
-    pub(crate) fn connecting_event(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
-        };
-        let Link::Connecting(stream) = &peer.link else {
-            return;
-        };
-        let error = match stream.finish_connect() {
-            Ok(false) => return,
-            Ok(true) => {
-                let label = stream.peer_label();
-                let Link::Connecting(stream) = std::mem::replace(&mut peer.link, Link::Down) else {
-                    return;
-                };
-                peer.address = label.into();
-                let connection = self.info(id);
-                self.monitors.emit(|| Event::Connected { connection });
-                return self.start_handshake(id, stream, now, pattern);
-            }
-            Err(error) => error,
-        };
-        if let Link::Connecting(mut stream) = std::mem::replace(&mut peer.link, Link::Down) {
-            self.registry.deregister(&mut stream);
-        }
-        self.dial_next(id, Some(error), now, pattern);
-    }
-
-    /// Watches over an accepted stream, and greets the peer.
-    pub(crate) fn greet_accepted(
-        &mut self,
-        id: PeerId,
-        mut stream: Stream,
-        now: Instant,
-        pattern: &mut dyn Pattern,
-    ) {
-        let token = self.token_of(id);
-        let registered = self.registry.get();
-        let registered = registered.and_then(|registry| stream.register(registry, token, BOTH));
-        if let Err(error) = registered {
-            // Surfaces as a failed handshake, at the latest when its time is up.
-            self.warn(format_args!("cannot watch a connection: {error}"));
-        }
-        self.start_handshake(id, stream, now, pattern);
-    }
-
-    /// Greets the peer at the other end of a stream that is watched.
-    fn start_handshake(
-        &mut self,
-        id: PeerId,
-        stream: Stream,
-        now: Instant,
-        pattern: &mut dyn Pattern,
-    ) {
-        let token = self.token_of(id);
-        let mut output = Vec::new();
-        let machine = Handshake::new(Arc::clone(&self.handshake), &mut output);
-        let deadline = self.options.handshake_timeout.map(|timeout| now + timeout);
-        if let Some(deadline) = deadline {
-            self.timers.arm(deadline, Timer::Connection(token.0));
-        }
-        if let Some(peer) = self.peers.slab.get_mut(id) {
-            peer.link = Link::Handshaking(Box::new(Handshaking {
-                stream,
-                machine,
-                input: Vec::new(),
-                output,
-                queued: false,
-                finished: None,
-                deadline,
-            }));
-        }
-        self.advance_handshake(id, now, pattern);
-    }
-
-    /// Moves a handshake on: writes what is to be said, reads what was answered.
-    pub(crate) fn advance_handshake(
-        &mut self,
-        id: PeerId,
-        now: Instant,
-        pattern: &mut dyn Pattern,
-    ) {
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
-        };
-        let Link::Handshaking(state) = &mut peer.link else {
-            return;
-        };
-        match state.advance() {
-            Ok(Step::Waiting) => {}
-            Ok(Step::Done(established)) => self.established(id, established, now, pattern),
-            Err(cause) => self.connection_lost(id, cause, pattern),
-        }
-    }
-
-    fn established(
-        &mut self,
-        id: PeerId,
-        established: Established,
-        now: Instant,
-        pattern: &mut dyn Pattern,
-    ) {
-        let limits = self.limits();
-        let takes = Takes::new(established.facts.announced());
-        let heartbeat = Heartbeat::new(self.heartbeat_config(established.version), now);
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
-        };
-        let Link::Handshaking(state) = std::mem::replace(&mut peer.link, Link::Down) else {
-            return;
-        };
-        let Handshaking { stream, input, .. } = *state;
-        peer.link = Link::Up(Box::new(Connected {
-            stream: Arc::new(stream),
-            scanner: Scanner::new(limits),
-            heartbeat,
-            since: now,
-            received_before: peer.counters.messages_in,
-            armed: None,
-            version: established.version,
-            carried: false,
-            held_pong: Vec::new(),
-            unread_since: None,
-            readable: true,
-            // It may be: the event that said so would have come during the handshake.
-            hung_up: true,
-            queued: true,
-            sends_pings: false,
-            read_beyond: 0,
-            writable: true,
-            refused_at: 0,
-            writable_again: false,
-            watches_room: true,
-        }));
-        self.readable.push_back(id);
-        peer.facts = Some(Box::new(established.facts.clone()));
-        peer.takes = takes;
-        match &mut peer.origin {
-            Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
-            Origin::Accepted(_) => self.pending_count = self.pending_count.saturating_sub(1),
-            Origin::Inproc { .. } => {}
-        }
-        let connection = self.info(id);
-        self.monitors.emit(|| Event::HandshakeSucceeded {
-            connection,
-            facts: established.facts,
-        });
-        self.watch_room(id, false);
-        self.arm_heartbeat(id);
-        self.attach(id, pattern);
-        self.sort_out_refused(id, pattern);
-        pattern.established(&mut self.peers, id);
-        self.peers.mark_dirty(id);
-        if !input.is_empty() {
-            self.preload(id, &input, now, pattern);
-        }
-    }
-
-    /// A deadline of the current connection may have passed.
-    pub(crate) fn connection_timer(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
-        if self.leaves_answers_unread(id, now) {
-            return self.connection_lost(id, DisconnectCause::AnswersUnread, pattern);
-        }
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
-        };
-        match &mut peer.link {
-            Link::Connecting(_) => {
-                self.disconnect_link(id, &DisconnectCause::LocalClose);
-                let error = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-                self.dial_next(id, Some(error), now, pattern);
-            }
-            Link::Handshaking(state) => {
-                if state.deadline.is_some_and(|deadline| deadline <= now) {
-                    self.connection_lost(id, DisconnectCause::HandshakeTimeout, pattern);
-                }
-            }
-            // One that was armed before it was known that there is a sooner one.
-            Link::Up(up) if up.armed.is_some_and(|armed| armed > now) => {}
-            Link::Up(_) => self.beat(id, now, pattern),
-            Link::Down | Link::Inproc(_) | Link::Gone => {}
-        }
     }
 
     fn dialer(&mut self, id: PeerId) -> Option<&mut Dialer> {

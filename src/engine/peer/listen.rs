@@ -8,10 +8,9 @@ use mio::event::Source as _;
 
 use super::net::{Net, listener_token};
 use super::state::{Link, Origin, Peer};
+use super::turn::Turn;
 use crate::engine::driving::timers::Timer;
-use crate::engine::driving::turn::Turn;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
-use crate::pattern::Pattern;
 use crate::transport::{self, Address, BindError, Endpoint, Listener, Reason};
 
 /// How long a listener rests when file descriptors or memory have run out.
@@ -28,6 +27,144 @@ pub(crate) struct Listening {
     pub(crate) endpoint: Arc<str>,
     /// Nothing is accepted before this time; a timer is armed for it.
     pub(crate) rests_until: Option<Instant>,
+}
+
+impl Turn<'_> {
+    /// Unbinds an endpoint, and closes what was accepted there; `false` if it is not bound.
+    pub(crate) fn unbind(&mut self, endpoint: &Endpoint) -> bool {
+        if let Address::Inproc(name) = endpoint.address() {
+            if !crate::engine::lock(&self.net.context.names).unbind(name, &self.net.mailbox) {
+                return false;
+            }
+            // Who has connected and is not known yet goes with the others.
+            for note in self.net.all_notes() {
+                self.note(note);
+            }
+            self.drop_where(|peer| {
+                matches!(&peer.origin, Origin::Inproc { name: bound_name, bound: true } if **bound_name == **name)
+            });
+            return true;
+        }
+        let bound = self.net.listeners.iter().position(|listening| {
+            let listening = listening.as_ref();
+            listening.is_some_and(|listening| listening.listener.endpoint() == endpoint)
+        });
+        let Some(index) = bound else {
+            return false;
+        };
+        self.net.stop_listening(index);
+        self.drop_where(|peer| matches!(peer.origin, Origin::Accepted(at) if at == index));
+        true
+    }
+
+    /// Ends all connections to an endpoint; `false` if there is none.
+    pub(crate) fn disconnect(&mut self, endpoint: &Endpoint) -> bool {
+        self.drop_where(|peer| peer.origin.is_dialed(endpoint))
+    }
+
+    /// Drops all peers that fit; says whether there were any.
+    fn drop_where(&mut self, fits: impl Fn(&Peer) -> bool) -> bool {
+        let peers = self.net.peers.slab.iter();
+        let fitting: Vec<usize> = peers
+            .filter(|(_, peer)| fits(peer))
+            .map(|(id, _)| id)
+            .collect();
+        let until = self.farewell_time();
+        for id in &fitting {
+            self.drop_peer(*id, DisconnectCause::LocalClose, until);
+        }
+        !fitting.is_empty()
+    }
+
+    /// Accepts what has come in: one connection at least, and as many as there is time for in the first half of the turn. The rest
+    /// waits for the next, so that a flood of connections does not keep established peers waiting.
+    pub(crate) fn accept_ready(&mut self, index: usize) {
+        let Some(Some(listening)) = self.net.listeners.get_mut(index) else {
+            return;
+        };
+        if listening.rests_until.is_some_and(|until| self.now < until) {
+            return;
+        }
+        listening.rests_until = None;
+        if self.net.peers.gone >= MAX_GONE {
+            // Their messages wait for the application; strangers must not add to them without end.
+            return self.net.rest(index, self.now + EXHAUSTION_PAUSE);
+        }
+        loop {
+            let Some(Some(listening)) = self.net.listeners.get_mut(index) else {
+                return;
+            };
+            let later = &mut self.net.peers.pool.later;
+            let endpoint = &listening.endpoint;
+            let accepted = listening.listener.accept(|error| {
+                let text =
+                    format_args!("{endpoint}: a connection ended before it was accepted: {error}");
+                later.log(log::Level::Debug, text);
+            });
+            match accepted {
+                Ok(stream) => {
+                    self.accepted(stream, index);
+                    if self.slice.half().is_over() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    self.net.monitors.emit(|| Event::AcceptFailed {
+                        endpoint: listening.endpoint.to_string(),
+                        error: IoFailure::from(&error),
+                    });
+                    let pause = if transport::is_exhaustion(&error) {
+                        EXHAUSTION_PAUSE
+                    } else {
+                        Duration::from_millis(1)
+                    };
+                    return self.net.rest(index, self.now + pause);
+                }
+            }
+        }
+        // More may wait, and the edge is spent.
+        let at = self.next_turn();
+        self.net.timers.arm(at, Timer::Listener(index));
+    }
+
+    fn accepted(&mut self, stream: transport::Stream, index: usize) {
+        let address = stream.peer_label();
+        let Some(Some(listening)) = self.net.listeners.get(index) else {
+            return;
+        };
+        let label = Arc::clone(&listening.endpoint);
+        let id = self
+            .net
+            .new_peer(Link::Down, Origin::Accepted(index), label);
+        if let Some(peer) = self.net.peers.slab.get_mut(id) {
+            peer.address = address.into();
+        }
+        let connection = self.net.info(id);
+        self.net.monitors.emit(|| Event::Accepted { connection });
+        self.net.pending.push_back((id, self.net.connection_of(id)));
+        self.net.pending_count += 1;
+        self.limit_pending();
+        self.greet_accepted(id, stream);
+    }
+
+    /// Keeps the number of accepted connections that have not shaken hands yet within its limit: the
+    /// oldest goes. A peer that means well is done within milliseconds.
+    pub(crate) fn limit_pending(&mut self) {
+        while self.net.pending_count > self.net.options.max_pending_handshakes {
+            let Some((id, connection)) = self.net.pending.pop_front() else {
+                return;
+            };
+            if self.net.is_pending(id, connection) {
+                self.connection_lost(id, DisconnectCause::TooManyPending);
+            }
+        }
+        if self.net.pending.len() > 2 * self.net.pending_count + 64 {
+            let mut pending = std::mem::take(&mut self.net.pending);
+            pending.retain(|(id, connection)| self.net.is_pending(*id, *connection));
+            self.net.pending = pending;
+        }
+    }
 }
 
 impl Net {
@@ -66,55 +203,6 @@ impl Net {
         });
     }
 
-    /// Unbinds an endpoint, and closes what was accepted there; `false` if it is not bound.
-    pub(crate) fn unbind(&mut self, endpoint: &Endpoint, pattern: &mut dyn Pattern) -> bool {
-        if let Address::Inproc(name) = endpoint.address() {
-            if !crate::engine::lock(&self.context.names).unbind(name, &self.mailbox) {
-                return false;
-            }
-            // Who has connected and is not known yet goes with the others.
-            for note in self.all_notes() {
-                self.note(note, Instant::now(), pattern);
-            }
-            self.drop_where(pattern, |peer| {
-                matches!(&peer.origin, Origin::Inproc { name: bound_name, bound: true } if **bound_name == **name)
-            });
-            return true;
-        }
-        let bound = self.listeners.iter().position(|listening| {
-            let listening = listening.as_ref();
-            listening.is_some_and(|listening| listening.listener.endpoint() == endpoint)
-        });
-        let Some(index) = bound else {
-            return false;
-        };
-        self.stop_listening(index);
-        self.drop_where(
-            pattern,
-            |peer| matches!(peer.origin, Origin::Accepted(at) if at == index),
-        );
-        true
-    }
-
-    /// Ends all connections to an endpoint; `false` if there is none.
-    pub(crate) fn disconnect(&mut self, endpoint: &Endpoint, pattern: &mut dyn Pattern) -> bool {
-        self.drop_where(pattern, |peer| peer.origin.is_dialed(endpoint))
-    }
-
-    /// Drops all peers that fit; says whether there were any.
-    fn drop_where(&mut self, pattern: &mut dyn Pattern, fits: impl Fn(&Peer) -> bool) -> bool {
-        let peers = self.peers.slab.iter();
-        let fitting: Vec<usize> = peers
-            .filter(|(_, peer)| fits(peer))
-            .map(|(id, _)| id)
-            .collect();
-        let until = self.farewell_time();
-        for id in &fitting {
-            self.drop_peer(*id, DisconnectCause::LocalClose, until, pattern);
-        }
-        !fitting.is_empty()
-    }
-
     /// Unbinds; connections accepted there are closed by the caller.
     pub(crate) fn stop_listening(&mut self, index: usize) {
         if let Some(mut listening) = self.listeners.get_mut(index).and_then(Option::take) {
@@ -126,112 +214,12 @@ impl Net {
         }
     }
 
-    /// Accepts what has come in: one connection at least, and as many as there is time for in the first half of the turn. The rest
-    /// waits for the next, so that a flood of connections does not keep established peers waiting.
-    pub(crate) fn accept_ready(
-        &mut self,
-        index: usize,
-        now: Instant,
-        turn: Turn,
-        pattern: &mut dyn Pattern,
-    ) {
-        let Some(Some(listening)) = self.listeners.get_mut(index) else {
-            return;
-        };
-        if listening.rests_until.is_some_and(|until| now < until) {
-            return;
-        }
-        listening.rests_until = None;
-        if self.peers.gone >= MAX_GONE {
-            // Their messages wait for the application; strangers must not add to them without end.
-            return self.rest(index, now + EXHAUSTION_PAUSE);
-        }
-        loop {
-            let Some(Some(listening)) = self.listeners.get_mut(index) else {
-                return;
-            };
-            let later = &mut self.peers.pool.later;
-            let endpoint = &listening.endpoint;
-            let accepted = listening.listener.accept(|error| {
-                let text =
-                    format_args!("{endpoint}: a connection ended before it was accepted: {error}");
-                later.log(log::Level::Debug, text);
-            });
-            match accepted {
-                Ok(stream) => {
-                    self.accepted(stream, index, now, pattern);
-                    if turn.half().is_over() {
-                        break;
-                    }
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Err(error) => {
-                    self.monitors.emit(|| Event::AcceptFailed {
-                        endpoint: listening.endpoint.to_string(),
-                        error: IoFailure::from(&error),
-                    });
-                    let pause = if transport::is_exhaustion(&error) {
-                        EXHAUSTION_PAUSE
-                    } else {
-                        Duration::from_millis(1)
-                    };
-                    return self.rest(index, now + pause);
-                }
-            }
-        }
-        // More may wait, and the edge is spent: come back at once, but in another turn, for which `now` will be later.
-        let at_once = now + Duration::from_nanos(1);
-        self.timers.arm(at_once, Timer::Listener(index));
-    }
-
     /// Leaves a listener alone for a while, however many connections come meanwhile: each of them is an event,
     /// and none is to cost an attempt.
     fn rest(&mut self, index: usize, until: Instant) {
         if let Some(Some(listening)) = self.listeners.get_mut(index) {
             listening.rests_until = Some(until);
             self.timers.arm(until, Timer::Listener(index));
-        }
-    }
-
-    fn accepted(
-        &mut self,
-        stream: transport::Stream,
-        index: usize,
-        now: Instant,
-        pattern: &mut dyn Pattern,
-    ) {
-        let address = stream.peer_label();
-        let Some(Some(listening)) = self.listeners.get(index) else {
-            return;
-        };
-        let label = Arc::clone(&listening.endpoint);
-        let id = self.new_peer(Link::Down, Origin::Accepted(index), label);
-        if let Some(peer) = self.peers.slab.get_mut(id) {
-            peer.address = address.into();
-        }
-        let connection = self.info(id);
-        self.monitors.emit(|| Event::Accepted { connection });
-        self.pending.push_back((id, self.connection_of(id)));
-        self.pending_count += 1;
-        self.limit_pending(pattern);
-        self.greet_accepted(id, stream, now, pattern);
-    }
-
-    /// Keeps the number of accepted connections that have not shaken hands yet within its limit: the
-    /// oldest goes. A peer that means well is done within milliseconds.
-    pub(crate) fn limit_pending(&mut self, pattern: &mut dyn Pattern) {
-        while self.pending_count > self.options.max_pending_handshakes {
-            let Some((id, connection)) = self.pending.pop_front() else {
-                return;
-            };
-            if self.is_pending(id, connection) {
-                self.connection_lost(id, DisconnectCause::TooManyPending, pattern);
-            }
-        }
-        if self.pending.len() > 2 * self.pending_count + 64 {
-            let mut pending = std::mem::take(&mut self.pending);
-            pending.retain(|(id, connection)| self.is_pending(*id, *connection));
-            self.pending = pending;
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `net` | all of it as one value: what events, notes and timers do |
+//! | `net` | all of it as one value |
+//! | `turn` | a turn of whoever drives it: what events, notes and timers do |
 //! | `peers` | what a pattern sees: peers to queue for and to take from |
 //! | `state` | one of them, as the engine sees it |
 //! | `link`, `dialer`, `listen`, `farewell` | the life of a connection: made, lost, made again, let go |
@@ -29,5 +30,6 @@ pub(super) mod pool;
 pub(super) mod reading;
 pub(super) mod state;
 mod stats;
+pub(super) mod turn;
 pub(super) mod withdraw;
 pub(super) mod writing;

@@ -1,36 +1,31 @@
-//! The network side of a socket: its peers, listeners and timers, and what an event does to them.
+//! The network side of a socket: its peers, listeners and timers.
 //!
 //! A [`Net`] is only touched under its socket's state lock, by whoever drives: a caller in the seat or the
-//! caretaker. It knows streams and the protocol; what a message means it leaves to the
-//! [`Pattern`](crate::pattern::Pattern) that is passed in.
-//!
-//! The rest of its methods are in the files named after what they do: `link` (the life of a connection),
-//! `reading` and `writing` (bytes in and out), `listen` (accepting), `local` (inproc), `farewell` (what is left of connections that ended).
+//! caretaker. It knows streams and the protocol. What happens to it by events, notes and timers is in `turn`, as methods of
+//! [`Turn`](super::turn::Turn), which has the pattern at hand to tell it what messages mean.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::event::Source;
-use mio::{Events, Interest, Registry, Token};
+use mio::{Interest, Registry, Token};
 
 use super::farewell::Farewells;
 use super::link::Loss;
 use super::listen::Listening;
 use super::peers::Peers;
-use super::state::{Link, Origin, PeerId};
-use crate::engine::Deadline;
+use super::state::{Link, PeerId};
 use crate::engine::driving::caretaker::Caretaker;
 use crate::engine::driving::context::ContextInner;
 use crate::engine::driving::later::contain;
 use crate::engine::driving::timers::{Timer, Timers};
-use crate::engine::driving::turn::Turn;
 use crate::engine::inproc::local::LateTopics;
 use crate::engine::tempo::gathering::Gathering;
 use crate::engine::tempo::pacer::Pacer;
 use crate::engine::{Note, SocketMailbox};
-use crate::monitor::{ConnectionId, DisconnectCause, Monitors};
+use crate::monitor::{ConnectionId, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
@@ -45,13 +40,10 @@ compile_error!(
 pub(crate) const WAKER: Token = Token(usize::MAX);
 
 /// Set in the token of a listener; the rest is its index.
-const LISTENER: usize = 1 << 63;
+pub(super) const LISTENER: usize = 1 << 63;
 
 /// Set, both bits of it, in the token of a connection that we have ended; the rest is its index.
-const FAREWELL: usize = LISTENER | 1 << 62;
-
-/// A peer whose subscriptions are still being forgotten is dialed again no sooner than after this time.
-const FORGETTING: Duration = Duration::from_millis(10);
+pub(super) const FAREWELL: usize = LISTENER | 1 << 62;
 
 /// See the module.
 pub(crate) struct Net {
@@ -89,7 +81,7 @@ pub(crate) struct Net {
     /// Counts the turns that readable peers have had.
     pub(super) served: u64,
     /// Notes taken, for which there was no time yet.
-    notes: VecDeque<Note>,
+    pub(super) notes: VecDeque<Note>,
     /// Topics of inproc peers, for which there was no time yet.
     pub(in crate::engine) late_topics: VecDeque<LateTopics>,
     /// The pattern has yet to forget what peers that have gone had subscribed to.
@@ -152,56 +144,8 @@ impl Net {
         self.stream_options.clone()
     }
 
-    /// Handles a batch of events, and then notes, timers that are due and what there is to read, as many as there is time for in
-    /// this turn.
-    pub(crate) fn process(&mut self, events: &Events, pattern: &mut dyn Pattern) {
-        let now = Instant::now();
-        let turn = Turn::begun(now);
-        for event in events {
-            let token = event.token();
-            if token == WAKER {
-                continue;
-            }
-            if token.0 & FAREWELL == FAREWELL {
-                self.farewells.ready(token.0 & !FAREWELL);
-            } else if token.0 & LISTENER != 0 {
-                self.accept_ready(token.0 & !LISTENER, now, turn, pattern);
-            } else if let Some(id) = self.peer_at(token) {
-                self.peer_event(id, event, now, pattern);
-            }
-        }
-        self.take_notes(now, pattern);
-        self.prune_timers();
-        while let Some(timer) = self.timers.expired(now) {
-            self.timer(timer, now, turn, pattern);
-            if turn.half().is_over() {
-                break;
-            }
-        }
-        if self.farewells.waiting_len() > 0 {
-            self.farewells.see_to(turn, &self.registry);
-        }
-        self.settle_within(turn, now, pattern);
-    }
-
-    pub(crate) fn take_notes(&mut self, now: Instant, pattern: &mut dyn Pattern) {
-        self.fetch_notes();
-        if !self.notes.is_empty() {
-            self.heed_notes(Turn::begun(now).half(), now, pattern);
-        }
-    }
-
-    fn heed_notes(&mut self, turn: Turn, now: Instant, pattern: &mut dyn Pattern) {
-        while let Some(note) = self.notes.pop_front() {
-            self.note(note, now, pattern);
-            if !self.notes.is_empty() && turn.is_over() {
-                return;
-            }
-        }
-    }
-
     /// Takes notes out of the mailbox: they are for this socket to remember now.
-    fn fetch_notes(&mut self) {
+    pub(super) fn fetch_notes(&mut self) {
         let notes = self.mailbox.take();
         if !notes.is_empty() {
             self.notes.extend(notes);
@@ -209,110 +153,14 @@ impl Net {
     }
 
     /// Takes every note there is, whatever time that takes.
-    pub(crate) fn all_notes(&mut self) -> VecDeque<Note> {
+    pub(super) fn all_notes(&mut self) -> VecDeque<Note> {
         self.fetch_notes();
         std::mem::take(&mut self.notes)
     }
 
-    /// Does what is due whoever calls: reads from readable peers, takes news, writes what cannot wait.
-    pub(crate) fn settle(&mut self, now: Instant, pattern: &mut dyn Pattern) {
-        self.settle_within(Turn::begun(now), now, pattern);
-    }
-
-    /// The same, in what is left of a turn.
-    #[inline]
-    pub(crate) fn settle_within(&mut self, turn: Turn, now: Instant, pattern: &mut dyn Pattern) {
-        let writes = !self.peers.dirty.is_empty() && !self.gathering.is_on();
-        // A call that waits for a message comes here several times, and mostly for nothing.
-        if writes || self.has_work() {
-            self.do_work(turn, now, pattern);
-        }
-    }
-
-    #[inline(never)]
-    fn do_work(&mut self, turn: Turn, now: Instant, pattern: &mut dyn Pattern) {
-        if !self.notes.is_empty() {
-            self.heed_notes(turn.half(), now, pattern);
-        }
-        self.read_round(now, turn, pattern);
-        self.take_news(turn, pattern);
-        if self.forgets {
-            self.forget_more(turn, pattern);
-        }
-        if !self.peers.dirty.is_empty() && !self.gathering.is_on() {
-            self.write_dirty(pattern);
-        }
-    }
-
-    fn peer_event(
-        &mut self,
-        id: PeerId,
-        event: &mio::event::Event,
-        now: Instant,
-        pattern: &mut dyn Pattern,
-    ) {
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
-        };
-        match &mut peer.link {
-            Link::Connecting(_) => self.connecting_event(id, now, pattern),
-            Link::Handshaking(state) => {
-                if !std::mem::replace(&mut state.queued, true) {
-                    self.readable.push_back(id);
-                }
-            }
-            Link::Up(up) => {
-                up.hung_up |= event.is_read_closed() || event.is_error();
-                if event.is_readable() || up.hung_up {
-                    up.readable = true;
-                    if !up.queued && !peer.paused {
-                        up.queued = true;
-                        self.readable.push_back(id);
-                    }
-                }
-                if event.is_writable() && !event.is_error() {
-                    up.writable_again = true;
-                    let was = std::mem::replace(&mut up.writable, true);
-                    self.gathering.rhythm().writable(was, true);
-                    let spare = up.watches_room && peer.outbound.is_empty() && !peer.being_written;
-                    if spare {
-                        self.watch_room(id, false);
-                    }
-                    self.peers.mark_dirty(id);
-                }
-            }
-            Link::Down | Link::Inproc(_) | Link::Gone => {}
-        }
-    }
-
-    pub(crate) fn note(&mut self, note: Note, now: Instant, pattern: &mut dyn Pattern) {
-        match note {
-            Note::Resolved {
-                id,
-                attempt,
-                addresses,
-            } => self.resolved(id, attempt, addresses, now, pattern),
-            Note::InprocConnect(offer) => self.adopt(*offer, pattern),
-            Note::InprocAccepted { place, accepted } => {
-                self.accepted_inproc(place, *accepted, pattern);
-            }
-            Note::InprocReadable(place) => {
-                if self.at_place(place) {
-                    self.peers.receive_inproc(place.id);
-                    self.announce(place.id, pattern);
-                }
-            }
-            Note::InprocWritable(place) => {
-                if self.at_place(place) {
-                    pattern.writable(&mut self.peers, place.id);
-                }
-            }
-        }
-    }
-
     /// Timers of connections that are gone, or that have a sooner one by now, are dropped when they come up. Where connections
     /// come and go by the thousand, or a peer names ever shorter times, they would pile up until then.
-    fn prune_timers(&mut self) {
+    pub(super) fn prune_timers(&mut self) {
         if self.timers.len() > 4 * self.peers.slab.len() + 256 {
             let mut timers = std::mem::take(&mut self.timers);
             timers.retain(|at, timer| match timer {
@@ -324,32 +172,8 @@ impl Net {
         }
     }
 
-    fn timer(&mut self, timer: Timer, now: Instant, turn: Turn, pattern: &mut dyn Pattern) {
-        match timer {
-            Timer::Connection(token) => {
-                if let Some(id) = self.peer_at(Token(token)) {
-                    self.connection_timer(id, now, pattern);
-                }
-            }
-            Timer::Redial(id, attempt) => {
-                let current = self.peers.slab.get(id).is_some_and(
-                    |peer| matches!(&peer.origin, Origin::Dialed(dialer) if dialer.is_at(attempt)),
-                );
-                if current && pattern.remembers(id) {
-                    // What the peer had subscribed to would count as said on the new connection.
-                    let again = now + FORGETTING;
-                    self.timers.arm(again, Timer::Redial(id, attempt));
-                } else if current {
-                    self.dial(id, now, pattern);
-                }
-            }
-            Timer::Listener(index) => self.accept_ready(index, now, turn, pattern),
-            Timer::Farewell(index) => self.farewells.timer(index, now),
-        }
-    }
-
     /// The peer that a token names, if the connection it was made for is still the current one.
-    fn peer_at(&self, token: Token) -> Option<PeerId> {
+    pub(super) fn peer_at(&self, token: Token) -> Option<PeerId> {
         let id = token.0 & 0xffff_ffff;
         let peer = self.peers.slab.get(id)?;
         (peer_token(id, peer.connection) == token).then_some(id)
@@ -373,12 +197,6 @@ impl Net {
     /// The size limits for what peers send.
     pub(crate) fn limits(&self) -> Limits {
         limits(&self.options)
-    }
-
-    /// Messages accepted from the application that the kernel, or the peer, does not have yet.
-    pub(crate) fn unsent(&self, pattern: &dyn Pattern) -> usize {
-        let peers = self.peers.slab.iter();
-        peers.map(|(_, peer)| peer.unsent()).sum::<usize>() + pattern.orphans()
     }
 
     /// Whether there is something to do without the kernel saying so.
@@ -458,24 +276,6 @@ impl Net {
                 }
             }
         }
-    }
-
-    /// Ends everything: no peer is left, but for what peers have yet to read, `until` then.
-    pub(crate) fn shut_down(&mut self, until: Deadline, pattern: &mut dyn Pattern) {
-        for index in 0..self.listeners.len() {
-            self.stop_listening(index);
-        }
-        for note in self.all_notes() {
-            if let Note::InprocConnect(offer) = note {
-                offer.refuse();
-                self.peers.pool.later.drop_offer(offer);
-            }
-        }
-        let ids: Vec<PeerId> = self.peers.slab.iter().map(|(id, _)| id).collect();
-        for id in ids {
-            self.drop_peer(id, DisconnectCause::LocalClose, until, pattern);
-        }
-        self.peers.pool.release();
     }
 
     /// In a forked child: closes its copies of what a peer would notice. The parent's stay, with their places in the

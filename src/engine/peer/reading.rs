@@ -1,13 +1,13 @@
 //! Bytes in from established connections.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::in_buffer::{Accepted, ReadOutcome};
 use super::net::Net;
 use super::pool::CHUNK;
 use super::state::{Link, MAX_COMMAND_BYTES, Peer, PeerId, WRITE_AT};
-use crate::engine::driving::turn::Turn;
+use super::turn::Turn;
 use crate::monitor::DisconnectCause;
 use crate::pattern::Pattern;
 use crate::transport::Stream;
@@ -32,107 +32,89 @@ const ACTED_ON_READ: usize = 4 * 1024;
 /// Reads ahead of the application, in one turn and for one peer, before the others get theirs.
 const READS_PER_TURN: usize = 4;
 
-impl Net {
+impl Turn<'_> {
     /// Reads from every readable peer, each in its turn, until this turn of ours is over. Those left come first in the next.
-    pub(crate) fn read_round(&mut self, now: Instant, turn: Turn, pattern: &mut dyn Pattern) {
-        while let Some(id) = self.peers.resumable.pop() {
-            if let Some(peer) = self.peers.slab.get_mut(id)
+    pub(crate) fn read_round(&mut self) {
+        while let Some(id) = self.net.peers.resumable.pop() {
+            if let Some(peer) = self.net.peers.slab.get_mut(id)
                 && let Link::Up(up) = &mut peer.link
             {
-                up.heartbeat.resume(now);
+                up.heartbeat.resume(self.now);
             }
-            self.queue_read(id);
+            self.net.queue_read(id);
         }
-        let readers = self.readable.len().max(1);
-        self.read_share = (READ_AHEAD / readers).clamp(SMALL_READ, CHUNK);
+        let readers = self.net.readable.len().max(1);
+        self.net.read_share = (READ_AHEAD / readers).clamp(SMALL_READ, CHUNK);
         for _ in 0..readers {
-            let Some(id) = self.readable.pop_front() else {
+            let Some(id) = self.net.readable.pop_front() else {
                 return;
             };
-            self.served += 1;
-            let link = self.peers.slab.get_mut(id).map(|peer| &mut peer.link);
+            self.net.served += 1;
+            let link = self.net.peers.slab.get_mut(id).map(|peer| &mut peer.link);
             match link {
                 Some(Link::Up(up)) => {
                     up.queued = false;
-                    self.read_peer(id, now, turn, pattern);
+                    self.read_peer(id);
                 }
                 Some(Link::Handshaking(state)) => {
                     state.queued = false;
-                    self.advance_handshake(id, now, pattern);
+                    self.advance_handshake(id);
                 }
                 _ => continue,
             }
-            if !self.readable.is_empty() && turn.is_over() {
+            if !self.net.readable.is_empty() && self.slice.is_over() {
                 return;
             }
         }
     }
 
-    /// Puts a peer in the queue for reading, if there may be something.
-    pub(super) fn queue_read(&mut self, id: PeerId) {
-        if let Some(peer) = self.peers.slab.get_mut(id)
-            && let Link::Up(up) = &mut peer.link
-            && up.readable
-            && !up.queued
-            && !peer.paused
-        {
-            up.queued = true;
-            self.readable.push_back(id);
-        }
-    }
-
-    fn read_peer(&mut self, id: PeerId, now: Instant, turn: Turn, pattern: &mut dyn Pattern) {
+    fn read_peer(&mut self, id: PeerId) {
         let mut arrived = false;
         for _ in 0..READS_PER_TURN {
-            let outcome = match self.read_once(id, now, pattern) {
+            let outcome = match self.read_once(id) {
                 None => break,
                 Some(Ok(outcome)) => outcome,
                 Some(Err(cause)) => {
-                    if self.announce(id, pattern) {
-                        self.connection_lost(id, cause, pattern);
+                    if self.announce(id) {
+                        self.connection_lost(id, cause);
                     }
                     return;
                 }
             };
             arrived |= outcome.messages > 0;
-            if outcome.messages > 0 || !outcome.more || turn.is_over() {
+            if outcome.messages > 0 || !outcome.more || self.slice.is_over() {
                 break;
             }
         }
-        if !arrived || self.announce(id, pattern) {
-            self.queue_read(id);
+        if !arrived || self.announce(id) {
+            self.net.queue_read(id);
         }
     }
 
     /// Tells the pattern of whole messages, if there are any. `false`: one of them breaks the protocol, and the connection is
     /// closed.
     #[inline]
-    pub(crate) fn announce(&mut self, id: PeerId, pattern: &mut dyn Pattern) -> bool {
-        if self.peers.messages(id) == 0 {
+    pub(crate) fn announce(&mut self, id: PeerId) -> bool {
+        if self.net.peers.messages(id) == 0 {
             return true;
         }
-        match pattern.readable(&mut self.peers, id) {
+        match self.pattern.readable(&mut self.net.peers, id) {
             Ok(()) => true,
-            Err(error) => self.end_for(error, id, pattern),
+            Err(error) => self.end_for(error, id),
         }
     }
 
     #[cold]
-    fn end_for(&mut self, error: ProtocolError, id: PeerId, pattern: &mut dyn Pattern) -> bool {
+    fn end_for(&mut self, error: ProtocolError, id: PeerId) -> bool {
         // Such a pattern takes messages when it is told of them, so nobody would ever take those behind that one.
-        self.peers.discard_inbound(id);
-        self.connection_lost(id, DisconnectCause::Protocol(error), pattern);
+        self.net.peers.discard_inbound(id);
+        self.connection_lost(id, DisconnectCause::Protocol(error));
         false
     }
 
     /// One read. `None`: nothing to read, or not now.
-    fn read_once(
-        &mut self,
-        id: PeerId,
-        now: Instant,
-        pattern: &mut dyn Pattern,
-    ) -> Option<Result<ReadOutcome, DisconnectCause>> {
-        let peer = self.peers.slab.get_mut(id)?;
+    fn read_once(&mut self, id: PeerId) -> Option<Result<ReadOutcome, DisconnectCause>> {
+        let peer = self.net.peers.slab.get_mut(id)?;
         let mut asked = Asked::of(peer);
         let Link::Up(up) = &mut peer.link else {
             return None;
@@ -148,23 +130,23 @@ impl Net {
             (true, false) => 0,
         };
         if room == 0 {
-            up.heartbeat.suspend(now);
+            up.heartbeat.suspend(self.now);
             peer.pause();
             return None;
         }
         let limit = peer.recv_hwm.saturating_mul(READ_PER_MESSAGE);
-        let limit = limit.clamp(SMALL_READ, self.read_share);
+        let limit = limit.clamp(SMALL_READ, self.net.read_share);
         // What takes long for each byte is read in small pieces, as nobody looks at the clock in between.
-        let limit = match pattern.holds_subscriptions() {
+        let limit = match self.pattern.holds_subscriptions() {
             true => ACTED_ON_READ,
             false => limit.min(room),
         };
         let result = peer.inbound.read(
             &up.stream,
             &mut up.scanner,
-            &mut self.peers.pool,
+            &mut self.net.peers.pool,
             limit,
-            &mut |command| asked.handle(id, command, pattern),
+            &mut |command| asked.handle(id, command, self.pattern),
         );
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -182,9 +164,9 @@ impl Net {
         if beyond {
             up.read_beyond += outcome.bytes;
         }
-        up.heartbeat.received(now);
+        up.heartbeat.received(self.now);
         peer.counters.bytes_in += outcome.bytes as u64;
-        self.came(id, outcome.messages, asked, now);
+        self.came(id, outcome.messages, asked);
         if let Some(error) = outcome.violation {
             return Some(Err(DisconnectCause::Protocol(*error)));
         }
@@ -192,14 +174,8 @@ impl Net {
     }
 
     /// Bytes that came in one piece with the end of the handshake.
-    pub(crate) fn preload(
-        &mut self,
-        id: PeerId,
-        bytes: &[u8],
-        now: Instant,
-        pattern: &mut dyn Pattern,
-    ) {
-        let Some(peer) = self.peers.slab.get_mut(id) else {
+    pub(crate) fn preload(&mut self, id: PeerId, bytes: &[u8]) {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
         let mut asked = Asked::of(peer);
@@ -212,46 +188,61 @@ impl Net {
         } = peer.inbound.preload(
             bytes,
             &mut up.scanner,
-            &mut self.peers.pool,
-            &mut |command| asked.handle(id, command, pattern),
+            &mut self.net.peers.pool,
+            &mut |command| asked.handle(id, command, self.pattern),
         );
         peer.counters.bytes_in += bytes.len() as u64;
-        self.came(id, messages, asked, now);
-        if self.announce(id, pattern)
+        self.came(id, messages, asked);
+        if self.announce(id)
             && let Some(error) = violation
         {
-            self.connection_lost(id, DisconnectCause::Protocol(*error), pattern);
+            self.connection_lost(id, DisconnectCause::Protocol(*error));
         }
     }
 
     /// So many messages have become whole, and commands have asked for something.
     #[inline(always)]
-    fn came(&mut self, id: PeerId, messages: usize, asked: Asked, now: Instant) {
-        let Some(peer) = self.peers.slab.get_mut(id) else {
+    fn came(&mut self, id: PeerId, messages: usize, asked: Asked) {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
         if let Link::Up(up) = &mut peer.link {
             if let Some(ttl) = asked.ttl {
-                up.heartbeat.peer_ttl(ttl, now);
+                up.heartbeat.peer_ttl(ttl, self.now);
                 up.sends_pings = true;
             }
             if !asked.held_pong.is_empty() {
                 up.held_pong = asked.held_pong;
-                self.watch_answers(id, now);
+                self.watch_answers(id);
             }
         }
-        let Some(peer) = self.peers.slab.get_mut(id) else {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
         peer.counters.messages_in += messages as u64;
-        if self.peers.conflate {
-            let replaced = peer.inbound.keep_newest(&mut self.peers.pool);
+        if self.net.peers.conflate {
+            let replaced = peer.inbound.keep_newest(&mut self.net.peers.pool);
             peer.counters.dropped_conflated += replaced as u64;
         }
         if !asked.pongs.is_empty() {
-            self.peers.send_commands(id, &asked.pongs);
+            self.net.peers.send_commands(id, &asked.pongs);
         }
-        self.arm_heartbeat(id);
+        self.net.arm_heartbeat(id);
+    }
+}
+
+impl Net {
+    /// Puts a peer in the queue for reading, if there may be something.
+    pub(super) fn queue_read(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && up.readable
+            && !up.queued
+            && !peer.paused
+        {
+            up.queued = true;
+            self.readable.push_back(id);
+        }
     }
 }
 

@@ -69,7 +69,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use crate::engine::{Core, Net, Outgoing};
+    use crate::engine::{Core, Net, Outgoing, Turn};
     use crate::monitor::DisconnectCause;
     use crate::pattern::{Outcome, ReqPattern, Ticket};
     use crate::{Context, Options, Rep};
@@ -81,7 +81,7 @@ mod tests {
         let options = Options::new().reconnect_interval(Duration::from_millis(5));
         let pattern = ReqPattern::new(true, true, 7);
         let core = Core::new(context.inner(), options, pattern).expect("a core");
-        core.extend(|pattern, net| net.connect(endpoint, pattern))
+        core.extend(|pattern, net| Turn::begin(net, pattern).connect(endpoint))
             .expect("open")
             .expect("descriptors");
         until(&core, |_, net| (net.connected_peers() == 1).then_some(()));
@@ -105,7 +105,7 @@ mod tests {
         let ticket = sent.expect("room");
         let job = net.begin_write().expect("a buffer to write");
         pattern.abandon(&mut net.peers, ticket);
-        assert_eq!(net.unsent(pattern), 1, "it may be leaving");
+        assert_eq!(Turn::begin(net, pattern).unsent(), 1, "it may be leaving");
         (ticket, job)
     }
 
@@ -120,14 +120,14 @@ mod tests {
         let (core, rep) = connected(&context);
         core.inspect(|pattern, net| {
             let (_, job) = give_up_while_written(pattern, net);
-            net.end_write(job, Ok(()), pattern);
-            assert_eq!((net.unsent(pattern), withdrawn(net)), (0, 1));
+            Turn::begin(net, pattern).end_write(job, Ok(()));
+            assert_eq!((Turn::begin(net, pattern).unsent(), withdrawn(net)), (0, 1));
             // The same if the connection breaks meanwhile.
             let (_, job) = give_up_while_written(pattern, net);
             let id = net.peers.slab.iter().next().expect("the peer").0;
-            net.connection_lost(id, DisconnectCause::Reset, pattern);
-            net.end_write(job, Err(io::ErrorKind::BrokenPipe.into()), pattern);
-            assert_eq!((net.unsent(pattern), withdrawn(net)), (0, 2));
+            Turn::begin(net, pattern).connection_lost(id, DisconnectCause::Reset);
+            Turn::begin(net, pattern).end_write(job, Err(io::ErrorKind::BrokenPipe.into()));
+            assert_eq!((Turn::begin(net, pattern).unsent(), withdrawn(net)), (0, 2));
         })
         .expect("our own");
         let ticket = until(&core, |pattern, net| {
@@ -154,8 +154,8 @@ mod tests {
         core.inspect(|pattern, net| {
             let (_, mut job) = give_up_while_written(pattern, net);
             let result = job.run();
-            net.end_write(job, result, pattern);
-            assert_eq!((net.unsent(pattern), withdrawn(net)), (0, 0));
+            Turn::begin(net, pattern).end_write(job, result);
+            assert_eq!((Turn::begin(net, pattern).unsent(), withdrawn(net)), (0, 0));
         })
         .expect("our own");
         let request = rep

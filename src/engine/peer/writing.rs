@@ -10,6 +10,7 @@ use super::net::{BOTH, Net};
 use super::out_buffer::{MAX_SLICES, OutBuffer, Unsent};
 use super::pool::ChunkPool;
 use super::state::{Link, PeerId, WRITE_AT, WRITE_KEPT_AT};
+use super::turn::Turn;
 use crate::engine::tempo::gathering;
 use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;
@@ -42,72 +43,73 @@ impl Net {
         } else if self.peers.dirty.is_empty() {
             // Inproc, or the kernel will say when it takes more.
         } else if self.gathering.is_on() && !self.peers.due {
-            self.look_at_clock(pattern);
+            Turn::begin(self, pattern).look_at_clock();
         } else {
-            self.write_or_gather(pattern);
+            Turn::begin(self, pattern).write_or_gather();
         }
     }
+}
 
-    fn look_at_clock(&mut self, pattern: &mut dyn Pattern) {
-        let now = Instant::now();
-        self.gathering.looked(self.pacer.sending(now));
-        let first = self.peers.dirty.first();
-        let first = first.and_then(|&id| self.peers.slab.get(id));
+impl Turn<'_> {
+    fn look_at_clock(&mut self) {
+        self.net.gathering.looked(self.net.pacer.sending(self.now));
+        let first = self.net.peers.dirty.first();
+        let first = first.and_then(|&id| self.net.peers.slab.get(id));
         let bytes = first.map_or(0, |peer| peer.outbound.unwritten());
-        if self.gathering.is_over(now, bytes) {
-            self.write_gathered(now, pattern);
+        if self.net.gathering.is_over(self.now, bytes) {
+            self.write_gathered();
         }
     }
 
-    fn write_or_gather(&mut self, pattern: &mut dyn Pattern) {
-        let now = Instant::now();
-        if self.peers.due {
-            return self.write_gathered(now, pattern);
+    fn write_or_gather(&mut self) {
+        if self.net.peers.due {
+            return self.write_gathered();
         }
-        if self.pacer.write_now(now) {
-            let Written { took, now, .. } = self.write_timed(now, pattern);
-            self.pacer.wrote(took, now);
+        if self.net.pacer.write_now(self.now) {
+            let Written { took, .. } = self.write_timed();
+            self.net.pacer.wrote(took, self.now);
         } else {
-            self.gathering.begin(now);
-            let writes = self.gathering.rhythm().writes();
-            self.caretaker.gathering(self.id, writes);
+            self.net.gathering.begin(self.now);
+            let writes = self.net.gathering.rhythm().writes();
+            self.net.caretaker.gathering(self.net.id, writes);
         }
     }
 
     /// The caller writes what has gathered.
-    fn write_gathered(&mut self, started: Instant, pattern: &mut dyn Pattern) {
-        let Written { took, peers, now } = self.write_timed(started, pattern);
-        self.gathering.wrote(took, peers, now);
-        self.pacer.sending(now);
+    fn write_gathered(&mut self) {
+        let Written { took, peers } = self.write_timed();
+        self.net.gathering.wrote(took, peers, self.now);
+        self.net.pacer.sending(self.now);
     }
 
-    /// Writes to every peer, and takes the time.
-    fn write_timed(&mut self, started: Instant, pattern: &mut dyn Pattern) -> Written {
-        let peers = u32::try_from(self.peers.dirty.len()).unwrap_or(u32::MAX);
-        self.write_dirty(pattern);
-        let now = Instant::now();
-        let took = now.saturating_duration_since(started);
+    /// Writes to every peer, and takes the time, from the beginning of the turn. It is as late as that afterwards.
+    fn write_timed(&mut self) -> Written {
+        let started = self.now;
+        let peers = u32::try_from(self.net.peers.dirty.len()).unwrap_or(u32::MAX);
+        self.write_dirty();
+        self.now = Instant::now();
+        let took = self.now.saturating_duration_since(started);
         // A sender that lost its core in the middle of it has learnt nothing about what writing takes.
         let took = took.min(COST_CAP.saturating_mul(peers));
         gathering::spent(took);
-        Written { took, peers, now }
+        Written { took, peers }
     }
 
     /// Writes to every peer that has something and can take it.
-    pub(crate) fn write_dirty(&mut self, pattern: &mut dyn Pattern) {
-        self.peers.due = false;
-        self.peers.gathered = 0;
-        let mut dirty = std::mem::take(&mut self.peers.dirty);
+    pub(crate) fn write_dirty(&mut self) {
+        self.net.peers.due = false;
+        self.net.peers.gathered = 0;
+        let mut dirty = std::mem::take(&mut self.net.peers.dirty);
         for id in dirty.drain(..) {
-            self.write_peer(id, pattern);
+            self.write_peer(id);
         }
         // Writing may have made others dirty: keep both, and the allocation.
-        dirty.append(&mut self.peers.dirty);
-        self.peers.dirty = dirty;
+        dirty.append(&mut self.net.peers.dirty);
+        self.net.peers.dirty = dirty;
     }
 
-    fn write_peer(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
-        let Some(peer) = self.peers.slab.get_mut(id) else {
+    fn write_peer(&mut self, id: PeerId) {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
         peer.dirty = false;
@@ -121,18 +123,92 @@ impl Net {
         let was_full = messages >= peer.send_hwm;
         up.writable_again = false;
         let before = peer.outbound.unwritten();
-        let result = write_all(&up.stream, &mut peer.outbound, &mut self.peers.pool);
+        let result = write_all(&up.stream, &mut peer.outbound, &mut self.net.peers.pool);
         up.carried |= peer.outbound.messages() < messages;
         peer.counters.bytes_out += (before - peer.outbound.unwritten()) as u64;
-        self.after_write(id, result);
-        let Some(peer) = self.peers.slab.get_mut(id) else {
+        self.net.after_write(id, result);
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
         if was_full && peer.outbound.messages() < peer.send_hwm {
-            pattern.writable(&mut self.peers, id);
+            self.pattern.writable(&mut self.net.peers, id);
         }
     }
 
+    /// Puts back what a write without the lock has left over.
+    pub(crate) fn end_write(&mut self, job: WriteJob, result: io::Result<()>) {
+        let WriteJob {
+            id,
+            birth,
+            connection,
+            mut buffer,
+            offered,
+            messages,
+            spare,
+            stream,
+        } = job;
+        self.net.peers.pool.absorb(spare);
+        let written = offered - buffer.unwritten();
+        let lost = self.net.lost_while_written.take();
+        if let Some(loss) = lost.filter(|loss| loss.connection.id == connection) {
+            self.blame(id, &mut buffer, loss);
+        }
+        let peer = self.net.peers.slab.get_mut(id);
+        let Some(peer) = peer.filter(|peer| peer.birth == birth) else {
+            let unsent = buffer.drain(&mut self.net.peers.pool);
+            // It was dropped meanwhile, but for this last write.
+            if messages > 0 {
+                self.net.bid_farewell(stream, self.farewell_time());
+            }
+            return self.orphan(unsent);
+        };
+        peer.being_written = false;
+        let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
+        peer.in_flight = 0;
+        peer.commands_in_flight = 0;
+        peer.counters.bytes_out += written as u64;
+        let same = peer.connection == connection && matches!(peer.link, Link::Up(_));
+        if let Link::Up(up) = &mut peer.link
+            && same
+        {
+            up.carried |= buffer.messages() < messages;
+        }
+        if !same {
+            peer.counters.withdrawn += buffer.unwanted() as u64;
+        }
+        if !same && (matches!(peer.link, Link::Gone) || !self.pattern.keeps_unsent()) {
+            let unsent = buffer.drain(&mut self.net.peers.pool);
+            self.orphan(unsent);
+        } else {
+            let pool = &mut self.net.peers.pool;
+            if !same {
+                buffer.rewind(pool);
+            }
+            let later = std::mem::replace(&mut peer.outbound, buffer);
+            peer.outbound.append(later, pool);
+        }
+        if same {
+            self.net.after_write(id, result);
+        } else {
+            self.sort_out_refused(id);
+        }
+        self.pattern.returned(&mut self.net.peers, id, same);
+        self.net.peers.mark_dirty(id);
+        if was_full && self.net.peers.has_room(id) {
+            self.pattern.writable(&mut self.net.peers, id);
+        }
+    }
+
+    /// Messages whose connection broke while they were being written, and is not coming back to them.
+    fn orphan(&mut self, unsent: Vec<Unsent>) {
+        if !self.pattern.keeps_unsent() {
+            self.net.peers.past.dropped_disconnect += unsent.len() as u64;
+        }
+        self.pattern.orphaned(&mut self.net.peers, unsent);
+    }
+}
+
+impl Net {
     /// Notes how a write ended. A failed one does not end the connection by itself: what the peer sent
     /// before it went may still be unread, and reading to the end will find out the same.
     fn after_write(&mut self, id: PeerId, result: io::Result<()>) {
@@ -248,91 +324,12 @@ impl Net {
         self.gathering.end();
         None
     }
-
-    /// Puts back what a write without the lock has left over.
-    pub(crate) fn end_write(
-        &mut self,
-        job: WriteJob,
-        result: io::Result<()>,
-        pattern: &mut dyn Pattern,
-    ) {
-        let WriteJob {
-            id,
-            birth,
-            connection,
-            mut buffer,
-            offered,
-            messages,
-            spare,
-            stream,
-        } = job;
-        self.peers.pool.absorb(spare);
-        let written = offered - buffer.unwritten();
-        let lost = self.lost_while_written.take();
-        if let Some(loss) = lost.filter(|loss| loss.connection.id == connection) {
-            self.blame(id, &mut buffer, loss, pattern);
-        }
-        let peer = self.peers.slab.get_mut(id);
-        let Some(peer) = peer.filter(|peer| peer.birth == birth) else {
-            let unsent = buffer.drain(&mut self.peers.pool);
-            // It was dropped meanwhile, but for this last write.
-            if messages > 0 {
-                self.bid_farewell(stream, self.farewell_time());
-            }
-            return self.orphan(unsent, pattern);
-        };
-        peer.being_written = false;
-        let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
-        peer.in_flight = 0;
-        peer.commands_in_flight = 0;
-        peer.counters.bytes_out += written as u64;
-        let same = peer.connection == connection && matches!(peer.link, Link::Up(_));
-        if let Link::Up(up) = &mut peer.link
-            && same
-        {
-            up.carried |= buffer.messages() < messages;
-        }
-        if !same {
-            peer.counters.withdrawn += buffer.unwanted() as u64;
-        }
-        if !same && (matches!(peer.link, Link::Gone) || !pattern.keeps_unsent()) {
-            let unsent = buffer.drain(&mut self.peers.pool);
-            self.orphan(unsent, pattern);
-        } else {
-            let pool = &mut self.peers.pool;
-            if !same {
-                buffer.rewind(pool);
-            }
-            let later = std::mem::replace(&mut peer.outbound, buffer);
-            peer.outbound.append(later, pool);
-        }
-        if same {
-            self.after_write(id, result);
-        } else {
-            self.sort_out_refused(id, pattern);
-        }
-        pattern.returned(&mut self.peers, id, same);
-        self.peers.mark_dirty(id);
-        if was_full && self.peers.has_room(id) {
-            pattern.writable(&mut self.peers, id);
-        }
-    }
-
-    /// Messages whose connection broke while they were being written, and is not coming back to them.
-    fn orphan(&mut self, unsent: Vec<Unsent>, pattern: &mut dyn Pattern) {
-        if !pattern.keeps_unsent() {
-            self.peers.past.dropped_disconnect += unsent.len() as u64;
-        }
-        pattern.orphaned(&mut self.peers, unsent);
-    }
 }
 
 /// What a write to all peers came to.
 struct Written {
     took: Duration,
     peers: u32,
-    /// The time when it was done.
-    now: Instant,
 }
 
 /// A peer's buffer on its way to the kernel, outside the lock. While it is, the peer is marked

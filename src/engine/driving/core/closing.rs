@@ -77,8 +77,7 @@ impl<P: Pattern> Core<P> {
         let mut waited = false;
         loop {
             let now = Instant::now();
-            let State { pattern, net, .. } = &mut *state;
-            net.write_dirty(pattern);
+            state.turn_at(now).write_dirty();
             if self.close_if_done(&mut state, now)
                 && let Phase::Closed { unsent } = state.phase
             {
@@ -110,14 +109,15 @@ impl<P: Pattern> Core<P> {
             Phase::Closed { .. } => return true,
             Phase::Closing(deadline) => deadline,
         };
-        let State { pattern, net, .. } = &mut *state;
-        net.write_dirty(pattern);
-        let unsent = net.unsent(pattern);
+        let mut turn = state.turn_at(now);
+        turn.write_dirty();
+        let unsent = turn.unsent();
         let late = deadline.has_passed(now);
         if unsent > 0 && !late {
             return false;
         }
-        net.shut_down(if late { Deadline::Now } else { deadline }, pattern);
+        turn.shut_down(if late { Deadline::Now } else { deadline });
+        let State { pattern, net, .. } = state;
         if !net.farewells.is_empty() && !late {
             return false;
         }

@@ -3,9 +3,8 @@
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-use super::{Core, Phase, Presence, State};
+use super::{Core, Phase, Presence};
 use crate::engine::Deadline;
-use crate::engine::driving::turn::Turn;
 use crate::engine::tempo::gathering::SOON;
 use crate::pattern::Pattern;
 
@@ -88,19 +87,16 @@ impl<P: Pattern> Driven for Core<P> {
         if matches!(state.phase, Phase::Closed { .. }) {
             return Drove::Closed;
         }
-        let turn = Turn::begun(Instant::now());
         let Some(mut seat) = self.try_seat() else {
             self.unlock(state);
             return Drove::SeatTaken;
         };
         seat.poll_events(Some(Duration::ZERO));
         state.net.poll_failed(seat.failed.take());
-        {
-            let State { pattern, net, .. } = &mut *state;
-            net.process(&seat.events, pattern);
-            while net.has_work() && !turn.is_over() {
-                net.settle_within(turn, Instant::now(), pattern);
-            }
+        let mut turn = state.turn();
+        turn.process(&seat.events);
+        while turn.has_time_for_more() {
+            turn.settle();
         }
         drop(seat);
         let now = Instant::now();
@@ -165,8 +161,7 @@ impl<P: Pattern> Driven for Core<P> {
             };
             let result = job.run();
             let mut state = self.state.lock();
-            let State { pattern, net, .. } = &mut *state;
-            net.end_write(job, result, pattern);
+            state.turn().end_write(job, result);
             self.notify_all(&state);
             self.unlock(state);
         }

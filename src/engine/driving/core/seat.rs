@@ -87,11 +87,8 @@ impl<P: Pattern> Core<P> {
             false => self.state.lock(),
         };
         let told = self.presence.leave();
-        {
-            let State { pattern, net, .. } = &mut *state;
-            net.poll_failed(seat.failed.take());
-            net.process(&seat.events, pattern);
-        }
+        state.net.poll_failed(seat.failed.take());
+        state.turn().process(&seat.events);
         drop(seat);
         self.notify(&state);
         if told {

@@ -4,11 +4,98 @@ use std::time::Instant;
 
 use super::super::net::Net;
 use super::super::state::{Connected, Link, MAX_COMMAND_BYTES, PeerId};
+use super::super::turn::Turn;
 use crate::engine::driving::timers::Timer;
 use crate::monitor::DisconnectCause;
-use crate::pattern::Pattern;
 use crate::transport::Transit;
 use crate::zmtp::{HeartbeatAction, HeartbeatConfig, Outgoing, Version, put_ping};
+
+impl Turn<'_> {
+    /// There is no room for an answer to a PING: the peer is given some time to read those that wait.
+    #[cold]
+    pub(in crate::engine::peer) fn watch_answers(&mut self, id: PeerId) {
+        let token = self.net.token_of(id);
+        let deadline = self.net.options.answers_timeout;
+        if let Some(deadline) = deadline.and_then(|timeout| self.now.checked_add(timeout))
+            && let Some(peer) = self.net.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && up.unread_since.is_none()
+        {
+            up.unread_since = Some((self.now, peer.counters.bytes_out));
+            self.net.timers.arm(deadline, Timer::Connection(token.0));
+        }
+    }
+
+    /// Whether it has let that time pass. If anything has left for it meanwhile, it gets as much time again.
+    pub(super) fn leaves_answers_unread(&mut self, id: PeerId) -> bool {
+        let timeout = self.net.options.answers_timeout;
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return false;
+        };
+        let many = peer.waiting_commands() > MAX_COMMAND_BYTES / 2;
+        let Link::Up(up) = &mut peer.link else {
+            return false;
+        };
+        let due = |(since, _): &mut (Instant, u64)| {
+            timeout.is_some_and(|timeout| self.now.saturating_duration_since(*since) >= timeout)
+        };
+        let Some((_, written)) = up.unread_since.take_if(due) else {
+            return false;
+        };
+        if !many {
+            return false;
+        }
+        if written != peer.counters.bytes_out {
+            self.watch_answers(id);
+            return false;
+        }
+        true
+    }
+
+    /// A deadline of the heartbeat may have passed.
+    pub(super) fn beat(&mut self, id: PeerId) {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
+        let (written, unwritten) = (peer.counters.bytes_out, peer.outbound.unwritten() as u64);
+        // Behind so much that it has not read, it would not learn more from another one.
+        let pings = peer.waiting_commands() <= MAX_COMMAND_BYTES;
+        let Link::Up(up) = &mut peer.link else {
+            return;
+        };
+        up.armed = None;
+        let action = match up.heartbeat.handle_timeout(self.now) {
+            HeartbeatAction::Doubt => {
+                let outgoing = outgoing(up.stream.transit(), written, unwritten);
+                up.heartbeat.judge(outgoing, self.now)
+            }
+            action => action,
+        };
+        match action {
+            HeartbeatAction::Nothing => {}
+            HeartbeatAction::SendPing => {
+                let mut ping = Vec::new();
+                if pings {
+                    let ttl = self.net.options.heartbeat_ttl.unwrap_or_default();
+                    put_ping(&mut ping, ttl, b"");
+                }
+                let Connected {
+                    heartbeat, stream, ..
+                } = &mut **up;
+                heartbeat.sending_ping(ping.len(), || {
+                    outgoing(stream.transit(), written, unwritten)
+                });
+                if pings {
+                    self.net.peers.send_commands(id, &ping);
+                }
+            }
+            HeartbeatAction::Doubt | HeartbeatAction::Expired => {
+                return self.connection_lost(id, DisconnectCause::HeartbeatTimeout);
+            }
+        }
+        self.net.arm_heartbeat(id);
+    }
+}
 
 impl Net {
     pub(super) fn heartbeat_config(&self, version: Version) -> HeartbeatConfig {
@@ -37,91 +124,6 @@ impl Net {
             up.armed = Some(deadline);
             self.timers.arm(deadline, Timer::Connection(token.0));
         }
-    }
-
-    /// There is no room for an answer to a PING: the peer is given some time to read those that wait.
-    #[cold]
-    pub(in crate::engine::peer) fn watch_answers(&mut self, id: PeerId, now: Instant) {
-        let token = self.token_of(id);
-        let deadline = self.options.answers_timeout;
-        if let Some(deadline) = deadline.and_then(|timeout| now.checked_add(timeout))
-            && let Some(peer) = self.peers.slab.get_mut(id)
-            && let Link::Up(up) = &mut peer.link
-            && up.unread_since.is_none()
-        {
-            up.unread_since = Some((now, peer.counters.bytes_out));
-            self.timers.arm(deadline, Timer::Connection(token.0));
-        }
-    }
-
-    /// Whether it has let that time pass. If anything has left for it meanwhile, it gets as much time again.
-    pub(super) fn leaves_answers_unread(&mut self, id: PeerId, now: Instant) -> bool {
-        let timeout = self.options.answers_timeout;
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return false;
-        };
-        let many = peer.waiting_commands() > MAX_COMMAND_BYTES / 2;
-        let Link::Up(up) = &mut peer.link else {
-            return false;
-        };
-        let due = |(since, _): &mut (Instant, u64)| {
-            timeout.is_some_and(|timeout| now.saturating_duration_since(*since) >= timeout)
-        };
-        let Some((_, written)) = up.unread_since.take_if(due) else {
-            return false;
-        };
-        if !many {
-            return false;
-        }
-        if written != peer.counters.bytes_out {
-            self.watch_answers(id, now);
-            return false;
-        }
-        true
-    }
-
-    /// A deadline of the heartbeat may have passed.
-    pub(super) fn beat(&mut self, id: PeerId, now: Instant, pattern: &mut dyn Pattern) {
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
-        };
-        let (written, unwritten) = (peer.counters.bytes_out, peer.outbound.unwritten() as u64);
-        // Behind so much that it has not read, it would not learn more from another one.
-        let pings = peer.waiting_commands() <= MAX_COMMAND_BYTES;
-        let Link::Up(up) = &mut peer.link else {
-            return;
-        };
-        up.armed = None;
-        let action = match up.heartbeat.handle_timeout(now) {
-            HeartbeatAction::Doubt => {
-                let outgoing = outgoing(up.stream.transit(), written, unwritten);
-                up.heartbeat.judge(outgoing, now)
-            }
-            action => action,
-        };
-        match action {
-            HeartbeatAction::Nothing => {}
-            HeartbeatAction::SendPing => {
-                let mut ping = Vec::new();
-                if pings {
-                    let ttl = self.options.heartbeat_ttl.unwrap_or_default();
-                    put_ping(&mut ping, ttl, b"");
-                }
-                let Connected {
-                    heartbeat, stream, ..
-                } = &mut **up;
-                heartbeat.sending_ping(ping.len(), || {
-                    outgoing(stream.transit(), written, unwritten)
-                });
-                if pings {
-                    self.peers.send_commands(id, &ping);
-                }
-            }
-            HeartbeatAction::Doubt | HeartbeatAction::Expired => {
-                return self.connection_lost(id, DisconnectCause::HeartbeatTimeout, pattern);
-            }
-        }
-        self.arm_heartbeat(id);
     }
 }
 

@@ -1,104 +1,185 @@
 //! The end of a connection: lost and dialed again, given up, or closed by us.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::super::limits::Takes;
 use super::super::net::Net;
 use super::super::reading::discard_input;
 use super::super::state::{Link, NOT_SENT_TO, Origin, PeerId};
+use super::super::turn::Turn;
 use super::{Loss, unlimited};
 use crate::engine::Deadline;
 use crate::engine::driving::timers::Timer;
-use crate::engine::driving::turn::Turn;
 use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event};
-use crate::pattern::Pattern;
 use crate::transport::Stream;
 
-impl Net {
+impl Turn<'_> {
     /// The connection has failed or ended. A dialed peer keeps its place and its queue and is dialed
     /// again; an accepted one is gone, once what it sent has been read.
-    pub(crate) fn connection_lost(
-        &mut self,
-        id: PeerId,
-        cause: DisconnectCause,
-        pattern: &mut dyn Pattern,
-    ) {
-        let keep = pattern.keeps_unsent();
+    pub(crate) fn connection_lost(&mut self, id: PeerId, cause: DisconnectCause) {
+        let keep = self.pattern.keeps_unsent();
         // It is still there, and goes on sending.
         let violated = matches!(cause, DisconnectCause::Protocol(_));
-        let unread = violated.then(|| self.maybe_unread(id, pattern)).flatten();
-        let link = self.peers.slab.get(id).map(|peer| &peer.link);
+        let unread = violated.then(|| self.maybe_unread(id)).flatten();
+        let link = self.net.peers.slab.get(id).map(|peer| &peer.link);
         let was_up = matches!(link, Some(Link::Up(_)));
-        self.protocol_errors += u64::from(violated);
+        self.net.protocol_errors += u64::from(violated);
         let loss = self.loss(id, &cause).filter(|_| keep);
-        self.disconnect_link(id, &cause);
-        self.blame_peer(id, loss, pattern);
+        self.net.disconnect_link(id, &cause);
+        self.blame_peer(id, loss);
         if let Some(stream) = unread {
-            self.bid_farewell(stream, self.violators_time());
+            self.net.bid_farewell(stream, self.violators_time());
         }
-        let Some(peer) = self.peers.slab.get_mut(id) else {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
-        peer.inbound.rollback(&mut self.peers.pool);
+        peer.inbound.rollback(&mut self.net.peers.pool);
         peer.resume();
         if matches!(peer.origin, Origin::Accepted(_)) {
-            return self.retire(id, pattern);
+            return self.retire(id);
         }
         if keep {
             peer.counters.withdrawn += peer.outbound.unwanted() as u64;
-            peer.outbound.rewind(&mut self.peers.pool);
+            peer.outbound.rewind(&mut self.net.peers.pool);
         } else {
             peer.counters.dropped_disconnect += peer.outbound.messages() as u64;
-            peer.outbound.clear(&mut self.peers.pool);
+            peer.outbound.clear(&mut self.net.peers.pool);
         }
         if was_up {
-            pattern.lost(&mut self.peers, id);
+            self.pattern.lost(&mut self.net.peers, id);
         }
-        self.begins_to_forget(id, pattern);
-        if self.options.immediate {
-            self.detach(id, pattern);
+        self.begins_to_forget(id);
+        if self.net.options.immediate {
+            self.detach(id);
         }
-        if self.peers.has_room(id) {
-            pattern.writable(&mut self.peers, id);
+        if self.net.peers.has_room(id) {
+            self.pattern.writable(&mut self.net.peers, id);
         }
         self.redial_later(id);
     }
 
     /// Counts a loss against what was being written, or leaves that to whoever is writing it.
-    fn blame_peer(&mut self, id: PeerId, loss: Option<Loss>, pattern: &mut dyn Pattern) {
-        let (Some(loss), Some(peer)) = (loss, self.peers.slab.get_mut(id)) else {
+    fn blame_peer(&mut self, id: PeerId, loss: Option<Loss>) {
+        let (Some(loss), Some(peer)) = (loss, self.net.peers.slab.get_mut(id)) else {
             return;
         };
         if peer.being_written {
-            self.lost_while_written = Some(loss);
+            self.net.lost_while_written = Some(loss);
             return;
         }
         let mut buffer = std::mem::take(&mut peer.outbound);
-        self.blame(id, &mut buffer, loss, pattern);
-        if let Some(peer) = self.peers.slab.get_mut(id) {
+        self.blame(id, &mut buffer, loss);
+        if let Some(peer) = self.net.peers.slab.get_mut(id) {
             peer.outbound = buffer;
         }
     }
 
     pub(super) fn redial_later(&mut self, id: PeerId) {
-        let Some(peer) = self.peers.slab.get_mut(id) else {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
         let Origin::Dialed(dialer) = &mut peer.origin else {
             return;
         };
-        if self.options.reconnect_interval.is_none() {
+        if self.net.options.reconnect_interval.is_none() {
             return;
         }
         dialer.addresses.clear();
         let (delay, attempt) = (dialer.next_delay(), dialer.begin());
         let endpoint = dialer.label.to_string();
-        self.monitors.emit(|| Event::RetryIn { endpoint, delay });
-        self.timers
-            .arm(Instant::now() + delay, Timer::Redial(id, attempt));
+        self.net
+            .monitors
+            .emit(|| Event::RetryIn { endpoint, delay });
+        // One that is refused at once is not dialed again and again in one turn.
+        let at = (self.now + delay).max(self.next_turn());
+        self.net.timers.arm(at, Timer::Redial(id, attempt));
     }
 
+    fn detach(&mut self, id: PeerId) {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
+        if !std::mem::take(&mut peer.attached) {
+            return;
+        }
+        peer.counters.withdrawn += peer.outbound.unwanted() as u64;
+        let unsent = peer.outbound.drain(&mut self.net.peers.pool);
+        if !self.pattern.keeps_unsent() {
+            peer.counters.dropped_disconnect += unsent.len() as u64;
+        }
+        self.pattern.detached(&mut self.net.peers, id, unsent);
+    }
+
+    /// A peer that will never have a connection again: its place goes as soon as it is read empty.
+    pub(crate) fn retire(&mut self, id: PeerId) {
+        self.detach(id);
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
+        peer.link = Link::Gone;
+        self.net.peers.gone += 1;
+        self.let_go(id);
+    }
+
+    /// The place of a peer that is gone is free once its messages have been taken, and once the pattern has forgotten it.
+    pub(crate) fn let_go(&mut self, id: PeerId) {
+        if !self.begins_to_forget(id) && self.net.peers.messages(id) == 0 {
+            self.net.peers.remove(id, self.pattern);
+        }
+    }
+
+    /// Whether it takes a while to forget what a peer wanted whose connection is gone. Meanwhile it is not sent anything.
+    fn begins_to_forget(&mut self, id: PeerId) -> bool {
+        let forgets = self.pattern.remembers(id);
+        if forgets && let Some(peer) = self.net.peers.slab.get_mut(id) {
+            peer.send_hwm = NOT_SENT_TO;
+            self.net.forgets = true;
+        }
+        forgets
+    }
+
+    /// Forgets more of what peers wanted, until the turn is over.
+    pub(crate) fn forget_more(&mut self) {
+        while let Some(id) = self.pattern.forget_more(&|| self.slice.is_over()) {
+            let Some(peer) = self.net.peers.slab.get_mut(id) else {
+                continue;
+            };
+            peer.send_hwm = unlimited(self.net.options.send_hwm);
+            if matches!(peer.link, Link::Gone) {
+                self.let_go(id);
+            }
+        }
+        self.net.forgets = self.pattern.is_forgetting();
+    }
+
+    /// Drops a peer at the application's wish, and all that it still had. What it has been sent it can read `until` then.
+    pub(crate) fn drop_peer(&mut self, id: PeerId, cause: DisconnectCause, until: Deadline) {
+        self.net.leave_inproc(id);
+        let unread = self.maybe_unread(id);
+        self.net.disconnect_link(id, &cause);
+        if let Some(stream) = unread {
+            self.net.bid_farewell(stream, until);
+        }
+        self.detach(id);
+        self.net.peers.remove(id, self.pattern);
+    }
+
+    /// The stream of a connection that has carried messages to a peer which, for all we know, has not read them yet.
+    /// Not while messages are being written to it: that is for `end_write` to see to.
+    fn maybe_unread(&self, id: PeerId) -> Option<Arc<Stream>> {
+        if self.pattern.has_been_read(id) {
+            return None;
+        }
+        let peer = self.net.peers.slab.get(id)?;
+        let Link::Up(up) = &peer.link else {
+            return None;
+        };
+        let unread = up.carried && peer.in_flight == 0;
+        unread.then(|| Arc::clone(&up.stream))
+    }
+}
+
+impl Net {
     /// Ends whatever connection a peer has, and says so.
     pub(super) fn disconnect_link(&mut self, id: PeerId, cause: &DisconnectCause) {
         let Some(peer) = self.peers.slab.get_mut(id) else {
@@ -150,94 +231,5 @@ impl Net {
             Some(peer) => ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address),
             None => ConnectionInfo::new(ConnectionId::default(), "", ""),
         }
-    }
-
-    fn detach(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
-        };
-        if !std::mem::take(&mut peer.attached) {
-            return;
-        }
-        peer.counters.withdrawn += peer.outbound.unwanted() as u64;
-        let unsent = peer.outbound.drain(&mut self.peers.pool);
-        if !pattern.keeps_unsent() {
-            peer.counters.dropped_disconnect += unsent.len() as u64;
-        }
-        pattern.detached(&mut self.peers, id, unsent);
-    }
-
-    /// A peer that will never have a connection again: its place goes as soon as it is read empty.
-    pub(crate) fn retire(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
-        self.detach(id, pattern);
-        let Some(peer) = self.peers.slab.get_mut(id) else {
-            return;
-        };
-        peer.link = Link::Gone;
-        self.peers.gone += 1;
-        self.let_go(id, pattern);
-    }
-
-    /// The place of a peer that is gone is free once its messages have been taken, and once the pattern has forgotten it.
-    pub(crate) fn let_go(&mut self, id: PeerId, pattern: &mut dyn Pattern) {
-        if !self.begins_to_forget(id, pattern) && self.peers.messages(id) == 0 {
-            self.peers.remove(id, pattern);
-        }
-    }
-
-    /// Whether it takes a while to forget what a peer wanted whose connection is gone. Meanwhile it is not sent anything.
-    fn begins_to_forget(&mut self, id: PeerId, pattern: &dyn Pattern) -> bool {
-        let forgets = pattern.remembers(id);
-        if forgets && let Some(peer) = self.peers.slab.get_mut(id) {
-            peer.send_hwm = NOT_SENT_TO;
-            self.forgets = true;
-        }
-        forgets
-    }
-
-    /// Forgets more of what peers wanted, until the turn is over.
-    pub(crate) fn forget_more(&mut self, turn: Turn, pattern: &mut dyn Pattern) {
-        while let Some(id) = pattern.forget_more(&|| turn.is_over()) {
-            let Some(peer) = self.peers.slab.get_mut(id) else {
-                continue;
-            };
-            peer.send_hwm = unlimited(self.options.send_hwm);
-            if matches!(peer.link, Link::Gone) {
-                self.let_go(id, pattern);
-            }
-        }
-        self.forgets = pattern.is_forgetting();
-    }
-
-    /// Drops a peer at the application's wish, and all that it still had. What it has been sent it can read `until` then.
-    pub(crate) fn drop_peer(
-        &mut self,
-        id: PeerId,
-        cause: DisconnectCause,
-        until: Deadline,
-        pattern: &mut dyn Pattern,
-    ) {
-        self.leave_inproc(id);
-        let unread = self.maybe_unread(id, pattern);
-        self.disconnect_link(id, &cause);
-        if let Some(stream) = unread {
-            self.bid_farewell(stream, until);
-        }
-        self.detach(id, pattern);
-        self.peers.remove(id, pattern);
-    }
-
-    /// The stream of a connection that has carried messages to a peer which, for all we know, has not read them yet.
-    /// Not while messages are being written to it: that is for `end_write` to see to.
-    fn maybe_unread(&self, id: PeerId, pattern: &dyn Pattern) -> Option<Arc<Stream>> {
-        if pattern.has_been_read(id) {
-            return None;
-        }
-        let peer = self.peers.slab.get(id)?;
-        let Link::Up(up) = &peer.link else {
-            return None;
-        };
-        let unread = up.carried && peer.in_flight == 0;
-        unread.then(|| Arc::clone(&up.stream))
     }
 }

@@ -1,12 +1,11 @@
 //! What the end of a connection says of the peer, and of the message that was being written to it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::super::net::Net;
 use super::super::out_buffer::OutBuffer;
 use super::super::state::{Link, Origin, PeerId};
+use super::super::turn::Turn;
 use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event, RefusalCause};
-use crate::pattern::Pattern;
 
 /// A connection that has lived so long has not been ended because of what was written at its beginning: a peer refuses a
 /// message when it sees the header, and has read to there within a round trip.
@@ -23,15 +22,15 @@ pub(crate) struct Loss {
     lasted: bool,
 }
 
-impl Net {
+impl Turn<'_> {
     /// What is to be known of a connection that is about to be let go of. `None`: it was not established.
     pub(super) fn loss(&mut self, id: PeerId, cause: &DisconnectCause) -> Option<Loss> {
-        let connection = self.info(id);
-        let peer = self.peers.slab.get_mut(id)?;
+        let connection = self.net.info(id);
+        let peer = self.net.peers.slab.get_mut(id)?;
         let Link::Up(up) = &peer.link else {
             return None;
         };
-        let lived = Instant::now().saturating_duration_since(up.since);
+        let lived = self.now.saturating_duration_since(up.since);
         if let Origin::Dialed(dialer) = &mut peer.origin {
             let received = peer.counters.messages_in > up.received_before;
             dialer.lost(lived, received);
@@ -47,34 +46,28 @@ impl Net {
 
     /// Counts the end of a connection against the message that was being written to it, and gives that one up if it was
     /// the last that it may break.
-    pub(crate) fn blame(
-        &mut self,
-        id: PeerId,
-        buffer: &mut OutBuffer,
-        loss: Loss,
-        pattern: &mut dyn Pattern,
-    ) {
+    pub(crate) fn blame(&mut self, id: PeerId, buffer: &mut OutBuffer, loss: Loss) {
         if !loss.by_peer {
             return;
         }
-        let most = self.options.max_delivery_attempts;
-        let Some(refused) = buffer.blame(loss.lasted, most, &mut self.peers.pool) else {
+        let most = self.net.options.max_delivery_attempts;
+        let Some(refused) = buffer.blame(loss.lasted, most, &mut self.net.peers.pool) else {
             return;
         };
         let size = refused.message.size();
         let cause = RefusalCause::BrokeConnections {
             count: refused.breaks,
         };
-        match self.peers.slab.get_mut(id) {
+        match self.net.peers.slab.get_mut(id) {
             Some(peer) if peer.birth == loss.birth => peer.counters.dropped_refused += 1,
-            Some(_) | None => self.peers.past.dropped_refused += 1,
+            Some(_) | None => self.net.peers.past.dropped_refused += 1,
         }
         let connection = loss.connection;
-        self.monitors.emit(|| Event::MessageRefused {
+        self.net.monitors.emit(|| Event::MessageRefused {
             connection,
             size,
             cause,
         });
-        pattern.given_up(&refused.message, cause);
+        self.pattern.given_up(&refused.message, cause);
     }
 }

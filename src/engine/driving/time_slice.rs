@@ -9,29 +9,29 @@
 use std::time::{Duration, Instant};
 
 /// What a call may have to wait for while others drive, besides waking up. A read of a whole chunk takes a fifth of it.
-const TURN: Duration = Duration::from_micros(100);
+const WHOLE: Duration = Duration::from_micros(100);
 
 /// A constant, as dividing takes longer than all else that is done here.
 const HALF: Duration = Duration::from_micros(50);
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Turn {
+pub(crate) struct TimeSlice {
     begun: Instant,
     lasts: Duration,
 }
 
-impl Turn {
+impl TimeSlice {
     pub(crate) fn begun(now: Instant) -> Self {
-        Turn {
+        TimeSlice {
             begun: now,
-            lasts: TURN,
+            lasts: WHOLE,
         }
     }
 
     /// Its first half: what arrives in masses leaves the other to those who are there already.
     pub(crate) fn half(self) -> Self {
-        Turn {
+        TimeSlice {
             lasts: HALF,
             ..self
         }

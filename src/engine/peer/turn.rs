@@ -1,0 +1,250 @@
+//! One turn of driving a socket: what arrived, what is due, and what is left from the turn before.
+//!
+//! A [`Turn`] is made where something is to happen to peers, under the state lock, and does not outlive that stay. It holds what nearly all of it
+//! needs: the [`Net`], the [`Pattern`] that is told of it, and the time. **The clock is read once, when a turn begins**, and again only where much
+//! time may have passed: a poll comes before the turn, a write whose cost is measured sets `now` to its end, and so does
+//! [`has_time_for_more`](Turn::has_time_for_more) after reading.
+//!
+//! What needs neither the pattern nor the time is a method of [`Net`]. So is `pace`, which is called with each message: it makes a turn
+//! only when it looks at the clock.
+//!
+//! The rest of its methods are in the files named after what they do: `link` (the life of a connection), `reading` and `writing` (bytes in
+//! and out), `listen` (accepting), `local` (inproc).
+
+use std::time::{Duration, Instant};
+
+use mio::{Events, Token};
+
+use super::net::{FAREWELL, LISTENER, Net, WAKER};
+use super::state::{Link, Origin, PeerId};
+use crate::engine::driving::time_slice::TimeSlice;
+use crate::engine::driving::timers::Timer;
+use crate::engine::{Deadline, Note};
+use crate::monitor::DisconnectCause;
+use crate::pattern::Pattern;
+
+/// A peer whose subscriptions are still being forgotten is dialed again no sooner than after this time.
+const FORGETTING: Duration = Duration::from_millis(10);
+
+/// See the module.
+pub(crate) struct Turn<'a> {
+    pub(crate) net: &'a mut Net,
+    pub(in crate::engine) pattern: &'a mut dyn Pattern,
+    /// When it began.
+    pub(in crate::engine) now: Instant,
+    /// How long it may last.
+    pub(in crate::engine) slice: TimeSlice,
+}
+
+impl<'a> Turn<'a> {
+    /// Begins a turn, and reads the clock.
+    pub(crate) fn begin(net: &'a mut Net, pattern: &'a mut dyn Pattern) -> Self {
+        Turn::at(Instant::now(), net, pattern)
+    }
+
+    /// Begins a turn now, where the clock has just been read.
+    #[inline]
+    pub(crate) fn at(now: Instant, net: &'a mut Net, pattern: &'a mut dyn Pattern) -> Self {
+        Turn {
+            net,
+            pattern,
+            now,
+            slice: TimeSlice::begun(now),
+        }
+    }
+
+    /// Whether there is something left to do, and time for it in this turn: reading has taken some of it, so the clock is read again.
+    pub(in crate::engine) fn has_time_for_more(&mut self) -> bool {
+        let goes_on = self.net.has_work() && !self.slice.is_over();
+        if goes_on {
+            self.now = Instant::now();
+        }
+        goes_on
+    }
+
+    /// The earliest time for a timer that is not to come up within this turn, however short the wait for it is.
+    pub(super) fn next_turn(&self) -> Instant {
+        self.now + Duration::from_nanos(1)
+    }
+}
+
+impl Turn<'_> {
+    /// Handles a batch of events, and then notes, timers that are due and what there is to read, as many as there is time for in
+    /// this turn.
+    pub(crate) fn process(&mut self, events: &Events) {
+        for event in events {
+            let token = event.token();
+            if token == WAKER {
+                continue;
+            }
+            if token.0 & FAREWELL == FAREWELL {
+                self.net.farewells.ready(token.0 & !FAREWELL);
+            } else if token.0 & LISTENER != 0 {
+                self.accept_ready(token.0 & !LISTENER);
+            } else if let Some(id) = self.net.peer_at(token) {
+                self.peer_event(id, event);
+            }
+        }
+        self.take_notes();
+        self.net.prune_timers();
+        while let Some(timer) = self.net.timers.expired(self.now) {
+            self.timer(timer);
+            if self.slice.half().is_over() {
+                break;
+            }
+        }
+        if self.net.farewells.waiting_len() > 0 {
+            self.net.farewells.see_to(self.slice, &self.net.registry);
+        }
+        self.settle();
+    }
+
+    pub(crate) fn take_notes(&mut self) {
+        self.net.fetch_notes();
+        if !self.net.notes.is_empty() {
+            self.heed_notes(self.slice.half());
+        }
+    }
+
+    fn heed_notes(&mut self, slice: TimeSlice) {
+        while let Some(note) = self.net.notes.pop_front() {
+            self.note(note);
+            if !self.net.notes.is_empty() && slice.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// Does what is due whoever calls: reads from readable peers, takes news, writes what cannot wait.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        let writes = !self.net.peers.dirty.is_empty() && !self.net.gathering.is_on();
+        // A call that waits for a message comes here several times, and mostly for nothing.
+        if writes || self.net.has_work() {
+            self.do_work();
+        }
+    }
+
+    #[inline(never)]
+    fn do_work(&mut self) {
+        if !self.net.notes.is_empty() {
+            self.heed_notes(self.slice.half());
+        }
+        self.read_round();
+        self.take_news();
+        if self.net.forgets {
+            self.forget_more();
+        }
+        if !self.net.peers.dirty.is_empty() && !self.net.gathering.is_on() {
+            self.write_dirty();
+        }
+    }
+
+    fn peer_event(&mut self, id: PeerId, event: &mio::event::Event) {
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
+        match &mut peer.link {
+            Link::Connecting(_) => self.connecting_event(id),
+            Link::Handshaking(state) => {
+                if !std::mem::replace(&mut state.queued, true) {
+                    self.net.readable.push_back(id);
+                }
+            }
+            Link::Up(up) => {
+                up.hung_up |= event.is_read_closed() || event.is_error();
+                if event.is_readable() || up.hung_up {
+                    up.readable = true;
+                    if !up.queued && !peer.paused {
+                        up.queued = true;
+                        self.net.readable.push_back(id);
+                    }
+                }
+                if event.is_writable() && !event.is_error() {
+                    up.writable_again = true;
+                    let was = std::mem::replace(&mut up.writable, true);
+                    self.net.gathering.rhythm().writable(was, true);
+                    let spare = up.watches_room && peer.outbound.is_empty() && !peer.being_written;
+                    if spare {
+                        self.net.watch_room(id, false);
+                    }
+                    self.net.peers.mark_dirty(id);
+                }
+            }
+            Link::Down | Link::Inproc(_) | Link::Gone => {}
+        }
+    }
+
+    pub(crate) fn note(&mut self, note: Note) {
+        match note {
+            Note::Resolved {
+                id,
+                attempt,
+                addresses,
+            } => self.resolved(id, attempt, addresses),
+            Note::InprocConnect(offer) => self.adopt(*offer),
+            Note::InprocAccepted { place, accepted } => {
+                self.accepted_inproc(place, *accepted);
+            }
+            Note::InprocReadable(place) => {
+                if self.net.at_place(place) {
+                    self.net.peers.receive_inproc(place.id);
+                    self.announce(place.id);
+                }
+            }
+            Note::InprocWritable(place) => {
+                if self.net.at_place(place) {
+                    self.pattern.writable(&mut self.net.peers, place.id);
+                }
+            }
+        }
+    }
+
+    fn timer(&mut self, timer: Timer) {
+        match timer {
+            Timer::Connection(token) => {
+                if let Some(id) = self.net.peer_at(Token(token)) {
+                    self.connection_timer(id);
+                }
+            }
+            Timer::Redial(id, attempt) => {
+                let current = self.net.peers.slab.get(id).is_some_and(
+                    |peer| matches!(&peer.origin, Origin::Dialed(dialer) if dialer.is_at(attempt)),
+                );
+                if current && self.pattern.remembers(id) {
+                    // What the peer had subscribed to would count as said on the new connection.
+                    let again = self.now + FORGETTING;
+                    self.net.timers.arm(again, Timer::Redial(id, attempt));
+                } else if current {
+                    self.dial(id);
+                }
+            }
+            Timer::Listener(index) => self.accept_ready(index),
+            Timer::Farewell(index) => self.net.farewells.timer(index, self.now),
+        }
+    }
+
+    /// Messages accepted from the application that the kernel, or the peer, does not have yet.
+    pub(crate) fn unsent(&self) -> usize {
+        let peers = self.net.peers.slab.iter();
+        peers.map(|(_, peer)| peer.unsent()).sum::<usize>() + self.pattern.orphans()
+    }
+
+    /// Ends everything: no peer is left, but for what peers have yet to read, `until` then.
+    pub(crate) fn shut_down(&mut self, until: Deadline) {
+        for index in 0..self.net.listeners.len() {
+            self.net.stop_listening(index);
+        }
+        for note in self.net.all_notes() {
+            if let Note::InprocConnect(offer) = note {
+                offer.refuse();
+                self.net.peers.pool.later.drop_offer(offer);
+            }
+        }
+        let ids: Vec<PeerId> = self.net.peers.slab.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.drop_peer(id, DisconnectCause::LocalClose, until);
+        }
+        self.net.peers.pool.release();
+    }
+}
