@@ -44,8 +44,9 @@ fn price_of(prices: &Req, item: &str) -> Result<Option<u64>> {
     loop {
         match prices.request_timeout(item, Duration::from_secs(1)) {
             Ok(price) => return Ok(Some(price.to_str()?.parse()?)),
-            Err(RequestError::TimedOut | RequestError::PeerGone) => {}
-            Err(RequestError::ContextClosed) => return Ok(None),
+            Err(RequestError::PeerGone) => {}
+            Err(error) if error.is_timed_out() => {}
+            Err(error) if error.is_closed() => return Ok(None),
             Err(error) => return Err(error.into()),
         }
     }

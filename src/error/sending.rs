@@ -247,9 +247,10 @@ impl Error for SendBatchError {}
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The request was not sent; the error gives it back.
+    /// The request was not sent, and will not be; the error gives it back. Of [`SendErrorKind::TimedOut`] are those for which there
+    /// was no room in time, and those that waited for a connection when the time was up: they have been taken back.
     Send(SendError),
-    /// The request was sent, and no reply came before the time was up. The peer may have acted on it.
+    /// The request has left, or was just leaving, and no reply came before the time was up. The peer may have acted on it.
     TimedOut,
     /// The request was sent, and the connection it went out on broke before the reply came. The peer
     /// may have acted on it.
@@ -267,6 +268,27 @@ pub enum RequestError {
     ContextClosed,
     /// The socket belongs to the process that this one was forked from.
     Forked,
+}
+
+impl RequestError {
+    /// Whether the time was up, for the reply or already for the request itself: nobody has answered.
+    pub fn is_timed_out(&self) -> bool {
+        match self {
+            RequestError::Send(error) => error.kind() == SendErrorKind::TimedOut,
+            error => matches!(error, RequestError::TimedOut),
+        }
+    }
+
+    /// Whether the socket or its context was shut down, before the request had left or after.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            RequestError::Send(error) => matches!(
+                error.kind(),
+                SendErrorKind::Closed | SendErrorKind::ContextClosed
+            ),
+            error => matches!(error, RequestError::Closed | RequestError::ContextClosed),
+        }
+    }
 }
 
 impl From<SendError> for RequestError {

@@ -146,18 +146,18 @@ impl ReqPattern {
         Some(outcome)
     }
 
-    /// Nobody waits for the reply any more: if the request has not left, it is taken back. If it has, the socket goes on waiting
-    /// for the reply in strict mode.
-    pub(crate) fn abandon(&mut self, peers: &mut Peers, ticket: Ticket) {
+    /// Nobody waits for the reply any more: if the request has not left, it is taken back, which is then true. If it has, the
+    /// socket goes on waiting for the reply in strict mode.
+    pub(crate) fn abandon(&mut self, peers: &mut Peers, ticket: Ticket) -> bool {
         let Some(request) = self.requests.get_mut(&ticket) else {
-            return;
+            return false;
         };
         if let Some(outcome) = request.outcome.take() {
             self.requests.remove(&ticket);
             if let Outcome::Reply(message) = outcome {
                 peers.discard(message);
             }
-            return;
+            return false;
         }
         let peer = request.peer;
         // Without ids there is no other request, so it is the newest.
@@ -167,13 +167,14 @@ impl ReqPattern {
             Withdrawal::Done => {
                 self.requests.remove(&ticket);
                 self.balancer.set_ready(peer);
+                return true;
             }
             Withdrawal::Undecided => request.abandoned = Some(Abandoned::Undecided),
             Withdrawal::TooLate => {
                 self.gave_up = true;
                 if !self.relaxed {
                     request.abandoned = Some(Abandoned::AwaitsReply);
-                    return;
+                    return false;
                 }
                 if !self.correlate {
                     *self.stale.entry(peer).or_default() += 1;
@@ -181,6 +182,7 @@ impl ReqPattern {
                 self.requests.remove(&ticket);
             }
         }
+        false
     }
 
     fn receive(&mut self, peers: &mut Peers) {

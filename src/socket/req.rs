@@ -65,13 +65,12 @@ impl Req {
     ///
     /// # Errors
     ///
-    /// The request could not be sent (the error gives it back), no reply came in time, the connection
-    /// broke in between, the peer does not take a request that large, or closed.
+    /// The request was not sent, and the error gives it back: there was no room, or it had not left when the time was up or
+    /// the socket was shut down. Or it was sent, and no reply came in time, the connection broke in between, or the peer does not
+    /// take a request that large.
     pub fn request(&self, message: impl Payload) -> Result<Message, RequestError> {
-        let options = self.socket.options();
-        let (send, recv) = (options.send_timeout, options.recv_timeout);
-        let ticket = self.ask(message, Deadline::from_option(send))?;
-        self.reply(ticket, Deadline::from_option(recv))
+        let send = Deadline::from_option(self.socket.options().send_timeout);
+        self.exchange(message, send, None)
     }
 
     /// Sends a request and waits for its reply, for at most `timeout` in all.
@@ -79,33 +78,68 @@ impl Req {
     /// # Errors
     ///
     /// As [`request`](Self::request).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zerohop::{Context, Req, RequestError, SendErrorKind};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let context = Context::new();
+    /// let req = Req::new(&context)?;
+    /// // Nobody listens there, so the request can't leave.
+    /// req.connect("ipc://@nobody-is-here")?;
+    /// match req.request_timeout("price of 42?", Duration::from_millis(20)) {
+    ///     Err(RequestError::Send(error)) if error.kind() == SendErrorKind::TimedOut => {
+    ///         // It is certain that nobody has got it, nor will.
+    ///         assert_eq!(error.into_message(), "price of 42?");
+    ///     }
+    ///     Err(RequestError::TimedOut) => unreachable!("it has left, and may have been carried out"),
+    ///     other => drop(other?),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request_timeout(
         &self,
         message: impl Payload,
         timeout: Duration,
     ) -> Result<Message, RequestError> {
         let deadline = Deadline::after(timeout);
-        let ticket = self.ask(message, deadline)?;
-        self.reply(ticket, deadline)
+        self.exchange(message, deadline, Some(deadline))
     }
 
-    fn ask<M: Payload>(&self, message: M, deadline: Deadline) -> Result<Ticket, SendError> {
+    /// Without a deadline for it, the reply has the time of the option from the moment the request is accepted.
+    fn exchange<M: Payload>(
+        &self,
+        message: M,
+        send: Deadline,
+        recv: Option<Deadline>,
+    ) -> Result<Message, RequestError> {
+        // The message is kept until the end: it comes back if it has not left by then.
         if let Some(slice) = message.as_single() {
-            return match self.ask_outgoing(Outgoing::Slice(slice), deadline) {
-                Ok(ticket) => Ok(ticket),
-                Err(kind) => Err(SendError::new(kind, message)),
+            return match self.exchange_outgoing(Outgoing::Slice(slice), send, recv) {
+                Ok(reply) => Ok(reply),
+                Err(failure) => Err(failure.with(message)),
             };
         }
         let message = message.into_message();
-        self.ask_outgoing(Outgoing::Message(&message), deadline)
-            .map_err(|kind| SendError::new(kind, message))
+        self.exchange_outgoing(Outgoing::Message(&message), send, recv)
+            .map_err(|failure| failure.with(message))
     }
 
-    fn ask_outgoing(
+    fn exchange_outgoing(
         &self,
         outgoing: Outgoing<'_>,
-        deadline: Deadline,
-    ) -> Result<Ticket, SendErrorKind> {
+        send: Deadline,
+        recv: Option<Deadline>,
+    ) -> Result<Message, Failure> {
+        let ticket = self.ask(outgoing, send).map_err(Failure::Unsent)?;
+        let recv =
+            recv.unwrap_or_else(|| Deadline::from_option(self.socket.options().recv_timeout));
+        self.reply(ticket, recv)
+    }
+
+    fn ask(&self, outgoing: Outgoing<'_>, deadline: Deadline) -> Result<Ticket, SendErrorKind> {
         let asked = self.socket.core().until(deadline, |pattern, net| {
             let ticket = match pattern.send(&mut net.peers, outgoing) {
                 Ok(ticket) => ticket,
@@ -121,23 +155,45 @@ impl Req {
         asked.map_err(send_error_kind)?
     }
 
-    fn reply(&self, ticket: Ticket, deadline: Deadline) -> Result<Message, RequestError> {
+    fn reply(&self, ticket: Ticket, deadline: Deadline) -> Result<Message, Failure> {
         let outcome = self.socket.core().until(deadline, |pattern, net| {
             pattern.outcome(&mut net.peers, ticket)
         });
         match outcome {
             Ok(Outcome::Reply(message)) => Ok(message),
-            Ok(Outcome::PeerGone) => Err(RequestError::PeerGone),
-            Ok(Outcome::Refused { size, cause }) => Err(RequestError::Refused { size, cause }),
+            Ok(Outcome::PeerGone) => Err(Failure::Sent(RequestError::PeerGone)),
+            Ok(Outcome::Refused { size, cause }) => {
+                Err(Failure::Sent(RequestError::Refused { size, cause }))
+            }
             Err(stop) => {
-                self.socket
-                    .core()
-                    .give_up(|pattern, net| pattern.abandon(&mut net.peers, ticket));
-                Err(match stop {
+                let mut taken_back = false;
+                self.socket.core().give_up(|pattern, net| {
+                    taken_back = pattern.abandon(&mut net.peers, ticket);
+                });
+                if taken_back {
+                    return Err(Failure::Unsent(send_error_kind(stop)));
+                }
+                Err(Failure::Sent(match stop {
                     Stop::WouldBlock | Stop::TimedOut => RequestError::TimedOut,
                     Stop::Shut(shut) => shut.into(),
-                })
+                }))
             }
+        }
+    }
+}
+
+/// Why there is no reply, before the message is put to it.
+enum Failure {
+    /// The request is still here, and nowhere else.
+    Unsent(SendErrorKind),
+    Sent(RequestError),
+}
+
+impl Failure {
+    fn with(self, message: impl Into<Message>) -> RequestError {
+        match self {
+            Failure::Unsent(kind) => RequestError::Send(SendError::new(kind, message)),
+            Failure::Sent(error) => error,
         }
     }
 }

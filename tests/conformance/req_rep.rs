@@ -132,7 +132,8 @@ fn time_out(req: &Req, rep: &Rep, text: &str) -> Request {
             let asking = scope.spawn(|| req.request_timeout(text, 5 * GLANCE));
             let request = rep.recv_timeout(10 * GLANCE).ok();
             let none = asking.join().expect("the asking thread");
-            assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+            let none = none.expect_err("nobody answers");
+            assert!(none.is_timed_out(), "{none:?}");
             request
         })
     })
@@ -153,8 +154,12 @@ fn takes_back_what_timed_out_before_it_left(transport: Transport) {
         Socket::connect(&req, &endpoint);
         for number in 0..MANY {
             let body = vec![b'x'; if number % 10 == 0 { 50_000 } else { 5 }];
-            let none = req.request_timeout(body, Duration::from_micros(10));
-            assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+            let none = req.request_timeout(body.clone(), Duration::from_micros(10));
+            let Err(RequestError::Send(error)) = none else {
+                panic!("not said to be unsent: {none:?}");
+            };
+            assert_eq!(error.kind(), SendErrorKind::TimedOut);
+            assert!(error.into_message() == body);
         }
         let stats = req.stats();
         assert_eq!(
@@ -178,7 +183,8 @@ fn takes_back_what_timed_out_before_it_left(transport: Transport) {
         Socket::close(rep, DEADLINE).expect("nothing to send");
         req.settle_at(0);
         let none = req.request_timeout("nobody", GLANCE);
-        assert!(matches!(none, Err(RequestError::TimedOut)), "{none:?}");
+        let none = none.expect_err("nobody is there");
+        assert!(none.is_timed_out(), "{none:?}");
         let start = Instant::now();
         Socket::close(req, DEADLINE).expect("nothing to send");
         assert!(start.elapsed() < DEADLINE, "waited out");
@@ -198,7 +204,11 @@ fn shutting_down_takes_back_what_has_not_left(transport: Transport) {
         });
         req.shutdown();
         let shut = asking.join().expect("the asking thread");
-        assert!(matches!(shut, Err(RequestError::Closed)), "{shut:?}");
+        let Err(RequestError::Send(error)) = shut else {
+            panic!("not said to be unsent: {shut:?}");
+        };
+        assert_eq!(error.kind(), SendErrorKind::Closed);
+        assert_eq!(error.into_message(), "nobody is there");
     });
     let start = Instant::now();
     drop(req);
