@@ -29,22 +29,22 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What takes the system a while, done before anybody waits for it.
+/// Registers the process for the barriers of [`barrier`]. That may take the system a while, and no call should have to wait for it.
 pub(crate) fn prepare() {
     // Asking is what prepares it; who needs the answer asks again.
     let _ = barrier::available();
 }
 
-/// As often in a row a thread comes by the mutex before it is given the bias.
+/// A thread is granted the bias when it has entered by the mutex so many times in a row.
 const STREAK: u32 = 16;
 
-/// Looks at an owner that is inside before the one who waits for it goes to sleep.
+/// So often a thread that waits for an owner looks whether it is still inside, before it sleeps.
 const SPINS: usize = 100;
 
 /// Words of 8 bytes in a lane: 128 KiB, nearly as many messages of 64 B as the default marks allow for.
 const LANE_WORDS: usize = 16 * 1024;
 
-/// The longest body that goes by a lane, word by word. With longer ones the lock costs little in comparison.
+/// The longest body that a lane takes. With longer ones a lock costs little in comparison.
 const LANE_BODY: usize = 128;
 
 thread_local! {
@@ -69,9 +69,9 @@ impl Drop for GiveBack {
     }
 }
 
-/// This process is a child that was forked just now. Its one thread loses its mark, and nobody here gets that or a spare one of the
-/// parent's: no inherited lock is biased towards a thread of this process, and so none enters one by the bias. What the
-/// system was told of the parent it is told anew.
+/// This process is a child that was forked just now. Its only thread loses its mark, and no thread of this process gets that mark or
+/// a spare one of the parent. So no inherited lock is biased towards a thread of this process. The registration for the barriers,
+/// which was the parent's, is done anew when it is needed.
 ///
 /// Called from a handler of `fork`: only stores.
 pub(crate) fn forked() {

@@ -2,9 +2,9 @@
 //!
 //! A socket is used by one thread, as a rule, millions of times a second, and looked at by the caretaker a thousand
 //! times. An ordinary lock makes every use pay two atomic read-modify-writes, which was a third of all
-//! time. Here a thread that has come many times in a row is given the *bias*: from then on it enters and leaves by plain stores
-//! to a [`Mark`] of its own. Any other thread takes the bias away first, which costs a system call, and then all
-//! enter by the mutex, until again one has come many times in a row.
+//! time. Here a thread that has locked many times in a row is granted the *bias*: from then on it locks and unlocks by plain stores
+//! to a [`Mark`] of its own. Any other thread first revokes the bias, which costs a system call. Then all threads
+//! use the mutex, until again one of them has locked many times in a row. (The JVM had *biased locking* of this kind.)
 //!
 //! ```text
 //!  the owner:  mark = this lock;  light barrier;  still owner?  yes: inside.   no: mark = empty, enter by the mutex
@@ -12,13 +12,15 @@
 //! ```
 //!
 //! Invariant: **the thread inside either holds the mutex, and then no owner is inside, or is the owner, and its mark says so.**
-//! The two barriers ensure that the owner reads that it is one no more, or the other thread reads that it is inside.
+//! The two barriers ensure one of two things: the owner reads that its bias is revoked, or the other thread reads that the owner is
+//! inside.
 //!
-//! A thread that enters while it is inside waits for itself, for ever, as at any mutex: it does not become two. So an
-//! owner looks at its mark before it sets it, and the thread that is being made the owner sets its mark as well.
+//! A thread that locks again while it is inside blocks for ever, as with any mutex, and never gets the value twice. So an
+//! owner checks that its mark is empty before it sets it, and a thread that is granted the bias while it is inside sets its mark as
+//! well.
 //!
-//! A thread has one mark for all locks. So it is inside one lock at a time by the bias, and enters any other
-//! by the mutex meanwhile. A thread that lost the bias between its two looks at `owner` withdraws its own mark, and never
+//! A thread has one mark for all locks. So it is inside one lock at a time by the bias, and meanwhile enters any other
+//! by the mutex. A thread whose bias is revoked between its two reads of `owner` clears its own mark, and never
 //! that of the next owner.
 
 use super::barrier;
@@ -39,9 +41,9 @@ pub(super) struct Bias {
     owner: AtomicUsize,
     mutex: Mutex<History>,
     waiters: Waiters,
-    /// For a thread that waits for an owner to leave.
-    leaving: Mutex<()>,
-    left: Condvar,
+    /// For a thread that waits until an owner is no longer inside.
+    exit: Mutex<()>,
+    exited: Condvar,
 }
 
 /// The threads that have entered by the mutex.
@@ -55,8 +57,8 @@ pub(super) struct History {
     owner: Option<&'static Mark>,
 }
 
-/// The right to be in by the bias; ends when dropped. Two plain words, which never leave the registers of a caller who comes
-/// for each message.
+/// The right to be inside, by the bias; ends when dropped. Two plain words, which stay in registers where this is done for each
+/// message.
 #[derive(Debug)]
 pub(crate) struct OwnerPass<'a> {
     bias: &'a Bias,
@@ -64,13 +66,13 @@ pub(crate) struct OwnerPass<'a> {
     mark: &'static Mark,
 }
 
-/// The right to be in, by either way; ends when dropped.
+/// The right to be inside, by the bias or by the mutex; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
     bias: &'a Bias,
-    /// Who came by the bias, or is just being made the owner. Given up before the mutex.
+    /// Of a thread that entered by the bias, or was granted it just now. Dropped before the mutex is unlocked.
     owner: Option<OwnerPass<'a>>,
-    /// Held by all others, and by who is just being made the owner.
+    /// Of a thread that entered by the mutex, also if it was granted the bias just now.
     mutex: Option<MutexGuard<'a, History>>,
 }
 
@@ -80,12 +82,12 @@ impl Bias {
             owner: AtomicUsize::new(NOBODY),
             mutex: Mutex::new(History::default()),
             waiters: Waiters::new(),
-            leaving: Mutex::new(()),
-            left: Condvar::new(),
+            exit: Mutex::new(()),
+            exited: Condvar::new(),
         }
     }
 
-    /// Waits until nobody else is in, and goes in.
+    /// Waits until no other thread is inside, and enters.
     pub(super) fn enter(&self) -> Pass<'_> {
         match self.enter_as_owner() {
             Some(owner) => Pass::from(owner),
@@ -93,7 +95,7 @@ impl Bias {
         }
     }
 
-    /// Goes in if this thread has the bias.
+    /// Enters if this thread has the bias.
     #[inline]
     pub(super) fn enter_as_owner(&self) -> Option<OwnerPass<'_>> {
         let mark = current_mark()?;
@@ -103,14 +105,14 @@ impl Bias {
         mark.set(self.address());
         barrier::light();
         if self.owner.load(Ordering::Relaxed) != mark.address() {
-            self.leave(mark);
+            self.exit(mark);
             return None;
         }
         Some(OwnerPass { bias: self, mark })
     }
 
-    /// Goes in if nobody was in when this process was forked. Only in that child, where nobody else comes in and whoever was in
-    /// never leaves.
+    /// Enters if no thread was inside when this process was forked. Only in that child: it has no other threads, so one that was
+    /// inside stays there for ever.
     pub(super) fn enter_in_child(&self) -> Option<Pass<'_>> {
         let mut history = self.mutex.try_lock().ok()?;
         let owner = history.owner.take();
@@ -125,62 +127,62 @@ impl Bias {
         })
     }
 
-    /// The same for who comes back again and again: somebody else who waits goes in first.
-    pub(super) fn enter_again(&self) -> Pass<'_> {
-        self.waiters.let_one_in();
+    /// The same for a thread that enters again and again: if others wait, one of them enters first.
+    pub(super) fn enter_after_a_waiter(&self) -> Pass<'_> {
+        self.waiters.yield_to_one();
         self.enter()
     }
 
-    /// Goes in by the mutex, whoever has the bias.
+    /// Enters by the mutex, whoever has the bias.
     #[cold]
     fn enter_by_mutex(&self) -> Pass<'_> {
         let history = match self.mutex.try_lock() {
             Ok(history) => history,
             Err(TryLockError::Poisoned(history)) => history.into_inner(),
             Err(TryLockError::WouldBlock) => {
-                self.waiters.arrive();
+                self.waiters.begin();
                 let history = lock(&self.mutex);
-                self.waiters.serve();
+                self.waiters.end();
                 history
             }
         };
-        self.go_in(history)
+        self.enter_with_mutex(history)
     }
 
-    /// What a mark says of a thread that is inside this lock.
+    /// The value of the mark of a thread that is inside this lock.
     #[inline]
     fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
-    /// The owner goes out.
+    /// The owner is inside no longer. If its bias has been revoked, a thread may wait for that.
     #[inline]
-    fn leave(&self, mark: &'static Mark) {
+    fn exit(&self, mark: &'static Mark) {
         mark.clear();
         barrier::light();
         if self.owner.load(Ordering::Relaxed) != mark.address() {
-            self.tell_that_i_left();
+            self.notify_exit();
         }
     }
 
     #[cold]
-    fn tell_that_i_left(&self) {
-        drop(lock(&self.leaving));
-        self.left.notify_all();
+    fn notify_exit(&self) {
+        drop(lock(&self.exit));
+        self.exited.notify_all();
     }
 
-    /// The holder of the mutex goes in, once nobody else is.
-    fn go_in<'a>(&'a self, mut history: MutexGuard<'a, History>) -> Pass<'a> {
-        self.take_bias_away(&mut history);
+    /// The thread that holds the mutex enters, once no owner is inside.
+    fn enter_with_mutex<'a>(&'a self, mut history: MutexGuard<'a, History>) -> Pass<'a> {
+        self.revoke(&mut history);
         Pass {
             bias: self,
-            owner: self.consider(&mut history),
+            owner: self.grant_if_earned(&mut history),
             mutex: Some(history),
         }
     }
 
-    /// Makes sure that no owner is in nor can come in.
-    fn take_bias_away(&self, history: &mut History) {
+    /// Takes the bias away from its owner, and waits until the owner is not inside.
+    fn revoke(&self, history: &mut History) {
         let Some(owner) = history.owner.take() else {
             return;
         };
@@ -192,18 +194,18 @@ impl Bias {
             }
             std::hint::spin_loop();
         }
-        let mut leaving = lock(&self.leaving);
+        let mut exit = lock(&self.exit);
         while owner.is_inside(self.address()) {
-            leaving = self
-                .left
-                .wait(leaving)
+            exit = self
+                .exited
+                .wait(exit)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Gives the bias to a thread that has come often enough, from its next time on. Until it goes out it is inside, by
-    /// its mark too.
-    fn consider(&self, history: &mut History) -> Option<OwnerPass<'_>> {
+    /// Grants the bias to this thread, which has just entered by the mutex, if it has done so often enough in a row. Then its mark says
+    /// that it is inside, too.
+    fn grant_if_earned(&self, history: &mut History) -> Option<OwnerPass<'_>> {
         let mark = current_mark()?;
         if history.last != mark.address() {
             history.last = mark.address();
@@ -223,16 +225,17 @@ impl Bias {
 }
 
 impl<'a> Pass<'a> {
-    /// Lets others in until `changed` is notified or the time is up, or for no reason at all, and goes in again.
+    /// Unlocks, waits until `changed` is notified or the time is up, and locks again. May return early for no reason, as any
+    /// [`Condvar`] may.
     ///
-    /// Whoever notifies after a change that was made inside cannot be missed: this waits only by the mutex, and nobody
-    /// comes in between giving that up and being heard.
+    /// A notification that follows a change made inside is not missed: only a thread that holds the mutex waits here, and the
+    /// condition variable unlocks it and begins to wait in one step.
     pub(super) fn wait(self, changed: &Condvar, timeout: Option<Duration>) -> Pass<'a> {
         let Pass { bias, owner, mutex } = self;
-        // An owner goes out by its mark. Where there is the mutex, nobody comes in for that.
+        // With the mutex held, no other thread enters because the mark is cleared.
         drop(owner);
         let Some(history) = mutex else {
-            // It comes back by the mutex and looks again; next time it waits.
+            // An owner has no mutex to wait with. It returns early, and holds the mutex the next time.
             return bias.enter_by_mutex();
         };
         let history = match timeout {
@@ -244,7 +247,7 @@ impl<'a> Pass<'a> {
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        bias.go_in(history)
+        bias.enter_with_mutex(history)
     }
 }
 
@@ -261,6 +264,6 @@ impl<'a> From<OwnerPass<'a>> for Pass<'a> {
 impl Drop for OwnerPass<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.bias.leave(self.mark);
+        self.bias.exit(self.mark);
     }
 }

@@ -9,15 +9,15 @@
 //!  [ free  | len | body .. | len | body |  free ]     in words of 8 bytes; both only grow
 //! ```
 //!
-//! The lane is an extra: what is too long for it, and all that is no stream, goes by the channel's lock. The reader
-//! opens the lane, and closes it before it sleeps, both under that lock. The *gate* says for which state of affairs
-//! it is open: how many appends by the lock the reader has taken, which must be all.
+//! Messages that are too long for the lane, and all that do not come in a stream, go through the channel, under its lock. The reader
+//! opens the lane, and shuts it before it sleeps, both under that lock. While the lane is open, its *gate* holds the number of
+//! appends to the channel that the reader has taken. The sender may push only if it has made no more than these.
 //!
 //! Invariants:
-//! - **Order**: whoever pushes has appended nothing by the lock that the reader has not taken. So what is in the lane is
-//!   older than all that the lock guards.
-//! - **Wake-up**: a reader that closes the lane and then finds it empty may sleep. Whoever pushed in that moment finds
-//!   the gate shut *after* the push, and has to see whether the reader must be told. The two barriers see to it
+//! - **Order**: the sender pushes only when the reader has taken all that the sender has appended to the channel. So what is in
+//!   the lane is older than all that is in the channel.
+//! - **Wake-up**: a reader that shuts the lane and then finds it empty may sleep. A sender that pushed at that moment finds
+//!   the gate shut *after* the push, and then has to find out whether the reader must be notified. The two barriers ensure
 //!   that one of the two happens.
 
 use super::{AtomicU64, AtomicUsize, LANE_BODY, LANE_WORDS, Ordering, barrier, prefetch_to_write};
@@ -30,8 +30,8 @@ const WORD: usize = size_of::<u64>();
 /// Words in a line of the cache.
 const LINE: usize = 8;
 
-/// So many words before it gets there a writer asks for a line. The reader's core has it, from the last time round; and stores reach
-/// the cache one after the other, so that each new line would hold up all that come behind it.
+/// A line is prefetched when the sender is so many words before it. The reader's core still has the line, from the last time round the
+/// ring; and since stores reach the cache in order, a line that has to be fetched holds up all stores behind it.
 const AHEAD: usize = 8 * LINE;
 
 /// Bytes that a reader takes at a time.
@@ -42,29 +42,29 @@ pub(crate) const BLOCK: usize = 4 * WORD;
 pub(crate) struct Lane {
     words: Box<[AtomicU64; LANE_WORDS]>,
     /// Words ever written; only the sender changes it.
-    end: Apart,
+    end: Padded,
     /// Words ever read; only the reader changes it.
-    start: Apart,
+    start: Padded,
     /// Only the reader changes it, under the lock.
-    gate: Apart,
+    gate: Padded,
 }
 
 /// A number in a cache line of its own.
 #[derive(Debug)]
 #[repr(align(64))]
-struct Apart(AtomicUsize);
+struct Padded(AtomicUsize);
 
 /// The sender's side: where it is, and what it last saw of the reader.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     end: usize,
     start: usize,
-    /// Appends by the lock, ever.
+    /// Appends to the channel, ever.
     appends: usize,
 }
 
 impl Writer {
-    /// Notes an append by the lock. The lane is no way to go until the reader has taken it.
+    /// Counts an append to the channel. Until the reader has taken it, nothing can be pushed to the lane.
     #[inline]
     pub(crate) fn appended(&mut self) {
         self.appends += 1;
@@ -99,26 +99,26 @@ impl Iterator for Blocks<'_> {
 /// What became of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pushed {
-    /// It is in, and the reader will come.
+    /// It is in, and the reader will see it.
     Yes,
-    /// It is in, and the reader may have shut the gate without seeing it.
-    PastTheGate,
-    /// It has to go by the lock.
+    /// It is in, but the gate is shut by now: the reader may have looked before.
+    MaybeUnseen,
+    /// It is not in, and has to go through the channel.
     No,
 }
 
 impl Lane {
     pub(crate) fn new() -> Self {
-        let apart = |number| Apart(AtomicUsize::new(number));
+        let padded = |number| Padded(AtomicUsize::new(number));
         Lane {
             words: Box::new(std::array::from_fn(|_| AtomicU64::new(0))),
-            end: apart(0),
-            start: apart(0),
-            gate: apart(SHUT),
+            end: padded(0),
+            start: padded(0),
+            gate: padded(SHUT),
         }
     }
 
-    /// Whether there can be a lane that is worth it.
+    /// Whether lanes can be used: they need the barriers.
     pub(crate) fn available() -> bool {
         barrier::available()
     }
@@ -155,7 +155,7 @@ impl Lane {
         barrier::light();
         match self.is_open_to(writer) {
             true => Pushed::Yes,
-            false => Pushed::PastTheGate,
+            false => Pushed::MaybeUnseen,
         }
     }
 
@@ -215,13 +215,13 @@ impl Lane {
             && self.gate.0.load(Ordering::Relaxed) != SHUT
     }
 
-    /// Opens the lane to a sender that has appended so often by the lock. Only for a reader, under the lock, that has
-    /// taken all these and will come again.
+    /// Opens the lane to a sender that has made so many appends to the channel. Only for the reader, under the lock, when it has
+    /// taken all of these and will read again.
     pub(crate) fn open(&self, appends: usize) {
         self.gate.0.store(appends, Ordering::Release);
     }
 
-    /// Shuts the gate; what the reader does not find in the lane from now on, it will be told of. Only under the lock.
+    /// Shuts the gate: the reader will be notified of messages that it does not find in the lane after this. Only under the lock.
     pub(crate) fn shut(&self) {
         if self.gate.0.load(Ordering::Relaxed) != SHUT {
             self.gate.0.store(SHUT, Ordering::Relaxed);

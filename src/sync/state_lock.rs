@@ -44,19 +44,19 @@ impl<T> StateLock<T> {
         }
     }
 
-    /// Waits until nobody else has the value. Not for a thread that has it already.
+    /// Waits until no other thread has the value. A thread that has it already would wait for ever.
     pub(crate) fn lock(&self) -> StateGuard<'_, T> {
         self.guard(self.bias.enter())
     }
 
-    /// The value, if nobody had it when this process was forked. Only in that child.
+    /// The value, if no thread had it when this process was forked. Only in that child.
     pub(crate) fn lock_in_child(&self) -> Option<StateGuard<'_, T>> {
         Some(self.guard(self.bias.enter_in_child()?))
     }
 
-    /// The same for a thread that had it just now and goes on: somebody else who waits for it has it first.
+    /// Like [`lock`](Self::lock), for a thread that locks again and again: if others wait, one of them gets the value first.
     pub(crate) fn lock_again(&self) -> StateGuard<'_, T> {
-        self.guard(self.bias.enter_again())
+        self.guard(self.bias.enter_after_a_waiter())
     }
 
     /// The value, if this thread has the bias.
@@ -88,7 +88,7 @@ impl<T> fmt::Debug for StateLock<T> {
 }
 
 impl<T> StateGuard<'_, T> {
-    /// Gives the value to others until `changed` is notified or the time is up, or for no reason at all.
+    /// Unlocks, waits until `changed` is notified or the time is up, and locks again. May return early for no reason.
     pub(crate) fn wait(self, changed: &Condvar, timeout: Option<Duration>) -> Self {
         self.lock.guard(self.pass.wait(changed, timeout))
     }

@@ -1,26 +1,26 @@
-//! Hand-over: whoever drives a socket goes on only after somebody else who waits for its state has had it.
+//! Hand-over: a thread that drives a socket turn after turn → the calls that wait for the socket's state lock.
 //!
-//! A lock does not see to that by itself. Who gives it up and comes back at once finds it free, since whoever waits for it
-//! takes a while to wake up. That is as it should be for calls, each of which is over soon: to pass the lock on each time would make
-//! every one of them wait for another thread. Who drives, though, may come back without end.
+//! A mutex is not fair. A thread that unlocks it and locks it again at once finds it free, since a thread that waits for it
+//! takes a while to wake up. For calls that is best, as each is over soon, and to pass the lock on each time would make
+//! every one of them wait for another thread. A thread that drives, though, may lock again without end, and keep all calls out.
 //!
-//! Invariant: **who [lets one in](Waiters::let_one_in) does not go on while one who had [arrived](Waiters::arrive) by then still
-//! waits and no other has been [served](Waiters::serve) since; and does not wait for longer.** Both sides write first, pass
-//! a full barrier, and then look, so that one of them sees the other.
+//! Invariant: **[`yield_to_one`](Waiters::yield_to_one) returns when no thread waits for the lock, or one has got it since the call
+//! began, and no later than that.** Both sides write first, pass a full barrier, and then read, so that one of them sees the other.
 
 use super::{AtomicUsize, Condvar, Mutex, Ordering, PoisonError, fence, lock};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Waiters {
-    /// Who has arrived and is not served.
+    /// Threads that wait for the lock.
     waiting: AtomicUsize,
-    /// Counts who has been served.
+    /// Threads that have waited for it and got it, ever.
     served: AtomicUsize,
-    /// Who lets others in first.
-    polite: AtomicUsize,
-    telling: Mutex<()>,
-    told: Condvar,
+    /// Threads in `yield_to_one`.
+    yielding: AtomicUsize,
+    mutex: Mutex<()>,
+    /// Notified when `served` has changed, for those.
+    changed: Condvar,
 }
 
 impl Waiters {
@@ -28,45 +28,45 @@ impl Waiters {
         Waiters {
             waiting: AtomicUsize::new(0),
             served: AtomicUsize::new(0),
-            polite: AtomicUsize::new(0),
-            telling: Mutex::new(()),
-            told: Condvar::new(),
+            yielding: AtomicUsize::new(0),
+            mutex: Mutex::new(()),
+            changed: Condvar::new(),
         }
     }
 
-    /// The lock is taken, and this thread waits for it from now on.
-    pub(super) fn arrive(&self) {
+    /// Another thread has the lock: this one waits for it from now on.
+    pub(super) fn begin(&self) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
     }
 
     /// This thread waits no longer: it has the lock.
-    pub(super) fn serve(&self) {
+    pub(super) fn end(&self) {
         self.served.fetch_add(1, Ordering::Relaxed);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.polite.load(Ordering::Relaxed) > 0 {
-            drop(lock(&self.telling));
-            self.told.notify_all();
+        if self.yielding.load(Ordering::Relaxed) > 0 {
+            drop(lock(&self.mutex));
+            self.changed.notify_all();
         }
     }
 
-    /// Waits until one of those who wait now is served. Not for who has the lock.
-    pub(super) fn let_one_in(&self) {
+    /// Waits until one of the threads that wait now has got the lock. Not for the thread that has it.
+    pub(super) fn yield_to_one(&self) {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
         let served = self.served.load(Ordering::Relaxed);
-        self.polite.fetch_add(1, Ordering::Relaxed);
+        self.yielding.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        let mut telling = lock(&self.telling);
+        let mut guard = lock(&self.mutex);
         while self.waiting.load(Ordering::Relaxed) > 0
             && self.served.load(Ordering::Relaxed) == served
         {
-            telling = self
-                .told
-                .wait(telling)
+            guard = self
+                .changed
+                .wait(guard)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        self.polite.fetch_sub(1, Ordering::Relaxed);
+        self.yielding.fetch_sub(1, Ordering::Relaxed);
     }
 }

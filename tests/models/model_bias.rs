@@ -193,7 +193,7 @@ fn bias_lets_others_in_between() {
             })
             .collect();
         for _ in 0..2 {
-            let pass = guarded.bias.enter_again();
+            let pass = guarded.bias.enter_after_a_waiter();
             guarded.touch(|value| *value += 1);
             drop(pass);
         }
@@ -215,17 +215,17 @@ fn waiters_go_first() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 let (waiters, served, arrived) = &*shared;
-                waiters.arrive();
+                waiters.begin();
                 arrived.store(true, Ordering::Release);
                 let mut served = lock(served);
-                waiters.serve();
+                waiters.end();
                 *served = true;
             })
         };
         let (waiters, served, arrived) = &*shared;
         let arrived = arrived.load(Ordering::Acquire);
         drop(held);
-        waiters.let_one_in();
+        waiters.yield_to_one();
         let served = *lock(served);
         assert!(served || !arrived, "went on before one who waited");
         waiter.join().expect("served");

@@ -139,13 +139,13 @@ impl Channel {
         };
         match self.push(writer, body) {
             Pushed::Yes => return appended(false),
-            Pushed::PastTheGate => return appended(lock(&self.queue).tell()),
+            Pushed::MaybeUnseen => return appended(lock(&self.queue).tell()),
             Pushed::No => {}
         }
         let mut queue = lock(&self.queue);
         // The reader, for whom that may have waited, may have opened the lane.
         match self.push(writer, body) {
-            Pushed::Yes | Pushed::PastTheGate => appended(queue.tell()),
+            Pushed::Yes | Pushed::MaybeUnseen => appended(queue.tell()),
             Pushed::No => queue.append(writer, false, |buffer, pool| {
                 buffer.push(Outgoing::Slice(body), pool);
             }),
