@@ -40,6 +40,8 @@ mod endpoint;
 mod error;
 mod interface;
 mod listener;
+#[cfg(test)]
+pub(crate) mod memory;
 mod options;
 mod resolver;
 mod socket_file;

@@ -62,6 +62,8 @@ pub(crate) struct Stream {
 enum Io {
     Tcp(TcpStream),
     Unix(UnixStream),
+    #[cfg(test)]
+    Memory(super::memory::End),
 }
 
 impl Stream {
@@ -83,17 +85,32 @@ impl Stream {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn memory(end: super::memory::End, peer: SocketAddress) -> Stream {
+        Stream {
+            io: Io::Memory(end),
+            peer,
+            process: Process::current(),
+        }
+    }
+
     /// Reads what is there into `buffer`. `Ok(0)` is the end of the stream, given that `buffer` is not empty.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         uninterrupted(|| match &self.io {
             Io::Tcp(socket) => io::Read::read(&mut &*socket, buffer),
             Io::Unix(socket) => io::Read::read(&mut &*socket, buffer),
+            #[cfg(test)]
+            Io::Memory(end) => end.read(buffer),
         })
     }
 
     /// Appends at most `max` bytes to `buffer`, within its capacity: it is never reallocated and its spare
     /// memory never zeroed. `Ok(0)` is the end of the stream; no room at all is `InvalidInput`.
     pub(crate) fn read_spare(&self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+        #[cfg(test)]
+        if let Io::Memory(end) = &self.io {
+            return end.read_spare(buffer, max);
+        }
         let socket = self.socket();
         uninterrupted(|| uninit::recv_spare(&socket, buffer, max))
     }
@@ -107,18 +124,30 @@ impl Stream {
         second: &mut Vec<u8>,
         more: usize,
     ) -> io::Result<usize> {
+        #[cfg(test)]
+        if let Io::Memory(end) = &self.io {
+            return end.read_spare_two((first, max), (second, more));
+        }
         let socket = self.socket();
         uninterrupted(|| uninit::recv_spare_two(&socket, first, max, second, more))
     }
 
     /// Writes a prefix of `bytes` and returns its length.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(test)]
+        if let Io::Memory(end) = &self.io {
+            return end.write(bytes);
+        }
         let socket = self.socket();
         uninterrupted(|| socket.send_with_flags(bytes, SEND_FLAGS))
     }
 
     /// Writes a prefix of the slices, taken as one, and returns its length.
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        #[cfg(test)]
+        if let Io::Memory(end) = &self.io {
+            return end.write_vectored(slices);
+        }
         let socket = self.socket();
         let slices = &slices[..slices.len().min(MAX_SLICES)];
         uninterrupted(|| socket.send_vectored_with_flags(slices, SEND_FLAGS))
@@ -131,6 +160,10 @@ impl Stream {
     /// the very same port as the source. It looks like a peer, and keeps the server that is to come off its port, so it counts as
     /// refused, and is reset when it is dropped: closed in good order it would stay in TIME_WAIT for a minute.
     pub(crate) fn finish_connect(&self) -> io::Result<bool> {
+        #[cfg(test)]
+        if let Io::Memory(end) = &self.io {
+            return Ok(!end.is_closed());
+        }
         let socket = self.socket();
         if let Some(error) = socket.take_error()? {
             return Err(error);
@@ -173,7 +206,7 @@ impl Stream {
                 Err(_) => "tcp://".to_owned(),
             },
             // One side is unnamed, so both are known by the one name there is.
-            Io::Unix(_) => self.peer.to_string(),
+            Io::Unix(_) | Io::Memory(_) => self.peer.to_string(),
         }
     }
 
@@ -190,6 +223,10 @@ impl Stream {
         token: Token,
         interests: Interest,
     ) -> io::Result<()> {
+        #[cfg(test)]
+        if let Io::Memory(_) = &self.io {
+            return Ok(());
+        }
         let fd = self.socket().as_raw_fd();
         SourceFd(&fd).reregister(registry, token, interests)
     }
@@ -212,11 +249,17 @@ impl Stream {
         match &self.io {
             Io::Tcp(socket) => transit::tcp(socket.as_fd()),
             Io::Unix(socket) => transit::unix(socket.as_fd()),
+            #[cfg(test)]
+            Io::Memory(_) => None,
         }
     }
 
     /// Tells the peer that nothing more comes; what it sends can still be read.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        #[cfg(test)]
+        if let Io::Memory(end) = &self.io {
+            return end.shutdown_write();
+        }
         self.socket().shutdown(std::net::Shutdown::Write)
     }
 
@@ -224,6 +267,8 @@ impl Stream {
         match &self.io {
             Io::Tcp(socket) => SockRef::from(socket),
             Io::Unix(socket) => SockRef::from(socket),
+            #[cfg(test)]
+            Io::Memory(_) => unreachable!("asked of streams with a socket only"),
         }
     }
 
@@ -231,6 +276,8 @@ impl Stream {
         match &mut self.io {
             Io::Tcp(socket) => socket,
             Io::Unix(socket) => socket,
+            #[cfg(test)]
+            Io::Memory(end) => end,
         }
     }
 }
@@ -238,6 +285,10 @@ impl Stream {
 impl Drop for Stream {
     /// Closing alone would leave the connection open as long as a forked child has a copy of the descriptor.
     fn drop(&mut self) {
+        #[cfg(test)]
+        if matches!(self.io, Io::Memory(_)) {
+            return;
+        }
         if self.process.has_forked() {
             // Fails if the connection has ended by itself.
             let _ = self.socket().shutdown(std::net::Shutdown::Both);

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use super::out_buffer::{OutBuffer, Segment};
 use super::outgoing::Outgoing;
 use super::pool::{CHUNK, ChunkPool};
+use super::wire::{Came, Reader};
 use crate::engine::inproc::channel::{Channel, Received};
 use crate::message::{Frame, Message};
 use crate::prefetch::prefetch;
@@ -60,12 +61,23 @@ pub(crate) struct ReadOutcome {
     pub(crate) bytes: usize,
     /// Whole messages that came with them.
     pub(crate) messages: usize,
-    /// The kernel may hold more: the read filled all the room it was given.
+    /// There may be more to read: see [`Came::more`].
     pub(crate) more: bool,
     /// The peer has closed its side.
     pub(crate) eof: bool,
     /// How the peer has broken the protocol, behind what was whole: the connection has to be closed.
     pub(crate) violation: Option<Box<ProtocolError>>,
+}
+
+impl From<Came> for ReadOutcome {
+    fn from(came: Came) -> Self {
+        ReadOutcome {
+            bytes: came.bytes,
+            more: came.more,
+            eof: came.eof,
+            ..ReadOutcome::default()
+        }
+    }
 }
 
 impl ReadOutcome {
@@ -139,6 +151,7 @@ impl InBuffer {
     /// Reads once from the stream. `limit` bounds the bytes that may be read ahead of the application.
     pub(crate) fn read(
         &mut self,
+        reader: &mut Reader,
         stream: &Stream,
         scanner: &mut Scanner,
         pool: &mut ChunkPool,
@@ -146,24 +159,19 @@ impl InBuffer {
         on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
     ) -> io::Result<ReadOutcome> {
         if self.large.is_some() {
-            return self.read_large(stream, scanner, pool, on_command);
+            return self.read_large(reader, stream, scanner, pool, on_command);
         }
         let mut chunk = self.chunk_for_partial(pool);
         let limit = if self.expect_large { PEEK } else { limit };
         let room = limit.min(chunk.capacity() - chunk.len());
-        let bytes = match stream.read_spare(&mut chunk, room) {
-            Ok(bytes) => bytes,
+        let came = match reader.read(stream, &mut chunk, room) {
+            Ok(came) => came,
             Err(error) => {
                 pool.give(chunk);
                 return Err(error);
             }
         };
-        let mut outcome = ReadOutcome {
-            bytes,
-            more: bytes == room,
-            eof: bytes == 0,
-            ..ReadOutcome::default()
-        };
+        let mut outcome = ReadOutcome::from(came);
         outcome.add(self.accept(chunk, scanner, pool, on_command));
         Ok(outcome)
     }
@@ -183,13 +191,14 @@ impl InBuffer {
     /// Takes bytes that came with the handshake, as if they had just been read.
     pub(crate) fn preload(
         &mut self,
+        reader: &mut Reader,
         bytes: &[u8],
         scanner: &mut Scanner,
         pool: &mut ChunkPool,
         on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
     ) -> Accepted {
         let mut chunk = pool.take();
-        chunk.extend_from_slice(bytes);
+        reader.early(bytes, &mut chunk);
         self.accept(chunk, scanner, pool, on_command)
     }
 
@@ -298,31 +307,28 @@ impl InBuffer {
     /// a longer read the kernel takes in nothing of what the peer sends meanwhile.
     fn read_large(
         &mut self,
+        reader: &mut Reader,
         stream: &Stream,
         scanner: &mut Scanner,
         pool: &mut ChunkPool,
         on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
     ) -> io::Result<ReadOutcome> {
-        let mut outcome = ReadOutcome::default();
         let Some(large) = self.large.as_mut() else {
-            return Ok(outcome);
+            return Ok(ReadOutcome::default());
         };
         let missing = large.make_room()?;
         let room = large.body.capacity() - large.body.len();
         let room = room.min(missing).min(CHUNK);
         let peek = if room == missing { PEEK } else { 0 };
         let mut next = pool.take();
-        let read = stream.read_spare_two(&mut large.body, room, &mut next, peek);
-        outcome.bytes = match read {
-            Ok(bytes) => bytes,
+        let mut outcome = match reader.read_two(stream, &mut large.body, room, &mut next, peek) {
+            Ok(came) => ReadOutcome::from(came),
             Err(error) => {
                 pool.give(next);
                 return Err(error);
             }
         };
-        outcome.eof = outcome.bytes == 0;
-        outcome.more = outcome.bytes == room + peek;
-        if outcome.bytes < missing {
+        if (large.body.len() as u64) < large.header.body_len {
             pool.give(next);
             return Ok(outcome);
         }

@@ -18,6 +18,7 @@ use super::net::{BOTH, Net};
 use super::out_buffer::OutBuffer;
 use super::state::{Connected, Counters, Handshaking, Link, Origin, Peer, PeerId};
 use super::turn::Turn;
+use super::wire;
 use crate::engine::Note;
 use crate::engine::driving::timers::Timer;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
@@ -262,6 +263,8 @@ impl Turn<'_> {
         let Handshaking { stream, input, .. } = *state;
         peer.link = Link::Up(Box::new(Connected {
             stream: Arc::new(stream),
+            writer: Some(wire::Writer::Frames),
+            reader: wire::Reader::Frames,
             scanner: Scanner::new(limits),
             heartbeat,
             since: self.now,
@@ -399,13 +402,9 @@ impl Handshaking {
 
     /// Whether there was anything to read.
     fn read(&mut self) -> Result<bool, DisconnectCause> {
-        let mut buffer = [0; 1024];
-        match self.stream.read(&mut buffer) {
+        match wire::read_some(&self.stream, &mut self.input) {
             Ok(0) => Err(DisconnectCause::PeerClosed),
-            Ok(n) => {
-                self.input.extend_from_slice(&buffer[..n]);
-                Ok(true)
-            }
+            Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(DisconnectCause::from(&error)),
         }
@@ -419,14 +418,7 @@ impl Handshaking {
     }
 
     fn flush(&mut self) -> Result<(), DisconnectCause> {
-        while !self.output.is_empty() {
-            match self.stream.write(&self.output) {
-                Ok(n) => drop(self.output.drain(..n)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(DisconnectCause::from(&error)),
-            }
-        }
-        Ok(())
+        wire::flush(&self.stream, &mut self.output).map_err(|error| DisconnectCause::from(&error))
     }
 
     /// Sends what the machine left to be said (an ERROR command), if the kernel takes it at once.

@@ -7,8 +7,9 @@
 //! | `peers` | what a pattern sees: peers to queue for and to take from |
 //! | `state` | one of them, as the engine sees it |
 //! | `link`, `dialer`, `listen`, `farewell` | the life of a connection: made, lost, made again, let go |
-//! | `reading`, `in_buffer` | bytes in, up to whole messages |
-//! | `outgoing`, `out_buffer`, `writing`, `direct` | messages out, up to the kernel |
+//! | `reading`, `in_buffer` | bytes in from the wire, up to whole messages |
+//! | `outgoing`, `out_buffer`, `writing`, `direct` | messages out, up to the wire |
+//! | `wire` | all bytes between these and the kernel, with what is put around messages there |
 //! | `limits`, `withdraw` | what a peer takes, and what is taken back |
 //! | `stats` | what the application may know of them |
 //! | `pool` | the chunks that both kinds of buffers are made of |
@@ -31,5 +32,6 @@ pub(super) mod reading;
 pub(super) mod state;
 mod stats;
 pub(super) mod turn;
+mod wire;
 pub(super) mod withdraw;
 pub(super) mod writing;

@@ -1,16 +1,22 @@
 //! What a peer is still to be sent: encoded frames, in order, until the kernel has them.
 //!
 //! ```text
-//!            head      written                                         tail
+//!            head      taken                                           tail
 //!             v           v                                              v
 //! sealed  [..|msg msg ms:g msg hdr][body, shared][hdr][body, shared] [msg msg ....]
-//!          ^ gone  ^ message boundary; bytes up to `written` are in the kernel
+//!          ^ gone  ^ message boundary; bytes up to `taken` are in the kernel, or on their way
 //! ```
 //!
 //! The buffer is self-delimiting: walking the frames finds every message boundary. Bytes are let go only
 //! at such a boundary, so that when a connection breaks, everything not *wholly* written is still here,
 //! whole, for the next connection ([`OutBuffer::rewind`]).
+//!
+//! The [`Writer`](super::wire::Writer) of the connection first *takes* bytes, and then says which of them have left. It does both at once
+//! ([`OutBuffer::advance`]) where the kernel is given these very bytes. Where it makes others of them, it takes whole frames
+//! ([`OutBuffer::take`]), and has them let go ([`OutBuffer::let_go`]) when all that it made of them has left. What is taken can no longer be
+//! changed on this connection.
 
+mod marks;
 mod suspects;
 mod withdraw;
 
@@ -18,7 +24,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
-use suspects::Suspect;
+use marks::Mark;
 pub(crate) use suspects::Unsent;
 
 use super::pool::{CHUNK, ChunkPool};
@@ -57,18 +63,16 @@ pub(crate) struct OutBuffer {
     tail: Vec<u8>,
     /// Where the first message not wholly written starts, in the first segment.
     head: usize,
-    /// Bytes from `head` that the kernel already has.
-    written: usize,
+    /// Bytes from `head` that the kernel already has, or that are on their way to it.
+    taken: usize,
     /// Bytes from `head` to the end.
     bytes: usize,
     /// Whole messages from `head` to the end, commands not counted.
     messages: usize,
-    /// The first message has begun to leave, and nobody waits for it any more: it goes with this connection.
-    first_unwanted: bool,
     /// Bytes of commands from `head` to the end.
     commands: usize,
-    /// In the order of the queue. Nearly always empty.
-    suspects: Vec<Suspect>,
+    /// What is special about single messages, in the order of the queue. Nearly always empty.
+    marks: Vec<Mark>,
 }
 
 impl OutBuffer {
@@ -77,9 +81,9 @@ impl OutBuffer {
         self.messages
     }
 
-    /// Bytes not yet handed to the kernel.
+    /// Bytes that nobody has begun to hand to the kernel.
     pub(crate) fn unwritten(&self) -> usize {
-        self.bytes - self.written
+        self.bytes - self.taken
     }
 
     /// Bytes of commands not yet wholly handed to the kernel.
@@ -217,7 +221,7 @@ impl OutBuffer {
         slices: &mut [IoSlice<'a>; MAX_SLICES],
         most: usize,
     ) -> usize {
-        let mut skip = self.head + self.written;
+        let mut skip = self.head + self.taken;
         let mut count = 0;
         let mut room = most;
         let sealed = self.sealed.iter().map(Segment::as_slice);
@@ -239,23 +243,34 @@ impl OutBuffer {
         count
     }
 
-    /// Notes that the kernel took `n` more bytes.
+    /// Notes that the kernel took the next `n` bytes.
     pub(crate) fn advance(&mut self, n: usize, pool: &mut ChunkPool) {
-        self.written += n;
-        if self.written >= self.bytes {
+        self.take(n);
+        self.let_go(0, pool);
+    }
+
+    /// Notes that the next `n` bytes are on their way to the kernel.
+    pub(crate) fn take(&mut self, n: usize) {
+        self.taken += n;
+    }
+
+    /// Notes that of all bytes that have been taken, the kernel has got those before the last `held`. Lets go of the messages and
+    /// commands that are wholly among them.
+    pub(crate) fn let_go(&mut self, held: usize, pool: &mut ChunkPool) {
+        if self.taken - held >= self.bytes {
             return self.clear(pool);
         }
         while let Some((len, kind)) = self.first_message() {
-            if len > self.written {
+            if len > self.taken - held {
                 break;
             }
-            self.written -= len;
+            self.taken -= len;
             match kind {
                 // Subscriptions that look like messages were not counted; a buffer that has them has no messages.
                 FrameKind::More | FrameKind::Last => {
                     self.messages = self.messages.saturating_sub(1);
-                    if !self.suspects.is_empty() {
-                        self.take_out_suspect(0);
+                    if !self.marks.is_empty() {
+                        self.take_out_mark(0);
                     }
                 }
                 FrameKind::Command => self.commands -= len,
@@ -282,7 +297,6 @@ impl OutBuffer {
     fn drop_front(&mut self, len: usize, pool: &mut ChunkPool) {
         self.bytes -= len;
         self.head += len;
-        self.first_unwanted = false;
         self.drop_read_segments(pool);
     }
 
@@ -310,11 +324,12 @@ impl OutBuffer {
         *self = kept;
     }
 
-    /// Takes all messages out, from the first not wholly written on, and leaves the buffer empty. Without that first one if
-    /// nobody waits for it any more.
+    /// Takes all messages out, from the first not wholly written on, and leaves the buffer empty. Without those that have been taken
+    /// and that nobody waits for any more.
     pub(crate) fn drain(&mut self, pool: &mut ChunkPool) -> Vec<Unsent> {
         let mut messages = Vec::with_capacity(self.messages);
-        let mut suspects = std::mem::take(&mut self.suspects).into_iter().peekable();
+        let mut marks = std::mem::take(&mut self.marks).into_iter().peekable();
+        let mut index = 0;
         let mut frames = Vec::new();
         let mut walk = Walk::new(self);
         while let Some((kind, body)) = walk.next_body() {
@@ -323,35 +338,44 @@ impl OutBuffer {
                 FrameKind::More => frames.push(body),
                 FrameKind::Last => {
                     frames.push(body);
-                    let suspect = suspects.next_if(|suspect| suspect.index == messages.len());
-                    messages.push(Unsent {
-                        message: Message::from_frames(frames.drain(..)),
-                        breaks: suspect.map_or(0, |suspect| suspect.breaks),
-                    });
+                    let mark = marks.next_if(|mark| mark.index == index);
+                    index += 1;
+                    let message = Message::from_frames(frames.drain(..));
+                    match mark {
+                        Some(mark) if mark.unwanted => pool.later.drop_message(message),
+                        mark => messages.push(Unsent {
+                            message,
+                            breaks: mark.map_or(0, |mark| mark.breaks),
+                        }),
+                    }
                 }
             }
         }
-        messages.drain(..self.unwanted().min(messages.len()));
         self.clear(pool);
         messages
     }
 
-    /// Drops every message of which no byte has been written; returns how many. Commands stay.
+    /// Drops every message of which no byte has been taken; returns how many. Commands stay.
     pub(crate) fn drop_unstarted(&mut self, pool: &mut ChunkPool) -> usize {
         if self.messages == 0 {
             return 0;
         }
-        if self.written == 0 && self.commands == 0 {
+        if self.taken == 0 && self.commands == 0 {
             let dropped = self.messages;
             self.clear(pool);
             return dropped;
         }
         let mut kept = OutBuffer::default();
-        // The first message or command, if it is half written, has to be finished.
-        let mut started = self.written > 0;
+        // What has been taken in part has to be finished.
+        let (mut offset, mut begun, mut begins) = (0, false, true);
         let mut walk = Walk::new(self);
         while let Some((kind, body)) = walk.next_body() {
-            if started || kind == FrameKind::Command {
+            if begins {
+                begun = offset < self.taken;
+            }
+            begins = kind != FrameKind::More;
+            offset += frame_len(body.len());
+            if begun || kind == FrameKind::Command {
                 match body.shared() {
                     Some(shared) if shared.len() >= COPY_MAX => {
                         kept.push_body(kind, shared.clone(), pool);
@@ -359,13 +383,10 @@ impl OutBuffer {
                     _ => kept.push_frame(kind, &body, pool),
                 }
             }
-            started &= kind == FrameKind::More;
         }
-        kept.written = self.written;
-        kept.first_unwanted = self.first_unwanted;
-        kept.suspects = std::mem::take(&mut self.suspects);
-        kept.suspects
-            .retain(|suspect| suspect.index < kept.messages);
+        kept.taken = self.taken;
+        kept.marks = std::mem::take(&mut self.marks);
+        kept.marks.retain(|mark| mark.index < kept.messages);
         let dropped = self.messages - kept.messages;
         self.clear(pool);
         *self = kept;
@@ -382,20 +403,16 @@ impl OutBuffer {
         }
         pool.give(std::mem::take(&mut self.tail));
         self.head = 0;
-        self.written = 0;
+        self.taken = 0;
         self.bytes = 0;
         self.messages = 0;
-        self.first_unwanted = false;
         self.commands = 0;
-        self.suspects.clear();
+        self.marks.clear();
     }
 
     /// Appends all that `later` holds, which must start at a message boundary.
     pub(crate) fn append(&mut self, mut later: OutBuffer, pool: &mut ChunkPool) {
-        debug_assert_eq!(
-            later.written, 0,
-            "only the oldest buffer can be half written"
-        );
+        debug_assert_eq!(later.taken, 0, "only the oldest buffer can be half written");
         if later.is_empty() {
             return later.clear(pool);
         }
@@ -411,9 +428,9 @@ impl OutBuffer {
         } else {
             self.sealed.push_back(Segment::Frames(tail));
         }
-        for Suspect { index, breaks } in later.suspects.drain(..) {
-            let index = index + self.messages;
-            self.suspects.push(Suspect { index, breaks });
+        for mark in later.marks.drain(..) {
+            let index = mark.index + self.messages;
+            self.marks.push(Mark { index, ..mark });
         }
         self.sealed.append(&mut later.sealed);
         self.tail = later.tail;
@@ -428,19 +445,36 @@ impl OutBuffer {
         into: &mut VecDeque<Segment>,
         pool: &mut ChunkPool,
     ) -> usize {
-        debug_assert_eq!(
-            self.head + self.written,
-            0,
-            "segments are handed over whole"
-        );
+        debug_assert_eq!(self.head + self.taken, 0, "segments are handed over whole");
         if !self.tail.is_empty() {
             let tail = std::mem::replace(&mut self.tail, pool.take());
             self.sealed.push_back(Segment::Frames(tail));
         }
         into.append(&mut self.sealed);
-        self.suspects.clear();
+        self.marks.clear();
         self.bytes = 0;
         std::mem::take(&mut self.messages)
+    }
+}
+
+#[cfg(test)]
+impl OutBuffer {
+    /// The frames that have not been taken, with their lengths, if whole frames were taken so far.
+    pub(super) fn untaken_frames(&self) -> impl Iterator<Item = (FrameKind, &[u8], usize)> {
+        let mut walk = Walk::new(self);
+        let mut offset = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let (header_len, kind, body_len) = walk.header()?;
+                let body = walk.body(header_len, body_len)?;
+                walk.skip_body(header_len, body_len);
+                let len = header_len + body_len;
+                offset += len;
+                if offset > self.taken {
+                    return Some((kind, body, len));
+                }
+            }
+        })
     }
 }
 

@@ -142,6 +142,7 @@ impl Turn<'_> {
             false => limit.min(room),
         };
         let result = peer.inbound.read(
+            &mut up.reader,
             &up.stream,
             &mut up.scanner,
             &mut self.net.peers.pool,
@@ -186,6 +187,7 @@ impl Turn<'_> {
             messages,
             violation,
         } = peer.inbound.preload(
+            &mut up.reader,
             bytes,
             &mut up.scanner,
             &mut self.net.peers.pool,

@@ -9,6 +9,7 @@ use super::dialer::Dialer;
 use super::in_buffer::InBuffer;
 use super::limits::Takes;
 use super::out_buffer::OutBuffer;
+use super::wire::{Reader, Writer};
 use crate::engine::inproc::local::InprocLink;
 use crate::monitor::ConnectionId;
 use crate::transport::{Address, Endpoint, SEGMENT, Stream};
@@ -128,6 +129,9 @@ pub(crate) struct Handshaking {
 
 pub(crate) struct Connected {
     pub(super) stream: Arc<Stream>,
+    /// `None`: it is with a write that is under way without the lock.
+    pub(super) writer: Option<Writer>,
+    pub(super) reader: Reader,
     pub(super) scanner: Scanner,
     pub(super) heartbeat: Heartbeat,
     /// When the handshake was done, and how many messages had come from the peer by then.

@@ -1,16 +1,17 @@
 //! Bytes out to established connections: when, by whom, and what becomes of those the kernel does not take.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::Interest;
 
 use super::net::{BOTH, Net};
-use super::out_buffer::{MAX_SLICES, OutBuffer, Unsent};
+use super::out_buffer::{OutBuffer, Unsent};
 use super::pool::ChunkPool;
-use super::state::{Link, PeerId, WRITE_AT, WRITE_KEPT_AT};
+use super::state::{Link, PeerId, WRITE_AT};
 use super::turn::Turn;
+use super::wire;
 use crate::engine::tempo::gathering;
 use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;
@@ -122,11 +123,13 @@ impl Turn<'_> {
         let messages = peer.outbound.messages();
         let was_full = messages >= peer.send_hwm;
         up.writable_again = false;
-        let before = peer.outbound.unwritten();
-        let result = write_all(&up.stream, &mut peer.outbound, &mut self.net.peers.pool);
+        let Some(writer) = &mut up.writer else {
+            return;
+        };
+        let written = writer.write(&up.stream, &mut peer.outbound, &mut self.net.peers.pool);
         up.carried |= peer.outbound.messages() < messages;
-        peer.counters.bytes_out += (before - peer.outbound.unwritten()) as u64;
-        self.net.after_write(id, result);
+        peer.counters.bytes_out += written.bytes as u64;
+        self.net.after_write(id, written.result);
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
@@ -142,13 +145,13 @@ impl Turn<'_> {
             birth,
             connection,
             mut buffer,
-            offered,
+            writer,
             messages,
+            written,
             spare,
             stream,
         } = job;
         self.net.peers.pool.absorb(spare);
-        let written = offered - buffer.unwritten();
         let lost = self.net.lost_while_written.take();
         if let Some(loss) = lost.filter(|loss| loss.connection.id == connection) {
             self.blame(id, &mut buffer, loss);
@@ -172,6 +175,7 @@ impl Turn<'_> {
             && same
         {
             up.carried |= buffer.messages() < messages;
+            up.writer = Some(writer);
         }
         if !same {
             peer.counters.withdrawn += buffer.unwanted() as u64;
@@ -303,6 +307,9 @@ impl Net {
             let Link::Up(up) = &mut peer.link else {
                 continue;
             };
+            let Some(writer) = up.writer.take() else {
+                continue;
+            };
             peer.being_written = true;
             up.writable_again = false;
             let buffer = std::mem::take(&mut peer.outbound);
@@ -313,9 +320,10 @@ impl Net {
                 birth: peer.birth,
                 connection: peer.connection,
                 stream: Arc::clone(&up.stream),
-                offered: buffer.unwritten(),
+                writer,
                 messages: peer.in_flight,
                 buffer,
+                written: 0,
                 spare: ChunkPool::default(),
             });
         }
@@ -339,36 +347,20 @@ pub(crate) struct WriteJob {
     birth: ConnectionId,
     connection: ConnectionId,
     stream: Arc<Stream>,
+    writer: wire::Writer,
     buffer: OutBuffer,
-    /// Bytes to write at the start, and messages that are done with them.
-    offered: usize,
+    /// Messages to write at the start, and bytes that have left since.
     messages: usize,
+    written: usize,
     /// Chunks that have come free.
     spare: ChunkPool,
 }
 
 impl WriteJob {
     pub(crate) fn run(&mut self) -> io::Result<()> {
-        write_all(&self.stream, &mut self.buffer, &mut self.spare)
+        let WriteJob { stream, buffer, .. } = self;
+        let written = self.writer.write(stream, buffer, &mut self.spare);
+        self.written += written.bytes;
+        written.result
     }
-}
-
-/// Writes until the buffer is empty or the kernel will take no more.
-fn write_all(stream: &Stream, buffer: &mut OutBuffer, pool: &mut ChunkPool) -> io::Result<()> {
-    while !buffer.is_empty() {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = buffer.slices(&mut slices, WRITE_KEPT_AT);
-        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-        let written = match slices.get(..count) {
-            Some([single]) => stream.write(single)?,
-            Some(many) => stream.write_vectored(many)?,
-            None => 0,
-        };
-        buffer.advance(written, pool);
-        if written < offered {
-            // A short write means that the kernel's buffer is full: asking again would only tell the same.
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-    }
-    Ok(())
 }

@@ -55,7 +55,9 @@ fn what_goes_and_comes_the_short_way_is_what_goes_and_comes_the_other() {
         // In pieces that cut messages apart, and fit into a chunk.
         for piece in bytes.chunks(1009) {
             let read = [buffer.partial.as_slice(), piece].concat();
-            let got = buffer.preload(&read, &mut scanner, pool, &mut |_| Ok(()));
+            let got = buffer.preload(&mut Reader::Frames, &read, &mut scanner, pool, &mut |_| {
+                Ok(())
+            });
             assert_eq!(got.violation, None);
         }
         assert_eq!(buffer.messages(), sent.len());
@@ -112,10 +114,16 @@ fn read(pieces: &[&[u8]], pool: &mut ChunkPool) -> (InBuffer, usize, Option<Box<
     let mut pings = 0;
     for piece in pieces {
         let read = [buffer.partial.as_slice(), piece].concat();
-        let accepted = buffer.preload(&read, &mut scanner, pool, &mut |command| {
-            pings += usize::from(matches!(command, Command::Ping { .. }));
-            Ok(())
-        });
+        let accepted = buffer.preload(
+            &mut Reader::Frames,
+            &read,
+            &mut scanner,
+            pool,
+            &mut |command| {
+                pings += usize::from(matches!(command, Command::Ping { .. }));
+                Ok(())
+            },
+        );
         if accepted.violation.is_some() {
             return (buffer, pings, accepted.violation);
         }

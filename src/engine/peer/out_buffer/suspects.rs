@@ -19,33 +19,13 @@ pub(crate) struct Unsent {
     pub(crate) breaks: u32,
 }
 
-/// A queued message over which connections have broken.
-#[derive(Debug)]
-pub(super) struct Suspect {
-    /// How many messages are ahead of it.
-    pub(super) index: usize,
-    pub(super) breaks: u32,
-}
-
 impl OutBuffer {
     /// Appends a message that has been in a queue before.
     pub(crate) fn push_again(&mut self, unsent: &Unsent, pool: &mut ChunkPool) {
         if unsent.breaks > 0 {
-            self.suspects.push(Suspect {
-                index: self.messages,
-                breaks: unsent.breaks,
-            });
+            self.mark(self.messages).breaks = unsent.breaks;
         }
         self.push(Outgoing::Message(&unsent.message), pool);
-    }
-
-    /// The message with so many ahead of it has gone.
-    #[cold]
-    pub(super) fn take_out_suspect(&mut self, index: usize) {
-        self.suspects.retain(|suspect| suspect.index != index);
-        for suspect in &mut self.suspects {
-            suspect.index -= usize::from(suspect.index > index);
-        }
     }
 
     /// The connection broke: counts that against the message that was being written, if one was. If `anew`, what was counted
@@ -56,21 +36,24 @@ impl OutBuffer {
         most: Option<u32>,
         pool: &mut ChunkPool,
     ) -> Option<Unsent> {
-        // One that nobody waits for any more goes with this connection anyway.
-        let begun = self.written > 0
-            && !self.first_unwanted
+        let begun = self.taken > 0
             && self
                 .first_message()
                 .is_some_and(|(_, kind)| kind != FrameKind::Command);
         if !begun {
             return None;
         }
-        let before = match self.suspects.first() {
-            Some(first) if first.index == 0 => self.suspects.remove(0).breaks,
-            Some(_) | None => 0,
+        let mark = self.mark(0);
+        // One that nobody waits for any more goes with this connection anyway.
+        if mark.unwanted {
+            return None;
+        }
+        let breaks = if anew {
+            1
+        } else {
+            mark.breaks.saturating_add(1)
         };
-        let breaks = if anew { 1 } else { before.saturating_add(1) };
-        self.suspects.insert(0, Suspect { index: 0, breaks });
+        mark.breaks = breaks;
         if most.is_none_or(|most| breaks < most) {
             return None;
         }
@@ -86,7 +69,7 @@ impl OutBuffer {
         is_one: impl Fn(&Message) -> bool,
         pool: &mut ChunkPool,
     ) -> Vec<Unsent> {
-        debug_assert_eq!(self.written, 0, "what is half written cannot be taken out");
+        debug_assert_eq!(self.taken, 0, "what is half written cannot be taken out");
         let (taken, kept) = self
             .drain(pool)
             .into_iter()

@@ -17,7 +17,7 @@ struct Cut {
 }
 
 impl OutBuffer {
-    /// Takes out the newest message whose first frame is `wanted`, if no byte of it has been written. One that is half written has
+    /// Takes out the newest message whose first frame is `wanted`, if no byte of it has been taken. One that is half written has
     /// to be finished, since the peer would take what follows for the rest of it; but if the connection breaks before that, the
     /// message is not kept for the next.
     pub(crate) fn withdraw(
@@ -28,17 +28,12 @@ impl OutBuffer {
         let Some((start, end)) = self.newest(wanted) else {
             return Found::No;
         };
-        if start.offset < self.written {
-            self.first_unwanted = true;
+        if start.offset < self.taken {
+            self.mark(start.messages).unwanted = true;
             return Found::HalfWritten;
         }
         self.cut(start, end, pool);
         Found::TakenOut
-    }
-
-    /// How many messages, 0 or 1, are half written and wanted by nobody any more.
-    pub(crate) fn unwanted(&self) -> usize {
-        usize::from(self.first_unwanted)
     }
 
     /// Where the newest message whose first frame is `wanted` starts and ends.
@@ -73,7 +68,7 @@ impl OutBuffer {
     fn cut(&mut self, start: Cut, end: Cut, pool: &mut ChunkPool) {
         self.bytes -= end.offset - start.offset;
         self.messages -= 1;
-        self.take_out_suspect(start.messages);
+        self.take_out_mark(start.messages);
         if self.bytes == 0 {
             return self.clear(pool);
         }
@@ -113,7 +108,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The body of the frame whose header comes next.
-    fn body(&self, header_len: usize, body_len: usize) -> Option<&'a [u8]> {
+    pub(super) fn body(&self, header_len: usize, body_len: usize) -> Option<&'a [u8]> {
         let start = self.position + header_len;
         let here = self.bytes(self.segment)?;
         match here.get(start..start + body_len) {

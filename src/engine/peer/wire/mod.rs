@@ -1,0 +1,37 @@
+//! The wire: all bytes to peers in other processes leave, and all bytes from them arrive, through this module. Only what is read to be thrown
+//! away, when a connection ends, does not.
+//!
+//! ```text
+//!  OutBuffer ──▶ Writer ──▶ Stream::write …  kernel  … Stream::read_spare ──▶ Reader ──▶ InBuffer
+//!  plain frames   └─ puts around them what the connection wants             └─ takes it off      plain frames
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `writer` | [`Writer`]: the outgoing half of a connection |
+//! | `reader` | [`Reader`]: the incoming half |
+//! | `handshake` | bytes before there are messages |
+//! | `records` | for the tests: an encoding that makes frames longer |
+//!
+//! Both buffers hold plain ZMTP frames, whatever is on the wire. What is put around them is a variant of both halves. There is one so
+//! far: nothing. Whoever adds another (encrypted frames, raw bytes, WebSocket) keeps what belongs to the connection, such as keys, counters
+//! and bytes that have not left yet, in the variant; `records` shows all that is needed.
+//!
+//! - *Out:* a writer takes whole frames from the out-buffer, and lets them go when all bytes that it has made of them have left. So
+//!   what is there after a connection has broken are the messages that have not wholly left, in whichever form.
+//! - *In:* a reader gives out plain frames, in pieces of any size. What it has read and not given out it must report as more to read.
+//! - The outgoing half belongs to whoever writes: under the lock it is with the connection, and otherwise in the
+//!   [`WriteJob`](super::writing::WriteJob). The incoming half is always under the lock.
+
+mod handshake;
+mod reader;
+mod writer;
+
+#[cfg(test)]
+mod records;
+#[cfg(test)]
+mod tests;
+
+pub(super) use handshake::{flush, read_some};
+pub(super) use reader::{Came, Reader};
+pub(super) use writer::Writer;

@@ -1,0 +1,81 @@
+//! Bytes in: from the kernel, up to plain frames.
+
+use std::io;
+
+use crate::transport::Stream;
+
+/// The incoming half of a connection: what is around messages, and what has been read of them and not been given out.
+#[derive(Debug)]
+pub(crate) enum Reader {
+    /// Nothing: frames are read straight into the memory where they are to be.
+    Frames,
+    #[cfg(test)]
+    Records(super::records::RecordReader),
+}
+
+/// What a read brought, besides what is in the vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Came {
+    /// Bytes that the kernel has given.
+    pub(crate) bytes: usize,
+    /// There may be more: with the kernel, which has filled all the room it was given, or here.
+    pub(crate) more: bool,
+    /// The peer has closed its side, and all that came before has been given out.
+    pub(crate) eof: bool,
+}
+
+impl Came {
+    fn filled(bytes: usize, room: usize) -> Came {
+        Came {
+            bytes,
+            more: bytes == room,
+            eof: bytes == 0,
+        }
+    }
+}
+
+impl Reader {
+    /// Appends plain bytes to `into`, at most `room` and within its capacity. One system call at the most.
+    #[inline]
+    pub(crate) fn read(
+        &mut self,
+        stream: &Stream,
+        into: &mut Vec<u8>,
+        room: usize,
+    ) -> io::Result<Came> {
+        match self {
+            Reader::Frames => Ok(Came::filled(stream.read_spare(into, room)?, room)),
+            #[cfg(test)]
+            Reader::Records(records) => records.read(stream, &mut [(into, room)]),
+        }
+    }
+
+    /// The same, and what comes after so many bytes goes to `next`, at most `peek` bytes.
+    #[inline]
+    pub(crate) fn read_two(
+        &mut self,
+        stream: &Stream,
+        into: &mut Vec<u8>,
+        room: usize,
+        next: &mut Vec<u8>,
+        peek: usize,
+    ) -> io::Result<Came> {
+        match self {
+            Reader::Frames => {
+                let bytes = stream.read_spare_two(into, room, next, peek)?;
+                Ok(Came::filled(bytes, room + peek))
+            }
+            #[cfg(test)]
+            Reader::Records(records) => records.read(stream, &mut [(into, room), (next, peek)]),
+        }
+    }
+
+    /// Takes bytes that came in one piece with the end of the handshake, and appends what they hold to `into`, which has room.
+    pub(crate) fn early(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
+        match self {
+            Reader::Frames => into.extend_from_slice(bytes),
+            #[cfg(test)]
+            Reader::Records(records) => records.early(bytes, into),
+        }
+    }
+}
