@@ -15,6 +15,7 @@
 //! | [`Sub`] | | what it subscribed to, fairly | |
 //! | [`Req`] | a request, to one peer, in turn | its reply | waits |
 //! | [`Rep`] | the reply, to who asked | requests, fairly | gives the reply back |
+//! | [`Dealer`] | to one peer, in turn | from all peers, fairly | waits |
 //!
 //! Each socket may bind and connect any number of endpoints, in any order: `tcp://host:port`, `ipc://path` and
 //! `inproc://name`. Who binds and who connects is independent of who sends. Most calls come in three forms: `recv` waits,
@@ -63,7 +64,7 @@
 //!
 //! - A message arrives whole or not at all, and in order from one peer to one peer.
 //! - Nothing that `send` accepted is silently gone while the process lives. If a connection breaks, what was not yet
-//!   handed to the system goes to the next connection, or to another peer ([`Push`], [`Req`]). **What the system had
+//!   handed to the system goes to the next connection, or to another peer ([`Push`], [`Req`], [`Dealer`]). **What the system had
 //!   taken may be lost with the connection.** Replies and publications belong to their connection and end with it.
 //! - A [`Pub`] drops for subscribers that are too slow: [`Pub::send`] returns how many in [`Published`], and [`Stats`]
 //!   counts them per peer.
@@ -126,7 +127,7 @@ pub use monitor::{
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::Published;
 pub use socket::{
-    AnySocket, Iter, Pub, Pull, Push, RecvSocket, Rep, Req, Request, SendSocket, Sub,
+    AnySocket, Dealer, Iter, Pub, Pull, Push, RecvSocket, Rep, Req, Request, SendSocket, Sub,
 };
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};

@@ -14,8 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{
-    Context, Event, Message, Monitor, Options, Pub, Pull, Push, RefusalCause, Rep, ReplyErrorKind,
-    Req, RequestError, SendErrorKind, Sub,
+    Context, Dealer, Event, Message, Monitor, Options, Pub, Pull, Push, RefusalCause, Rep,
+    ReplyErrorKind, Req, RequestError, SendErrorKind, Sub,
 };
 
 use common::deadline::DEADLINE;
@@ -346,6 +346,36 @@ fn a_large_message_goes_to_the_peer_that_takes_it() {
     push.send("b").expect("sent");
     small.recv_timeout(DEADLINE).expect("its share");
     large.recv_timeout(DEADLINE).expect("its share");
+}
+
+/// It sends as a PUSH does, and is sent to as a PULL is.
+#[test]
+fn a_dealer_is_told_of_limits_and_has_its_own() {
+    let context = Context::new();
+    let dealer = Dealer::with_options(&context, options()).expect("a DEALER");
+    let endpoint = dealer.bind(ANY_PORT).expect("bound");
+    let small = Dealer::with_options(&context, limited()).expect("a DEALER");
+    small.connect(&endpoint).expect("connected");
+    dealer.wait_for_peers(1, DEADLINE).expect("one peer");
+    let error = dealer.send(vec![1; 2 * LIMIT]).expect_err("too large");
+    let expected = SendErrorKind::TooLarge {
+        size: 2 * LIMIT as u64,
+        limit: LIMIT as u64,
+    };
+    assert_eq!(error.kind(), expected);
+    assert_eq!(error.into_message().size(), 2 * LIMIT);
+    let large = Dealer::with_options(&context, options()).expect("a DEALER");
+    large.connect(&endpoint).expect("connected");
+    dealer.wait_for_peers(2, DEADLINE).expect("two peers");
+    for _ in 0..4 {
+        dealer.send(vec![1; 2 * LIMIT]).expect("one takes it");
+        let message = large.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(message.size(), 2 * LIMIT);
+    }
+    // It has no limit of its own that matters.
+    small.send(vec![1; 2 * LIMIT]).expect("sent");
+    let message = dealer.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(message.size(), 2 * LIMIT);
 }
 
 #[test]

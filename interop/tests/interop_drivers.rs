@@ -73,6 +73,16 @@ fn dealer_asks_rep() {
 }
 
 #[test]
+fn dealers_talk() {
+    check((Dealer, Dealer), scenarios::dealers_talk);
+}
+
+#[test]
+fn router_answers_dealer() {
+    check((Dealer, Router), scenarios::router_answers_dealer);
+}
+
+#[test]
 fn router_answers_req() {
     check((Req, Router), scenarios::router_answers_req);
 }

@@ -70,11 +70,21 @@ fn asks_and_answers() {
 
 #[test]
 fn dealer_asks_rep() {
+    both((Dealer, Rep), scenarios::dealer_asks_rep);
+}
+
+#[test]
+fn dealers_talk() {
+    both((Dealer, Dealer), scenarios::dealers_talk);
+}
+
+#[test]
+fn router_answers_dealer() {
     each_transport(
-        &Libzmq::new(),
         &Zerohop::new(),
-        (Dealer, Rep),
-        scenarios::dealer_asks_rep,
+        &Libzmq::new(),
+        (Dealer, Router),
+        scenarios::router_answers_dealer,
     );
 }
 

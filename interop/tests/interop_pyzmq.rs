@@ -95,7 +95,17 @@ fn asks_and_answers() {
 
 #[test]
 fn dealer_asks_rep() {
-    theirs((Dealer, Rep), scenarios::dealer_asks_rep);
+    both((Dealer, Rep), scenarios::dealer_asks_rep);
+}
+
+#[test]
+fn dealers_talk() {
+    both((Dealer, Dealer), scenarios::dealers_talk);
+}
+
+#[test]
+fn router_answers_dealer() {
+    ours((Dealer, Router), scenarios::router_answers_dealer);
 }
 
 #[test]

@@ -13,12 +13,12 @@ use crate::{Frame, OptionError};
 option_table! {
     /// How many messages may wait to be sent to one peer, counted until they are handed to the kernel.
     ///
-    /// At the mark a PUSH or REQ looks for another peer and waits for room if there is none; a PUB
+    /// At the mark a PUSH, REQ or DEALER looks for another peer and waits for room if there is none; a PUB
     /// drops the message for that peer and counts the drop (but see [`pub_block`](Options::pub_block)).
     /// Over inproc, where there is one queue between two sockets, the sender's mark and the receiver's add up.
     send_hwm(usize) -> usize {
         libzmq: "ZMQ_SNDHWM" = 23,
-        sockets: [Push, Pub, Req, Rep],
+        sockets: [Push, Pub, Req, Rep, Dealer],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -28,7 +28,7 @@ option_table! {
     /// the peer's messages stay in the kernel, and then with the peer.
     recv_hwm(usize) -> usize {
         libzmq: "ZMQ_RCVHWM" = 24,
-        sockets: [Pull, Sub, Req, Rep],
+        sockets: [Pull, Sub, Req, Rep, Dealer],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -38,7 +38,7 @@ option_table! {
     /// what has been sent; those left then are dropped. 0 drops them at once, `None` never gives up. libzmq's default is never.
     linger(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_LINGER" = 17,
-        sockets: [Push, Pub, Req, Rep],
+        sockets: [Push, Pub, Req, Rep, Dealer],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: Some(Duration::from_secs(30)), "30 s",
@@ -47,7 +47,7 @@ option_table! {
     /// How long a blocking send waits for room. `None` waits for ever, 0 not at all.
     send_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_SNDTIMEO" = 28,
-        sockets: [Push, Pub, Req, Rep],
+        sockets: [Push, Pub, Req, Rep, Dealer],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -56,7 +56,7 @@ option_table! {
     /// How long a blocking receive waits for a message. `None` waits for ever, 0 not at all.
     recv_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RCVTIMEO" = 27,
-        sockets: [Pull, Sub, Req, Rep],
+        sockets: [Pull, Sub, Req, Rep, Dealer],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -69,7 +69,7 @@ option_table! {
     /// ([`Event::MessageRefused`](crate::Event::MessageRefused)). `None` never gives up. Where both sides are zerohop, the peer
     /// announces its limits, and most such messages are refused by `send`.
     max_delivery_attempts(impl Into<Option<u32>>) -> Option<u32> {
-        sockets: [Push, Req],
+        sockets: [Push, Req, Dealer],
         unit: "connections",
         range: "1 or more, or none for no end", allows: |most| most.is_none_or(|most| most > 0),
         default: Some(2), "2",
@@ -133,7 +133,7 @@ option_table! {
     /// default is no limit.
     max_message_size(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_MAXMSGSIZE" = 22,
-        sockets: [Pull, Sub, Req, Rep],
+        sockets: [Pull, Sub, Req, Rep, Dealer],
         unit: "bytes",
         range: "any number, or none for no limit", allows: any,
         default: Some(256 * 1024 * 1024), "268435456",
@@ -142,7 +142,7 @@ option_table! {
     /// The most frames that a message from a peer may have. An empty frame is 2 bytes on the wire and many
     /// times that in memory: this is what bounds them. A peer that sends more is disconnected.
     max_parts(u32) -> u32 {
-        sockets: [Pull, Sub, Req, Rep],
+        sockets: [Pull, Sub, Req, Rep, Dealer],
         unit: "frames",
         range: "1 or more", allows: |&parts| parts > 0,
         default: 4096, "4096",
@@ -268,7 +268,7 @@ option_table! {
     /// that is still being made, or made again. On, a socket with no such peer blocks.
     immediate(bool) -> bool {
         libzmq: "ZMQ_IMMEDIATE" = 39,
-        sockets: [Push, Req],
+        sockets: [Push, Req, Dealer],
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -277,7 +277,7 @@ option_table! {
     /// Whether each peer's queue keeps only the newest message. The high-water marks then do not matter.
     conflate(bool) -> bool {
         libzmq: "ZMQ_CONFLATE" = 54,
-        sockets: [Push, Pull, Pub, Sub],
+        sockets: [Push, Pull, Pub, Sub, Dealer],
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -287,11 +287,22 @@ option_table! {
     /// unique among that peer's peers. Empty lets the peer choose.
     routing_id(impl Into<Frame>) -> Frame {
         libzmq: "ZMQ_ROUTING_ID" = 5,
-        sockets: [Req],
+        sockets: [Req, Dealer],
         unit: "bytes",
         range: "1 to 255 bytes that do not start with 0, or none",
         allows: |id| id.len() <= 255 && id.first() != Some(&0),
         default: Frame::new(), "none",
+    }
+
+    /// Whether each new connection is told of by an empty message, so that a ROUTER at the other end knows the socket before
+    /// that has something to say. It comes behind what is queued for the peer by then. libzmq sends it once for each call of
+    /// `connect`, and not again when the connection is a new one; and has it for REQ as well.
+    probe_router(bool) -> bool {
+        libzmq: "ZMQ_PROBE_ROUTER" = 51,
+        sockets: [Dealer],
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
     }
 
     /// How long a connection may be silent before the peer is asked for a sign of life (PING). `None` never

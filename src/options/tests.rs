@@ -23,6 +23,7 @@ const ZMQ_H: &[(i32, &str)] = &[
     (37, "TCP_KEEPALIVE_INTVL"),
     (39, "IMMEDIATE"),
     (42, "IPV6"),
+    (51, "PROBE_ROUTER"),
     (52, "REQ_CORRELATE"),
     (53, "REQ_RELAXED"),
     (54, "CONFLATE"),
@@ -75,7 +76,7 @@ fn rows_are_complete_and_unique() {
         let row = OPTION_TABLE.iter().find(|row| row.name == name);
         row.map(|row| row.sockets.to_string())
     };
-    assert_eq!(sockets("immediate").as_deref(), Some("REQ, PUSH"));
+    assert_eq!(sockets("immediate").as_deref(), Some("REQ, DEALER, PUSH"));
     assert_eq!(sockets("pub_block").as_deref(), Some("PUB"));
 }
 

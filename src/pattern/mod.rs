@@ -5,8 +5,9 @@
 //!
 //! | part | answers | used by |
 //! |---|---|---|
-//! | [`FairQueue`] | who is read next? | PULL, SUB, REP, REQ |
-//! | [`LoadBalancer`] | who takes the next message? | PUSH, REQ |
+//! | [`FairQueue`] | who is read next? | PULL, SUB, REP, REQ, DEALER |
+//! | [`LoadBalancer`] | who takes the next message? | PUSH, REQ, DEALER |
+//! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
 //! | [`Subscriptions`] | who wants this message? | PUB |
 //! | [`TopicFilter`] | do I want this message? | SUB |
 //! | [`envelope`] | where does the body start? | REQ, REP |
@@ -15,9 +16,11 @@
 //! here are indexed by it and grow to the largest id seen; an id must leave every structure before it names
 //! someone else.
 
+mod dealer;
 mod fair_queue;
 mod fair_turns;
 mod load_balancer;
+mod outlet;
 mod prefix_trie;
 mod publish;
 mod pull;
@@ -35,6 +38,7 @@ pub(crate) use load_balancer::LoadBalancer;
 pub(crate) use subscriptions::Subscriptions;
 pub(crate) use topic_filter::TopicFilter;
 
+pub(crate) use dealer::DealerPattern;
 pub(crate) use publish::PubPattern;
 pub use publish::Published;
 pub(crate) use pull::PullPattern;
@@ -201,7 +205,7 @@ mod tests {
     use super::*;
     use crate::OPTION_TABLE;
 
-    fn patterns() -> [Box<dyn Pattern>; 6] {
+    fn patterns() -> [Box<dyn Pattern>; 7] {
         [
             Box::new(PushPattern::new()),
             Box::new(PullPattern::new()),
@@ -209,6 +213,7 @@ mod tests {
             Box::new(SubPattern::new()),
             Box::new(ReqPattern::new(true, true, 0)),
             Box::new(RepPattern::new()),
+            Box::new(DealerPattern::new(false, false)),
         ]
     }
 

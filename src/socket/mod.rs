@@ -3,6 +3,7 @@
 //! A socket type is a file here: its own calls, and one line that gives it what all sockets have.
 
 mod common;
+mod dealer;
 mod publisher;
 mod pull;
 mod push;
@@ -16,6 +17,7 @@ mod traits;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use dealer::Dealer;
 pub use publisher::Pub;
 pub use pull::Pull;
 pub use push::Push;

@@ -1,12 +1,8 @@
 //! The PUSH socket.
 
-use std::time::Duration;
-
+use super::Socket;
 use super::common::common;
-use super::{SendSocket, Socket};
-use crate::engine::Wait;
-use crate::error::{SendBatchError, SendError};
-use crate::message::Payload;
+use super::sending::sending;
 use crate::pattern::PushPattern;
 
 /// Sends each message to one of its peers, in turn: the head of a pipeline.
@@ -54,66 +50,4 @@ pub struct Push {
 
 common!(Push, "PUSH", _options => PushPattern::new());
 
-impl Push {
-    /// Sends a message; waits while no peer has room, at most for
-    /// [`send_timeout`](crate::Options::send_timeout).
-    ///
-    /// # Errors
-    ///
-    /// Timed out, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message back.
-    #[inline]
-    pub fn send(&self, message: impl Payload) -> Result<(), SendError> {
-        self.socket.send(message, self.socket.send_wait())
-    }
-
-    /// Sends a message if a peer has room now.
-    ///
-    /// # Errors
-    ///
-    /// No peer has room, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message
-    /// back.
-    #[inline]
-    pub fn try_send(&self, message: impl Payload) -> Result<(), SendError> {
-        self.socket.send(message, Wait::Not)
-    }
-
-    /// Sends a message, waiting for at most `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// Timed out, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message back.
-    pub fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<(), SendError> {
-        self.socket.send(message, Wait::AtMost(timeout))
-    }
-
-    /// Sends messages one after the other, each as [`send`](Self::send) does.
-    ///
-    /// # Errors
-    ///
-    /// The first message that could not be sent ends the batch; the error says how many were, and gives
-    /// that one back. Later ones are still in the iterator, if it was lent (`&mut iterator`).
-    pub fn send_batch<I>(&self, messages: I) -> Result<usize, SendBatchError>
-    where
-        I: IntoIterator<Item: Payload>,
-    {
-        SendSocket::send_batch(self, messages)
-    }
-}
-
-impl SendSocket for Push {
-    type Sent = ();
-
-    #[inline]
-    fn send(&self, message: impl Payload) -> Result<(), SendError> {
-        Push::send(self, message)
-    }
-
-    #[inline]
-    fn try_send(&self, message: impl Payload) -> Result<(), SendError> {
-        Push::try_send(self, message)
-    }
-
-    fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<(), SendError> {
-        Push::send_timeout(self, message, timeout)
-    }
-}
+sending!(Push);

@@ -1,4 +1,4 @@
-//! What PULL and SUB have in common: the forms of `recv`.
+//! What sockets that receive have in common: the forms of `recv`.
 
 use super::{RecvSocket, Socket, fill, recv_error};
 use crate::engine::Wait;

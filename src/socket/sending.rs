@@ -1,4 +1,4 @@
-//! What PUSH and PUB have in common: the way of a message from `send` into the pattern.
+//! What sockets that send have in common: the way of a message from `send` into the pattern, and the forms of `send`.
 
 use super::{Socket, send_error, send_error_kind};
 use crate::engine::{Outgoing, Wait};
@@ -56,3 +56,86 @@ impl<P: Sending + 'static> Socket<P> {
         }
     }
 }
+
+/// The forms of `send` of a socket that waits while nobody has room, as calls of the type itself and as
+/// [`SendSocket`](super::SendSocket).
+macro_rules! sending {
+    ($name:ident) => {
+        impl $name {
+            /// Sends a message; waits while no peer has room, at most for
+            /// [`send_timeout`](crate::Options::send_timeout).
+            ///
+            /// # Errors
+            ///
+            /// Timed out, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message
+            /// back.
+            #[inline]
+            pub fn send(&self, message: impl $crate::Payload) -> Result<(), $crate::SendError> {
+                self.socket.send(message, self.socket.send_wait())
+            }
+
+            /// Sends a message if a peer has room now.
+            ///
+            /// # Errors
+            ///
+            /// No peer has room, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the
+            /// message back.
+            #[inline]
+            pub fn try_send(&self, message: impl $crate::Payload) -> Result<(), $crate::SendError> {
+                self.socket.send(message, $crate::engine::Wait::Not)
+            }
+
+            /// Sends a message, waiting for at most `timeout`.
+            ///
+            /// # Errors
+            ///
+            /// Timed out, closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message
+            /// back.
+            pub fn send_timeout(
+                &self,
+                message: impl $crate::Payload,
+                timeout: std::time::Duration,
+            ) -> Result<(), $crate::SendError> {
+                let wait = $crate::engine::Wait::AtMost(timeout);
+                self.socket.send(message, wait)
+            }
+
+            /// Sends messages one after the other, each as [`send`](Self::send) does.
+            ///
+            /// # Errors
+            ///
+            /// The first message that could not be sent ends the batch; the error says how many were, and gives
+            /// that one back. Later ones are still in the iterator, if it was lent (`&mut iterator`).
+            pub fn send_batch<I>(&self, messages: I) -> Result<usize, $crate::SendBatchError>
+            where
+                I: IntoIterator<Item: $crate::Payload>,
+            {
+                $crate::SendSocket::send_batch(self, messages)
+            }
+        }
+
+        impl $crate::SendSocket for $name {
+            type Sent = ();
+
+            #[inline]
+            fn send(&self, message: impl $crate::Payload) -> Result<(), $crate::SendError> {
+                $name::send(self, message)
+            }
+
+            #[inline]
+            fn try_send(&self, message: impl $crate::Payload) -> Result<(), $crate::SendError> {
+                $name::try_send(self, message)
+            }
+
+            fn send_timeout(
+                &self,
+                message: impl $crate::Payload,
+                timeout: std::time::Duration,
+            ) -> Result<(), $crate::SendError> {
+                $name::send_timeout(self, message, timeout)
+            }
+        }
+    };
+}
+
+pub(super) use sending;

@@ -130,7 +130,7 @@ pub trait AnySocket: Sealed + Sized + Send + Sync + 'static {
     fn close(self, timeout: Duration) -> Result<(), CloseError>;
 }
 
-/// A socket that sends messages one after the other: PUSH and PUB.
+/// A socket that sends messages one after the other: PUSH, PUB and DEALER.
 ///
 /// REQ and REP are not among them: there a message is one half of an exchange.
 pub trait SendSocket: AnySocket {
@@ -182,7 +182,7 @@ pub trait SendSocket: AnySocket {
     }
 }
 
-/// A socket that receives messages one after the other: PULL and SUB.
+/// A socket that receives messages one after the other: PULL, SUB and DEALER.
 pub trait RecvSocket: AnySocket {
     /// Receives the next message; waits for one, at most for [`recv_timeout`](Options::recv_timeout).
     ///

@@ -22,6 +22,8 @@ macro_rules! suite {
 suite!(push_pull: PushPull);
 suite!(pub_sub: PubSub);
 suite!(req_rep: ReqRep);
+suite!(dealer_rep: DealerRep);
+suite!(dealer_dealer: DealerDealer);
 
 fn open<P: Pairing>(context: &Context) -> (P::Giver, P::Taker) {
     (P::Giver::open(context), taker::<P>(context))

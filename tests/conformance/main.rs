@@ -15,6 +15,7 @@ mod common {
 mod arena;
 mod closing;
 mod connecting;
+mod dealer;
 mod flow;
 mod pairs;
 mod pub_sub;

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use zerohop::{
-    AnySocket, BindError, CloseError, Context, Monitor, Options, Pub, Pull, Push, Rep, Req, Stats,
-    Sub, UnbindError, WaitError,
+    AnySocket, BindError, CloseError, Context, Dealer, Monitor, Options, Pub, Pull, Push, Rep, Req,
+    Stats, Sub, UnbindError, WaitError,
 };
 
 use crate::arena::nimble;
@@ -103,6 +103,12 @@ pub(crate) struct PubSub;
 /// REQ to REP, and back.
 pub(crate) struct ReqRep;
 
+/// DEALER to REP, and back.
+pub(crate) struct DealerRep;
+
+/// DEALER to DEALER, and back.
+pub(crate) struct DealerDealer;
+
 impl Pairing for PushPull {
     const CONNECTIONS_OF_TWO: (usize, usize) = (2, 2);
     type Giver = Push;
@@ -166,6 +172,48 @@ impl Pairing for ReqRep {
             });
             let got = asking.join().expect("the asking thread");
             assert_eq!(got, *reply);
+        });
+    }
+}
+
+impl Pairing for DealerRep {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (1, 2);
+    type Giver = Dealer;
+    type Taker = Rep;
+
+    fn pass(dealer: &Dealer, rep: &Rep, text: &str) {
+        let answer = zerohop::Message::from(["", &format!("re: {text}")]);
+        until("the question is answered", || {
+            let _ = dealer.send_timeout(["", text], GLANCE);
+            if let Ok(request) = rep.recv_timeout(GLANCE)
+                && *request.message() == *text
+            {
+                let _ = request.reply(format!("re: {text}"));
+            }
+            while let Ok(message) = dealer.recv_timeout(GLANCE) {
+                if message == answer {
+                    return Some(());
+                }
+            }
+            None
+        });
+    }
+}
+
+impl Pairing for DealerDealer {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (1, 1);
+    type Giver = Dealer;
+    type Taker = Dealer;
+
+    fn pass(giver: &Dealer, taker: &Dealer, text: &str) {
+        until("the message arrives", || {
+            let _ = giver.send_timeout(text, GLANCE);
+            received(|| taker.recv_timeout(GLANCE).ok(), text)
+        });
+        let back = format!("re: {text}");
+        until("the answer arrives", || {
+            let _ = taker.send_timeout(&back, GLANCE);
+            received(|| giver.recv_timeout(GLANCE).ok(), &back)
         });
     }
 }

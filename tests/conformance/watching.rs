@@ -14,6 +14,7 @@ use crate::pairs::{Pairing, Socket};
 on_every_transport!(push_pull: PushPull => tells_in_order, ends_with_its_socket);
 on_every_transport!(pub_sub: PubSub => tells_in_order, ends_with_its_socket);
 on_every_transport!(req_rep: ReqRep => tells_in_order, ends_with_its_socket);
+on_every_transport!(dealer_rep: DealerRep => tells_in_order, ends_with_its_socket);
 on_every_transport!(
     counts_messages_and_bytes,
     counts_reconnects,

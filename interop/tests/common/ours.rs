@@ -5,7 +5,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use zerohop::{Context, Message, Options, Pub, Pull, Push, RecvError, Rep, Req, Request, Sub};
+use zerohop::{
+    Context, Dealer, Message, Options, Pub, Pull, Push, RecvError, Rep, Req, Request, Sub,
+};
 
 use super::deadline::DEADLINE;
 use super::part::Part;
@@ -52,7 +54,8 @@ impl Implementation for Zerohop {
                     request: None,
                 })
             }
-            Role::Router | Role::Dealer | Role::XPub => panic!("zerohop has no {role:?}"),
+            Role::Dealer => direct(Dealer::with_options(context, options).expect("a DEALER")),
+            Role::Router | Role::XPub => panic!("zerohop has no {role:?}"),
         }
     }
 }
@@ -108,6 +111,21 @@ impl Peer for Direct<Push> {
 
 impl Peer for Direct<Pull> {
     attach!();
+
+    fn recv_within(&mut self, patience: Duration) -> Option<Vec<Part>> {
+        in_time(self.socket.recv_timeout(patience))
+            .as_ref()
+            .map(to_parts)
+    }
+}
+
+impl Peer for Direct<Dealer> {
+    attach!();
+
+    fn send(&mut self, message: &[Part]) {
+        let sent = self.socket.send_timeout(to_message(message), DEADLINE);
+        sent.expect("zerohop sends before the deadline");
+    }
 
     fn recv_within(&mut self, patience: Duration) -> Option<Vec<Part>> {
         in_time(self.socket.recv_timeout(patience))

@@ -156,6 +156,43 @@ pub(crate) fn router_answers_req(req: &mut dyn Peer, router: &mut dyn Peer) {
     }
 }
 
+/// What a DEALER sends arrives as it is, and what it is sent as well.
+pub(crate) fn dealers_talk(one: &mut dyn Peer, other: &mut dyn Peer) {
+    keeps_frames(one, other);
+    keeps_frames(other, one);
+    carries_sizes(one, other);
+    keeps_order(other, one);
+}
+
+/// A ROUTER sees of a DEALER an identity and then the message as it is, and answers several in any order.
+pub(crate) fn router_answers_dealer(dealer: &mut dyn Peer, router: &mut dyn Peer) {
+    for round in ["first", "second"] {
+        let questions = [
+            message([round]),
+            message(["", round]),
+            message(["number", "", round, ""]),
+            vec![Part::sized(65536), Part::from(round)],
+        ];
+        for question in &questions {
+            dealer.send(question);
+        }
+        let asked = questions.each_ref().map(|question| {
+            let asked = router.recv();
+            assert_eq!(&asked[1..], &question[..]);
+            asked
+        });
+        for asked in asked.iter().rev() {
+            router.send(&[&asked[..], &message(["answer"])].concat());
+        }
+        for question in questions.iter().rev() {
+            assert_eq!(
+                dealer.recv(),
+                [&question[..], &message(["answer"])].concat()
+            );
+        }
+    }
+}
+
 /// An XPUB learns of each subscription and of its end from a SUB.
 pub(crate) fn tells_subscriptions(publisher: &mut dyn Peer, subscriber: &mut dyn Peer) {
     subscriber.subscribe("topic");

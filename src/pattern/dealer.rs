@@ -1,0 +1,123 @@
+//! DEALER: each message to one peer, in turn, as PUSH does; and one from each peer that has one, in turn, as PULL does. Neither waits
+//! for the other, and neither adds or takes away a frame.
+
+use super::fair_turns::take_fairly;
+use super::outlet::Outlet;
+use super::{FairQueue, Pattern, Receiving, Sending};
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
+use crate::message::Message;
+use crate::zmtp::{ProtocolError, SocketType};
+
+/// See the module.
+pub(crate) struct DealerPattern {
+    outlet: Outlet,
+    queue: FairQueue,
+    /// Each new connection is told of by an empty message.
+    probes: bool,
+    /// A queue keeps only its newest message.
+    conflates: bool,
+}
+
+impl DealerPattern {
+    pub(crate) fn new(probes: bool, conflates: bool) -> Self {
+        DealerPattern {
+            outlet: Outlet::default(),
+            queue: FairQueue::new(),
+            probes,
+            conflates,
+        }
+    }
+}
+
+impl Sending for DealerPattern {
+    type Sent = ();
+
+    /// Gives the message to the next peer with room. `None`: there is none.
+    #[inline(always)]
+    fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        self.outlet.send(peers, outgoing)
+    }
+
+    fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        self.outlet.send_any(peers, outgoing)
+    }
+
+    fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
+        self.outlet.excess(peers, outgoing)
+    }
+}
+
+impl Receiving for DealerPattern {
+    #[inline(always)]
+    fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
+        take_fairly(&mut self.queue, peers, message).map(drop)
+    }
+}
+
+impl Pattern for DealerPattern {
+    fn socket_type(&self) -> SocketType {
+        SocketType::Dealer
+    }
+
+    fn receives(&self) -> bool {
+        true
+    }
+
+    fn may_conflate(&self) -> bool {
+        true
+    }
+
+    fn attached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.outlet.attached(peers, id);
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
+        self.outlet.detached(peers, id, unsent);
+    }
+
+    fn orphaned(&mut self, peers: &mut Peers, unsent: Vec<Unsent>) {
+        self.outlet.orphaned(peers, unsent);
+    }
+
+    /// Another peer may take them.
+    fn refused(&mut self, peers: &mut Peers, _id: PeerId, unsent: Vec<Unsent>) {
+        self.outlet.orphaned(peers, unsent);
+    }
+
+    /// Where there is no room for the probe there are messages, which tell the peer of us as well; and so does the one of
+    /// which the probe would take the place.
+    fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        if self.probes && !(self.conflates && peers.queued_out(id) > 0) {
+            peers.try_send(id, Outgoing::Slice(b""));
+        }
+    }
+
+    fn forget(&mut self, id: PeerId) {
+        self.queue.remove(id);
+    }
+
+    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        self.queue.push(id);
+        Ok(())
+    }
+
+    fn connects_once(&self) -> bool {
+        true
+    }
+
+    fn writable(&mut self, peers: &mut Peers, id: PeerId) {
+        self.outlet.writable(peers, id);
+    }
+
+    fn clear(&mut self, peers: &mut Peers) {
+        self.outlet.clear(peers);
+    }
+
+    fn keeps_unsent(&self) -> bool {
+        true
+    }
+
+    fn orphans(&self) -> usize {
+        self.outlet.orphans()
+    }
+}

@@ -1,0 +1,105 @@
+//! One of the peers for each message, in turn, and what becomes of messages whose peer has gone: how PUSH and DEALER send.
+
+use std::collections::VecDeque;
+
+use super::LoadBalancer;
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
+
+/// See the module. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
+#[derive(Default)]
+pub(super) struct Outlet {
+    balancer: LoadBalancer,
+    /// Accepted for a peer that has gone since; they go first, to whoever has room.
+    orphans: VecDeque<Unsent>,
+}
+
+impl Outlet {
+    /// Gives the message to the next peer with room. `None`: there is none.
+    #[inline(always)]
+    pub(super) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        if let Some(id) = self.balancer.next()
+            && self.orphans.is_empty()
+            && peers.send_single(id, outgoing)
+        {
+            self.balancer.advance();
+            return Some(());
+        }
+        self.send_any(peers, outgoing)
+    }
+
+    #[inline(never)]
+    pub(super) fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        if !self.orphans.is_empty() {
+            self.place_orphans(peers);
+            if !self.orphans.is_empty() {
+                return None;
+            }
+        }
+        self.balancer
+            .give(peers, |peers, id| peers.try_send(id, outgoing))
+            .map(drop)
+    }
+
+    /// Why no peer will ever take a message, if that is so.
+    #[cold]
+    pub(super) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
+        let (_, excess) = self.refused_by_all(peers, outgoing)?;
+        Some(excess)
+    }
+
+    /// Each of the peers has announced a limit that forbids the message. Gives the one that would take most.
+    fn refused_by_all(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<(PeerId, Excess)> {
+        peers.refused_by_all(self.balancer.peers(), outgoing)
+    }
+
+    pub(super) fn attached(&mut self, peers: &mut Peers, id: PeerId) {
+        self.balancer.add(id);
+        self.place_orphans(peers);
+    }
+
+    pub(super) fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
+        self.balancer.remove(id);
+        self.orphans.extend(unsent);
+        self.place_orphans(peers);
+    }
+
+    pub(super) fn orphaned(&mut self, peers: &mut Peers, unsent: Vec<Unsent>) {
+        for unsent in unsent.into_iter().rev() {
+            self.orphans.push_front(unsent);
+        }
+        self.place_orphans(peers);
+    }
+
+    pub(super) fn writable(&mut self, peers: &mut Peers, id: PeerId) {
+        self.balancer.set_ready(id);
+        self.place_orphans(peers);
+    }
+
+    pub(super) fn clear(&mut self, peers: &mut Peers) {
+        for unsent in self.orphans.drain(..) {
+            peers.discard(unsent.message);
+        }
+    }
+
+    pub(super) fn orphans(&self) -> usize {
+        self.orphans.len()
+    }
+
+    fn place_orphans(&mut self, peers: &mut Peers) {
+        while let Some(unsent) = self.orphans.pop_front() {
+            let placed = self
+                .balancer
+                .give(peers, |peers, id| peers.try_again(id, &unsent));
+            if placed.is_some() {
+                continue;
+            }
+            match self.refused_by_all(peers, Outgoing::Message(&unsent.message)) {
+                Some((id, excess)) => {
+                    peers.give_up(id, unsent.message.size(), excess.into());
+                    peers.discard(unsent.message);
+                }
+                None => return self.orphans.push_front(unsent),
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The DEALER socket.
+
+use super::Socket;
+use super::common::common;
+use super::receiving::receiving;
+use super::sending::sending;
+use crate::pattern::DealerPattern;
+
+/// Sends each message to one of its peers, in turn, and receives from all of them, fairly: a client that need not wait for one
+/// answer before it asks again, or a worker that talks back.
+///
+/// - Sending is that of [`Push`](crate::Push): full peers are passed over, `send` waits when all are full or there is none, and
+///   what a lost peer was not sent goes to its next connection or to another peer. Receiving is that of [`Pull`](crate::Pull). They
+///   do not wait for each other: any number of threads may send while others receive.
+/// - Messages go as they are. A REP or ROUTER answers a REQ by its envelope, so to a [`Rep`](crate::Rep) send an empty frame first,
+///   and expect one before each answer. Whatever precedes the empty frame comes back as well: put a number there, and know which
+///   question is answered.
+/// - A ROUTER knows the socket by its [`routing_id`](crate::Options::routing_id), and not before its first message; with
+///   [`probe_router`](crate::Options::probe_router) that is an empty one, sent with each new connection.
+///
+/// RFC 28; libzmq: `ZMQ_DEALER`. There, what was queued for a peer that had connected and is gone is dropped; here it goes to another
+/// peer, as with PUSH.
+///
+/// ```
+/// use zerohop::{Context, Dealer, Rep};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let context = Context::new();
+/// let rep = Rep::new(&context)?;
+/// let endpoint = rep.bind("tcp://127.0.0.1:*")?;
+///
+/// let dealer = Dealer::new(&context)?;
+/// dealer.connect(&endpoint)?;
+/// // Two questions at once, each with a number, and the empty frame behind which a REP finds them.
+/// dealer.send(["1", "", "price of 42?"])?;
+/// dealer.send(["2", "", "price of 43?"])?;
+///
+/// for answer in ["9.99", "8.50"] {
+///     let request = rep.recv()?;
+///     request.reply(answer)?;
+/// }
+/// assert_eq!(dealer.recv()?, ["1", "", "9.99"]);
+/// assert_eq!(dealer.recv()?, ["2", "", "8.50"]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Dealer {
+    pub(super) socket: Socket<DealerPattern>,
+}
+
+common!(Dealer, "DEALER", options => DealerPattern::new(options.probe_router, options.conflate));
+
+sending!(Dealer);
+
+receiving!(Dealer);
