@@ -175,7 +175,7 @@ impl Pattern for PubPattern {
     }
 
     fn remembers(&self, id: PeerId) -> bool {
-        self.subscriptions.is_leaving(id)
+        self.subscriptions.is_removing(id)
     }
 
     fn forget_more(&mut self, over: &dyn Fn() -> bool) -> Option<PeerId> {
@@ -183,7 +183,7 @@ impl Pattern for PubPattern {
     }
 
     fn is_forgetting(&self) -> bool {
-        self.subscriptions.any_leaving()
+        self.subscriptions.is_removing_any()
     }
 
     fn holds_subscriptions(&self) -> bool {

@@ -4,10 +4,10 @@
 //! unsubscribe ends it (the subscriber counts references, see [`TopicFilter`](super::TopicFilter)).
 //!
 //! ```text
-//!   trie:  topic ─► seats: (peer, at) (peer, at) …      who subscribed to this topic
-//!                              │  ▲
-//!                              ▼  │
-//!   held:  peer  ─► (node, seat) (node, seat) …         what this peer subscribed to
+//!   trie:    topic ─► subscribers: (peer, at) (peer, at) …   who subscribed to this topic
+//!                                      │  ▲
+//!                                      ▼  │
+//!   topics:  peer  ─► (node, index) (node, index) …          what this peer subscribed to
 //! ```
 //!
 //! The two lists point into each other, so that a peer with a million topics, or a topic with ten thousand
@@ -48,12 +48,13 @@ pub(crate) enum Removed {
 /// recognised by a stamp, which costs a load and a store and no hashing.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
-    trie: PrefixTrie<Seats>,
-    held: Vec<Vec<Held>>,
+    trie: PrefixTrie<Subscribers>,
+    /// The topics of each peer.
+    topics: Vec<Vec<Topic>>,
     /// For each peer the last match that named it.
     stamps: Vec<u64>,
     /// Peers that have gone and whose subscriptions are being removed, some at a time.
-    leaving: VecDeque<usize>,
+    removing: VecDeque<usize>,
     /// The number of the current match; at a billion matches a second it lasts 580 years.
     generation: u64,
 }
@@ -63,7 +64,7 @@ pub(crate) struct Subscriptions {
 /// Four-byte fields, because a peer may have a million of these; a peer number beyond them would need a
 /// peer table of 100 GiB.
 #[derive(Clone, Copy, Debug)]
-struct Seat {
+struct Subscriber {
     peer: u32,
     /// Where in the peer's list this subscription is.
     at: u32,
@@ -71,57 +72,57 @@ struct Seat {
 
 /// One topic in the list of a peer.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct Topic {
     node: NodeId,
     /// Where in the topic's list this subscription is.
-    seat: u32,
+    index: u32,
 }
 
 /// The peers of a topic, at least one. Most topics have exactly one, which then needs no allocation.
 #[derive(Debug)]
-enum Seats {
-    One(Seat),
-    Many(Box<Crowd>),
+enum Subscribers {
+    One(Subscriber),
+    Many(Box<List>),
 }
 
 /// A list behind a pointer: inline it would make the trie's node larger than a cache line.
 #[derive(Debug)]
-struct Crowd {
-    seats: Vec<Seat>,
+struct List {
+    subscribers: Vec<Subscriber>,
 }
 
 impl Subscriptions {
     pub(crate) fn new() -> Self {
         Self {
             trie: PrefixTrie::new(),
-            held: Vec::new(),
+            topics: Vec::new(),
             stamps: Vec::new(),
-            leaving: VecDeque::new(),
+            removing: VecDeque::new(),
             generation: 0,
         }
     }
 
     /// Subscribes a peer to every topic that starts with this one.
     pub(crate) fn insert(&mut self, peer: usize, topic: &[u8]) -> Inserted {
-        if peer >= self.held.len() {
-            self.held.resize_with(peer + 1, Vec::new);
+        if peer >= self.topics.len() {
+            self.topics.resize_with(peer + 1, Vec::new);
             self.stamps.resize(peer + 1, 0);
         }
-        let seat = Seat {
+        let subscriber = Subscriber {
             peer: peer as u32,
-            at: self.held[peer].len() as u32,
+            at: self.topics[peer].len() as u32,
         };
         let Some(node) = self.trie.find(topic) else {
-            let node = self.trie.insert(topic, Seats::One(seat));
-            self.held[peer].push(Held { node, seat: 0 });
+            let node = self.trie.insert(topic, Subscribers::One(subscriber));
+            self.topics[peer].push(Topic { node, index: 0 });
             return Inserted::First;
         };
-        if self.seat_of(peer, node).is_some() {
+        if self.index_of(peer, node).is_some() {
             return Inserted::Duplicate;
         }
-        if let Some(seats) = self.trie.value_mut(node) {
-            let index = seats.push(seat);
-            self.held[peer].push(Held { node, seat: index });
+        if let Some(subscribers) = self.trie.value_mut(node) {
+            let index = subscribers.push(subscriber);
+            self.topics[peer].push(Topic { node, index });
         }
         Inserted::Added
     }
@@ -131,11 +132,11 @@ impl Subscriptions {
         let Some(node) = self.trie.find(topic) else {
             return Removed::NotThere;
         };
-        let Some(seat) = self.seat_of(peer, node) else {
+        let Some(index) = self.index_of(peer, node) else {
             return Removed::NotThere;
         };
-        let (left, last) = self.leave(node, seat);
-        self.forget(peer, left.at);
+        let (removed, last) = self.remove_subscriber(node, index);
+        self.remove_topic(peer, removed.at);
         if last {
             self.trie.remove(node);
             return Removed::Last;
@@ -145,54 +146,56 @@ impl Subscriptions {
 
     /// Ends all subscriptions of a peer, and calls `gone` with each topic that nobody has any more.
     pub(crate) fn remove_peer(&mut self, peer: usize, mut gone: impl FnMut(&[u8])) {
-        self.leaving.retain(|leaving| *leaving != peer);
-        let Some(held) = self.held.get_mut(peer) else {
+        self.removing.retain(|removing| *removing != peer);
+        let Some(topics) = self.topics.get_mut(peer) else {
             return;
         };
-        let mut topic = Vec::new();
-        for Held { node, seat } in std::mem::take(held) {
-            let (_, last) = self.leave(node, seat);
+        let mut text = Vec::new();
+        for Topic { node, index } in std::mem::take(topics) {
+            let (_, last) = self.remove_subscriber(node, index);
             if last {
-                self.trie.read_topic(node, &mut topic);
+                self.trie.read_topic(node, &mut text);
                 self.trie.remove(node);
-                gone(&topic);
+                gone(&text);
             }
         }
     }
 
-    /// A peer has gone: ends its subscriptions, at once if they are few. Otherwise the peer *leaves*: matches still name it, and it is for
-    /// the caller to pass over it, until [`remove_more`](Self::remove_more) names it as well.
+    /// A peer has gone: ends its subscriptions, at once if they are few. Many are ended by [`remove_more`](Self::remove_more), and until
+    /// that returns this peer, matches still include it: the caller has to skip it.
     pub(crate) fn begin_removing(&mut self, peer: usize) {
         if self.count(peer) <= REMOVED_AT_ONCE {
             return self.remove_peer(peer, |_| {});
         }
-        if !self.is_leaving(peer) {
-            self.leaving.push_back(peer);
+        if !self.is_removing(peer) {
+            self.removing.push_back(peer);
         }
     }
 
-    pub(crate) fn is_leaving(&self, peer: usize) -> bool {
-        self.leaving.contains(&peer)
+    /// Whether subscriptions of this peer are still to be removed.
+    pub(crate) fn is_removing(&self, peer: usize) -> bool {
+        self.removing.contains(&peer)
     }
 
-    pub(crate) fn any_leaving(&self) -> bool {
-        !self.leaving.is_empty()
+    /// The same for any peer.
+    pub(crate) fn is_removing_any(&self) -> bool {
+        !self.removing.is_empty()
     }
 
-    /// Removes subscriptions of peers that leave, until it is `over`, or until one of them has none left: that one.
+    /// Removes subscriptions of peers that have gone, until the time is `over`, or one of the peers has no more: that is returned.
     pub(crate) fn remove_more(&mut self, over: &dyn Fn() -> bool) -> Option<usize> {
-        let peer = *self.leaving.front()?;
+        let peer = *self.removing.front()?;
         loop {
             for _ in 0..REMOVED_AT_ONCE {
-                let held = self.held.get_mut(peer);
-                let Some(Held { node, seat }) = held.and_then(Vec::pop) else {
-                    self.leaving.pop_front();
-                    if let Some(held) = self.held.get_mut(peer) {
-                        *held = Vec::new();
+                let topics = self.topics.get_mut(peer);
+                let Some(Topic { node, index }) = topics.and_then(Vec::pop) else {
+                    self.removing.pop_front();
+                    if let Some(topics) = self.topics.get_mut(peer) {
+                        *topics = Vec::new();
                     }
                     return Some(peer);
                 };
-                if self.leave(node, seat).1 {
+                if self.remove_subscriber(node, index).1 {
                     self.trie.remove(node);
                 }
             }
@@ -204,14 +207,14 @@ impl Subscriptions {
 
     /// How many peers have a subscription.
     pub(crate) fn peers(&self) -> usize {
-        let held = self.held.iter().filter(|held| !held.is_empty());
-        let leaving = self.leaving.iter();
-        held.count() - leaving.filter(|&&peer| self.count(peer) > 0).count()
+        let all = self.topics.iter().filter(|topics| !topics.is_empty());
+        let removing = self.removing.iter();
+        all.count() - removing.filter(|&&peer| self.count(peer) > 0).count()
     }
 
     /// How many topics this peer has.
     pub(crate) fn count(&self, peer: usize) -> usize {
-        self.held.get(peer).map_or(0, Vec::len)
+        self.topics.get(peer).map_or(0, Vec::len)
     }
 
     /// Calls `f` once with each peer that has a subscription this topic starts with.
@@ -226,13 +229,13 @@ impl Subscriptions {
         };
         let Some(second) = matches.next() else {
             // A topic lists a peer once: nothing to compare.
-            return first.list().iter().for_each(|seat| f(seat.peer as usize));
+            return first.list().iter().for_each(|one| f(one.peer as usize));
         };
         self.generation += 1;
-        for seats in [first, second].into_iter().chain(matches) {
-            for seat in seats.list() {
-                let peer = seat.peer as usize;
-                let stamp = &mut self.stamps[peer]; // As long as the largest peer ever seated.
+        for subscribers in [first, second].into_iter().chain(matches) {
+            for subscriber in subscribers.list() {
+                let peer = subscriber.peer as usize;
+                let stamp = &mut self.stamps[peer]; // As long as the largest peer ever subscribed.
                 if std::mem::replace(stamp, self.generation) != self.generation {
                     f(peer);
                 }
@@ -242,10 +245,12 @@ impl Subscriptions {
 
     /// How many peers have a subscription this topic starts with.
     pub(crate) fn matching(&mut self, topic: &[u8]) -> usize {
-        let leaving = std::mem::take(&mut self.leaving);
+        let removing = std::mem::take(&mut self.removing);
         let mut count = 0;
-        self.for_each_match(topic, |peer| count += usize::from(!leaving.contains(&peer)));
-        self.leaving = leaving;
+        self.for_each_match(topic, |peer| {
+            count += usize::from(!removing.contains(&peer));
+        });
+        self.removing = removing;
         count
     }
 
@@ -261,79 +266,79 @@ impl Subscriptions {
     }
 
     /// Where in the topic's list the peer is: looks through whichever list is shorter.
-    fn seat_of(&self, peer: usize, node: NodeId) -> Option<u32> {
-        let seats = self.trie.value(node)?.list();
-        let held = self.held.get(peer)?;
-        if seats.len() <= held.len() {
-            let index = seats.iter().position(|seat| seat.peer as usize == peer)?;
+    fn index_of(&self, peer: usize, node: NodeId) -> Option<u32> {
+        let subscribers = self.trie.value(node)?.list();
+        let topics = self.topics.get(peer)?;
+        if subscribers.len() <= topics.len() {
+            let index = subscribers.iter().position(|it| it.peer as usize == peer)?;
             Some(index as u32)
         } else {
-            let entry = held.iter().find(|held| held.node == node)?;
-            Some(entry.seat)
+            let topic = topics.iter().find(|topic| topic.node == node)?;
+            Some(topic.index)
         }
     }
 
-    /// Takes a seat out of a topic's list, and says whether it was the last. The last one stays, for
+    /// Takes a peer out of a topic's list, and says whether it was the last. The last one stays, for
     /// the caller to remove the topic.
-    fn leave(&mut self, node: NodeId, seat: u32) -> (Seat, bool) {
-        let Some(seats) = self.trie.value_mut(node) else {
+    fn remove_subscriber(&mut self, node: NodeId, index: u32) -> (Subscriber, bool) {
+        let Some(subscribers) = self.trie.value_mut(node) else {
             debug_assert!(false, "a peer holds a topic that is not stored");
-            return (Seat { peer: 0, at: 0 }, false);
+            return (Subscriber { peer: 0, at: 0 }, false);
         };
-        match seats {
-            Seats::One(only) => (*only, true),
-            Seats::Many(crowd) => {
-                let left = crowd.seats.swap_remove(seat as usize);
-                if let Some(moved) = crowd.seats.get(seat as usize) {
-                    self.held[moved.peer as usize][moved.at as usize].seat = seat;
+        match subscribers {
+            Subscribers::One(only) => (*only, true),
+            Subscribers::Many(list) => {
+                let removed = list.subscribers.swap_remove(index as usize);
+                if let Some(moved) = list.subscribers.get(index as usize) {
+                    self.topics[moved.peer as usize][moved.at as usize].index = index;
                 }
-                if let [only] = crowd.seats[..] {
-                    *seats = Seats::One(only);
+                if let [only] = list.subscribers[..] {
+                    *subscribers = Subscribers::One(only);
                 }
-                (left, false)
+                (removed, false)
             }
         }
     }
 
-    /// Takes an entry out of a peer's list.
-    fn forget(&mut self, peer: usize, at: u32) {
-        let held = &mut self.held[peer];
-        held.swap_remove(at as usize);
-        if let Some(&Held { node, seat }) = held.get(at as usize)
-            && let Some(seats) = self.trie.value_mut(node)
+    /// Takes a topic out of a peer's list.
+    fn remove_topic(&mut self, peer: usize, at: u32) {
+        let topics = &mut self.topics[peer];
+        topics.swap_remove(at as usize);
+        if let Some(&Topic { node, index }) = topics.get(at as usize)
+            && let Some(subscribers) = self.trie.value_mut(node)
         {
-            seats.list_mut()[seat as usize].at = at;
+            subscribers.list_mut()[index as usize].at = at;
         }
     }
 }
 
-impl Seats {
+impl Subscribers {
     #[inline]
-    fn list(&self) -> &[Seat] {
+    fn list(&self) -> &[Subscriber] {
         match self {
-            Self::One(seat) => std::slice::from_ref(seat),
-            Self::Many(crowd) => &crowd.seats,
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Many(list) => &list.subscribers,
         }
     }
 
-    fn list_mut(&mut self) -> &mut [Seat] {
+    fn list_mut(&mut self) -> &mut [Subscriber] {
         match self {
-            Self::One(seat) => std::slice::from_mut(seat),
-            Self::Many(crowd) => &mut crowd.seats,
+            Self::One(only) => std::slice::from_mut(only),
+            Self::Many(list) => &mut list.subscribers,
         }
     }
 
-    /// Adds a seat and returns where.
-    fn push(&mut self, seat: Seat) -> u32 {
+    /// Adds a peer and returns where.
+    fn push(&mut self, subscriber: Subscriber) -> u32 {
         match self {
             Self::One(first) => {
-                let seats = vec![*first, seat];
-                *self = Self::Many(Box::new(Crowd { seats }));
+                let subscribers = vec![*first, subscriber];
+                *self = Self::Many(Box::new(List { subscribers }));
                 1
             }
-            Self::Many(crowd) => {
-                crowd.seats.push(seat);
-                crowd.seats.len() as u32 - 1
+            Self::Many(list) => {
+                list.subscribers.push(subscriber);
+                list.subscribers.len() as u32 - 1
             }
         }
     }

@@ -89,8 +89,8 @@ fn matching(subscriptions: &mut Subscriptions, topic: &[u8]) -> Vec<usize> {
 
 #[test]
 fn the_peers_of_a_topic_leave_a_node_the_size_of_a_cache_line() {
-    assert_eq!(size_of::<Option<Seats>>(), 16);
-    assert_eq!(PrefixTrie::<Seats>::NODE_SIZE, 64);
+    assert_eq!(size_of::<Option<Subscribers>>(), 16);
+    assert_eq!(PrefixTrie::<Subscribers>::NODE_SIZE, 64);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn a_peer_with_many_topics_leaves_bit_by_bit() {
     subscriptions.begin_removing(LEAVING);
     let mut steps = 0;
     loop {
-        assert!(subscriptions.is_leaving(LEAVING));
+        assert!(subscriptions.is_removing(LEAVING));
         assert_eq!(subscriptions.peers(), 1, "the one that stays");
         assert_eq!(subscriptions.matching(&topic(500)), 1);
         assert_eq!(subscriptions.matching(&topic(501)), 0);
@@ -292,7 +292,7 @@ fn a_peer_with_many_topics_leaves_bit_by_bit() {
         }
     }
     assert_eq!(steps, 1_000 / REMOVED_AT_ONCE);
-    assert!(!subscriptions.is_leaving(LEAVING) && !subscriptions.any_leaving());
+    assert!(!subscriptions.is_removing(LEAVING) && !subscriptions.is_removing_any());
     assert_eq!(subscriptions.count(LEAVING), 0);
     assert_eq!(subscriptions.count(STAYING), 500);
     assert_eq!(subscriptions.distinct_topics(), 500);
@@ -305,13 +305,13 @@ fn a_peer_with_few_topics_leaves_at_once_and_one_that_is_dropped_too() {
     let mut subscriptions = Subscriptions::new();
     subscriptions.insert(0, b"few");
     subscriptions.begin_removing(0);
-    assert!(subscriptions.is_empty() && !subscriptions.any_leaving());
+    assert!(subscriptions.is_empty() && !subscriptions.is_removing_any());
     for number in 0..=REMOVED_AT_ONCE {
         subscriptions.insert(0, format!("{number:04}").as_bytes());
     }
     subscriptions.begin_removing(0);
-    assert!(subscriptions.is_leaving(0));
+    assert!(subscriptions.is_removing(0));
     subscriptions.remove_peer(0, |_| {});
-    assert!(subscriptions.is_empty() && !subscriptions.any_leaving());
+    assert!(subscriptions.is_empty() && !subscriptions.is_removing_any());
     assert_eq!(subscriptions.remove_more(&|| false), None);
 }
