@@ -197,7 +197,7 @@ fn receive(channel: &Channel, received: &mut VecDeque<u8>, stream: bool) -> bool
     let got = channel.receive(received, &mut ChunkPool, stream);
     assert_eq!(got.messages, received.len() - before);
     assert_eq!(got.bytes, got.messages);
-    got.messages > 0 || got.attention
+    got.messages > 0 || got.has_news
 }
 
 /// A reader that takes all, and sleeps when there is nothing, gets every message, and in order: by the lock, by the
@@ -272,7 +272,7 @@ fn channel_ends_after_the_last_message() {
         let mut topics = 0;
         loop {
             let got = channel.receive(&mut received, &mut ChunkPool, true);
-            if got.attention {
+            if got.has_news {
                 let news = channel.news();
                 topics += news.topics.len();
                 if news.closed {
@@ -361,7 +361,7 @@ fn channel_tells_its_starved_sender() {
                 let mut writer = Writer::default();
                 for appended in 0..MESSAGES {
                     while appended - channel.released() >= ROOM
-                        && appended - channel.starve(appended - ROOM / 2) >= ROOM
+                        && appended - channel.await_released(appended - ROOM / 2) >= ROOM
                     {
                         sender_sleeps.until_woken();
                     }

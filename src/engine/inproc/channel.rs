@@ -1,19 +1,19 @@
 //! Hand-over: messages between two sockets of one process.
 //!
-//! A [`Channel`] is one direction of an inproc pair: the same encoded frames that would go to the kernel,
-//! in the same segments, only that the reader takes the segments themselves. The sender appends under the
-//! channel's lock, the reader takes everything at once; a message costs a copy in and a copy out, and no
+//! A [`Channel`] is one direction of an inproc pair. It holds the same encoded frames that would be written to the kernel, in the same
+//! segments, and the reader takes these segments as they are. The sender appends under the
+//! channel's lock, and the reader takes everything at once. A message costs a copy in and a copy out, and no
 //! allocation.
 //!
-//! Where messages come in a stream, the lock is what costs most: short ones then go past it, by a [`Lane`], which the
-//! reader opens. What is in the lane is older than what is behind the lock.
+//! In a stream of messages the lock is what costs most. Short ones then bypass it by a [`Lane`], which the
+//! reader opens. What is in the lane is older than what is in the queue.
 //!
 //! Invariants:
-//! - **Readable**: while the channel holds messages or commands that the reader has not been told of,
-//!   `idle` is false. The append that finds `idle` set clears it and tells the reader; the reader sets it
-//!   only under the lock, when it has found nothing, and nothing in the lane after it has shut that.
-//! - **Writable**: a sender that finds no room says in `wanted` how much must be released; the reader looks at it after
-//!   each step of `released`, and tells the sender once.
+//! - **Readable**: while the channel holds messages or topics that the reader has not been notified of,
+//!   `idle` is false. The append that finds `idle` set clears it and notifies the reader. The reader sets it
+//!   only under the lock, when it has found nothing in the queue, has shut the lane, and has found nothing there either.
+//! - **Writable**: a sender that finds no room writes to `wanted` how much must be released. The reader checks `wanted` after
+//!   each step of `released`, and notifies the sender once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const NOTHING: usize = usize::MAX;
 /// One direction of an inproc pair. See the module.
 pub(crate) struct Channel {
     queue: Mutex<Queue>,
-    /// The way past the lock, once there has been a stream.
+    /// Bypasses the lock; there once messages have come in a stream.
     lane: OnceLock<Lane>,
     /// Messages that the reading application has taken, ever.
     released: AtomicUsize,
@@ -46,15 +46,15 @@ struct Queue {
     appends: usize,
     /// Topics for the publisher at the other end, `(topic, subscribe)`.
     topics: Vec<(Vec<u8>, bool)>,
-    /// The reader found nothing and wants to be told.
+    /// The reader found nothing, and the next append has to notify it.
     idle: bool,
     closed: bool,
 }
 
-/// What an append came to.
+/// The result of an append.
 pub(crate) struct Appended {
     pub(crate) bytes: usize,
-    /// Messages whose place was taken.
+    /// Older messages that it has replaced, where only the newest counts.
     pub(crate) replaced: usize,
     /// The reader has to be told.
     pub(crate) tell: bool,
@@ -64,8 +64,8 @@ pub(crate) struct Appended {
 pub(crate) struct Received {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
-    /// There are topics to take, or the sender has gone and there will be nothing more.
-    pub(crate) attention: bool,
+    /// There are topics to take, or the sender has closed the channel: see [`Channel::news`].
+    pub(crate) has_news: bool,
 }
 
 /// Topics for a publisher, `(topic, subscribe)`, and whether the sender has gone for good.
@@ -97,7 +97,7 @@ impl Queue {
         }
     }
 
-    /// Whether the reader has to be told of a message; once told it is not idle.
+    /// Whether the reader has to be notified of a message. From then on it is not idle.
     fn tell(&mut self) -> bool {
         std::mem::take(&mut self.idle)
     }
@@ -128,7 +128,7 @@ impl Channel {
         lock(&self.queue).append(writer, conflate, write)
     }
 
-    /// Appends a message of one frame: past the lock, if that is possible.
+    /// Appends a message of one frame: to the lane, if it is open and has room.
     #[must_use]
     #[inline]
     pub(crate) fn append_frame(&self, writer: &mut Writer, body: &[u8]) -> Appended {
@@ -143,7 +143,7 @@ impl Channel {
             Pushed::No => {}
         }
         let mut queue = lock(&self.queue);
-        // The reader, for whom that may have waited, may have opened the lane.
+        // This may have waited for the reader, which may have opened the lane meanwhile.
         match self.push(writer, body) {
             Pushed::Yes | Pushed::MaybeUnseen => appended(queue.tell()),
             Pushed::No => queue.append(writer, false, |buffer, pool| {
@@ -160,24 +160,23 @@ impl Channel {
         }
     }
 
-    /// Adds a topic for the publisher at the other end. The reader has to be told in any case: it may be
-    /// sitting on messages that its application does not take.
+    /// Adds a topic for the publisher at the other end. The reader has to be notified in any case: it may have
+    /// messages that its application does not take, and so not be idle.
     pub(crate) fn append_topic(&self, topic: &[u8], subscribe: bool) {
         let mut queue = lock(&self.queue);
         queue.topics.push((topic.to_vec(), subscribe));
         queue.idle = false;
     }
 
-    /// There will be nothing more. The reader has to be told, as of a topic.
+    /// There will be nothing more. The reader has to be notified in any case, as of a topic.
     pub(crate) fn close(&self) {
         let mut queue = lock(&self.queue);
         queue.closed = true;
         queue.idle = false;
     }
 
-    /// Takes all segments; `spare` chunks go the other way. When there is nothing at all, the next append
-    /// will tell the reader. Where messages come in a `stream`, short ones go past the lock from now on, until nothing
-    /// comes any more.
+    /// Takes all segments, and gives `spare` chunks in return. If there is nothing at all, the next append
+    /// will notify the reader. If messages come in a `stream`, the lane is opened, until a read finds nothing.
     pub(crate) fn receive(
         &self,
         segments: &mut VecDeque<Segment>,
@@ -189,23 +188,23 @@ impl Channel {
         let mut received = Received {
             messages: 0,
             bytes: 0,
-            attention: queue.closed || !queue.topics.is_empty(),
+            has_news: queue.closed || !queue.topics.is_empty(),
         };
         self.take_lane(&mut received, segments, spare);
         received.bytes += queue.buffer.unwritten();
         received.messages += queue.buffer.take_segments(segments, &mut queue.pool);
         spare.refill(&mut queue.pool);
-        if received.messages == 0 && !received.attention {
+        if received.messages == 0 && !received.has_news {
             self.shut_lane();
             self.take_lane(&mut received, segments, spare);
         } else if stream && Lane::available() {
             self.lane.get_or_init(Lane::new).open(queue.appends);
         }
-        queue.idle = received.messages == 0 && !received.attention;
+        queue.idle = received.messages == 0 && !received.has_news;
         received
     }
 
-    /// Takes what came past the lock: it is older than what is behind it.
+    /// Takes what is in the lane, which is older than what is in the queue.
     fn take_lane(
         &self,
         received: &mut Received,
@@ -224,7 +223,7 @@ impl Channel {
         }
     }
 
-    /// Whether the lane may be the way to go, and there is nothing in it.
+    /// Whether the lane is open and empty. May be late.
     pub(crate) fn lane_is_empty(&self) -> bool {
         self.lane.get().is_some_and(Lane::is_empty)
     }
@@ -235,7 +234,7 @@ impl Channel {
         }
     }
 
-    /// Takes what [`Received::attention`] announced; the next append will tell the reader.
+    /// Takes what [`Received::has_news`] announced; the next append will notify the reader.
     pub(crate) fn news(&self) -> News {
         let mut queue = lock(&self.queue);
         let topics = std::mem::take(&mut queue.topics);
@@ -254,14 +253,14 @@ impl Channel {
     }
 
     /// Notes that the application has taken `total` messages by now. `true`: the sender waits for that
-    /// and has to be told.
+    /// and has to be notified.
     #[must_use]
     pub(crate) fn release(&self, total: usize) -> bool {
         self.released.store(total, Ordering::Release);
-        // Between this store and that load, as between those of `starve`: one side sees the other's.
+        // Between this store and that load, as between those of `await_released`: one side sees the other's.
         fence(Ordering::SeqCst);
         let wanted = self.wanted.load(Ordering::Relaxed);
-        // Only this wish is fulfilled: if there is a new one by now, whoever made it has seen `total`.
+        // Only this one is answered: if the sender has written another value by now, it has seen `total`.
         wanted <= total
             && self
                 .wanted
@@ -269,15 +268,16 @@ impl Channel {
                 .is_ok()
     }
 
-    /// The sender finds `released` too low to go on: it wants to be told when so many are. Returns
-    /// the count as it is now, after which nothing can be missed.
-    pub(crate) fn starve(&self, wanted: usize) -> usize {
+    /// The sender finds no room, and wants to be notified when so many messages are `released`. Returns how many are now: only if these
+    /// are too few, the reader will notify.
+    pub(crate) fn await_released(&self, wanted: usize) -> usize {
         self.wanted.store(wanted, Ordering::Release);
         fence(Ordering::SeqCst);
         self.released.load(Ordering::Acquire)
     }
 
-    /// Takes out a message that the reader has not received. Only what goes by the lock, as all does that is ever withdrawn.
+    /// Takes out a message that the reader has not received. Looks in the queue only: messages that may be withdrawn never go to the
+    /// lane.
     pub(crate) fn withdraw(&self, wanted: impl Fn(&[u8]) -> bool) -> Found {
         let mut queue = lock(&self.queue);
         let Queue { buffer, pool, .. } = &mut *queue;

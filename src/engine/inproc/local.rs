@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::channel::{Appended, Channel};
-use super::pulse::Pulse;
+use super::read_rate::ReadRate;
 use super::shelf::Shelf;
 use crate::engine::driving::later::Later;
 use crate::engine::peer::net::Net;
@@ -495,7 +495,7 @@ pub(crate) struct InprocLink {
     pub(crate) received: usize,
     /// Take this many messages before telling the other side that there is room.
     pub(crate) step: usize,
-    pub(crate) pulse: Pulse,
+    pub(crate) read_rate: ReadRate,
 }
 
 /// The other end of an inproc pair.
@@ -517,7 +517,7 @@ impl InprocLink {
             appended: 0,
             received: 0,
             step,
-            pulse: Pulse::default(),
+            read_rate: ReadRate::default(),
         }
     }
 

@@ -1,12 +1,12 @@
-//! Hand-over: the memory of long inproc messages, on its way back to who sends the next one.
+//! Hand-over: the memory of long inproc messages, from the thread that drops one back to the socket that sent it.
 //!
-//! A long message is copied into memory of its own, and that very memory is what the reader's application gets. Left to the
-//! allocator, it would be freed by one thread and allocated by another, which wait for each other there, and a megabyte
-//! would go back to the system, which takes longer to provide it anew than the copying takes. So whoever drops a message
-//! puts its memory on the sender's shelf: 16 KiB 0.9 → 2.9 M/s, 1 MiB 6 → 33 k/s.
+//! A long message is copied into memory of its own, and that very memory is what the receiving application gets. Without a shelf, one
+//! thread would free it and another allocate it, and the two would contend for the allocator. A megabyte
+//! would go back to the system, which takes longer to provide it anew than the copying takes. So the memory of a dropped message
+//! goes to the sender's shelf, for its next message: 16 KiB 0.9 → 2.9 M/s, 1 MiB 6 → 33 k/s.
 //!
-//! Invariant: what is on the shelf is nobody's, comes to [`ROOM`] bytes at most, and to none from [`Shelf::clear`], or the end
-//! of the shelf, until the next message is copied.
+//! Invariant: memory on the shelf belongs to no message, and is [`ROOM`] bytes in all at most. After [`Shelf::clear`] nothing is kept
+//! until the next message is copied, and after the shelf has been dropped nothing at all.
 
 use std::sync::Arc;
 
@@ -28,11 +28,11 @@ pub(crate) struct Shelf {
 struct Spare {
     memory: Vec<Vec<u8>>,
     bytes: usize,
-    /// The sender has taken some since it last let go of all.
+    /// The sender has copied a message since the shelf was last cleared.
     is_wanted: bool,
 }
 
-/// What a message holds.
+/// The memory of a message.
 struct Lent {
     memory: Vec<u8>,
     home: Arc<Mutex<Spare>>,
@@ -46,7 +46,7 @@ impl Shelf {
         let spare = lock(&self.spare).take();
         let mut memory = match (body.len()..=2 * body.len()).contains(&spare.capacity()) {
             true => spare,
-            // It goes, or it would be in the way of what fits.
+            // Memory of another size is freed: on top of the stack it would hide what fits.
             false => Vec::with_capacity(body.len()),
         };
         memory.extend_from_slice(body);
@@ -57,7 +57,7 @@ impl Shelf {
         })
     }
 
-    /// Lets go of all that is kept, and of all that comes back, until the next message.
+    /// Frees all that is kept, and all that comes back before the next message is copied.
     pub(crate) fn clear(&self) {
         *lock(&self.spare) = Spare::default();
     }

@@ -67,7 +67,7 @@ impl Peers {
             Link::Inproc(link) => {
                 // Half of the mark: a sender that has slept is not to sleep again at once.
                 let wanted = link.appended.saturating_sub(peer.send_hwm / 2);
-                link.appended - link.outbox.starve(wanted) >= peer.send_hwm
+                link.appended - link.outbox.await_released(wanted) >= peer.send_hwm
             }
             _ => peer.send_hwm != NOT_SENT_TO && !peer.has_room(),
         }
@@ -318,12 +318,12 @@ impl Peers {
             return;
         };
         if let Link::Inproc(link) = &mut peer.link {
-            link.pulse.pause(|| link.inbox.lane_is_empty());
-            let stream = link.pulse.streams();
+            link.read_rate.pause(|| link.inbox.lane_is_empty());
+            let stream = link.read_rate.is_dense();
             let got = peer
                 .inbound
                 .receive_from(&link.inbox, &mut self.pool, stream);
-            link.pulse.found(got.messages);
+            link.read_rate.record(got.messages);
             link.received += got.messages;
             peer.counters.messages_in += got.messages as u64;
             peer.counters.bytes_in += got.bytes as u64;
@@ -332,7 +332,7 @@ impl Peers {
                 peer.counters.dropped_conflated += replaced as u64;
             }
             peer.notice_at = peer.inbound.messages().saturating_sub(link.step) + 1;
-            if got.attention {
+            if got.has_news {
                 self.news.push(id);
             }
         }
