@@ -19,7 +19,7 @@ use super::mailbox::Mailbox;
 use super::patience::Patience;
 use super::presence::Presence;
 use crate::engine::peer::net::Net;
-use crate::engine::tempo::gathering::Rhythm;
+use crate::engine::tempo::rhythm::Rhythm;
 use crate::engine::{Deadline, PollWaker, Shut, SocketMailbox, Stop, Turn};
 use crate::options::Options;
 use crate::pattern::Pattern;
@@ -108,7 +108,7 @@ impl<P: Pattern> Core<P> {
             id,
         );
         let core = Arc::new(Core {
-            rhythm: Arc::clone(net.gathering.rhythm()),
+            rhythm: Arc::clone(net.tempo.rhythm()),
             poll_fd: OnceLock::new(),
             waker,
             state: StateLock::new(State {

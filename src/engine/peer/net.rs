@@ -22,8 +22,7 @@ use crate::engine::driving::context::ContextInner;
 use crate::engine::driving::later::contain;
 use crate::engine::driving::timers::{Timer, Timers};
 use crate::engine::inproc::local::LateTopics;
-use crate::engine::tempo::gathering::Gathering;
-use crate::engine::tempo::pacer::Pacer;
+use crate::engine::tempo::Tempo;
 use crate::engine::{Note, SocketMailbox};
 use crate::monitor::{ConnectionId, Monitors};
 use crate::options::Options;
@@ -51,7 +50,6 @@ pub(crate) struct Net {
     pub(crate) peers: Peers,
     pub(in crate::engine) listeners: Vec<Option<Listening>>,
     pub(in crate::engine) timers: Timers,
-    pub(in crate::engine) pacer: Pacer,
     pub(in crate::engine) monitors: Arc<Monitors>,
     pub(in crate::engine) options: Options,
     pub(super) stream_options: StreamOptions,
@@ -71,7 +69,7 @@ pub(crate) struct Net {
     pub(super) pending_count: usize,
     /// The last endpoint bound or connected.
     pub(in crate::engine) last_endpoint: Option<crate::Endpoint>,
-    pub(in crate::engine) gathering: Gathering,
+    pub(in crate::engine) tempo: Tempo,
     pub(super) handshakes_failed: u64,
     pub(super) protocol_errors: u64,
     /// How a connection ended whose buffer was being written without the lock, for `end_write`.
@@ -113,7 +111,6 @@ impl Net {
             },
             listeners: Vec::new(),
             timers: Timers::default(),
-            pacer: Pacer::default(),
             monitors,
             stream_options: stream_options(&options),
             options,
@@ -128,7 +125,7 @@ impl Net {
             pending: VecDeque::new(),
             pending_count: 0,
             last_endpoint: None,
-            gathering: Gathering::default(),
+            tempo: Tempo::default(),
             handshakes_failed: 0,
             protocol_errors: 0,
             lost_while_written: None,
@@ -255,8 +252,8 @@ impl Net {
 
     /// Whether a peer waits for the kernel to take more; with the number of writes that callers have done so far.
     pub(crate) fn leftover(&self) -> Option<u64> {
-        let rhythm = self.gathering.rhythm();
-        let writes = rhythm.writes() + self.peers.written_directly;
+        let rhythm = self.tempo.rhythm();
+        let writes = rhythm.read().writes + self.peers.written_directly;
         rhythm.is_held_up().then_some(writes)
     }
 

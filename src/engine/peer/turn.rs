@@ -118,7 +118,7 @@ impl Turn<'_> {
     /// Does what is due whoever calls: reads from readable peers, takes news, writes what cannot wait.
     #[inline]
     pub(crate) fn settle(&mut self) {
-        let writes = !self.net.peers.dirty.is_empty() && !self.net.gathering.is_on();
+        let writes = !self.net.peers.dirty.is_empty() && !self.net.tempo.is_gathering();
         // A call that waits for a message comes here several times, and mostly for nothing.
         if writes || self.net.has_work() {
             self.do_work();
@@ -135,7 +135,7 @@ impl Turn<'_> {
         if self.net.forgets {
             self.forget_more();
         }
-        if !self.net.peers.dirty.is_empty() && !self.net.gathering.is_on() {
+        if !self.net.peers.dirty.is_empty() && !self.net.tempo.is_gathering() {
             self.write_dirty();
         }
     }
@@ -163,7 +163,7 @@ impl Turn<'_> {
                 if event.is_writable() && !event.is_error() {
                     up.writable_again = true;
                     let was = std::mem::replace(&mut up.writable, true);
-                    self.net.gathering.rhythm().writable(was, true);
+                    self.net.tempo.rhythm().writable(was, true);
                     let spare = up.watches_room && peer.outbound.is_empty() && !peer.being_written;
                     if spare {
                         self.net.watch_room(id, false);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::Interest;
 
@@ -12,25 +12,22 @@ use super::pool::ChunkPool;
 use super::state::{Link, PeerId, WRITE_AT};
 use super::turn::Turn;
 use super::wire;
-use crate::engine::tempo::gathering;
+use crate::engine::tempo::rhythm::{Gathered, Seen, WrittenBy};
+use crate::engine::tempo::{Step, Thread, Waiting};
 use crate::monitor::ConnectionId;
 use crate::pattern::Pattern;
 use crate::transport::Stream;
 
-/// A write that seems to have taken longer for each peer counts as this: the sender may have lost its core meanwhile.
-const COST_CAP: Duration = Duration::from_micros(40);
-
 impl Net {
     /// The next message is worth a write of its own, as after a pause.
     pub(crate) fn pause(&mut self) {
-        self.pacer.pause();
+        self.tempo.paused();
     }
 
     /// A message has been queued: write it, or see to it that somebody will. Or not `queued`, as it found no room.
     #[inline]
     pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern, queued: bool) {
-        let gathers = self.gathering.is_on() && !self.peers.due;
-        if queued && gathers && !self.gathering.is_time_to_look(self.peers.gathered) {
+        if queued && !self.peers.due && self.tempo.just_gathers(self.peers.gathered) {
             return;
         }
         self.pace_slowly(pattern, queued);
@@ -40,60 +37,35 @@ impl Net {
     #[inline(never)]
     fn pace_slowly(&mut self, pattern: &mut dyn Pattern, queued: bool) {
         if !queued {
-            self.pacer.held_up();
-        } else if self.peers.dirty.is_empty() {
-            // Inproc, or the kernel will say when it takes more.
-        } else if self.gathering.is_on() && !self.peers.due {
-            Turn::begin(self, pattern).look_at_clock();
-        } else {
+            return self.tempo.held_up();
+        }
+        // If there is nothing to write, it is inproc, or the kernel will say when it takes more.
+        if !self.peers.dirty.is_empty() {
             Turn::begin(self, pattern).write_or_gather();
         }
     }
 }
 
 impl Turn<'_> {
-    fn look_at_clock(&mut self) {
-        self.net.gathering.looked(self.net.pacer.sending(self.now));
-        let first = self.net.peers.dirty.first();
-        let first = first.and_then(|&id| self.net.peers.slab.get(id));
-        let bytes = first.map_or(0, |peer| peer.outbound.unwritten());
-        if self.net.gathering.is_over(self.now, bytes) {
-            self.write_gathered();
-        }
-    }
-
+    /// Takes the step that is decided on for a message that has been queued. The time of the turn goes on to the end of a write.
     fn write_or_gather(&mut self) {
-        if self.net.peers.due {
-            return self.write_gathered();
+        let peers = &self.net.peers;
+        let first = peers.dirty.first().and_then(|&id| peers.slab.get(id));
+        let waiting = Waiting {
+            due: peers.due,
+            bytes: first.map_or(0, |peer| peer.outbound.unwritten()),
+        };
+        let step = Thread::current(|thread| self.net.tempo.queued(waiting, thread, self.now));
+        match step {
+            Step::Gather => {}
+            Step::TellCaretaker { writes } => self.net.caretaker.gathering(self.net.id, writes),
+            Step::Write(write) => {
+                let peers = self.net.peers.dirty.len();
+                self.write_dirty();
+                self.now = Instant::now();
+                Thread::current(|thread| self.net.tempo.wrote(write, peers, thread, self.now));
+            }
         }
-        if self.net.pacer.write_now(self.now) {
-            let Written { took, .. } = self.write_timed();
-            self.net.pacer.wrote(took, self.now);
-        } else {
-            self.net.gathering.begin(self.now);
-            let writes = self.net.gathering.rhythm().writes();
-            self.net.caretaker.gathering(self.net.id, writes);
-        }
-    }
-
-    /// The caller writes what has gathered.
-    fn write_gathered(&mut self) {
-        let Written { took, peers } = self.write_timed();
-        self.net.gathering.wrote(took, peers, self.now);
-        self.net.pacer.sending(self.now);
-    }
-
-    /// Writes to every peer, and takes the time, from the beginning of the turn. It is as late as that afterwards.
-    fn write_timed(&mut self) -> Written {
-        let started = self.now;
-        let peers = u32::try_from(self.net.peers.dirty.len()).unwrap_or(u32::MAX);
-        self.write_dirty();
-        self.now = Instant::now();
-        let took = self.now.saturating_duration_since(started);
-        // A sender that lost its core in the middle of it has learnt nothing about what writing takes.
-        let took = took.min(COST_CAP.saturating_mul(peers));
-        gathering::spent(took);
-        Written { took, peers }
     }
 
     /// Writes to every peer that has something and can take it.
@@ -225,7 +197,7 @@ impl Net {
         match result {
             Ok(()) if up.held_pong.is_empty() => {
                 let was = std::mem::replace(&mut up.writable, true);
-                self.gathering.rhythm().writable(was, true);
+                self.tempo.rhythm().writable(was, true);
             }
             result => self.after_odd_write(id, result),
         }
@@ -243,7 +215,7 @@ impl Net {
         };
         let Err(error) = result else {
             let was = std::mem::replace(&mut up.writable, true);
-            self.gathering.rhythm().writable(was, true);
+            self.tempo.rhythm().writable(was, true);
             return;
         };
         let refused = error.kind() == io::ErrorKind::WouldBlock;
@@ -251,7 +223,7 @@ impl Net {
             return;
         }
         let was = std::mem::take(&mut up.writable);
-        self.gathering.rhythm().writable(was, false);
+        self.tempo.rhythm().writable(was, false);
         up.refused_at = peer.outbound.unwritten();
         if refused {
             self.watch_room(id, true);
@@ -285,16 +257,18 @@ impl Net {
         }
     }
 
-    /// Whether callers have been writing, or at this rate will, within `soon`.
-    pub(crate) fn caller_writes_within(&self, soon: Duration, elapsed: Duration) -> bool {
-        let at_this_rate =
-            |so_far: usize| so_far as u128 * soon.as_nanos() / elapsed.as_nanos().max(1);
+    /// Who is to write what has gathered, for a caretaker that has seen no writes of callers.
+    pub(in crate::engine) fn who_writes(&self, seen: Seen, now: Instant) -> WrittenBy {
         let dirty = self.peers.dirty.iter();
-        let bytes = dirty.filter_map(|&id| self.peers.slab.get(id));
-        let bytes = bytes.map(|peer| peer.outbound.unwritten()).max();
-        let messages = super::link::unlimited(self.options.send_hwm).min(1_000);
-        at_this_rate(self.peers.gathered) >= messages as u128
-            || at_this_rate(bytes.unwrap_or_default()) >= WRITE_AT as u128
+        let peers = dirty.filter_map(|&id| self.peers.slab.get(id));
+        let bytes = peers.map(|peer| peer.outbound.unwritten()).max();
+        let gathered = Gathered {
+            messages: self.peers.gathered,
+            bytes: bytes.unwrap_or_default(),
+            full_at_messages: super::link::unlimited(self.options.send_hwm),
+            full_at_bytes: WRITE_AT,
+        };
+        self.tempo.who_writes(seen, gathered, now)
     }
 
     /// Takes one peer's buffer out, to be written without the lock.
@@ -329,15 +303,9 @@ impl Net {
         }
         self.peers.gathered = 0;
         self.peers.due = false;
-        self.gathering.end();
+        self.tempo.relieved();
         None
     }
-}
-
-/// What a write to all peers came to.
-struct Written {
-    took: Duration,
-    peers: u32,
 }
 
 /// A peer's buffer on its way to the kernel, outside the lock. While it is, the peer is marked

@@ -1,9 +1,295 @@
-//! When to write: at once, or with more messages behind.
+//! When to write: at once, or once more messages have gathered.
+//!
+//! A write costs some microseconds whatever its size; encoding a message costs some nanoseconds. Writing every message at
+//! once gives the best latency as long as there is time for it. A sender that produces faster than that is *streaming*, and its
+//! messages gather until the buffer is worth a write, the oldest has waited long enough, or the caretaker comes by.
+//!
+//! [`Tempo`] decides that for one socket. It does no I/O and reads no clock: it is told what was queued, what a write took and
+//! what time it is, and answers with a [`Step`], which `peer/writing.rs` takes. What it has to know of the calling thread is in
+//! [`Thread`], and what it lets the caretaker know in [`Rhythm`](rhythm::Rhythm).
+//!
+//! - **Write at once, as long as that is affordable.** Pauses between sends earn credit, a write spends what it took. So a sender may
+//!   spend half of its time on writing each message by itself, bursts included, before it counts as streaming. A pause is time
+//!   in which the calling thread sent nothing on any socket, and could have: a thread that serves sixteen sockets in turn does not
+//!   pause on each of them while it serves the others, nor does one that waits for room.
+//! - **Gather for as long as a write takes**, so that a thread with one peer spends half of its time on writing at the most. It
+//!   is what the thread writes in that time *for all of its peers and sockets* that counts: one that serves hundreds would do
+//!   nothing else, so there it is a fifth.
+//! - **Read the clock once in many messages**, as often as befits their rate.
 //!
 //! | file | what |
 //! |---|---|
-//! | `pacer` | judges by cost whether a sender writes each message by itself |
-//! | `gathering` | how long the messages of a stream gather, and what the caretaker knows of it |
+//! | `mod` | what a caller does with a message that it has queued |
+//! | `rhythm` | who writes what has gathered, a caller or the caretaker |
 
-pub(super) mod gathering;
-pub(super) mod pacer;
+pub(super) mod rhythm;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rhythm::Rhythm;
+
+/// What a pause of any length is worth: so many writes of a single message in a row, …
+const BURST: u32 = 8;
+
+/// … or as many as take this long, but four in any case, where there are many peers to write to. A sender that has
+/// lost its core looks as if it paused, and the more that is worth, the more small writes a stream suffers for it.
+const CREDIT_CAP: Duration = Duration::from_micros(100);
+
+/// First guess of what a write costs, until one has been measured.
+const FIRST_COST: Duration = Duration::from_micros(5);
+
+/// A write that seems to have taken longer for each peer counts as this: the sender may have lost its core meanwhile, and has
+/// then learnt nothing about what writing takes.
+const COST_CAP: Duration = Duration::from_micros(40);
+
+/// Messages gather for this long at the least. It is as long as the last write took, and four times as long as what else the
+/// thread has written meanwhile …
+const AT_LEAST: Duration = Duration::from_micros(10);
+
+/// … but no longer than this, which only a thread with hundreds of peers gets to, and only while it does not rest.
+const AT_MOST: Duration = Duration::from_millis(10);
+
+/// A fast stream of very short messages fills this so soon that it is waited for …
+const WORTH: usize = 16 * 1024;
+
+/// … up to so long.
+const FOR_FEW: Duration = Duration::from_micros(50);
+
+/// The clock is read every so many messages at the most …
+const MAX_STRIDE: usize = 64;
+
+/// … and so often that about this much time goes by in between.
+const LOOK_AFTER: Duration = Duration::from_micros(5);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Tempo {
+    /// The time that pauses have earned, and that may be spent on writes of single messages.
+    credit: Duration,
+    /// What such a write takes, on average.
+    cost: Duration,
+    /// The last send had to wait for room.
+    held_up: bool,
+    /// Messages gather, and the caretaker has been told.
+    gathering: Option<Gathering>,
+    /// The clock is read every so many messages: a power of two.
+    stride: usize,
+    rhythm: Arc<Rhythm>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Gathering {
+    /// When the oldest of the messages began to wait.
+    since: Instant,
+    /// What the thread had spent on writing by then.
+    spent: Duration,
+}
+
+/// What a decision has to know of the calling thread, whichever socket it is about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Thread {
+    /// When it last sent, on any socket, as far as the clock was read.
+    last_sent: Option<Instant>,
+    /// The time that it has spent on writing, for all sockets.
+    spent: Duration,
+}
+
+thread_local! {
+    static THREAD: Cell<Thread> = const {
+        Cell::new(Thread {
+            last_sent: None,
+            spent: Duration::ZERO,
+        })
+    };
+}
+
+/// What waits to be written when a message has been queued.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    /// A peer's buffer is full, or worth a write.
+    pub(crate) due: bool,
+    /// The bytes that wait for the first of the peers.
+    pub(crate) bytes: usize,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing: the messages go on gathering.
+    Gather,
+    /// The messages begin to gather: tell the caretaker, with this count of the callers' writes.
+    TellCaretaker { writes: u64 },
+    /// Write to all peers, and then report it by [`Tempo::wrote`].
+    Write(Write),
+}
+
+/// A write that has been decided on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Write {
+    begun: Instant,
+    /// It is not of a single message.
+    gathered: bool,
+}
+
+impl Thread {
+    /// Lets a decision read and change what is known of the calling thread.
+    pub(crate) fn current<T>(decide: impl FnOnce(&mut Thread) -> T) -> T {
+        let mut thread = THREAD.get();
+        let decided = decide(&mut thread);
+        THREAD.set(thread);
+        decided
+    }
+
+    /// The thread is in the middle of sending, or has just written: pauses count from here. Returns the time since the
+    /// last call.
+    fn sends(&mut self, now: Instant) -> Duration {
+        let last = self.last_sent.replace(now);
+        last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last))
+    }
+}
+
+impl Default for Tempo {
+    fn default() -> Self {
+        Tempo {
+            credit: CREDIT_CAP,
+            cost: FIRST_COST,
+            held_up: false,
+            gathering: None,
+            stride: MAX_STRIDE,
+            rhythm: Arc::default(),
+        }
+    }
+}
+
+impl Tempo {
+    pub(crate) fn rhythm(&self) -> &Arc<Rhythm> {
+        &self.rhythm
+    }
+
+    /// The caretaker has been told of messages that gather, and watches over them.
+    #[inline]
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.gathering.is_some()
+    }
+
+    /// A message has been queued, and so many have gathered with it, of which none is due: whether that is all there is to do, and
+    /// the clock need not be read for [`queued`](Self::queued).
+    #[inline]
+    pub(crate) fn just_gathers(&self, messages: usize) -> bool {
+        self.is_gathering() && messages & (self.stride - 1) != 0
+    }
+
+    /// A message has been queued.
+    pub(crate) fn queued(&mut self, waiting: Waiting, thread: &mut Thread, now: Instant) -> Step {
+        let gathered = Step::Write(Write {
+            begun: now,
+            gathered: true,
+        });
+        if waiting.due {
+            return gathered;
+        }
+        if let Some(Gathering { since, .. }) = self.gathering {
+            self.held_up = false;
+            self.looked(thread.sends(now));
+            let waited = now.saturating_duration_since(since);
+            return match self.is_long_enough(waited, waiting.bytes) {
+                true => gathered,
+                false => Step::Gather,
+            };
+        }
+        let since_last = thread.sends(now);
+        let pause = match std::mem::take(&mut self.held_up) {
+            true => Duration::ZERO,
+            false => since_last,
+        };
+        self.credit = (self.credit + pause).min(self.credit_cap());
+        if self.credit >= self.cost {
+            return Step::Write(Write {
+                begun: now,
+                gathered: false,
+            });
+        }
+        self.gathering = Some(Gathering {
+            since: now,
+            spent: thread.spent,
+        });
+        Step::TellCaretaker {
+            writes: self.rhythm.read().writes,
+        }
+    }
+
+    /// A send has to wait for room. That is no pause of the sender's: it would go on if it could.
+    #[cold]
+    pub(crate) fn held_up(&mut self) {
+        self.held_up = true;
+    }
+
+    /// The application did something else meanwhile, such as receiving the answer: the next message is worth a write of its own.
+    #[inline]
+    pub(crate) fn paused(&mut self) {
+        self.credit = self.credit_cap();
+    }
+
+    /// A write is done, to so many peers.
+    pub(crate) fn wrote(&mut self, write: Write, peers: usize, thread: &mut Thread, now: Instant) {
+        let peers = u32::try_from(peers).unwrap_or(u32::MAX);
+        let took = now.saturating_duration_since(write.begun);
+        let took = took.min(COST_CAP.saturating_mul(peers));
+        thread.spent += took;
+        if write.gathered {
+            self.wrote_gathered(took, peers, thread.spent, now);
+        } else {
+            self.cost = (self.cost * 7 + took) / 8;
+            self.credit = self.credit.saturating_sub(took);
+        }
+        self.held_up = false;
+        thread.sends(now);
+    }
+
+    /// The caretaker has written all that had gathered.
+    pub(crate) fn relieved(&mut self) {
+        self.gathering = None;
+    }
+
+    /// What had gathered has been written. The stream goes on being watched: one wake-up of the caretaker serves a whole
+    /// one. Not so if messages are far between: the next may be worth a write of its own.
+    fn wrote_gathered(&mut self, took: Duration, peers: u32, spent: Duration, now: Instant) {
+        let meanwhile = self
+            .gathering
+            .map_or(took, |gathering| spent.saturating_sub(gathering.spent));
+        self.rhythm
+            .wrote(gathers_for(took / peers.max(1), meanwhile));
+        let goes_on = self.is_gathering() && self.stride > 1;
+        self.gathering = goes_on.then_some(Gathering { since: now, spent });
+    }
+
+    /// The clock has been read, so long after the calling thread's last look.
+    fn looked(&mut self, after: Duration) {
+        if after > LOOK_AFTER * 2 {
+            self.stride = (self.stride / 2).max(1);
+        } else if after < LOOK_AFTER {
+            self.stride = (self.stride * 2).min(MAX_STRIDE);
+        }
+    }
+
+    /// Whether the oldest of so many bytes has waited long enough.
+    fn is_long_enough(&self, waited: Duration, bytes: usize) -> bool {
+        let few = self.stride == MAX_STRIDE && bytes < WORTH;
+        waited > self.rhythm.read().gathers_for && (!few || waited > FOR_FEW)
+    }
+
+    fn credit_cap(&self) -> Duration {
+        let burst = (self.cost * BURST).min(CREDIT_CAP);
+        burst.max(self.cost * 4)
+    }
+}
+
+/// How long messages gather where one write takes so long, and all writing of the thread in the same time so much.
+fn gathers_for(one: Duration, all: Duration) -> Duration {
+    (one + all.saturating_sub(one) * 4).clamp(AT_LEAST, AT_MOST)
+}

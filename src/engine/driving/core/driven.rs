@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{Core, Phase, Presence};
 use crate::engine::Deadline;
-use crate::engine::tempo::gathering::SOON;
+pub(crate) use crate::engine::tempo::rhythm::Seen;
+use crate::engine::tempo::rhythm::WrittenBy;
 use crate::pattern::Pattern;
 
 /// Buffers the caretaker writes in one turn.
@@ -46,15 +47,6 @@ pub(crate) enum Drove {
     Closed,
 }
 
-/// What the caretaker knows of a stream: the callers' count of writes …
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// … when messages began to gather.
-    Started(u64),
-    /// … when it last looked, so long ago.
-    Since(u64, Duration),
-}
-
 /// What became of the messages that had gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Relief {
@@ -65,11 +57,6 @@ pub(crate) enum Relief {
     CallerWrites(u64, Duration),
     /// There was more than one turn's worth. Holds the caller's count of writes.
     More(u64),
-}
-
-/// As a factor for a duration.
-fn count(writes: u64) -> u32 {
-    u32::try_from(writes).unwrap_or(u32::MAX)
 }
 
 impl<P: Pattern> Driven for Core<P> {
@@ -132,28 +119,16 @@ impl<P: Pattern> Driven for Core<P> {
     }
 
     fn relieve(&self, seen: Seen) -> Relief {
-        let writes = self.rhythm.writes();
-        let interval = self.rhythm.interval();
-        let busy = match seen {
-            Seen::Started(before) => writes != before,
-            Seen::Since(before, ago) => interval.saturating_mul(count(writes - before)) >= ago,
-        };
-        let caller_writes = Relief::CallerWrites(writes, self.rhythm.at_most());
-        if busy {
+        let reading = self.rhythm.read();
+        let caller_writes = Relief::CallerWrites(reading.writes, reading.gathers_for);
+        if reading.shows_writes_since(seen) {
             return caller_writes;
         }
-        {
-            let state = self.state.lock();
-            let Some(since) = state.net.gathering.since() else {
-                return Relief::Done;
-            };
-            let leave = match seen {
-                Seen::Since(..) => self.rhythm.is_too_early(since),
-                Seen::Started(_) => state.net.caller_writes_within(SOON, since.elapsed()),
-            };
-            if leave {
-                return caller_writes;
-            }
+        let by = self.state.lock().net.who_writes(seen, Instant::now());
+        match by {
+            WrittenBy::Nobody => return Relief::Done,
+            WrittenBy::Caller => return caller_writes,
+            WrittenBy::Caretaker => {}
         }
         for _ in 0..CARETAKER_WRITES {
             let Some(mut job) = self.state.lock().net.begin_write() else {
@@ -165,7 +140,7 @@ impl<P: Pattern> Driven for Core<P> {
             self.notify_all(&state);
             self.unlock(state);
         }
-        Relief::More(writes)
+        Relief::More(reading.writes)
     }
 
     fn fall_idle(&self) {

@@ -202,7 +202,7 @@ impl Net {
                 Some(true)
             }
             Link::Up(up) => {
-                self.gathering.rhythm().writable(up.writable, true);
+                self.tempo.rhythm().writable(up.writable, true);
                 discard_input(&up.stream);
                 Some(false)
             }
