@@ -31,7 +31,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Registers the process for the barriers of [`barrier`]. That may take the system a while, and no call should have to wait for it.
 pub(crate) fn prepare() {
-    // Asking is what prepares it; who needs the answer asks again.
+    // It registers the process. Whether that has worked is asked again where the barriers are used.
     let _ = barrier::available();
 }
 

@@ -42,39 +42,39 @@ mod system {
     /// No store stays in a core for anything near as long.
     const LONG_ENOUGH: Duration = Duration::from_millis(10);
 
-    /// What the system has said of the barriers. Threads that ask it at the same time get the same answer; none waits for another,
-    /// which in a forked child would not come back.
-    static ANSWER: AtomicU8 = AtomicU8::new(NOT_ASKED);
-    const NOT_ASKED: u8 = 0;
-    const YES: u8 = 1;
-    const NO: u8 = 2;
+    /// Whether this process is registered for the barriers. Threads that register it at the same time get the same result. None waits
+    /// for another, since in a forked child that one may not exist.
+    static REGISTRATION: AtomicU8 = AtomicU8::new(NONE);
+    const NONE: u8 = 0;
+    const DONE: u8 = 1;
+    const REFUSED: u8 = 2;
 
     /// The system had the barriers, and refuses them now.
     static LOST: AtomicBool = AtomicBool::new(false);
 
-    /// Whether the system has these barriers; a sandbox may forbid them. The first call takes some 15 ms where there are
-    /// several threads.
+    /// Whether the system has these barriers; a sandbox may forbid them. The first call registers the process, which takes some 15 ms
+    /// if it has several threads.
     pub(in crate::sync) fn available() -> bool {
-        let answer = match ANSWER.load(Ordering::Relaxed) {
-            NOT_ASKED => ask(),
-            answer => answer,
+        let registration = match REGISTRATION.load(Ordering::Relaxed) {
+            NONE => register(),
+            registration => registration,
         };
-        answer == YES && !LOST.load(Ordering::Relaxed)
+        registration == DONE && !LOST.load(Ordering::Relaxed)
     }
 
     #[cold]
-    fn ask() -> u8 {
-        let answer = match membarrier(REGISTER_PRIVATE_EXPEDITED) {
-            true => YES,
-            false => NO,
+    fn register() -> u8 {
+        let registration = match membarrier(REGISTER_PRIVATE_EXPEDITED) {
+            true => DONE,
+            false => REFUSED,
         };
-        ANSWER.store(answer, Ordering::Relaxed);
-        answer
+        REGISTRATION.store(registration, Ordering::Relaxed);
+        registration
     }
 
-    /// This process is a forked child: it has to be registered by itself.
+    /// This process is a forked child: it is not registered yet.
     pub(in crate::sync) fn forked() {
-        ANSWER.store(NOT_ASKED, Ordering::Relaxed);
+        REGISTRATION.store(NONE, Ordering::Relaxed);
     }
 
     /// A full barrier in every running thread of this process. Only for processes where [`available`] has been true.
@@ -83,8 +83,8 @@ mod system {
         if membarrier(PRIVATE_EXPEDITED) || membarrier(GLOBAL) {
             return;
         }
-        // A program may put itself into a sandbox once it is set up. Then no more bias is given, and the last owners lose
-        // theirs in the way that is left: by giving what their cores have under way the time to get through.
+        // A program may put itself into a sandbox once it is set up. From then on no bias is granted. The last owners lose
+        // theirs by a long enough wait: then all that their cores had stored before is visible.
         LOST.store(true, Ordering::Relaxed);
         std::thread::sleep(LONG_ENOUGH);
     }
