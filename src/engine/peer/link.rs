@@ -332,7 +332,7 @@ impl Turn<'_> {
             }
             // One that was armed before it was known that there is a sooner one.
             Link::Up(up) if up.armed.is_some_and(|armed| armed > self.now) => {}
-            Link::Up(_) => self.beat(id),
+            Link::Up(_) => self.handle_heartbeat(id),
             Link::Down | Link::Inproc(_) | Link::Gone => {}
         }
     }

@@ -38,7 +38,7 @@ impl Turn<'_> {
             }
             // Who has connected and is not known yet goes with the others.
             for note in self.net.all_notes() {
-                self.note(note);
+                self.handle_note(note);
             }
             self.drop_where(|peer| {
                 matches!(&peer.origin, Origin::Inproc { name: bound_name, bound: true } if **bound_name == **name)

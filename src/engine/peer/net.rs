@@ -214,7 +214,7 @@ impl Net {
         self.served + self.readable.len() as u64
     }
 
-    /// Whether all have had it, and all notes have been heeded.
+    /// Whether all have had it, and all notes have been handled.
     pub(crate) fn has_served(&self, all: u64) -> bool {
         self.served >= all && self.notes.is_empty()
     }

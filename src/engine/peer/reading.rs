@@ -100,12 +100,12 @@ impl Turn<'_> {
         }
         match self.pattern.readable(&mut self.net.peers, id) {
             Ok(()) => true,
-            Err(error) => self.end_for(error, id),
+            Err(error) => self.close_for_violation(error, id),
         }
     }
 
     #[cold]
-    fn end_for(&mut self, error: ProtocolError, id: PeerId) -> bool {
+    fn close_for_violation(&mut self, error: ProtocolError, id: PeerId) -> bool {
         // Such a pattern takes messages when it is told of them, so nobody would ever take those behind that one.
         self.net.peers.discard_inbound(id);
         self.connection_lost(id, DisconnectCause::Protocol(error));
@@ -167,7 +167,7 @@ impl Turn<'_> {
         }
         up.heartbeat.received(self.now);
         peer.counters.bytes_in += outcome.bytes as u64;
-        self.came(id, outcome.messages, asked);
+        self.after_read(id, outcome.messages, asked);
         if let Some(error) = outcome.violation {
             return Some(Err(DisconnectCause::Protocol(*error)));
         }
@@ -194,7 +194,7 @@ impl Turn<'_> {
             &mut |command| asked.handle(id, command, self.pattern),
         );
         peer.counters.bytes_in += bytes.len() as u64;
-        self.came(id, messages, asked);
+        self.after_read(id, messages, asked);
         if self.announce(id)
             && let Some(error) = violation
         {
@@ -204,7 +204,7 @@ impl Turn<'_> {
 
     /// So many messages have become whole, and commands have asked for something.
     #[inline(always)]
-    fn came(&mut self, id: PeerId, messages: usize, asked: Asked) {
+    fn after_read(&mut self, id: PeerId, messages: usize, asked: Asked) {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };

@@ -82,13 +82,13 @@ impl Turn<'_> {
             } else if token.0 & LISTENER != 0 {
                 self.accept_ready(token.0 & !LISTENER);
             } else if let Some(id) = self.net.peer_at(token) {
-                self.peer_event(id, event);
+                self.handle_event(id, event);
             }
         }
         self.take_notes();
         self.net.prune_timers();
         while let Some(timer) = self.net.timers.expired(self.now) {
-            self.timer(timer);
+            self.handle_timer(timer);
             if self.slice.half().is_over() {
                 break;
             }
@@ -102,13 +102,13 @@ impl Turn<'_> {
     pub(crate) fn take_notes(&mut self) {
         self.net.fetch_notes();
         if !self.net.notes.is_empty() {
-            self.heed_notes(self.slice.half());
+            self.handle_notes(self.slice.half());
         }
     }
 
-    fn heed_notes(&mut self, slice: TimeSlice) {
+    fn handle_notes(&mut self, slice: TimeSlice) {
         while let Some(note) = self.net.notes.pop_front() {
-            self.note(note);
+            self.handle_note(note);
             if !self.net.notes.is_empty() && slice.is_over() {
                 return;
             }
@@ -128,7 +128,7 @@ impl Turn<'_> {
     #[inline(never)]
     fn do_work(&mut self) {
         if !self.net.notes.is_empty() {
-            self.heed_notes(self.slice.half());
+            self.handle_notes(self.slice.half());
         }
         self.read_round();
         self.take_news();
@@ -140,7 +140,7 @@ impl Turn<'_> {
         }
     }
 
-    fn peer_event(&mut self, id: PeerId, event: &mio::event::Event) {
+    fn handle_event(&mut self, id: PeerId, event: &mio::event::Event) {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
@@ -175,7 +175,7 @@ impl Turn<'_> {
         }
     }
 
-    pub(crate) fn note(&mut self, note: Note) {
+    pub(crate) fn handle_note(&mut self, note: Note) {
         match note {
             Note::Resolved {
                 id,
@@ -200,7 +200,7 @@ impl Turn<'_> {
         }
     }
 
-    fn timer(&mut self, timer: Timer) {
+    fn handle_timer(&mut self, timer: Timer) {
         match timer {
             Timer::Connection(token) => {
                 if let Some(id) = self.net.peer_at(Token(token)) {

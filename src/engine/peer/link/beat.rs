@@ -53,7 +53,7 @@ impl Turn<'_> {
     }
 
     /// A deadline of the heartbeat may have passed.
-    pub(super) fn beat(&mut self, id: PeerId) {
+    pub(super) fn handle_heartbeat(&mut self, id: PeerId) {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
