@@ -28,6 +28,9 @@ const ANY_PORT: &str = "tcp://127.0.0.1:*";
 /// More than the buffers of a connection hold, so that a part of it is still here when the peer ends the connection.
 const HUGE: usize = 20 << 20;
 
+/// Longer than a connection takes to be used up by what is written at its beginning.
+const LONG_LIVED: Duration = Duration::from_millis(5200);
+
 /// What the peers that are limited take.
 const LIMIT: usize = 1_000_000;
 
@@ -88,6 +91,27 @@ fn the_number_of_attempts_is_an_option() {
     let mut raw = RawPeer::accept(&listener);
     raw.shake_hands(1, "PULL");
     assert_eq!(raw.read_frame().1, b"behind it");
+}
+
+/// A peer may take its time to find out that it does not want a message: how long its connections last is no sign of anything.
+#[test]
+fn a_peer_that_takes_long_to_refuse_a_message_gets_it_no_more_often() {
+    let (push, monitor, listener) = push_to_raw(options());
+    push.send(vec![1; HUGE]).expect("sent");
+    push.send("behind it").expect("sent");
+    for _ in 0..2 {
+        let mut raw = RawPeer::accept(&listener);
+        raw.shake_hands(1, "PULL");
+        let began = Instant::now();
+        while began.elapsed() < LONG_LIVED {
+            raw.read(100);
+            let _ = monitor.recv_timeout(GLANCE);
+        }
+    }
+    let mut raw = RawPeer::accept(&listener);
+    raw.shake_hands(1, "PULL");
+    assert_eq!(raw.read_frame().1, b"behind it");
+    assert_eq!(push.stats().dropped.refused, 1);
 }
 
 #[test]

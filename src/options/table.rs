@@ -64,7 +64,7 @@ option_table! {
 
     /// How many connections in a row a message may break before it is given up. A peer that takes no message like it, for
     /// its size as a rule, ends the connection while the message is being written, and would do so again and again. What counts
-    /// is the end of a connection, by the peer, with the message written in part; a connection that has lived for 5 s counts as the first. A
+    /// is the end of a connection, by the peer, with the message written in part, however long the connection has lived. A
     /// message given up is dropped, counted ([`Dropped::refused`](crate::Dropped::refused)) and reported
     /// ([`Event::MessageRefused`](crate::Event::MessageRefused)). `None` never gives up. Where both sides are zerohop, the peer
     /// announces its limits, and most such messages are refused by `send`.

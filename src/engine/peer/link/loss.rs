@@ -1,15 +1,9 @@
 //! What the end of a connection says of the peer, and of the message that was being written to it.
 
-use std::time::Duration;
-
 use super::super::out_buffer::OutBuffer;
 use super::super::state::{Link, Origin, PeerId};
 use super::super::turn::Turn;
 use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event, RefusalCause};
-
-/// A connection that has lived so long has not been ended because of what was written at its beginning: a peer refuses a
-/// message when it sees the header, and has read to there within a round trip.
-const LASTED: Duration = Duration::from_secs(5);
 
 /// How an established connection ended.
 pub(crate) struct Loss {
@@ -18,8 +12,6 @@ pub(crate) struct Loss {
     birth: ConnectionId,
     /// The peer has ended it, and not the network or we.
     by_peer: bool,
-    /// It had lived for [`LASTED`].
-    lasted: bool,
 }
 
 impl Turn<'_> {
@@ -40,18 +32,18 @@ impl Turn<'_> {
             connection,
             birth: peer.birth,
             by_peer,
-            lasted: lived >= LASTED,
         })
     }
 
     /// Counts the end of a connection against the message that was being written to it, and gives that one up if it was
-    /// the last that it may break.
+    /// the last that it may break. However long the connection has lived: a peer may need that long to find out that it does
+    /// not want the message.
     pub(crate) fn blame(&mut self, id: PeerId, buffer: &mut OutBuffer, loss: Loss) {
         if !loss.by_peer {
             return;
         }
         let most = self.net.options.max_delivery_attempts;
-        let Some(refused) = buffer.blame(loss.lasted, most, &mut self.net.peers.pool) else {
+        let Some(refused) = buffer.blame(most, &mut self.net.peers.pool) else {
             return;
         };
         let size = refused.message.size();

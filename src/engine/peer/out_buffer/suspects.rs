@@ -28,14 +28,9 @@ impl OutBuffer {
         self.push(Outgoing::Message(&unsent.message), pool);
     }
 
-    /// The connection broke: counts that against the message that was being written, if one was. If `anew`, what was counted
-    /// before no longer matters. Gives the message, taken out, when as many connections as `most` have broken over it.
-    pub(crate) fn blame(
-        &mut self,
-        anew: bool,
-        most: Option<u32>,
-        pool: &mut ChunkPool,
-    ) -> Option<Unsent> {
+    /// The connection broke: counts that against the message that was being written, if one was. Gives the message, taken out,
+    /// when as many connections as `most` have broken over it.
+    pub(crate) fn blame(&mut self, most: Option<u32>, pool: &mut ChunkPool) -> Option<Unsent> {
         let begun = self.taken > 0
             && self
                 .first_message()
@@ -48,11 +43,7 @@ impl OutBuffer {
         if mark.unwanted {
             return None;
         }
-        let breaks = if anew {
-            1
-        } else {
-            mark.breaks.saturating_add(1)
-        };
+        let breaks = mark.breaks.saturating_add(1);
         mark.breaks = breaks;
         if most.is_none_or(|most| breaks < most) {
             return None;
@@ -127,7 +118,7 @@ mod tests {
         let pool = &mut ChunkPool::default();
         for (written, expected) in [(0, [0, 0]), (1, [1, 0]), (4, [1, 0])] {
             let mut buffer = buffer(&["abc", "def"], written, pool);
-            assert!(buffer.blame(false, Some(2), pool).is_none());
+            assert!(buffer.blame(Some(2), pool).is_none());
             let left = [
                 ("abc".to_owned(), expected[0]),
                 ("def".to_owned(), expected[1]),
@@ -136,33 +127,25 @@ mod tests {
         }
         // The first one has gone, of the second nothing has left.
         let mut whole = buffer(&["abc", "def"], 5, pool);
-        assert!(whole.blame(false, Some(1), pool).is_none());
+        assert!(whole.blame(Some(1), pool).is_none());
         let mut command = OutBuffer::default();
         command.push_commands(b"\x04\x03\x02ab", pool);
         command.push(Outgoing::Slice(b"abc"), pool);
         command.advance(2, pool);
-        assert!(command.blame(false, Some(1), pool).is_none());
+        assert!(command.blame(Some(1), pool).is_none());
     }
 
     #[test]
     fn the_count_ends_with_the_message_given_up() {
         let pool = &mut ChunkPool::default();
         let mut buffer = buffer(&["abc", "def"], 2, pool);
-        assert!(buffer.blame(false, Some(3), pool).is_none());
-        for _ in 0..2 {
-            buffer.rewind(pool);
-            buffer.advance(3, pool);
-            assert!(
-                buffer.blame(true, Some(3), pool).is_none(),
-                "each counts as the first"
-            );
-        }
+        assert!(buffer.blame(Some(3), pool).is_none());
         buffer.rewind(pool);
         buffer.advance(3, pool);
-        assert!(buffer.blame(false, Some(3), pool).is_none());
+        assert!(buffer.blame(Some(3), pool).is_none());
         buffer.rewind(pool);
         buffer.advance(3, pool);
-        let refused = buffer.blame(false, Some(3), pool).expect("the third");
+        let refused = buffer.blame(Some(3), pool).expect("the third");
         assert_eq!((refused.message, refused.breaks), (Message::from("abc"), 3));
         assert_eq!(breaks(&mut buffer, pool), [("def".to_owned(), 0)]);
     }
@@ -171,7 +154,7 @@ mod tests {
     fn the_count_goes_with_the_message_and_not_with_its_place() {
         let pool = &mut ChunkPool::default();
         let mut first = buffer(&["abc", "def"], 2, pool);
-        assert!(first.blame(false, None, pool).is_none());
+        assert!(first.blame(None, pool).is_none());
         let mut other = buffer(&["x", "y"], 0, pool);
         for unsent in first.drain(pool) {
             other.push_again(&unsent, pool);
@@ -195,7 +178,7 @@ mod tests {
         let pool = &mut ChunkPool::default();
         for (withdrawn, left) in [("abc", vec![("def", 0)]), ("def", vec![("abc", 1)])] {
             let mut buffer = buffer(&["abc", "def"], 2, pool);
-            assert!(buffer.blame(false, Some(2), pool).is_none());
+            assert!(buffer.blame(Some(2), pool).is_none());
             buffer.rewind(pool);
             let _ = buffer.withdraw(|first| first == withdrawn.as_bytes(), pool);
             let left: Vec<_> = left
@@ -206,7 +189,7 @@ mod tests {
         }
         let mut unwanted = buffer(&["abc", "def"], 2, pool);
         let _ = unwanted.withdraw(|first| first == b"abc", pool);
-        assert!(unwanted.blame(false, Some(1), pool).is_none());
+        assert!(unwanted.blame(Some(1), pool).is_none());
         assert_eq!(breaks(&mut unwanted, pool), [("def".to_owned(), 0)]);
     }
 
@@ -214,11 +197,11 @@ mod tests {
     fn what_gets_through_is_acquitted() {
         let pool = &mut ChunkPool::default();
         let mut buffer = buffer(&["abc", "def"], 2, pool);
-        assert!(buffer.blame(false, Some(2), pool).is_none());
+        assert!(buffer.blame(Some(2), pool).is_none());
         buffer.rewind(pool);
         buffer.advance(7, pool);
         assert!(
-            buffer.blame(false, Some(2), pool).is_none(),
+            buffer.blame(Some(2), pool).is_none(),
             "the next one begins anew"
         );
         assert_eq!(breaks(&mut buffer, pool), [("def".to_owned(), 1)]);

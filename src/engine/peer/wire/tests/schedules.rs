@@ -323,7 +323,7 @@ impl Rig {
             .retain(|item| item.message.is_some() && !item.unwanted);
         match self.job.take() {
             Some(mut job) => {
-                job.buffer.blame(false, None, &mut self.pool);
+                job.buffer.blame(None, &mut self.pool);
                 job.buffer.rewind(&mut self.pool);
                 let mut later = std::mem::take(&mut self.buffer);
                 later.rewind(&mut self.pool);
@@ -331,7 +331,7 @@ impl Rig {
                 self.buffer = job.buffer;
             }
             None => {
-                self.buffer.blame(false, None, &mut self.pool);
+                self.buffer.blame(None, &mut self.pool);
                 self.buffer.rewind(&mut self.pool);
             }
         }
