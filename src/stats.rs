@@ -35,6 +35,9 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Messages that were accepted or have arrived, and then were dropped, by reason.
     pub dropped: Dropped,
+    /// Topics that a SUB did not tell a publisher of, because that one does not take them; counted with each connection. See
+    /// [`Event::SubscriptionRefused`](crate::Event::SubscriptionRefused).
+    pub subscriptions_withheld: u64,
     /// Connections that were made again after a loss, handshake included. Attempts do not count, nor do peers that
     /// come back to an endpoint that is bound here.
     pub reconnects: u64,
@@ -121,6 +124,8 @@ pub struct PeerStats {
     pub queued_out: usize,
     /// Messages for or from this peer that were dropped, by reason.
     pub dropped: Dropped,
+    /// Topics that this publisher was not told of, counted as in [`Stats::subscriptions_withheld`].
+    pub subscriptions_withheld: u64,
     /// How often the connection was made again after a loss; 0 for a peer that connects to us.
     pub reconnects: u64,
 }

@@ -429,6 +429,33 @@ fn peers_that_read_no_answers_for_long_are_let_go() {
     });
 }
 
+/// However many other deadlines it makes meanwhile, which are forgotten when they are too many.
+#[test]
+fn a_peer_that_reads_no_answers_is_let_go_whatever_else_it_asks_for() {
+    let _alone = alone();
+    let options = Options::new()
+        .send_buffer(8 << 10)
+        .answers_timeout(Duration::from_secs(2));
+    let pull = Pull::with_options(&Context::new(), options).expect("a PULL");
+    let monitor = pull.monitor();
+    let endpoint = pull.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let mut raw = greet(&endpoint, "PUSH");
+    raw.write(&command("PING", &60_000_u16.to_be_bytes()).repeat(50_000));
+    let mut other = greet(&endpoint, "PUSH");
+    for ttl in (59_000..60_000_u16).rev() {
+        if !raw.pour(&command("PING", &ttl.to_be_bytes())) {
+            break;
+        }
+        settle(&mut other);
+    }
+    let cause = loop {
+        if let Event::Disconnected { cause, .. } = monitor.recv_timeout(DEADLINE).expect("an end") {
+            break cause;
+        }
+    };
+    assert_eq!(cause, DisconnectCause::AnswersUnread);
+}
+
 /// One that reads slowly stays.
 #[test]
 fn peers_that_read_answers_slowly_stay() {

@@ -76,6 +76,7 @@ fn limits_are_announced() {
         let properties = [
             property("Socket-Type", b"PUB"),
             property("Max-Subscription-Length", b"4096"),
+            property("Max-Subscriptions", b"250000"),
         ]
         .concat();
         let (_, body) = raw.shake_hands(minor, "SUB");

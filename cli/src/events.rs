@@ -120,11 +120,10 @@ fn refusal_of(event: &Event) -> Option<(String, String)> {
         Event::SubscriptionRefused {
             connection,
             length,
-            limit,
+            cause,
         } => {
             let what = format!("a topic of {length} bytes was refused by ");
-            let why = format!("the peer takes at most {limit} bytes");
-            (what, connection, why)
+            (what, connection, cause.to_string())
         }
         Event::Disconnected {
             connection,
@@ -210,9 +209,9 @@ fn to_json(event: &Event) -> Value {
             set("size", json!(size));
             set("cause", json!(cause.to_string()));
         }
-        Event::SubscriptionRefused { length, limit, .. } => {
+        Event::SubscriptionRefused { length, cause, .. } => {
             set("length", json!(length));
-            set("limit", json!(limit));
+            set("cause", json!(cause.to_string()));
         }
         Event::Lost(count) => {
             set("count", json!(count));

@@ -8,9 +8,9 @@ mod common {
 
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use zerohop::{Context, Event, Monitor, Options, Push, RefusalCause};
+use zerohop::{Context, Event, Monitor, Options, Push, RefusalCause, Sub};
 
 use common::deadline::DEADLINE;
 use common::endpoints::Transport;
@@ -95,6 +95,52 @@ fn a_push_gives_up_what_libzmq_refuses_and_goes_on() {
             "{} bytes",
             stats.bytes_out
         );
+    }
+}
+
+/// A publisher that takes no topic that long, and does not say so.
+#[test]
+fn a_topic_that_libzmq_refuses_does_not_cost_the_others() {
+    for transport in Transport::FOREIGN {
+        let publisher = zmq::Context::new().socket(zmq::PUB).expect("a libzmq PUB");
+        publisher.set_linger(0).expect("linger");
+        publisher.set_maxmsgsize(1000).expect("a limit");
+        publisher.bind(&transport.endpoint()).expect("bound");
+        let endpoint = publisher.get_last_endpoint().expect("bound");
+        let endpoint = endpoint.expect("an endpoint in UTF-8");
+        let sub = Sub::with_options(&Context::new(), options()).expect("a SUB");
+        let monitor = sub.monitor();
+        sub.connect(&*endpoint).expect("connected");
+        for number in 10..40 {
+            sub.subscribe(format!("topic {number}"))
+                .expect("subscribed");
+        }
+        sub.subscribe(vec![b'x'; 5000]).expect("subscribed");
+        let cause = loop {
+            match monitor.recv_timeout(DEADLINE).expect("a refusal") {
+                Event::SubscriptionRefused { length, cause, .. } => {
+                    assert_eq!(length, 5000);
+                    break cause;
+                }
+                _ => continue,
+            }
+        };
+        assert_eq!(cause, RefusalCause::BrokeConnections { count: 2 });
+        let reconnects = sub.stats().reconnects;
+        for number in 10..40 {
+            let topic = format!("topic {number}");
+            let began = Instant::now();
+            let message = loop {
+                // A PUB does not say whom it has.
+                publisher.send(&topic, 0).expect("published");
+                match sub.recv_timeout(Duration::from_millis(20)) {
+                    Ok(message) if message == *topic => break message,
+                    _ => assert!(began.elapsed() < DEADLINE, "no {topic}"),
+                }
+            };
+            assert_eq!(message.parts(), 1);
+        }
+        assert_eq!(sub.stats().reconnects, reconnects, "the connection stays");
     }
 }
 

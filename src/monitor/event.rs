@@ -169,16 +169,19 @@ pub enum Event {
         /// Why.
         cause: RefusalCause,
     },
-    /// A SUB did not pass a subscription on to a publisher that has announced a smaller
-    /// [`max_subscription_length`](crate::Options::max_subscription_length): it gets nothing for this topic from there. All
-    /// others hold.
+    /// A SUB does not pass a subscription on to a publisher that does not take it: it gets nothing for this topic from there. All
+    /// others hold. Told of anew with each connection; counted in
+    /// [`Stats::subscriptions_withheld`](crate::Stats::subscriptions_withheld).
+    ///
+    /// A topic that is more than the publisher holds is passed on when there is room, because another one is unsubscribed from. One
+    /// over which the publisher has ended connections is tried again when it is unsubscribed from and subscribed to again.
     SubscriptionRefused {
         /// The connection to the publisher.
         connection: ConnectionInfo,
         /// The bytes of the topic.
         length: usize,
-        /// The most bytes of a topic that the publisher takes.
-        limit: u64,
+        /// Why.
+        cause: RefusalCause,
     },
     /// So many events were dropped here, because the monitor was not read.
     Lost(u64),
@@ -270,10 +273,10 @@ impl fmt::Display for Event {
             Event::SubscriptionRefused {
                 connection,
                 length,
-                limit,
+                cause,
             } => write!(
                 f,
-                "{connection}: a topic of {length} bytes is not subscribed to: the peer takes at most {limit}"
+                "{connection}: a topic of {length} bytes is not subscribed to: {cause}"
             ),
             Event::Lost(count) => write!(f, "{count} events lost: the monitor was not read"),
         }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-/// Why a message was given up that had been accepted by `send`, or a subscriber was passed over.
+/// Why a message was given up that had been accepted by `send`, a subscriber was passed over, or a publisher was not told of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefusalCause {
-    /// The peer has announced a smaller [`max_message_size`](crate::Options::max_message_size).
+    /// The peer has announced a smaller [`max_message_size`](crate::Options::max_message_size), or of a topic
+    /// [`max_subscription_length`](crate::Options::max_subscription_length).
     TooLarge {
-        /// The most bytes that it takes in one message, all frames together.
+        /// The most bytes that it takes in one message, all frames together, or in one topic.
         limit: u64,
     },
     /// The peer has announced a smaller [`max_parts`](crate::Options::max_parts).
@@ -18,7 +19,14 @@ pub enum RefusalCause {
         /// The most frames that it takes in one message.
         limit: u32,
     },
-    /// Peers have ended their connections, so many in a row, while this message was being written to them; see
+    /// The publisher has announced to hold no more topics of one subscriber
+    /// ([`max_subscriptions`](crate::Options::max_subscriptions)), and holds that many.
+    TooManySubscriptions {
+        /// The most topics that it holds.
+        limit: u64,
+    },
+    /// Peers have ended their connections, so many in a row, while this message was being written to them, or before this topic was
+    /// known to have arrived; see
     /// [`max_delivery_attempts`](crate::Options::max_delivery_attempts). What they had against it they did not say.
     BrokeConnections {
         /// How many connections.
@@ -35,12 +43,15 @@ impl fmt::Display for RefusalCause {
             RefusalCause::TooManyParts { parts, limit } => {
                 write!(f, "it has {parts} frames, the peer takes at most {limit}")
             }
+            RefusalCause::TooManySubscriptions { limit } => {
+                write!(f, "the peer holds {limit} topics, and takes no more")
+            }
             RefusalCause::BrokeConnections { count: 1 } => {
-                f.write_str("the peer ended the connection while it was being written")
+                f.write_str("the peer ended the connection while it was being sent")
             }
             RefusalCause::BrokeConnections { count } => write!(
                 f,
-                "{count} connections in a row were ended by the peer while it was being written"
+                "{count} connections in a row were ended by the peer while it was being sent"
             ),
         }
     }
@@ -55,6 +66,7 @@ mod tests {
         let causes = [
             RefusalCause::TooLarge { limit: 10 },
             RefusalCause::TooManyParts { parts: 5, limit: 4 },
+            RefusalCause::TooManySubscriptions { limit: 9 },
             RefusalCause::BrokeConnections { count: 1 },
             RefusalCause::BrokeConnections { count: 2 },
         ];
@@ -63,8 +75,9 @@ mod tests {
             [
                 "the peer takes at most 10 bytes",
                 "it has 5 frames, the peer takes at most 4",
-                "the peer ended the connection while it was being written",
-                "2 connections in a row were ended by the peer while it was being written",
+                "the peer holds 9 topics, and takes no more",
+                "the peer ended the connection while it was being sent",
+                "2 connections in a row were ended by the peer while it was being sent",
             ]
         );
     }

@@ -68,8 +68,11 @@ option_table! {
     /// message given up is dropped, counted ([`Dropped::refused`](crate::Dropped::refused)) and reported
     /// ([`Event::MessageRefused`](crate::Event::MessageRefused)). `None` never gives up. Where both sides are zerohop, the peer
     /// announces its limits, and most such messages are refused by `send`.
+    ///
+    /// The same for the topics of a SUB: a publisher is no longer told of one over which it has ended so many connections in a row
+    /// ([`Event::SubscriptionRefused`](crate::Event::SubscriptionRefused)).
     max_delivery_attempts(impl Into<Option<u32>>) -> Option<u32> {
-        sockets: [Push, Req, Dealer],
+        sockets: [Push, Sub, Req, Dealer],
         unit: "connections",
         range: "1 or more, or none for no end", allows: |most| most.is_none_or(|most| most > 0),
         default: Some(2), "2",
@@ -156,7 +159,8 @@ option_table! {
         default: 4096, "4096",
     }
 
-    /// The most subscriptions that one peer may hold. A peer that makes more is disconnected.
+    /// The most subscriptions that one peer may hold. A peer that makes more is disconnected. zerohop peers are told the limit, and
+    /// keep to it.
     max_subscriptions(usize) -> usize {
         sockets: [Pub],
         unit: "subscriptions",

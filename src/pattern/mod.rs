@@ -10,6 +10,7 @@
 //! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
 //! | [`Subscriptions`] | who wants this message? | PUB |
 //! | [`TopicFilter`] | do I want this message? | SUB |
+//! | [`Publisher`](publisher::Publisher) | which topics is this publisher told? | SUB |
 //! | [`envelope`] | where does the body start? | REQ, REP |
 //!
 //! A peer id is the peer's key in its socket's slab. It is small, and used again after the peer has gone, so tables
@@ -23,6 +24,7 @@ mod load_balancer;
 mod outlet;
 mod prefix_trie;
 mod publish;
+mod publisher;
 mod pull;
 mod push;
 mod reply;
@@ -35,6 +37,7 @@ pub(crate) mod envelope;
 
 pub(crate) use fair_queue::FairQueue;
 pub(crate) use load_balancer::LoadBalancer;
+pub(crate) use publisher::TopicLimits;
 pub(crate) use subscriptions::Subscriptions;
 pub(crate) use topic_filter::TopicFilter;
 
@@ -66,6 +69,23 @@ pub(crate) trait Pattern: Send {
 
     /// The peer's handshake is done, for the first time or again.
     fn established(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    /// The peer, which will be dialed again, has ended the connection shortly after it was told of topics. [`lost`](Self::lost) follows.
+    fn ended_in_doubt(&mut self, _id: PeerId) {}
+
+    /// The peer has answered the PING with this number ([`Peers::ask`]), or `None` has had more time than it takes to end a connection.
+    /// Says whether there is [more to say](Self::go_on).
+    fn answered(&mut self, _id: PeerId, _number: Option<u64>) -> bool {
+        false
+    }
+
+    /// Says what was waiting for that answer.
+    fn go_on(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    /// Whether more is to be said when the peer has answered, or has had time to.
+    fn awaits_answer(&self, _id: PeerId) -> bool {
+        false
+    }
 
     /// The peer's connection is gone, and will be dialed again.
     fn lost(&mut self, _peers: &mut Peers, _id: PeerId) {}
@@ -136,6 +156,9 @@ pub(crate) trait Pattern: Send {
     fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
         Ok(())
     }
+
+    /// The same of a peer in this process, for which there are no limits.
+    fn own_topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) {}
 
     /// The socket is closed: messages that it still holds go to [`Peers::discard`].
     fn clear(&mut self, _peers: &mut Peers) {}
@@ -210,7 +233,7 @@ mod tests {
             Box::new(PushPattern::new()),
             Box::new(PullPattern::new()),
             Box::new(PubPattern::new(1, 1, false)),
-            Box::new(SubPattern::new()),
+            Box::new(SubPattern::new(Some(2))),
             Box::new(ReqPattern::new(true, true, 0)),
             Box::new(RepPattern::new()),
             Box::new(DealerPattern::new(false, false)),

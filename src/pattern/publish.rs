@@ -205,22 +205,26 @@ impl Pattern for PubPattern {
     }
 
     fn topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) -> Result<(), ProtocolError> {
-        if !subscribe {
-            self.subscriptions.remove(id, topic);
-            return Ok(());
-        }
-        if topic.len() > self.max_length {
+        if subscribe && topic.len() > self.max_length {
             return Err(ProtocolError::TopicTooLong {
                 limit: self.max_length,
             });
         }
-        if self.subscriptions.count(id) >= self.max_count {
+        if subscribe && self.subscriptions.count(id) >= self.max_count {
             return Err(ProtocolError::TooManySubscriptions {
                 limit: self.max_count,
             });
         }
-        self.subscriptions.insert(id, topic);
+        self.own_topic(id, topic, subscribe);
         Ok(())
+    }
+
+    fn own_topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) {
+        if subscribe {
+            self.subscriptions.insert(id, topic);
+        } else {
+            self.subscriptions.remove(id, topic);
+        }
     }
 
     fn connects_once(&self) -> bool {

@@ -11,12 +11,17 @@ use crate::pattern::SubPattern;
 /// Subscriptions may be made before and after connecting; every connection, new or renewed, is told all
 /// of them. They are counted: a topic subscribed twice is to be unsubscribed twice.
 ///
+/// A publisher is not told of topics that it does not take, and all others hold: those beyond its limits, if it has announced
+/// them, and otherwise one over which it has ended as many connections as
+/// [`max_delivery_attempts`](crate::Options::max_delivery_attempts) allows, in a row. A monitor is told of each
+/// ([`Event::SubscriptionRefused`](crate::Event::SubscriptionRefused)).
+///
 /// RFC 29; libzmq: `ZMQ_SUB`. For an example see [`Pub`](crate::Pub).
 pub struct Sub {
     pub(super) socket: Socket<SubPattern>,
 }
 
-common!(Sub, "SUB", _options => SubPattern::new());
+common!(Sub, "SUB", options => SubPattern::new(options.max_delivery_attempts));
 
 receiving!(Sub);
 

@@ -20,6 +20,7 @@ pub(crate) const IDENTITY: &str = "Identity";
 pub(crate) const MAX_MESSAGE_SIZE: &str = "Max-Message-Size";
 pub(crate) const MAX_PARTS: &str = "Max-Parts";
 pub(crate) const MAX_SUBSCRIPTION_LENGTH: &str = "Max-Subscription-Length";
+pub(crate) const MAX_SUBSCRIPTIONS: &str = "Max-Subscriptions";
 
 /// The most properties read from one peer. libzmq sends two, and applications a few of their own; the
 /// limit keeps a command full of five-byte properties from becoming a hundred times its size here.

@@ -49,6 +49,8 @@ pub(crate) struct Announced {
     pub(crate) max_parts: Option<u32>,
     /// Bytes of a topic.
     pub(crate) max_subscription_length: Option<u64>,
+    /// Topics of one subscriber.
+    pub(crate) max_subscriptions: Option<u64>,
 }
 
 /// What a peer said of itself in its handshake. All of it is the peer's own claim.
@@ -107,6 +109,7 @@ impl PeerFacts {
             max_message_size: self.number(metadata::MAX_MESSAGE_SIZE),
             max_parts: self.number(metadata::MAX_PARTS),
             max_subscription_length: self.number(metadata::MAX_SUBSCRIPTION_LENGTH),
+            max_subscriptions: self.number(metadata::MAX_SUBSCRIPTIONS),
         }
     }
 

@@ -357,15 +357,11 @@ impl Turn<'_> {
             let peer = peer.filter(|peer| {
                 peer.connection == place.connection && matches!(peer.link, Link::Inproc(_))
             });
-            let (Some((topic, subscribe)), Some(peer)) = (next, peer) else {
+            let (Some((topic, subscribe)), Some(_)) = (next, peer) else {
                 self.net.late_topics.pop_front();
                 continue;
             };
-            // The limits are for strangers; a peer in this process has the same ones.
-            if let Err(error) = self.pattern.topic(place.id, &topic, subscribe) {
-                let text = format_args!("{}: {error}", peer.label);
-                self.net.peers.pool.later.log(log::Level::Warn, text);
-            }
+            self.pattern.own_topic(place.id, &topic, subscribe);
             if self.slice.is_over() {
                 return;
             }

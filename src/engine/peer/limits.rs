@@ -10,6 +10,7 @@ use super::peers::Peers;
 use super::state::{Peer, PeerId};
 use super::turn::Turn;
 use crate::monitor::{ConnectionInfo, Event, RefusalCause};
+use crate::pattern::TopicLimits;
 use crate::zmtp::Announced;
 
 /// What a peer takes. Before its handshake, and where it has announced nothing, that is everything.
@@ -20,7 +21,7 @@ pub(crate) struct Takes {
     pub(crate) any_below: usize,
     size: u64,
     parts: u32,
-    topic: u64,
+    topics: TopicLimits,
 }
 
 /// By what a message is more than a peer takes.
@@ -55,7 +56,10 @@ impl Takes {
             any_below: if parts == 0 { 0 } else { below.min(DIRECT) },
             size,
             parts,
-            topic: announced.max_subscription_length.unwrap_or(u64::MAX),
+            topics: TopicLimits {
+                length: announced.max_subscription_length.unwrap_or(u64::MAX),
+                count: announced.max_subscriptions.unwrap_or(u64::MAX),
+            },
         }
     }
 
@@ -83,10 +87,6 @@ impl Takes {
                 limit: self.parts,
             },
         }
-    }
-
-    pub(crate) fn refuses_topic(&self, len: usize) -> bool {
-        len as u64 > self.topic
     }
 }
 
@@ -171,17 +171,22 @@ impl Peers {
         }
     }
 
-    /// The publisher takes no topic that long. It is told neither that we want it nor that we no longer do.
+    /// Which topics a publisher takes.
+    pub(crate) fn topic_limits(&self, id: PeerId) -> TopicLimits {
+        let peer = self.slab.get(id);
+        peer.map_or(Takes::default().topics, |peer| peer.takes.topics)
+    }
+
+    /// The publisher does not take a topic: it is told neither that we want it nor that we no longer do.
     #[cold]
-    pub(crate) fn topic_refused(&mut self, id: PeerId, length: usize, subscribe: bool) {
-        if let Some(peer) = self.slab.get(id)
-            && subscribe
-        {
-            let (connection, limit) = (peer.info(), peer.takes.topic);
+    pub(crate) fn topic_withheld(&mut self, id: PeerId, length: usize, cause: RefusalCause) {
+        if let Some(peer) = self.slab.get_mut(id) {
+            peer.counters.topics_withheld += 1;
+            let connection = peer.info();
             self.monitors.emit(|| Event::SubscriptionRefused {
                 connection,
                 length,
-                limit,
+                cause,
             });
         }
     }
@@ -216,7 +221,7 @@ mod tests {
         Takes::new(Announced {
             max_message_size: size,
             max_parts: parts,
-            max_subscription_length: None,
+            ..Announced::default()
         })
     }
 
@@ -225,7 +230,8 @@ mod tests {
         let takes = takes(None, None);
         assert_eq!(takes, Takes::default());
         assert_eq!(takes.any_below, DIRECT);
-        assert!(!takes.refuses_topic(usize::MAX));
+        assert_eq!(takes.topics.length, u64::MAX);
+        assert_eq!(takes.topics.count, u64::MAX);
         assert_eq!(takes.excess(Outgoing::Slice(&[0; 100])), None);
     }
 

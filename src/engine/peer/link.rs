@@ -274,6 +274,9 @@ impl Turn<'_> {
             carried: false,
             held_pong: Vec::new(),
             unread_since: None,
+            answers_due: None,
+            told_at: None,
+            topics_due: None,
             readable: true,
             // It may be: the event that said so would have come during the handshake.
             hung_up: true,
@@ -305,6 +308,7 @@ impl Turn<'_> {
         self.attach(id);
         self.sort_out_refused(id);
         self.pattern.established(&mut self.net.peers, id);
+        self.watch_topics(id);
         self.net.peers.mark_dirty(id);
         if !input.is_empty() {
             self.preload(id, &input);
@@ -316,6 +320,7 @@ impl Turn<'_> {
         if self.leaves_answers_unread(id) {
             return self.connection_lost(id, DisconnectCause::AnswersUnread);
         }
+        self.presume_topics_taken(id);
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };

@@ -180,7 +180,7 @@ impl Net {
     fn waits_for(&self, at: Instant, token: Token) -> bool {
         let peer = self.peer_at(token).and_then(|id| self.peers.slab.get(id));
         peer.is_some_and(|peer| match &peer.link {
-            Link::Up(up) => up.armed == Some(at),
+            Link::Up(up) => [up.armed, up.answers_due, up.topics_due].contains(&Some(at)),
             Link::Connecting(_) | Link::Handshaking(_) => true,
             Link::Down | Link::Inproc(_) | Link::Gone => false,
         })
@@ -361,6 +361,7 @@ fn announced(pattern: &dyn Pattern, options: &Options) -> Announced {
         max_message_size: size.filter(|_| receives),
         max_parts: receives.then_some(options.max_parts),
         max_subscription_length: publishes.then_some(options.max_subscription_length as u64),
+        max_subscriptions: publishes.then_some(options.max_subscriptions as u64),
     }
 }
 

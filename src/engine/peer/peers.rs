@@ -5,6 +5,7 @@
 //! sent has been read. Patterns know peers by their [`PeerId`] and touch them through [`Peers`] only.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 
@@ -202,6 +203,16 @@ impl Peers {
         }
     }
 
+    /// Asks a publisher whether it has taken all it was told before, by a PING with this number. One of ZMTP 2.0 knows none.
+    pub(crate) fn ask(&mut self, id: PeerId, number: u64) {
+        let link = self.slab.get(id).map(|peer| &peer.link);
+        if matches!(link, Some(Link::Up(up)) if up.version.has_commands()) {
+            let mut ping = Vec::new();
+            zmtp::put_ping(&mut ping, Duration::ZERO, &number.to_be_bytes());
+            self.send_commands(id, &ping);
+        }
+    }
+
     /// Tells a publisher that we want, or no longer want, a topic.
     pub(crate) fn send_topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) {
         let Some(peer) = self.slab.get_mut(id) else {
@@ -212,12 +223,12 @@ impl Peers {
                 link.outbox.append_topic(topic, subscribe);
                 return link.tell(Note::InprocReadable);
             }
-            Link::Up(up) => up.version,
+            Link::Up(up) => {
+                up.told_at = Some(Instant::now());
+                up.version
+            }
             Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => return,
         };
-        if peer.takes.refuses_topic(topic.len()) {
-            return self.topic_refused(id, topic.len(), subscribe);
-        }
         let mut frame = Vec::with_capacity(topic.len() + 24);
         if subscribe {
             zmtp::put_subscribe(&mut frame, version, topic);

@@ -229,6 +229,9 @@ impl Turn<'_> {
         if !asked.pongs.is_empty() {
             self.net.peers.send_commands(id, &asked.pongs);
         }
+        if asked.goes_on {
+            self.pattern.go_on(&mut self.net.peers, id);
+        }
         self.net.arm_heartbeat(id);
     }
 }
@@ -255,6 +258,8 @@ struct Asked {
     room: usize,
     held_pong: Vec<u8>,
     ttl: Option<Duration>,
+    /// The pattern waited for an answer, and has more to say now.
+    goes_on: bool,
 }
 
 impl Asked {
@@ -265,6 +270,7 @@ impl Asked {
             room: MAX_COMMAND_BYTES.saturating_sub(peer.waiting_commands()),
             held_pong: Vec::new(),
             ttl: None,
+            goes_on: false,
         }
     }
 
@@ -286,12 +292,15 @@ impl Asked {
             }
             Command::Subscribe(topic) => return pattern.topic(id, topic, true),
             Command::Cancel(topic) => return pattern.topic(id, topic, false),
-            // Nothing to do: PONG counts as life like any byte, the others have no place after the
-            // handshake and are passed over, as libzmq does.
-            Command::Pong { .. }
-            | Command::Ready { .. }
-            | Command::Error { .. }
-            | Command::Unknown(_) => {}
+            // It counts as life like any byte, and may be the answer to a question of the pattern's.
+            Command::Pong { context } => {
+                if let Ok(number) = context.try_into() {
+                    let number = u64::from_be_bytes(number);
+                    self.goes_on |= pattern.answered(id, Some(number));
+                }
+            }
+            // These have no place after the handshake and are passed over, as libzmq does.
+            Command::Ready { .. } | Command::Error { .. } | Command::Unknown(_) => {}
         }
         Ok(())
     }

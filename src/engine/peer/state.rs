@@ -146,6 +146,12 @@ pub(crate) struct Connected {
     pub(super) held_pong: Vec<u8>,
     /// When there was no room for it for the first time, or was looked at last, and the bytes written to the peer by then.
     pub(super) unread_since: Option<(Instant, u64)>,
+    /// The timer that was armed then.
+    pub(super) answers_due: Option<Instant>,
+    /// When the peer was last told of a topic.
+    pub(super) told_at: Option<Instant>,
+    /// The timer for what is to be said to it after it has had the time to take that.
+    pub(super) topics_due: Option<Instant>,
     /// The kernel may have bytes for us.
     pub(super) readable: bool,
     /// The peer has closed its side: read to the end, whatever a short read seems to say.
@@ -186,6 +192,7 @@ pub(crate) struct Counters {
     pub(crate) dropped_disconnect: u64,
     pub(crate) withdrawn: u64,
     pub(crate) dropped_refused: u64,
+    pub(crate) topics_withheld: u64,
     pub(crate) reconnects: u64,
 }
 
@@ -287,6 +294,7 @@ impl Counters {
         self.dropped_disconnect += other.dropped_disconnect;
         self.withdrawn += other.withdrawn;
         self.dropped_refused += other.dropped_refused;
+        self.topics_withheld += other.topics_withheld;
         self.reconnects += other.reconnects;
     }
 }

@@ -22,6 +22,7 @@ impl Net {
             bytes_in: total.bytes_in,
             bytes_out: total.bytes_out,
             dropped: dropped(&total, unexpected),
+            subscriptions_withheld: total.topics_withheld,
             reconnects: total.reconnects,
             handshakes_failed: self.handshakes_failed,
             protocol_errors: self.protocol_errors,
@@ -58,6 +59,7 @@ fn peer_stats(peer: &Peer) -> PeerStats {
         queued_out: peer.queued_out(),
         // Not counted by peer.
         dropped: dropped(counters, 0),
+        subscriptions_withheld: counters.topics_withheld,
         reconnects: counters.reconnects,
     }
 }

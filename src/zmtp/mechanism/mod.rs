@@ -115,6 +115,7 @@ fn own_metadata(config: &HandshakeConfig) -> Vec<u8> {
             metadata::MAX_SUBSCRIPTION_LENGTH,
             announced.max_subscription_length,
         ),
+        (metadata::MAX_SUBSCRIPTIONS, announced.max_subscriptions),
     ];
     for (name, limit) in limits {
         if let Some(limit) = limit {

@@ -22,6 +22,7 @@ impl Turn<'_> {
             && up.unread_since.is_none()
         {
             up.unread_since = Some((self.now, peer.counters.bytes_out));
+            up.answers_due = Some(deadline);
             self.net.timers.arm(deadline, Timer::Connection(token.0));
         }
     }
