@@ -28,23 +28,23 @@ pub(crate) struct ReqPattern {
     relaxed: bool,
     /// Replies still to come, by peer, that nobody waits for. Only counted without ids.
     stale: HashMap<PeerId, usize>,
-    /// Somebody has stopped waiting for a reply, some time or other.
-    gave_up: bool,
+    /// A request has been cancelled that had left already, at any time: its peer may have yet to read it.
+    cancelled_late: bool,
     unexpected: u64,
 }
 
 struct Request {
     peer: PeerId,
     outcome: Option<Outcome>,
-    /// Nobody waits for it any more.
-    abandoned: Option<Abandoned>,
+    /// Its caller waits no longer.
+    cancelled: Option<Cancelled>,
 }
 
-/// Why a request that nobody waits for any more is still known.
+/// Why a request that has been cancelled is still known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Abandoned {
-    /// Another thread is writing to its peer: it may have left or not.
-    Undecided,
+enum Cancelled {
+    /// It is being written without the lock: only then it will be known whether it has left.
+    WhileWritten,
     /// Strict mode: the socket goes on waiting for its reply.
     AwaitsReply,
 }
@@ -83,7 +83,7 @@ impl ReqPattern {
             correlate,
             relaxed,
             stale: HashMap::new(),
-            gave_up: false,
+            cancelled_late: false,
             unexpected: 0,
         }
     }
@@ -118,19 +118,19 @@ impl ReqPattern {
         let id = self
             .balancer
             .give(peers, |peers, id| peers.try_send(id, outgoing))
-            .ok_or_else(|| self.why_none(peers, outgoing))?;
+            .ok_or_else(|| self.why_not_sent(peers, outgoing))?;
         self.next_ticket = ticket.wrapping_add(1);
         let request = Request {
             peer: id,
             outcome: None,
-            abandoned: None,
+            cancelled: None,
         };
         self.requests.insert(ticket, request);
         Ok(ticket)
     }
 
     #[cold]
-    fn why_none(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Refusal {
+    fn why_not_sent(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Refusal {
         let known = self.balancer.peers();
         match peers.refused_by_all(known, outgoing) {
             Some((_, excess)) => Refusal::TooLarge(excess),
@@ -169,11 +169,11 @@ impl ReqPattern {
                 self.balancer.set_ready(peer);
                 return true;
             }
-            Withdrawal::Undecided => request.abandoned = Some(Abandoned::Undecided),
+            Withdrawal::Undecided => request.cancelled = Some(Cancelled::WhileWritten),
             Withdrawal::TooLate => {
-                self.gave_up = true;
+                self.cancelled_late = true;
                 if !self.relaxed {
-                    request.abandoned = Some(Abandoned::AwaitsReply);
+                    request.cancelled = Some(Cancelled::AwaitsReply);
                     return false;
                 }
                 if !self.correlate {
@@ -188,14 +188,14 @@ impl ReqPattern {
     fn receive(&mut self, peers: &mut Peers) {
         let mut message = Message::new();
         while let Some(id) = take_fairly(&mut self.queue, peers, &mut message) {
-            if let Some(useless) = self.sort_in(id, std::mem::take(&mut message)) {
-                peers.discard(useless);
+            if let Some(unexpected) = self.deliver(id, std::mem::take(&mut message)) {
+                peers.discard(unexpected);
             }
         }
     }
 
-    /// Gives a message back that nobody waits for.
-    fn sort_in(&mut self, id: PeerId, message: Message) -> Option<Message> {
+    /// Hands a reply to the request that waits for it. Returns a message that no request waits for.
+    fn deliver(&mut self, id: PeerId, message: Message) -> Option<Message> {
         let Some((ticket, start)) = self.match_reply(id, &message) else {
             self.unexpected += 1;
             return Some(message);
@@ -203,7 +203,7 @@ impl ReqPattern {
         let Some(request) = self.requests.get_mut(&ticket) else {
             return Some(message);
         };
-        if request.abandoned.is_some() {
+        if request.cancelled.is_some() {
             self.requests.remove(&ticket);
             self.unexpected += 1;
             return Some(message);
@@ -261,7 +261,7 @@ impl ReqPattern {
         lost.truncate(lost.len().saturating_sub(kept));
         for ticket in lost {
             match self.requests.get_mut(&ticket) {
-                Some(request) if request.abandoned.is_none() => {
+                Some(request) if request.cancelled.is_none() => {
                     request.outcome = Some(Outcome::PeerGone)
                 }
                 Some(_) => drop(self.requests.remove(&ticket)),
@@ -302,7 +302,7 @@ impl Pattern for ReqPattern {
 
     fn returned(&mut self, peers: &mut Peers, id: PeerId, connected: bool) {
         let undecided = |request: &Request| {
-            request.peer == id && request.abandoned == Some(Abandoned::Undecided)
+            request.peer == id && request.cancelled == Some(Cancelled::WhileWritten)
         };
         let requests = self.requests.iter();
         let undecided: Vec<Ticket> = requests
@@ -324,7 +324,7 @@ impl Pattern for ReqPattern {
             return;
         };
         match self.requests.get_mut(&ticket) {
-            Some(request) if request.abandoned.is_none() => {
+            Some(request) if request.cancelled.is_none() => {
                 let size = message.size();
                 request.outcome = Some(Outcome::Refused { size, cause });
             }
@@ -344,7 +344,7 @@ impl Pattern for ReqPattern {
         if self
             .requests
             .values()
-            .all(|request| request.abandoned.is_some())
+            .all(|request| request.cancelled.is_some())
         {
             self.receive(peers);
         }
@@ -381,7 +381,7 @@ impl Pattern for ReqPattern {
 
     /// Every request has had its reply, or its connection is gone.
     fn has_been_read(&self, id: PeerId) -> bool {
-        !self.gave_up && self.requests.values().all(|request| request.peer != id)
+        !self.cancelled_late && self.requests.values().all(|request| request.peer != id)
     }
 
     fn unexpected(&self) -> u64 {
