@@ -108,7 +108,7 @@ impl Request {
     fn reply_outgoing(&self, outgoing: Outgoing<'_>) -> Result<(), ReplyErrorKind> {
         let replied = self.core.until(Deadline::Now, |pattern, net| {
             let replied = pattern.reply(&mut net.peers, &self.address, outgoing);
-            net.pace(pattern, true);
+            net.pace(pattern, outgoing, true);
             Some(replied)
         });
         match replied {

@@ -149,7 +149,7 @@ impl Req {
             };
             // Whoever asks waits for the answer: there is no stream to gather for.
             net.pause();
-            net.pace(pattern, true);
+            net.pace(pattern, outgoing, true);
             Some(Ok(ticket))
         });
         asked.map_err(send_error_kind)?

@@ -30,7 +30,7 @@ impl<P: Sending + 'static> Socket<P> {
     fn send_outgoing(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<P::Sent, SendErrorKind> {
         let sent = self.core().at_once(|pattern, net| {
             let sent = pattern.send(&mut net.peers, outgoing);
-            net.pace(pattern, sent.is_some());
+            net.pace(pattern, outgoing, sent.is_some());
             sent
         });
         match sent {
@@ -43,7 +43,7 @@ impl<P: Sending + 'static> Socket<P> {
     fn send_slowly(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<P::Sent, SendErrorKind> {
         let sent = self.core().until(wait, |pattern, net| {
             let sent = pattern.send_any(&mut net.peers, outgoing);
-            net.pace(pattern, sent.is_some());
+            net.pace(pattern, outgoing, sent.is_some());
             match sent {
                 Some(sent) => Some(Ok(sent)),
                 None => pattern.excess(&net.peers, outgoing).map(Err),

@@ -143,7 +143,7 @@ impl Turn<'_> {
         self.redial_later(id);
     }
 
-    fn dialing(&mut self, id: PeerId, mut stream: Stream) {
+    pub(super) fn dialing(&mut self, id: PeerId, mut stream: Stream) {
         let connection = ConnectionId::next();
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;

@@ -13,6 +13,7 @@
 //! | `limits`, `withdraw` | what a peer takes, and what is taken back |
 //! | `stats` | what the application may know of them |
 //! | `pool` | the chunks that both kinds of buffers are made of |
+//! | `stand` | for the tests: sockets without a network |
 
 pub(super) mod dialer;
 pub(super) mod direct;
@@ -29,6 +30,8 @@ pub(super) mod outgoing;
 pub(super) mod peers;
 pub(super) mod pool;
 pub(super) mod reading;
+#[cfg(test)]
+pub(in crate::engine) mod stand;
 pub(super) mod state;
 mod stats;
 pub(super) mod turn;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::direct::DIRECT;
+use super::direct::{DIRECT, Due};
 use super::limits::Tried;
 use super::out_buffer::OutBuffer;
 use super::outgoing::Outgoing;
@@ -30,8 +30,10 @@ pub(crate) struct Peers {
     pub(in crate::engine) pool: ChunkPool,
     /// Peers with bytes to write that the kernel may take.
     pub(super) dirty: Vec<PeerId>,
-    /// Peers that have to be written now: full, or at [`WRITE_AT`].
-    pub(super) due: bool,
+    /// Whether there are peers that have to be written now: full, or at [`WRITE_AT`], or a message was set aside for them.
+    pub(super) due: Due,
+    /// Peers for which the message that is being sent was set aside; reused.
+    pub(super) aside: Vec<PeerId>,
     /// Peers whose reading was paused and may go on.
     pub(super) resumable: Vec<PeerId>,
     /// Inproc peers that have topics for us or have gone, and peers that are gone and of which the last message has been taken.
@@ -98,7 +100,8 @@ impl Peers {
         sent
     }
 
-    /// Queues a whole message, if the peer takes one like it and has room.
+    /// Queues a whole message, if the peer takes one like it and has room. A long slice may be set aside instead, until
+    /// [`Net::pace`](super::net::Net::pace).
     #[inline]
     pub(crate) fn try_send(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> Tried {
         let Some(peer) = self.slab.get_mut(id) else {
@@ -121,7 +124,7 @@ impl Peers {
                 return Tried::NoRoom;
             }
             if let Outgoing::Slice(body) = outgoing
-                && (peer.send_within(body) || body.len() >= DIRECT && self.send_directly(id, body))
+                && (peer.send_within(body) || body.len() >= DIRECT && self.set_aside(id, body))
             {
                 return Tried::Queued;
             }
@@ -165,7 +168,7 @@ impl Peers {
             false => WRITE_AT,
         };
         if unwritten + len > write_at || !peer.has_room() {
-            self.due = true;
+            self.due.write();
         }
         if !peer.dirty {
             self.mark_dirty(id);

@@ -36,6 +36,27 @@ pub(crate) struct Turn<'a> {
     pub(in crate::engine) slice: TimeSlice,
 }
 
+/// What the system has reported of a connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Readiness {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The peer has closed its side, or the connection has failed.
+    pub(super) hung_up: bool,
+}
+
+impl Readiness {
+    #[inline]
+    fn of(event: &mio::event::Event) -> Self {
+        let error = event.is_error();
+        Readiness {
+            readable: event.is_readable(),
+            writable: event.is_writable() && !error,
+            hung_up: event.is_read_closed() || error,
+        }
+    }
+}
+
 impl<'a> Turn<'a> {
     /// Begins a turn, and reads the clock.
     pub(crate) fn begin(net: &'a mut Net, pattern: &'a mut dyn Pattern) -> Self {
@@ -82,7 +103,7 @@ impl Turn<'_> {
             } else if token.0 & LISTENER != 0 {
                 self.accept_ready(token.0 & !LISTENER);
             } else if let Some(id) = self.net.peer_at(token) {
-                self.handle_event(id, event);
+                self.handle_event(id, Readiness::of(event));
             }
         }
         self.take_notes();
@@ -140,7 +161,7 @@ impl Turn<'_> {
         }
     }
 
-    fn handle_event(&mut self, id: PeerId, event: &mio::event::Event) {
+    pub(super) fn handle_event(&mut self, id: PeerId, ready: Readiness) {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
@@ -152,15 +173,15 @@ impl Turn<'_> {
                 }
             }
             Link::Up(up) => {
-                up.hung_up |= event.is_read_closed() || event.is_error();
-                if event.is_readable() || up.hung_up {
+                up.hung_up |= ready.hung_up;
+                if ready.readable || up.hung_up {
                     up.readable = true;
                     if !up.queued && !peer.paused {
                         up.queued = true;
                         self.net.readable.push_back(id);
                     }
                 }
-                if event.is_writable() && !event.is_error() {
+                if ready.writable {
                     up.writable_again = true;
                     let was = std::mem::replace(&mut up.writable, true);
                     self.net.tempo.rhythm().writable(was, true);
@@ -200,7 +221,7 @@ impl Turn<'_> {
         }
     }
 
-    fn handle_timer(&mut self, timer: Timer) {
+    pub(super) fn handle_timer(&mut self, timer: Timer) {
         match timer {
             Timer::Connection(token) => {
                 if let Some(id) = self.net.peer_at(Token(token)) {

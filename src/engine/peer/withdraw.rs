@@ -132,8 +132,8 @@ mod tests {
         .expect("our own");
         let ticket = until(&core, |pattern, net| {
             let sent = pattern.send(&mut net.peers, Outgoing::Slice(b"fresh"));
-            net.peers.due = true;
-            net.pace(pattern, true);
+            net.peers.due.write();
+            net.pace(pattern, Outgoing::Slice(b"fresh"), true);
             sent.ok()
         });
         let request = rep

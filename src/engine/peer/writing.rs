@@ -8,6 +8,7 @@ use mio::Interest;
 
 use super::net::{BOTH, Net};
 use super::out_buffer::{OutBuffer, Unsent};
+use super::outgoing::Outgoing;
 use super::pool::ChunkPool;
 use super::state::{Link, PeerId, WRITE_AT};
 use super::turn::Turn;
@@ -24,18 +25,23 @@ impl Net {
         self.tempo.paused();
     }
 
-    /// A message has been queued: write it, or see to it that somebody will. Or not `queued`, as it found no room.
+    /// A message has been queued, or set aside: write it, or see to it that somebody will. Or not `queued`, as it found no room.
+    /// To be called after each attempt to send, under the same lock.
     #[inline]
-    pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern, queued: bool) {
-        if queued && !self.peers.due && self.tempo.just_gathers(self.peers.gathered) {
+    pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern, outgoing: Outgoing<'_>, queued: bool) {
+        if queued && self.peers.due.is_nothing() && self.tempo.just_gathers(self.peers.gathered) {
             return;
         }
-        self.pace_slowly(pattern, queued);
+        self.pace_slowly(pattern, outgoing, queued);
     }
 
     /// What the clock decides. Not inlined: benches/instructions.rs leaves it out by its name.
     #[inline(never)]
-    fn pace_slowly(&mut self, pattern: &mut dyn Pattern, queued: bool) {
+    fn pace_slowly(&mut self, pattern: &mut dyn Pattern, outgoing: Outgoing<'_>, queued: bool) {
+        if self.write_aside(outgoing) {
+            // What is queued may wait for its time all the same.
+            return self.pace(pattern, outgoing, queued);
+        }
         if !queued {
             return self.tempo.held_up();
         }
@@ -52,7 +58,7 @@ impl Turn<'_> {
         let peers = &self.net.peers;
         let first = peers.dirty.first().and_then(|&id| peers.slab.get(id));
         let waiting = Waiting {
-            due: peers.due,
+            due: peers.due.is_write(),
             bytes: first.map_or(0, |peer| peer.outbound.unwritten()),
         };
         let step = Thread::current(|thread| self.net.tempo.queued(waiting, thread, self.now));
@@ -70,7 +76,7 @@ impl Turn<'_> {
 
     /// Writes to every peer that has something and can take it.
     pub(crate) fn write_dirty(&mut self) {
-        self.net.peers.due = false;
+        self.net.peers.due.written();
         self.net.peers.gathered = 0;
         let mut dirty = std::mem::take(&mut self.net.peers.dirty);
         for id in dirty.drain(..) {
@@ -302,7 +308,7 @@ impl Net {
             });
         }
         self.peers.gathered = 0;
-        self.peers.due = false;
+        self.peers.due.written();
         self.tempo.relieved();
         None
     }
