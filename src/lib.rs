@@ -16,6 +16,7 @@
 //! | [`Req`] | a request, to one peer, in turn | its reply | waits |
 //! | [`Rep`] | the reply, to who asked | requests, fairly | gives the reply back |
 //! | [`Dealer`] | to one peer, in turn | from all peers, fairly | waits |
+//! | [`Router`] | to the peer that is named | from all peers, fairly, with the name of each | drops the message and says so, or gives it back |
 //!
 //! Each socket may bind and connect any number of endpoints, in any order: `tcp://host:port`, `ipc://path` and
 //! `inproc://name`. Who binds and who connects is independent of who sends. Most calls come in three forms: `recv` waits,
@@ -120,14 +121,16 @@ pub use error::{
     CloseError, ConnectError, OptionError, RecvError, ReplyError, ReplyErrorKind, RequestError,
     SendBatchError, SendError, SendErrorKind, SocketError, SubscribeError, UnbindError, WaitError,
 };
-pub use message::{Frame, Frames, IntoFrames, Message, PartsError, Payload, TextError};
+pub use message::{Frame, Frames, IntoFrames, Message, PartsError, Payload, RoutingId, TextError};
 pub use monitor::{
-    ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, RefusalCause,
+    ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerRefusal,
+    RefusalCause,
 };
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
-pub use pattern::Published;
+pub use pattern::{Published, Routed};
 pub use socket::{
-    AnySocket, Dealer, Iter, Pub, Pull, Push, RecvSocket, Rep, Req, Request, SendSocket, Sub,
+    AnySocket, Dealer, Incoming, Iter, Pub, Pull, Push, RecvSocket, Rep, Req, Request, Router,
+    SendSocket, Sub,
 };
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};

@@ -5,6 +5,7 @@ mod convert;
 mod frame;
 mod iter;
 mod payload;
+mod routing_id;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,6 +18,7 @@ pub use frame::Frame;
 pub use iter::{Frames, IntoFrames};
 pub(crate) use payload::COPY_MAX;
 pub use payload::Payload;
+pub use routing_id::RoutingId;
 
 /// `Debug` shows this many frames of a message.
 const DEBUG_FRAMES: usize = 4;

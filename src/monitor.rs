@@ -15,7 +15,7 @@ use crate::process::Process;
 pub use event::{ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure};
 pub(crate) use queue::Monitors;
 use queue::{EventQueue, Subscription};
-pub use refusal::RefusalCause;
+pub use refusal::{PeerRefusal, RefusalCause};
 
 /// The events of one socket, from the moment the monitor was taken.
 ///

@@ -68,6 +68,8 @@ pub struct Dropped {
     /// The message has arrived but means nothing to this socket: a reply that nobody waits for any more, or a message
     /// without the envelope that it needs. Counted for the socket as a whole, not by peer.
     pub unexpected: u64,
+    /// No peer of a ROUTER had the routing id that the message was for. Counted for the socket as a whole.
+    pub unroutable: u64,
     /// The call that had sent the message stopped waiting before it left: a [`Req::request`](crate::Req::request) that timed out.
     pub withdrawn: u64,
 }
@@ -85,6 +87,7 @@ impl Dropped {
             peer_gone,
             refused,
             unexpected,
+            unroutable,
             withdrawn,
         } = self;
         [
@@ -93,6 +96,7 @@ impl Dropped {
             peer_gone,
             refused,
             unexpected,
+            unroutable,
             withdrawn,
         ]
         .into_iter()
@@ -143,8 +147,9 @@ mod tests {
             refused: 1000,
             unexpected: 10_000,
             withdrawn: 100_000,
+            unroutable: 1_000_000,
         };
-        assert_eq!(dropped.total(), 111_111);
+        assert_eq!(dropped.total(), 1_111_111);
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod common {
     pub(crate) mod raw;
 }
 
+#[path = "attacks/identities.rs"]
+mod identities;
 #[path = "attacks/starvation.rs"]
 mod starvation;
 #[path = "attacks/violations.rs"]

@@ -7,6 +7,7 @@ mod common {
     pub(crate) mod ours;
     pub(crate) mod part;
     pub(crate) mod peer;
+    pub(crate) mod routers;
     pub(crate) mod scenarios;
     pub(crate) mod unique;
     pub(crate) mod until;
@@ -16,11 +17,26 @@ use common::libzmq::Libzmq;
 use common::ours::Zerohop;
 use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub};
 use common::peer::{Peer, Role, each_transport, each_way};
-use common::scenarios;
+use common::routers::Setting;
+use common::{routers, scenarios};
 
 /// Either of the two in each role.
 fn both(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
     each_way(&Zerohop::new(), &Libzmq::new(), roles, scenario);
+}
+
+/// libzmq for the tests of routers.
+fn open(role: Role, settings: &[Setting]) -> Box<dyn Peer> {
+    let peer = Libzmq::new().start(role);
+    for setting in settings {
+        let set = match *setting {
+            Setting::Name(name) => peer.socket.set_identity(name.as_bytes()),
+            Setting::Probe => peer.socket.set_probe_router(true),
+            Setting::Handover => peer.socket.set_router_handover(true),
+        };
+        set.expect("an option of libzmq");
+    }
+    Box::new(peer)
 }
 
 #[test]
@@ -80,20 +96,40 @@ fn dealers_talk() {
 
 #[test]
 fn router_answers_dealer() {
-    each_transport(
-        &Zerohop::new(),
-        &Libzmq::new(),
-        (Dealer, Router),
-        scenarios::router_answers_dealer,
-    );
+    both((Dealer, Router), scenarios::router_answers_dealer);
 }
 
 #[test]
 fn router_answers_req() {
-    each_transport(
-        &Zerohop::new(),
-        &Libzmq::new(),
-        (Req, Router),
-        scenarios::router_answers_req,
-    );
+    both((Req, Router), scenarios::router_answers_req);
+}
+
+#[test]
+fn a_router_makes_up_names_for_their_dealers() {
+    routers::a_router_makes_up_names_for_their_dealers(&open);
+}
+
+#[test]
+fn our_router_probes_theirs() {
+    routers::our_router_probes_theirs(&open);
+}
+
+#[test]
+fn their_router_probes_ours() {
+    routers::their_router_probes_ours(&open);
+}
+
+#[test]
+fn their_second_dealer_of_a_name_waits_for_the_first_to_leave() {
+    routers::their_second_dealer_of_a_name_waits_for_the_first_to_leave(&open);
+}
+
+#[test]
+fn a_name_is_handed_over_to_their_newcomer() {
+    routers::a_name_is_handed_over_to_their_newcomer(&open);
+}
+
+#[test]
+fn their_router_hands_a_name_over_to_ours() {
+    routers::their_router_hands_a_name_over_to_ours(&open);
 }

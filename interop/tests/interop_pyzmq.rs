@@ -10,6 +10,7 @@ mod common {
     pub(crate) mod part;
     pub(crate) mod peer;
     pub(crate) mod pyzmq;
+    pub(crate) mod routers;
     pub(crate) mod scenarios;
     pub(crate) mod unique;
     pub(crate) mod until;
@@ -29,8 +30,9 @@ use common::part::{Part, message};
 use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub};
 use common::peer::{Implementation, Peer, Role, each_transport, each_way};
 use common::pyzmq::Pyzmq;
-use common::scenarios;
+use common::routers::Setting;
 use common::until::GLANCE;
+use common::{routers, scenarios};
 
 /// Either of the two in each role.
 fn both(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
@@ -46,11 +48,17 @@ fn theirs(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
     }
 }
 
-/// zerohop in the first role, because it lacks the second.
-fn ours(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
-    if let Some(pyzmq) = Pyzmq::available() {
-        each_transport(&Zerohop::new(), &pyzmq, roles, scenario);
+/// pyzmq for the tests of routers.
+fn with_settings(pyzmq: &Pyzmq, role: Role, settings: &[Setting]) -> Box<dyn Peer> {
+    let mut peer = pyzmq.start(role);
+    for setting in settings {
+        match *setting {
+            Setting::Name(name) => peer.set("ROUTING_ID", Part::from(name)),
+            Setting::Probe => peer.set("PROBE_ROUTER", 1),
+            Setting::Handover => peer.set("ROUTER_HANDOVER", 1),
+        }
     }
+    Box::new(peer)
 }
 
 #[test]
@@ -105,12 +113,62 @@ fn dealers_talk() {
 
 #[test]
 fn router_answers_dealer() {
-    ours((Dealer, Router), scenarios::router_answers_dealer);
+    both((Dealer, Router), scenarios::router_answers_dealer);
 }
 
 #[test]
 fn router_answers_req() {
-    ours((Req, Router), scenarios::router_answers_req);
+    both((Req, Router), scenarios::router_answers_req);
+}
+
+#[test]
+fn a_router_makes_up_names_for_their_dealers() {
+    if let Some(pyzmq) = Pyzmq::available() {
+        routers::a_router_makes_up_names_for_their_dealers(&|role, settings| {
+            with_settings(&pyzmq, role, settings)
+        });
+    }
+}
+
+#[test]
+fn our_router_probes_theirs() {
+    if let Some(pyzmq) = Pyzmq::available() {
+        routers::our_router_probes_theirs(&|role, settings| with_settings(&pyzmq, role, settings));
+    }
+}
+
+#[test]
+fn their_router_probes_ours() {
+    if let Some(pyzmq) = Pyzmq::available() {
+        routers::their_router_probes_ours(&|role, settings| with_settings(&pyzmq, role, settings));
+    }
+}
+
+#[test]
+fn their_second_dealer_of_a_name_waits_for_the_first_to_leave() {
+    if let Some(pyzmq) = Pyzmq::available() {
+        routers::their_second_dealer_of_a_name_waits_for_the_first_to_leave(&|role, settings| {
+            with_settings(&pyzmq, role, settings)
+        });
+    }
+}
+
+#[test]
+fn a_name_is_handed_over_to_their_newcomer() {
+    if let Some(pyzmq) = Pyzmq::available() {
+        routers::a_name_is_handed_over_to_their_newcomer(&|role, settings| {
+            with_settings(&pyzmq, role, settings)
+        });
+    }
+}
+
+#[test]
+fn their_router_hands_a_name_over_to_ours() {
+    if let Some(pyzmq) = Pyzmq::available() {
+        routers::their_router_hands_a_name_over_to_ours(&|role, settings| {
+            with_settings(&pyzmq, role, settings)
+        });
+    }
 }
 
 /// What PUSH accepts while its peer is dead was never written, so all of it arrives once the peer is back.

@@ -65,6 +65,8 @@ pub(crate) enum Note {
         place: Place,
         accepted: Box<Accepted>,
     },
+    /// Our inproc connection has not been taken up, or is given up: it is not to be made again at once.
+    InprocRefused(Place),
     /// There is something in a peer's channel.
     InprocReadable(Place),
     /// A peer's channel has room again.

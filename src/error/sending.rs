@@ -52,6 +52,10 @@ pub enum SendErrorKind {
         /// The most frames that one of the peers takes.
         limit: u32,
     },
+    /// No peer of a ROUTER has the routing id, and [`router_mandatory`](crate::Options::router_mandatory) is set.
+    Unroutable,
+    /// A message for a ROUTER in libzmq's form has nothing behind the frame with the routing id.
+    NoBody,
     /// The socket was shut down, before the call or during it by another thread.
     Closed,
     /// The context was shut down.
@@ -68,6 +72,8 @@ impl fmt::Display for SendErrorKind {
             SendErrorKind::OutOfTurn => f.write_str("the last request has not been answered yet"),
             SendErrorKind::TooLarge { size, limit } => too_large(f, *size, *limit),
             SendErrorKind::TooManyParts { parts, limit } => too_many_parts(f, *parts, *limit),
+            SendErrorKind::Unroutable => f.write_str("no peer has this routing id"),
+            SendErrorKind::NoBody => f.write_str("nothing follows the frame with the routing id"),
             SendErrorKind::Closed => f.write_str(CLOSED),
             SendErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
             SendErrorKind::Forked => f.write_str(FORKED),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::{CLOSED, CONTEXT_CLOSED, FORKED};
+use crate::message::RoutingId;
 use crate::monitor::IoFailure;
 use crate::transport::EndpointError;
 use crate::zmtp::SocketType;
@@ -107,6 +108,12 @@ pub enum ConnectError {
         /// The type of the socket that has bound the name.
         theirs: SocketType,
     },
+    /// Another peer has the routing id that was to be given to this one, or it is none: see
+    /// [`Router::connect_with_routing_id`](crate::Router::connect_with_routing_id).
+    RoutingId {
+        /// The routing id.
+        id: RoutingId,
+    },
     /// The system refused the descriptors that a socket needs from its first endpoint on.
     Io(IoFailure),
     /// The socket was shut down.
@@ -132,6 +139,12 @@ impl fmt::Display for ConnectError {
                     f,
                     "a {ours} socket cannot talk to the {theirs} that has bound the name"
                 )
+            }
+            ConnectError::RoutingId { id } if id.is_valid() => {
+                write!(f, "another peer has the routing id {id}")
+            }
+            ConnectError::RoutingId { .. } => {
+                f.write_str("a routing id has 1 to 255 bytes, of which the first is not 0")
             }
             ConnectError::Io(error) => write!(f, "the system refused a file descriptor: {error}"),
             ConnectError::Closed => f.write_str(CLOSED),

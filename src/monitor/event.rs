@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::RefusalCause;
+use super::{PeerRefusal, RefusalCause};
 use crate::zmtp::{PeerFacts, ProtocolError};
 
 /// The number of a connection: unique in the process and never used again, so it tells two connections of the
@@ -305,6 +305,8 @@ pub enum DisconnectCause {
     TooManyPending,
     /// The socket let go of the connection: by `disconnect`, `unbind` or close.
     LocalClose,
+    /// The socket does not let the peer in, although it speaks the protocol well. Comes right after the handshake.
+    Refused(PeerRefusal),
     /// The system had no memory for a message of the peer's, of which more came than there was memory for.
     OutOfMemory,
     /// The system reported another error.
@@ -350,6 +352,7 @@ impl fmt::Display for DisconnectCause {
                 f.write_str("too many connections were waiting for their handshake")
             }
             DisconnectCause::LocalClose => f.write_str("closed here"),
+            DisconnectCause::Refused(refusal) => write!(f, "refused: {refusal}"),
             DisconnectCause::OutOfMemory => f.write_str("there was no memory for its message"),
             DisconnectCause::Io(error) => error.fmt(f),
         }

@@ -1,4 +1,4 @@
-//! Why a message was given up.
+//! Why a message was given up, and why a peer was not let in.
 
 use std::fmt;
 
@@ -54,6 +54,35 @@ impl fmt::Display for RefusalCause {
                 "{count} connections in a row were ended by the peer while it was being sent"
             ),
         }
+    }
+}
+
+/// Why a socket let a peer go that it could have talked to: told by [`DisconnectCause::Refused`](crate::DisconnectCause::Refused).
+///
+/// A peer that has connected is free to try again, and one that this socket has connected to is tried again, each time after a longer wait
+/// ([`reconnect_interval`](crate::Options::reconnect_interval)): what stands in its way may be gone by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PeerRefusal {
+    /// A ROUTER has a peer with this routing id.
+    RoutingIdTaken,
+    /// Another peer has come with the same routing id, and this one had to give way, as
+    /// [`router_handover`](crate::Options::router_handover) asks.
+    RoutingIdHandedOver,
+    /// The peer asks to be known by a routing id that no peer may have: it starts with a zero byte, as those do that a ROUTER gives
+    /// to peers without one, or is longer than 255 bytes.
+    RoutingIdReserved,
+}
+
+impl fmt::Display for PeerRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PeerRefusal::RoutingIdTaken => "another peer has its routing id",
+            PeerRefusal::RoutingIdHandedOver => "another peer has come with its routing id",
+            PeerRefusal::RoutingIdReserved => {
+                "its routing id starts with a zero byte, or is too long"
+            }
+        })
     }
 }
 

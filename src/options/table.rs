@@ -18,7 +18,7 @@ option_table! {
     /// Over inproc, where there is one queue between two sockets, the sender's mark and the receiver's add up.
     send_hwm(usize) -> usize {
         libzmq: "ZMQ_SNDHWM" = 23,
-        sockets: [Push, Pub, Req, Rep, Dealer],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -28,7 +28,7 @@ option_table! {
     /// the peer's messages stay in the kernel, and then with the peer.
     recv_hwm(usize) -> usize {
         libzmq: "ZMQ_RCVHWM" = 24,
-        sockets: [Pull, Sub, Req, Rep, Dealer],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -38,7 +38,7 @@ option_table! {
     /// what has been sent; those left then are dropped. 0 drops them at once, `None` never gives up. libzmq's default is never.
     linger(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_LINGER" = 17,
-        sockets: [Push, Pub, Req, Rep, Dealer],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: Some(Duration::from_secs(30)), "30 s",
@@ -47,7 +47,7 @@ option_table! {
     /// How long a blocking send waits for room. `None` waits for ever, 0 not at all.
     send_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_SNDTIMEO" = 28,
-        sockets: [Push, Pub, Req, Rep, Dealer],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -56,7 +56,7 @@ option_table! {
     /// How long a blocking receive waits for a message. `None` waits for ever, 0 not at all.
     recv_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RCVTIMEO" = 27,
-        sockets: [Pull, Sub, Req, Rep, Dealer],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -72,7 +72,7 @@ option_table! {
     /// The same for the topics of a SUB: a publisher is no longer told of one over which it has ended so many connections in a row
     /// ([`Event::SubscriptionRefused`](crate::Event::SubscriptionRefused)).
     max_delivery_attempts(impl Into<Option<u32>>) -> Option<u32> {
-        sockets: [Push, Sub, Req, Dealer],
+        sockets: [Push, Sub, Req, Dealer, Router],
         unit: "connections",
         range: "1 or more, or none for no end", allows: |most| most.is_none_or(|most| most > 0),
         default: Some(2), "2",
@@ -136,7 +136,7 @@ option_table! {
     /// default is no limit.
     max_message_size(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_MAXMSGSIZE" = 22,
-        sockets: [Pull, Sub, Req, Rep, Dealer],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router],
         unit: "bytes",
         range: "any number, or none for no limit", allows: any,
         default: Some(256 * 1024 * 1024), "268435456",
@@ -145,7 +145,7 @@ option_table! {
     /// The most frames that a message from a peer may have. An empty frame is 2 bytes on the wire and many
     /// times that in memory: this is what bounds them. A peer that sends more is disconnected.
     max_parts(u32) -> u32 {
-        sockets: [Pull, Sub, Req, Rep, Dealer],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router],
         unit: "frames",
         range: "1 or more", allows: |&parts| parts > 0,
         default: 4096, "4096",
@@ -272,7 +272,7 @@ option_table! {
     /// that is still being made, or made again. On, a socket with no such peer blocks.
     immediate(bool) -> bool {
         libzmq: "ZMQ_IMMEDIATE" = 39,
-        sockets: [Push, Req, Dealer],
+        sockets: [Push, Req, Dealer, Router],
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -291,7 +291,7 @@ option_table! {
     /// unique among that peer's peers. Empty lets the peer choose.
     routing_id(impl Into<Frame>) -> Frame {
         libzmq: "ZMQ_ROUTING_ID" = 5,
-        sockets: [Req, Dealer],
+        sockets: [Req, Dealer, Router],
         unit: "bytes",
         range: "1 to 255 bytes that do not start with 0, or none",
         allows: |id| id.len() <= 255 && id.first() != Some(&0),
@@ -303,7 +303,7 @@ option_table! {
     /// `connect`, and not again when the connection is a new one; and has it for REQ as well.
     probe_router(bool) -> bool {
         libzmq: "ZMQ_PROBE_ROUTER" = 51,
-        sockets: [Dealer],
+        sockets: [Dealer, Router],
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -369,6 +369,31 @@ option_table! {
         unit: "",
         range: "true or false", allows: any,
         default: true, "true",
+    }
+
+    /// What a ROUTER does with a message that it cannot queue for the peer that it names. Off, as in libzmq, it drops the message, counts it
+    /// ([`Dropped::unroutable`](crate::Dropped::unroutable), [`Dropped::high_water_mark`](crate::Dropped::high_water_mark)) and says so
+    /// ([`Routed`](crate::Routed)). On, sending to a routing id that no peer has fails and gives the message back, and sending to a peer that is at
+    /// its high-water mark waits for room.
+    router_mandatory(bool) -> bool {
+        libzmq: "ZMQ_ROUTER_MANDATORY" = 33,
+        sockets: [Router],
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// What a ROUTER does with a peer that asks for a routing id that another peer has. Off, it refuses the newcomer. On, the newcomer gets
+    /// the routing id, and the other one's connection is closed: for clients that come back before the loss of their connection has been
+    /// noticed. Then whoever knows a routing id can have what is meant for its owner.
+    ///
+    /// A refused peer of libzmq's ROUTER stays connected and is never heard.
+    router_handover(bool) -> bool {
+        libzmq: "ZMQ_ROUTER_HANDOVER" = 56,
+        sockets: [Router],
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
     }
 
     /// How long a call that has to wait looks for what it waits for, before it sleeps. Only as long as that pays: after four

@@ -17,6 +17,7 @@ const ZMQ_H: &[(i32, &str)] = &[
     (24, "RCVHWM"),
     (27, "RCVTIMEO"),
     (28, "SNDTIMEO"),
+    (33, "ROUTER_MANDATORY"),
     (34, "TCP_KEEPALIVE"),
     (35, "TCP_KEEPALIVE_CNT"),
     (36, "TCP_KEEPALIVE_IDLE"),
@@ -27,6 +28,7 @@ const ZMQ_H: &[(i32, &str)] = &[
     (52, "REQ_CORRELATE"),
     (53, "REQ_RELAXED"),
     (54, "CONFLATE"),
+    (56, "ROUTER_HANDOVER"),
     (57, "TOS"),
     (66, "HANDSHAKE_IVL"),
     (69, "XPUB_NODROP"),
@@ -76,7 +78,10 @@ fn rows_are_complete_and_unique() {
         let row = OPTION_TABLE.iter().find(|row| row.name == name);
         row.map(|row| row.sockets.to_string())
     };
-    assert_eq!(sockets("immediate").as_deref(), Some("REQ, DEALER, PUSH"));
+    assert_eq!(
+        sockets("immediate").as_deref(),
+        Some("REQ, DEALER, ROUTER, PUSH")
+    );
     assert_eq!(sockets("pub_block").as_deref(), Some("PUB"));
 }
 

@@ -5,12 +5,13 @@
 //!
 //! | part | answers | used by |
 //! |---|---|---|
-//! | [`FairQueue`] | who is read next? | PULL, SUB, REP, REQ, DEALER |
+//! | [`FairQueue`] | who is read next? | PULL, SUB, REP, REQ, DEALER, ROUTER |
 //! | [`LoadBalancer`] | who takes the next message? | PUSH, REQ, DEALER |
 //! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
 //! | [`Subscriptions`] | who wants this message? | PUB |
 //! | [`TopicFilter`] | do I want this message? | SUB |
 //! | [`Publisher`](publisher::Publisher) | which topics is this publisher told? | SUB |
+//! | [`routes`] | whose name is this? | ROUTER |
 //! | [`envelope`] | where does the body start? | REQ, REP |
 //!
 //! A peer id is the peer's key in its socket's slab. It is small, and used again after the peer has gone, so tables
@@ -29,6 +30,8 @@ mod pull;
 mod push;
 mod reply;
 mod request;
+mod router;
+mod routes;
 mod subscribe;
 mod subscriptions;
 mod topic_filter;
@@ -48,21 +51,29 @@ pub(crate) use pull::PullPattern;
 pub(crate) use push::PushPattern;
 pub(crate) use reply::{RepPattern, ReturnAddress, Undeliverable};
 pub(crate) use request::{Outcome, Refusal, ReqPattern, Ticket};
+pub use router::Routed;
+pub(crate) use router::{RouterPattern, Unroutable};
 pub(crate) use subscribe::SubPattern;
 
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::message::Message;
-use crate::monitor::RefusalCause;
+use crate::monitor::{PeerRefusal, RefusalCause};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// What the engine tells a socket type of its peers. Everything is called under the socket's state lock;
 /// nothing may block.
 ///
-/// In the life of a peer: `attached`, then `established` and `lost` as often as its connection comes and
+/// In the life of a peer: `attached`, then `admit`, `established` and `lost` as often as its connection comes and
 /// goes, then `detached`, which may come without `lost`, then `forget`. Of one that was never attached there is only `forget`. A peer that is dialed is attached at once (unless the option
-/// `immediate` is set), so that messages can be queued for it; an accepted one when its handshake is done.
+/// `immediate` is set), so that messages can be queued for it; an accepted one when its handshake is done and it has been admitted.
 pub(crate) trait Pattern: Send {
     fn socket_type(&self) -> SocketType;
+
+    /// Whether to let in a peer whose handshake is done, for the first time or again; what it said in it is known
+    /// ([`Peers::facts`]). One that is refused is told neither of as `established` nor as `lost`.
+    fn admit(&mut self, _peers: &mut Peers, _id: PeerId) -> Admission {
+        Admission::Granted
+    }
 
     /// Messages may be sent to this peer from now on.
     fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {}
@@ -166,6 +177,11 @@ pub(crate) trait Pattern: Send {
     /// Whether messages queued for a connection that breaks are kept, for the next one or another peer.
     fn keeps_unsent(&self) -> bool;
 
+    /// Whether messages queued for a peer that is gone can go to another. If not, they are dropped and counted.
+    fn moves_unsent(&self) -> bool {
+        self.keeps_unsent()
+    }
+
     /// Whether a second connection to the same endpoint would be of no use: it would only repeat messages, or take turns with the
     /// first. As libzmq has it.
     fn connects_once(&self) -> bool {
@@ -197,6 +213,21 @@ pub(crate) trait Pattern: Send {
     fn unexpected(&self) -> u64 {
         0
     }
+
+    /// Messages that were dropped since no peer has the name they were for.
+    fn unroutable(&self) -> u64 {
+        0
+    }
+}
+
+/// Whether a peer is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Granted,
+    /// In the place of another peer, which has to go.
+    Replaces(PeerId, PeerRefusal),
+    /// Its connection is closed. If it is one that we dial, it is dialed again after a wait.
+    Refused(PeerRefusal),
 }
 
 /// A pattern whose socket receives messages one after the other.
@@ -228,7 +259,7 @@ mod tests {
     use super::*;
     use crate::OPTION_TABLE;
 
-    fn patterns() -> [Box<dyn Pattern>; 7] {
+    fn patterns() -> [Box<dyn Pattern>; 8] {
         [
             Box::new(PushPattern::new()),
             Box::new(PullPattern::new()),
@@ -237,6 +268,7 @@ mod tests {
             Box::new(ReqPattern::new(true, true, 0)),
             Box::new(RepPattern::new()),
             Box::new(DealerPattern::new(false, false)),
+            Box::new(RouterPattern::new(true, true, true, 0)),
         ]
     }
 

@@ -10,6 +10,7 @@ mod push;
 mod receiving;
 mod rep;
 mod req;
+mod router;
 mod sending;
 mod sub;
 mod traits;
@@ -24,6 +25,7 @@ pub use push::Push;
 pub use receiving::Iter;
 pub use rep::{Rep, Request};
 pub use req::Req;
+pub use router::{Incoming, Router};
 pub use sub::Sub;
 pub use traits::{AnySocket, RecvSocket, SendSocket};
 
@@ -33,7 +35,7 @@ use crate::error::{
     CloseError, ConnectError, RecvError, ReplyErrorKind, RequestError, SendError, SendErrorKind,
     SocketError, SubscribeError, UnbindError, WaitError,
 };
-use crate::message::Message;
+use crate::message::{Message, RoutingId};
 use crate::monitor::{IoFailure, Monitor};
 use crate::options::Options;
 use crate::pattern::Pattern;
@@ -113,12 +115,25 @@ impl<P: Pattern + 'static> Socket<P> {
         }
     }
 
-    #[inline(never)]
     fn connect(&self, endpoint: Endpoint) -> Result<(), ConnectError> {
+        self.connect_as(endpoint, None, |_, _| false)
+    }
+
+    /// Connects to an endpoint and gives the peer there a name, unless that `is_taken`.
+    #[inline(never)]
+    fn connect_as(
+        &self,
+        endpoint: Endpoint,
+        name: Option<RoutingId>,
+        is_taken: impl FnOnce(&P, &RoutingId) -> bool,
+    ) -> Result<(), ConnectError> {
         endpoint.check_connect()?;
         let connected = self.core.extend(|pattern, net| {
-            if let Address::Inproc(name) = endpoint.address() {
-                let connected = Turn::begin(net, pattern).connect_inproc(name);
+            if let Some(id) = name.as_ref().filter(|name| is_taken(pattern, name)) {
+                return Err(ConnectError::RoutingId { id: id.clone() });
+            }
+            if let Address::Inproc(inproc_name) = endpoint.address() {
+                let connected = Turn::begin(net, pattern).connect_inproc(inproc_name, name);
                 connected.map_err(|theirs| ConnectError::Incompatible {
                     ours: pattern.socket_type(),
                     theirs,
@@ -126,7 +141,7 @@ impl<P: Pattern + 'static> Socket<P> {
                 net.set_last_endpoint(endpoint);
             } else {
                 net.set_last_endpoint(endpoint.clone());
-                Turn::begin(net, pattern).connect(endpoint);
+                Turn::begin(net, pattern).connect(endpoint, name);
             }
             Ok(())
         })?;
@@ -175,9 +190,7 @@ impl<P: Pattern + 'static> Socket<P> {
     }
 
     fn stats(&self) -> Stats {
-        let stats = self
-            .core
-            .inspect(|pattern, net| net.stats(pattern.unexpected()));
+        let stats = self.core.inspect(|pattern, net| net.stats(pattern));
         stats.unwrap_or_default()
     }
 

@@ -4,15 +4,17 @@ use super::{RecvSocket, Socket, fill, recv_error};
 use crate::engine::Wait;
 use crate::error::RecvError;
 use crate::message::Message;
-use crate::pattern::Receiving;
+use crate::pattern::{Pattern, Receiving};
 
-impl<P: Receiving + 'static> Socket<P> {
+impl<P: Pattern + 'static> Socket<P> {
     /// For as long as a call waits that is not told how long.
     #[inline]
     pub(super) fn recv_wait(&self) -> Wait {
         Wait::from_option(self.options().recv_timeout)
     }
+}
 
+impl<P: Receiving + 'static> Socket<P> {
     #[inline]
     pub(super) fn recv(&self, wait: Wait) -> Result<Message, RecvError> {
         let mut message = Message::new();

@@ -4,15 +4,17 @@ use super::{Socket, send_error, send_error_kind};
 use crate::engine::{Outgoing, Wait};
 use crate::error::{SendError, SendErrorKind};
 use crate::message::Payload;
-use crate::pattern::Sending;
+use crate::pattern::{Pattern, Sending};
 
-impl<P: Sending + 'static> Socket<P> {
+impl<P: Pattern + 'static> Socket<P> {
     /// For as long as a call waits that is not told how long.
     #[inline]
     pub(super) fn send_wait(&self) -> Wait {
         Wait::from_option(self.options().send_timeout)
     }
+}
 
+impl<P: Sending + 'static> Socket<P> {
     #[inline]
     pub(super) fn send<M: Payload>(&self, message: M, wait: Wait) -> Result<P::Sent, SendError> {
         if let Some(slice) = message.as_single() {

@@ -130,11 +130,11 @@ pub trait AnySocket: Sealed + Sized + Send + Sync + 'static {
     fn close(self, timeout: Duration) -> Result<(), CloseError>;
 }
 
-/// A socket that sends messages one after the other: PUSH, PUB and DEALER.
+/// A socket that sends messages one after the other: PUSH, PUB and DEALER, and ROUTER in libzmq's form.
 ///
 /// REQ and REP are not among them: there a message is one half of an exchange.
 pub trait SendSocket: AnySocket {
-    /// What is known of a message once it is sent: `()`, or [`Published`](crate::Published).
+    /// What is known of a message once it is sent: `()`, [`Published`](crate::Published) or [`Routed`](crate::Routed).
     type Sent;
 
     /// Sends a message; waits at most for [`send_timeout`](Options::send_timeout).
@@ -182,7 +182,7 @@ pub trait SendSocket: AnySocket {
     }
 }
 
-/// A socket that receives messages one after the other: PULL, SUB and DEALER.
+/// A socket that receives messages one after the other: PULL, SUB and DEALER, and ROUTER in libzmq's form.
 pub trait RecvSocket: AnySocket {
     /// Receives the next message; waits for one, at most for [`recv_timeout`](Options::recv_timeout).
     ///

@@ -24,6 +24,9 @@ suite!(pub_sub: PubSub);
 suite!(req_rep: ReqRep);
 suite!(dealer_rep: DealerRep);
 suite!(dealer_dealer: DealerDealer);
+suite!(dealer_router: DealerRouter);
+suite!(req_router: ReqRouter);
+suite!(router_router: RouterRouter);
 
 fn open<P: Pairing>(context: &Context) -> (P::Giver, P::Taker) {
     (P::Giver::open(context), taker::<P>(context))

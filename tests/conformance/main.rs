@@ -21,5 +21,6 @@ mod pairs;
 mod pub_sub;
 mod push_pull;
 mod req_rep;
+mod router;
 mod threads;
 mod watching;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zerohop::{
     AnySocket, BindError, CloseError, Context, Dealer, Monitor, Options, Pub, Pull, Push, Rep, Req,
-    Stats, Sub, UnbindError, WaitError,
+    Router, Stats, Sub, UnbindError, WaitError,
 };
 
 use crate::arena::nimble;
@@ -135,6 +135,71 @@ impl Pairing for PubSub {
         until("the message arrives", || {
             publisher.send(text).expect("published");
             received(|| sub.recv_timeout(GLANCE).ok(), text)
+        });
+    }
+}
+
+/// DEALER to ROUTER, and back.
+pub(crate) struct DealerRouter;
+
+/// REQ to ROUTER, and back.
+pub(crate) struct ReqRouter;
+
+/// ROUTER to ROUTER, neither with a name.
+pub(crate) struct RouterRouter;
+
+impl Pairing for ReqRouter {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (1, 2);
+    type Giver = Req;
+    type Taker = Router;
+
+    fn pass(req: &Req, router: &Router, text: &str) {
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                until("the request is answered", || {
+                    req.request_timeout(text, 10 * GLANCE).ok()
+                })
+            });
+            until("the answer is accepted", || {
+                if let Ok(incoming) = router.recv_timeout(GLANCE) {
+                    let _ = router.try_send_to(&incoming.peer, incoming.message);
+                }
+                asking.is_finished().then_some(())
+            });
+            assert_eq!(asking.join().expect("the asking thread"), *text);
+        });
+    }
+}
+
+impl Pairing for DealerRouter {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (1, 2);
+    type Giver = Dealer;
+    type Taker = Router;
+
+    fn pass(dealer: &Dealer, router: &Router, text: &str) {
+        until("the message comes back", || {
+            let _ = dealer.send_timeout(text, GLANCE);
+            if let Ok(incoming) = router.recv_timeout(GLANCE) {
+                let _ = router.try_send_to(&incoming.peer, incoming.message);
+            }
+            received(|| dealer.recv_timeout(GLANCE).ok(), text)
+        });
+    }
+}
+
+impl Pairing for RouterRouter {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (2, 2);
+    type Giver = Router;
+    type Taker = Router;
+
+    fn pass(giver: &Router, taker: &Router, text: &str) {
+        until("the message arrives", || {
+            for id in giver.routing_ids() {
+                let _ = giver.try_send_to(id, text);
+            }
+            let _ = giver.wait_for_peers(usize::MAX, Duration::from_millis(1));
+            let next = || taker.recv_timeout(GLANCE).ok();
+            received(|| next().map(|incoming| incoming.message), text)
         });
     }
 }

@@ -25,6 +25,13 @@ impl Implementation for Libzmq {
     }
 
     fn open(&self, role: Role) -> Box<dyn Peer> {
+        Box::new(self.start(role))
+    }
+}
+
+impl Libzmq {
+    /// A socket whose options can be set.
+    pub(crate) fn start(&self, role: Role) -> LibzmqPeer {
         let socket = self
             .context
             .socket(socket_type(role))
@@ -33,12 +40,13 @@ impl Implementation for Libzmq {
         // Without the linger of zero, the end of a failed test would wait for messages nobody takes.
         socket.set_linger(0).expect("linger");
         socket.set_sndtimeo(patience).expect("send timeout");
-        Box::new(LibzmqPeer { socket })
+        LibzmqPeer { socket }
     }
 }
 
-struct LibzmqPeer {
-    socket: zmq::Socket,
+/// A socket of it.
+pub(crate) struct LibzmqPeer {
+    pub(crate) socket: zmq::Socket,
 }
 
 impl Peer for LibzmqPeer {

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use zerohop::{
-    Context, Dealer, Message, Options, Pub, Pull, Push, RecvError, Rep, Req, Request, Sub,
+    Context, Dealer, Message, Options, Pub, Pull, Push, RecvError, RecvSocket, Rep, Req, Request,
+    Router, SendSocket, Sub,
 };
 
 use super::deadline::DEADLINE;
@@ -55,7 +56,11 @@ impl Implementation for Zerohop {
                 })
             }
             Role::Dealer => direct(Dealer::with_options(context, options).expect("a DEALER")),
-            Role::Router | Role::XPub => panic!("zerohop has no {role:?}"),
+            Role::Router => {
+                let options = options.router_mandatory(true);
+                direct(Router::with_options(context, options).expect("a ROUTER"))
+            }
+            Role::XPub => panic!("zerohop has no {role:?}"),
         }
     }
 }
@@ -161,6 +166,22 @@ impl Peer for Direct<Sub> {
         self.socket
             .unsubscribe(topic)
             .expect("zerohop unsubscribes");
+    }
+}
+
+/// In libzmq's form.
+impl Peer for Direct<Router> {
+    attach!();
+
+    fn send(&mut self, message: &[Part]) {
+        let sent = SendSocket::send_timeout(&self.socket, to_message(message), DEADLINE);
+        let _queued = sent.expect("zerohop sends before the deadline");
+    }
+
+    fn recv_within(&mut self, patience: Duration) -> Option<Vec<Part>> {
+        in_time(RecvSocket::recv_timeout(&self.socket, patience))
+            .as_ref()
+            .map(to_parts)
     }
 }
 

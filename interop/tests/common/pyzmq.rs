@@ -67,8 +67,8 @@ pub(crate) struct PyzmqPeer {
 }
 
 impl PyzmqPeer {
-    /// Sets a socket option by its name in zmq.h, without the prefix.
-    pub(crate) fn set(&mut self, option: &str, value: u128) {
+    /// Sets a socket option by its name in zmq.h, without the prefix: to a number, or to the bytes of a [`Part`].
+    pub(crate) fn set(&mut self, option: &str, value: impl std::fmt::Display) {
         self.ask(&format!("set {option} {value}"));
     }
 

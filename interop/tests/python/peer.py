@@ -4,7 +4,7 @@ Reads a command per line on stdin and answers each with exactly one line on stdo
 waits for answers and never for time. Ends with its stdin.
 
     open ROLE            -> ok              a socket of that type: PUSH, ROUTER, ...
-    set OPTION NUMBER    -> ok              a socket option by its name
+    set OPTION NUMBER    -> ok              a socket option by its name; FRAME for one that takes bytes
     bind ENDPOINT        -> ok ENDPOINT     with the wildcard filled in
     connect ENDPOINT     -> ok
     subscribe FRAME      -> ok
@@ -23,6 +23,9 @@ import zmq
 # Both ends know this pattern: a frame of 100 MiB then travels the pipe between them as a few characters.
 PERIOD = bytes(range(251))
 SHORT = 64
+
+# Options that take bytes.
+BYTES = {"ROUTING_ID"}
 
 
 def pattern(length):
@@ -56,7 +59,8 @@ class Peer:
         return "ok"
 
     def set(self, option, number):
-        self.socket.setsockopt(getattr(zmq, option), int(number))
+        value = decode(number) if option in BYTES else int(number)
+        self.socket.setsockopt(getattr(zmq, option), value)
         return "ok"
 
     def bind(self, endpoint):

@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Connection(usize),
     /// Next attempt of the dialer of this peer, if it still is at this attempt.
     Redial(usize, Attempt),
+    /// Next offer of this inproc peer, if it still waits for it.
+    Offer(usize, Attempt),
     /// The listener at this index accepts again.
     Listener(usize),
     /// The connection at this index of those ended by us has been waited for long enough.

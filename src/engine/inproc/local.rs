@@ -7,15 +7,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::channel::{Appended, Channel};
+use super::offerer::Offerer;
 use super::read_rate::ReadRate;
 use super::shelf::Shelf;
 use crate::engine::driving::later::Later;
+use crate::engine::driving::timers::Timer;
+use crate::engine::peer::dialer::Attempt;
 use crate::engine::peer::net::Net;
 use crate::engine::peer::out_buffer::OutBuffer;
 use crate::engine::peer::state::{Link, Origin, PeerId, Place};
 use crate::engine::peer::turn::Turn;
 use crate::engine::{Note, SocketMailbox};
-use crate::message::COPY_MAX;
+use crate::message::{COPY_MAX, RoutingId};
 use crate::monitor::ConnectionId;
 use crate::sync::Writer;
 use crate::transport::Endpoint;
@@ -201,32 +204,51 @@ impl Name {
 
 impl Turn<'_> {
     /// Connects to an inproc name. The type of the socket bound there, if it does not fit.
-    pub(crate) fn connect_inproc(&mut self, name: &str) -> Result<(), SocketType> {
+    pub(crate) fn connect_inproc(
+        &mut self,
+        name: &str,
+        given_name: Option<RoutingId>,
+    ) -> Result<(), SocketType> {
         let mut peers = self.net.peers.slab.iter();
+        let connected = peers.find(|(_, peer)| {
+            peer.origin.is_connected_to(name) && !matches!(peer.link, Link::Gone)
+        });
         if self.pattern.connects_once()
-            && peers.any(|(_, peer)| {
-                peer.origin.is_connected_to(name) && matches!(peer.link, Link::Inproc(_))
-            })
+            && let Some((id, peer)) = connected
         {
+            if matches!(peer.link, Link::Down) && self.net.options.reconnect_interval.is_none() {
+                return self.offer_at(id, Misfit::IsAnError);
+            }
             return Ok(());
         }
-        self.offer_inproc(&name.into(), Misfit::IsAnError)
+        let waits = self.net.reconnect_waits();
+        let offerer = Offerer::new(name.into(), given_name, self.now, waits);
+        self.offer_inproc(Box::new(offerer), Misfit::IsAnError)
     }
 
-    fn offer_inproc(&mut self, name: &Arc<str>, misfit: Misfit) -> Result<(), SocketType> {
+    /// Makes a place for a peer, and an offer.
+    fn offer_inproc(&mut self, offerer: Box<Offerer>, misfit: Misfit) -> Result<(), SocketType> {
+        let id = self.net.new_offerer(offerer);
+        self.offer_at(id, misfit)
+            .inspect_err(|_| self.net.peers.remove(id, self.pattern))
+    }
+
+    /// Makes an offer for a peer that has none. Where it is an error, the peer is as it was.
+    fn offer_at(&mut self, id: PeerId, misfit: Misfit) -> Result<(), SocketType> {
+        let now = self.now;
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return Ok(());
+        };
+        let Origin::Offered(offerer) = &mut peer.origin else {
+            return Ok(());
+        };
+        offerer.offers(now);
+        let name = Arc::clone(&offerer.name);
         let (forth, back) = (Channel::new(), Channel::new());
         let link = InprocLink::new(Arc::clone(&forth), Arc::clone(&back), self.net.recv_step());
         let taker = Arc::clone(&link.remote);
-        let origin = Origin::Inproc {
-            name: Arc::clone(name),
-            bound: false,
-        };
-        let label = format!("inproc://{name}");
-        let id = self
-            .net
-            .new_peer(Link::Inproc(Box::new(link)), origin, label.into());
         let offer = Offer {
-            name: Arc::clone(name),
+            name,
             socket_type: self.net.handshake.socket_type,
             facts: self.net.own_facts(),
             recv_hwm: self.net.options.recv_hwm,
@@ -240,10 +262,9 @@ impl Turn<'_> {
             taker,
         };
         let later = &mut self.net.peers.pool.later;
-        let offered = crate::engine::lock(&self.net.context.names).connect(offer, misfit, later);
-        if let Err(bound) = offered {
-            self.net.peers.remove(id, self.pattern);
-            return Err(bound);
+        crate::engine::lock(&self.net.context.names).connect(offer, misfit, later)?;
+        if let Some(peer) = self.net.peers.slab.get_mut(id) {
+            peer.link = Link::Inproc(Box::new(link));
         }
         if !self.net.options.immediate {
             self.attach(id);
@@ -257,26 +278,28 @@ impl Turn<'_> {
         let mut link = InprocLink::new(offer.back, offer.forth, self.net.recv_step());
         link.remote = Arc::new(OnceLock::from(offer.from));
         link.accepted = true;
-        let origin = Origin::Inproc {
-            name: Arc::clone(&offer.name),
-            bound: true,
-        };
+        let origin = Origin::Bound(Arc::clone(&offer.name));
         let label = format!("inproc://{}", offer.name);
         let id = self
             .net
             .new_peer(Link::Inproc(Box::new(link)), origin, label.into());
+        let (recv_hwm, send_hwm) = (self.net.options.recv_hwm, self.net.options.send_hwm);
+        if let Some(peer) = self.net.peers.slab.get_mut(id) {
+            peer.send_hwm = sum_of_marks(send_hwm, offer.recv_hwm);
+            peer.facts = Some(Box::new(offer.facts));
+        }
+        if let Err(refusal) = self.let_in(id) {
+            let text = format_args!("inproc://{}: a peer is refused: {refusal}", offer.name);
+            self.net.warn(text);
+            mailbox.post(Note::InprocRefused(place));
+            return self.net.peers.remove(id, self.pattern);
+        }
         let near = Remote {
             mailbox: Arc::clone(&self.net.mailbox),
             place: self.net.place_of(id),
         };
         // Set once, here; nobody else does.
         let _ = offer.taker.set(near);
-        let (recv_hwm, send_hwm) = (self.net.options.recv_hwm, self.net.options.send_hwm);
-        if let Some(peer) = self.net.peers.slab.get_mut(id) {
-            peer.attached = true;
-            peer.send_hwm = sum_of_marks(send_hwm, offer.recv_hwm);
-            peer.facts = Some(Box::new(offer.facts));
-        }
         let accepted = Accepted {
             send_hwm: sum_of_marks(offer.send_hwm, recv_hwm),
             facts: self.net.own_facts(),
@@ -285,7 +308,7 @@ impl Turn<'_> {
             place,
             accepted: Box::new(accepted),
         });
-        self.pattern.attached(&mut self.net.peers, id);
+        self.attach(id);
         self.pattern.established(&mut self.net.peers, id);
         self.fetch_inproc(id);
     }
@@ -303,10 +326,54 @@ impl Turn<'_> {
                 link.accepted = true;
             }
         }
+        if let Err(refusal) = self.let_in(id) {
+            let text =
+                format_args!("inproc: a peer that we have connected to is refused: {refusal}");
+            self.net.warn(text);
+            self.net.leave_inproc(id);
+            return self.inproc_gone(id, End::Refused);
+        }
         self.attach(id);
         self.pattern.established(&mut self.net.peers, id);
         self.pattern.writable(&mut self.net.peers, id);
         self.fetch_inproc(id);
+    }
+
+    /// Our offer is refused, or its taker sends us away for the sake of another.
+    pub(crate) fn refused_inproc(&mut self, place: Place) {
+        if !self.net.at_place(place) {
+            return;
+        }
+        let accepted = self.net.peers.is_connected(place.id);
+        if accepted {
+            self.fetch_inproc(place.id);
+        }
+        self.inproc_gone(place.id, End::Refused);
+    }
+
+    /// Ends the connection to a peer for the sake of another one. What it has sent can still be taken.
+    pub(crate) fn send_away_inproc(&mut self, id: PeerId) {
+        self.fetch_inproc(id);
+        let peer = self.net.peers.slab.get(id);
+        match peer.map(|peer| (&peer.origin, &peer.link)) {
+            Some((Origin::Bound(_), Link::Inproc(link))) => link.tell(Note::InprocRefused),
+            Some((_, Link::Inproc(_))) => self.net.leave_inproc(id),
+            Some(_) | None => return,
+        }
+        self.inproc_gone(id, End::Refused);
+    }
+
+    /// The wait for the next offer may be over.
+    pub(crate) fn offer_again(&mut self, id: PeerId, attempt: Attempt) {
+        let peer = self.net.peers.slab.get(id);
+        let waits = peer.is_some_and(|peer| {
+            matches!(&peer.origin, Origin::Offered(offerer) if offerer.is_at(attempt))
+                && matches!(peer.link, Link::Down)
+        });
+        if waits {
+            // Never an error.
+            let _ = self.offer_at(id, Misfit::IsWaitedFor);
+        }
     }
 
     fn fetch_inproc(&mut self, id: PeerId) {
@@ -337,7 +404,7 @@ impl Turn<'_> {
                 });
             }
             if news.closed {
-                self.inproc_gone(id);
+                self.inproc_gone(id, End::Gone);
             } else {
                 self.fetch_inproc(id);
             }
@@ -368,10 +435,10 @@ impl Turn<'_> {
         }
     }
 
-    /// The other end has closed; what it sent can still be taken. Who had connected goes on waiting for the
-    /// name to be bound again.
-    fn inproc_gone(&mut self, id: PeerId) {
-        let keep = self.pattern.keeps_unsent();
+    /// The connection is over; what came by it can still be taken. Who had connected offers itself again: at once, and so waits for
+    /// the name to be bound again, or after a while.
+    fn inproc_gone(&mut self, id: PeerId, end: End) {
+        let keep = self.pattern.moves_unsent();
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
@@ -383,9 +450,10 @@ impl Turn<'_> {
             self.net.peers.pool.later.drop_link(link);
         }
         self.net.peers.gone += 1;
+        let received = peer.counters.messages_in > 0;
         let renewed = match &peer.origin {
-            Origin::Inproc { name, bound: false } => Some(Arc::clone(name)),
-            Origin::Inproc { bound: true, .. } | Origin::Dialed(_) | Origin::Accepted(_) => None,
+            Origin::Offered(offerer) => Some(offerer.clone()),
+            Origin::Bound(_) | Origin::Dialed(_) | Origin::Accepted(_) => None,
         };
         let unsent = if keep {
             unsent
@@ -397,11 +465,34 @@ impl Turn<'_> {
             self.pattern.detached(&mut self.net.peers, id, unsent);
         }
         self.let_go(id);
-        if let Some(name) = renewed {
-            // Never an error.
-            let _ = self.offer_inproc(&name, Misfit::IsWaitedFor);
+        match (renewed, end) {
+            (Some(offerer), End::Gone) => {
+                // Never an error.
+                let _ = self.offer_inproc(offerer, Misfit::IsWaitedFor);
+            }
+            (Some(offerer), End::Refused) => self.offer_later(offerer, received),
+            (None, _) => {}
         }
     }
+
+    /// Makes a place for a peer, and an offer after a while.
+    fn offer_later(&mut self, mut offerer: Box<Offerer>, received: bool) {
+        let (delay, attempt) = offerer.refused(self.now, received);
+        let id = self.net.new_offerer(offerer);
+        if self.net.options.reconnect_interval.is_some() {
+            let at = (self.now + delay).max(self.next_turn());
+            self.net.timers.arm(at, Timer::Offer(id, attempt));
+        }
+    }
+}
+
+/// How an inproc connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The other end has closed.
+    Gone,
+    /// One side does not let the other in.
+    Refused,
 }
 
 impl Net {
@@ -428,9 +519,14 @@ impl Net {
         };
         link.outbox.close();
         link.tell(Note::InprocReadable);
-        if let Origin::Inproc { name, bound: false } = &peer.origin {
-            crate::engine::lock(&self.context.names).withdraw(name, peer.connection);
+        if let Origin::Offered(offerer) = &peer.origin {
+            crate::engine::lock(&self.context.names).withdraw(&offerer.name, peer.connection);
         }
+    }
+
+    fn new_offerer(&mut self, offerer: Box<Offerer>) -> PeerId {
+        let label = format!("inproc://{}", offerer.name);
+        self.new_peer(Link::Down, Origin::Offered(offerer), label.into())
     }
 
     pub(crate) fn at_place(&self, place: Place) -> bool {

@@ -3,12 +3,14 @@
 //! | file | what |
 //! |---|---|
 //! | `local` | names, offers, and such a peer from the beginning to the end |
+//! | `offerer` | when to offer ourselves again |
 //! | `channel` | one direction between two sockets, as a hand-over |
 //! | `read_rate` | how often a channel is read, so that messages gather in a stream |
 //! | `shelf` | the memory of long messages, on its way back to their sender |
 
 pub(super) mod channel;
 pub(super) mod local;
+pub(super) mod offerer;
 pub(super) mod read_rate;
 pub(super) mod shelf;
 #[cfg(test)]

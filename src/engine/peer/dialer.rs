@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::message::RoutingId;
 use crate::transport::Endpoint;
 use crate::transport::dial::SocketAddress;
 
@@ -21,7 +22,7 @@ use crate::transport::dial::SocketAddress;
 pub(crate) struct Attempt(u64);
 
 impl Attempt {
-    fn next() -> Attempt {
+    pub(crate) fn next() -> Attempt {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Attempt(NEXT.fetch_add(1, Ordering::Relaxed))
     }
@@ -37,6 +38,8 @@ pub(crate) struct Dialer {
     pub(crate) endpoint: Endpoint,
     /// Its text, for events.
     pub(crate) label: Arc<str>,
+    /// What the peer is to be called, whatever it asks for.
+    pub(super) given_name: Option<RoutingId>,
     /// Addresses of this round not yet tried.
     pub(crate) addresses: Vec<SocketAddress>,
     /// The present attempt; a timer or look-up of another one is stale.
@@ -47,14 +50,20 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    pub(crate) fn new(endpoint: Endpoint, label: Arc<str>, first: Duration, max: Duration) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        label: Arc<str>,
+        given_name: Option<RoutingId>,
+        (first, max): (Duration, Duration),
+    ) -> Self {
         Dialer {
             endpoint,
             label,
+            given_name,
             addresses: Vec::new(),
             attempt: Attempt::next(),
             succeeded: false,
-            backoff: Backoff::new(first, max, seed()),
+            backoff: Backoff::seeded(first, max),
         }
     }
 
@@ -82,9 +91,7 @@ impl Dialer {
     /// message was `received`, or it has `lived` for a while and longer than was waited for it. A handshake alone says
     /// nothing: a peer that refuses what we then send has one each time.
     pub(crate) fn lost(&mut self, lived: Duration, received: bool) {
-        if received || lived >= self.backoff.last.max(A_WHILE) {
-            self.backoff.step = self.backoff.first;
-        }
+        self.backoff.lost(lived, received);
     }
 }
 
@@ -94,8 +101,8 @@ fn seed() -> u64 {
 }
 
 /// Jittered exponential backoff.
-#[derive(Debug)]
-struct Backoff {
+#[derive(Debug, Clone)]
+pub(crate) struct Backoff {
     first: Duration,
     max: Duration,
     step: Duration,
@@ -105,6 +112,10 @@ struct Backoff {
 }
 
 impl Backoff {
+    pub(crate) fn seeded(first: Duration, max: Duration) -> Self {
+        Backoff::new(first, max, seed())
+    }
+
     fn new(first: Duration, max: Duration, seed: u64) -> Self {
         Backoff {
             first,
@@ -115,7 +126,14 @@ impl Backoff {
         }
     }
 
-    fn next(&mut self) -> Duration {
+    /// See [`Dialer::lost`].
+    pub(crate) fn lost(&mut self, lived: Duration, received: bool) {
+        if received || lived >= self.last.max(A_WHILE) {
+            self.step = self.first;
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> Duration {
         // xorshift64: spreads retries, guards nothing.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -168,10 +186,10 @@ mod tests {
                     _ => panic!("not dialed"),
                 }
             };
-            Turn::begin(net, pattern).connect(first.clone());
+            Turn::begin(net, pattern).connect(first.clone(), None);
             let (id, stale) = place(net);
             assert!(Turn::begin(net, pattern).disconnect(&first));
-            Turn::begin(net, pattern).connect(second);
+            Turn::begin(net, pattern).connect(second, None);
             assert_eq!(place(net).0, id, "the same place");
             let addresses = vec![SocketAddress::Unix("/nowhere".into())];
             let monitor = net.monitors.subscribe();
@@ -190,7 +208,7 @@ mod tests {
         let core = crate::engine::Core::new(context.inner(), options, pattern).expect("a core");
         core.inspect(|pattern, net| {
             let mut turn = Turn::begin(net, pattern);
-            turn.connect("ipc:///nowhere/at/all".parse().expect("an endpoint"));
+            turn.connect("ipc:///nowhere/at/all".parse().expect("an endpoint"), None);
             let now = turn.now;
             assert!(turn.net.timers.expired(now).is_none(), "in the same turn");
             let redial = turn.net.timers.next().expect("another attempt");
@@ -201,7 +219,7 @@ mod tests {
 
     fn dialer() -> Dialer {
         let endpoint = "tcp://127.0.0.1:5555".parse().expect("an endpoint");
-        Dialer::new(endpoint, "".into(), 100 * MS, 10_000 * MS)
+        Dialer::new(endpoint, "".into(), None, (100 * MS, 10_000 * MS))
     }
 
     /// The waits between connections that end as `lost` says.

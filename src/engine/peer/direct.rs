@@ -92,7 +92,7 @@ impl Net {
         for id in aside.drain(..) {
             match outgoing {
                 Outgoing::Slice(body) => self.write_directly_to(id, body),
-                Outgoing::Message(_) | Outgoing::Enveloped(_) => {
+                Outgoing::Message(_) | Outgoing::Rest(_) | Outgoing::Enveloped(_) => {
                     debug_assert!(false, "only a slice is set aside");
                 }
             }

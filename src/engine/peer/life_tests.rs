@@ -1,13 +1,14 @@
 //! What a pattern is told of the life of a peer, on every way that a peer can come and go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::engine::{Core, Deadline, Net, PeerId, Peers, Turn, Unsent};
 use crate::message::Message;
-use crate::pattern::{FairQueue, Pattern};
+use crate::monitor::{DisconnectCause, Event, Monitor, PeerRefusal};
+use crate::pattern::{Admission, FairQueue, Pattern};
 use crate::transport::Endpoint;
 use crate::zmtp::{ProtocolError, SocketType};
 use crate::{Context, Options, Pub, Push};
@@ -29,7 +30,21 @@ struct Witness {
     queue: FairQueue,
     forgotten: usize,
     faults: Vec<String>,
+    /// What is said of peers that ask to be let in; all others are.
+    answers: VecDeque<Answer>,
+    /// Who has asked, and when.
+    asked: Vec<(PeerId, Instant)>,
 }
+
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Refused,
+    /// Instead of the one that is there.
+    Replaces,
+}
+
+const TAKEN: PeerRefusal = PeerRefusal::RoutingIdTaken;
+const HANDED_OVER: PeerRefusal = PeerRefusal::RoutingIdHandedOver;
 
 impl Witness {
     fn step(&mut self, what: &str, id: PeerId, from: &[Option<Stage>], to: Option<Stage>) {
@@ -66,6 +81,20 @@ impl Pattern for Witness {
 
     fn may_conflate(&self) -> bool {
         false
+    }
+
+    fn admit(&mut self, peers: &mut Peers, id: PeerId) -> Admission {
+        assert!(peers.facts(id).is_some(), "it has shaken hands");
+        self.asked.push((id, Instant::now()));
+        let established = |(_, stage): &(&PeerId, &Stage)| **stage == Stage::Established;
+        match self.answers.pop_front() {
+            None => Admission::Granted,
+            Some(Answer::Refused) => Admission::Refused(TAKEN),
+            Some(Answer::Replaces) => {
+                let other = self.stages.iter().find(established).expect("another");
+                Admission::Replaces(*other.0, HANDED_OVER)
+            }
+        }
     }
 
     fn attached(&mut self, _peers: &mut Peers, id: PeerId) {
@@ -123,7 +152,7 @@ impl Socket {
     }
 
     fn connect(&self, endpoint: &Endpoint) {
-        self.extend(|pattern, net| Turn::begin(net, pattern).connect(endpoint.clone()));
+        self.extend(|pattern, net| Turn::begin(net, pattern).connect(endpoint.clone(), None));
     }
 
     fn bind(&self) -> Endpoint {
@@ -272,8 +301,9 @@ fn nothing_is_detached_that_was_not_attached() {
     let context = Context::new();
     let witness = Socket::new(&context, Options::new().immediate(true));
     // Its offers wait for a name, and for a peer of a type that fits.
-    let connect =
-        |name: &str| witness.extend(|pattern, net| Turn::begin(net, pattern).connect_inproc(name));
+    let connect = |name: &str| {
+        witness.extend(|pattern, net| Turn::begin(net, pattern).connect_inproc(name, None))
+    };
     connect("awaited").expect("nobody there yet");
     let misfit = Pub::new(&context).expect("a PUB");
     misfit.bind("inproc://misfit").expect("bound");
@@ -293,4 +323,185 @@ fn nothing_is_detached_that_was_not_attached() {
     drop(stranger);
     witness.until_true(|pattern, _| pattern.forgotten == 3);
     witness.end();
+}
+
+/// The causes for which connections have ended, and the waits for the next.
+fn ends_and_waits(monitor: &Monitor) -> (Vec<DisconnectCause>, Vec<Duration>) {
+    let (mut ends, mut waits) = (Vec::new(), Vec::new());
+    while let Ok(event) = monitor.try_recv() {
+        match event {
+            Event::Disconnected { cause, .. } => ends.push(cause),
+            Event::RetryIn { delay, .. } => waits.push(delay),
+            _ => {}
+        }
+    }
+    (ends, waits)
+}
+
+fn refusing(context: &Context, answers: &[Answer]) -> Socket {
+    let witness = Socket::new(context, Options::new());
+    witness.inspect(|pattern, _| pattern.answers.extend(answers));
+    witness
+}
+
+fn inproc(witness: &Socket, name: &str) -> Endpoint {
+    let endpoint: Endpoint = format!("inproc://{name}").parse().expect("an endpoint");
+    assert!(witness.extend(|_, net| net.bind_inproc(name, &endpoint)));
+    endpoint
+}
+
+/// A PUSH whose first wait before it comes again is this, in milliseconds.
+fn push(context: &Context, wait: u64) -> Push {
+    let options = Options::new().reconnect_interval(Duration::from_millis(wait));
+    Push::with_options(context, options).expect("a PUSH")
+}
+
+#[test]
+fn a_refused_peer_comes_again_after_growing_waits() {
+    let context = Context::new();
+    let witness = refusing(&context, &[Answer::Refused; 3]);
+    let endpoint = witness.bind();
+    let monitor = witness.inspect(|_, net| net.monitor());
+    let push = push(&context, 1);
+    let dialer = push.monitor();
+    push.connect(&endpoint).expect("connected");
+    witness.until_true(|pattern, _| pattern.asked.len() == 4);
+    push.send("at last").expect("sent");
+    assert_eq!(witness.recv(), "at last");
+    witness.inspect(|pattern, net| {
+        assert_eq!((pattern.forgotten, net.peers.slab.len()), (3, 1));
+    });
+    let refused = DisconnectCause::Refused(TAKEN);
+    assert_eq!(
+        ends_and_waits(&monitor).0,
+        [refused.clone(), refused.clone(), refused]
+    );
+    let (_, waits) = ends_and_waits(&dialer);
+    assert!(
+        waits.len() >= 3 && waits[2] >= Duration::from_millis(2),
+        "{waits:?}"
+    );
+    witness.end();
+}
+
+#[test]
+fn a_refused_peer_that_we_dial_is_dialed_again_after_growing_waits() {
+    let context = Context::new();
+    let witness = refusing(&context, &[Answer::Refused; 4]);
+    let monitor = witness.inspect(|_, net| net.monitor());
+    let push = Push::new(&context).expect("a PUSH");
+    witness.connect(&push.bind("tcp://127.0.0.1:*").expect("bound"));
+    witness.until_true(|pattern, _| pattern.asked.len() == 5);
+    push.send("at last").expect("sent");
+    assert_eq!(witness.recv(), "at last");
+    let (ends, waits) = ends_and_waits(&monitor);
+    assert_eq!(ends, vec![DisconnectCause::Refused(TAKEN); 4]);
+    let doubling = (1..).map(|step| Duration::from_micros(250 << step));
+    assert!(
+        waits.len() == 4
+            && waits
+                .iter()
+                .zip(doubling)
+                .all(|(wait, least)| *wait >= least),
+        "{waits:?}"
+    );
+    // It kept its place, and was never said to be lost.
+    witness.inspect(|pattern, _| assert_eq!(pattern.forgotten, 0));
+    witness.end();
+}
+
+#[test]
+fn a_refused_inproc_peer_does_not_offer_itself_at_once() {
+    let context = Context::new();
+    let witness = refusing(&context, &[Answer::Refused; 3]);
+    let endpoint = inproc(&witness, "refuses");
+    let push = push(&context, 20);
+    push.connect(&endpoint).expect("connected");
+    push.send("at last").expect("queued");
+    assert_eq!(witness.recv(), "at last");
+    witness.inspect(|pattern, net| {
+        let asked = pattern.asked.iter().map(|(_, at)| *at);
+        let waits: Vec<_> = asked.clone().zip(asked.skip(1)).collect();
+        // Each at least half of 20 ms, 40 ms, 80 ms.
+        let least = [10, 20, 40].map(Duration::from_millis);
+        let waits: Vec<_> = waits.iter().map(|(from, to)| *to - *from).collect();
+        assert!(
+            waits.len() == 3 && waits.iter().zip(least).all(|(wait, least)| *wait >= least),
+            "{waits:?}"
+        );
+        assert_eq!((pattern.forgotten, net.peers.slab.len()), (3, 1));
+    });
+    push.disconnect(&endpoint).expect("was connected");
+    witness.until_true(|_, net| net.peers.slab.is_empty());
+    witness.end();
+}
+
+#[test]
+fn an_inproc_peer_that_waits_to_offer_itself_can_be_disconnected() {
+    let context = Context::new();
+    let witness = refusing(&context, &[Answer::Refused]);
+    let endpoint = inproc(&witness, "disconnected");
+    let push = push(&context, 3_600_000);
+    push.connect(&endpoint).expect("connected");
+    witness.until_true(|pattern, _| pattern.forgotten == 1);
+    push.disconnect(&endpoint).expect("was connected");
+    push.disconnect(&endpoint).expect_err("no more");
+    push.connect(&endpoint).expect("connected again");
+    push.send("at last").expect("queued");
+    assert_eq!(witness.recv(), "at last");
+    witness.end();
+}
+
+#[test]
+fn an_inproc_peer_that_we_refuse_is_offered_to_after_a_while() {
+    let context = Context::new();
+    let witness = refusing(&context, &[Answer::Refused; 3]);
+    let push = Push::new(&context).expect("a PUSH");
+    push.bind("inproc://refused").expect("bound");
+    let connect = |witness: &Socket| {
+        witness.extend(|pattern, net| Turn::begin(net, pattern).connect_inproc("refused", None))
+    };
+    connect(&witness).expect("it fits");
+    witness.until_true(|pattern, _| pattern.asked.len() == 4);
+    push.send("at last").expect("sent");
+    assert_eq!(witness.recv(), "at last");
+    witness.inspect(|pattern, net| {
+        assert_eq!((pattern.forgotten, net.peers.slab.len()), (3, 1));
+    });
+    witness.end();
+}
+
+#[test]
+fn who_is_replaced_goes_and_what_it_sent_stays() {
+    for over_inproc in [false, true] {
+        let context = Context::new();
+        let witness = refusing(&context, &[]);
+        let endpoint = match over_inproc {
+            true => inproc(&witness, "replaced"),
+            false => witness.bind(),
+        };
+        let monitor = witness.inspect(|_, net| net.monitor());
+        let first = push(&context, 3_600_000);
+        first.connect(&endpoint).expect("connected");
+        first.send("first").expect("sent");
+        witness.until_true(|_, net| {
+            let peers = net.peers.slab.iter();
+            peers.map(|(id, _)| net.peers.messages(id)).sum::<usize>() == 1
+        });
+        witness.inspect(|pattern, _| pattern.answers.push_back(Answer::Replaces));
+        let second = push(&context, 3_600_000);
+        second.connect(&endpoint).expect("connected");
+        second.send("second").expect("sent");
+        assert_eq!(witness.recv(), "first");
+        assert_eq!(witness.recv(), "second");
+        witness.until_true(|pattern, net| {
+            pattern.forgotten == 1 && net.connected_peers() == 1 && net.peers.slab.len() == 1
+        });
+        if !over_inproc {
+            let handed_over = DisconnectCause::Refused(HANDED_OVER);
+            assert_eq!(ends_and_waits(&monitor).0, [handed_over]);
+        }
+        witness.inspect(|pattern, _| assert_eq!(pattern.asked.len(), 2));
+        witness.end();
+    }
 }

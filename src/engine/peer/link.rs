@@ -6,6 +6,7 @@ mod loss;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::event::Source as _;
 
@@ -21,6 +22,7 @@ use super::turn::Turn;
 use super::wire;
 use crate::engine::Note;
 use crate::engine::driving::timers::Timer;
+use crate::message::RoutingId;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
 use crate::transport::dial::{self, SocketAddress};
 use crate::transport::{Endpoint, Stream};
@@ -28,7 +30,8 @@ use crate::zmtp::{Established, Handshake, Heartbeat, Scanner};
 
 impl Turn<'_> {
     /// Adds an endpoint to dial, and dials it. If there is one already, and one is enough, it is dialed if nobody else would.
-    pub(crate) fn connect(&mut self, endpoint: Endpoint) {
+    /// What the peer there is to be called may be given.
+    pub(crate) fn connect(&mut self, endpoint: Endpoint, given_name: Option<RoutingId>) {
         let mut peers = self.net.peers.slab.iter();
         if self.pattern.connects_once()
             && let Some((id, peer)) = peers.find(|(_, peer)| peer.origin.is_dialed(&endpoint))
@@ -39,12 +42,8 @@ impl Turn<'_> {
             return;
         }
         let label: Arc<str> = endpoint.to_string().into();
-        let dialer = Dialer::new(
-            endpoint,
-            Arc::clone(&label),
-            self.net.options.reconnect_interval.unwrap_or_default(),
-            self.net.options.reconnect_interval_max.unwrap_or_default(),
-        );
+        let waits = self.net.reconnect_waits();
+        let dialer = Dialer::new(endpoint, Arc::clone(&label), given_name, waits);
         let origin = Origin::Dialed(Box::new(dialer));
         let id = self.net.new_peer(Link::Down, origin, label);
         if !self.net.options.immediate {
@@ -296,7 +295,7 @@ impl Turn<'_> {
             Origin::Accepted(_) => {
                 self.net.pending_count = self.net.pending_count.saturating_sub(1)
             }
-            Origin::Inproc { .. } => {}
+            Origin::Bound(_) | Origin::Offered(_) => {}
         }
         let connection = self.net.info(id);
         self.net.monitors.emit(|| Event::HandshakeSucceeded {
@@ -305,6 +304,9 @@ impl Turn<'_> {
         });
         self.net.watch_room(id, false);
         self.net.arm_heartbeat(id);
+        if let Err(refusal) = self.let_in(id) {
+            return self.refuse_peer(id, refusal);
+        }
         self.attach(id);
         self.sort_out_refused(id);
         self.pattern.established(&mut self.net.peers, id);
@@ -376,10 +378,18 @@ impl Net {
         peer.map(|peer| peer.connection).unwrap_or_default()
     }
 
+    /// The first wait before another attempt to connect, and the longest.
+    pub(in crate::engine) fn reconnect_waits(&self) -> (Duration, Duration) {
+        (
+            self.options.reconnect_interval.unwrap_or_default(),
+            self.options.reconnect_interval_max.unwrap_or_default(),
+        )
+    }
+
     fn dialer(&mut self, id: PeerId) -> Option<&mut Dialer> {
         match &mut self.peers.slab.get_mut(id)?.origin {
             Origin::Dialed(dialer) => Some(dialer),
-            Origin::Accepted(_) | Origin::Inproc { .. } => None,
+            Origin::Accepted(_) | Origin::Bound(_) | Origin::Offered(_) => None,
         }
     }
 }

@@ -40,9 +40,9 @@ impl Turn<'_> {
             for note in self.net.all_notes() {
                 self.handle_note(note);
             }
-            self.drop_where(|peer| {
-                matches!(&peer.origin, Origin::Inproc { name: bound_name, bound: true } if **bound_name == **name)
-            });
+            self.drop_where(
+                |peer| matches!(&peer.origin, Origin::Bound(bound_name) if **bound_name == **name),
+            );
             return true;
         }
         let bound = self.net.listeners.iter().position(|listening| {

@@ -163,7 +163,7 @@ impl Net {
             timers.retain(|at, timer| match timer {
                 Timer::Connection(token) => self.waits_for(at, Token(*token)),
                 Timer::Farewell(index) => self.farewells.contains(*index),
-                Timer::Redial(..) | Timer::Listener(_) => true,
+                Timer::Redial(..) | Timer::Offer(..) | Timer::Listener(_) => true,
             });
             self.timers = timers;
         }

@@ -13,6 +13,8 @@ pub(crate) enum Outgoing<'a> {
     Slice(&'a [u8]),
     /// Any message; large frames are kept by reference.
     Message(&'a Message),
+    /// A message without its first frame. It has more than that one.
+    Rest(&'a Message),
     /// An envelope, and one of the others behind it.
     Enveloped(&'a Enveloped<'a>),
 }
@@ -38,6 +40,7 @@ impl Outgoing<'_> {
         match self {
             Outgoing::Slice(slice) => slice,
             Outgoing::Message(message) => message.first(),
+            Outgoing::Rest(message) => message.get(1).map(Frame::as_slice).unwrap_or_default(),
             Outgoing::Enveloped(Enveloped { envelope, body }) => {
                 let first = match envelope {
                     Envelope::Slices(slices) => slices.first().copied(),
@@ -54,6 +57,10 @@ impl Outgoing<'_> {
         match self {
             Outgoing::Slice(slice) => (slice.len(), 1),
             Outgoing::Message(message) => (message.size(), message.parts()),
+            Outgoing::Rest(message) => {
+                let (size, first) = (message.size(), message.first().len());
+                (size - first, message.parts() - 1)
+            }
             Outgoing::Enveloped(Enveloped { envelope, body }) => {
                 let (size, parts) = body.extent();
                 let (envelope_size, frames) = envelope.extent();
@@ -85,7 +92,8 @@ impl OutBuffer {
     pub(crate) fn push(&mut self, outgoing: Outgoing<'_>, pool: &mut ChunkPool) {
         match outgoing {
             Outgoing::Slice(slice) => self.push_frame(FrameKind::Last, slice, pool),
-            Outgoing::Message(message) => self.push_message(message, pool),
+            Outgoing::Message(message) => self.push_frames(message, 0, pool),
+            Outgoing::Rest(message) => self.push_frames(message, 1, pool),
             Outgoing::Enveloped(enveloped) => self.push_enveloped(enveloped, pool),
         }
     }
@@ -109,9 +117,10 @@ impl OutBuffer {
         }
     }
 
-    fn push_message(&mut self, message: &Message, pool: &mut ChunkPool) {
+    /// Appends a message from this frame on.
+    fn push_frames(&mut self, message: &Message, from: usize, pool: &mut ChunkPool) {
         let last = message.parts() - 1;
-        for (index, frame) in message.frames().enumerate() {
+        for (index, frame) in message.frames().enumerate().skip(from) {
             let kind = match index == last {
                 true => FrameKind::Last,
                 false => FrameKind::More,
@@ -148,6 +157,7 @@ mod tests {
         let message = Message::from(["id", "", "body"]);
         assert_eq!(pushed(Outgoing::Slice(b"one")), *"one");
         assert_eq!(pushed(Outgoing::Message(&message)), message);
+        assert_eq!(pushed(Outgoing::Rest(&message)), ["", "body"]);
 
         let frames = [Frame::from("hop"), Frame::new()];
         let enveloped = |envelope, body| {
@@ -155,8 +165,8 @@ mod tests {
             pushed(Outgoing::Enveloped(&enveloped))
         };
         assert_eq!(
-            enveloped(Envelope::Frames(&frames), Outgoing::Message(&message)),
-            ["hop", "", "id", "", "body"]
+            enveloped(Envelope::Frames(&frames), Outgoing::Rest(&message)),
+            ["hop", "", "", "body"]
         );
         assert_eq!(
             enveloped(Envelope::Slices(&[b"1234", b""]), Outgoing::Slice(b"body")),
@@ -173,12 +183,9 @@ mod tests {
     fn long_frames_are_kept_by_reference() {
         let long = Frame::from(vec![7; COPY_MAX]);
         let at = long.as_slice().as_ptr();
-        let message = Message::from(long.clone());
+        let message = Message::from_frames([Frame::from("id"), long.clone()]);
         assert_eq!(
-            pushed(Outgoing::Message(&message))
-                .first()
-                .as_slice()
-                .as_ptr(),
+            pushed(Outgoing::Rest(&message)).first().as_slice().as_ptr(),
             at
         );
         let enveloped = Enveloped {

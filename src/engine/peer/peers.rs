@@ -18,10 +18,10 @@ use super::state::{
     Counters, Link, MAX_COMMAND_BYTES, NOT_SENT_TO, Peer, PeerId, Place, WRITE_AT, WRITE_KEPT_AT,
 };
 use crate::engine::Note;
-use crate::message::Message;
+use crate::message::{Message, RoutingId};
 use crate::monitor::Monitors;
 use crate::pattern::Pattern;
-use crate::zmtp::{self};
+use crate::zmtp::{self, PeerFacts};
 
 /// All peers of a socket, and what they share.
 #[derive(Default)]
@@ -109,7 +109,7 @@ impl Peers {
         };
         let fits = match outgoing {
             Outgoing::Slice(body) => body.len() < peer.takes.any_below,
-            Outgoing::Message(_) | Outgoing::Enveloped(_) => false,
+            Outgoing::Message(_) | Outgoing::Rest(_) | Outgoing::Enveloped(_) => false,
         };
         let sent_to = peer.send_hwm != NOT_SENT_TO;
         if !fits && sent_to && peer.takes.excess(outgoing).is_some() {
@@ -384,6 +384,21 @@ impl Peers {
     pub(crate) fn is_connected_at(&self, place: Place) -> bool {
         let peer = self.slab.get(place.id);
         peer.is_some_and(|peer| peer.connection == place.connection && peer.is_connected())
+    }
+
+    /// What the peer has said of itself in its handshake, the last one if it has had several. `None`: it has had none yet.
+    pub(crate) fn facts(&self, id: PeerId) -> Option<&PeerFacts> {
+        self.slab.get(id)?.facts.as_deref()
+    }
+
+    /// The name that the application has given to a peer when it connected to it.
+    pub(crate) fn given_name(&self, id: PeerId) -> Option<&RoutingId> {
+        self.slab.get(id)?.origin.given_name()
+    }
+
+    /// Whether the peer is there, and has shaken hands.
+    pub(crate) fn is_connected(&self, id: PeerId) -> bool {
+        self.slab.get(id).is_some_and(Peer::is_connected)
     }
 
     /// Messages accepted for this peer and not yet handed on.

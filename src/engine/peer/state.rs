@@ -11,6 +11,8 @@ use super::limits::Takes;
 use super::out_buffer::OutBuffer;
 use super::wire::{Reader, Writer};
 use crate::engine::inproc::local::InprocLink;
+use crate::engine::inproc::offerer::Offerer;
+use crate::message::RoutingId;
 use crate::monitor::ConnectionId;
 use crate::transport::{Address, Endpoint, SEGMENT, Stream};
 use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
@@ -74,8 +76,10 @@ pub(crate) enum Origin {
     Dialed(Box<Dialer>),
     /// Its connection was accepted by the listener at this index.
     Accepted(usize),
-    /// A socket of this process; the name it was bound or connected by.
-    Inproc { name: Arc<str>, bound: bool },
+    /// A socket of this process that has connected to this name, which we have bound.
+    Bound(Arc<str>),
+    /// One that has bound a name, or is yet to, which we have connected to.
+    Offered(Box<Offerer>),
 }
 
 impl Origin {
@@ -83,14 +87,23 @@ impl Origin {
     pub(crate) fn is_dialed(&self, endpoint: &Endpoint) -> bool {
         match (self, endpoint.address()) {
             (Origin::Dialed(dialer), _) => dialer.endpoint == *endpoint,
-            (Origin::Inproc { .. }, Address::Inproc(name)) => self.is_connected_to(name),
-            (Origin::Inproc { .. } | Origin::Accepted(_), _) => false,
+            (Origin::Offered(_), Address::Inproc(name)) => self.is_connected_to(name),
+            (Origin::Bound(_) | Origin::Offered(_) | Origin::Accepted(_), _) => false,
         }
     }
 
     /// The same for an inproc name.
     pub(crate) fn is_connected_to(&self, wanted: &str) -> bool {
-        matches!(self, Origin::Inproc { name, bound: false } if **name == *wanted)
+        matches!(self, Origin::Offered(offerer) if *offerer.name == *wanted)
+    }
+
+    /// The name that the application has given to the peer when it connected to it.
+    pub(super) fn given_name(&self) -> Option<&RoutingId> {
+        match self {
+            Origin::Dialed(dialer) => dialer.given_name.as_ref(),
+            Origin::Offered(offerer) => offerer.given_name.as_ref(),
+            Origin::Accepted(_) | Origin::Bound(_) => None,
+        }
     }
 }
 
@@ -99,10 +112,10 @@ impl Origin {
 /// ```text
 ///  dialed:    Down ──▶ Connecting ──▶ Handshaking ──▶ Up ──▶ Down …
 ///  accepted:                          Handshaking ──▶ Up ──▶ Gone, once it is drained
-///  inproc:    Inproc ──▶ Gone, once it is drained
+///  inproc:    Inproc ──▶ Gone, once it is drained; one that was refused has a place of its own, Down, until it is offered again
 /// ```
 pub(crate) enum Link {
-    /// No connection; the dialer waits or looks the name up.
+    /// No connection; the dialer or offerer waits, or the name is being looked up.
     Down,
     /// The kernel is connecting.
     Connecting(Stream),

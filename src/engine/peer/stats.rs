@@ -4,11 +4,12 @@ use super::net::Net;
 use super::state::{Counters, Peer};
 use crate::Endpoint;
 use crate::monitor::Monitor;
+use crate::pattern::Pattern;
 use crate::stats::{Dropped, PeerStats, Stats};
 
 impl Net {
-    /// All counters; `unexpected` are the messages that the pattern could make nothing of.
-    pub(crate) fn stats(&self, unexpected: u64) -> Stats {
+    /// All counters, with those of the pattern.
+    pub(crate) fn stats(&self, pattern: &dyn Pattern) -> Stats {
         let mut total = self.peers.past;
         let mut peers = Vec::with_capacity(self.peers.slab.len());
         for (_, peer) in &self.peers.slab {
@@ -21,7 +22,11 @@ impl Net {
             messages_out: total.messages_out - self.peers.moved,
             bytes_in: total.bytes_in,
             bytes_out: total.bytes_out,
-            dropped: dropped(&total, unexpected),
+            dropped: Dropped {
+                unexpected: pattern.unexpected(),
+                unroutable: pattern.unroutable(),
+                ..dropped(&total)
+            },
             subscriptions_withheld: total.topics_withheld,
             reconnects: total.reconnects,
             handshakes_failed: self.handshakes_failed,
@@ -57,20 +62,20 @@ fn peer_stats(peer: &Peer) -> PeerStats {
         bytes_out: counters.bytes_out,
         queued_in: peer.inbound.messages(),
         queued_out: peer.queued_out(),
-        // Not counted by peer.
-        dropped: dropped(counters, 0),
+        dropped: dropped(counters),
         subscriptions_withheld: counters.topics_withheld,
         reconnects: counters.reconnects,
     }
 }
 
-fn dropped(counters: &Counters, unexpected: u64) -> Dropped {
+/// What is counted by peer.
+fn dropped(counters: &Counters) -> Dropped {
     Dropped {
         high_water_mark: counters.dropped_hwm,
         conflated: counters.dropped_conflated,
         peer_gone: counters.dropped_disconnect,
         refused: counters.dropped_refused,
-        unexpected,
         withdrawn: counters.withdrawn,
+        ..Dropped::default()
     }
 }

@@ -84,7 +84,7 @@ impl<'a> Turn<'a> {
     }
 
     /// The earliest time for a timer that is not to come up within this turn, however short the wait for it is.
-    pub(super) fn next_turn(&self) -> Instant {
+    pub(in crate::engine) fn next_turn(&self) -> Instant {
         self.now + Duration::from_nanos(1)
     }
 }
@@ -207,6 +207,7 @@ impl Turn<'_> {
             Note::InprocAccepted { place, accepted } => {
                 self.accepted_inproc(place, *accepted);
             }
+            Note::InprocRefused(place) => self.refused_inproc(place),
             Note::InprocReadable(place) => {
                 if self.net.at_place(place) {
                     self.net.peers.receive_inproc(place.id);
@@ -240,6 +241,7 @@ impl Turn<'_> {
                     self.dial(id);
                 }
             }
+            Timer::Offer(id, attempt) => self.offer_again(id, attempt),
             Timer::Listener(index) => self.accept_ready(index),
             Timer::Farewell(index) => self.net.farewells.timer(index, self.now),
         }

@@ -81,7 +81,7 @@ mod tests {
         let options = Options::new().reconnect_interval(Duration::from_millis(5));
         let pattern = ReqPattern::new(true, true, 7);
         let core = Core::new(context.inner(), options, pattern).expect("a core");
-        core.extend(|pattern, net| Turn::begin(net, pattern).connect(endpoint))
+        core.extend(|pattern, net| Turn::begin(net, pattern).connect(endpoint, None))
             .expect("open")
             .expect("descriptors");
         until(&core, |_, net| (net.connected_peers() == 1).then_some(()));

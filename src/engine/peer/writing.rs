@@ -183,7 +183,7 @@ impl Turn<'_> {
 
     /// Messages whose connection broke while they were being written, and is not coming back to them.
     fn orphan(&mut self, unsent: Vec<Unsent>) {
-        if !self.pattern.keeps_unsent() {
+        if !self.pattern.moves_unsent() {
             self.net.peers.past.dropped_disconnect += unsent.len() as u64;
         }
         self.pattern.orphaned(&mut self.net.peers, unsent);

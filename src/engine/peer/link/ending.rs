@@ -10,7 +10,8 @@ use super::super::turn::Turn;
 use super::{Loss, unlimited};
 use crate::engine::Deadline;
 use crate::engine::driving::timers::Timer;
-use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event};
+use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event, PeerRefusal};
+use crate::pattern::Admission;
 use crate::transport::Stream;
 
 impl Turn<'_> {
@@ -95,6 +96,44 @@ impl Turn<'_> {
         self.net.timers.arm(at, Timer::Redial(id, attempt));
     }
 
+    /// Asks the pattern whether to let a peer in, and sends the one away that has to go for it.
+    pub(in crate::engine) fn let_in(&mut self, id: PeerId) -> Result<(), PeerRefusal> {
+        if !self.net.peers.news.is_empty() {
+            // Who has gone already is not to stand in its way.
+            self.take_news();
+        }
+        match self.pattern.admit(&mut self.net.peers, id) {
+            Admission::Granted => Ok(()),
+            Admission::Replaces(other, refusal) => {
+                self.send_away(other, refusal);
+                Ok(())
+            }
+            Admission::Refused(refusal) => Err(refusal),
+        }
+    }
+
+    /// Closes a connection for the sake of another one.
+    fn send_away(&mut self, id: PeerId, refusal: PeerRefusal) {
+        match self.net.peers.slab.get(id).map(|peer| &peer.link) {
+            Some(Link::Up(_)) => self.connection_lost(id, DisconnectCause::Refused(refusal)),
+            Some(Link::Inproc(_)) => self.send_away_inproc(id),
+            // It will ask again.
+            Some(Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone) | None => {}
+        }
+    }
+
+    /// Closes the connection of a peer that is not let in. One that we dial keeps its place and its queue, and is dialed again after a
+    /// wait, which grows each time.
+    pub(super) fn refuse_peer(&mut self, id: PeerId, refusal: PeerRefusal) {
+        self.net
+            .disconnect_link(id, &DisconnectCause::Refused(refusal));
+        let peer = self.net.peers.slab.get(id);
+        match peer.is_some_and(|peer| matches!(peer.origin, Origin::Accepted(_))) {
+            true => self.retire(id),
+            false => self.redial_later(id),
+        }
+    }
+
     fn detach(&mut self, id: PeerId) {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
@@ -104,7 +143,7 @@ impl Turn<'_> {
         }
         peer.counters.withdrawn += peer.outbound.unwanted() as u64;
         let unsent = peer.outbound.drain(&mut self.net.peers.pool);
-        if !self.pattern.keeps_unsent() {
+        if !self.pattern.moves_unsent() {
             peer.counters.dropped_disconnect += unsent.len() as u64;
         }
         self.pattern.detached(&mut self.net.peers, id, unsent);

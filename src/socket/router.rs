@@ -1,0 +1,385 @@
+//! The ROUTER socket.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use super::common::common;
+use super::{RecvSocket, SendSocket, Socket, endpoint, recv_error, send_error, send_error_kind};
+use crate::engine::{Net, Outgoing, Wait};
+use crate::error::{ConnectError, RecvError, SendError, SendErrorKind};
+use crate::message::{COPY_MAX, Message, Payload, RoutingId};
+use crate::pattern::{Routed, RouterPattern, Unroutable};
+use crate::transport::{Endpoint, EndpointError};
+
+/// Receives from all its peers, fairly, and says from which; sends each message to the peer that it names.
+///
+/// - A peer has a name, its [`RoutingId`]: the one it asks for ([`routing_id`](crate::Options::routing_id)), or one that the ROUTER makes
+///   up for as long as the peer is there. A peer that asks for the name of another is refused
+///   ([`PeerRefusal::RoutingIdTaken`](crate::PeerRefusal)), unless [`router_handover`](crate::Options::router_handover) is set.
+/// - A message for a name that nobody has, or for a peer that is at its high-water mark, is dropped and counted, and
+///   [`send_to`](Self::send_to) says so ([`Routed`]). With [`router_mandatory`](crate::Options::router_mandatory) the first is an error that
+///   gives the message back, and for the second it waits.
+/// - Messages queued for a peer that is gone are dropped and counted ([`Dropped::peer_gone`](crate::Dropped::peer_gone)), those for one
+///   that this socket has connected to are kept for its next connection.
+/// - Its peers are of the types REQ, DEALER and ROUTER. What a REQ sends begins with an envelope that ends with an empty frame, and
+///   its reply has to begin with the same.
+///
+/// RFC 28; libzmq: `ZMQ_ROUTER`.
+///
+/// ```
+/// use zerohop::{Context, Options, Router};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let context = Context::new();
+/// let server = Router::new(&context)?;
+/// let endpoint = server.bind("tcp://127.0.0.1:*")?;
+///
+/// let options = Options::new().routing_id("client-1");
+/// let client = Router::with_options(&context, options)?;
+/// client.connect_with_routing_id(&endpoint, "server")?;
+/// client.send_to("server", ["price of", "42"])?;
+///
+/// let incoming = server.recv()?;
+/// assert_eq!(incoming.peer, "client-1");
+/// assert_eq!(incoming.message, ["price of", "42"]);
+/// server.send_to(&incoming.peer, "9.99")?;
+/// assert_eq!(client.recv()?.message, "9.99");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// In the form of libzmq, where the routing id is the first frame of each message, a ROUTER is a [`RecvSocket`] and a [`SendSocket`]; so
+/// code for any socket works with it, too:
+///
+/// ```
+/// use zerohop::{RecvSocket, Router, SendSocket};
+///
+/// /// Sends back what comes, to whom it comes from.
+/// fn echo(socket: &(impl RecvSocket + SendSocket)) -> Result<(), Box<dyn std::error::Error>> {
+///     let message = socket.recv()?;
+///     socket.send(message)?;
+///     Ok(())
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let context = zerohop::Context::new();
+/// # let (server, client) = (Router::new(&context)?, Router::new(&context)?);
+/// # client.connect_with_routing_id(server.bind("tcp://127.0.0.1:*")?, "server")?;
+/// # client.send_to("server", "hello")?;
+/// echo(&server)?;
+/// # assert_eq!(RecvSocket::recv(&client)?, ["server", "hello"]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Router {
+    pub(super) socket: Socket<RouterPattern>,
+}
+
+/// A message, and who it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// The name of the peer, to [answer](Router::send_to) it.
+    pub peer: RoutingId,
+    /// The message, without that name.
+    pub message: Message,
+}
+
+common!(Router, "ROUTER", options => RouterPattern::new(
+    options.router_mandatory,
+    options.router_handover,
+    options.probe_router,
+    RandomState::new().build_hasher().finish() as u32,
+));
+
+impl Router {
+    /// Connects to an endpoint, as [`connect`](Self::connect) does, and gives the peer there a name, whatever it asks to be called: it can
+    /// be sent to at once, and what is sent waits for the connection.
+    ///
+    /// libzmq: `ZMQ_CONNECT_ROUTING_ID`, which is set before the connect that it is for. If another peer has the name, libzmq ends the process.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect), and [`ConnectError::RoutingId`]: another peer has this name, or it is not 1 to 255 bytes of which the
+    /// first is not 0.
+    pub fn connect_with_routing_id<E>(
+        &self,
+        endpoint: E,
+        routing_id: impl Into<RoutingId>,
+    ) -> Result<(), ConnectError>
+    where
+        E: TryInto<Endpoint>,
+        EndpointError: From<E::Error>,
+    {
+        let (endpoint, id) = (self::endpoint(endpoint)?, routing_id.into());
+        if !id.is_valid() {
+            return Err(ConnectError::RoutingId { id });
+        }
+        self.socket.connect_as(endpoint, Some(id), |pattern, id| {
+            pattern.knows(id.as_bytes())
+        })
+    }
+
+    /// The names of the peers that are connected, in no order. A peer that comes is among them once its handshake is done.
+    pub fn routing_ids(&self) -> Vec<RoutingId> {
+        let ids = self
+            .socket
+            .core()
+            .inspect(|pattern, net| pattern.connected(&net.peers));
+        ids.unwrap_or_default()
+    }
+
+    /// Receives the next message; waits for one, at most for [`recv_timeout`](crate::Options::recv_timeout).
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    #[inline]
+    pub fn recv(&self) -> Result<Incoming, RecvError> {
+        self.recv_by(self.socket.recv_wait())
+    }
+
+    /// Receives a message if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or closed.
+    #[inline]
+    pub fn try_recv(&self) -> Result<Incoming, RecvError> {
+        self.recv_by(Wait::Not)
+    }
+
+    /// Receives the next message, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Incoming, RecvError> {
+        self.recv_by(Wait::AtMost(timeout))
+    }
+
+    /// Receives at least one message, and as many more as are here already, up to `max`. Waits for the first like
+    /// [`recv`](Self::recv).
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    pub fn recv_batch(&self, max: usize) -> Result<Vec<Incoming>, RecvError> {
+        let mut batch = Vec::new();
+        let received = self
+            .socket
+            .core()
+            .until(self.socket.recv_wait(), |pattern, net| {
+                while batch.len() < max
+                    && let Some(incoming) = take(pattern, net)
+                {
+                    batch.push(incoming);
+                }
+                (!batch.is_empty() || max == 0).then_some(())
+            });
+        received.map_err(recv_error)?;
+        Ok(batch)
+    }
+
+    #[inline]
+    fn recv_by(&self, wait: Wait) -> Result<Incoming, RecvError> {
+        match self.socket.core().at_once(take) {
+            Some(incoming) => Ok(incoming),
+            None => self.recv_slowly(wait),
+        }
+    }
+
+    #[inline(never)]
+    fn recv_slowly(&self, wait: Wait) -> Result<Incoming, RecvError> {
+        self.socket.core().until(wait, take).map_err(recv_error)
+    }
+
+    /// Sends a message to the peer with this routing id. With [`router_mandatory`](crate::Options::router_mandatory) it waits while that peer is
+    /// at its high-water mark, at most for [`send_timeout`](crate::Options::send_timeout); otherwise it never waits.
+    ///
+    /// # Errors
+    ///
+    /// Closed, or [larger than the peer takes](SendErrorKind::TooLarge); with `router_mandatory` also timed out, or
+    /// [no peer has the routing id](SendErrorKind::Unroutable). The error gives the message back.
+    #[inline]
+    pub fn send_to(
+        &self,
+        peer: impl AsRef<[u8]>,
+        message: impl Payload,
+    ) -> Result<Routed, SendError> {
+        self.send_by(peer.as_ref(), message, self.socket.send_wait())
+    }
+
+    /// Sends a message to the peer with this routing id if that needs no waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](Self::send_to), and where it would wait.
+    #[inline]
+    pub fn try_send_to(
+        &self,
+        peer: impl AsRef<[u8]>,
+        message: impl Payload,
+    ) -> Result<Routed, SendError> {
+        self.send_by(peer.as_ref(), message, Wait::Not)
+    }
+
+    /// Sends a message to the peer with this routing id, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](Self::send_to).
+    pub fn send_to_timeout(
+        &self,
+        peer: impl AsRef<[u8]>,
+        message: impl Payload,
+        timeout: Duration,
+    ) -> Result<Routed, SendError> {
+        self.send_by(peer.as_ref(), message, Wait::AtMost(timeout))
+    }
+
+    #[inline]
+    fn send_by<M: Payload>(
+        &self,
+        peer: &[u8],
+        message: M,
+        wait: Wait,
+    ) -> Result<Routed, SendError> {
+        if let Some(slice) = message.as_single() {
+            return match self.route(peer, Outgoing::Slice(slice), wait) {
+                Ok(routed) => Ok(routed),
+                Err(kind) => Err(send_error(kind, message)),
+            };
+        }
+        let message = message.into_message();
+        self.route(peer, Outgoing::Message(&message), wait)
+            .map_err(|kind| send_error(kind, message))
+    }
+
+    #[inline]
+    fn route(
+        &self,
+        peer: &[u8],
+        outgoing: Outgoing<'_>,
+        wait: Wait,
+    ) -> Result<Routed, SendErrorKind> {
+        let core = self.socket.core();
+        match core.at_once(|pattern, net| attempt(pattern, net, peer, outgoing)) {
+            Some(routed) => routed,
+            None => self.route_slowly(peer, outgoing, wait),
+        }
+    }
+
+    #[inline(never)]
+    fn route_slowly(
+        &self,
+        peer: &[u8],
+        outgoing: Outgoing<'_>,
+        wait: Wait,
+    ) -> Result<Routed, SendErrorKind> {
+        let core = self.socket.core();
+        let routed = core.until(wait, |pattern, net| attempt(pattern, net, peer, outgoing));
+        routed.unwrap_or_else(|stop| Err(send_error_kind(stop)))
+    }
+
+    /// A message in libzmq's form.
+    fn send_enveloped<M: Payload>(&self, message: M, wait: Wait) -> Result<Routed, SendError> {
+        let message = message.into_message();
+        let peer = message.first();
+        let outgoing = match (message.parts(), message.get(1)) {
+            (_, None) => return Err(send_error(SendErrorKind::NoBody, message)),
+            // Short enough to be copied in any case, and so it can take the short way.
+            (2, Some(body)) if body.len() < COPY_MAX => Outgoing::Slice(body),
+            (_, Some(_)) => Outgoing::Rest(&message),
+        };
+        let routed = self.route(peer, outgoing, wait);
+        routed.map_err(|kind| send_error(kind, message))
+    }
+}
+
+#[inline]
+fn take(pattern: &mut RouterPattern, net: &mut Net) -> Option<Incoming> {
+    let mut message = Message::new();
+    let peer = pattern.recv(&mut net.peers, &mut message)?.clone();
+    Some(Incoming { peer, message })
+}
+
+/// `None`: there is no room, and it is to be waited for.
+#[inline]
+fn attempt(
+    pattern: &mut RouterPattern,
+    net: &mut Net,
+    peer: &[u8],
+    outgoing: Outgoing<'_>,
+) -> Option<Result<Routed, SendErrorKind>> {
+    let routed = pattern.send_to(&mut net.peers, peer, outgoing);
+    net.pace(pattern, outgoing, routed != Err(Unroutable::NoRoom));
+    match routed {
+        Ok(routed) => Some(Ok(routed)),
+        Err(Unroutable::NoRoom) => None,
+        Err(Unroutable::NoSuchPeer) => Some(Err(SendErrorKind::Unroutable)),
+        Err(Unroutable::TooLarge(excess)) => Some(Err(excess.into())),
+    }
+}
+
+/// In libzmq's form: the first frame is the routing id of the peer, and the message follows.
+impl SendSocket for Router {
+    type Sent = Routed;
+
+    fn send(&self, message: impl Payload) -> Result<Routed, SendError> {
+        self.send_enveloped(message, self.socket.send_wait())
+    }
+
+    fn try_send(&self, message: impl Payload) -> Result<Routed, SendError> {
+        self.send_enveloped(message, Wait::Not)
+    }
+
+    fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<Routed, SendError> {
+        self.send_enveloped(message, Wait::AtMost(timeout))
+    }
+}
+
+/// In libzmq's form: the first frame is the routing id of the peer, and the message follows.
+impl RecvSocket for Router {
+    fn recv(&self) -> Result<Message, RecvError> {
+        Router::recv(self).map(Incoming::into_enveloped)
+    }
+
+    fn try_recv(&self) -> Result<Message, RecvError> {
+        Router::try_recv(self).map(Incoming::into_enveloped)
+    }
+
+    fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
+        Router::recv_timeout(self, timeout).map(Incoming::into_enveloped)
+    }
+
+    fn recv_into(&self, message: &mut Message) -> Result<(), RecvError> {
+        *message = RecvSocket::recv(self)?;
+        Ok(())
+    }
+
+    fn try_recv_into(&self, message: &mut Message) -> Result<(), RecvError> {
+        *message = RecvSocket::try_recv(self)?;
+        Ok(())
+    }
+
+    fn recv_batch(&self, max: usize) -> Result<Vec<Message>, RecvError> {
+        let batch = Router::recv_batch(self, max)?;
+        Ok(batch.into_iter().map(Incoming::into_enveloped).collect())
+    }
+}
+
+impl Incoming {
+    /// One message, in libzmq's form: with the routing id as its first frame.
+    ///
+    /// ```
+    /// use zerohop::{Incoming, Message, RoutingId};
+    ///
+    /// let incoming = Incoming { peer: RoutingId::from("me"), message: Message::from("body") };
+    /// assert_eq!(incoming.into_enveloped(), ["me", "body"]);
+    /// ```
+    pub fn into_enveloped(self) -> Message {
+        let Incoming { peer, mut message } = self;
+        message.push_front(peer.into_frame());
+        message
+    }
+}
