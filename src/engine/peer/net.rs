@@ -28,7 +28,7 @@ use crate::monitor::{ConnectionId, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
-use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig};
+use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig, own_metadata};
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
@@ -95,11 +95,13 @@ impl Net {
         caretaker: Arc<Caretaker>,
         id: usize,
     ) -> Self {
+        let socket_type = pattern.socket_type();
+        let routing_id = options.routing_id.clone().into_bytes();
         let handshake = HandshakeConfig {
-            socket_type: pattern.socket_type(),
-            routing_id: options.routing_id.clone().into_bytes(),
+            socket_type,
+            metadata: own_metadata(socket_type, &routing_id, announced(pattern, &options)),
+            routing_id,
             mechanism: MechanismConfig::Null,
-            announced: announced(pattern, &options),
             max_command_size: limits(&options).max_command_size,
         };
         let monitors = Arc::new(Monitors::new());

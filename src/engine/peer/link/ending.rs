@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::limits::Takes;
 use super::super::net::Net;
 use super::super::reading::discard_input;
-use super::super::state::{Link, NOT_SENT_TO, Origin, PeerId};
+use super::super::state::{Link, NOT_SENT_TO, Origin, Peer, PeerId};
 use super::super::turn::Turn;
 use super::{Loss, unlimited};
 use crate::engine::Deadline;
@@ -87,10 +87,10 @@ impl Turn<'_> {
         }
         dialer.addresses.clear();
         let (delay, attempt) = (dialer.next_delay(), dialer.begin());
-        let endpoint = dialer.label.to_string();
-        self.net
-            .monitors
-            .emit(|| Event::RetryIn { endpoint, delay });
+        self.net.monitors.emit(|| Event::RetryIn {
+            endpoint: dialer.label.to_string(),
+            delay,
+        });
         // One that is refused at once is not dialed again and again in one turn.
         let at = (self.now + delay).max(self.next_turn());
         self.net.timers.arm(at, Timer::Redial(id, attempt));
@@ -224,7 +224,6 @@ impl Net {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
-        let connection = ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address);
         let failed_handshake = match std::mem::replace(&mut peer.link, Link::Down) {
             Link::Connecting(mut stream) => {
                 self.registry.deregister(&mut stream);
@@ -252,23 +251,24 @@ impl Net {
         };
         // What it takes it said of that connection.
         peer.takes = Takes::default();
-        let cause = cause.clone();
-        match failed_handshake {
-            Some(true) => self
-                .monitors
-                .emit(|| Event::HandshakeFailed { connection, cause }),
-            Some(false) => self
-                .monitors
-                .emit(|| Event::Disconnected { connection, cause }),
-            None => {}
-        }
+        let Some(failed_handshake) = failed_handshake else {
+            return;
+        };
+        self.monitors.emit(|| {
+            let (connection, cause) = (self.info(id), cause.clone());
+            match failed_handshake {
+                true => Event::HandshakeFailed { connection, cause },
+                false => Event::Disconnected { connection, cause },
+            }
+        });
     }
 
     /// What events say of a peer's connection.
     pub(crate) fn info(&self, id: PeerId) -> ConnectionInfo {
-        match self.peers.slab.get(id) {
-            Some(peer) => ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address),
-            None => ConnectionInfo::new(ConnectionId::default(), "", ""),
-        }
+        let peer = self.peers.slab.get(id);
+        peer.map_or_else(
+            || ConnectionInfo::new(ConnectionId::default(), "", ""),
+            Peer::info,
+        )
     }
 }
