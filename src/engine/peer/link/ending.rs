@@ -142,7 +142,13 @@ impl Turn<'_> {
             return;
         }
         peer.counters.withdrawn += peer.outbound.unwanted() as u64;
-        let unsent = peer.outbound.drain(&mut self.net.peers.pool);
+        let unsent = match &peer.link {
+            // What another socket has taken up is that one's to read.
+            Link::Inproc(link) if link.remote.get().is_none() => {
+                link.outbox.reclaim(&mut self.net.peers.pool)
+            }
+            _ => peer.outbound.drain(&mut self.net.peers.pool),
+        };
         if !self.pattern.moves_unsent() {
             peer.counters.dropped_disconnect += unsent.len() as u64;
         }
