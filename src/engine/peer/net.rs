@@ -24,6 +24,7 @@ use crate::engine::driving::timers::{Timer, Timers};
 use crate::engine::inproc::local::LateTopics;
 use crate::engine::tempo::Tempo;
 use crate::engine::{Note, SocketMailbox};
+use crate::error::Shortage;
 use crate::monitor::{ConnectionId, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
@@ -257,6 +258,16 @@ impl Net {
         let rhythm = self.tempo.rhythm();
         let writes = rhythm.read().writes + self.peers.written_directly;
         rhythm.is_held_up().then_some(writes)
+    }
+
+    /// What was wanting when no peer could take a message.
+    pub(crate) fn shortage(&self) -> Shortage {
+        let slab = &self.peers.slab;
+        match slab.iter().any(|(_, peer)| peer.is_connected()) {
+            true => Shortage::Room,
+            false if slab.is_empty() => Shortage::Peers,
+            false => Shortage::Connections,
+        }
     }
 
     /// Peers whose handshake is done.
