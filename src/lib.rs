@@ -13,6 +13,8 @@
 //! | [`Pull`] | | from all peers, fairly | |
 //! | [`Pub`] | to all who subscribed to a prefix of the first frame | | skips that subscriber, and counts it |
 //! | [`Sub`] | | what it subscribed to, fairly | |
+//! | [`Xpub`] | as a [`Pub`] | subscriptions, and messages of [`Xsub`] peers | skips that subscriber, and counts it |
+//! | [`Xsub`] | subscriptions and messages, to all | what it subscribed to, fairly | skips that publisher, and counts it |
 //! | [`Req`] | a request, to one peer, in turn | its reply | waits |
 //! | [`Rep`] | the reply, to who asked | requests, fairly | gives the reply back |
 //! | [`Dealer`] | to one peer, in turn | from all peers, fairly | waits |
@@ -127,10 +129,10 @@ pub use monitor::{
     RefusalCause,
 };
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
-pub use pattern::{Published, Routed};
+pub use pattern::{Published, Routed, Subscription, Upstream};
 pub use socket::{
     AnySocket, Dealer, Incoming, Iter, Pub, Pull, Push, RecvSocket, Rep, Req, Request, Router,
-    SendSocket, Sub,
+    SendSocket, Sub, Xpub, Xsub,
 };
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};

@@ -12,6 +12,8 @@ mod common {
 mod identities;
 #[path = "attacks/starvation.rs"]
 mod starvation;
+#[path = "attacks/subscriptions.rs"]
+mod subscriptions;
 #[path = "attacks/violations.rs"]
 mod violations;
 

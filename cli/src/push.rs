@@ -47,12 +47,12 @@ pub(crate) fn wait_failure<S: AnySocket>(
     what: &str,
     error: WaitError,
 ) -> Failure {
-    match (error, session.stop.ending()) {
+    match (error, session.stop.cause()) {
         (WaitError::TimedOut { have, wanted }, _) => Failure::TimedOut(format!(
             "only {have} of {wanted} {what} came in time{}",
             session.trouble()
         )),
-        (WaitError::ContextClosed, Some(ending)) => ending,
+        (WaitError::ContextClosed, Some(cause)) => cause.into(),
         _ => Failure::of(error),
     }
 }

@@ -17,9 +17,6 @@ pub(crate) fn run<S: RecvSocket>(
     let outcome = Output::open(output, framing, &session.stop).and_then(|mut output| {
         output::watch_reader(&session.stop);
         let printed = print(&session, &mut output, count.count.unwrap_or(u64::MAX));
-        if printed.is_err() && count.count.is_some() {
-            session.stop.cut_short();
-        }
         // Also what came before a failure is to be seen.
         printed.and(output.flush())
     });
@@ -46,11 +43,11 @@ fn print<S: RecvSocket>(session: &Session<S>, output: &mut Output, count: u64) -
 
 /// What a failed receive means for the command.
 pub(crate) fn recv_failure<S: AnySocket>(session: &Session<S>, error: RecvError) -> Failure {
-    match (error, session.stop.ending()) {
+    match (error, session.stop.cause()) {
         (RecvError::TimedOut, _) => {
             Failure::TimedOut(format!("no message came in time{}", session.trouble()))
         }
-        (RecvError::ContextClosed, Some(ending)) => ending,
+        (RecvError::ContextClosed, Some(cause)) => cause.into(),
         _ => Failure::of(error),
     }
 }

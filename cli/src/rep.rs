@@ -1,6 +1,6 @@
 //! `zerohop rep`.
 
-use zerohop::{RecvError, Rep, ReplyErrorKind, Request};
+use zerohop::{Rep, ReplyErrorKind, Request};
 
 use crate::args::{CountArgs, EndpointArgs, FramingArgs, SocketArgs};
 use crate::exec::{Jobs, Shell, Work};
@@ -56,14 +56,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let ended = work.run(
         args.jobs,
         session.timeout,
-        // Replies that leave are something that happens, too.
-        || match session.slice() {
-            None => session.socket.recv(),
-            Some(slice) => session.insist(
-                |error| *error == RecvError::TimedOut,
-                || session.socket.recv_timeout(slice),
-            ),
-        },
+        || session.socket.recv(),
         |request| answer(&args.answer, &args.framing, request),
     );
     let outcome = exec_outcome(&session, &work, ended);

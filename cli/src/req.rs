@@ -1,8 +1,6 @@
 //! `zerohop req`.
 
-use std::time::Duration;
-
-use zerohop::{Bytes, Message, Payload, Req, RequestError, SendErrorKind};
+use zerohop::{Bytes, Message, Req, RequestError, SendErrorKind};
 
 use crate::args::{EndpointArgs, FramingArgs, InputArgs, OutputArgs, SocketArgs};
 use crate::failure::{Failure, Outcome};
@@ -43,7 +41,13 @@ pub(crate) fn run(args: &Args) -> Outcome {
                 .map(|separator| separator.0.as_slice()),
             output: Some(output),
         };
-        input::feed(&args.input, &args.framing, &session, &mut asker)
+        input::feed(
+            &args.input,
+            &args.framing,
+            &session.stop,
+            session.timeout,
+            &mut asker,
+        )
     });
     // Whoever asked has got the reply, or does not wait for it any more.
     session.close_at_once(outcome)
@@ -58,10 +62,10 @@ struct Asker<'a> {
 
 impl Sink for Asker<'_> {
     fn line(&mut self, line: &[u8]) -> Outcome {
-        let (req, timeout) = (&self.session.socket, self.session.timeout);
+        let req = &self.session.socket;
         let reply = match self.separator {
-            None => ask(req, line, timeout),
-            Some(separator) => ask(req, split(line, separator), timeout),
+            None => req.request(line),
+            Some(separator) => req.request(split(line, separator)),
         };
         self.take(reply)
     }
@@ -70,20 +74,8 @@ impl Sink for Asker<'_> {
         if self.separator.is_some() {
             return self.line(&message);
         }
-        let reply = ask(&self.session.socket, message, self.session.timeout);
+        let reply = self.session.socket.request(message);
         self.take(reply)
-    }
-}
-
-/// The time is for the whole exchange.
-fn ask(
-    req: &Req,
-    message: impl Payload,
-    timeout: Option<Duration>,
-) -> Result<Message, RequestError> {
-    match timeout {
-        None => req.request(message),
-        Some(timeout) => req.request_timeout(message, timeout),
     }
 }
 
@@ -106,8 +98,10 @@ impl Asker<'_> {
     fn failure(&self, error: &RequestError) -> Failure {
         let trouble = self.session.trouble();
         let sent = match error {
-            RequestError::Send(unsent) => match unsent.kind() {
-                SendErrorKind::TimedOut => return Failure::TimedOut(format!("{error}{trouble}")),
+            RequestError::Send(error) => match error.kind() {
+                SendErrorKind::TimedOut => {
+                    return Failure::TimedOut(format!("nobody took the request in time{trouble}"));
+                }
                 SendErrorKind::ContextClosed => false,
                 _ => return Failure::of(error),
             },
@@ -117,13 +111,15 @@ impl Asker<'_> {
             RequestError::ContextClosed => true,
             _ => return Failure::of(error),
         };
-        let stop = &self.session.stop;
-        if stop.cause().is_some() && !sent {
-            self.session
-                .note(&format!("a request was not made{trouble}"));
+        match self.session.stop.cause() {
+            Some(cause) => {
+                if !sent {
+                    self.session
+                        .note(&format!("a request was not made{trouble}"));
+                }
+                cause.into()
+            }
+            None => Failure::of(error),
         }
-        // Sent or not, it has no reply.
-        stop.cut_short();
-        stop.ending().unwrap_or_else(|| Failure::of(error))
     }
 }

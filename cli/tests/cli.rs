@@ -22,9 +22,6 @@ mod command {
     mod proxy;
     mod refusing;
     mod reporting;
-    mod telling;
-    mod terminating;
-    mod timeouts;
 }
 
 /// The program under test.

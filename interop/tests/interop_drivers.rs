@@ -16,7 +16,7 @@ mod common {
 }
 
 use common::libzmq::Libzmq;
-use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub};
+use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
 use common::peer::{Peer, Role, each_way};
 use common::pyzmq::Pyzmq;
 use common::scenarios;
@@ -60,6 +60,21 @@ fn subscribes_to_all() {
 #[test]
 fn tells_subscriptions() {
     check((XPub, Sub), scenarios::tells_subscriptions);
+}
+
+#[test]
+fn xpub_selects_topics() {
+    check((XPub, Sub), scenarios::selects_topics);
+}
+
+#[test]
+fn xsub_subscribes_to_all() {
+    check((Pub, XSub), scenarios::subscribes_to_all);
+}
+
+#[test]
+fn xsub_talks_up() {
+    check((XPub, XSub), scenarios::xsub_talks_up);
 }
 
 #[test]

@@ -15,8 +15,8 @@ mod common {
 
 use common::libzmq::Libzmq;
 use common::ours::Zerohop;
-use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub};
-use common::peer::{Peer, Role, each_transport, each_way};
+use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
+use common::peer::{Peer, Role, each_way};
 use common::routers::Setting;
 use common::{routers, scenarios};
 
@@ -71,12 +71,22 @@ fn subscribes_to_all() {
 
 #[test]
 fn tells_subscriptions() {
-    each_transport(
-        &Libzmq::new(),
-        &Zerohop::new(),
-        (XPub, Sub),
-        scenarios::tells_subscriptions,
-    );
+    both((XPub, Sub), scenarios::tells_subscriptions);
+}
+
+#[test]
+fn xpub_selects_topics() {
+    both((XPub, Sub), scenarios::selects_topics);
+}
+
+#[test]
+fn xsub_subscribes_to_all() {
+    both((Pub, XSub), scenarios::subscribes_to_all);
+}
+
+#[test]
+fn xsub_talks_up() {
+    both((XPub, XSub), scenarios::xsub_talks_up);
 }
 
 #[test]

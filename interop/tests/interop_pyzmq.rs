@@ -16,6 +16,9 @@ mod common {
     pub(crate) mod until;
 }
 
+#[path = "pyzmq/xpub.rs"]
+mod xpub;
+
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,8 +30,8 @@ use common::endpoints::Transport;
 use common::events::wait_for_end;
 use common::ours::Zerohop;
 use common::part::{Part, message};
-use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub};
-use common::peer::{Implementation, Peer, Role, each_transport, each_way};
+use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
+use common::peer::{Implementation, Peer, Role, each_way};
 use common::pyzmq::Pyzmq;
 use common::routers::Setting;
 use common::until::GLANCE;
@@ -38,13 +41,6 @@ use common::{routers, scenarios};
 fn both(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
     if let Some(pyzmq) = Pyzmq::available() {
         each_way(&Zerohop::new(), &pyzmq, roles, scenario);
-    }
-}
-
-/// pyzmq in the first role, which zerohop lacks.
-fn theirs(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
-    if let Some(pyzmq) = Pyzmq::available() {
-        each_transport(&pyzmq, &Zerohop::new(), roles, scenario);
     }
 }
 
@@ -93,7 +89,22 @@ fn subscribes_to_all() {
 
 #[test]
 fn tells_subscriptions() {
-    theirs((XPub, Sub), scenarios::tells_subscriptions);
+    both((XPub, Sub), scenarios::tells_subscriptions);
+}
+
+#[test]
+fn xpub_selects_topics() {
+    both((XPub, Sub), scenarios::selects_topics);
+}
+
+#[test]
+fn xsub_subscribes_to_all() {
+    both((Pub, XSub), scenarios::subscribes_to_all);
+}
+
+#[test]
+fn xsub_talks_up() {
+    both((XPub, XSub), scenarios::xsub_talks_up);
 }
 
 #[test]

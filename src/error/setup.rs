@@ -204,6 +204,10 @@ impl Error for UnbindError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SubscribeError {
+    /// An XPUB subscribes for its peers only with [`xpub_manual`](crate::Options::xpub_manual).
+    NotManual,
+    /// The subscriber has gone, or none has been received yet.
+    SubscriberGone,
     /// The socket was shut down.
     Closed,
     /// The context is shut down.
@@ -215,6 +219,10 @@ pub enum SubscribeError {
 impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            SubscribeError::NotManual => {
+                "an XPUB subscribes for its peers only with the option xpub_manual"
+            }
+            SubscribeError::SubscriberGone => "the subscriber has gone, or there was none yet",
             SubscribeError::Closed => CLOSED,
             SubscribeError::ContextClosed => CONTEXT_CLOSED,
             SubscribeError::Forked => FORKED,

@@ -18,7 +18,7 @@ option_table! {
     /// Over inproc, where there is one queue between two sockets, the sender's mark and the receiver's add up.
     send_hwm(usize) -> usize {
         libzmq: "ZMQ_SNDHWM" = 23,
-        sockets: [Push, Pub, Req, Rep, Dealer, Router],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Xpub, Xsub],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -28,7 +28,7 @@ option_table! {
     /// the peer's messages stay in the kernel, and then with the peer.
     recv_hwm(usize) -> usize {
         libzmq: "ZMQ_RCVHWM" = 24,
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Xpub, Xsub],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -38,7 +38,7 @@ option_table! {
     /// what has been sent; those left then are dropped. 0 drops them at once, `None` never gives up. libzmq's default is never.
     linger(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_LINGER" = 17,
-        sockets: [Push, Pub, Req, Rep, Dealer, Router],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Xpub, Xsub],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: Some(Duration::from_secs(30)), "30 s",
@@ -47,7 +47,7 @@ option_table! {
     /// How long a blocking send waits for room. `None` waits for ever, 0 not at all.
     send_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_SNDTIMEO" = 28,
-        sockets: [Push, Pub, Req, Rep, Dealer, Router],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Xpub, Xsub],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -56,7 +56,7 @@ option_table! {
     /// How long a blocking receive waits for a message. `None` waits for ever, 0 not at all.
     recv_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RCVTIMEO" = 27,
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Xpub, Xsub],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -72,7 +72,7 @@ option_table! {
     /// The same for the topics of a SUB: a publisher is no longer told of one over which it has ended so many connections in a row
     /// ([`Event::SubscriptionRefused`](crate::Event::SubscriptionRefused)).
     max_delivery_attempts(impl Into<Option<u32>>) -> Option<u32> {
-        sockets: [Push, Sub, Req, Dealer, Router],
+        sockets: [Push, Sub, Req, Dealer, Router, Xsub],
         unit: "connections",
         range: "1 or more, or none for no end", allows: |most| most.is_none_or(|most| most > 0),
         default: Some(2), "2",
@@ -136,7 +136,7 @@ option_table! {
     /// default is no limit.
     max_message_size(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_MAXMSGSIZE" = 22,
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Xpub, Xsub],
         unit: "bytes",
         range: "any number, or none for no limit", allows: any,
         default: Some(256 * 1024 * 1024), "268435456",
@@ -145,7 +145,7 @@ option_table! {
     /// The most frames that a message from a peer may have. An empty frame is 2 bytes on the wire and many
     /// times that in memory: this is what bounds them. A peer that sends more is disconnected.
     max_parts(u32) -> u32 {
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Xpub, Xsub],
         unit: "frames",
         range: "1 or more", allows: |&parts| parts > 0,
         default: 4096, "4096",
@@ -153,7 +153,7 @@ option_table! {
 
     /// The longest topic that a peer may subscribe to. A peer that sends a longer one is disconnected.
     max_subscription_length(usize) -> usize {
-        sockets: [Pub],
+        sockets: [Pub, Xpub],
         unit: "bytes",
         range: "any number", allows: any,
         default: 4096, "4096",
@@ -162,7 +162,7 @@ option_table! {
     /// The most subscriptions that one peer may hold. A peer that makes more is disconnected. zerohop peers are told the limit, and
     /// keep to it.
     max_subscriptions(usize) -> usize {
-        sockets: [Pub],
+        sockets: [Pub, Xpub],
         unit: "subscriptions",
         range: "1 or more", allows: |&count| count > 0,
         default: 250_000, "250000",
@@ -410,13 +410,62 @@ option_table! {
         default: None, "none",
     }
 
-    /// Whether a PUB waits for a peer at its high-water mark instead of dropping the message for it. One slow
+    /// Whether a PUB or XPUB waits for a peer at its high-water mark instead of dropping the message for it. One slow
     /// subscriber then slows all.
     pub_block(bool) -> bool {
         libzmq: "ZMQ_XPUB_NODROP" = 69,
-        sockets: [Pub],
+        sockets: [Pub, Xpub],
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
+    }
+
+    /// Whether an XPUB receives every subscription that its peers make, and not only the first one to a topic.
+    xpub_verbose(bool) -> bool {
+        libzmq: "ZMQ_XPUB_VERBOSE" = 40,
+        sockets: [Xpub],
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// The same, and also every end of a subscription, and not only that of the last one to a topic.
+    xpub_verboser(bool) -> bool {
+        libzmq: "ZMQ_XPUB_VERBOSER" = 78,
+        sockets: [Xpub],
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// Whether subscriptions are the application's to make: an XPUB receives every wish of its peers, and sends them what the
+    /// application subscribes them to, with [`Xpub::subscribe`](crate::Xpub::subscribe) or
+    /// [`Xpub::subscribe_for`](crate::Xpub::subscribe_for). The limits hold for what peers wish.
+    xpub_manual(bool) -> bool {
+        libzmq: "ZMQ_XPUB_MANUAL" = 71,
+        sockets: [Xpub],
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// The same, and the next message goes only to the peer whose subscription was received last, if that is subscribed to it: as the
+    /// last value of its topic, which the others have had. A draft in libzmq.
+    xpub_manual_last_value(bool) -> bool {
+        libzmq: "ZMQ_XPUB_MANUAL_LAST_VALUE" = 98,
+        sockets: [Xpub],
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// A message of one frame that an XPUB sends first on each connection, whether the peer has subscribed to it or not. A SUB
+    /// receives it if it has. libzmq sends it once for each call of `connect`, and not again when the connection is a new one.
+    xpub_welcome_message(impl Into<Frame>) -> Frame {
+        libzmq: "ZMQ_XPUB_WELCOME_MSG" = 72,
+        sockets: [Xpub],
+        unit: "bytes",
+        range: "any number of bytes, or none", allows: any,
+        default: Frame::new(), "none",
     }
 }

@@ -23,6 +23,7 @@ const ZMQ_H: &[(i32, &str)] = &[
     (36, "TCP_KEEPALIVE_IDLE"),
     (37, "TCP_KEEPALIVE_INTVL"),
     (39, "IMMEDIATE"),
+    (40, "XPUB_VERBOSE"),
     (42, "IPV6"),
     (51, "PROBE_ROUTER"),
     (52, "REQ_CORRELATE"),
@@ -32,10 +33,14 @@ const ZMQ_H: &[(i32, &str)] = &[
     (57, "TOS"),
     (66, "HANDSHAKE_IVL"),
     (69, "XPUB_NODROP"),
+    (71, "XPUB_MANUAL"),
+    (72, "XPUB_WELCOME_MSG"),
     (75, "HEARTBEAT_IVL"),
     (76, "HEARTBEAT_TTL"),
     (77, "HEARTBEAT_TIMEOUT"),
+    (78, "XPUB_VERBOSER"),
     (79, "CONNECT_TIMEOUT"),
+    (98, "XPUB_MANUAL_LAST_VALUE"),
 ];
 
 fn refused(options: Options) -> &'static str {
@@ -82,7 +87,7 @@ fn rows_are_complete_and_unique() {
         sockets("immediate").as_deref(),
         Some("REQ, DEALER, ROUTER, PUSH")
     );
-    assert_eq!(sockets("pub_block").as_deref(), Some("PUB"));
+    assert_eq!(sockets("pub_block").as_deref(), Some("PUB, XPUB"));
 }
 
 #[test]

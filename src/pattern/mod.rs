@@ -5,12 +5,12 @@
 //!
 //! | part | answers | used by |
 //! |---|---|---|
-//! | [`FairQueue`] | who is read next? | PULL, SUB, REP, REQ, DEALER, ROUTER |
+//! | [`FairQueue`] | who is read next? | PULL, SUB, REP, REQ, DEALER, ROUTER, XSUB |
 //! | [`LoadBalancer`] | who takes the next message? | PUSH, REQ, DEALER |
 //! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
-//! | [`Subscriptions`] | who wants this message? | PUB |
+//! | [`Distributor`](distributor::Distributor), [`Subscriptions`](subscriptions::Subscriptions) | who wants this message? | PUB, XPUB |
 //! | [`TopicFilter`] | do I want this message? | SUB |
-//! | [`Publisher`](publisher::Publisher) | which topics is this publisher told? | SUB |
+//! | [`Publisher`](publisher::Publisher) | which topics is this publisher told? | SUB, XSUB |
 //! | [`routes`] | whose name is this? | ROUTER |
 //! | [`envelope`] | where does the body start? | REQ, REP |
 //!
@@ -19,6 +19,7 @@
 //! someone else.
 
 mod dealer;
+mod distributor;
 mod fair_queue;
 mod fair_turns;
 mod load_balancer;
@@ -35,6 +36,9 @@ mod routes;
 mod subscribe;
 mod subscriptions;
 mod topic_filter;
+mod upstream;
+mod xpub;
+mod xsub;
 
 pub(crate) mod envelope;
 
@@ -54,6 +58,9 @@ pub(crate) use request::{Outcome, Refusal, ReqPattern, Ticket};
 pub use router::Routed;
 pub(crate) use router::{RouterPattern, Unroutable};
 pub(crate) use subscribe::SubPattern;
+pub(crate) use xpub::{Subscriber, XpubPattern};
+pub use xpub::{Subscription, Upstream};
+pub(crate) use xsub::XsubPattern;
 
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::message::Message;
@@ -160,6 +167,12 @@ pub(crate) trait Pattern: Send {
     /// connection.
     fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError>;
 
+    /// How much of what this peer has sent the pattern holds for the application. It counts as not received, and keeps the place of a
+    /// peer that has gone: each time that some of it is taken, [`Peers::handed_on`] is to be told.
+    fn waiting(&self, _id: PeerId) -> usize {
+        0
+    }
+
     /// A peer that was full has room again.
     fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
@@ -257,18 +270,20 @@ pub(crate) trait Sending: Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OPTION_TABLE;
+    use crate::{OPTION_TABLE, Options};
 
-    fn patterns() -> [Box<dyn Pattern>; 8] {
+    fn patterns() -> [Box<dyn Pattern>; 10] {
         [
             Box::new(PushPattern::new()),
             Box::new(PullPattern::new()),
-            Box::new(PubPattern::new(1, 1, false)),
+            Box::new(PubPattern::new(&Options::new())),
             Box::new(SubPattern::new(Some(2))),
             Box::new(ReqPattern::new(true, true, 0)),
             Box::new(RepPattern::new()),
             Box::new(DealerPattern::new(false, false)),
             Box::new(RouterPattern::new(true, true, true, 0)),
+            Box::new(XpubPattern::new(&Options::new())),
+            Box::new(XsubPattern::new(Some(2))),
         ]
     }
 

@@ -263,6 +263,22 @@ impl Publisher {
         }
     }
 
+    /// A topic is wanted once more.
+    pub(crate) fn repeat(&self, topic: &[u8], tell: &mut dyn FnMut(Tell<'_>)) {
+        let takes = |limits: TopicLimits| topic.len() as u64 <= limits.length;
+        let withheld = self.refused.contains(topic) || self.over.contains(topic);
+        let waits = self.doubt.as_ref().is_some_and(|doubt| {
+            !doubt.waiting.is_empty() && doubt.waiting.contains(&Topic::new(topic.to_vec()))
+        });
+        if self.limits.is_some_and(takes) && !withheld && !waits {
+            tell(Tell::Subscribe(topic));
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.limits.is_some()
+    }
+
     /// A topic is no longer wanted. There may be room then for another one.
     pub(crate) fn unsubscribe(&mut self, topic: &[u8], tell: &mut dyn FnMut(Tell<'_>)) {
         if self.refused.remove(topic) {

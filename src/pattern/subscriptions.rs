@@ -42,6 +42,10 @@ pub(crate) enum Removed {
     NotThere,
 }
 
+/// Who is told of each subscription that ends with its peer, and of whether others have the same; nobody, where that is not asked for:
+/// it takes longer than ending it.
+pub(crate) type Told<'a> = Option<&'a mut dyn FnMut(&[u8], Removed)>;
+
 /// The subscriptions of all peers of a publisher.
 ///
 /// Matching runs once per published message. It takes `&mut self` because a peer that several matching topics lead to is
@@ -144,28 +148,45 @@ impl Subscriptions {
         Removed::NotLast
     }
 
-    /// Ends all subscriptions of a peer, and calls `gone` with each topic that nobody has any more.
-    pub(crate) fn remove_peer(&mut self, peer: usize, mut gone: impl FnMut(&[u8])) {
+    /// Ends all subscriptions of a peer, and calls `told` with each topic.
+    pub(crate) fn remove_peer(&mut self, peer: usize, mut told: Told<'_>) {
         self.removing.retain(|removing| *removing != peer);
         let Some(topics) = self.topics.get_mut(peer) else {
             return;
         };
-        let mut text = Vec::new();
-        for Topic { node, index } in std::mem::take(topics) {
-            let (_, last) = self.remove_subscriber(node, index);
-            if last {
-                self.trie.read_topic(node, &mut text);
-                self.trie.remove(node);
-                gone(&text);
-            }
+        for topic in std::mem::take(topics) {
+            self.end(topic, &mut told);
+        }
+    }
+
+    /// Ends a subscription that is in its peer's list no more.
+    fn end(&mut self, Topic { node, index }: Topic, told: &mut Told<'_>) {
+        let (_, last) = self.remove_subscriber(node, index);
+        let text = told.is_some().then(|| {
+            let mut text = Vec::new();
+            self.trie.read_topic(node, &mut text);
+            text
+        });
+        if last {
+            self.trie.remove(node);
+        }
+        if let (Some(told), Some(text)) = (told, text) {
+            told(
+                &text,
+                if last {
+                    Removed::Last
+                } else {
+                    Removed::NotLast
+                },
+            );
         }
     }
 
     /// A peer has gone: ends its subscriptions, at once if they are few. Many are ended by [`remove_more`](Self::remove_more), and until
     /// that returns this peer, matches still include it: the caller has to skip it.
-    pub(crate) fn begin_removing(&mut self, peer: usize) {
+    pub(crate) fn begin_removing(&mut self, peer: usize, told: Told<'_>) {
         if self.count(peer) <= REMOVED_AT_ONCE {
-            return self.remove_peer(peer, |_| {});
+            return self.remove_peer(peer, told);
         }
         if !self.is_removing(peer) {
             self.removing.push_back(peer);
@@ -177,27 +198,34 @@ impl Subscriptions {
         self.removing.contains(&peer)
     }
 
+    /// The peer whose subscriptions are removed next.
+    pub(crate) fn removing(&self) -> Option<usize> {
+        self.removing.front().copied()
+    }
+
     /// The same for any peer.
     pub(crate) fn is_removing_any(&self) -> bool {
         !self.removing.is_empty()
     }
 
     /// Removes subscriptions of peers that have gone, until the time is `over`, or one of the peers has no more: that is returned.
-    pub(crate) fn remove_more(&mut self, over: &dyn Fn() -> bool) -> Option<usize> {
+    pub(crate) fn remove_more(
+        &mut self,
+        over: &dyn Fn() -> bool,
+        mut told: Told<'_>,
+    ) -> Option<usize> {
         let peer = *self.removing.front()?;
         loop {
             for _ in 0..REMOVED_AT_ONCE {
                 let topics = self.topics.get_mut(peer);
-                let Some(Topic { node, index }) = topics.and_then(Vec::pop) else {
+                let Some(topic) = topics.and_then(Vec::pop) else {
                     self.removing.pop_front();
                     if let Some(topics) = self.topics.get_mut(peer) {
                         *topics = Vec::new();
                     }
                     return Some(peer);
                 };
-                if self.remove_subscriber(node, index).1 {
-                    self.trie.remove(node);
-                }
+                self.end(topic, &mut told);
             }
             if over() {
                 return None;
@@ -241,6 +269,13 @@ impl Subscriptions {
                 }
             }
         }
+    }
+
+    /// Whether this peer has a subscription that the topic starts with.
+    pub(crate) fn is_wanted_by(&mut self, peer: usize, topic: &[u8]) -> bool {
+        let mut wanted = false;
+        self.for_each_match(topic, |it| wanted |= it == peer);
+        wanted
     }
 
     /// How many peers have a subscription this topic starts with.

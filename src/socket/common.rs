@@ -53,7 +53,7 @@ macro_rules! common {
             /// there.
             ///
             /// A second call for the same endpoint changes nothing with PUB, SUB, REQ and DEALER, for which another connection would
-            /// be of no use, or repeat every message. With PUSH, PULL, REP and ROUTER it makes one more, which takes its turn
+            /// be of no use, or repeat every message. With PUSH, PULL, REP, ROUTER, XPUB and XSUB it makes one more, which takes its turn
             /// like any other. (libzmq does the same, but makes one more with all types over inproc.)
             /// [`disconnect`](Self::disconnect) ends all of them. Endpoints are the same if they are equal as
             /// [`Endpoint`](crate::Endpoint)s; names are not looked up for that.

@@ -5,6 +5,7 @@
 mod common;
 mod dealer;
 mod publisher;
+mod publishing;
 mod pull;
 mod push;
 mod receiving;
@@ -14,6 +15,8 @@ mod router;
 mod sending;
 mod sub;
 mod traits;
+mod xpub;
+mod xsub;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +31,14 @@ pub use req::Req;
 pub use router::{Incoming, Router};
 pub use sub::Sub;
 pub use traits::{AnySocket, RecvSocket, SendSocket};
+pub use xpub::Xpub;
+pub use xsub::Xsub;
 
 use crate::context::Context;
 use crate::engine::{ContextInner, Core, Deadline, Shut, Stop, Turn};
 use crate::error::{
     CloseError, ConnectError, RecvError, ReplyErrorKind, RequestError, SendError, SendErrorKind,
-    Shortage, SocketError, SubscribeError, UnbindError, WaitError,
+    SocketError, SubscribeError, UnbindError, WaitError,
 };
 use crate::message::{Message, RoutingId};
 use crate::monitor::{IoFailure, Monitor};
@@ -303,23 +308,8 @@ pub(crate) fn recv_error(stop: Stop) -> RecvError {
 }
 
 #[cold]
-pub(crate) fn send_error(refused: impl Into<Refused>, message: impl Into<Message>) -> SendError {
-    let Refused { kind, shortage } = refused.into();
-    SendError::new(kind, message).for_want_of(shortage)
-}
-
-/// Why a message was not sent, before the message is put to it.
-#[derive(Clone, Copy)]
-pub(crate) struct Refused {
-    pub(crate) kind: SendErrorKind,
-    pub(crate) shortage: Shortage,
-}
-
-impl From<SendErrorKind> for Refused {
-    fn from(kind: SendErrorKind) -> Refused {
-        let shortage = Shortage::default();
-        Refused { kind, shortage }
-    }
+pub(crate) fn send_error(kind: SendErrorKind, message: impl Into<Message>) -> SendError {
+    SendError::new(kind, message)
 }
 
 #[cold]

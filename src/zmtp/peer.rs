@@ -1,6 +1,5 @@
 //! What is known of a peer once its handshake is done.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -61,7 +60,7 @@ pub struct PeerFacts {
     pub(crate) socket_type: SocketType,
     pub(crate) routing_id: Bytes,
     pub(crate) mechanism: &'static str,
-    pub(crate) properties: Vec<(Cow<'static, str>, Bytes)>,
+    pub(crate) properties: Vec<(String, Bytes)>,
 }
 
 impl PeerFacts {
@@ -125,7 +124,9 @@ impl PeerFacts {
 
     /// Every property the peer sent, in its order and spelling, `Socket-Type` included.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.properties.iter().map(|(name, value)| (&**name, value))
+        self.properties
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
     }
 }
 
@@ -149,7 +150,7 @@ mod tests {
             socket_type: SocketType::Push,
             routing_id: Bytes::new(),
             mechanism: "NULL",
-            properties: vec![("X-Region".into(), Bytes::from_static(b"north"))],
+            properties: vec![("X-Region".to_owned(), Bytes::from_static(b"north"))],
         };
         assert_eq!(
             facts.property("x-region"),
@@ -164,7 +165,7 @@ mod tests {
         let announced = |value: &'static str| {
             let value = Bytes::from_static(value.as_bytes());
             let mut facts = PeerFacts::local(SocketType::Pull, Bytes::new());
-            facts.properties = vec![("max-PARTS".into(), value)];
+            facts.properties = vec![("max-PARTS".to_owned(), value)];
             facts.announced().max_parts
         };
         assert_eq!(announced("0"), Some(0));

@@ -14,6 +14,7 @@ on_every_transport!(pub_sub: PubSub => closes_at_once_when_idle);
 on_every_transport!(req_rep: ReqRep => closes_at_once_when_idle);
 on_every_transport!(dealer_rep: DealerRep => closes_at_once_when_idle);
 on_every_transport!(dealer_dealer: DealerDealer => closes_at_once_when_idle);
+on_every_transport!(xpub_xsub: XpubXsub => closes_at_once_when_idle);
 on_every_transport!(
     close_reports_the_unsent,
     close_waits_for_the_last,

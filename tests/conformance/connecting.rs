@@ -27,6 +27,9 @@ suite!(dealer_dealer: DealerDealer);
 suite!(dealer_router: DealerRouter);
 suite!(req_router: ReqRouter);
 suite!(router_router: RouterRouter);
+suite!(xpub_sub: XpubSub);
+suite!(pub_xsub: PubXsub);
+suite!(xpub_xsub: XpubXsub);
 
 fn open<P: Pairing>(context: &Context) -> (P::Giver, P::Taker) {
     (P::Giver::open(context), taker::<P>(context))

@@ -24,3 +24,4 @@ mod req_rep;
 mod router;
 mod threads;
 mod watching;
+mod xpub_xsub;

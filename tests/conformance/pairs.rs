@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zerohop::{
     AnySocket, BindError, CloseError, Context, Dealer, Monitor, Options, Pub, Pull, Push, Rep, Req,
-    Router, Stats, Sub, UnbindError, WaitError,
+    Router, Stats, Sub, UnbindError, WaitError, Xpub, Xsub,
 };
 
 use crate::arena::nimble;
@@ -99,6 +99,15 @@ pub(crate) struct PushPull;
 
 /// PUB to SUB.
 pub(crate) struct PubSub;
+
+/// XPUB to SUB.
+pub(crate) struct XpubSub;
+
+/// PUB to XSUB.
+pub(crate) struct PubXsub;
+
+/// XPUB to XSUB.
+pub(crate) struct XpubXsub;
 
 /// REQ to REP, and back.
 pub(crate) struct ReqRep;
@@ -279,6 +288,66 @@ impl Pairing for DealerDealer {
         until("the answer arrives", || {
             let _ = taker.send_timeout(&back, GLANCE);
             received(|| giver.recv_timeout(GLANCE).ok(), &back)
+        });
+    }
+}
+
+/// Publishes until it arrives. What an XPUB is told meanwhile is taken.
+fn publish(xpub: &Xpub, text: &str, next: impl Fn() -> Option<zerohop::Message>) {
+    until("the message arrives", || {
+        while xpub.try_recv().is_ok() {}
+        xpub.send(text).expect("published");
+        received(&next, text)
+    });
+}
+
+impl Pairing for XpubSub {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (2, 1);
+    type Giver = Xpub;
+    type Taker = Sub;
+
+    fn prepare(sub: &Sub) {
+        sub.subscribe("").expect("subscribed");
+    }
+
+    fn pass(xpub: &Xpub, sub: &Sub, text: &str) {
+        publish(xpub, text, || sub.recv_timeout(GLANCE).ok());
+    }
+}
+
+impl Pairing for PubXsub {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (1, 2);
+    type Giver = Pub;
+    type Taker = Xsub;
+
+    fn prepare(xsub: &Xsub) {
+        xsub.subscribe("").expect("subscribed");
+    }
+
+    fn pass(publisher: &Pub, xsub: &Xsub, text: &str) {
+        until("the message arrives", || {
+            publisher.send(text).expect("published");
+            received(|| xsub.recv_timeout(GLANCE).ok(), text)
+        });
+    }
+}
+
+impl Pairing for XpubXsub {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (2, 2);
+    type Giver = Xpub;
+    type Taker = Xsub;
+
+    fn prepare(xsub: &Xsub) {
+        xsub.send([1_u8]).expect("subscribed");
+    }
+
+    fn pass(xpub: &Xpub, xsub: &Xsub, text: &str) {
+        publish(xpub, text, || xsub.recv_timeout(GLANCE).ok());
+        // And up.
+        let up = format!("up: {text}");
+        until("the answer arrives", || {
+            xsub.send(&up).expect("sent");
+            received(|| xpub.recv_timeout(GLANCE).ok(), &up)
         });
     }
 }

@@ -43,7 +43,9 @@ impl Command {
             Req => &["--parts", "\\t", "--format", "json"],
             Rep => &["--echo"],
             Pull | Sub => &["--format", "json"],
-            Role::Router | Role::Dealer | Role::XPub => panic!("the program has no such command"),
+            Role::Router | Role::Dealer | Role::XPub | Role::XSub => {
+                panic!("the program has no such command")
+            }
         });
         args.extend(self.topics.iter().flat_map(|topic| ["--topic", topic]));
         self.program.insert(Program::start(&args))

@@ -40,13 +40,14 @@ impl Libzmq {
         // Without the linger of zero, the end of a failed test would wait for messages nobody takes.
         socket.set_linger(0).expect("linger");
         socket.set_sndtimeo(patience).expect("send timeout");
-        LibzmqPeer { socket }
+        LibzmqPeer { socket, role }
     }
 }
 
 /// A socket of it.
 pub(crate) struct LibzmqPeer {
     pub(crate) socket: zmq::Socket,
+    role: Role,
 }
 
 impl Peer for LibzmqPeer {
@@ -83,12 +84,18 @@ impl Peer for LibzmqPeer {
     }
 
     fn subscribe(&mut self, topic: &str) {
+        if self.role == Role::XSub {
+            return self.send(&[Part::from(format!("\u{1}{topic}").as_str())]);
+        }
         self.socket
             .set_subscribe(topic.as_bytes())
             .expect("libzmq subscribes");
     }
 
     fn unsubscribe(&mut self, topic: &str) {
+        if self.role == Role::XSub {
+            return self.send(&[Part::from(format!("\0{topic}").as_str())]);
+        }
         self.socket
             .set_unsubscribe(topic.as_bytes())
             .expect("libzmq unsubscribes");
@@ -106,5 +113,6 @@ fn socket_type(role: Role) -> zmq::SocketType {
         Role::Router => zmq::ROUTER,
         Role::Dealer => zmq::DEALER,
         Role::XPub => zmq::XPUB,
+        Role::XSub => zmq::XSUB,
     }
 }

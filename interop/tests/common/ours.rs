@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use zerohop::{
     Context, Dealer, Message, Options, Pub, Pull, Push, RecvError, RecvSocket, Rep, Req, Request,
-    Router, SendSocket, Sub,
+    Router, SendSocket, Sub, Xpub, Xsub,
 };
 
 use super::deadline::DEADLINE;
@@ -60,7 +60,8 @@ impl Implementation for Zerohop {
                 let options = options.router_mandatory(true);
                 direct(Router::with_options(context, options).expect("a ROUTER"))
             }
-            Role::XPub => panic!("zerohop has no {role:?}"),
+            Role::XPub => direct(Xpub::with_options(context, options).expect("an XPUB")),
+            Role::XSub => direct(Xsub::with_options(context, options).expect("an XSUB")),
         }
     }
 }
@@ -182,6 +183,48 @@ impl Peer for Direct<Router> {
         in_time(RecvSocket::recv_timeout(&self.socket, patience))
             .as_ref()
             .map(to_parts)
+    }
+}
+
+impl Peer for Direct<Xpub> {
+    attach!();
+
+    fn send(&mut self, message: &[Part]) {
+        self.socket
+            .send(to_message(message))
+            .expect("zerohop publishes");
+    }
+
+    fn recv_within(&mut self, patience: Duration) -> Option<Vec<Part>> {
+        in_time(self.socket.recv_timeout(patience))
+            .as_ref()
+            .map(to_parts)
+    }
+}
+
+impl Peer for Direct<Xsub> {
+    attach!();
+
+    fn send(&mut self, message: &[Part]) {
+        self.socket
+            .send(to_message(message))
+            .expect("zerohop sends");
+    }
+
+    fn recv_within(&mut self, patience: Duration) -> Option<Vec<Part>> {
+        in_time(self.socket.recv_timeout(patience))
+            .as_ref()
+            .map(to_parts)
+    }
+
+    fn subscribe(&mut self, topic: &str) {
+        self.socket.subscribe(topic).expect("zerohop subscribes");
+    }
+
+    fn unsubscribe(&mut self, topic: &str) {
+        self.socket
+            .unsubscribe(topic)
+            .expect("zerohop unsubscribes");
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) enum Role {
     Router,
     Dealer,
     XPub,
+    XSub,
 }
 
 /// A socket of some implementation. Every method panics with the reason when it can't do its work in time, and
@@ -42,12 +43,12 @@ pub(crate) trait Peer {
         panic!("this type does not receive");
     }
 
-    /// Adds a subscription of a SUB.
+    /// Adds a subscription of a SUB or XSUB.
     fn subscribe(&mut self, _topic: &str) {
         panic!("this type does not subscribe");
     }
 
-    /// Takes back a subscription of a SUB.
+    /// Takes back a subscription of a SUB or XSUB.
     fn unsubscribe(&mut self, _topic: &str) {
         panic!("this type does not subscribe");
     }

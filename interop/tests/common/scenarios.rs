@@ -205,6 +205,30 @@ pub(crate) fn tells_subscriptions(publisher: &mut dyn Peer, subscriber: &mut dyn
     assert_eq!(subscriber.recv(), message(["anything"]));
 }
 
+/// An XSUB says the same, as often as it is told to but for the last end; and what else it sends arrives as a message.
+pub(crate) fn xsub_talks_up(publisher: &mut dyn Peer, subscriber: &mut dyn Peer) {
+    subscriber.subscribe("topic");
+    assert_eq!(hear(publisher, subscriber), message(["\u{1}topic"]));
+    subscriber.subscribe("topic");
+    subscriber.send(&message(["up"]));
+    assert_eq!(hear(publisher, subscriber), message(["up"]));
+    subscriber.send(&message(["up", "", "in three frames"]));
+    assert_eq!(
+        hear(publisher, subscriber),
+        message(["up", "", "in three frames"])
+    );
+    subscriber.unsubscribe("topic");
+    subscriber.subscribe("mark");
+    assert_eq!(hear(publisher, subscriber), message(["\u{1}mark"]));
+    publisher.send(&message(["topic", "still wanted"]));
+    assert_eq!(subscriber.recv(), message(["topic", "still wanted"]));
+    subscriber.unsubscribe("topic");
+    assert_eq!(hear(publisher, subscriber), message(["\0topic"]));
+    publisher.send(&message(["topic", "no longer"]));
+    publisher.send(&message(["mark"]));
+    assert_eq!(subscriber.recv(), message(["mark"]));
+}
+
 /// What `publisher` receives next. A libzmq SUB that binds greets a new peer only while its application is inside
 /// the library, so the subscriber is made to look as well.
 fn hear(publisher: &mut dyn Peer, subscriber: &mut dyn Peer) -> Vec<Part> {

@@ -7,7 +7,7 @@ waits for answers and never for time. Ends with its stdin.
     set OPTION NUMBER    -> ok              a socket option by its name; FRAME for one that takes bytes
     bind ENDPOINT        -> ok ENDPOINT     with the wildcard filled in
     connect ENDPOINT     -> ok
-    subscribe FRAME      -> ok
+    subscribe FRAME      -> ok              an XSUB sends it as a message
     unsubscribe FRAME    -> ok
     send FRAME...        -> ok
     recv MILLISECONDS    -> msg FRAME...    or "none" when nothing came in time
@@ -72,10 +72,16 @@ class Peer:
         return "ok"
 
     def subscribe(self, topic):
+        if self.socket.type == zmq.XSUB:
+            self.socket.send(b"\1" + decode(topic))
+            return "ok"
         self.socket.setsockopt(zmq.SUBSCRIBE, decode(topic))
         return "ok"
 
     def unsubscribe(self, topic):
+        if self.socket.type == zmq.XSUB:
+            self.socket.send(b"\0" + decode(topic))
+            return "ok"
         self.socket.setsockopt(zmq.UNSUBSCRIBE, decode(topic))
         return "ok"
 

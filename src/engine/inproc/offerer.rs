@@ -33,7 +33,7 @@ impl Offerer {
             name,
             given_name,
             attempt: Attempt::next(),
-            backoff: Backoff::new(first, max),
+            backoff: Backoff::seeded(first, max),
             offered: now,
         }
     }

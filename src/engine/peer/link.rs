@@ -28,9 +28,6 @@ use crate::transport::dial::{self, SocketAddress};
 use crate::transport::{Endpoint, Stream};
 use crate::zmtp::{Established, Handshake, Heartbeat, Scanner};
 
-/// Room for all that a side usually says in its handshake.
-const HANDSHAKE: usize = 256;
-
 impl Turn<'_> {
     /// Adds an endpoint to dial, and dials it. If there is one already, and one is enough, it is dialed if nobody else would.
     /// What the peer there is to be called may be given.
@@ -185,9 +182,8 @@ impl Turn<'_> {
                     return;
                 };
                 peer.address = label.into();
-                self.net.monitors.emit(|| Event::Connected {
-                    connection: self.net.info(id),
-                });
+                let connection = self.net.info(id);
+                self.net.monitors.emit(|| Event::Connected { connection });
                 return self.start_handshake(id, stream);
             }
             Err(error) => error,
@@ -214,7 +210,7 @@ impl Turn<'_> {
     /// Greets the peer at the other end of a stream that is watched.
     fn start_handshake(&mut self, id: PeerId, stream: Stream) {
         let token = self.net.token_of(id);
-        let mut output = Vec::with_capacity(HANDSHAKE);
+        let mut output = Vec::new();
         let machine = Handshake::new(Arc::clone(&self.net.handshake), &mut output);
         let deadline = self
             .net
@@ -228,7 +224,7 @@ impl Turn<'_> {
             peer.link = Link::Handshaking(Box::new(Handshaking {
                 stream,
                 machine,
-                input: Vec::with_capacity(HANDSHAKE),
+                input: Vec::new(),
                 output,
                 queued: false,
                 finished: None,
@@ -292,6 +288,7 @@ impl Turn<'_> {
             watches_room: true,
         }));
         self.net.readable.push_back(id);
+        peer.facts = Some(Box::new(established.facts.clone()));
         peer.takes = takes;
         match &mut peer.origin {
             Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
@@ -300,11 +297,11 @@ impl Turn<'_> {
             }
             Origin::Bound(_) | Origin::Offered(_) => {}
         }
+        let connection = self.net.info(id);
         self.net.monitors.emit(|| Event::HandshakeSucceeded {
-            connection: peer.info(),
-            facts: established.facts.clone(),
+            connection,
+            facts: established.facts,
         });
-        peer.facts = Some(Box::new(established.facts));
         self.net.watch_room(id, false);
         self.net.arm_heartbeat(id);
         if let Err(refusal) = self.let_in(id) {

@@ -140,9 +140,8 @@ impl Turn<'_> {
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
             peer.address = address.into();
         }
-        self.net.monitors.emit(|| Event::Accepted {
-            connection: self.net.info(id),
-        });
+        let connection = self.net.info(id);
+        self.net.monitors.emit(|| Event::Accepted { connection });
         self.net.pending.push_back((id, self.net.connection_of(id)));
         self.net.pending_count += 1;
         self.limit_pending();

@@ -326,6 +326,27 @@ impl Peers {
         left > 0
     }
 
+    /// The pattern has handed on some of what it held of this peer, and holds so much more.
+    pub(crate) fn handed_on(&mut self, id: PeerId, left: usize) {
+        let Some(peer) = self.slab.get_mut(id) else {
+            return;
+        };
+        let left = left + peer.inbound.messages();
+        if peer.paused && left <= peer.resume_at() {
+            peer.resume();
+            self.resumable.push(id);
+        }
+        if left == 0 && matches!(peer.link, Link::Gone) {
+            self.news.push(id);
+        }
+    }
+
+    /// Whether this is a socket of this process.
+    pub(crate) fn is_within(&self, id: PeerId) -> bool {
+        let peer = self.slab.get(id);
+        peer.is_some_and(|peer| matches!(peer.link, Link::Inproc(_)))
+    }
+
     /// Fetches what an inproc peer has appended meanwhile.
     pub(crate) fn receive_inproc(&mut self, id: PeerId) {
         let Some(peer) = self.slab.get_mut(id) else {

@@ -119,7 +119,8 @@ impl Turn<'_> {
         let Link::Up(up) = &mut peer.link else {
             return None;
         };
-        let beyond = peer.inbound.messages() >= peer.recv_hwm;
+        let here = peer.inbound.messages() + self.pattern.waiting(id);
+        let beyond = here >= peer.recv_hwm;
         let room = match (beyond, up.sends_pings) {
             (false, _) => {
                 up.read_beyond = 0;

@@ -101,7 +101,7 @@ fn nobody_wants_anything_at_first() {
     assert_eq!(matching(&mut subscriptions, b"topic"), []);
     assert_eq!(subscriptions.remove(3, b""), Removed::NotThere);
     assert_eq!(subscriptions.count(3), 0);
-    subscriptions.remove_peer(3, |_| panic!("had no topic"));
+    remove_peer(&mut subscriptions, 3, |_| panic!("had no topic"));
 }
 
 #[test]
@@ -152,13 +152,13 @@ fn a_leaving_peer_takes_its_last_topics_along() {
     }
     subscriptions.insert(1, b"common");
     let mut gone = Vec::new();
-    subscriptions.remove_peer(0, |topic| gone.push(topic.to_vec()));
+    remove_peer(&mut subscriptions, 0, |topic| gone.push(topic.to_vec()));
     gone.sort();
     assert_eq!(gone, [&b"com"[..], b"mine"]);
     assert_eq!(subscriptions.count(0), 0);
     assert_eq!(matching(&mut subscriptions, b"common"), [1]);
     assert_eq!(matching(&mut subscriptions, b"mine"), []);
-    subscriptions.remove_peer(0, |_| panic!("is gone already"));
+    remove_peer(&mut subscriptions, 0, |_| panic!("is gone already"));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn agrees_with_a_naive_model() {
         match random.below(10) {
             0 if random.below(100) == 0 => {
                 let mut gone = Vec::new();
-                subscriptions.remove_peer(peer, |topic| gone.push(topic.to_vec()));
+                remove_peer(&mut subscriptions, peer, |topic| gone.push(topic.to_vec()));
                 gone.sort();
                 assert_eq!(gone, model.remove_peer(peer));
             }
@@ -211,9 +211,9 @@ fn nested_topics_cost_no_more_than_their_length() {
         assert_eq!(subscriptions.matching(&topic), 2);
     }
     assert!(started.elapsed() < Duration::from_secs(10));
-    subscriptions.remove_peer(0, |_| panic!("peer 1 has the same"));
+    remove_peer(&mut subscriptions, 0, |_| panic!("peer 1 has the same"));
     let mut gone = 0;
-    subscriptions.remove_peer(1, |_| gone += 1);
+    remove_peer(&mut subscriptions, 1, |_| gone += 1);
     assert_eq!(gone, 1001);
 }
 
@@ -230,7 +230,7 @@ fn a_million_topics_come_and_go() {
     assert_eq!(subscriptions.insert(1, &topic(7)), Inserted::Added);
     assert_eq!(subscriptions.count(0), 1_000_000);
     let mut gone = 0;
-    subscriptions.remove_peer(0, |_| gone += 1);
+    remove_peer(&mut subscriptions, 0, |_| gone += 1);
     assert_eq!(gone, 999_999);
     assert_eq!(matching(&mut subscriptions, &topic(7)), [1]);
     assert!(started.elapsed() < Duration::from_secs(60));
@@ -249,7 +249,7 @@ fn many_peers_on_one_topic_leave_in_any_order() {
     assert_eq!(subscriptions.matching(b"y"), 666);
     assert_eq!(subscriptions.matching(b"x"), 1000);
     for peer in (0..1000).rev() {
-        subscriptions.remove_peer(peer, |_| assert!(peer < 2));
+        remove_peer(&mut subscriptions, peer, |_| assert!(peer < 2));
     }
     assert!(subscriptions.is_empty());
 }
@@ -278,15 +278,15 @@ fn a_peer_with_many_topics_leaves_bit_by_bit() {
             subscriptions.insert(STAYING, &topic(number));
         }
     }
-    subscriptions.begin_removing(LEAVING);
-    subscriptions.begin_removing(LEAVING);
+    subscriptions.begin_removing(LEAVING, None);
+    subscriptions.begin_removing(LEAVING, None);
     let mut steps = 0;
     loop {
         assert!(subscriptions.is_removing(LEAVING));
         assert_eq!(subscriptions.peers(), 1, "the one that stays");
         assert_eq!(subscriptions.matching(&topic(500)), 1);
         assert_eq!(subscriptions.matching(&topic(501)), 0);
-        match subscriptions.remove_more(&|| true) {
+        match subscriptions.remove_more(&|| true, None) {
             None => steps += 1,
             Some(left) => break assert_eq!(left, LEAVING),
         }
@@ -304,14 +304,24 @@ fn a_peer_with_many_topics_leaves_bit_by_bit() {
 fn a_peer_with_few_topics_leaves_at_once_and_one_that_is_dropped_too() {
     let mut subscriptions = Subscriptions::new();
     subscriptions.insert(0, b"few");
-    subscriptions.begin_removing(0);
+    subscriptions.begin_removing(0, None);
     assert!(subscriptions.is_empty() && !subscriptions.is_removing_any());
     for number in 0..=REMOVED_AT_ONCE {
         subscriptions.insert(0, format!("{number:04}").as_bytes());
     }
-    subscriptions.begin_removing(0);
+    subscriptions.begin_removing(0, None);
     assert!(subscriptions.is_removing(0));
-    subscriptions.remove_peer(0, |_| {});
+    subscriptions.remove_peer(0, None);
     assert!(subscriptions.is_empty() && !subscriptions.is_removing_any());
-    assert_eq!(subscriptions.remove_more(&|| false), None);
+    assert_eq!(subscriptions.remove_more(&|| false, None), None);
+}
+
+/// Calls `gone` with each topic that nobody has any more.
+fn remove_peer(subscriptions: &mut Subscriptions, peer: usize, mut gone: impl FnMut(&[u8])) {
+    let mut told = |topic: &[u8], removed| {
+        if removed == Removed::Last {
+            gone(topic);
+        }
+    };
+    subscriptions.remove_peer(peer, Some(&mut told));
 }

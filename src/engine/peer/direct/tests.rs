@@ -149,7 +149,7 @@ fn a_message_that_is_half_written_goes_out_again_whole() {
 #[test]
 fn each_subscriber_takes_what_it_can() {
     let context = Context::new();
-    let publisher = PubPattern::new(usize::MAX, usize::MAX, false);
+    let publisher = PubPattern::new(&Options::new());
     let publisher = Stand::new(&context, Options::new(), publisher);
     let subscribers: Vec<_> = (0..4)
         .map(|_| Stand::new(&context, Options::new(), SubPattern::new(None)))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::limits::Takes;
 use super::super::net::Net;
 use super::super::reading::discard_input;
-use super::super::state::{Link, NOT_SENT_TO, Origin, Peer, PeerId};
+use super::super::state::{Link, NOT_SENT_TO, Origin, PeerId};
 use super::super::turn::Turn;
 use super::{Loss, unlimited};
 use crate::engine::Deadline;
@@ -87,10 +87,10 @@ impl Turn<'_> {
         }
         dialer.addresses.clear();
         let (delay, attempt) = (dialer.next_delay(), dialer.begin());
-        self.net.monitors.emit(|| Event::RetryIn {
-            endpoint: dialer.label.to_string(),
-            delay,
-        });
+        let endpoint = dialer.label.to_string();
+        self.net
+            .monitors
+            .emit(|| Event::RetryIn { endpoint, delay });
         // One that is refused at once is not dialed again and again in one turn.
         let at = (self.now + delay).max(self.next_turn());
         self.net.timers.arm(at, Timer::Redial(id, attempt));
@@ -142,13 +142,7 @@ impl Turn<'_> {
             return;
         }
         peer.counters.withdrawn += peer.outbound.unwanted() as u64;
-        let unsent = match &peer.link {
-            // What another socket has taken up is that one's to read.
-            Link::Inproc(link) if link.remote.get().is_none() => {
-                link.outbox.reclaim(&mut self.net.peers.pool)
-            }
-            _ => peer.outbound.drain(&mut self.net.peers.pool),
-        };
+        let unsent = peer.outbound.drain(&mut self.net.peers.pool);
         if !self.pattern.moves_unsent() {
             peer.counters.dropped_disconnect += unsent.len() as u64;
         }
@@ -168,7 +162,8 @@ impl Turn<'_> {
 
     /// The place of a peer that is gone is free once its messages have been taken, and once the pattern has forgotten it.
     pub(crate) fn let_go(&mut self, id: PeerId) {
-        if !self.begins_to_forget(id) && self.net.peers.messages(id) == 0 {
+        let waits = self.net.peers.messages(id) + self.pattern.waiting(id) > 0;
+        if !self.begins_to_forget(id) && !waits {
             self.net.peers.remove(id, self.pattern);
         }
     }
@@ -230,6 +225,7 @@ impl Net {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
+        let connection = ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address);
         let failed_handshake = match std::mem::replace(&mut peer.link, Link::Down) {
             Link::Connecting(mut stream) => {
                 self.registry.deregister(&mut stream);
@@ -257,24 +253,23 @@ impl Net {
         };
         // What it takes it said of that connection.
         peer.takes = Takes::default();
-        let Some(failed_handshake) = failed_handshake else {
-            return;
-        };
-        self.monitors.emit(|| {
-            let (connection, cause) = (self.info(id), cause.clone());
-            match failed_handshake {
-                true => Event::HandshakeFailed { connection, cause },
-                false => Event::Disconnected { connection, cause },
-            }
-        });
+        let cause = cause.clone();
+        match failed_handshake {
+            Some(true) => self
+                .monitors
+                .emit(|| Event::HandshakeFailed { connection, cause }),
+            Some(false) => self
+                .monitors
+                .emit(|| Event::Disconnected { connection, cause }),
+            None => {}
+        }
     }
 
     /// What events say of a peer's connection.
     pub(crate) fn info(&self, id: PeerId) -> ConnectionInfo {
-        let peer = self.peers.slab.get(id);
-        peer.map_or_else(
-            || ConnectionInfo::new(ConnectionId::default(), "", ""),
-            Peer::info,
-        )
+        match self.peers.slab.get(id) {
+            Some(peer) => ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address),
+            None => ConnectionInfo::new(ConnectionId::default(), "", ""),
+        }
     }
 }

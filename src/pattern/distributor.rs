@@ -1,0 +1,208 @@
+//! Each message to every peer that has subscribed to a prefix of its first frame: how PUB and XPUB send.
+//!
+//! Subscriptions are state, held per connection; they are not messages and no high-water mark applies to
+//! them. A peer without room misses the message, and both sides can see that: the publisher is told how
+//! many were skipped, and counts them per peer.
+
+use super::subscriptions::{Inserted, Removed, Told};
+use super::{Published, Subscriptions};
+use crate::engine::{Outgoing, PeerId, Peers, Tried};
+use crate::options::Options;
+use crate::zmtp::ProtocolError;
+
+/// See the module.
+pub(super) struct Distributor {
+    subscriptions: Subscriptions,
+    allowed: Allowed,
+    /// Wait for room instead of skipping.
+    block: bool,
+    /// Peers that a message waits for, reused.
+    full: Vec<PeerId>,
+    /// Messages that all peers have room for, whatever becomes of them.
+    granted: usize,
+}
+
+/// What a peer may subscribe to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowed {
+    max_length: usize,
+    max_count: usize,
+}
+
+impl Allowed {
+    pub(super) fn new(options: &Options) -> Self {
+        Allowed {
+            max_length: options.max_subscription_length,
+            max_count: options.max_subscriptions,
+        }
+    }
+
+    /// Whether a peer may subscribe to one more.
+    pub(super) fn check(
+        self,
+        held: &Subscriptions,
+        id: PeerId,
+        topic: &[u8],
+    ) -> Result<(), ProtocolError> {
+        if topic.len() > self.max_length {
+            return Err(ProtocolError::TopicTooLong {
+                limit: self.max_length,
+            });
+        }
+        if held.count(id) >= self.max_count {
+            return Err(ProtocolError::TooManySubscriptions {
+                limit: self.max_count,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Distributor {
+    pub(super) fn new(options: &Options) -> Self {
+        Distributor {
+            subscriptions: Subscriptions::new(),
+            allowed: Allowed::new(options),
+            block: options.pub_block,
+            full: Vec::new(),
+            granted: 0,
+        }
+    }
+
+    /// Gives the message to all who want it. `None`: one of them has no room, and is to be waited for.
+    #[inline]
+    pub(super) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Published> {
+        if self.block && !self.may_send(peers, outgoing.first_frame()) {
+            return None;
+        }
+        let mut published = Published::default();
+        self.subscriptions
+            .for_each_match(outgoing.first_frame(), |id| {
+                deliver(peers, id, outgoing, &mut published);
+            });
+        Some(published)
+    }
+
+    /// The same to one peer alone, if it wants the message.
+    pub(super) fn send_to(
+        &mut self,
+        peers: &mut Peers,
+        id: PeerId,
+        outgoing: Outgoing<'_>,
+    ) -> Option<Published> {
+        let mut published = Published::default();
+        if self.subscriptions.is_wanted_by(id, outgoing.first_frame()) {
+            if self.block && !peers.has_room(id) && peers.await_room(id) {
+                return None;
+            }
+            deliver(peers, id, outgoing, &mut published);
+        }
+        Some(published)
+    }
+
+    /// The same to one peer, whether it wants the message or not.
+    pub(super) fn send_unasked(&mut self, peers: &mut Peers, id: PeerId, outgoing: Outgoing<'_>) {
+        self.granted = 0;
+        deliver(peers, id, outgoing, &mut Published::default());
+    }
+
+    /// Whether everybody who wants a message with this topic has room for it. Asking them all each time would cost
+    /// as much as sending, so what the fullest of all peers can take is granted in advance.
+    #[inline]
+    fn may_send(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
+        if self.granted == 0 {
+            self.granted = peers.least_room();
+        }
+        if self.granted > 0 {
+            self.granted -= 1;
+            return true;
+        }
+        self.all_have_room(peers, topic)
+    }
+
+    #[cold]
+    fn all_have_room(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
+        self.full.clear();
+        let full = &mut self.full;
+        self.subscriptions.for_each_match(topic, |id| {
+            if !peers.has_room(id) && peers.await_room(id) {
+                full.push(id);
+            }
+        });
+        self.full.is_empty()
+    }
+
+    /// A new peer may have less room than the others had.
+    pub(super) fn attached(&mut self) {
+        self.granted = 0;
+    }
+
+    /// Whether a peer may subscribe to this topic, too.
+    pub(super) fn check(&self, id: PeerId, topic: &[u8]) -> Result<(), ProtocolError> {
+        self.allowed.check(&self.subscriptions, id, topic)
+    }
+
+    pub(super) fn subscribe(&mut self, id: PeerId, topic: &[u8]) -> Inserted {
+        self.subscriptions.insert(id, topic)
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: PeerId, topic: &[u8]) -> Removed {
+        self.subscriptions.remove(id, topic)
+    }
+
+    /// What a peer wanted was said on its connection, and goes with it: at once, or with [`forget_more`](Self::forget_more).
+    pub(super) fn lost(&mut self, id: PeerId, told: Told<'_>) {
+        self.subscriptions.begin_removing(id, told);
+    }
+
+    pub(super) fn forget(&mut self, id: PeerId, told: Told<'_>) {
+        self.subscriptions.remove_peer(id, told);
+    }
+
+    pub(super) fn remembers(&self, id: PeerId) -> bool {
+        self.subscriptions.is_removing(id)
+    }
+
+    pub(super) fn forget_more(
+        &mut self,
+        over: &dyn Fn() -> bool,
+        told: Told<'_>,
+    ) -> Option<PeerId> {
+        self.subscriptions.remove_more(over, told)
+    }
+
+    /// The peer that is forgotten next.
+    pub(super) fn forgetting(&self) -> Option<PeerId> {
+        self.subscriptions.removing()
+    }
+
+    pub(super) fn is_forgetting(&self) -> bool {
+        self.subscriptions.is_removing_any()
+    }
+
+    /// How many peers would get a message with this topic.
+    pub(super) fn subscribers(&mut self, topic: &[u8]) -> usize {
+        self.subscriptions.matching(topic)
+    }
+
+    /// How many peers have subscribed to anything.
+    pub(super) fn any_subscribers(&self) -> usize {
+        self.subscriptions.peers()
+    }
+}
+
+#[inline]
+fn deliver(peers: &mut Peers, id: PeerId, outgoing: Outgoing<'_>, published: &mut Published) {
+    if peers.send_single(id, outgoing) {
+        published.sent += 1;
+        return;
+    }
+    match peers.try_send(id, outgoing) {
+        Tried::Queued => published.sent += 1,
+        Tried::NoRoom => published.skipped += usize::from(peers.count_drop(id)),
+        Tried::Refused => {
+            peers.skip_refused(id, outgoing);
+            published.refused += 1;
+        }
+    }
+}

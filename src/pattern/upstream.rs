@@ -1,0 +1,123 @@
+//! What publishers are told of the topics that are wanted: how SUB and XSUB subscribe.
+
+use super::TopicFilter;
+use super::publisher::{Publisher, Tell};
+use crate::engine::{PeerId, Peers};
+
+/// The topics, and what each publisher has been told of them. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
+pub(super) struct Topics {
+    pub(super) filter: TopicFilter,
+    /// What those are told that have been connected at some time.
+    publishers: Vec<(PeerId, Publisher)>,
+    /// How many connections of a publisher may end over one topic.
+    most: Option<u32>,
+}
+
+impl Topics {
+    /// A publisher may end so many connections over one topic.
+    pub(super) fn new(most: Option<u32>) -> Self {
+        Topics {
+            filter: TopicFilter::new(),
+            publishers: Vec::new(),
+            most,
+        }
+    }
+
+    /// Adds a reference, and tells of the first one.
+    pub(super) fn subscribe(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
+        let first = self.filter.subscribe(topic);
+        if first {
+            for (id, publisher) in &mut self.publishers {
+                publisher.subscribe(topic, &mut |what| tell(peers, *id, what));
+            }
+        }
+        first
+    }
+
+    /// Tells again of a topic that is wanted already.
+    pub(super) fn repeat(&mut self, peers: &mut Peers, topic: &[u8]) {
+        for (id, publisher) in &self.publishers {
+            publisher.repeat(topic, &mut |what| tell(peers, *id, what));
+        }
+    }
+
+    /// Takes a reference back, and tells of the last one.
+    pub(super) fn unsubscribe(&mut self, peers: &mut Peers, topic: &[u8]) {
+        if self.filter.unsubscribe(topic) {
+            for (id, publisher) in &mut self.publishers {
+                publisher.unsubscribe(topic, &mut |what| tell(peers, *id, what));
+            }
+        }
+    }
+
+    /// How many publishers are connected.
+    pub(super) fn connected(&self) -> usize {
+        let publishers = self.publishers.iter();
+        publishers
+            .filter(|(_, publisher)| publisher.is_connected())
+            .count()
+    }
+
+    /// The publisher holds subscriptions per connection, so each connection is told all of them.
+    pub(super) fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        if self.publisher(id).is_none() {
+            self.publishers.push((id, Publisher::new(self.most)));
+        }
+        let limits = peers.topic_limits(id);
+        let mut publishers = self.publishers.iter_mut();
+        if let Some((_, publisher)) = publishers.find(|(of, _)| *of == id) {
+            publisher.established(limits, self.filter.iter(), &mut |what| {
+                tell(peers, id, what);
+            });
+        }
+    }
+
+    pub(super) fn ended_in_doubt(&mut self, id: PeerId) {
+        if let Some(publisher) = self.publisher(id) {
+            publisher.ended_in_doubt();
+        }
+    }
+
+    pub(super) fn answered(&mut self, id: PeerId, number: Option<u64>) -> bool {
+        let publisher = self.publisher(id);
+        publisher.is_some_and(|publisher| publisher.answered(number))
+    }
+
+    pub(super) fn go_on(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(publisher) = self.publisher(id) {
+            publisher.go_on(&mut |what| tell(peers, id, what));
+        }
+    }
+
+    pub(super) fn awaits_answer(&self, id: PeerId) -> bool {
+        let mut publishers = self.publishers.iter();
+        publishers.any(|(of, publisher)| *of == id && publisher.waits())
+    }
+
+    pub(super) fn lost(&mut self, id: PeerId) {
+        if let Some(publisher) = self.publisher(id) {
+            publisher.lost();
+        }
+    }
+
+    pub(super) fn forget(&mut self, id: PeerId) {
+        self.publishers.retain(|(of, _)| *of != id);
+    }
+
+    fn publisher(&mut self, id: PeerId) -> Option<&mut Publisher> {
+        let mut publishers = self.publishers.iter_mut();
+        publishers
+            .find(|(of, _)| *of == id)
+            .map(|(_, publisher)| publisher)
+    }
+}
+
+/// Says it to the publisher, or of it.
+fn tell(peers: &mut Peers, id: PeerId, what: Tell<'_>) {
+    match what {
+        Tell::Subscribe(topic) => peers.send_topic(id, topic, true),
+        Tell::Cancel(topic) => peers.send_topic(id, topic, false),
+        Tell::Ask(number) => peers.ask(id, number),
+        Tell::Withheld(topic, cause) => peers.topic_withheld(id, topic.len(), cause),
+    }
+}

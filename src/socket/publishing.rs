@@ -1,0 +1,108 @@
+//! What PUB and XPUB have in common: the forms of `send`, and waiting for subscribers.
+
+/// See the module. As calls of the type itself and as [`SendSocket`](super::SendSocket).
+macro_rules! publishing {
+    ($name:ident) => {
+        impl $name {
+            /// Publishes a message. Does not wait, unless [`pub_block`](crate::Options::pub_block) is set.
+            ///
+            /// # Errors
+            ///
+            /// Closed, or timed out with `pub_block`; the error gives the message back.
+            #[inline]
+            pub fn send(
+                &self,
+                message: impl $crate::Payload,
+            ) -> Result<$crate::Published, $crate::SendError> {
+                self.socket.send(message, self.socket.send_wait())
+            }
+
+            /// Publishes a message; with [`pub_block`](crate::Options::pub_block), only if every subscriber who
+            /// wants it has room now.
+            ///
+            /// # Errors
+            ///
+            /// A subscriber has no room (with `pub_block`), or closed; the error gives the message back.
+            pub fn try_send(
+                &self,
+                message: impl $crate::Payload,
+            ) -> Result<$crate::Published, $crate::SendError> {
+                self.socket.send(message, $crate::engine::Wait::Not)
+            }
+
+            /// Publishes a message; with [`pub_block`](crate::Options::pub_block), waits for at most `timeout`.
+            ///
+            /// # Errors
+            ///
+            /// Timed out (with `pub_block`), or closed; the error gives the message back.
+            pub fn send_timeout(
+                &self,
+                message: impl $crate::Payload,
+                timeout: std::time::Duration,
+            ) -> Result<$crate::Published, $crate::SendError> {
+                self.socket
+                    .send(message, $crate::engine::Wait::AtMost(timeout))
+            }
+
+            /// Waits until a message with this topic would go to at least so many peers.
+            ///
+            /// # Errors
+            ///
+            /// There were fewer when the time was up, or the socket was closed.
+            pub fn wait_for_subscribers(
+                &self,
+                topic: impl AsRef<[u8]>,
+                count: usize,
+                timeout: std::time::Duration,
+            ) -> Result<(), $crate::WaitError> {
+                let topic = topic.as_ref();
+                self.socket
+                    .wait_for_count(count, timeout, |pattern, _| pattern.subscribers(topic))
+            }
+
+            /// Waits until at least so many peers have subscribed to something, whatever it is.
+            ///
+            /// # Errors
+            ///
+            /// There were fewer when the time was up, or the socket was closed.
+            pub fn wait_for_any_subscribers(
+                &self,
+                count: usize,
+                timeout: std::time::Duration,
+            ) -> Result<(), $crate::WaitError> {
+                self.socket
+                    .wait_for_count(count, timeout, |pattern, _| pattern.any_subscribers())
+            }
+        }
+
+        impl $crate::SendSocket for $name {
+            type Sent = $crate::Published;
+
+            #[inline]
+            fn send(
+                &self,
+                message: impl $crate::Payload,
+            ) -> Result<$crate::Published, $crate::SendError> {
+                $name::send(self, message)
+            }
+
+            #[inline]
+            fn try_send(
+                &self,
+                message: impl $crate::Payload,
+            ) -> Result<$crate::Published, $crate::SendError> {
+                $name::try_send(self, message)
+            }
+
+            fn send_timeout(
+                &self,
+                message: impl $crate::Payload,
+                timeout: std::time::Duration,
+            ) -> Result<$crate::Published, $crate::SendError> {
+                $name::send_timeout(self, message, timeout)
+            }
+        }
+    };
+}
+
+pub(super) use publishing;
