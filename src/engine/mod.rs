@@ -1,7 +1,7 @@
 //! The engine: one [`Core`] per socket, and one [`Caretaker`] per context.
 //!
 //! **The caller does the work; the caretaker only finishes what callers leave behind.** A socket has one
-//! state under a [`StateLock`](crate::sync::StateLock), and one poll, the *driver's seat*, under a mutex. Whoever holds the seat polls
+//! state under a [`StateLock`](crate::sync::StateLock), and one poll, the *driver's seat*, under a mutex. The thread in the seat polls
 //! without the state lock, then locks the state and processes. A caller that must wait takes the seat, so
 //! that the kernel wakes the very thread that wants the message.
 //!

@@ -52,7 +52,7 @@ impl Routes {
         self.routable.iter().map(|(name, &peer)| (name, peer))
     }
 
-    /// Gives a peer this name, whoever had it. Says who that was, if it was another one.
+    /// Gives a peer this name. Returns the peer that had it, if that was another one.
     pub(crate) fn assign(&mut self, peer: PeerId, name: RoutingId) -> Option<PeerId> {
         self.release(peer);
         if peer >= self.names.len() {

@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(*lock.lock(), wanted as u64);
     }
 
-    /// Who keeps the lock for nearly all of the time, and goes on again and again, keeps nobody out.
+    /// A thread that has the lock nearly all of the time, and locks again and again, keeps no other thread out.
     #[test]
     fn who_goes_on_lets_others_in() {
         use std::sync::atomic::{AtomicBool, Ordering};
@@ -178,7 +178,7 @@ mod tests {
         assert!(turns < 100 * CALLS, "{turns} turns");
     }
 
-    /// Whoever comes in twice waits for itself, by either way in, and never has the value twice.
+    /// A thread that locks twice blocks, with the bias or without, and never has the value twice.
     #[test]
     fn who_is_in_does_not_come_in_again() {
         use std::sync::mpsc::{RecvTimeoutError, channel};

@@ -1,8 +1,8 @@
 //! The deadlines of many things that have one each, soonest first.
 //!
 //! A deadline that moves is not looked for in the heap: the owner of each thing keeps, as [`Armed`], the soonest entry that the heap
-//! has for it. Only a sooner deadline makes another entry. An entry that comes up for a deadline that has moved to a later time, or
-//! is gone, is seen as such by the owner, who then arms it again. So a deadline that is pushed back again and again, as most are,
+//! has for it. Only a sooner deadline makes another entry. When an entry comes up, the owner checks whether its deadline has moved to
+//! a later time, or is gone, and arms an entry for what it is now. So a deadline that is pushed back again and again, as most are,
 //! costs one heap operation each time that an entry comes up, and none in between.
 
 use std::cmp::Reverse;

@@ -1,14 +1,14 @@
-//! How long whoever drives keeps a socket's state from everybody else.
+//! How long a thread that drives a socket keeps its state locked.
 //!
 //! Peers decide how much there is to do: how many of them connect at once, how much they send, how many topics that makes. So
 //! what is done for them under the state lock ends after some time, whatever is left, and goes on in the next turn, between
 //! which others get the lock. Each kind of work is done once at least, so that none is put off for ever.
 //!
-//! The clock is read before going on only: whoever has but one thing to do does not look at it.
+//! The clock is read only between one piece of work and the next. If there is just one, it is not read.
 
 use std::time::{Duration, Instant};
 
-/// What a call may have to wait for while others drive, besides waking up. A read of a whole chunk takes a fifth of it.
+/// A call may have to wait so long for the lock while another thread drives. A read of a whole chunk takes a fifth of it.
 const WHOLE: Duration = Duration::from_micros(100);
 
 /// A constant, as dividing takes longer than all else that is done here.
@@ -29,7 +29,8 @@ impl TimeSlice {
         }
     }
 
-    /// Its first half: what arrives in masses leaves the other to those who are there already.
+    /// Its first half. What may arrive in large numbers, such as connections, gets no more, and the rest is for peers that are there
+    /// already.
     pub(crate) fn half(self) -> Self {
         TimeSlice {
             lasts: HALF,

@@ -1,7 +1,7 @@
 //! Deadlines of a socket, soonest first.
 //!
-//! Entries are never cancelled: whoever is called looks at its own deadline and re-arms if it has moved.
-//! That keeps "any received byte counts as life" at the cost of a store, not of a heap operation.
+//! Entries are never cancelled. When one comes up, its owner compares with the deadline that it has by then, and arms another entry if
+//! that is later. So to move a deadline, as each received byte does with that of the heartbeat, costs a store and no heap operation.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -52,7 +52,7 @@ impl Timers {
         self.heap.retain(|Reverse((at, timer))| keep(*at, timer));
     }
 
-    /// When the soonest deadline is, for who will come back for it.
+    /// When the soonest deadline is, for the caretaker, which comes back for it.
     pub(crate) fn announce(&mut self) -> Option<Instant> {
         self.sooner = false;
         self.next()

@@ -40,7 +40,7 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    /// The name is no longer bound: who connected to it is told.
+    /// The name is no longer bound: notifies the socket that has connected to it.
     pub(crate) fn refuse(&self) {
         self.back.close();
         let Remote { mailbox, place } = &self.from;
@@ -170,7 +170,7 @@ impl Names {
 #[derive(Debug, Clone, Copy)]
 enum Misfit {
     IsAnError,
-    /// Whoever binds the name next may fit.
+    /// The socket that binds the name next may fit.
     IsWaitedFor,
 }
 
@@ -435,8 +435,8 @@ impl Turn<'_> {
         }
     }
 
-    /// The connection is over; what came by it can still be taken. Who had connected offers itself again: at once, and so waits for
-    /// the name to be bound again, or after a while.
+    /// The connection is over; what came by it can still be taken. If this socket had connected, it offers itself again: at once, and so
+    /// waits until the name is bound again, or after a while.
     fn inproc_gone(&mut self, id: PeerId, end: End) {
         let keep = self.pattern.moves_unsent();
         let Some(peer) = self.net.peers.slab.get_mut(id) else {

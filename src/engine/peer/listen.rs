@@ -36,7 +36,7 @@ impl Turn<'_> {
             if !crate::engine::lock(&self.net.context.names).unbind(name, &self.net.mailbox) {
                 return false;
             }
-            // Who has connected and is not known yet goes with the others.
+            // Of sockets that have just connected there are only notes yet. They are made peers, and then dropped with the others.
             for note in self.net.all_notes() {
                 self.handle_note(note);
             }

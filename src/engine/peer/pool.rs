@@ -60,8 +60,8 @@ impl ChunkPool {
         self.later.drop_bytes(bytes);
     }
 
-    /// Memory for a long body, with room for at least so many bytes; for none, if the system has no such memory: then
-    /// whoever reads the body finds out.
+    /// Memory for a long body, with room for at least so many bytes. If the system has no such memory, there is room for none, and
+    /// the next read into it fails.
     pub(crate) fn take_body(&mut self, capacity: usize) -> Vec<u8> {
         if (capacity..=2 * capacity).contains(&self.body.capacity()) {
             return std::mem::take(&mut self.body);

@@ -27,12 +27,13 @@ pub(crate) const WRITE_AT: usize = 2 * SEGMENT;
 /// The same where messages are kept by reference, and need no place in the cache.
 pub(crate) const WRITE_KEPT_AT: usize = 8 * SEGMENT;
 
-/// With so many bytes of commands (PONGs, PINGs, subscriptions) waiting for a peer that does not read, it is sent no more PINGs,
-/// and of its own only the newest is answered, once there is room. Not to read from it either would mean not to see it go.
-/// libzmq has a single PONG waiting at a time.
+/// While so many bytes of commands (PONGs, PINGs, subscriptions) wait for a peer that does not read, it is sent no more PINGs,
+/// and only its newest PING is answered, once there is room. It is read from all the same, or the end of its connection would go
+/// unnoticed. libzmq has a single PONG waiting at a time.
 pub(crate) const MAX_COMMAND_BYTES: usize = 64 * 1024;
 
-/// The high-water mark of a peer that is gone and whose subscriptions are still being forgotten: of those it misses nothing.
+/// The high-water mark of a peer that is gone and whose subscriptions are still being forgotten: nothing is queued for it, and nothing
+/// counts as dropped.
 pub(crate) const NOT_SENT_TO: usize = 0;
 
 /// See the module.
@@ -53,7 +54,7 @@ pub(crate) struct Peer {
     pub(in crate::engine) attached: bool,
     /// In the list of peers with something to write.
     pub(super) dirty: bool,
-    /// There is more to do than to take a message, if it is one of so few: see `after_take`.
+    /// When fewer messages than this are left, there is more to do than to take one: see `Peers::after_take`.
     pub(super) notice_at: usize,
     /// Not read from, because of `recv_hwm`.
     pub(super) paused: bool,
