@@ -1,6 +1,11 @@
 //! Sockets without a network, for tests: their connections are streams in memory, the test says what time it is, and nothing happens but
 //! what the test does.
 
+mod publishing;
+mod pushing;
+mod requesting;
+
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +13,7 @@ use super::dialer::Dialer;
 use super::net::Net;
 use super::state::{Link, Origin, PeerId};
 use super::turn::{Readiness, Turn};
+use super::writing::WriteJob;
 use crate::engine::Core;
 use crate::engine::driving::timers::Timer;
 use crate::pattern::Pattern;
@@ -106,8 +112,7 @@ impl<P: Pattern + 'static> Stand<P> {
     /// The system reports all that there is to report, and all of it is seen to.
     pub(in crate::engine) fn go_on(&self) {
         self.turn(|turn| {
-            let ids: Vec<PeerId> = turn.net.peers.slab.iter().map(|(id, _)| id).collect();
-            for id in ids {
+            for id in turn.ids() {
                 let readiness = Readiness {
                     readable: true,
                     writable: true,
@@ -128,8 +133,14 @@ impl<P: Pattern + 'static> Stand<P> {
     }
 }
 
-/// Connects two sockets; with `again`, at the place of a peer of the first that is down.
-pub(in crate::engine) fn connect<P: Pattern + 'static, Q: Pattern + 'static>(
+impl Turn<'_> {
+    fn ids(&self) -> Vec<PeerId> {
+        self.net.peers.slab.iter().map(|(id, _)| id).collect()
+    }
+}
+
+/// Begins to connect two sockets; with `again`, at the place of a peer of the first that is down.
+pub(in crate::engine) fn join<P: Pattern + 'static, Q: Pattern + 'static>(
     from: &Stand<P>,
     to: &Stand<Q>,
     again: Option<PeerId>,
@@ -143,16 +154,125 @@ pub(in crate::engine) fn connect<P: Pattern + 'static, Q: Pattern + 'static>(
         }
         None => from.dial(near),
     };
+    Wire {
+        ids: (here, there),
+        out,
+        back,
+    }
+}
+
+/// The same, until they are connected.
+pub(in crate::engine) fn connect<P: Pattern + 'static, Q: Pattern + 'static>(
+    from: &Stand<P>,
+    to: &Stand<Q>,
+    again: Option<PeerId>,
+) -> Wire {
     let before = (from.connected(), to.connected());
+    let wire = join(from, to, again);
     for _ in 0..10 {
         to.go_on();
         from.go_on();
     }
     assert_eq!(from.connected(), before.0 + 1);
     assert_eq!(to.connected(), before.1 + 1);
-    Wire {
-        ids: (here, there),
-        out,
-        back,
+    wire
+}
+
+impl Wire {
+    /// The network fails. What has been written can still be read.
+    pub(in crate::engine) fn break_off(&self) {
+        self.out.close();
+        self.back.close();
     }
+
+    /// From now on nothing is in the way of bytes.
+    pub(in crate::engine) fn widen(&self) {
+        for direction in [&self.out, &self.back] {
+            direction.set_room(usize::MAX);
+            direction.set_most(usize::MAX);
+        }
+    }
+
+    /// Changes what the system takes and gives.
+    fn vary(&self, random: &mut Random) {
+        for direction in [&self.out, &self.back] {
+            let limit = random.of(&[1, 20, 500, 20_000, 200_000]);
+            let room = match random.below(3) {
+                0 => usize::MAX,
+                _ => random.below(limit),
+            };
+            direction.set_room(room);
+            direction.set_most(random.of(&[7, 100, 5_000, usize::MAX]));
+        }
+    }
+}
+
+/// Writes without the lock of one socket, one at a time.
+#[derive(Default)]
+struct Job(Option<(WriteJob, io::Result<()>)>);
+
+impl Job {
+    /// Takes a step: begins one, goes on with it, or ends it.
+    fn step<P: Pattern + 'static>(&mut self, stand: &Stand<P>, random: &mut Random) {
+        match &mut self.0 {
+            None => {
+                let job = stand.turn(|turn| {
+                    // The system may take more of what it has refused.
+                    for id in turn.ids() {
+                        let readiness = Readiness {
+                            writable: true,
+                            ..Readiness::default()
+                        };
+                        turn.handle_event(id, readiness);
+                    }
+                    turn.net.begin_write()
+                });
+                self.0 = job.map(|job| (job, Ok(())));
+            }
+            Some((job, result)) if random.below(2) == 0 => *result = job.run(),
+            Some(_) => self.end(stand),
+        }
+    }
+
+    fn end<P: Pattern + 'static>(&mut self, stand: &Stand<P>) {
+        if let Some((job, result)) = self.0.take() {
+            stand.turn(|turn| turn.end_write(job, result));
+        }
+    }
+}
+
+/// The same numbers for the same seed.
+pub(in crate::engine) struct Random(u64);
+
+impl Random {
+    pub(in crate::engine) fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(in crate::engine) fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) as usize % limit
+    }
+
+    pub(in crate::engine) fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+}
+
+/// A body that begins with a number, of any length that matters.
+fn numbered(number: u32, random: &mut Random) -> Vec<u8> {
+    let more = random.of(&[0, 0, 1, 50, 251, 252, 1_000, 9_000, 40_000]);
+    let mut body = number.to_be_bytes().to_vec();
+    body.resize(4 + more, number as u8);
+    body
+}
+
+/// The number, if the rest is as it should be.
+fn number_of(body: &[u8]) -> u32 {
+    let (number, rest) = body.split_first_chunk().expect("a number");
+    let number = u32::from_be_bytes(*number);
+    assert!(rest.iter().all(|&byte| byte == number as u8));
+    number
 }

@@ -1,27 +1,8 @@
 //! Random schedules of all that can happen to a queue and its connections, against a list.
 
 use super::*;
+use crate::engine::peer::stand::Random;
 use crate::engine::peer::withdraw::Found;
-
-/// The same numbers for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % limit
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-}
 
 /// What was queued, as the model has it.
 #[derive(Debug)]

@@ -1,0 +1,201 @@
+//! PUB and SUB: a subscriber gets what it has subscribed to, in order and no message twice, and all of it where nothing is in the way.
+
+use super::*;
+use crate::engine::Outgoing;
+use crate::message::Message;
+use crate::pattern::{PubPattern, Receiving, Sending, SubPattern};
+
+const TOPICS: [&[u8]; 4] = [b"", b"a", b"ab", b"b"];
+
+struct Rig {
+    random: Random,
+    publisher: Stand<PubPattern>,
+    subscribers: Vec<Stand<SubPattern>>,
+    wires: Vec<Wire>,
+    /// What each has subscribed to, as often as it has.
+    topics: Vec<Vec<&'static [u8]>>,
+    published: u32,
+    /// What came last to each.
+    last: Vec<Option<u32>>,
+    received: usize,
+    /// How many messages were queued, for how many subscribers.
+    sent: usize,
+    job: Job,
+    log: Vec<String>,
+}
+
+impl Rig {
+    fn new(seed: u64) -> Rig {
+        let context = Context::new();
+        let options = || {
+            Options::new()
+                .send_hwm(4)
+                .recv_hwm(3)
+                .max_delivery_attempts(None)
+        };
+        let pattern = PubPattern::new(&options());
+        let publisher = Stand::new(&context, options(), pattern);
+        let subscribers: Vec<_> = (0..3)
+            .map(|_| Stand::new(&context, options(), SubPattern::new(None)))
+            .collect();
+        let wires = subscribers
+            .iter()
+            .map(|subscriber| join(subscriber, &publisher, None));
+        Rig {
+            random: Random::new(seed),
+            wires: wires.collect(),
+            topics: vec![Vec::new(); subscribers.len()],
+            last: vec![None; subscribers.len()],
+            publisher,
+            subscribers,
+            published: 0,
+            received: 0,
+            sent: 0,
+            job: Job::default(),
+            log: vec![format!("seed {seed}")],
+        }
+    }
+
+    /// A topic, and then the number.
+    fn publish(&mut self) -> usize {
+        let topic = self.random.of(&TOPICS);
+        let message = [topic, b"!", &numbered(self.published, &mut self.random)].concat();
+        self.published += 1;
+        let published = self.publisher.look(|pattern, net| {
+            let outgoing = Outgoing::Slice(&message);
+            let published = pattern.send(&mut net.peers, outgoing);
+            net.pace(pattern, outgoing, published.is_some());
+            published.expect("it never waits")
+        });
+        self.sent += published.sent;
+        published.sent
+    }
+
+    fn receive(&mut self, index: usize, most: usize) -> usize {
+        let mut message = Message::new();
+        for count in 0..most {
+            let received = self.subscribers[index]
+                .look(|pattern, net| pattern.recv(&mut net.peers, &mut message));
+            if received.is_none() {
+                return count;
+            }
+            let body = message.first().as_slice();
+            let end = body.iter().position(|&byte| byte == b'!');
+            let (topic, rest) = body.split_at(end.expect("a topic"));
+            let number = number_of(&rest[1..]);
+            assert!(
+                self.topics[index]
+                    .iter()
+                    .any(|wanted| topic.starts_with(wanted))
+            );
+            assert!(self.last[index].is_none_or(|last| last < number));
+            self.last[index] = Some(number);
+            self.received += 1;
+        }
+        most
+    }
+
+    fn subscribe(&mut self, index: usize) {
+        let topic = self.random.of(&TOPICS);
+        let topics = &mut self.topics[index];
+        let subscriber = &self.subscribers[index];
+        let held = topics.iter().position(|&held| held == topic);
+        match held.filter(|_| self.random.below(3) > 0) {
+            Some(held) => {
+                topics.remove(held);
+                subscriber.look(|pattern, net| pattern.unsubscribe(&mut net.peers, topic));
+            }
+            None => {
+                topics.push(topic);
+                subscriber.look(|pattern, net| pattern.subscribe(&mut net.peers, topic));
+            }
+        }
+    }
+
+    fn redial(&mut self) {
+        for (index, subscriber) in self.subscribers.iter_mut().enumerate() {
+            subscriber.wait(Duration::from_millis(20));
+            for id in subscriber.to_dial() {
+                self.wires[index] = join(subscriber, &self.publisher, Some(id));
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let index = self.random.below(self.subscribers.len());
+        let choice = self.random.below(18);
+        self.log.push(format!("{choice} at {index}"));
+        match choice {
+            0..=3 => drop(self.publish()),
+            4 | 5 => {
+                let most = self.random.below(4);
+                self.receive(index, most);
+            }
+            6 | 7 => self.subscribers[index].go_on(),
+            8 | 9 => self.publisher.go_on(),
+            10 => self.wires[index].vary(&mut self.random),
+            11 if self.random.below(3) == 0 => self.wires[index].break_off(),
+            11 | 12 => self.redial(),
+            13 => self.subscribe(index),
+            14 | 15 => self.job.step(&self.publisher, &mut self.random),
+            _ => self.wires[index].widen(),
+        }
+        assert!(self.received <= self.sent);
+    }
+
+    /// Where nothing is in the way, each gets all that it wants.
+    fn end(&mut self) {
+        self.job.end(&self.publisher);
+        let settle = |rig: &mut Rig| {
+            rig.redial();
+            rig.wires.iter().for_each(Wire::widen);
+            rig.publisher.go_on();
+            (0..rig.subscribers.len())
+                .map(|index| {
+                    rig.subscribers[index].go_on();
+                    rig.receive(index, usize::MAX)
+                })
+                .collect::<Vec<_>>()
+        };
+        for _ in 0..60 {
+            settle(self);
+        }
+        for _ in 0..10 {
+            let topics: Vec<bool> = self
+                .topics
+                .iter()
+                .map(|topics| !topics.is_empty())
+                .collect();
+            let sent = self.publish();
+            let mut got = 0;
+            for _ in 0..3 {
+                got += settle(self).iter().sum::<usize>();
+            }
+            assert_eq!(got, sent);
+            assert!(sent <= topics.iter().filter(|&&any| any).count());
+        }
+    }
+}
+
+/// Tells which schedule it was that failed.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log.join(", "));
+        }
+    }
+}
+
+#[test]
+fn each_gets_what_it_wants_in_order_whatever_connections_do() {
+    let mut received = 0;
+    for seed in 1..=150 {
+        let mut rig = Rig::new(seed);
+        for _ in 0..150 {
+            rig.step();
+        }
+        rig.end();
+        received += rig.received;
+    }
+    assert!(received > 1_000, "{received}");
+}
