@@ -29,8 +29,12 @@ impl Net {
     /// To be called after each attempt to send, under the same lock.
     #[inline]
     pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern, outgoing: Outgoing<'_>, queued: bool) {
-        if queued && self.peers.due.is_nothing() && self.tempo.just_gathers(self.peers.gathered) {
-            return;
+        if queued && self.peers.due.is_nothing() {
+            // It is inproc, or the kernel will say when it takes more.
+            let nothing = self.peers.dirty.is_empty();
+            if self.tempo.just_gathers(self.peers.gathered) || nothing {
+                return;
+            }
         }
         self.pace_slowly(pattern, outgoing, queued);
     }
@@ -45,7 +49,6 @@ impl Net {
         if !queued {
             return self.tempo.held_up();
         }
-        // If there is nothing to write, it is inproc, or the kernel will say when it takes more.
         if !self.peers.dirty.is_empty() {
             Turn::begin(self, pattern).write_or_gather();
         }
