@@ -18,6 +18,7 @@
 //! | [`Req`] | a request, to one peer, in turn | its reply | waits |
 //! | [`Rep`] | the reply, to who asked | requests, fairly | gives the reply back |
 //! | [`Dealer`] | to one peer, in turn | from all peers, fairly | waits |
+//! | [`Pair`] | to its one peer | from its one peer | waits |
 //! | [`Router`] | to the peer that is named | from all peers, fairly, with the name of each | drops the message and says so, or gives it back |
 //!
 //! Each socket may bind and connect any number of endpoints, in any order: `tcp://host:port`, `ipc://path` and
@@ -131,8 +132,8 @@ pub use monitor::{
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::{Published, Routed, Subscription, Upstream};
 pub use socket::{
-    AnySocket, Dealer, Incoming, Iter, Pub, Pull, Push, RecvSocket, Rep, Req, Request, Router,
-    SendSocket, Sub, Xpub, Xsub,
+    AnySocket, Dealer, Incoming, Iter, Pair, Pub, Pull, Push, RecvSocket, Rep, Req, Request,
+    Router, SendSocket, Sub, Xpub, Xsub,
 };
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};

@@ -16,7 +16,7 @@ mod common {
 }
 
 use common::libzmq::Libzmq;
-use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
+use common::peer::Role::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
 use common::peer::{Peer, Role, each_way};
 use common::pyzmq::Pyzmq;
 use common::scenarios;
@@ -85,6 +85,11 @@ fn asks_and_answers() {
 #[test]
 fn dealer_asks_rep() {
     check((Dealer, Rep), scenarios::dealer_asks_rep);
+}
+
+#[test]
+fn pairs_talk() {
+    check((Pair, Pair), scenarios::pairs_talk);
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod common {
 
 use common::libzmq::Libzmq;
 use common::ours::Zerohop;
-use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
+use common::peer::Role::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
 use common::peer::{Peer, Role, each_way};
 use common::routers::Setting;
 use common::{routers, scenarios};
@@ -97,6 +97,11 @@ fn asks_and_answers() {
 #[test]
 fn dealer_asks_rep() {
     both((Dealer, Rep), scenarios::dealer_asks_rep);
+}
+
+#[test]
+fn pairs_talk() {
+    both((Pair, Pair), scenarios::pairs_talk);
 }
 
 #[test]

@@ -30,7 +30,7 @@ use common::endpoints::Transport;
 use common::events::wait_for_end;
 use common::ours::Zerohop;
 use common::part::{Part, message};
-use common::peer::Role::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
+use common::peer::Role::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
 use common::peer::{Implementation, Peer, Role, each_way};
 use common::pyzmq::Pyzmq;
 use common::routers::Setting;
@@ -115,6 +115,11 @@ fn asks_and_answers() {
 #[test]
 fn dealer_asks_rep() {
     both((Dealer, Rep), scenarios::dealer_asks_rep);
+}
+
+#[test]
+fn pairs_talk() {
+    both((Pair, Pair), scenarios::pairs_talk);
 }
 
 #[test]

@@ -64,6 +64,8 @@ impl fmt::Display for RefusalCause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PeerRefusal {
+    /// A PAIR has a peer, and has one only.
+    HasPeer,
     /// A ROUTER has a peer with this routing id.
     RoutingIdTaken,
     /// Another peer has come with the same routing id, and this one had to give way, as
@@ -77,6 +79,7 @@ pub enum PeerRefusal {
 impl fmt::Display for PeerRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            PeerRefusal::HasPeer => "there is a peer already",
             PeerRefusal::RoutingIdTaken => "another peer has its routing id",
             PeerRefusal::RoutingIdHandedOver => "another peer has come with its routing id",
             PeerRefusal::RoutingIdReserved => {

@@ -85,7 +85,7 @@ fn rows_are_complete_and_unique() {
     };
     assert_eq!(
         sockets("immediate").as_deref(),
-        Some("REQ, DEALER, ROUTER, PUSH")
+        Some("PAIR, REQ, DEALER, ROUTER, PUSH")
     );
     assert_eq!(sockets("pub_block").as_deref(), Some("PUB, XPUB"));
 }

@@ -5,7 +5,7 @@
 //!
 //! | part | answers | used by |
 //! |---|---|---|
-//! | [`FairQueue`] | who is read next? | PULL, SUB, REP, REQ, DEALER, ROUTER, XSUB |
+//! | [`FairQueue`] | who is read next? | PULL, SUB, REP, REQ, DEALER, ROUTER, PAIR, XSUB |
 //! | [`LoadBalancer`] | who takes the next message? | PUSH, REQ, DEALER |
 //! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
 //! | [`Distributor`](distributor::Distributor), [`Subscriptions`](subscriptions::Subscriptions) | who wants this message? | PUB, XPUB |
@@ -24,6 +24,7 @@ mod fair_queue;
 mod fair_turns;
 mod load_balancer;
 mod outlet;
+mod pair;
 mod prefix_trie;
 mod publish;
 mod publisher;
@@ -49,6 +50,7 @@ pub(crate) use subscriptions::Subscriptions;
 pub(crate) use topic_filter::TopicFilter;
 
 pub(crate) use dealer::DealerPattern;
+pub(crate) use pair::PairPattern;
 pub(crate) use publish::PubPattern;
 pub use publish::Published;
 pub(crate) use pull::PullPattern;
@@ -272,7 +274,7 @@ mod tests {
     use super::*;
     use crate::{OPTION_TABLE, Options};
 
-    fn patterns() -> [Box<dyn Pattern>; 10] {
+    fn patterns() -> [Box<dyn Pattern>; 11] {
         [
             Box::new(PushPattern::new()),
             Box::new(PullPattern::new()),
@@ -282,6 +284,7 @@ mod tests {
             Box::new(RepPattern::new()),
             Box::new(DealerPattern::new(false, false)),
             Box::new(RouterPattern::new(true, true, true, 0)),
+            Box::new(PairPattern::new()),
             Box::new(XpubPattern::new(&Options::new())),
             Box::new(XsubPattern::new(Some(2))),
         ]

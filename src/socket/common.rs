@@ -52,7 +52,7 @@ macro_rules! common {
             /// every loss too. May be called for any number of endpoints, and before anything is bound
             /// there.
             ///
-            /// A second call for the same endpoint changes nothing with PUB, SUB, REQ and DEALER, for which another connection would
+            /// A second call for the same endpoint changes nothing with PUB, SUB, REQ, DEALER and PAIR, for which another connection would
             /// be of no use, or repeat every message. With PUSH, PULL, REP, ROUTER, XPUB and XSUB it makes one more, which takes its turn
             /// like any other. (libzmq does the same, but makes one more with all types over inproc.)
             /// [`disconnect`](Self::disconnect) ends all of them. Endpoints are the same if they are equal as

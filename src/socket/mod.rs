@@ -4,6 +4,7 @@
 
 mod common;
 mod dealer;
+mod pair;
 mod publisher;
 mod publishing;
 mod pull;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use dealer::Dealer;
+pub use pair::Pair;
 pub use publisher::Pub;
 pub use pull::Pull;
 pub use push::Push;

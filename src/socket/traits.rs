@@ -130,7 +130,7 @@ pub trait AnySocket: Sealed + Sized + Send + Sync + 'static {
     fn close(self, timeout: Duration) -> Result<(), CloseError>;
 }
 
-/// A socket that sends messages one after the other: PUSH, PUB, XPUB, XSUB and DEALER, and ROUTER in libzmq's form.
+/// A socket that sends messages one after the other: PUSH, PUB, XPUB, XSUB, DEALER and PAIR, and ROUTER in libzmq's form.
 ///
 /// REQ and REP are not among them: there a message is one half of an exchange.
 pub trait SendSocket: AnySocket {
@@ -182,7 +182,7 @@ pub trait SendSocket: AnySocket {
     }
 }
 
-/// A socket that receives messages one after the other: PULL, SUB, XPUB, XSUB and DEALER, and ROUTER in libzmq's form.
+/// A socket that receives messages one after the other: PULL, SUB, XPUB, XSUB, DEALER and PAIR, and ROUTER in libzmq's form.
 pub trait RecvSocket: AnySocket {
     /// Receives the next message; waits for one, at most for [`recv_timeout`](Options::recv_timeout).
     ///

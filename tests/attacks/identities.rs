@@ -1,14 +1,14 @@
-//! Peers that play with the names by which a ROUTER knows them.
+//! Peers that play with the names by which a ROUTER knows them, and more of them than a PAIR has.
 
 use zerohop::{
-    Context, DisconnectCause, Event, Incoming, Monitor, Options, PeerRefusal, Routed, Router,
+    Context, DisconnectCause, Event, Incoming, Monitor, Options, Pair, PeerRefusal, Routed, Router,
     RoutingId,
 };
 
 use crate::common::deadline::DEADLINE;
 use crate::common::events::wait_for_end;
 use crate::common::memory::Watch;
-use crate::common::raw::{RawPeer, command, frame, greeting, property};
+use crate::common::raw::{RawPeer, command, frame, greeting, property, ready};
 use crate::{ANY_PORT, GROWTH};
 
 struct Target {
@@ -178,4 +178,37 @@ fn peers_without_end_leave_nothing_behind() {
     memory.assert_growth_below(GROWTH);
     assert_eq!(target.router.stats().peers.len(), 1);
     target.reach("owner", &mut owner, "yours");
+}
+
+/// Whatever they say, and when.
+#[test]
+fn a_pair_hears_nobody_but_its_peer() {
+    let memory = Watch::start();
+    let pair = Pair::new(&Context::new()).expect("a PAIR");
+    let endpoint = pair.bind(ANY_PORT).expect("bound").to_string();
+    let monitor = pair.monitor();
+    let mut peer = RawPeer::connect(&endpoint);
+    peer.shake_hands(1, "PAIR");
+    pair.wait_for_peers(1, DEADLINE).expect("the peer");
+    let hello = [
+        greeting(1, "NULL"),
+        ready("PAIR"),
+        frame(0, b"not heard").repeat(1_000),
+    ];
+    for _ in 0..500 {
+        let mut stranger = RawPeer::connect(&endpoint);
+        // All in one piece, so that the messages come with the end of the handshake.
+        stranger.pour(&hello.concat());
+        assert_eq!(
+            wait_for_end(&monitor),
+            DisconnectCause::Refused(PeerRefusal::HasPeer)
+        );
+        stranger.expect_closed();
+    }
+    peer.write(&frame(0, b"heard"));
+    assert_eq!(pair.recv_timeout(DEADLINE).expect("a message"), "heard");
+    pair.send_timeout("yours", DEADLINE).expect("sent");
+    assert_eq!(peer.read_frame(), (0, b"yours".to_vec()));
+    assert_eq!(pair.stats().peers.len(), 1);
+    memory.assert_growth_below(GROWTH);
 }

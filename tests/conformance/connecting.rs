@@ -31,6 +31,12 @@ suite!(xpub_sub: XpubSub);
 suite!(pub_xsub: PubXsub);
 suite!(xpub_xsub: XpubXsub);
 
+// Without those where a socket has more than one peer.
+on_every_transport!(pair_pair: PairPair =>
+    taker_binds, giver_binds, taker_connects_first, giver_connects_first, taker_restarts, giver_restarts, unbinds, disconnects,
+    connects_twice, waits_for_peers, names_are_taken_once,
+);
+
 fn open<P: Pairing>(context: &Context) -> (P::Giver, P::Taker) {
     (P::Giver::open(context), taker::<P>(context))
 }

@@ -17,6 +17,7 @@ mod closing;
 mod connecting;
 mod dealer;
 mod flow;
+mod pair;
 mod pairs;
 mod pub_sub;
 mod push_pull;

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use zerohop::{
-    AnySocket, BindError, CloseError, Context, Dealer, Monitor, Options, Pub, Pull, Push, Rep, Req,
-    Router, Stats, Sub, UnbindError, WaitError, Xpub, Xsub,
+    AnySocket, BindError, CloseError, Context, Dealer, Monitor, Options, Pair, Pub, Pull, Push,
+    Rep, Req, Router, Stats, Sub, UnbindError, WaitError, Xpub, Xsub,
 };
 
 use crate::arena::nimble;
@@ -148,6 +148,9 @@ impl Pairing for PubSub {
     }
 }
 
+/// PAIR to PAIR.
+pub(crate) struct PairPair;
+
 /// DEALER to ROUTER, and back.
 pub(crate) struct DealerRouter;
 
@@ -176,6 +179,19 @@ impl Pairing for ReqRouter {
                 asking.is_finished().then_some(())
             });
             assert_eq!(asking.join().expect("the asking thread"), *text);
+        });
+    }
+}
+
+impl Pairing for PairPair {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (1, 1);
+    type Giver = Pair;
+    type Taker = Pair;
+
+    fn pass(giver: &Pair, taker: &Pair, text: &str) {
+        until("the message arrives", || {
+            let _ = giver.send_timeout(text, GLANCE);
+            received(|| taker.recv_timeout(GLANCE).ok(), text)
         });
     }
 }

@@ -43,7 +43,7 @@ impl Command {
             Req => &["--parts", "\\t", "--format", "json"],
             Rep => &["--echo"],
             Pull | Sub => &["--format", "json"],
-            Role::Router | Role::Dealer | Role::XPub | Role::XSub => {
+            Role::Router | Role::Dealer | Role::Pair | Role::XPub | Role::XSub => {
                 panic!("the program has no such command")
             }
         });

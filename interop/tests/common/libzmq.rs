@@ -112,6 +112,7 @@ fn socket_type(role: Role) -> zmq::SocketType {
         Role::Rep => zmq::REP,
         Role::Router => zmq::ROUTER,
         Role::Dealer => zmq::DEALER,
+        Role::Pair => zmq::PAIR,
         Role::XPub => zmq::XPUB,
         Role::XSub => zmq::XSUB,
     }

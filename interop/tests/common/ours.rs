@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use zerohop::{
-    Context, Dealer, Message, Options, Pub, Pull, Push, RecvError, RecvSocket, Rep, Req, Request,
-    Router, SendSocket, Sub, Xpub, Xsub,
+    Context, Dealer, Message, Options, Pair, Pub, Pull, Push, RecvError, RecvSocket, Rep, Req,
+    Request, Router, SendSocket, Sub, Xpub, Xsub,
 };
 
 use super::deadline::DEADLINE;
@@ -60,6 +60,7 @@ impl Implementation for Zerohop {
                 let options = options.router_mandatory(true);
                 direct(Router::with_options(context, options).expect("a ROUTER"))
             }
+            Role::Pair => direct(Pair::with_options(context, options).expect("a PAIR")),
             Role::XPub => direct(Xpub::with_options(context, options).expect("an XPUB")),
             Role::XSub => direct(Xsub::with_options(context, options).expect("an XSUB")),
         }
@@ -126,6 +127,21 @@ impl Peer for Direct<Pull> {
 }
 
 impl Peer for Direct<Dealer> {
+    attach!();
+
+    fn send(&mut self, message: &[Part]) {
+        let sent = self.socket.send_timeout(to_message(message), DEADLINE);
+        sent.expect("zerohop sends before the deadline");
+    }
+
+    fn recv_within(&mut self, patience: Duration) -> Option<Vec<Part>> {
+        in_time(self.socket.recv_timeout(patience))
+            .as_ref()
+            .map(to_parts)
+    }
+}
+
+impl Peer for Direct<Pair> {
     attach!();
 
     fn send(&mut self, message: &[Part]) {

@@ -20,6 +20,7 @@ pub(crate) enum Role {
     Rep,
     Router,
     Dealer,
+    Pair,
     XPub,
     XSub,
 }

@@ -193,6 +193,20 @@ pub(crate) fn router_answers_dealer(dealer: &mut dyn Peer, router: &mut dyn Peer
     }
 }
 
+/// A PAIR carries everything both ways at once.
+pub(crate) fn pairs_talk(one: &mut dyn Peer, other: &mut dyn Peer) {
+    keeps_frames(one, other);
+    keeps_frames(other, one);
+    carries_sizes(one, other);
+    carries_sizes(other, one);
+    for round in ["first", "second"] {
+        one.send(&message([round, "there"]));
+        other.send(&message([round, "back"]));
+        assert_eq!(other.recv(), message([round, "there"]));
+        assert_eq!(one.recv(), message([round, "back"]));
+    }
+}
+
 /// An XPUB learns of each subscription and of its end from a SUB.
 pub(crate) fn tells_subscriptions(publisher: &mut dyn Peer, subscriber: &mut dyn Peer) {
     subscriber.subscribe("topic");

@@ -14,7 +14,7 @@ use crate::engine::driving::later::Later;
 use crate::engine::driving::timers::Timer;
 use crate::engine::peer::dialer::Attempt;
 use crate::engine::peer::net::Net;
-use crate::engine::peer::out_buffer::OutBuffer;
+use crate::engine::peer::out_buffer::{OutBuffer, Unsent};
 use crate::engine::peer::state::{Link, Origin, PeerId, Place};
 use crate::engine::peer::turn::Turn;
 use crate::engine::{Note, SocketMailbox};
@@ -226,7 +226,7 @@ impl Turn<'_> {
         self.offer_inproc(Box::new(offerer), Misfit::IsAnError)
     }
 
-    /// Makes a place for a peer, and an offer.
+    /// Makes a place for a peer, and an offer at once.
     fn offer_inproc(&mut self, offerer: Box<Offerer>, misfit: Misfit) -> Result<(), SocketType> {
         let id = self.net.new_offerer(offerer);
         self.offer_at(id, misfit)
@@ -266,6 +266,7 @@ impl Turn<'_> {
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
             peer.link = Link::Inproc(Box::new(link));
         }
+        self.net.peers.hand_over_queue(id);
         if !self.net.options.immediate {
             self.attach(id);
         }
@@ -438,14 +439,15 @@ impl Turn<'_> {
     /// The connection is over; what came by it can still be taken. If this socket had connected, it offers itself again: at once, and so
     /// waits until the name is bound again, or after a while.
     fn inproc_gone(&mut self, id: PeerId, end: End) {
-        let keep = self.pattern.moves_unsent();
+        let (keeps, moves) = (self.pattern.keeps_unsent(), self.pattern.moves_unsent());
+        let immediate = self.net.options.immediate;
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
         let Link::Inproc(link) = &peer.link else {
             return;
         };
-        let unsent = link.outbox.reclaim(&mut self.net.peers.pool);
+        let mut unsent = link.outbox.reclaim(&mut self.net.peers.pool);
         if let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) {
             self.net.peers.pool.later.drop_link(link);
         }
@@ -455,30 +457,42 @@ impl Turn<'_> {
             Origin::Offered(offerer) => Some(offerer.clone()),
             Origin::Bound(_) | Origin::Dialed(_) | Origin::Accepted(_) => None,
         };
-        let unsent = if keep {
-            unsent
-        } else {
+        let mut kept = Vec::new();
+        if keeps && !moves && renewed.is_some() && !immediate {
+            // For the next connection, as where it is dialed.
+            kept = std::mem::take(&mut unsent);
+        } else if !moves {
             peer.counters.dropped_disconnect += unsent.len() as u64;
-            Vec::new()
-        };
+            unsent = Vec::new();
+        }
         if std::mem::take(&mut peer.attached) {
             self.pattern.detached(&mut self.net.peers, id, unsent);
         }
         self.let_go(id);
-        match (renewed, end) {
-            (Some(offerer), End::Gone) => {
-                // Never an error.
-                let _ = self.offer_inproc(offerer, Misfit::IsWaitedFor);
-            }
-            (Some(offerer), End::Refused) => self.offer_later(offerer, received),
-            (None, _) => {}
+        if let Some(offerer) = renewed {
+            self.renew_offer(offerer, kept, end, received);
         }
     }
 
-    /// Makes a place for a peer, and an offer after a while.
-    fn offer_later(&mut self, mut offerer: Box<Offerer>, received: bool) {
-        let (delay, attempt) = offerer.refused(self.now, received);
+    /// Makes a place for a peer, in which what was kept for it is queued, and an offer: at once, or after a while.
+    fn renew_offer(
+        &mut self,
+        mut offerer: Box<Offerer>,
+        kept: Vec<Unsent>,
+        end: End,
+        received: bool,
+    ) {
+        let wait = (end == End::Refused).then(|| offerer.refused(self.now, received));
         let id = self.net.new_offerer(offerer);
+        self.net.peers.requeue(id, &kept);
+        let Some((delay, attempt)) = wait else {
+            // Never an error.
+            let _ = self.offer_at(id, Misfit::IsWaitedFor);
+            return;
+        };
+        if !self.net.options.immediate {
+            self.attach(id);
+        }
         if self.net.options.reconnect_interval.is_some() {
             let at = (self.now + delay).max(self.next_turn());
             self.net.timers.arm(at, Timer::Offer(id, attempt));

@@ -11,7 +11,7 @@ use slab::Slab;
 
 use super::direct::{DIRECT, Due};
 use super::limits::Tried;
-use super::out_buffer::OutBuffer;
+use super::out_buffer::{OutBuffer, Unsent};
 use super::outgoing::Outgoing;
 use super::pool::ChunkPool;
 use super::state::{
@@ -183,6 +183,40 @@ impl Peers {
         let peers = self.slab.iter().map(|(_, peer)| peer);
         let room = peers.filter(|peer| peer.send_hwm != NOT_SENT_TO);
         room.map(Peer::room).min().unwrap_or(0)
+    }
+
+    /// Queues messages again that were accepted for the same peer at an earlier place, whether there is room or not.
+    pub(in crate::engine) fn requeue(&mut self, id: PeerId, kept: &[Unsent]) {
+        if let Some(peer) = self.slab.get_mut(id) {
+            for unsent in kept {
+                peer.outbound.push_again(unsent, &mut self.pool);
+            }
+            peer.counters.messages_out += kept.len() as u64;
+            self.moved += kept.len() as u64;
+        }
+    }
+
+    /// Hands what was queued for a peer of this process over to it, now that there is a channel.
+    pub(in crate::engine) fn hand_over_queue(&mut self, id: PeerId) {
+        let Some(peer) = self.slab.get_mut(id) else {
+            return;
+        };
+        let Link::Inproc(link) = &mut peer.link else {
+            return;
+        };
+        for unsent in peer.outbound.drain(&mut self.pool) {
+            link.appended += 1;
+            let appended = link
+                .outbox
+                .append(&mut link.writer, self.conflate, |buffer, pool| {
+                    buffer.push_again(&unsent, pool);
+                });
+            peer.counters.bytes_out += appended.bytes as u64;
+            peer.counters.dropped_conflated += appended.replaced as u64;
+            if appended.tell {
+                link.tell(Note::InprocReadable);
+            }
+        }
     }
 
     /// Queues command frames, which no high-water mark holds back.

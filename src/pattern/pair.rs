@@ -1,0 +1,143 @@
+//! PAIR: one peer, and everything to it and from it (RFC 31).
+//!
+//! The first to come is the peer. Whoever comes while it is there is refused; libzmq leaves such a connection open and does not
+//! look at it again.
+
+use super::{Admission, FairQueue, Pattern, Receiving, Sending};
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
+use crate::message::Message;
+use crate::monitor::PeerRefusal;
+use crate::zmtp::{ProtocolError, SocketType};
+
+/// See the module.
+pub(crate) struct PairPattern {
+    peer: Option<PeerId>,
+    /// Peers that have something to take, each until it has nothing more: the present one and, before it, earlier ones that are gone.
+    queue: FairQueue,
+}
+
+impl PairPattern {
+    pub(crate) fn new() -> Self {
+        PairPattern {
+            peer: None,
+            queue: FairQueue::new(),
+        }
+    }
+
+    #[inline(never)]
+    fn recv_any(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
+        while let Some(id) = self.queue.front() {
+            match peers.take(id, message) {
+                Some(true) => return Some(()),
+                Some(false) => {
+                    self.queue.pop_front();
+                    return Some(());
+                }
+                None => {
+                    self.queue.pop_front();
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Receiving for PairPattern {
+    #[inline(always)]
+    fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
+        let id = self.queue.front()?;
+        if peers.take_single(id, message) {
+            return Some(());
+        }
+        self.recv_any(peers, message)
+    }
+}
+
+impl Sending for PairPattern {
+    type Sent = ();
+
+    /// Gives the message to the peer. `None`: there is none, or it has no room.
+    #[inline(always)]
+    fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        if peers.send_single(self.peer?, outgoing) {
+            return Some(());
+        }
+        self.send_any(peers, outgoing)
+    }
+
+    #[inline(never)]
+    fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        let id = self.peer?;
+        loop {
+            match peers.try_send(id, outgoing) {
+                Tried::Queued => return Some(()),
+                Tried::Refused => return None,
+                Tried::NoRoom => {
+                    if peers.await_room(id) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
+        peers.excess(self.peer?, outgoing)
+    }
+}
+
+impl Pattern for PairPattern {
+    fn socket_type(&self) -> SocketType {
+        SocketType::Pair
+    }
+
+    fn receives(&self) -> bool {
+        true
+    }
+
+    fn may_conflate(&self) -> bool {
+        false
+    }
+
+    fn admit(&mut self, _peers: &mut Peers, id: PeerId) -> Admission {
+        match self.peer {
+            Some(peer) if peer != id => Admission::Refused(PeerRefusal::HasPeer),
+            Some(_) | None => {
+                self.peer = Some(id);
+                Admission::Granted
+            }
+        }
+    }
+
+    /// One that we dial is the peer before it is there, so that messages can wait for it.
+    fn attached(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.peer.get_or_insert(id);
+    }
+
+    fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
+        self.peer.take_if(|peer| *peer == id);
+    }
+
+    fn forget(&mut self, id: PeerId) {
+        self.queue.remove(id);
+    }
+
+    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        self.queue.push(id);
+        Ok(())
+    }
+
+    fn connects_once(&self) -> bool {
+        true
+    }
+
+    fn keeps_unsent(&self) -> bool {
+        true
+    }
+
+    /// They are for one peer.
+    fn moves_unsent(&self) -> bool {
+        false
+    }
+}
