@@ -12,6 +12,7 @@ mod setup;
 use std::error::Error;
 use std::fmt;
 
+pub(crate) use sending::Shortage;
 pub use sending::{
     ReplyError, ReplyErrorKind, RequestError, SendBatchError, SendError, SendErrorKind,
 };

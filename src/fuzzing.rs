@@ -14,8 +14,8 @@ use bytes::Bytes;
 use crate::zmtp::{
     Announced, Command, Established, FrameKind, Handshake, HandshakeConfig, Header, Limits,
     MechanismConfig, Metadata, Passed, ProtocolError, Scanned, Scanner, SocketType, Version,
-    decode_header, put_cancel, put_error, put_frame, put_ping, put_pong, put_property, put_ready,
-    put_subscribe,
+    decode_header, own_metadata, put_cancel, put_error, put_frame, put_ping, put_pong,
+    put_property, put_ready, put_subscribe,
 };
 
 /// Small enough for the fuzzers to reach from both sides.
@@ -222,7 +222,7 @@ impl Peer {
             socket_type,
             routing_id: Bytes::copy_from_slice(routing_id),
             mechanism: MechanismConfig::Null,
-            announced: Announced::default(),
+            metadata: own_metadata(socket_type, routing_id, Announced::default()),
             max_command_size: LIMITS.max_command_size,
         };
         let mut peer = Self::established(LIMITS);

@@ -26,7 +26,8 @@ Example, in three shells:
 
 Endpoints: tcp://host:port, ipc://path, ipc://@name (Linux). To bind, host and port may be *.
 
-Exit codes: 0 done, 1 failure, 2 wrong usage, 3 timed out, 130 Ctrl-C."
+Exit codes: 0 done, or terminated with nothing left undone; 1 failure, 2 wrong usage, 3 timed out, 130 Ctrl-C, \
+143 terminated with something left undone."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

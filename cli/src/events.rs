@@ -8,10 +8,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
-use zerohop::{ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerFacts};
+use zerohop::{
+    ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerFacts,
+};
 
 use crate::args::SocketArgs;
 use crate::console;
+
+/// As many different things are told before one may be told again.
+const MOST_TOLD: usize = 1000;
 
 /// A thread that reads the socket's events until the socket is closed.
 pub(crate) struct Watch {
@@ -76,7 +81,13 @@ impl Watch {
 
 fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>, refused: &AtomicU64) {
     let mut told = HashSet::new();
+    let mut visitors = HashSet::new();
     for event in monitor {
+        // Whoever makes trouble under ever new names is not to fill our memory.
+        if told.len() > MOST_TOLD {
+            told.clear();
+        }
+        let visits = is_visit(&event, &mut visitors);
         if style.json {
             console::say(&to_json(&event).to_string());
         }
@@ -89,11 +100,22 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>, refused: 
         {
             console::say(&format!("zerohop: {what}{why}"));
         }
+        let stranger = visits.then(|| stranger_of(&event)).flatten();
+        if let Some((who, what)) = &stranger
+            && style.refusals
+            && told.insert(what.clone())
+        {
+            console::say(&format!("zerohop: turned away {who}{what}"));
+        }
         if matches!(event, Event::MessageRefused { .. }) {
             refused.fetch_add(1, Ordering::Relaxed);
         }
-        let trouble = trouble_of(&event);
+        let trouble = match stranger {
+            Some((who, what)) => Some(format!("turned away {who}{what}")),
+            None => trouble_of(&event),
+        };
         if let Some(trouble) = &trouble
+            && !visits
             && style.troubles
             && told.insert(trouble.clone())
         {
@@ -104,6 +126,29 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>, refused: 
             *last = trouble;
         }
     }
+}
+
+/// Whether the event is about a connection that somebody else has made. Nobody here tries that again.
+fn is_visit(event: &Event, visitors: &mut HashSet<ConnectionId>) -> bool {
+    match event {
+        Event::Accepted { connection } => visitors.insert(connection.id),
+        Event::HandshakeSucceeded { connection, .. }
+        | Event::HandshakeFailed { connection, .. } => visitors.remove(&connection.id),
+        _ => false,
+    }
+}
+
+/// Who has come to us and was not let in, and where and why: the same for all who come so.
+fn stranger_of(event: &Event) -> Option<(String, String)> {
+    let Event::HandshakeFailed { connection, cause } = event else {
+        return None;
+    };
+    let ConnectionInfo { endpoint, peer, .. } = connection;
+    let who = if peer.is_empty() { "somebody" } else { peer };
+    Some((
+        who.to_owned(),
+        format!(" at {endpoint}: {}", cause_in_words(cause)),
+    ))
 }
 
 /// What a peer does not take from us, or we from it, and who it is and why.

@@ -188,6 +188,7 @@ fn write_frames(mut stdin: ChildStdin, message: &Message, framing: &FramingArgs)
 pub(crate) struct Work {
     /// How many messages may still be asked for.
     left: AtomicU64,
+    counted: bool,
     /// How many commands run now.
     busy: AtomicUsize,
     failed: AtomicU64,
@@ -200,6 +201,7 @@ impl Work {
     pub(crate) fn new(count: Option<u64>) -> Work {
         Work {
             left: AtomicU64::new(count.unwrap_or(u64::MAX)),
+            counted: count.is_some(),
             busy: AtomicUsize::new(0),
             failed: AtomicU64::new(0),
             last: Mutex::new(Instant::now()),
@@ -238,6 +240,11 @@ impl Work {
             }
             result
         })
+    }
+
+    /// Whether the work was to end with so many messages.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted
     }
 
     /// How many commands have failed.

@@ -17,8 +17,10 @@ pub(crate) enum Failure {
     Usage(String),
     /// Nothing happened for as long as `--timeout` allows; the text says what was waited for.
     TimedOut(String),
-    /// A signal of this number asked us to stop, and what was read has been flushed.
+    /// A signal of this number asked us to stop, and what was read has been flushed as far as that was possible.
     Interrupted(u8),
+    /// SIGTERM asked us to stop, and nothing was left undone.
+    Terminated,
     /// Whoever read our standard output has gone: nothing to complain about.
     OutputClosed,
 }
@@ -37,7 +39,7 @@ impl Failure {
     /// The exit code: a shell's convention for signals, and the command line's own for the rest.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Failure::OutputClosed => 0,
+            Failure::OutputClosed | Failure::Terminated => 0,
             Failure::Failed(_) => 1,
             Failure::Usage(_) => 2,
             Failure::TimedOut(_) => 3,
@@ -51,7 +53,7 @@ impl Failure {
             Failure::Failed(text) | Failure::TimedOut(text) | Failure::Usage(text) => {
                 console::say(&format!("zerohop: {text}"));
             }
-            Failure::Interrupted(_) | Failure::OutputClosed => {}
+            Failure::Interrupted(_) | Failure::Terminated | Failure::OutputClosed => {}
         }
     }
 

@@ -6,10 +6,11 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use memchr::memchr_iter;
-use zerohop::Bytes;
+use zerohop::{AnySocket, Bytes};
 
 use crate::args::{FramingArgs, InputArgs};
 use crate::failure::{Failure, Outcome};
+use crate::session::Session;
 use crate::stop::{Stop, Waited};
 use crate::value::Rate;
 
@@ -34,13 +35,13 @@ pub(crate) trait Sink {
 }
 
 /// Sends what the arguments say. A stop that is asked for ends the reading, and is no failure here.
-pub(crate) fn feed(
+pub(crate) fn feed<S: AnySocket>(
     args: &InputArgs,
     framing: &FramingArgs,
-    stop: &Stop,
-    timeout: Option<Duration>,
+    session: &Session<S>,
     sink: &mut impl Sink,
 ) -> Outcome {
+    let stop = &session.stop;
     let mut sink = Paced {
         sink,
         pace: args.rate.map(Pace::new),
@@ -55,7 +56,7 @@ pub(crate) fn feed(
     } else {
         CHUNK
     };
-    let mut input = Input::open(stop, timeout, chunk)?;
+    let mut input = Input::open(session, chunk)?;
     if args.whole {
         let Some(whole) = input.read_to_end()? else {
             return Ok(());
@@ -89,6 +90,7 @@ fn repeat<T: AsRef<[u8]>>(
     for _ in 0..rounds {
         for message in messages {
             if stop.cause().is_some() {
+                stop.cut_short();
                 return Ok(());
             }
             sink.line(message.as_ref())?;
@@ -98,15 +100,14 @@ fn repeat<T: AsRef<[u8]>>(
 }
 
 /// Standard input.
-struct Input<'a> {
+struct Input<'a, S: AnySocket> {
     file: File,
-    stop: &'a Stop,
-    timeout: Option<Duration>,
+    session: &'a Session<S>,
     chunk: usize,
 }
 
-impl<'a> Input<'a> {
-    fn open(stop: &'a Stop, timeout: Option<Duration>, chunk: usize) -> Outcome<Input<'a>> {
+impl<'a, S: AnySocket> Input<'a, S> {
+    fn open(session: &'a Session<S>, chunk: usize) -> Outcome<Input<'a, S>> {
         // The descriptor itself: std's own handle reads through a small buffer under a lock.
         let fd = io::stdin()
             .as_fd()
@@ -114,8 +115,7 @@ impl<'a> Input<'a> {
             .map_err(|error| input_failure(&error))?;
         Ok(Input {
             file: File::from(fd),
-            stop,
-            timeout,
+            session,
             chunk,
         })
     }
@@ -155,7 +155,10 @@ impl<'a> Input<'a> {
             let filled = whole.len();
             whole.resize(filled + self.chunk, 0);
             match self.read(&mut whole[filled..])? {
-                None => return Ok(None),
+                None => {
+                    self.session.stop.cut_short();
+                    return Ok(None);
+                }
                 Some(0) => {
                     whole.truncate(filled);
                     return Ok(Some(Bytes::from(whole)));
@@ -168,13 +171,12 @@ impl<'a> Input<'a> {
     /// Reads what there is, or waits for it; `None` if the stop came first.
     fn read(&mut self, buffer: &mut [u8]) -> Outcome<Option<usize>> {
         loop {
-            match self.stop.wait_for(self.file.as_fd(), self.timeout) {
-                Ok(Waited::Stopped) => return Ok(None),
-                Ok(Waited::TimedOut) => {
+            match self.wait()? {
+                Waited::Stopped => return Ok(None),
+                Waited::TimedOut => {
                     return Err(Failure::TimedOut("no input in time".to_owned()));
                 }
-                Ok(Waited::Readable) => {}
-                Err(error) => return Err(input_failure(&error)),
+                Waited::Readable => {}
             }
             match self.file.read(buffer) {
                 Ok(read) => return Ok(Some(read)),
@@ -183,6 +185,23 @@ impl<'a> Input<'a> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(input_failure(&error)),
             }
+        }
+    }
+}
+
+impl<S: AnySocket> Input<'_, S> {
+    /// Waits for something to read. The time is up when nothing has come and nothing has left for as long as `--timeout` allows.
+    fn wait(&self) -> Outcome<Waited> {
+        let session = self.session;
+        let wait = || match session.stop.wait_for(self.file.as_fd(), session.slice()) {
+            Ok(Waited::TimedOut) => Err(None),
+            Ok(waited) => Ok(waited),
+            Err(error) => Err(Some(error)),
+        };
+        match session.insist(Option::is_none, wait) {
+            Ok(waited) => Ok(waited),
+            Err(None) => Ok(Waited::TimedOut),
+            Err(Some(error)) => Err(input_failure(&error)),
         }
     }
 }

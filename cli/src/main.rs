@@ -6,7 +6,7 @@
 //!   proxy probe perf bench completions man
 //!   session           a socket from its arguments to its orderly end
 //!   input ─► send ─► socket ─► receive ─► output      the way of a message; exec runs commands instead
-//!   descriptor        writing that waits
+//!   descriptor        writing that waits               progress          whether anything leaves
 //!   stop, inherited   Ctrl-C and closed pipes         events, stats, console: what a person is shown
 //! ```
 //!
@@ -26,6 +26,7 @@ mod man;
 mod output;
 mod perf;
 mod probe;
+mod progress;
 mod proxy;
 mod publish;
 mod pull;

@@ -9,7 +9,7 @@
 //! | `remote-lat` | REQ, connects | asks, measures, reports |
 //! | `inproc-thr`, `inproc-lat` | the same two in threads of one process | |
 //!
-//! The loops that are measured do nothing but send and receive: no signal handling, no timeouts.
+//! The loops that are measured do nothing but send and receive: no signal handling, and no timeouts but those of the socket.
 
 mod latency;
 mod report;
@@ -19,10 +19,12 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Subcommand;
-use zerohop::{Bytes, Context, Options};
+use zerohop::{AnySocket, Bytes, Context, Options, RecvError, SendError, SendErrorKind};
 
+use crate::console;
 use crate::failure::{Failure, Outcome};
-use crate::value::endpoint;
+use crate::session::{Waiting, wait_until_sent};
+use crate::value::{duration, endpoint};
 
 /// For closing: until everything has left, however long it takes, as libzmq's tools do.
 const UNTIL_SENT: Duration = Duration::MAX;
@@ -65,11 +67,58 @@ struct Remote {
     /// Let * and host names mean IPv6 as well as IPv4
     #[arg(long)]
     ipv6: bool,
+    /// Exit with 3 when nothing has happened for so long
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
 }
 
 impl Remote {
     fn options(&self) -> Options {
-        options().ipv6(self.ipv6)
+        let options = options().ipv6(self.ipv6);
+        options
+            .send_timeout(self.timeout)
+            .recv_timeout(self.timeout)
+    }
+
+    /// Waits until all has left, as libzmq's tools do; with a timeout, as long as something leaves.
+    fn close<S: AnySocket>(&self, socket: S) -> Outcome {
+        match wait_until_sent(&socket, None, self.timeout) {
+            Waiting::Over => socket.close(self.timeout.unwrap_or(UNTIL_SENT)),
+            Waiting::InVain => socket.close(Duration::ZERO),
+        }
+        .map_err(|error| {
+            Failure::TimedOut(format!("{} messages were not sent in time", error.unsent()))
+        })
+    }
+
+    /// Sends and ends; in case of a time-out without waiting for what is left.
+    fn finish<S: AnySocket>(&self, socket: S, outcome: Outcome) -> Outcome {
+        match outcome {
+            Ok(()) => self.close(socket),
+            Err(failure) => {
+                if let Err(error) = socket.close(Duration::ZERO) {
+                    console::say(&format!(
+                        "zerohop: {} messages were not sent",
+                        error.unsent()
+                    ));
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+fn send_failure(error: &SendError) -> Failure {
+    match error.kind() {
+        SendErrorKind::TimedOut => Failure::TimedOut(error.to_string()),
+        _ => Failure::of(error),
+    }
+}
+
+fn recv_failure(error: RecvError) -> Failure {
+    match error {
+        RecvError::TimedOut => Failure::TimedOut(error.to_string()),
+        _ => Failure::of(error),
     }
 }
 

@@ -3,13 +3,13 @@
 use std::str::FromStr;
 
 use zerohop::{
-    AnySocket, Context, Options, Pub, Pull, Push, RecvSocket, SendErrorKind, SendSocket,
+    AnySocket, Context, Options, Pub, Pull, Push, RecvError, RecvSocket, SendErrorKind, SendSocket,
 };
 
 use crate::args::{EndpointArgs, SocketArgs};
 use crate::failure::Outcome;
 use crate::receive::recv_failure;
-use crate::send::send_failure;
+use crate::send::{insist, send_failure};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::value::endpoint;
@@ -98,16 +98,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     stop.hold_what_comes_from(&receiving);
     let frontends = endpoints(args.frontend.iter().map(|frontend| &frontend.0));
     let backends = endpoints(args.backend.iter().map(|backend| &backend.0));
-    // What goes out has come in: the counters of one side are enough. Waiting for workers is no time-out.
+    // What goes out has come in: the counters of one side are enough.
     let quietly = SocketArgs {
         stats: false,
         ..args.socket.clone()
     };
-    let waiting = SocketArgs {
-        timeout: None,
-        ..args.socket.clone()
-    };
-    let backend: Session<Push> = open(&sending, &stop, &backends, &waiting)?;
+    let backend: Session<Push> = open(&sending, &stop, &backends, &args.socket)?;
     let capture = match &args.capture {
         None => None,
         Some(endpoint) => {
@@ -152,14 +148,20 @@ fn open<S: AnySocket>(
     )
 }
 
-/// Passes messages on until the stop, or until none came in time.
+/// Passes messages on until the stop, or until none has come nor left for as long as `--timeout` allows.
 fn pass_on(
     frontend: &Session<Pull>,
     backend: &Session<Push>,
     capture: Option<&Session<Pub>>,
 ) -> Outcome {
     loop {
-        let received = RecvSocket::recv(&*frontend.socket);
+        let received = match backend.slice() {
+            None => RecvSocket::recv(&*frontend.socket),
+            Some(slice) => backend.insist(
+                |error| *error == RecvError::TimedOut,
+                || RecvSocket::recv_timeout(&*frontend.socket, slice),
+            ),
+        };
         let message = received.map_err(|error| recv_failure(frontend, error))?;
         if let Some(capture) = capture
             && let Err(error) = SendSocket::send(&*capture.socket, &message)
@@ -168,6 +170,7 @@ fn pass_on(
             return Err(send_failure(capture, &error));
         }
         let sent = SendSocket::send(&*backend.socket, message);
+        let sent = sent.or_else(|error| insist(backend, error));
         sent.map_err(|error| send_failure(backend, &error))?;
     }
 }

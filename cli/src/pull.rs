@@ -63,7 +63,12 @@ pub(crate) fn exec_outcome<S: AnySocket>(
     work: &Work,
     ended: Result<(), RecvError>,
 ) -> Outcome {
-    let ended = ended.map_err(|error| recv_failure(session, error));
+    let ended = ended.map_err(|error| {
+        if work.is_counted() {
+            session.stop.cut_short();
+        }
+        recv_failure(session, error)
+    });
     match (ended, work.failed()) {
         (ended, 0) => ended,
         (Err(failure @ Failure::Interrupted(_)), _) => Err(failure),

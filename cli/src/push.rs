@@ -47,12 +47,12 @@ pub(crate) fn wait_failure<S: AnySocket>(
     what: &str,
     error: WaitError,
 ) -> Failure {
-    match (error, session.stop.cause()) {
+    match (error, session.stop.ending()) {
         (WaitError::TimedOut { have, wanted }, _) => Failure::TimedOut(format!(
             "only {have} of {wanted} {what} came in time{}",
             session.trouble()
         )),
-        (WaitError::ContextClosed, Some(cause)) => cause.into(),
+        (WaitError::ContextClosed, Some(ending)) => ending,
         _ => Failure::of(error),
     }
 }

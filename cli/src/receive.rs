@@ -17,6 +17,9 @@ pub(crate) fn run<S: RecvSocket>(
     let outcome = Output::open(output, framing, &session.stop).and_then(|mut output| {
         output::watch_reader(&session.stop);
         let printed = print(&session, &mut output, count.count.unwrap_or(u64::MAX));
+        if printed.is_err() && count.count.is_some() {
+            session.stop.cut_short();
+        }
         // Also what came before a failure is to be seen.
         printed.and(output.flush())
     });
@@ -43,11 +46,11 @@ fn print<S: RecvSocket>(session: &Session<S>, output: &mut Output, count: u64) -
 
 /// What a failed receive means for the command.
 pub(crate) fn recv_failure<S: AnySocket>(session: &Session<S>, error: RecvError) -> Failure {
-    match (error, session.stop.cause()) {
+    match (error, session.stop.ending()) {
         (RecvError::TimedOut, _) => {
             Failure::TimedOut(format!("no message came in time{}", session.trouble()))
         }
-        (RecvError::ContextClosed, Some(cause)) => cause.into(),
+        (RecvError::ContextClosed, Some(ending)) => ending,
         _ => Failure::of(error),
     }
 }

@@ -1,6 +1,6 @@
 //! `zerohop rep`.
 
-use zerohop::{Rep, ReplyErrorKind, Request};
+use zerohop::{RecvError, Rep, ReplyErrorKind, Request};
 
 use crate::args::{CountArgs, EndpointArgs, FramingArgs, SocketArgs};
 use crate::exec::{Jobs, Shell, Work};
@@ -56,7 +56,14 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let ended = work.run(
         args.jobs,
         session.timeout,
-        || session.socket.recv(),
+        // Replies that leave are something that happens, too.
+        || match session.slice() {
+            None => session.socket.recv(),
+            Some(slice) => session.insist(
+                |error| *error == RecvError::TimedOut,
+                || session.socket.recv_timeout(slice),
+            ),
+        },
         |request| answer(&args.answer, &args.framing, request),
     );
     let outcome = exec_outcome(&session, &work, ended);

@@ -1,6 +1,8 @@
 //! `zerohop req`.
 
-use zerohop::{Bytes, Message, Req, RequestError, SendErrorKind};
+use std::time::Duration;
+
+use zerohop::{Bytes, Message, Payload, Req, RequestError, SendErrorKind};
 
 use crate::args::{EndpointArgs, FramingArgs, InputArgs, OutputArgs, SocketArgs};
 use crate::failure::{Failure, Outcome};
@@ -41,13 +43,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
                 .map(|separator| separator.0.as_slice()),
             output: Some(output),
         };
-        input::feed(
-            &args.input,
-            &args.framing,
-            &session.stop,
-            session.timeout,
-            &mut asker,
-        )
+        input::feed(&args.input, &args.framing, &session, &mut asker)
     });
     // Whoever asked has got the reply, or does not wait for it any more.
     session.close_at_once(outcome)
@@ -62,10 +58,10 @@ struct Asker<'a> {
 
 impl Sink for Asker<'_> {
     fn line(&mut self, line: &[u8]) -> Outcome {
-        let req = &self.session.socket;
+        let (req, timeout) = (&self.session.socket, self.session.timeout);
         let reply = match self.separator {
-            None => req.request(line),
-            Some(separator) => req.request(split(line, separator)),
+            None => ask(req, line, timeout),
+            Some(separator) => ask(req, split(line, separator), timeout),
         };
         self.take(reply)
     }
@@ -74,8 +70,20 @@ impl Sink for Asker<'_> {
         if self.separator.is_some() {
             return self.line(&message);
         }
-        let reply = self.session.socket.request(message);
+        let reply = ask(&self.session.socket, message, self.session.timeout);
         self.take(reply)
+    }
+}
+
+/// The time is for the whole exchange.
+fn ask(
+    req: &Req,
+    message: impl Payload,
+    timeout: Option<Duration>,
+) -> Result<Message, RequestError> {
+    match timeout {
+        None => req.request(message),
+        Some(timeout) => req.request_timeout(message, timeout),
     }
 }
 
@@ -98,10 +106,8 @@ impl Asker<'_> {
     fn failure(&self, error: &RequestError) -> Failure {
         let trouble = self.session.trouble();
         let sent = match error {
-            RequestError::Send(error) => match error.kind() {
-                SendErrorKind::TimedOut => {
-                    return Failure::TimedOut(format!("nobody took the request in time{trouble}"));
-                }
+            RequestError::Send(unsent) => match unsent.kind() {
+                SendErrorKind::TimedOut => return Failure::TimedOut(format!("{error}{trouble}")),
                 SendErrorKind::ContextClosed => false,
                 _ => return Failure::of(error),
             },
@@ -111,15 +117,13 @@ impl Asker<'_> {
             RequestError::ContextClosed => true,
             _ => return Failure::of(error),
         };
-        match self.session.stop.cause() {
-            Some(cause) => {
-                if !sent {
-                    self.session
-                        .note(&format!("a request was not made{trouble}"));
-                }
-                cause.into()
-            }
-            None => Failure::of(error),
+        let stop = &self.session.stop;
+        if stop.cause().is_some() && !sent {
+            self.session
+                .note(&format!("a request was not made{trouble}"));
         }
+        // Sent or not, it has no reply.
+        stop.cut_short();
+        stop.ending().unwrap_or_else(|| Failure::of(error))
     }
 }

@@ -23,13 +23,23 @@ pub(crate) fn run<S: Sending>(
             .as_ref()
             .map(|separator| separator.0.as_slice()),
         skipped: 0,
+        unwanted: 0,
         refused: 0,
     };
-    let outcome = input::feed(input, framing, &session.stop, session.timeout, &mut sender);
-    let (skipped, refused) = (sender.skipped, sender.refused);
+    let outcome = input::feed(input, framing, &session, &mut sender);
+    let (skipped, unwanted, refused) = (sender.skipped, sender.unwanted, sender.refused);
     if skipped > 0 {
         session.note(&format!(
             "slow subscribers missed {skipped} messages; --hwm lets more wait, --rate sends more slowly"
+        ));
+    }
+    if unwanted > 0 {
+        let messages = match unwanted {
+            1 => "1 message has".to_owned(),
+            count => format!("{count} messages have"),
+        };
+        session.note(&format!(
+            "{messages} gone to nobody, because nobody had subscribed to that; --wait-subscribers waits for somebody"
         ));
     }
     let given_up = session.refused();
@@ -52,15 +62,18 @@ struct Sender<'a, S: Sending> {
     separator: Option<&'a [u8]>,
     /// Messages that a peer missed, each counted once per peer.
     skipped: usize,
+    /// Messages that nobody has subscribed to.
+    unwanted: u64,
     /// Messages that no peer takes.
     refused: u64,
 }
 
 impl<S: Sending> Sender<'_, S> {
     fn count(&mut self, sent: Result<S::Sent, SendError>) -> Outcome {
-        match sent {
+        match sent.or_else(|error| insist(self.session, error)) {
             Ok(sent) => {
-                self.skipped += S::missed(sent);
+                self.skipped += S::missed(&sent);
+                self.unwanted += u64::from(!S::is_wanted(&sent));
                 Ok(())
             }
             Err(error) if is_refusal(error.kind()) => {
@@ -74,6 +87,20 @@ impl<S: Sending> Sender<'_, S> {
             Err(error) => Err(send_failure(self.session, &error)),
         }
     }
+}
+
+/// Tries again what has timed out, until nothing has left for as long as `--timeout` allows.
+#[cold]
+pub(crate) fn insist<S: Sending>(
+    session: &Session<S>,
+    error: SendError,
+) -> Result<S::Sent, SendError> {
+    if error.kind() != SendErrorKind::TimedOut {
+        return Err(error);
+    }
+    let message = error.into_message();
+    let is_timeout = |error: &SendError| error.kind() == SendErrorKind::TimedOut;
+    session.insist(is_timeout, || session.socket.send(&message))
 }
 
 fn is_refusal(kind: SendErrorKind) -> bool {
@@ -117,20 +144,22 @@ pub(crate) fn split<'a>(line: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
 
 /// What a failed send means for the command.
 pub(crate) fn send_failure<S: Sending>(session: &Session<S>, error: &SendError) -> Failure {
-    match (error.kind(), session.stop.cause()) {
-        (SendErrorKind::TimedOut, _) => Failure::TimedOut(format!(
-            "no peer took a message in time{}",
+    let stop = &session.stop;
+    match error.kind() {
+        SendErrorKind::TimedOut => Failure::TimedOut(format!(
+            "a message was not sent: {error}{}",
             session.trouble()
         )),
-        (SendErrorKind::ContextClosed, Some(cause)) => {
+        SendErrorKind::ContextClosed if stop.cause().is_some() => {
+            stop.cut_short();
             // Texts of the command line are no input: a stop ends them at once.
-            if session.stop.holds_input() {
+            if stop.holds_input() {
                 session.note(&format!(
                     "input was lost: no peer took it within the linger time{}",
                     session.trouble()
                 ));
             }
-            cause.into()
+            stop.ending().unwrap_or_else(|| Failure::of(error))
         }
         _ => Failure::of(error),
     }

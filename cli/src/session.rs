@@ -14,11 +14,15 @@ use crate::args::{EndpointArgs, SocketArgs};
 use crate::console;
 use crate::events::Watch;
 use crate::failure::{Failure, Outcome};
+use crate::progress::Progress;
 use crate::stats::Report;
-use crate::stop::{Cause, Stop, Waited};
+use crate::stop::{Stop, Waited};
 
 /// How often to look whether everything is sent.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// After a time-out, so long is given to peers that are just reading what they have been sent.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// A socket that is bound and connected, and what watches it.
 pub(crate) struct Session<S: AnySocket> {
@@ -60,6 +64,20 @@ impl<S: AnySocket> Session<S> {
         if args.verbose {
             console::log_verbosely();
         }
+        let session =
+            Session::assemble_parts(context, stop.clone(), endpoints, args, options, before);
+        // What fails because of a stop is no failure.
+        session.map_err(|failure| stop.ending().unwrap_or(failure))
+    }
+
+    fn assemble_parts(
+        context: &Context,
+        stop: Stop,
+        endpoints: &EndpointArgs,
+        args: &SocketArgs,
+        options: Options,
+        before: impl FnOnce(&S) -> Outcome,
+    ) -> Outcome<Session<S>> {
         let socket = S::with_options(context, with_arguments(options, args));
         let socket = socket.map_err(|error| socket_failure(&error))?;
         let watch = Watch::start(socket.monitor(), args);
@@ -95,10 +113,13 @@ impl<S: AnySocket> Session<S> {
     }
 
     /// Ends the session: waits for what is still to be sent, within the linger time and as long as something leaves within
-    /// `--timeout`, and prints the totals. A stop that was asked for is told after everything else.
+    /// `--timeout`, and prints the totals. After a time-out nothing is waited for. A stop that was asked for is told after everything else.
     pub(crate) fn close(self, outcome: Outcome) -> Outcome {
-        let linger = self.stop.linger_left().unwrap_or(Duration::MAX);
-        let timed_out = self.timeout.is_some_and(|timeout| timeout < linger);
+        let linger = match &outcome {
+            Err(Failure::TimedOut(_)) => Duration::ZERO,
+            _ => self.stop.linger_left().unwrap_or(Duration::MAX),
+        };
+        let timed_out = linger.is_zero() || self.timeout.is_some_and(|timeout| timeout < linger);
         let stop = self.stop.clone();
         let (left, trouble) = self.shut(linger);
         let closed = match left {
@@ -107,11 +128,12 @@ impl<S: AnySocket> Session<S> {
         };
         match (outcome, closed, stop.cause()) {
             (Ok(()), Err(unsent), None) => Err(unsent),
-            (outcome, closed, cause) => {
+            (outcome, closed, _) => {
                 if let Err(unsent) = closed {
                     unsent.tell();
+                    stop.cut_short();
                 }
-                first_of(outcome, cause)
+                first_of(outcome, &stop)
             }
         }
     }
@@ -120,11 +142,19 @@ impl<S: AnySocket> Session<S> {
     pub(crate) fn close_at_once(self, outcome: Outcome) -> Outcome {
         let stop = self.stop.clone();
         self.shut(Duration::ZERO);
-        first_of(outcome, stop.cause())
+        first_of(outcome, &stop)
     }
 
     /// Gives the number of messages that were not sent, and what stood in their way.
     fn shut(self, linger: Duration) -> (u64, String) {
+        if linger.is_zero() {
+            if let Some(report) = self.report {
+                report.finish();
+            }
+            let is_queued = Progress::of(&*self.socket).is_queued();
+            let grace = if is_queued { Duration::ZERO } else { GRACE };
+            return close(self.socket, grace, self.watch);
+        }
         let end = Instant::now().checked_add(linger);
         // The totals are to be those of the end, and a closed socket has no counters.
         let waited = if self.report.is_some() || self.timeout.is_some() {
@@ -144,18 +174,60 @@ impl<S: AnySocket> Session<S> {
                 })
                 .min(self.timeout.unwrap_or(Duration::MAX)),
         };
-        // All threads that shared the socket have ended by now.
-        let closed = Arc::into_inner(self.socket).map_or(Ok(()), |socket| socket.close(left));
-        let trouble = self.watch.finish();
-        (closed.map_or_else(|error| error.unsent(), |()| 0), trouble)
+        close(self.socket, left, self.watch)
+    }
+
+    /// How long one attempt of [`insist`](Session::insist) may wait.
+    pub(crate) fn slice(&self) -> Option<Duration> {
+        self.timeout.map(slice)
+    }
+
+    /// Repeats what times out, until nothing has left for as long as `--timeout` allows: for a slow peer something happens.
+    pub(crate) fn insist<T, E>(
+        &self,
+        is_timeout: impl Fn(&E) -> bool,
+        mut attempt: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let start = Instant::now();
+        let mut moved = None;
+        loop {
+            let result = attempt();
+            match (&result, self.timeout) {
+                (Err(error), Some(timeout)) if is_timeout(error) => {
+                    let now = Progress::of(&*self.socket);
+                    let since = match moved {
+                        Some((before, at)) if before == now => at,
+                        Some(_) => Instant::now(),
+                        None => start,
+                    };
+                    if since.elapsed() >= timeout {
+                        return result;
+                    }
+                    moved = Some((now, since));
+                }
+                _ => return result,
+            }
+        }
     }
 }
 
+/// A part of `--timeout`, after which is looked whether anything has left.
+fn slice(timeout: Duration) -> Duration {
+    (timeout / 8).max(Duration::from_millis(1))
+}
+
+/// Closes the socket. All threads that shared it have ended by now.
+fn close<S: AnySocket>(socket: Arc<S>, linger: Duration, watch: Watch) -> (u64, String) {
+    let closed = Arc::into_inner(socket).map_or(Ok(()), |socket| socket.close(linger));
+    let trouble = watch.finish();
+    (closed.map_or_else(|error| error.unsent(), |()| 0), trouble)
+}
+
 /// What a command that was asked to stop says in the end.
-fn first_of(outcome: Outcome, cause: Option<Cause>) -> Outcome {
-    match (outcome, cause) {
+fn first_of(outcome: Outcome, stop: &Stop) -> Outcome {
+    match (outcome, stop.ending()) {
         (Err(failure @ Failure::Failed(_)), _) => Err(failure),
-        (_, Some(cause)) => Err(cause.into()),
+        (_, Some(ending)) => Err(ending),
         (outcome, None) => outcome,
     }
 }
@@ -177,7 +249,7 @@ fn unsent(count: u64, timed_out: bool, trouble: &str) -> Failure {
 }
 
 /// How waiting for messages to leave has ended.
-enum Waiting {
+pub(crate) enum Waiting {
     /// Nothing is left, or there is no more time.
     Over,
     /// Something is left, and none of it has moved for as long as `--timeout` allows.
@@ -185,21 +257,20 @@ enum Waiting {
 }
 
 /// Waits until nothing is queued to be sent, or until the end, or until nothing has left for as long as `timeout`.
-fn wait_until_sent(
+pub(crate) fn wait_until_sent(
     socket: &impl AnySocket,
     end: Option<Instant>,
     timeout: Option<Duration>,
 ) -> Waiting {
-    let mut moved = (0, Instant::now());
+    let mut moved = (Progress::of(socket), Instant::now());
     loop {
-        let stats = socket.stats();
+        let progress = Progress::of(socket);
         let now = Instant::now();
-        let is_queued = stats.peers.iter().any(|peer| peer.queued_out > 0);
-        if !is_queued || end.is_some_and(|end| end <= now) {
+        if !progress.is_queued() || end.is_some_and(|end| end <= now) {
             return Waiting::Over;
         }
-        if stats.bytes_out != moved.0 {
-            moved = (stats.bytes_out, now);
+        if progress != moved.0 {
+            moved = (progress, now);
         }
         if timeout.is_some_and(|timeout| now - moved.1 >= timeout) {
             return Waiting::InVain;
@@ -215,7 +286,7 @@ fn with_arguments(mut options: Options, args: &SocketArgs) -> Options {
     options
         .linger(args.linger.0)
         .ipv6(args.ipv6)
-        .send_timeout(args.timeout)
+        .send_timeout(args.timeout.map(slice))
         .recv_timeout(args.timeout)
 }
 
@@ -271,9 +342,7 @@ fn bind_name<S: AnySocket>(
         Waited::TimedOut => Err(Failure::TimedOut(format!(
             "cannot bind {endpoint}: the name was not looked up in time"
         ))),
-        Waited::Stopped => Err(stop
-            .cause()
-            .map_or_else(|| Failure::of("stopped"), Failure::from)),
+        Waited::Stopped => Err(stop.ending().unwrap_or_else(|| Failure::of("stopped"))),
     }
 }
 

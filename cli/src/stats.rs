@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use zerohop::{AnySocket, Stats};
+use zerohop::{AnySocket, Dropped, SocketType, Stats};
 
 use crate::console;
 
@@ -42,7 +42,8 @@ impl Report {
             if let Some(bar) = live {
                 bar.finish_and_clear();
             }
-            console::say(&totals(&socket.stats(), start.elapsed()));
+            let passes_over = S::TYPE == SocketType::Pub;
+            console::say(&totals(&socket.stats(), start.elapsed(), passes_over));
         });
         Report { running, thread }
     }
@@ -107,16 +108,26 @@ fn line(now: &Stats, before: &Stats, between: Duration) -> String {
     parts.join(" │ ")
 }
 
-/// Everything, in one line.
-fn totals(stats: &Stats, elapsed: Duration) -> String {
+/// Everything, in one line. `passes_over`: what a peer does not take was not accepted for it in the first place, as with PUB.
+fn totals(stats: &Stats, elapsed: Duration, passes_over: bool) -> String {
     let seconds = elapsed.as_secs_f64().max(1e-9);
     let mut parts = Vec::new();
     // The library counts what has arrived, and what was accepted to be sent.
     let untaken: u64 = stats.peers.iter().map(|peer| peer.queued_in as u64).sum();
     let unsent: u64 = stats.peers.iter().map(|peer| peer.queued_out as u64).sum();
     let taken = stats.messages_in.saturating_sub(untaken);
+    let Dropped {
+        peer_gone,
+        withdrawn,
+        ..
+    } = stats.dropped;
+    let given_up = if passes_over {
+        0
+    } else {
+        stats.dropped.refused
+    };
     let sent = stats.messages_out;
-    let sent = sent.saturating_sub(unsent + stats.dropped.withdrawn);
+    let sent = sent.saturating_sub(unsent + peer_gone + withdrawn + given_up);
     for (label, messages, bytes) in [
         ("received", taken, stats.bytes_in),
         ("sent", sent, stats.bytes_out),
@@ -203,12 +214,12 @@ mod tests {
         let mut stats = Stats::default();
         stats.messages_out = 1000;
         stats.bytes_out = 100_000;
-        let text = totals(&stats, Duration::from_secs(1));
+        let text = totals(&stats, Duration::from_secs(1), false);
         assert_eq!(
             text,
             "zerohop: sent 1000 messages, 100000 bytes on the wire, in 1.000 s (1.00 k/s, 100 kB/s); dropped 0"
         );
-        assert!(totals(&Stats::default(), Duration::ZERO).contains("no messages"));
+        assert!(totals(&Stats::default(), Duration::ZERO, false).contains("no messages"));
     }
 
     #[test]
@@ -219,9 +230,22 @@ mod tests {
         stats.messages_out = 4;
         stats.dropped.withdrawn = 1;
         stats.peers = vec![peer];
-        let text = totals(&stats, Duration::from_secs(1));
+        let text = totals(&stats, Duration::from_secs(1), false);
         assert!(text.contains("sent 1 message,"), "{text}");
         assert!(text.contains("dropped 1; not sent 2 that waited"), "{text}");
+    }
+
+    #[test]
+    fn what_no_peer_takes_was_not_sent() {
+        let mut stats = Stats::default();
+        stats.messages_out = 10;
+        stats.dropped.refused = 1;
+        stats.dropped.peer_gone = 2;
+        for (passes_over, sent) in [(false, 7), (true, 8)] {
+            let text = totals(&stats, Duration::from_secs(1), passes_over);
+            assert!(text.contains(&format!("sent {sent} messages,")), "{text}");
+            assert!(text.contains("dropped 3"), "{text}");
+        }
     }
 
     #[test]
@@ -231,7 +255,7 @@ mod tests {
         let mut stats = Stats::default();
         stats.messages_in = 3;
         stats.peers = vec![peer];
-        let text = totals(&stats, Duration::from_secs(1));
+        let text = totals(&stats, Duration::from_secs(1), false);
         assert!(text.contains("received 1 message,"), "{text}");
         assert!(text.contains("not taken 2 that had arrived"), "{text}");
     }

@@ -38,15 +38,6 @@ pub(crate) enum Cause {
     OutputClosed,
 }
 
-impl From<Cause> for Failure {
-    fn from(cause: Cause) -> Failure {
-        match cause {
-            Cause::Signal(number) => Failure::Interrupted(number),
-            Cause::OutputClosed => Failure::OutputClosed,
-        }
-    }
-}
-
 /// What came first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
@@ -66,6 +57,8 @@ struct Shared {
     linger: Option<Duration>,
     quiet: bool,
     holds_input: AtomicBool,
+    /// Whether the stop has kept something from being done.
+    cut_short: AtomicBool,
     /// Whether a write to standard output goes on, which nothing but its reader can end.
     writes: AtomicBool,
     /// A context of sockets that only receive, to be shut down at once.
@@ -91,6 +84,7 @@ impl Stop {
                 linger,
                 quiet,
                 holds_input: AtomicBool::new(false),
+                cut_short: AtomicBool::new(false),
                 writes: AtomicBool::new(false),
                 receiving: OnceLock::new(),
                 triggered: OnceLock::new(),
@@ -121,6 +115,24 @@ impl Stop {
     /// Whether there may be input that has been read and not been sent.
     pub(crate) fn holds_input(&self) -> bool {
         self.shared.holds_input.load(Ordering::SeqCst)
+    }
+
+    /// The stop has kept something from being done: a message from being sent, a count from being reached.
+    pub(crate) fn cut_short(&self) {
+        self.shared.cut_short.store(true, Ordering::SeqCst);
+    }
+
+    /// How the command ends that was asked to stop, if it was. Whoever terminates a service wants to know whether it has ended in good
+    /// order; Ctrl-C ends a pipeline, of which the shell is to know.
+    pub(crate) fn ending(&self) -> Option<Failure> {
+        let cut_short = self.shared.cut_short.load(Ordering::SeqCst);
+        Some(match self.cause()? {
+            Cause::Signal(number) if i32::from(number) == SIGTERM && !cut_short => {
+                Failure::Terminated
+            }
+            Cause::Signal(number) => Failure::Interrupted(number),
+            Cause::OutputClosed => Failure::OutputClosed,
+        })
     }
 
     /// What is received in this context is sent in the other: there it may be held, here the stop is to act at once.

@@ -22,6 +22,9 @@ mod command {
     mod proxy;
     mod refusing;
     mod reporting;
+    mod telling;
+    mod terminating;
+    mod timeouts;
 }
 
 /// The program under test.

@@ -25,6 +25,19 @@ const _: () = assert!(size_of::<Result<(), SendError>>() <= 16);
 struct Unsent<K> {
     message: Message,
     kind: K,
+    shortage: Shortage,
+}
+
+/// What was wanting when no peer could take a message: so that nobody looks for a slow peer where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Shortage {
+    /// There was no peer, nor an endpoint connected to.
+    Peers,
+    /// There was no connection, and no more messages may wait for one.
+    Connections,
+    /// There were connections, and as many messages as may wait for each.
+    #[default]
+    Room,
 }
 
 /// The ways for a send to fail.
@@ -67,8 +80,8 @@ pub enum SendErrorKind {
 impl fmt::Display for SendErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SendErrorKind::WouldBlock => f.write_str("no peer has room for the message now"),
-            SendErrorKind::TimedOut => f.write_str("no peer had room for the message in time"),
+            SendErrorKind::WouldBlock => f.write_str("no peer can take the message now"),
+            SendErrorKind::TimedOut => f.write_str("no peer could take the message in time"),
             SendErrorKind::OutOfTurn => f.write_str("the last request has not been answered yet"),
             SendErrorKind::TooLarge { size, limit } => too_large(f, *size, *limit),
             SendErrorKind::TooManyParts { parts, limit } => too_many_parts(f, *parts, *limit),
@@ -152,7 +165,12 @@ macro_rules! unsent {
         impl $error {
             pub(crate) fn new(kind: $kind, message: impl Into<Message>) -> $error {
                 let message = message.into();
-                $error(Box::new(Unsent { message, kind }))
+                let shortage = Shortage::default();
+                $error(Box::new(Unsent {
+                    message,
+                    kind,
+                    shortage,
+                }))
             }
 
             /// What went wrong.
@@ -181,17 +199,41 @@ macro_rules! unsent {
             }
         }
 
-        impl fmt::Display for $error {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.kind.fmt(f)
-            }
-        }
-
         impl Error for $error {}
     };
 }
 
 unsent!(SendError, SendErrorKind);
+
+impl SendError {
+    /// The same error, with what was wanting.
+    pub(crate) fn for_want_of(mut self, shortage: Shortage) -> SendError {
+        self.0.shortage = shortage;
+        self
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.0.kind, self.0.shortage) {
+            (SendErrorKind::WouldBlock, Shortage::Peers) => "there is no peer",
+            (SendErrorKind::WouldBlock, Shortage::Connections) => {
+                "no peer is connected, and no more messages may wait for one"
+            }
+            (SendErrorKind::WouldBlock, Shortage::Room) => "no peer has room for the message now",
+            (SendErrorKind::TimedOut, Shortage::Peers) => "no peer came in time",
+            (SendErrorKind::TimedOut, Shortage::Connections) => "no peer was connected in time",
+            (SendErrorKind::TimedOut, Shortage::Room) => "no peer had room for the message in time",
+            (kind, _) => return kind.fmt(f),
+        })
+    }
+}
+
+impl fmt::Display for ReplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)
+    }
+}
 
 macro_rules! from_excess {
     ($($kind:ident),*) => {$(

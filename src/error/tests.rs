@@ -29,7 +29,7 @@ fn errors_say_what_happened() {
     let option = OptionError::new("backlog", String::from("0"), "1 or more");
     let cases: [(&dyn Error, &str); 7] = [
         (
-            &SendError::new(SendErrorKind::TimedOut, ""),
+            &SendError::new(SendErrorKind::TimedOut, "secret"),
             "no peer had room for the message in time",
         ),
         (
@@ -56,6 +56,7 @@ fn errors_say_what_happened() {
     ];
     for (error, text) in cases {
         assert_eq!(error.to_string(), text);
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
 }
 

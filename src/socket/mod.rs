@@ -40,7 +40,7 @@ use crate::context::Context;
 use crate::engine::{ContextInner, Core, Deadline, Shut, Stop, Turn};
 use crate::error::{
     CloseError, ConnectError, RecvError, ReplyErrorKind, RequestError, SendError, SendErrorKind,
-    SocketError, SubscribeError, UnbindError, WaitError,
+    Shortage, SocketError, SubscribeError, UnbindError, WaitError,
 };
 use crate::message::{Message, RoutingId};
 use crate::monitor::{IoFailure, Monitor};
@@ -310,8 +310,23 @@ pub(crate) fn recv_error(stop: Stop) -> RecvError {
 }
 
 #[cold]
-pub(crate) fn send_error(kind: SendErrorKind, message: impl Into<Message>) -> SendError {
-    SendError::new(kind, message)
+pub(crate) fn send_error(refused: impl Into<Refused>, message: impl Into<Message>) -> SendError {
+    let Refused { kind, shortage } = refused.into();
+    SendError::new(kind, message).for_want_of(shortage)
+}
+
+/// Why a message was not sent, before the message is put to it.
+#[derive(Clone, Copy)]
+pub(crate) struct Refused {
+    pub(crate) kind: SendErrorKind,
+    pub(crate) shortage: Shortage,
+}
+
+impl From<SendErrorKind> for Refused {
+    fn from(kind: SendErrorKind) -> Refused {
+        let shortage = Shortage::default();
+        Refused { kind, shortage }
+    }
 }
 
 #[cold]

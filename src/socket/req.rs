@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use super::common::common;
-use super::{Socket, send_error_kind};
+use super::{Refused, Socket, send_error, send_error_kind};
 use crate::engine::{Deadline, Outgoing, Stop};
-use crate::error::{RequestError, SendError, SendErrorKind};
+use crate::error::{RequestError, SendErrorKind, Shortage};
 use crate::message::{Message, Payload};
 use crate::pattern::{Outcome, Refusal, ReqPattern, Ticket};
 
@@ -139,11 +139,15 @@ impl Req {
         self.reply(ticket, recv)
     }
 
-    fn ask(&self, outgoing: Outgoing<'_>, deadline: Deadline) -> Result<Ticket, SendErrorKind> {
+    fn ask(&self, outgoing: Outgoing<'_>, deadline: Deadline) -> Result<Ticket, Refused> {
+        let mut shortage = Shortage::default();
         let asked = self.socket.core().until(deadline, |pattern, net| {
             let ticket = match pattern.send(&mut net.peers, outgoing) {
                 Ok(ticket) => ticket,
-                Err(Refusal::NotNow) => return None,
+                Err(Refusal::NotNow) => {
+                    shortage = net.shortage();
+                    return None;
+                }
                 Err(Refusal::OutOfTurn) => return Some(Err(SendErrorKind::OutOfTurn)),
                 Err(Refusal::TooLarge(excess)) => return Some(Err(excess.into())),
             };
@@ -152,7 +156,10 @@ impl Req {
             net.pace(pattern, outgoing, true);
             Some(Ok(ticket))
         });
-        asked.map_err(send_error_kind)?
+        asked
+            .map_err(send_error_kind)
+            .and_then(|asked| asked)
+            .map_err(|kind| Refused { kind, shortage })
     }
 
     fn reply(&self, ticket: Ticket, deadline: Deadline) -> Result<Message, Failure> {
@@ -166,12 +173,15 @@ impl Req {
                 Err(Failure::Sent(RequestError::Refused { size, cause }))
             }
             Err(stop) => {
-                let mut taken_back = false;
+                let mut taken_back = None;
                 self.socket.core().give_up(|pattern, net| {
-                    taken_back = pattern.abandon(&mut net.peers, ticket);
+                    if pattern.abandon(&mut net.peers, ticket) {
+                        taken_back = Some(net.shortage());
+                    }
                 });
-                if taken_back {
-                    return Err(Failure::Unsent(send_error_kind(stop)));
+                if let Some(shortage) = taken_back {
+                    let kind = send_error_kind(stop);
+                    return Err(Failure::Unsent(Refused { kind, shortage }));
                 }
                 Err(Failure::Sent(match stop {
                     Stop::WouldBlock | Stop::TimedOut => RequestError::TimedOut,
@@ -185,14 +195,14 @@ impl Req {
 /// Why there is no reply, before the message is put to it.
 enum Failure {
     /// The request is still here, and nowhere else.
-    Unsent(SendErrorKind),
+    Unsent(Refused),
     Sent(RequestError),
 }
 
 impl Failure {
     fn with(self, message: impl Into<Message>) -> RequestError {
         match self {
-            Failure::Unsent(kind) => RequestError::Send(SendError::new(kind, message)),
+            Failure::Unsent(refused) => RequestError::Send(send_error(refused, message)),
             Failure::Sent(error) => error,
         }
     }

@@ -1,8 +1,8 @@
 //! What sockets that send have in common: the way of a message from `send` into the pattern, and the forms of `send`.
 
-use super::{Socket, send_error, send_error_kind};
+use super::{Refused, Socket, send_error, send_error_kind};
 use crate::engine::{Outgoing, Wait};
-use crate::error::{SendError, SendErrorKind};
+use crate::error::{SendError, Shortage};
 use crate::message::Payload;
 use crate::pattern::{Pattern, Sending};
 
@@ -20,16 +20,16 @@ impl<P: Sending + 'static> Socket<P> {
         if let Some(slice) = message.as_single() {
             return match self.send_outgoing(Outgoing::Slice(slice), wait) {
                 Ok(sent) => Ok(sent),
-                Err(kind) => Err(send_error(kind, message)),
+                Err(refused) => Err(send_error(refused, message)),
             };
         }
         let message = message.into_message();
         self.send_outgoing(Outgoing::Message(&message), wait)
-            .map_err(|kind| send_error(kind, message))
+            .map_err(|refused| send_error(refused, message))
     }
 
     #[inline]
-    fn send_outgoing(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<P::Sent, SendErrorKind> {
+    fn send_outgoing(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<P::Sent, Refused> {
         let sent = self.core().at_once(|pattern, net| {
             let sent = pattern.send(&mut net.peers, outgoing);
             net.pace(pattern, outgoing, sent.is_some());
@@ -42,19 +42,29 @@ impl<P: Sending + 'static> Socket<P> {
     }
 
     #[inline(never)]
-    fn send_slowly(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<P::Sent, SendErrorKind> {
+    fn send_slowly(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<P::Sent, Refused> {
+        let mut shortage = Shortage::default();
         let sent = self.core().until(wait, |pattern, net| {
             let sent = pattern.send_any(&mut net.peers, outgoing);
             net.pace(pattern, outgoing, sent.is_some());
             match sent {
                 Some(sent) => Some(Ok(sent)),
-                None => pattern.excess(&net.peers, outgoing).map(Err),
+                None => {
+                    shortage = net.shortage();
+                    pattern.excess(&net.peers, outgoing).map(Err)
+                }
             }
         });
         match sent {
             Ok(Ok(sent)) => Ok(sent),
-            Ok(Err(excess)) => Err(excess.into()),
-            Err(stop) => Err(send_error_kind(stop)),
+            Ok(Err(excess)) => Err(Refused {
+                kind: excess.into(),
+                shortage,
+            }),
+            Err(stop) => Err(Refused {
+                kind: send_error_kind(stop),
+                shortage,
+            }),
         }
     }
 }

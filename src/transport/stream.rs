@@ -1,5 +1,6 @@
 //! A connected byte stream, over TCP or a Unix domain socket.
 
+use std::fmt::Write as _;
 use std::io::{self, IoSlice};
 #[cfg(feature = "cli-internals")]
 use std::os::fd::OwnedFd;
@@ -37,6 +38,9 @@ const SEND_FLAGS: i32 = 0x400;
     target_os = "dragonfly"
 )))]
 const SEND_FLAGS: i32 = 0;
+
+/// Room for an address with a port.
+const USUAL_LABEL: usize = 32;
 
 /// `IOV_MAX` of Linux and macOS: with more the system would refuse them all.
 const MAX_SLICES: usize = 1024;
@@ -194,7 +198,10 @@ impl Stream {
     /// The peer's address as an endpoint would spell it: `tcp://10.0.0.1:4711`. For an accepted ipc stream it is
     /// the listener's, since who connects has none.
     pub(crate) fn peer_label(&self) -> String {
-        self.peer.to_string()
+        let mut label = String::with_capacity(USUAL_LABEL);
+        // Into a string, writing does not fail.
+        let _ = write!(label, "{}", self.peer);
+        label
     }
 
     /// This side's address, spelled in the same way.

@@ -26,7 +26,7 @@ use super::greeting::{self, OPENING_LEN, REMAINDER_LEN, Revision};
 use super::mechanism::{Mechanism, MechanismConfig};
 use super::metadata::{self, Metadata};
 use super::traffic::command_body;
-use super::{Announced, PeerFacts, ProtocolError, SocketType, Version};
+use super::{PeerFacts, ProtocolError, SocketType, Version};
 
 /// What all handshakes of one socket have in common.
 #[derive(Clone, Debug)]
@@ -35,8 +35,8 @@ pub(crate) struct HandshakeConfig {
     /// The id that this socket asks its peers to know it by, at most 255 bytes; may be empty.
     pub(crate) routing_id: Bytes,
     pub(crate) mechanism: MechanismConfig,
-    /// The limits that this socket tells its peers.
-    pub(crate) announced: Announced,
+    /// What this socket says of itself, as [`own_metadata`](super::own_metadata) puts it.
+    pub(crate) metadata: Vec<u8>,
     /// The longest frame accepted during the handshake, its header included.
     pub(crate) max_command_size: u64,
 }
@@ -175,7 +175,7 @@ impl AwaitOpening {
                 greeting::put_remainder(cx.out, mechanism.name(), mechanism.as_server());
                 let mut mechanism = Mechanism::new(cx.config);
                 if cx.config.mechanism.starts_early() {
-                    mechanism.start(cx.out);
+                    mechanism.start(cx.config, cx.out);
                 }
                 State::Remainder(AwaitRemainder { major, mechanism })
             }
@@ -202,7 +202,7 @@ impl AwaitRemainder {
         let config = &cx.config.mechanism;
         let version = greeting::read_remainder(self.major, remainder, config.name())?;
         if !config.starts_early() {
-            self.mechanism.start(cx.out);
+            self.mechanism.start(cx.config, cx.out);
         }
         let state = State::Command(AwaitCommand {
             version,

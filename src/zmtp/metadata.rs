@@ -7,9 +7,12 @@
 //! Names are compared without regard to case, as the RFC asks, but sent in their canonical spelling:
 //! libzmq knows no other. Of two properties with one name the first counts.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 use bytes::Bytes;
 
-use super::ProtocolError;
+use super::{Announced, ProtocolError, SocketType};
 
 /// The property that names the socket type.
 pub(crate) const SOCKET_TYPE: &str = "Socket-Type";
@@ -22,6 +25,16 @@ pub(crate) const MAX_PARTS: &str = "Max-Parts";
 pub(crate) const MAX_SUBSCRIPTION_LENGTH: &str = "Max-Subscription-Length";
 pub(crate) const MAX_SUBSCRIPTIONS: &str = "Max-Subscriptions";
 
+/// Names that need no memory of their own.
+const KNOWN: [&str; 6] = [
+    SOCKET_TYPE,
+    IDENTITY,
+    MAX_MESSAGE_SIZE,
+    MAX_PARTS,
+    MAX_SUBSCRIPTION_LENGTH,
+    MAX_SUBSCRIPTIONS,
+];
+
 /// The most properties read from one peer. libzmq sends two, and applications a few of their own; the
 /// limit keeps a command full of five-byte properties from becoming a hundred times its size here.
 const MAX_PROPERTIES: usize = 256;
@@ -29,7 +42,7 @@ const MAX_PROPERTIES: usize = 256;
 /// A property list, decoded: each name once, in the peer's order and spelling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Metadata {
-    pub(crate) properties: Vec<(String, Bytes)>,
+    pub(crate) properties: Vec<(Cow<'static, str>, Bytes)>,
 }
 
 impl Metadata {
@@ -53,9 +66,11 @@ impl Metadata {
                         limit: MAX_PROPERTIES,
                     });
                 }
-                metadata
-                    .properties
-                    .push((name.to_owned(), Bytes::copy_from_slice(value)));
+                let known = KNOWN.iter().find(|known| **known == name);
+                let name =
+                    known.map_or_else(|| name.to_owned().into(), |known| Cow::Borrowed(*known));
+                let property = (name, Bytes::copy_from_slice(value));
+                metadata.properties.push(property);
             }
             rest = after;
         }
@@ -69,6 +84,35 @@ impl Metadata {
             .find(|(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
+}
+
+/// The property list that a side sends: in the order and spelling of libzmq. Limits are behind what that sends, too.
+pub(crate) fn own_metadata(
+    socket_type: SocketType,
+    routing_id: &[u8],
+    announced: Announced,
+) -> Vec<u8> {
+    let mut list = Vec::with_capacity(128);
+    put_property(&mut list, SOCKET_TYPE, socket_type.name().as_bytes());
+    if socket_type.sends_routing_id() {
+        put_property(&mut list, IDENTITY, routing_id);
+    }
+    let limits = [
+        (MAX_MESSAGE_SIZE, announced.max_message_size),
+        (MAX_PARTS, announced.max_parts.map(u64::from)),
+        (MAX_SUBSCRIPTION_LENGTH, announced.max_subscription_length),
+        (MAX_SUBSCRIPTIONS, announced.max_subscriptions),
+    ];
+    let mut digits = String::new();
+    for (name, limit) in limits {
+        if let Some(limit) = limit {
+            digits.clear();
+            // Into a string, writing does not fail.
+            let _ = write!(digits, "{limit}");
+            put_property(&mut list, name, digits.as_bytes());
+        }
+    }
+    list
 }
 
 /// Takes one property off the list: its name, its value and the rest. `None` if its lengths do not fit.
@@ -119,6 +163,34 @@ mod tests {
             bytes,
             b"\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0"
         );
+    }
+
+    #[test]
+    fn limits_are_behind_what_libzmq_sends() {
+        let announced = Announced {
+            max_message_size: Some(u64::MAX),
+            max_parts: Some(7),
+            ..Announced::default()
+        };
+        let expected = list(&[
+            (SOCKET_TYPE, b"REQ"),
+            (IDENTITY, b"me"),
+            (MAX_MESSAGE_SIZE, b"18446744073709551615"),
+            (MAX_PARTS, b"7"),
+        ]);
+        assert_eq!(own_metadata(SocketType::Req, b"me", announced), expected);
+        let silent = own_metadata(SocketType::Pull, b"me", Announced::default());
+        assert_eq!(silent, list(&[(SOCKET_TYPE, b"PULL")]));
+    }
+
+    #[test]
+    fn usual_names_take_no_memory() {
+        let borrowed = |name| {
+            let metadata = Metadata::parse(&list(&[(name, b"1")])).unwrap();
+            matches!(metadata.properties[..], [(Cow::Borrowed(_), _)])
+        };
+        assert!(KNOWN.iter().all(|name| borrowed(name)));
+        assert!(!borrowed("socket-type"), "spelled so");
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub(crate) use frame::{
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig, Outgoing};
 pub(crate) use mechanism::MechanismConfig;
+pub(crate) use metadata::own_metadata;
 pub(crate) use peer::Announced;
 pub use peer::{PeerFacts, Version};
 pub use socket_type::{SocketType, SocketTypes};

@@ -1,5 +1,6 @@
 //! What is known of a peer once its handshake is done.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -60,7 +61,7 @@ pub struct PeerFacts {
     pub(crate) socket_type: SocketType,
     pub(crate) routing_id: Bytes,
     pub(crate) mechanism: &'static str,
-    pub(crate) properties: Vec<(String, Bytes)>,
+    pub(crate) properties: Vec<(Cow<'static, str>, Bytes)>,
 }
 
 impl PeerFacts {
@@ -124,9 +125,7 @@ impl PeerFacts {
 
     /// Every property the peer sent, in its order and spelling, `Socket-Type` included.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.properties
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
+        self.properties.iter().map(|(name, value)| (&**name, value))
     }
 }
 
@@ -150,7 +149,7 @@ mod tests {
             socket_type: SocketType::Push,
             routing_id: Bytes::new(),
             mechanism: "NULL",
-            properties: vec![("X-Region".to_owned(), Bytes::from_static(b"north"))],
+            properties: vec![("X-Region".into(), Bytes::from_static(b"north"))],
         };
         assert_eq!(
             facts.property("x-region"),
@@ -165,7 +164,7 @@ mod tests {
         let announced = |value: &'static str| {
             let value = Bytes::from_static(value.as_bytes());
             let mut facts = PeerFacts::local(SocketType::Pull, Bytes::new());
-            facts.properties = vec![("max-PARTS".to_owned(), value)];
+            facts.properties = vec![("max-PARTS".into(), value)];
             facts.announced().max_parts
         };
         assert_eq!(announced("0"), Some(0));

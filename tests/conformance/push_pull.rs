@@ -21,6 +21,7 @@ on_every_transport!(
     passes_over_the_full,
     conflates,
     immediate_waits_for_a_connection,
+    says_what_is_wanting,
 );
 
 fn pair(transport: Transport, options: Options) -> (Push, Pull) {
@@ -33,6 +34,43 @@ fn pair_in(context: &Context, transport: Transport, options: Options) -> (Push, 
     Socket::connect(&push, &Socket::bind(&pull, &transport.endpoint()));
     push.wait_for_peers(1, DEADLINE).expect("a peer");
     (push, pull)
+}
+
+/// A peer that is slow is no peer that is not there.
+fn says_what_is_wanting(transport: Transport) {
+    let context = Context::new();
+    let options = nimble().send_hwm(1).recv_hwm(1);
+    let push = Push::with_options(&context, options.clone()).expect("a PUSH");
+    let told = || {
+        let now = push.try_send("x").expect_err("unsent").to_string();
+        let in_time = push.send_timeout("x", Duration::from_millis(5));
+        (now, in_time.expect_err("unsent").to_string())
+    };
+    let texts = |now: &str, in_time: &str| (now.to_owned(), in_time.to_owned());
+    assert_eq!(told(), texts("there is no peer", "no peer came in time"));
+    let endpoint = transport.endpoint();
+    Socket::connect(&push, &endpoint);
+    while push.try_send("x").is_ok() {}
+    assert_eq!(
+        told(),
+        texts(
+            "no peer is connected, and no more messages may wait for one",
+            "no peer was connected in time"
+        )
+    );
+    let pull = Pull::with_options(&context, options).expect("a PULL");
+    Socket::bind(&pull, &endpoint);
+    push.wait_for_peers(1, DEADLINE).expect("a peer");
+    // All buffers in between are full when one message has waited for long.
+    let body = vec![0; 1 << 16];
+    while push.send_timeout(&body, Duration::from_millis(200)).is_ok() {}
+    assert_eq!(
+        told(),
+        texts(
+            "no peer has room for the message now",
+            "no peer had room for the message in time"
+        )
+    );
 }
 
 fn next(pull: &Pull) -> Message {

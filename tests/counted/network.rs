@@ -50,6 +50,17 @@ impl Network {
         assert!(ip(&format!("-n {} link set cable down", self.receiver)));
     }
 
+    /// The receiver loses its power: the cable still stands, and nobody there answers anything.
+    pub(crate) fn power_off(&self) {
+        assert!(ip(&format!("-n {} addr flush dev cable", self.receiver)));
+    }
+
+    /// What the receiver sends is lost on its way; it goes on hearing.
+    pub(crate) fn lose_answers(&self) {
+        let blackhole = "route add blackhole 10.83.71.1/32";
+        assert!(ip(&format!("-n {} {blackhole}", self.receiver)));
+    }
+
     pub(crate) fn mend(&self) {
         assert!(ip(&format!("-n {} link set cable up", self.receiver)));
     }

@@ -139,13 +139,23 @@ fn a_stopped_reader_that_has_room_is_cut_off() {
             Some(DisconnectCause::HeartbeatTimeout),
             "{endpoint}"
         );
+        // Connections to it wait until it goes on.
+        push.send("kept").expect("queued");
+        signal(&worker, "-CONT");
+        worker.tell("1");
+        assert_eq!(worker.next(), "received");
     }
 }
 
-/// Both ends on machines of their own. Whether the reader is cut off or loses its power, nothing comes from there.
+/// Both ends on machines of their own. Whether the reader is cut off, loses its power, or only cannot be heard, nothing comes from
+/// there.
 #[test]
 fn a_reader_whose_system_is_silent_is_cut_off_full_or_not() {
-    for full in [false, true] {
+    let silences = [Network::cut, Network::power_off, Network::lose_answers];
+    for (full, silence) in [false, true]
+        .into_iter()
+        .flat_map(|full| silences.map(|silence| (full, silence)))
+    {
         let Some(network) = Network::lay() else {
             println!("skipped: no network namespaces here");
             return;
@@ -163,7 +173,7 @@ fn a_reader_whose_system_is_silent_is_cut_off_full_or_not() {
         }
         let line = sender.next_within(LONG).expect("it goes on");
         assert_eq!(line, None, "the reader answers, or its system does");
-        network.cut();
+        silence(&network);
         let lost = until("the silence is noticed", || {
             sender.next_within(GLANCE).expect("it goes on")
         });

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Rep, Req};
+use zerohop::{Context, Rep, Req, RequestError, WaitError};
 
-use super::{Load, Remote, UNTIL_SENT, in_two_threads, options, payload, report, wrong_size};
+use super::{Load, Remote, in_two_threads, options, payload, recv_failure, report, wrong_size};
 use crate::failure::{Failure, Outcome};
 
 const NAME: &str = "inproc://lat_test";
@@ -17,8 +17,8 @@ pub(super) fn local(context: &Context, remote: &Remote) -> Outcome {
     let load = remote.load;
     let rep = Rep::with_options(context, remote.options()).map_err(Failure::of)?;
     rep.bind(&remote.endpoint).map_err(Failure::of)?;
-    echo(&rep, load)?;
-    rep.close(UNTIL_SENT).map_err(Failure::of)
+    let echoed = echo(&rep, load);
+    remote.finish(rep, echoed)
 }
 
 /// Asks and reports.
@@ -26,7 +26,7 @@ pub(super) fn remote(context: &Context, remote: &Remote) -> Outcome {
     let load = remote.load;
     let req = Req::with_options(context, remote.options()).map_err(Failure::of)?;
     req.connect(&remote.endpoint).map_err(Failure::of)?;
-    let (elapsed, roundtrips) = ask(&req, load)?;
+    let (elapsed, roundtrips) = ask(&req, load, remote.timeout)?;
     load.tell_roundtrips()?;
     report::latency(load, elapsed, roundtrips)
 }
@@ -38,13 +38,14 @@ pub(super) fn inproc(context: &Context, load: Load) -> Outcome {
     load.tell_roundtrips()?;
     let rep = Rep::with_options(context, options()).map_err(Failure::of)?;
     rep.connect(NAME).map_err(Failure::of)?;
-    let (elapsed, roundtrips) = in_two_threads(context, || echo(&rep, load), || ask(&req, load))?;
+    let (elapsed, roundtrips) =
+        in_two_threads(context, || echo(&rep, load), || ask(&req, load, None))?;
     report::latency(load, elapsed, roundtrips)
 }
 
 fn echo(rep: &Rep, load: Load) -> Outcome {
     for _ in 0..load.count {
-        let mut request = rep.recv().map_err(Failure::of)?;
+        let mut request = rep.recv().map_err(recv_failure)?;
         let message = request.take_message();
         expect_size(message.size(), load)?;
         request.reply(message).map_err(Failure::of)?;
@@ -53,21 +54,34 @@ fn echo(rep: &Rep, load: Load) -> Outcome {
 }
 
 /// How long all round trips took, and each of them in nanoseconds.
-fn ask(req: &Req, load: Load) -> Outcome<(Duration, Vec<u64>)> {
+fn ask(req: &Req, load: Load, timeout: Option<Duration>) -> Outcome<(Duration, Vec<u64>)> {
     let payload = payload(load);
     let mut roundtrips = Vec::with_capacity(load.count.min(FORESEEN) as usize);
     // The making of the connection is no part of the latency.
-    req.wait_for_peers(1, Duration::MAX).map_err(Failure::of)?;
+    let peer = req.wait_for_peers(1, timeout.unwrap_or(Duration::MAX));
+    peer.map_err(|error| match error {
+        WaitError::TimedOut { .. } => Failure::TimedOut("no peer was connected in time".to_owned()),
+        _ => Failure::of(error),
+    })?;
     let start = Instant::now();
     let mut asked = start;
     for _ in 0..load.count {
-        let reply = req.request(&payload).map_err(Failure::of)?;
+        let reply = req
+            .request(&payload)
+            .map_err(|error| request_failure(&error))?;
         expect_size(reply.size(), load)?;
         let now = Instant::now();
         roundtrips.push((now - asked).as_nanos() as u64);
         asked = now;
     }
     Ok((start.elapsed(), roundtrips))
+}
+
+fn request_failure(error: &RequestError) -> Failure {
+    match error.is_timed_out() {
+        true => Failure::TimedOut(error.to_string()),
+        false => Failure::of(error),
+    }
 }
 
 #[inline]

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use zerohop::{Context, Message, Pull, Push};
 
-use super::{Load, Remote, UNTIL_SENT, in_two_threads, options, payload, report, wrong_size};
+use super::{
+    Load, Remote, in_two_threads, options, payload, recv_failure, report, send_failure, wrong_size,
+};
 use crate::failure::{Failure, Outcome};
 
 /// Receives and reports.
@@ -22,8 +24,8 @@ pub(super) fn remote(context: &Context, remote: &Remote) -> Outcome {
     let load = remote.load;
     let push = Push::with_options(context, remote.options()).map_err(Failure::of)?;
     push.connect(&remote.endpoint).map_err(Failure::of)?;
-    send(&push, load)?;
-    push.close(UNTIL_SENT).map_err(Failure::of)
+    let sent = send(&push, load);
+    remote.finish(push, sent)
 }
 
 /// Both, in two threads.
@@ -44,7 +46,7 @@ fn receive(pull: &Pull, load: Load) -> Outcome<Duration> {
     let mut expect_next = || match pull.recv_into(&mut message) {
         Ok(()) if message.size() == load.size => Ok(()),
         Ok(()) => Err(wrong_size()),
-        Err(error) => Err(Failure::of(error)),
+        Err(error) => Err(recv_failure(error)),
     };
     expect_next()?;
     let start = Instant::now();
@@ -57,7 +59,7 @@ fn receive(pull: &Pull, load: Load) -> Outcome<Duration> {
 fn send(push: &Push, load: Load) -> Outcome {
     let payload = payload(load);
     for _ in 0..load.count {
-        push.send(&payload).map_err(Failure::of)?;
+        push.send(&payload).map_err(|error| send_failure(&error))?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zerohop::__cli::{Address, connect, resolve};
 use zerohop::{Endpoint, Options};
 
@@ -25,6 +26,9 @@ const GREETING_LEN: usize = 64;
 
 /// No handshake needs a longer command.
 const MAX_COMMAND: usize = 64 * 1024;
+
+/// So much is shown of what is not ZMTP.
+const MOST_SHOWN: usize = 80;
 
 /// The types by their numbers in ZMTP 2.0.
 const TYPE_NAMES: [&str; 11] = [
@@ -54,8 +58,12 @@ pub(super) enum Obstacle {
     Io(io::Error),
     /// The time was up.
     TimedOut(Stage),
+    /// It was closed before the peer had said anything.
+    Silent,
     /// What came is not ZMTP; these are the first bytes.
     NotZmtp(Vec<u8>),
+    /// It speaks HTTP, as its answer to a request in that says.
+    Http(Vec<u8>),
     /// The peer refused us, and said why.
     Refused(String),
 }
@@ -95,13 +103,21 @@ impl fmt::Display for Obstacle {
                     "accepts connections, but does not shake hands in time; is it a ZMTP socket?"
                 }
             }),
+            Obstacle::Silent => f.write_str(
+                "accepts connections, and closes them without a word; is it a ZMTP socket?",
+            ),
             Obstacle::NotZmtp(bytes) => {
-                write!(
-                    f,
-                    "does not speak ZMTP 2.0 or later; it says \"{}\"",
-                    bytes.escape_ascii()
-                )
+                match known(bytes) {
+                    Some(protocol) => write!(f, "speaks {protocol}, not ZMTP")?,
+                    None => f.write_str("does not speak ZMTP 2.0 or later")?,
+                }
+                write!(f, "; it says \"{}\"", first_line(bytes).escape_ascii())
             }
+            Obstacle::Http(bytes) => write!(
+                f,
+                "speaks HTTP, not ZMTP; asked in that, it says \"{}\"",
+                first_line(bytes).escape_ascii()
+            ),
             Obstacle::Refused(reason) => write!(f, "the peer refused us: \"{reason}\""),
         }
     }
@@ -127,7 +143,17 @@ pub(super) fn shake_hands(
         let left = || timeout.saturating_sub(start.elapsed());
         let stream = connect_to_one(&endpoint, &addresses, &options, left)?;
         reach(Stage::Handshake);
-        converse(File::from(stream))
+        let patience = Patience {
+            stream: File::from(stream),
+            // An answer takes a round trip. Who waits for the end of a line that never comes is asked in another way then.
+            time: left() / 2,
+        };
+        let obstacle = match converse(patience) {
+            Err(obstacle @ (Obstacle::Silent | Obstacle::TimedOut(_))) => obstacle,
+            conversed => return conversed,
+        };
+        let again = connect_to_one(&endpoint, &addresses, &options, left)?;
+        Err(ask_in_http(File::from(again), left() / 2).unwrap_or(obstacle))
     });
     let mut stage = Stage::LookUp;
     loop {
@@ -206,6 +232,74 @@ fn converse(mut stream: impl Read + Write) -> Result<Facts, Obstacle> {
     Ok(facts)
 }
 
+/// A connection of which each read has so much time.
+struct Patience {
+    stream: File,
+    time: Duration,
+}
+
+impl Read for Patience {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let time = Timespec::try_from(self.time).ok();
+        match poll(
+            &mut [PollFd::new(&self.stream, PollFlags::IN)],
+            time.as_ref(),
+        )? {
+            0 => Err(io::ErrorKind::TimedOut.into()),
+            _ => self.stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Patience {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// The obstacle, if that is it: a server that waits for a whole line of text has not answered our greeting.
+fn ask_in_http(stream: File, time: Duration) -> Option<Obstacle> {
+    let mut stream = Patience { stream, time };
+    stream.write_all(b"HEAD / HTTP/1.0\r\n\r\n").ok()?;
+    let mut bytes = Vec::new();
+    read_some(&mut stream, &mut bytes);
+    bytes.starts_with(b"HTTP/").then_some(Obstacle::Http(bytes))
+}
+
+/// Reads on to the end of a line, or as much as is worth showing.
+fn read_some(stream: &mut impl Read, bytes: &mut Vec<u8>) {
+    let mut piece = [0; MOST_SHOWN];
+    while bytes.len() < MOST_SHOWN && !bytes.contains(&b'\n') {
+        match stream.read(&mut piece) {
+            Ok(read) if read > 0 => bytes.extend_from_slice(&piece[..read]),
+            _ => return,
+        }
+    }
+}
+
+/// What is often found where a ZMTP socket was thought to be.
+fn known(bytes: &[u8]) -> Option<&'static str> {
+    let starts: [(&[u8], &str); 4] = [
+        (b"HTTP/", "HTTP"),
+        (b"SSH-", "SSH"),
+        // An alert, and a handshake.
+        (b"\x15\x03", "TLS"),
+        (b"\x16\x03", "TLS"),
+    ];
+    let found = starts.iter().find(|(start, _)| bytes.starts_with(start));
+    found.map(|&(_, name)| name)
+}
+
+fn first_line(bytes: &[u8]) -> &[u8] {
+    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+    let line = line.unwrap_or_default();
+    line.get(..MOST_SHOWN).unwrap_or(line)
+}
+
 /// Ours, of version 3.1 and without security.
 fn our_greeting() -> [u8; GREETING_LEN] {
     let mut greeting = [0; GREETING_LEN];
@@ -222,14 +316,20 @@ fn read_signature(stream: &mut impl Read, signature: &mut [u8]) -> Result<(), Ob
     while filled < signature.len() {
         match stream
             .read(&mut signature[filled..])
-            .map_err(Obstacle::Io)?
-        {
-            0 if filled == 0 => return Err(Obstacle::Io(io::ErrorKind::UnexpectedEof.into())),
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::TimedOut => Obstacle::TimedOut(Stage::Handshake),
+                // Who closes without having read our greeting resets the connection.
+                io::ErrorKind::ConnectionReset if filled == 0 => Obstacle::Silent,
+                _ => Obstacle::Io(error),
+            })? {
+            0 if filled == 0 => return Err(Obstacle::Silent),
             0 => return Err(Obstacle::NotZmtp(signature[..filled].to_vec())),
             read => filled += read,
         }
         if signature[0] != 0xff {
-            return Err(Obstacle::NotZmtp(signature[..filled].to_vec()));
+            let mut said = signature[..filled].to_vec();
+            read_some(stream, &mut said);
+            return Err(Obstacle::NotZmtp(said));
         }
     }
     // Bit 0 tells a signature from a message of ZMTP 1.0 with a long length.
@@ -358,13 +458,21 @@ mod tests {
         let too_long = [&our_greeting()[..], b"\x06\xff\xff\xff\xff\xff\xff\xff\xff"].concat();
         let lying = [&our_greeting()[..], b"\x04\x09\x05READY\xff\xff\xff"].concat();
         for (said, told) in [
-            (&b"SSH-2.0-x\r\n"[..], "\"SSH-2.0-x\\r\""),
+            (
+                &b"SSH-2.0-x\r\n"[..],
+                "speaks SSH, not ZMTP; it says \"SSH-2.0-x\"",
+            ),
+            (
+                b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n",
+                "speaks HTTP, not ZMTP; it says \"HTTP/1.1 400 Bad Request\"",
+            ),
+            (b"\x15\x03\x01\0\x02\x02F", "speaks TLS, not ZMTP"),
             (&b"\x05\0hello"[..], "does not speak ZMTP"),
             (&refusal, "refused us: \"400\""),
             (&cut_short, "broke"),
             (&too_long, "does not speak ZMTP"),
             (&lying, "does not speak ZMTP"),
-            (&b""[..], "broke"),
+            (&b""[..], "closes them without a word"),
         ] {
             let obstacle = converse(Peer(said)).expect_err("an obstacle").to_string();
             assert!(obstacle.contains(told), "{obstacle}");

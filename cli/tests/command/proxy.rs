@@ -47,7 +47,7 @@ fn a_proxy_that_ends_tells_what_it_could_not_pass_on() {
     let frontend = proxy.bound();
     let push = Program::start(&["push", "--connect", &frontend, "-m", "x"]);
     assert_eq!(push.end().code, Some(0));
-    proxy.err_line("1 message was not sent within the linger time");
+    proxy.err_line("1 message was not sent in time");
     proxy.err_line("no message came in time");
     assert_eq!(proxy.end().code, Some(3));
 }

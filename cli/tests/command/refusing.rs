@@ -37,6 +37,7 @@ fn a_row_that_is_too_wide_does_not_cost_the_others() {
             ",",
             "--hwm",
             "2000",
+            "--stats",
         ];
         let early_pull = early.then(pull);
         if early {
@@ -53,6 +54,7 @@ fn a_row_that_is_too_wide_does_not_cost_the_others() {
         let why = format!("{COLUMNS} frames, the peer takes at most 4096");
         assert!(told.contains(&why), "{told}");
         assert!(told.ends_with("1 message was refused"), "{told}");
+        assert!(told.contains("zerohop: sent 1000 messages,"), "{told}");
     }
 }
 

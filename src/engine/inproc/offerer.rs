@@ -33,7 +33,7 @@ impl Offerer {
             name,
             given_name,
             attempt: Attempt::next(),
-            backoff: Backoff::seeded(first, max),
+            backoff: Backoff::new(first, max),
             offered: now,
         }
     }

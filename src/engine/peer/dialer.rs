@@ -63,7 +63,7 @@ impl Dialer {
             addresses: Vec::new(),
             attempt: Attempt::next(),
             succeeded: false,
-            backoff: Backoff::seeded(first, max),
+            backoff: Backoff::new(first, max),
         }
     }
 
@@ -97,7 +97,8 @@ impl Dialer {
 
 /// Differs from dialer to dialer, and from that of another child of the same process: they have all inherited the same randomness.
 fn seed() -> u64 {
-    RandomState::new().hash_one(std::process::id())
+    // Not zero, which would stay so.
+    RandomState::new().hash_one(std::process::id()) | 1
 }
 
 /// Jittered exponential backoff.
@@ -108,21 +109,18 @@ pub(crate) struct Backoff {
     step: Duration,
     /// The last wait.
     last: Duration,
-    random: u64,
+    /// Made with the first wait: most dialers never wait.
+    random: Option<u64>,
 }
 
 impl Backoff {
-    pub(crate) fn seeded(first: Duration, max: Duration) -> Self {
-        Backoff::new(first, max, seed())
-    }
-
-    fn new(first: Duration, max: Duration, seed: u64) -> Self {
+    pub(crate) fn new(first: Duration, max: Duration) -> Self {
         Backoff {
             first,
             max: max.max(first),
             step: first,
             last: Duration::ZERO,
-            random: seed | 1,
+            random: None,
         }
     }
 
@@ -135,11 +133,13 @@ impl Backoff {
 
     pub(crate) fn next(&mut self) -> Duration {
         // xorshift64: spreads retries, guards nothing.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
+        let mut random = self.random.unwrap_or_else(seed);
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        self.random = Some(random);
         let half = self.step / 2;
-        let parts = (self.random >> 54) as u32;
+        let parts = (random >> 54) as u32;
         let delay = half + half * parts / 1024;
         self.step = (self.step * 2).min(self.max);
         self.last = delay;
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_maximum_and_are_jittered() {
-        let mut backoff = Backoff::new(100 * MS, 1_000 * MS, 42);
+        let mut backoff = Backoff::new(100 * MS, 1_000 * MS);
         let mut step = 100 * MS;
         let mut different = std::collections::HashSet::new();
         for _ in 0..50 {
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_maximum_below_the_first_wait_is_the_first_wait() {
-        let mut backoff = Backoff::new(100 * MS, 10 * MS, 7);
+        let mut backoff = Backoff::new(100 * MS, 10 * MS);
         for _ in 0..5 {
             assert!(backoff.next() >= 50 * MS);
         }
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_zero_wait_stays_zero() {
-        let mut backoff = Backoff::new(Duration::ZERO, Duration::ZERO, 7);
+        let mut backoff = Backoff::new(Duration::ZERO, Duration::ZERO);
         assert_eq!(backoff.next(), Duration::ZERO);
     }
 }

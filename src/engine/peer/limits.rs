@@ -7,9 +7,9 @@ use super::direct::DIRECT;
 use super::out_buffer::Unsent;
 use super::outgoing::Outgoing;
 use super::peers::Peers;
-use super::state::{Peer, PeerId};
+use super::state::PeerId;
 use super::turn::Turn;
-use crate::monitor::{ConnectionInfo, Event, RefusalCause};
+use crate::monitor::{Event, RefusalCause};
 use crate::pattern::TopicLimits;
 use crate::zmtp::Announced;
 
@@ -99,12 +99,6 @@ impl From<Excess> for RefusalCause {
     }
 }
 
-impl Peer {
-    fn info(&self) -> ConnectionInfo {
-        ConnectionInfo::new(self.connection, &*self.label, &*self.address)
-    }
-}
-
 impl Peers {
     /// Queues a message that has been accepted before, for a peer that is gone.
     pub(crate) fn try_again(&mut self, id: PeerId, unsent: &Unsent) -> Tried {
@@ -153,9 +147,8 @@ impl Peers {
     pub(crate) fn give_up(&mut self, id: PeerId, size: usize, cause: RefusalCause) {
         if let Some(peer) = self.slab.get_mut(id) {
             peer.counters.dropped_refused += 1;
-            let connection = peer.info();
             self.monitors.emit(|| Event::MessageRefused {
-                connection,
+                connection: peer.info(),
                 size,
                 cause,
             });
@@ -182,9 +175,8 @@ impl Peers {
     pub(crate) fn topic_withheld(&mut self, id: PeerId, length: usize, cause: RefusalCause) {
         if let Some(peer) = self.slab.get_mut(id) {
             peer.counters.topics_withheld += 1;
-            let connection = peer.info();
             self.monitors.emit(|| Event::SubscriptionRefused {
-                connection,
+                connection: peer.info(),
                 length,
                 cause,
             });

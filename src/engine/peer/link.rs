@@ -28,6 +28,9 @@ use crate::transport::dial::{self, SocketAddress};
 use crate::transport::{Endpoint, Stream};
 use crate::zmtp::{Established, Handshake, Heartbeat, Scanner};
 
+/// Room for all that a side usually says in its handshake.
+const HANDSHAKE: usize = 256;
+
 impl Turn<'_> {
     /// Adds an endpoint to dial, and dials it. If there is one already, and one is enough, it is dialed if nobody else would.
     /// What the peer there is to be called may be given.
@@ -182,8 +185,9 @@ impl Turn<'_> {
                     return;
                 };
                 peer.address = label.into();
-                let connection = self.net.info(id);
-                self.net.monitors.emit(|| Event::Connected { connection });
+                self.net.monitors.emit(|| Event::Connected {
+                    connection: self.net.info(id),
+                });
                 return self.start_handshake(id, stream);
             }
             Err(error) => error,
@@ -210,7 +214,7 @@ impl Turn<'_> {
     /// Greets the peer at the other end of a stream that is watched.
     fn start_handshake(&mut self, id: PeerId, stream: Stream) {
         let token = self.net.token_of(id);
-        let mut output = Vec::new();
+        let mut output = Vec::with_capacity(HANDSHAKE);
         let machine = Handshake::new(Arc::clone(&self.net.handshake), &mut output);
         let deadline = self
             .net
@@ -224,7 +228,7 @@ impl Turn<'_> {
             peer.link = Link::Handshaking(Box::new(Handshaking {
                 stream,
                 machine,
-                input: Vec::new(),
+                input: Vec::with_capacity(HANDSHAKE),
                 output,
                 queued: false,
                 finished: None,
@@ -288,7 +292,6 @@ impl Turn<'_> {
             watches_room: true,
         }));
         self.net.readable.push_back(id);
-        peer.facts = Some(Box::new(established.facts.clone()));
         peer.takes = takes;
         match &mut peer.origin {
             Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
@@ -297,11 +300,11 @@ impl Turn<'_> {
             }
             Origin::Bound(_) | Origin::Offered(_) => {}
         }
-        let connection = self.net.info(id);
         self.net.monitors.emit(|| Event::HandshakeSucceeded {
-            connection,
-            facts: established.facts,
+            connection: peer.info(),
+            facts: established.facts.clone(),
         });
+        peer.facts = Some(Box::new(established.facts));
         self.net.watch_room(id, false);
         self.net.arm_heartbeat(id);
         if let Err(refusal) = self.let_in(id) {

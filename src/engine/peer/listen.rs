@@ -140,8 +140,9 @@ impl Turn<'_> {
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
             peer.address = address.into();
         }
-        let connection = self.net.info(id);
-        self.net.monitors.emit(|| Event::Accepted { connection });
+        self.net.monitors.emit(|| Event::Accepted {
+            connection: self.net.info(id),
+        });
         self.net.pending.push_back((id, self.net.connection_of(id)));
         self.net.pending_count += 1;
         self.limit_pending();

@@ -24,11 +24,12 @@ use crate::engine::driving::timers::{Timer, Timers};
 use crate::engine::inproc::local::LateTopics;
 use crate::engine::tempo::Tempo;
 use crate::engine::{Note, SocketMailbox};
+use crate::error::Shortage;
 use crate::monitor::{ConnectionId, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
-use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig};
+use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig, own_metadata};
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
@@ -95,11 +96,13 @@ impl Net {
         caretaker: Arc<Caretaker>,
         id: usize,
     ) -> Self {
+        let socket_type = pattern.socket_type();
+        let routing_id = options.routing_id.clone().into_bytes();
         let handshake = HandshakeConfig {
-            socket_type: pattern.socket_type(),
-            routing_id: options.routing_id.clone().into_bytes(),
+            socket_type,
+            metadata: own_metadata(socket_type, &routing_id, announced(pattern, &options)),
+            routing_id,
             mechanism: MechanismConfig::Null,
-            announced: announced(pattern, &options),
             max_command_size: limits(&options).max_command_size,
         };
         let monitors = Arc::new(Monitors::new());
@@ -255,6 +258,16 @@ impl Net {
         let rhythm = self.tempo.rhythm();
         let writes = rhythm.read().writes + self.peers.written_directly;
         rhythm.is_held_up().then_some(writes)
+    }
+
+    /// What was wanting when no peer could take a message.
+    pub(crate) fn shortage(&self) -> Shortage {
+        let slab = &self.peers.slab;
+        match slab.iter().any(|(_, peer)| peer.is_connected()) {
+            true => Shortage::Room,
+            false if slab.is_empty() => Shortage::Peers,
+            false => Shortage::Connections,
+        }
     }
 
     /// Peers whose handshake is done.

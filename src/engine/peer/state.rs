@@ -13,7 +13,7 @@ use super::wire::{Reader, Writer};
 use crate::engine::inproc::local::InprocLink;
 use crate::engine::inproc::offerer::Offerer;
 use crate::message::RoutingId;
-use crate::monitor::ConnectionId;
+use crate::monitor::{ConnectionId, ConnectionInfo};
 use crate::transport::{Address, Endpoint, SEGMENT, Stream};
 use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
 
@@ -211,6 +211,11 @@ pub(crate) struct Counters {
 }
 
 impl Peer {
+    /// What events say of its connection. To be made only where somebody listens.
+    pub(super) fn info(&self) -> ConnectionInfo {
+        ConnectionInfo::new(self.connection, &*self.label, &*self.address)
+    }
+
     /// Stops reading from a peer of which as many messages wait as may.
     pub(crate) fn pause(&mut self) {
         self.paused = true;

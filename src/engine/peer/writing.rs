@@ -134,7 +134,7 @@ impl Turn<'_> {
         } = job;
         self.net.peers.pool.absorb(spare);
         let lost = self.net.lost_while_written.take();
-        if let Some(loss) = lost.filter(|loss| loss.connection.id == connection) {
+        if let Some(loss) = lost.filter(|loss| loss.connection == connection) {
             self.blame(id, &mut buffer, loss);
         }
         let peer = self.net.peers.slab.get_mut(id);

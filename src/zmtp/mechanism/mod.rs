@@ -20,7 +20,7 @@ mod null;
 
 use super::ProtocolError;
 use super::handshake::HandshakeConfig;
-use super::metadata::{self, Metadata};
+use super::metadata::Metadata;
 use null::Null;
 
 /// Which mechanism a socket uses, and with what keys.
@@ -73,15 +73,15 @@ impl Mechanism {
     /// Makes the mechanism that `config` names.
     pub(super) fn new(config: &HandshakeConfig) -> Self {
         match config.mechanism {
-            MechanismConfig::Null => Self::Null(Null::new(own_metadata(config))),
+            MechanismConfig::Null => Self::Null(Null),
         }
     }
 
     /// Appends what this side sends without being asked. Called once: behind this side's greeting if the mechanism
     /// [starts early](MechanismConfig::starts_early), otherwise when both greetings are through.
-    pub(super) fn start(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn start(&mut self, config: &HandshakeConfig, out: &mut Vec<u8>) {
         match self {
-            Self::Null(null) => null.start(out),
+            Self::Null(null) => null.start(config, out),
         }
     }
 
@@ -96,31 +96,4 @@ impl Mechanism {
             Self::Null(null) => null.handle_command(body, out),
         }
     }
-}
-
-/// The property list that this side sends: in the order and spelling of libzmq.
-/// Limits are behind what it sends, too.
-fn own_metadata(config: &HandshakeConfig) -> Vec<u8> {
-    let mut list = Vec::new();
-    let mut put = |name, value: &[u8]| metadata::put_property(&mut list, name, value);
-    put(metadata::SOCKET_TYPE, config.socket_type.name().as_bytes());
-    if config.socket_type.sends_routing_id() {
-        put(metadata::IDENTITY, &config.routing_id);
-    }
-    let announced = &config.announced;
-    let limits = [
-        (metadata::MAX_MESSAGE_SIZE, announced.max_message_size),
-        (metadata::MAX_PARTS, announced.max_parts.map(u64::from)),
-        (
-            metadata::MAX_SUBSCRIPTION_LENGTH,
-            announced.max_subscription_length,
-        ),
-        (metadata::MAX_SUBSCRIPTIONS, announced.max_subscriptions),
-    ];
-    for (name, limit) in limits {
-        if let Some(limit) = limit {
-            put(name, limit.to_string().as_bytes());
-        }
-    }
-    list
 }

@@ -9,20 +9,15 @@
 use crate::zmtp::ProtocolError;
 use crate::zmtp::command::{self, parse_reason, put_ready, split_name};
 use crate::zmtp::error::quote;
+use crate::zmtp::handshake::HandshakeConfig;
 use crate::zmtp::metadata::Metadata;
 
 #[derive(Debug)]
-pub(in crate::zmtp) struct Null {
-    own_metadata: Vec<u8>,
-}
+pub(in crate::zmtp) struct Null;
 
 impl Null {
-    pub(super) fn new(own_metadata: Vec<u8>) -> Self {
-        Self { own_metadata }
-    }
-
-    pub(super) fn start(&mut self, out: &mut Vec<u8>) {
-        put_ready(out, &self.own_metadata);
+    pub(super) fn start(&mut self, config: &HandshakeConfig, out: &mut Vec<u8>) {
+        put_ready(out, &config.metadata);
     }
 
     pub(super) fn handle_command(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::limits::Takes;
 use super::super::net::Net;
 use super::super::reading::discard_input;
-use super::super::state::{Link, NOT_SENT_TO, Origin, PeerId};
+use super::super::state::{Link, NOT_SENT_TO, Origin, Peer, PeerId};
 use super::super::turn::Turn;
 use super::{Loss, unlimited};
 use crate::engine::Deadline;
@@ -87,10 +87,10 @@ impl Turn<'_> {
         }
         dialer.addresses.clear();
         let (delay, attempt) = (dialer.next_delay(), dialer.begin());
-        let endpoint = dialer.label.to_string();
-        self.net
-            .monitors
-            .emit(|| Event::RetryIn { endpoint, delay });
+        self.net.monitors.emit(|| Event::RetryIn {
+            endpoint: dialer.label.to_string(),
+            delay,
+        });
         // One that is refused at once is not dialed again and again in one turn.
         let at = (self.now + delay).max(self.next_turn());
         self.net.timers.arm(at, Timer::Redial(id, attempt));
@@ -142,7 +142,13 @@ impl Turn<'_> {
             return;
         }
         peer.counters.withdrawn += peer.outbound.unwanted() as u64;
-        let unsent = peer.outbound.drain(&mut self.net.peers.pool);
+        let unsent = match &peer.link {
+            // What another socket has taken up is that one's to read.
+            Link::Inproc(link) if link.remote.get().is_none() => {
+                link.outbox.reclaim(&mut self.net.peers.pool)
+            }
+            _ => peer.outbound.drain(&mut self.net.peers.pool),
+        };
         if !self.pattern.moves_unsent() {
             peer.counters.dropped_disconnect += unsent.len() as u64;
         }
@@ -225,7 +231,6 @@ impl Net {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
-        let connection = ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address);
         let failed_handshake = match std::mem::replace(&mut peer.link, Link::Down) {
             Link::Connecting(mut stream) => {
                 self.registry.deregister(&mut stream);
@@ -253,23 +258,24 @@ impl Net {
         };
         // What it takes it said of that connection.
         peer.takes = Takes::default();
-        let cause = cause.clone();
-        match failed_handshake {
-            Some(true) => self
-                .monitors
-                .emit(|| Event::HandshakeFailed { connection, cause }),
-            Some(false) => self
-                .monitors
-                .emit(|| Event::Disconnected { connection, cause }),
-            None => {}
-        }
+        let Some(failed_handshake) = failed_handshake else {
+            return;
+        };
+        self.monitors.emit(|| {
+            let (connection, cause) = (self.info(id), cause.clone());
+            match failed_handshake {
+                true => Event::HandshakeFailed { connection, cause },
+                false => Event::Disconnected { connection, cause },
+            }
+        });
     }
 
     /// What events say of a peer's connection.
     pub(crate) fn info(&self, id: PeerId) -> ConnectionInfo {
-        match self.peers.slab.get(id) {
-            Some(peer) => ConnectionInfo::new(peer.connection, &*peer.label, &*peer.address),
-            None => ConnectionInfo::new(ConnectionId::default(), "", ""),
-        }
+        let peer = self.peers.slab.get(id);
+        peer.map_or_else(
+            || ConnectionInfo::new(ConnectionId::default(), "", ""),
+            Peer::info,
+        )
     }
 }

@@ -1,5 +1,6 @@
 //! What the end of a connection says of the peer, and of the message that was being written to it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::out_buffer::OutBuffer;
@@ -16,7 +17,9 @@ const REFUSES_WITHIN: Duration = Duration::from_secs(5);
 
 /// How an established connection ended.
 pub(crate) struct Loss {
-    pub(crate) connection: ConnectionInfo,
+    pub(crate) connection: ConnectionId,
+    label: Arc<str>,
+    address: Arc<str>,
     /// Whose connection it was: there may be another peer at its place by now.
     birth: ConnectionId,
     /// The peer has ended it, and not the network or we.
@@ -26,7 +29,6 @@ pub(crate) struct Loss {
 impl Turn<'_> {
     /// What is to be known of a connection that is about to be let go of. `None`: it was not established.
     pub(super) fn loss(&mut self, id: PeerId, cause: &DisconnectCause) -> Option<Loss> {
-        let connection = self.net.info(id);
         let peer = self.net.peers.slab.get_mut(id)?;
         let Link::Up(up) = &peer.link else {
             return None;
@@ -41,7 +43,9 @@ impl Turn<'_> {
             self.pattern.ended_in_doubt(id);
         }
         Some(Loss {
-            connection,
+            connection: peer.connection,
+            label: Arc::clone(&peer.label),
+            address: Arc::clone(&peer.address),
             birth: peer.birth,
             by_peer,
         })
@@ -99,9 +103,8 @@ impl Turn<'_> {
             Some(peer) if peer.birth == loss.birth => peer.counters.dropped_refused += 1,
             Some(_) | None => self.net.peers.past.dropped_refused += 1,
         }
-        let connection = loss.connection;
         self.net.monitors.emit(|| Event::MessageRefused {
-            connection,
+            connection: ConnectionInfo::new(loss.connection, &*loss.label, &*loss.address),
             size,
             cause,
         });

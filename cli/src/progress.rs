@@ -1,0 +1,64 @@
+//! How far sending has come, to tell a slow peer from one that has stopped.
+
+use zerohop::{AnySocket, Stats};
+
+/// Two that are equal say that nothing has left in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Messages that have left whole.
+    left: u64,
+    /// Bytes that have gone to peers for which messages wait: parts of long ones. Where none wait, bytes are answers to PINGs, which
+    /// are no work of ours.
+    bytes: u64,
+    queued: usize,
+}
+
+impl Progress {
+    pub(crate) fn of(socket: &impl AnySocket) -> Progress {
+        Progress::in_numbers(&socket.stats())
+    }
+
+    /// Whether anything waits to be sent.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queued > 0
+    }
+
+    fn in_numbers(stats: &Stats) -> Progress {
+        let queued = stats.peers.iter().map(|peer| peer.queued_out).sum();
+        let waiting = stats.peers.iter().filter(|peer| peer.queued_out > 0);
+        Progress {
+            left: stats.messages_out.saturating_sub(queued as u64),
+            bytes: waiting.map(|peer| peer.bytes_out).sum(),
+            queued,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zerohop::PeerStats;
+
+    use super::*;
+
+    fn after(sent: u64, queued: usize, bytes: u64) -> Progress {
+        let mut peer = PeerStats::default();
+        peer.queued_out = queued;
+        peer.bytes_out = bytes;
+        let mut stats = Stats::default();
+        stats.messages_out = sent;
+        stats.peers = vec![peer];
+        Progress::in_numbers(&stats)
+    }
+
+    #[test]
+    fn only_messages_are_progress() {
+        assert_ne!(after(2, 2, 0), after(2, 1, 0), "one has left");
+        assert_ne!(after(1, 1, 100), after(1, 1, 200), "a part of one has left");
+        assert_eq!(
+            after(1, 0, 100),
+            after(1, 0, 200),
+            "an answer to a PING has left"
+        );
+        assert!(after(1, 1, 0).is_queued() && !after(1, 0, 0).is_queued());
+    }
+}

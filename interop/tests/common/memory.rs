@@ -1,0 +1,1 @@
+../../../tests/common/memory.rs
