@@ -8,3 +8,4 @@ mod common {
 
 mod child;
 mod inheritance;
+mod workers;
