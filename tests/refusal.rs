@@ -9,7 +9,9 @@ mod common {
     pub(crate) mod until;
 }
 
+use std::io::Read;
 use std::net::TcpListener;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -112,6 +114,99 @@ fn a_peer_that_takes_long_to_refuse_a_message_gets_it_no_more_often() {
     raw.shake_hands(1, "PULL");
     assert_eq!(raw.read_frame().1, b"behind it");
     assert_eq!(push.stats().dropped.refused, 1);
+}
+
+/// A socket that is closed goes on until it has given up what is refused, and sent what is behind it.
+#[test]
+fn closing_does_not_wait_for_what_is_refused() {
+    let (push, monitor, listener) = push_to_raw(options());
+    push.send("ahead of it").expect("sent");
+    push.send(vec![1; HUGE]).expect("sent");
+    push.send("behind it").expect("sent");
+    let peer = thread::spawn(move || {
+        let mut raw = RawPeer::accept(&listener);
+        raw.shake_hands(1, "PULL");
+        assert_eq!(raw.read_frame().1, b"ahead of it");
+        raw.read(100);
+        drop(raw);
+        break_off(&listener, "PULL");
+        let mut raw = RawPeer::accept(&listener);
+        raw.shake_hands(1, "PULL");
+        assert_eq!(raw.read_frame().1, b"behind it");
+    });
+    let began = Instant::now();
+    push.close(DEADLINE).expect("nothing is left unsent");
+    assert!(began.elapsed() < DEADLINE / 2);
+    peer.join().expect("a peer");
+    let cause = RefusalCause::BrokeConnections { count: 2 };
+    assert_eq!(refusal(&monitor), (HUGE, cause));
+}
+
+fn number_in(message: &[u8]) -> usize {
+    let (number, _) = message.split_first_chunk().expect("a number");
+    usize::from_be_bytes(*number)
+}
+
+/// One of three refuses what is large: the others have their turns meanwhile, and nothing comes twice.
+#[test]
+fn who_refuses_messages_holds_nobody_else_up() {
+    const MESSAGES: usize = 200;
+    for immediate in [false, true] {
+        let context = Context::new();
+        let push = Push::with_options(&context, options().immediate(immediate)).expect("a PUSH");
+        let monitor = push.monitor();
+        let pulls = [(); 2].map(|()| {
+            let pull = Pull::with_options(&context, options()).expect("a PULL");
+            push.connect(pull.bind(ANY_PORT).expect("bound"))
+                .expect("connected");
+            pull
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        push.connect(format!("tcp://{address}")).expect("connected");
+        let (strict, taken) = channel();
+        thread::spawn(move || {
+            loop {
+                let (mut stream, _) = listener.accept().expect("the socket connects");
+                let mut raw = RawPeer::new(stream.try_clone().expect("a copy"));
+                raw.shake_hands(1, "PULL");
+                // A number and its header; what is larger has another.
+                let mut frame = [0; 10];
+                while stream.read_exact(&mut frame).is_ok() && frame[..2] == [0, 8] {
+                    if strict.send(number_in(&frame[2..])).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        push.wait_for_peers(3, DEADLINE).expect("peers");
+        let mut large = 0;
+        for number in 0..MESSAGES {
+            let mut message = number.to_be_bytes().to_vec();
+            if number % 50 == 0 {
+                message.resize(HUGE, 0);
+                large += 1;
+            }
+            push.send_timeout(message, DEADLINE).expect("room");
+        }
+        let (mut got, mut refused) = (Vec::new(), 0);
+        until("all have come or been refused", || {
+            for pull in &pulls {
+                let message = pull.recv_timeout(GLANCE);
+                got.extend(message.map(|message| number_in(message.first())));
+            }
+            got.extend(taken.try_iter());
+            let events = std::iter::from_fn(|| monitor.try_recv().ok());
+            let is_refusal = |event: &Event| matches!(event, Event::MessageRefused { .. });
+            refused += events.filter(is_refusal).count();
+            (got.len() + refused >= MESSAGES).then_some(())
+        });
+        // With `immediate` one that broke a connection goes to another peer next.
+        assert!(refused <= large, "{refused} of {large}");
+        got.sort_unstable();
+        got.dedup();
+        assert_eq!(got.len() + refused, MESSAGES, "nothing comes twice");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Event, Monitor, Options, Push, RefusalCause, Sub};
+use zerohop::{Context, Event, Monitor, Options, Pub, Push, RefusalCause, Req, RequestError, Sub};
 
 use common::deadline::DEADLINE;
 use common::endpoints::Transport;
@@ -40,11 +40,15 @@ fn refusal(monitor: &Monitor) -> (usize, RefusalCause) {
     }
 }
 
-/// A libzmq PULL that takes frames of up to [`LIMIT`] bytes.
 fn limited_pull() -> zmq::Socket {
+    limited(zmq::PULL)
+}
+
+/// A libzmq socket that takes frames of up to [`LIMIT`] bytes.
+fn limited(socket_type: zmq::SocketType) -> zmq::Socket {
     let socket = zmq::Context::new()
-        .socket(zmq::PULL)
-        .expect("a libzmq PULL");
+        .socket(socket_type)
+        .expect("a libzmq socket");
     socket.set_linger(0).expect("linger");
     socket.set_maxmsgsize(LIMIT as i64).expect("a limit");
     let patience = DEADLINE.as_millis() as i32;
@@ -95,6 +99,66 @@ fn a_push_gives_up_what_libzmq_refuses_and_goes_on() {
             "{} bytes",
             stats.bytes_out
         );
+    }
+}
+
+#[test]
+fn a_request_that_libzmq_refuses_fails_and_the_next_one_goes_on() {
+    for transport in Transport::FOREIGN {
+        let rep = limited(zmq::REP);
+        rep.bind(&transport.endpoint()).expect("bound");
+        let endpoint = rep.get_last_endpoint().expect("bound").expect("UTF-8");
+        thread::spawn(move || {
+            while let Ok(request) = rep.recv_bytes(0) {
+                rep.send(request, 0).expect("replied");
+            }
+        });
+        let req = Req::with_options(&Context::new(), options()).expect("a REQ");
+        req.connect(&*endpoint).expect("connected");
+        for round in 0..2 {
+            let refused = req.request_timeout(vec![1; HUGE], DEADLINE);
+            assert!(
+                matches!(refused, Err(RequestError::Refused { size, .. }) if size >= HUGE),
+                "{refused:?}"
+            );
+            let reply = req.request_timeout([round; 10], DEADLINE).expect("a reply");
+            assert_eq!(reply, [round; 10]);
+        }
+        assert_eq!(req.stats().dropped.refused, 2);
+    }
+}
+
+/// What a subscriber refuses it misses, once, and with it what was queued behind.
+#[test]
+fn a_publisher_does_not_repeat_what_libzmq_refuses() {
+    for transport in Transport::FOREIGN {
+        let sub = limited(zmq::SUB);
+        sub.set_subscribe(b"").expect("subscribed");
+        sub.bind(&transport.endpoint()).expect("bound");
+        let endpoint = sub.get_last_endpoint().expect("bound").expect("UTF-8");
+        // It subscribes only while its application is in a call.
+        let (sender, received) = channel();
+        pass_on(sub, sender);
+        let publisher = Pub::with_options(&Context::new(), options()).expect("a PUB");
+        publisher.connect(&*endpoint).expect("connected");
+        let monitor = publisher.monitor();
+        publisher
+            .wait_for_subscribers("", 1, DEADLINE)
+            .expect("a subscriber");
+        publisher.send(vec![1; HUGE]).expect("published");
+        while !matches!(
+            monitor.recv_timeout(DEADLINE),
+            Ok(Event::Disconnected { .. })
+        ) {}
+        publisher
+            .wait_for_subscribers("", 1, DEADLINE)
+            .expect("a subscriber");
+        publisher.send("behind it").expect("published");
+        let received = received.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(received, (9, b'b'));
+        let stats = publisher.stats();
+        assert_eq!((stats.reconnects, stats.dropped.peer_gone), (1, 1));
+        assert!(stats.bytes_out < HUGE as u64, "{} bytes", stats.bytes_out);
     }
 }
 

@@ -93,9 +93,9 @@ pub(crate) trait Pattern: Send {
     /// The peer, which will be dialed again, has ended the connection shortly after it was told of topics. [`lost`](Self::lost) follows.
     fn ended_in_doubt(&mut self, _id: PeerId) {}
 
-    /// The peer has answered the PING with this number ([`Peers::ask`]), or `None` has had more time than it takes to end a connection.
-    /// Says whether there is [more to say](Self::go_on).
-    fn answered(&mut self, _id: PeerId, _number: Option<u64>) -> bool {
+    /// The peer has answered the last PING sent by [`Peers::ask`], or has had more time than it takes to end a connection. Says whether
+    /// there is [more to say](Self::go_on).
+    fn answered(&mut self, _id: PeerId) -> bool {
         false
     }
 

@@ -195,16 +195,15 @@ impl Publisher {
         self.refused.extend(refused.map(|topic| topic.bytes));
     }
 
-    /// It has answered this PING, or `None` has had the time to end the connection and did not: all that was sent has been taken.
+    /// It has answered the last PING, or has had the time to end the connection and did not: all that was sent has been taken.
     /// Says whether there is [more to send](Self::go_on).
-    pub(crate) fn answered(&mut self, number: Option<u64>) -> bool {
+    pub(crate) fn answered(&mut self) -> bool {
         let Some(doubt) = &mut self.doubt else {
             return false;
         };
-        if !doubt.asked || number.is_some_and(|number| number != doubt.number) {
+        if !std::mem::take(&mut doubt.asked) {
             return false;
         }
-        doubt.asked = false;
         let trial = std::mem::take(&mut doubt.trial);
         if let Some(last) = trial.last()
             && doubt.taken.as_ref().is_none_or(|taken| taken < last)

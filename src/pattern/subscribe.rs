@@ -76,8 +76,8 @@ impl Pattern for SubPattern {
         self.topics.ended_in_doubt(id);
     }
 
-    fn answered(&mut self, id: PeerId, number: Option<u64>) -> bool {
-        self.topics.answered(id, number)
+    fn answered(&mut self, id: PeerId) -> bool {
+        self.topics.answered(id)
     }
 
     fn go_on(&mut self, peers: &mut Peers, id: PeerId) {

@@ -78,9 +78,9 @@ impl Topics {
         }
     }
 
-    pub(super) fn answered(&mut self, id: PeerId, number: Option<u64>) -> bool {
+    pub(super) fn answered(&mut self, id: PeerId) -> bool {
         let publisher = self.publisher(id);
-        publisher.is_some_and(|publisher| publisher.answered(number))
+        publisher.is_some_and(|publisher| publisher.answered())
     }
 
     pub(super) fn go_on(&mut self, peers: &mut Peers, id: PeerId) {

@@ -242,8 +242,11 @@ impl Peers {
 
     /// Asks a publisher whether it has taken all it was told before, by a PING with this number. One of ZMTP 2.0 knows none.
     pub(crate) fn ask(&mut self, id: PeerId, number: u64) {
-        let link = self.slab.get(id).map(|peer| &peer.link);
-        if matches!(link, Some(Link::Up(up)) if up.version.has_commands()) {
+        if let Some(peer) = self.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+            && up.version.has_commands()
+        {
+            up.asked = Some(number);
             let mut ping = Vec::new();
             zmtp::put_ping(&mut ping, Duration::ZERO, &number.to_be_bytes());
             self.send_commands(id, &ping);

@@ -230,10 +230,25 @@ impl Turn<'_> {
         if !asked.pongs.is_empty() {
             self.net.peers.send_commands(id, &asked.pongs);
         }
-        if asked.goes_on {
-            self.pattern.go_on(&mut self.net.peers, id);
+        if asked.answered {
+            self.after_answer(id, asked.goes_on);
         }
         self.net.arm_heartbeat(id);
+    }
+}
+
+impl Turn<'_> {
+    /// The peer has answered what the pattern had asked.
+    #[cold]
+    fn after_answer(&mut self, id: PeerId, goes_on: bool) {
+        if let Some(peer) = self.net.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+        {
+            up.asked = None;
+        }
+        if goes_on {
+            self.pattern.go_on(&mut self.net.peers, id);
+        }
     }
 }
 
@@ -259,7 +274,10 @@ struct Asked {
     room: usize,
     held_pong: Vec<u8>,
     ttl: Option<Duration>,
-    /// The pattern waited for an answer, and has more to say now.
+    /// The number of the PING that we wait for the answer to …
+    number: Option<u64>,
+    /// … whether that has come, and whether the pattern has more to say then.
+    answered: bool,
     goes_on: bool,
 }
 
@@ -271,6 +289,11 @@ impl Asked {
             room: MAX_COMMAND_BYTES.saturating_sub(peer.waiting_commands()),
             held_pong: Vec::new(),
             ttl: None,
+            number: match &peer.link {
+                Link::Up(up) => up.asked,
+                _ => None,
+            },
+            answered: false,
             goes_on: false,
         }
     }
@@ -293,11 +316,15 @@ impl Asked {
             }
             Command::Subscribe(topic) => return pattern.topic(id, topic, true),
             Command::Cancel(topic) => return pattern.topic(id, topic, false),
-            // It counts as life like any byte, and may be the answer to a question of the pattern's.
+            // It counts as life like any byte, and may be the answer that the pattern waits for.
             Command::Pong { context } => {
-                if let Ok(number) = context.try_into() {
-                    let number = u64::from_be_bytes(number);
-                    self.goes_on |= pattern.answered(id, Some(number));
+                if self
+                    .number
+                    .take_if(|number| context == number.to_be_bytes())
+                    .is_some()
+                {
+                    self.answered = true;
+                    self.goes_on = pattern.answered(id);
                 }
             }
             // These have no place after the handshake and are passed over, as libzmq does.

@@ -78,7 +78,7 @@ impl Turn<'_> {
             return;
         }
         let had_time = up.topics_taken_at().is_some_and(|at| at <= self.now);
-        if had_time && self.pattern.answered(id, None) {
+        if had_time && self.pattern.answered(id) {
             self.pattern.go_on(&mut self.net.peers, id);
         }
         self.watch_topics(id);
