@@ -4,6 +4,7 @@
 mod publishing;
 mod pushing;
 mod requesting;
+mod routing;
 
 use std::io;
 use std::sync::Arc;

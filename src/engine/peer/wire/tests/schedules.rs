@@ -317,6 +317,9 @@ impl Rig {
             }
         }
         self.check_kept();
+        if self.random.below(3) == 0 {
+            self.take_out();
+        }
         self.connection = Connection::new(self.around);
         let mut end = 0;
         for item in &mut self.items {
@@ -339,6 +342,22 @@ impl Rig {
             }
             self.buffer.push_again(unsent, &mut self.pool);
         }
+    }
+
+    /// The next peer may not take all of it.
+    fn take_out(&mut self) {
+        let is_one = |message: &Message| message.size().is_multiple_of(3);
+        let taken = self.buffer.take_out(is_one, &mut self.pool);
+        let mut taken = taken.into_iter();
+        self.items.retain(|item| {
+            let (_, message) = item.message.as_ref().expect("no commands are left");
+            let stays = !is_one(message);
+            if !stays {
+                assert_eq!(taken.next().expect("it is there").message, *message);
+            }
+            stays
+        });
+        assert!(taken.next().is_none());
     }
 
     fn check(&self) {

@@ -1,0 +1,231 @@
+//! ROUTER and DEALER: what bears a name comes from the peer of that name, or goes to it; nothing comes twice, and where no connection breaks
+//! nothing is lost and all is in order.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::engine::Outgoing;
+use crate::message::Message;
+use crate::pattern::{DealerPattern, Receiving, Routed, RouterPattern, Sending};
+
+struct Rig {
+    random: Random,
+    router: Stand<RouterPattern>,
+    dealers: Vec<Stand<DealerPattern>>,
+    wires: Vec<Wire>,
+    /// Connections do break.
+    breaks: bool,
+    /// What was accepted of each DEALER, and for each of them, and what has arrived of that. A number says whose it is.
+    out: Vec<Way>,
+    back: Vec<Way>,
+    job: Job,
+    log: Vec<String>,
+}
+
+/// One direction between the ROUTER and one of the others.
+#[derive(Default)]
+struct Way {
+    accepted: u32,
+    arrived: Vec<u32>,
+}
+
+impl Way {
+    fn next(&self, index: usize) -> u32 {
+        self.accepted * 3 + index as u32
+    }
+
+    fn arrived(&mut self, number: u32, index: usize) {
+        assert_eq!(number % 3, index as u32, "it is another's");
+        assert!(number / 3 < self.accepted);
+        self.arrived.push(number);
+    }
+
+    fn check(&self, all: bool) {
+        let different: HashSet<&u32> = self.arrived.iter().collect();
+        assert_eq!(different.len(), self.arrived.len(), "one came twice");
+        if all {
+            assert_eq!(self.arrived.len(), self.accepted as usize);
+            assert!(self.arrived.is_sorted());
+        }
+    }
+}
+
+fn name(index: usize) -> Vec<u8> {
+    vec![b'd', index as u8]
+}
+
+impl Rig {
+    fn new(seed: u64) -> Rig {
+        let context = Context::new();
+        let options = || {
+            Options::new()
+                .send_hwm(4)
+                .recv_hwm(3)
+                .max_delivery_attempts(None)
+        };
+        let handover = seed.is_multiple_of(2);
+        let pattern = RouterPattern::new(true, handover, false, 1);
+        let router = Stand::new(&context, options(), pattern);
+        let dealers: Vec<_> = (0..3)
+            .map(|index| {
+                let options = options().routing_id(name(index));
+                Stand::new(&context, options, DealerPattern::new(false, false))
+            })
+            .collect();
+        let wires = dealers.iter().map(|dealer| join(dealer, &router, None));
+        Rig {
+            random: Random::new(seed),
+            wires: wires.collect(),
+            out: dealers.iter().map(|_| Way::default()).collect(),
+            back: dealers.iter().map(|_| Way::default()).collect(),
+            router,
+            dealers,
+            breaks: !seed.is_multiple_of(3),
+            job: Job::default(),
+            log: vec![format!("seed {seed}")],
+        }
+    }
+
+    fn send(&mut self, index: usize) {
+        let body = numbered(self.out[index].next(index), &mut self.random);
+        let sent = self.dealers[index].look(|pattern, net| {
+            let outgoing = Outgoing::Slice(&body);
+            let sent = pattern.send(&mut net.peers, outgoing);
+            net.pace(pattern, outgoing, sent.is_some());
+            sent
+        });
+        self.out[index].accepted += u32::from(sent.is_some());
+    }
+
+    fn send_back(&mut self, index: usize) {
+        let body = numbered(self.back[index].next(index), &mut self.random);
+        let sent = self.router.look(|pattern, net| {
+            let outgoing = Outgoing::Slice(&body);
+            let sent = pattern.send_to(&mut net.peers, &name(index), outgoing);
+            net.pace(pattern, outgoing, sent.is_ok());
+            sent
+        });
+        self.back[index].accepted += u32::from(sent == Ok(Routed::Queued));
+    }
+
+    /// Returns how many came.
+    fn receive(&mut self, most: usize) -> usize {
+        let mut message = Message::new();
+        for count in 0..most {
+            let from = self.router.look(|pattern, net| {
+                let from = pattern.recv(&mut net.peers, &mut message);
+                from.cloned()
+            });
+            let Some(from) = from else {
+                return count;
+            };
+            let index = usize::from(from.as_bytes()[1]);
+            assert_eq!(from.as_bytes(), name(index));
+            self.out[index].arrived(number_of(message.first()), index);
+        }
+        most
+    }
+
+    fn receive_back(&mut self, index: usize, most: usize) {
+        let mut message = Message::new();
+        for _ in 0..most {
+            let received =
+                self.dealers[index].look(|pattern, net| pattern.recv(&mut net.peers, &mut message));
+            if received.is_none() {
+                return;
+            }
+            self.back[index].arrived(number_of(message.first()), index);
+        }
+    }
+
+    fn redial(&mut self) {
+        for (index, dealer) in self.dealers.iter_mut().enumerate() {
+            // Longer each time, where it is refused.
+            dealer.wait(Duration::from_millis(200));
+            for id in dealer.to_dial() {
+                self.wires[index] = join(dealer, &self.router, Some(id));
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let index = self.random.below(self.dealers.len());
+        let choice = self.random.below(22);
+        self.log.push(format!("{choice} at {index}"));
+        match choice {
+            0..=2 => self.send(index),
+            3..=5 => self.send_back(index),
+            6 | 7 => {
+                let most = self.random.below(4);
+                self.receive(most);
+            }
+            8 | 9 => {
+                let most = self.random.below(4);
+                self.receive_back(index, most);
+            }
+            10 | 11 => self.dealers[index].go_on(),
+            12 | 13 => self.router.go_on(),
+            14 => self.wires[index].vary(&mut self.random),
+            15 if self.breaks && self.random.below(2) == 0 => self.wires[index].break_off(),
+            15..=17 => self.redial(),
+            18 => self.wires[index].widen(),
+            _ => self.job.step(&self.router, &mut self.random),
+        }
+    }
+
+    fn end(&mut self) {
+        self.job.end(&self.router);
+        for _ in 0..60 {
+            self.redial();
+            self.wires.iter().for_each(Wire::widen);
+            self.router.go_on();
+            self.receive(usize::MAX);
+            for index in 0..self.dealers.len() {
+                self.dealers[index].go_on();
+                self.receive_back(index, usize::MAX);
+            }
+        }
+        for way in self.out.iter().chain(&self.back) {
+            way.check(!self.breaks);
+        }
+        for index in 0..self.dealers.len() {
+            assert_eq!(self.dealers[index].turn(|turn| turn.unsent()), 0);
+            let before = self.back[index].arrived.len();
+            self.send_back(index);
+            self.router.go_on();
+            self.dealers[index].go_on();
+            self.receive_back(index, usize::MAX);
+            assert_eq!(
+                self.back[index].arrived.len(),
+                before + 1,
+                "all know each other"
+            );
+        }
+        assert_eq!(self.router.turn(|turn| turn.unsent()), 0);
+    }
+}
+
+/// Tells which schedule it was that failed.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log.join(", "));
+        }
+    }
+}
+
+#[test]
+fn names_and_messages_go_together_whatever_connections_do() {
+    let (mut out, mut back) = (0, 0);
+    for seed in 1..=120 {
+        let mut rig = Rig::new(seed);
+        for _ in 0..150 {
+            rig.step();
+        }
+        rig.end();
+        let arrived = |ways: &[Way]| ways.iter().map(|way| way.arrived.len()).sum::<usize>();
+        out += arrived(&rig.out);
+        back += arrived(&rig.back);
+    }
+    assert!(out > 1_000 && back > 1_000, "{out} and {back}");
+}
