@@ -9,7 +9,6 @@
 //! [`Net::pace`], which follows each attempt to send, writes it for them. Nothing happens to these peers in between.
 
 use super::net::Net;
-use super::outgoing::Outgoing;
 use super::peers::Peers;
 use super::state::{Link, PeerId};
 
@@ -77,25 +76,21 @@ impl Peers {
 impl Net {
     /// Writes the message that has been set aside; `false` if none has. It is the one whose sending was just attempted.
     #[inline]
-    pub(super) fn write_aside(&mut self, outgoing: Outgoing<'_>) -> bool {
+    pub(super) fn write_aside(&mut self, slice: Option<&[u8]>) -> bool {
         let is_aside = self.peers.due.is_directly();
         if is_aside {
-            self.write_directly(outgoing);
+            debug_assert!(slice.is_some(), "only a slice is set aside");
+            self.write_directly(slice.unwrap_or_default());
         }
         is_aside
     }
 
     #[cold]
-    fn write_directly(&mut self, outgoing: Outgoing<'_>) {
+    fn write_directly(&mut self, body: &[u8]) {
         self.peers.due.0 &= !DIRECTLY;
         let mut aside = std::mem::take(&mut self.peers.aside);
         for id in aside.drain(..) {
-            match outgoing {
-                Outgoing::Slice(body) => self.write_directly_to(id, body),
-                Outgoing::Message(_) | Outgoing::Rest(_) | Outgoing::Enveloped(_) => {
-                    debug_assert!(false, "only a slice is set aside");
-                }
-            }
+            self.write_directly_to(id, body);
         }
         self.peers.aside = aside;
     }

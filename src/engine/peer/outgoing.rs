@@ -51,6 +51,15 @@ impl Outgoing<'_> {
         }
     }
 
+    /// It, if it is one frame that lies with the caller.
+    #[inline]
+    pub(crate) fn slice(&self) -> Option<&[u8]> {
+        match self {
+            Outgoing::Slice(slice) => Some(slice),
+            Outgoing::Message(_) | Outgoing::Rest(_) | Outgoing::Enveloped(_) => None,
+        }
+    }
+
     /// The bytes in all its frames, and their number.
     #[inline]
     pub(crate) fn extent(&self) -> (usize, usize) {

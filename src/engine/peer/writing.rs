@@ -9,6 +9,7 @@ use mio::Interest;
 use super::net::{BOTH, Net};
 use super::out_buffer::{OutBuffer, Unsent};
 use super::outgoing::Outgoing;
+use super::peers::Peers;
 use super::pool::ChunkPool;
 use super::state::{Link, PeerId, WRITE_AT};
 use super::turn::Turn;
@@ -29,22 +30,30 @@ impl Net {
     /// To be called after each attempt to send, under the same lock.
     #[inline]
     pub(crate) fn pace(&mut self, pattern: &mut dyn Pattern, outgoing: Outgoing<'_>, queued: bool) {
-        if queued && self.peers.due.is_nothing() {
-            // It is inproc, or the kernel will say when it takes more.
-            let nothing = self.peers.dirty.is_empty();
-            if self.tempo.just_gathers(self.peers.gathered) || nothing {
-                return;
-            }
+        if queued && self.may_wait() {
+            return;
         }
-        self.pace_slowly(pattern, outgoing, queued);
+        self.pace_slowly(pattern, outgoing.slice(), queued);
+    }
+
+    /// Whether nothing has to be written now.
+    #[inline]
+    fn may_wait(&self) -> bool {
+        let Peers {
+            due,
+            gathered,
+            dirty,
+            ..
+        } = &self.peers;
+        // Where nothing is to be written, it is inproc, or the kernel will say when it takes more.
+        due.is_nothing() && (self.tempo.just_gathers(*gathered) || dirty.is_empty())
     }
 
     /// What the clock decides. Not inlined: benches/instructions.rs leaves it out by its name.
     #[inline(never)]
-    fn pace_slowly(&mut self, pattern: &mut dyn Pattern, outgoing: Outgoing<'_>, queued: bool) {
-        if self.write_aside(outgoing) {
-            // What is queued may wait for its time all the same.
-            return self.pace(pattern, outgoing, queued);
+    fn pace_slowly(&mut self, pattern: &mut dyn Pattern, slice: Option<&[u8]>, queued: bool) {
+        if self.write_aside(slice) && self.may_wait() {
+            return;
         }
         if !queued {
             return self.tempo.held_up();

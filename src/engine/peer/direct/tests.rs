@@ -1,6 +1,7 @@
 //! What becomes of a long message that the kernel takes all of, a part of, or nothing, and of what is queued around it.
 
 use super::*;
+use crate::engine::Outgoing;
 use crate::engine::peer::stand::{Stand, Wire, connect};
 use crate::message::Message;
 use crate::pattern::{PubPattern, PullPattern, PushPattern, Receiving, Sending, SubPattern};
