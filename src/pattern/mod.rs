@@ -93,7 +93,7 @@ pub(crate) trait Pattern: Send {
     /// The peer, which will be dialed again, has ended the connection shortly after it was told of topics. [`lost`](Self::lost) follows.
     fn ended_in_doubt(&mut self, _id: PeerId) {}
 
-    /// The peer has answered the last PING sent by [`Peers::ask`], or has had more time than it takes to end a connection. Says whether
+    /// The peer has answered the last PING sent by [`Peers::ping`], or has had more time than it takes to end a connection. Says whether
     /// there is [more to say](Self::go_on).
     fn answered(&mut self, _id: PeerId) -> bool {
         false

@@ -37,7 +37,7 @@ pub(crate) enum Tell<'a> {
     Subscribe(&'a [u8]),
     Cancel(&'a [u8]),
     /// A PING with this number.
-    Ask(u64),
+    Ping(u64),
     /// Not to the publisher: it is not told of this topic.
     Withheld(&'a [u8], RefusalCause),
 }
@@ -74,7 +74,7 @@ struct Doubt {
     trial: BTreeSet<Topic>,
     /// The last PING, and whether it is unanswered.
     number: u64,
-    asked: bool,
+    unanswered: bool,
     /// All topics up to this one were taken on an earlier connection, if not on this one …
     taken: Option<Topic>,
     /// … and of those behind it, up to this one, so many are sent at once.
@@ -155,7 +155,7 @@ impl Publisher {
         if let Some(doubt) = &mut self.doubt {
             doubt.waiting.clear();
             doubt.trial.clear();
-            doubt.asked = false;
+            doubt.unanswered = false;
         }
     }
 
@@ -201,7 +201,7 @@ impl Publisher {
         let Some(doubt) = &mut self.doubt else {
             return false;
         };
-        if !std::mem::take(&mut doubt.asked) {
+        if !std::mem::take(&mut doubt.unanswered) {
             return false;
         }
         let trial = std::mem::take(&mut doubt.trial);
@@ -221,7 +221,7 @@ impl Publisher {
     /// Whether something has yet to be sent, once an answer has come.
     pub(crate) fn waits(&self) -> bool {
         let doubt = self.doubt.as_ref();
-        doubt.is_some_and(|doubt| doubt.asked && !doubt.waiting.is_empty())
+        doubt.is_some_and(|doubt| doubt.unanswered && !doubt.waiting.is_empty())
     }
 
     /// Sends what comes next, if no answer is waited for.
@@ -229,14 +229,14 @@ impl Publisher {
         let (Some(limits), Some(mut doubt)) = (self.limits, self.doubt.take()) else {
             return;
         };
-        while !doubt.asked && !doubt.waiting.is_empty() {
+        while !doubt.unanswered && !doubt.waiting.is_empty() {
             for topic in doubt.next() {
                 if self.offer(&topic.bytes, limits, tell) {
                     doubt.trial.insert(topic);
                 }
             }
             if !doubt.trial.is_empty() {
-                doubt.ask(tell);
+                doubt.ping(tell);
             }
         }
         self.doubt = Some(doubt);
@@ -258,7 +258,7 @@ impl Publisher {
             && offered
         {
             doubt.trial.insert(Topic::new(topic.to_vec()));
-            doubt.ask(tell);
+            doubt.ping(tell);
         }
     }
 
@@ -354,10 +354,10 @@ impl Doubt {
         }
     }
 
-    fn ask(&mut self, tell: &mut dyn FnMut(Tell<'_>)) {
+    fn ping(&mut self, tell: &mut dyn FnMut(Tell<'_>)) {
         self.number += 1;
-        self.asked = true;
-        tell(Tell::Ask(self.number));
+        self.unanswered = true;
+        tell(Tell::Ping(self.number));
     }
 }
 

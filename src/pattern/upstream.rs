@@ -117,7 +117,7 @@ fn tell(peers: &mut Peers, id: PeerId, what: Tell<'_>) {
     match what {
         Tell::Subscribe(topic) => peers.send_topic(id, topic, true),
         Tell::Cancel(topic) => peers.send_topic(id, topic, false),
-        Tell::Ask(number) => peers.ask(id, number),
+        Tell::Ping(number) => peers.ping(id, number),
         Tell::Withheld(topic, cause) => peers.topic_withheld(id, topic.len(), cause),
     }
 }

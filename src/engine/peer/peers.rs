@@ -241,7 +241,7 @@ impl Peers {
     }
 
     /// Asks a publisher whether it has taken all it was told before, by a PING with this number. One of ZMTP 2.0 knows none.
-    pub(crate) fn ask(&mut self, id: PeerId, number: u64) {
+    pub(crate) fn ping(&mut self, id: PeerId, number: u64) {
         if let Some(peer) = self.slab.get_mut(id)
             && let Link::Up(up) = &mut peer.link
             && up.version.has_commands()

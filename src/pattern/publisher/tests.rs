@@ -30,7 +30,7 @@ impl Other<'_> {
                     assert!(self.held.insert(topic), "told twice");
                 }
                 Said::Cancel(topic) => assert!(self.held.remove(&topic), "never told"),
-                Said::Ask(number) => asked = Some(number),
+                Said::Ping(number) => asked = Some(number),
                 Said::Withheld(..) => {}
             }
         }
@@ -43,7 +43,7 @@ impl Other<'_> {
 enum Said {
     Subscribe(Vec<u8>),
     Cancel(Vec<u8>),
-    Ask(u64),
+    Ping(u64),
     Withheld(Vec<u8>, RefusalCause),
 }
 
@@ -53,7 +53,7 @@ fn said(call: impl FnOnce(&mut dyn FnMut(Tell<'_>))) -> Vec<Said> {
         all.push(match tell {
             Tell::Subscribe(topic) => Said::Subscribe(topic.to_vec()),
             Tell::Cancel(topic) => Said::Cancel(topic.to_vec()),
-            Tell::Ask(number) => Said::Ask(number),
+            Tell::Ping(number) => Said::Ping(number),
             Tell::Withheld(topic, cause) => Said::Withheld(topic.to_vec(), cause),
         });
     });
@@ -170,7 +170,7 @@ fn breaks_in_a_row_over_the_same_topic_count() {
     end(&mut publisher);
     for _ in 0..3 {
         for number in 1..=2 {
-            let expected = [Said::Subscribe(all[0].clone()), Said::Ask(number)];
+            let expected = [Said::Subscribe(all[0].clone()), Said::Ping(number)];
             assert_eq!(connect(&mut publisher), expected);
             end(&mut publisher);
         }
@@ -287,7 +287,7 @@ fn changes_in_the_middle_of_a_doubt_are_not_lost() {
                     });
                 }
                 // Only the last PING counts.
-                let asks = told.iter().any(|said| matches!(said, Said::Ask(_)));
+                let asks = told.iter().any(|said| matches!(said, Said::Ping(_)));
                 if asked.is_some() && !asks && publisher.answered() {
                     change = true;
                     told.extend(said(|tell| publisher.go_on(&mut |t| tell(t))));
