@@ -1,4 +1,4 @@
-//! A shell command per message, several at once: what `pull --exec` and `rep --exec` do.
+//! A shell command per message, several at once: what `pull`, `sub` and `rep` do with `--exec`.
 //!
 //! A command always has the message on its standard input, and its frames as `$1`, `$2` and so on. What the system can't
 //! pass as arguments (a NUL byte, or more than it has room for: on Linux 128 KiB per frame and about 2 MiB in all) leaves the
@@ -24,6 +24,14 @@ use crate::console;
 
 /// How many commands run at once.
 pub(crate) type Jobs = NonZeroUsize;
+
+/// How commands are run. The command itself is an argument `--exec` of whoever takes this.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct ExecArgs {
+    /// Run at most N commands at once
+    #[arg(short, long, value_name = "N", default_value = "1", requires = "exec")]
+    pub(crate) jobs: Jobs,
+}
 
 /// The command was writing to somebody who has gone: no failure of its own.
 const SIGPIPE: i32 = 13;

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use zerohop::Pub;
 
-use crate::args::{EndpointArgs, FramingArgs, InputArgs, SocketArgs};
 use crate::failure::Outcome;
 use crate::push::wait_failure;
-use crate::send;
-use crate::session::Session;
+use crate::send::{self, SenderArgs};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -23,17 +21,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     wait_subscribers: Option<usize>,
     #[command(flatten)]
-    input: InputArgs,
-    #[command(flatten)]
-    framing: FramingArgs,
-    #[command(flatten)]
-    endpoints: EndpointArgs,
-    #[command(flatten)]
-    socket: SocketArgs,
+    sender: SenderArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let session = Session::<Pub>::open(&args.endpoints, &args.socket)?;
+    let session = args.sender.open::<Pub>()?;
     let wait = session.timeout.unwrap_or(Duration::MAX);
     if let Some(subscribers) = args.wait_subscribers
         && let Err(error) = session.socket.wait_for_any_subscribers(subscribers, wait)
@@ -41,5 +33,5 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let failure = wait_failure(&session, "subscribers", error);
         return session.close(Err(failure));
     }
-    send::run(session, &args.input, &args.framing)
+    send::run(session, &args.sender)
 }

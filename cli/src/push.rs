@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use zerohop::{AnySocket, Push, WaitError};
 
-use crate::args::{EndpointArgs, FramingArgs, InputArgs, SocketArgs};
 use crate::failure::{Failure, Outcome};
-use crate::send;
+use crate::send::{self, SenderArgs};
 use crate::session::Session;
 
 #[derive(Debug, clap::Args)]
@@ -20,17 +19,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     wait_peers: Option<usize>,
     #[command(flatten)]
-    input: InputArgs,
-    #[command(flatten)]
-    framing: FramingArgs,
-    #[command(flatten)]
-    endpoints: EndpointArgs,
-    #[command(flatten)]
-    socket: SocketArgs,
+    sender: SenderArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let session = Session::<Push>::open(&args.endpoints, &args.socket)?;
+    let session = args.sender.open::<Push>()?;
     let wait = session.timeout.unwrap_or(Duration::MAX);
     if let Some(peers) = args.wait_peers
         && let Err(error) = session.socket.wait_for_peers(peers, wait)
@@ -38,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let failure = wait_failure(&session, "peers", error);
         return session.close(Err(failure));
     }
-    send::run(session, &args.input, &args.framing)
+    send::run(session, &args.sender)
 }
 
 /// What it means that not enough of those waited for came.

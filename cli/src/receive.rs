@@ -1,29 +1,101 @@
-//! A socket onto standard output: what `pull` and `sub` do.
+//! What comes in, onto standard output or into commands: what `pull` and `sub` do.
 
-use zerohop::{AnySocket, RecvError, RecvSocket};
+use zerohop::{AnySocket, Options, RecvError, RecvSocket};
 
-use crate::args::{CountArgs, FramingArgs, OutputArgs};
+use crate::args::{CountArgs, EndpointArgs, FramingArgs, OutputArgs, SocketArgs};
+use crate::exec::{ExecArgs, Shell, Work};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Output};
 use crate::session::Session;
 
-/// Prints messages until there are enough, and ends the session.
+/// The arguments of a command that receives messages one after the other. A command adds its own beside them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReceiverArgs {
+    /// Run COMMAND with the shell for each message instead of printing it
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<Shell>,
+    #[command(flatten)]
+    jobs: ExecArgs,
+    #[command(flatten)]
+    count: CountArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    framing: FramingArgs,
+    #[command(flatten)]
+    endpoints: EndpointArgs,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+/// Opens the socket, which `before` prepares before it has any peer, and deals with messages until there are enough.
 pub(crate) fn run<S: RecvSocket>(
-    session: Session<S>,
-    output: &OutputArgs,
-    framing: &FramingArgs,
-    count: &CountArgs,
+    args: &ReceiverArgs,
+    before: impl FnOnce(&S) -> Outcome,
 ) -> Outcome {
-    let outcome = Output::open(output, framing, &session.stop).and_then(|mut output| {
+    match &args.exec {
+        Some(command) => execute(args, command, before),
+        None => {
+            let session =
+                Session::open_with(&args.endpoints, &args.socket, Options::new(), before)?;
+            print_all(session, args)
+        }
+    }
+}
+
+fn print_all<S: RecvSocket>(session: Session<S>, args: &ReceiverArgs) -> Outcome {
+    let opened = Output::open(&args.output, &args.framing, &session.stop);
+    let outcome = opened.and_then(|mut output| {
         output::watch_reader(&session.stop);
-        let printed = print(&session, &mut output, count.count.unwrap_or(u64::MAX));
-        if printed.is_err() && count.count.is_some() {
+        let count = args.count.count;
+        let printed = print(&session, &mut output, count.unwrap_or(u64::MAX));
+        if printed.is_err() && count.is_some() {
             session.stop.cut_short();
         }
         // Also what came before a failure is to be seen.
         printed.and(output.flush())
     });
     session.close(outcome)
+}
+
+/// Runs the command for each message. No more are read ahead than can be worked on at once.
+fn execute<S: RecvSocket>(
+    args: &ReceiverArgs,
+    command: &Shell,
+    before: impl FnOnce(&S) -> Outcome,
+) -> Outcome {
+    let options = Options::new().recv_hwm(args.jobs.jobs.get());
+    let session = Session::<S>::open_with(&args.endpoints, &args.socket, options, before)?;
+    output::watch_reader(&session.stop);
+    let work = Work::new(args.count.count);
+    let ended = work.run(
+        args.jobs.jobs,
+        session.timeout,
+        || RecvSocket::recv(&*session.socket),
+        |message| command.run(&message, &args.framing),
+    );
+    let outcome = work_outcome(&session, &work, ended);
+    session.close(outcome)
+}
+
+/// What it means that work on messages has ended.
+pub(crate) fn work_outcome<S: AnySocket>(
+    session: &Session<S>,
+    work: &Work,
+    ended: Result<(), RecvError>,
+) -> Outcome {
+    let ended = ended.map_err(|error| {
+        if work.is_counted() {
+            session.stop.cut_short();
+        }
+        recv_failure(session, error)
+    });
+    match (ended, work.failed()) {
+        (ended, 0) => ended,
+        (Err(failure @ Failure::Interrupted(_)), _) => Err(failure),
+        (_, 1) => Err(Failure::Failed("1 command failed".to_owned())),
+        (_, failed) => Err(Failure::Failed(format!("{failed} commands failed"))),
+    }
 }
 
 fn print<S: RecvSocket>(session: &Session<S>, output: &mut Output, count: u64) -> Outcome {

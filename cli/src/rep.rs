@@ -3,9 +3,9 @@
 use zerohop::{RecvError, Rep, ReplyErrorKind, Request};
 
 use crate::args::{CountArgs, EndpointArgs, FramingArgs, SocketArgs};
-use crate::exec::{Jobs, Shell, Work};
+use crate::exec::{ExecArgs, Shell, Work};
 use crate::failure::Outcome;
-use crate::pull::exec_outcome;
+use crate::receive::work_outcome;
 use crate::session::Session;
 
 #[derive(Debug, clap::Args)]
@@ -22,9 +22,8 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     answer: Answer,
-    /// Run at most N commands at once
-    #[arg(short, long, value_name = "N", default_value = "1", requires = "exec")]
-    jobs: Jobs,
+    #[command(flatten)]
+    jobs: ExecArgs,
     #[command(flatten)]
     count: CountArgs,
     #[command(flatten)]
@@ -54,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let session = Session::<Rep>::open(&args.endpoints, &args.socket)?;
     let work = Work::new(args.count.count);
     let ended = work.run(
-        args.jobs,
+        args.jobs.jobs,
         session.timeout,
         // Replies that leave are something that happens, too.
         || match session.slice() {
@@ -66,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         },
         |request| answer(&args.answer, &args.framing, request),
     );
-    let outcome = exec_outcome(&session, &work, ended);
+    let outcome = work_outcome(&session, &work, ended);
     session.close(outcome)
 }
 

@@ -4,18 +4,34 @@ use std::sync::atomic::Ordering;
 
 use zerohop::{Bytes, SendError, SendErrorKind};
 
-use crate::args::{FramingArgs, InputArgs};
+use crate::args::{EndpointArgs, FramingArgs, InputArgs, SocketArgs};
 use crate::failure::{Failure, Outcome};
 use crate::input::{self, Sink};
 use crate::session::Session;
 use crate::sockets::Sending;
 
+/// The arguments of a command that sends messages one after the other. A command adds its own beside them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SenderArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    framing: FramingArgs,
+    #[command(flatten)]
+    endpoints: EndpointArgs,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+impl SenderArgs {
+    pub(crate) fn open<S: Sending>(&self) -> Outcome<Session<S>> {
+        Session::open(&self.endpoints, &self.socket)
+    }
+}
+
 /// Sends the input, and ends the session.
-pub(crate) fn run<S: Sending>(
-    session: Session<S>,
-    input: &InputArgs,
-    framing: &FramingArgs,
-) -> Outcome {
+pub(crate) fn run<S: Sending>(session: Session<S>, args: &SenderArgs) -> Outcome {
+    let SenderArgs { input, framing, .. } = args;
     let mut sender = Sender {
         session: &session,
         separator: framing

@@ -1,32 +1,26 @@
 //! `zerohop sub`.
 
-use zerohop::{Options, Sub};
+use zerohop::Sub;
 
-use crate::args::{CountArgs, EndpointArgs, FramingArgs, OutputArgs, SocketArgs};
 use crate::failure::{Failure, Outcome};
-use crate::receive;
-use crate::session::Session;
+use crate::receive::{self, ReceiverArgs};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+With --exec the message is the command's standard input, and its frames are its arguments $1, $2, ... as for pull. While commands \
+run, publishers skip this subscriber as soon as --jobs messages and the system's buffers are full.
+
 Examples:
   zerohop sub --connect tcp://localhost:5556
   zerohop sub --connect tcp://localhost:5556 --topic weather --topic news --format json | jq '.[1]'
-  zerohop sub --connect ipc:///tmp/news --count 1 --timeout 10s")]
+  zerohop sub --connect ipc:///tmp/news --count 1 --timeout 10s
+  zerohop sub --connect tcp://localhost:5556 --topic alarm --parts ' ' --exec 'mail -s \"$2\" me'")]
 pub(crate) struct Args {
     /// Receive messages that begin with PREFIX (repeatable) [default: all]
     #[arg(short, long, value_name = "PREFIX")]
     topic: Vec<String>,
     #[command(flatten)]
-    count: CountArgs,
-    #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    framing: FramingArgs,
-    #[command(flatten)]
-    endpoints: EndpointArgs,
-    #[command(flatten)]
-    socket: SocketArgs,
+    receiver: ReceiverArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -39,6 +33,5 @@ pub(crate) fn run(args: &Args) -> Outcome {
         }
         Ok(())
     };
-    let session = Session::open_with(&args.endpoints, &args.socket, Options::new(), subscribe)?;
-    receive::run(session, &args.output, &args.framing, &args.count)
+    receive::run(&args.receiver, subscribe)
 }

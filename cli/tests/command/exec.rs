@@ -241,3 +241,31 @@ fn jobs_wait_for_room() {
     assert_eq!(Program::start(&push).end().code, Some(0));
     assert_eq!(pull.end().ok(), "a\n".repeat(20));
 }
+
+#[test]
+fn a_subscriber_runs_a_command_for_what_it_wants() {
+    let mut publisher = Program::start(&[
+        "pub",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "--wait-subscribers",
+        "1",
+        "--parts",
+        " ",
+    ]);
+    let endpoint = publisher.bound();
+    let sub = Program::start(&[
+        "sub",
+        "--connect",
+        &endpoint,
+        "--topic",
+        "alarm",
+        "--count",
+        "2",
+        "--exec",
+        "echo \"$2 in $3\"",
+    ]);
+    publisher.write("alarm fire kitchen\nnews none today\nalarm water cellar");
+    assert_eq!(sub.end().ok(), "fire in kitchen\nwater in cellar\n");
+    publisher.end();
+}
