@@ -4,9 +4,11 @@
 //! default. The macro here makes of all rows the struct [`Options`] with its setters and their docs, the
 //! check of ranges, and [`OPTION_TABLE`] for whoever works with options by name or number.
 
+mod by_name;
 mod table;
 mod value;
 
+pub(crate) use by_name::nearest as nearest_option;
 pub use table::{OPTION_TABLE, Options};
 
 use crate::zmtp::{SocketType, SocketTypes};
@@ -29,7 +31,7 @@ pub struct OptionInfo {
     pub range: &'static str,
     /// The value where none is set.
     pub default: &'static str,
-    /// The socket types that the option applies to; the others ignore it.
+    /// The socket types that the option applies to; the others ignore it, see [`Options::validate_for`].
     pub sockets: SocketTypes,
 }
 
@@ -74,8 +76,10 @@ macro_rules! option_table {
     )+) => {
         /// The options of a socket; each setter says what its option does.
         ///
-        /// Options are set before the socket is made, and are checked then. An option that does not
-        /// apply to a socket's type is ignored.
+        /// Options are set before the socket is made, and are checked then. So that sockets of several types can be made with
+        /// the same options, those that do not apply to a type are ignored then; [`validate_for`](Options::validate_for)
+        /// finds them, and options that are set by name for a type ([`set_for`](Options::set_for),
+        /// [`from_pairs`](Options::from_pairs), [`from_env`](Options::from_env)) have to apply to it.
         ///
         /// ```
         /// use std::time::Duration;
@@ -138,9 +142,26 @@ macro_rules! option_table {
             }
 
             /// Every option's name and value as text, in the order of the table.
-            #[cfg(test)]
             pub(super) fn rendered(&self) -> Vec<(&'static str, String)> {
                 vec![$((stringify!($name), OptionValue::render(&self.$name)),)+]
+            }
+
+            /// Sets an option that is there to a value that it may have.
+            pub(super) fn set_text(&mut self, name: &str, text: &str) -> Result<(), OptionError> {
+                match name {
+                    $(stringify!($name) => {
+                        let allows: fn(&$kind) -> bool = $allows;
+                        match <$kind as OptionValue>::parse(text).filter(allows) {
+                            Some(value) => self.$name = value,
+                            None => {
+                                let given = format!("{text:?}");
+                                return Err(OptionError::new(stringify!($name), given, $range));
+                            }
+                        }
+                        Ok(())
+                    })+
+                    _ => Err(OptionError::unknown(name)),
+                }
             }
         }
 

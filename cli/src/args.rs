@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::value::{Linger, Rate, Separator, duration, endpoint};
+use crate::value::{Linger, Rate, Separator, Setting, duration, endpoint};
 use crate::{
     bench, completions, man, perf, probe, proxy, publish, pull, push, rep, req, subscribe,
 };
@@ -78,6 +78,9 @@ pub(crate) struct SocketArgs {
     /// Exit with 3 when nothing has happened for so long
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = SOCKET)]
     pub(crate) timeout: Option<Duration>,
+    /// Set an option of the library by its name, as send_hwm=5000 or heartbeat_interval=2s (repeatable)
+    #[arg(short, long = "option", value_name = "NAME=VALUE", help_heading = SOCKET)]
+    pub(crate) option: Vec<Setting>,
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose", help_heading = REPORTING)]
     pub(crate) quiet: bool,

@@ -7,12 +7,12 @@ use zerohop::{
 };
 
 use crate::args::{EndpointArgs, SocketArgs};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::receive::recv_failure;
 use crate::send::{insist, send_failure};
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::value::endpoint;
+use crate::value::{Setting, endpoint};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -103,6 +103,13 @@ pub(crate) fn run(args: &Args) -> Outcome {
         stats: false,
         ..args.socket.clone()
     };
+    // Each option is for the sides that know it.
+    for Setting { name, value } in &args.socket.option {
+        let for_one = Options::new().set_for(Pull::TYPE, name, value);
+        for_one
+            .or_else(|_| Options::new().set_for(Push::TYPE, name, value))
+            .map_err(Failure::usage)?;
+    }
     let backend: Session<Push> = open(&sending, &stop, &backends, &args.socket)?;
     let capture = match &args.capture {
         None => None,
@@ -138,11 +145,17 @@ fn open<S: AnySocket>(
     endpoints: &EndpointArgs,
     args: &SocketArgs,
 ) -> Outcome<Session<S>> {
+    let mut args = args.clone();
+    let applies = |setting: &Setting| {
+        let set = Options::new().set_for(S::TYPE, &setting.name, &setting.value);
+        set.is_ok()
+    };
+    args.option.retain(applies);
     Session::assemble(
         context,
         stop.clone(),
         endpoints,
-        args,
+        &args,
         Options::new(),
         |_| Ok(()),
     )

@@ -17,6 +17,7 @@ use crate::failure::{Failure, Outcome};
 use crate::progress::Progress;
 use crate::stats::Report;
 use crate::stop::{Stop, Waited};
+use crate::value::Setting;
 
 /// How often to look whether everything is sent.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -78,7 +79,12 @@ impl<S: AnySocket> Session<S> {
         options: Options,
         before: impl FnOnce(&S) -> Outcome,
     ) -> Outcome<Session<S>> {
-        let socket = S::with_options(context, with_arguments(options, args));
+        let mut options = with_arguments(options, args);
+        for Setting { name, value } in &args.option {
+            let set = options.set_for(S::TYPE, name, value);
+            set.map_err(Failure::usage)?;
+        }
+        let socket = S::with_options(context, options);
         let socket = socket.map_err(|error| socket_failure(&error))?;
         let watch = Watch::start(socket.monitor(), args);
         before(&socket)?;

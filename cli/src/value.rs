@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use zerohop::{Endpoint, EndpointError};
+use zerohop::{Endpoint, EndpointError, Options};
 
 /// An endpoint that another process can reach, checked and as it was written.
 pub(crate) fn endpoint(text: &str) -> Result<String, String> {
@@ -46,6 +46,39 @@ impl FromStr for Linger {
                 .map(|linger| Linger(Some(linger)))
                 .map_err(|expected| format!("{expected}, or forever")),
         }
+    }
+}
+
+/// An option of the library and its value, checked; only the type of the socket is not known yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Setting, String> {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or("write NAME=VALUE, such as send_hwm=5000")?;
+        let own = match name {
+            "linger" => Some("--linger"),
+            "send_timeout" | "recv_timeout" => Some("--timeout"),
+            _ => None,
+        };
+        if let Some(own) = own {
+            return Err(format!("for {name} there is {own}"));
+        }
+        let mut options = Options::new();
+        options
+            .set(name, value)
+            .map_err(|error| error.to_string())?;
+        Ok(Setting {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Errors of making a socket and of giving it endpoints, options and topics.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -7,39 +8,70 @@ use std::io;
 use super::{CLOSED, CONTEXT_CLOSED, FORKED};
 use crate::message::RoutingId;
 use crate::monitor::IoFailure;
+use crate::options::{OptionInfo, nearest_option};
 use crate::transport::EndpointError;
 use crate::zmtp::SocketType;
 
-/// An option was given a value that it can't have.
+/// An option was given a value that it can't have, does nothing on a socket of that type, or is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError {
-    option: &'static str,
+    option: Cow<'static, str>,
     given: String,
-    expected: &'static str,
+    expected: Cow<'static, str>,
+    wrong: Wrong,
+}
+
+/// What is wrong with an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    Value,
+    Name,
+    SocketType(SocketType),
 }
 
 impl OptionError {
     pub(crate) fn new(option: &'static str, given: String, expected: &'static str) -> OptionError {
         OptionError {
-            option,
+            option: option.into(),
             given,
-            expected,
+            expected: expected.into(),
+            wrong: Wrong::Value,
         }
     }
 
-    /// The name of the option, which is that of its setter.
-    pub fn option(&self) -> &'static str {
-        self.option
+    /// There is no option of this name.
+    pub(crate) fn unknown(name: &str) -> OptionError {
+        OptionError {
+            option: name.to_owned().into(),
+            given: String::new(),
+            expected: nearest_option(name).unwrap_or_default().into(),
+            wrong: Wrong::Name,
+        }
     }
 
-    /// The value that was given.
+    /// The option does nothing on sockets of this type.
+    pub(crate) fn not_for(row: &OptionInfo, socket_type: SocketType) -> OptionError {
+        OptionError {
+            option: row.name.into(),
+            given: String::new(),
+            expected: row.sockets.to_string().into(),
+            wrong: Wrong::SocketType(socket_type),
+        }
+    }
+
+    /// The name of the option, which is that of its setter; if there is no such option, the name that was given.
+    pub fn option(&self) -> &str {
+        &self.option
+    }
+
+    /// The value that was given; empty if it is not the value that is wrong.
     pub fn given(&self) -> &str {
         &self.given
     }
 
-    /// What would have been right.
-    pub fn expected(&self) -> &'static str {
-        self.expected
+    /// What would have been right: values, or the socket types that the option is for, or the name that may be meant.
+    pub fn expected(&self) -> &str {
+        &self.expected
     }
 }
 
@@ -49,8 +81,17 @@ impl fmt::Display for OptionError {
             option,
             given,
             expected,
+            wrong,
         } = self;
-        write!(f, "option {option} can't be {given}; allowed is {expected}")
+        match wrong {
+            Wrong::Value => write!(f, "option {option} can't be {given}; allowed is {expected}"),
+            Wrong::Name if expected.is_empty() => write!(f, "there is no option {option:?}"),
+            Wrong::Name => write!(f, "there is no option {option:?}; is it {expected}?"),
+            Wrong::SocketType(socket_type) => write!(
+                f,
+                "option {option} does nothing on a {socket_type} socket; it is for {expected}"
+            ),
+        }
     }
 }
 

@@ -43,10 +43,9 @@ const ZMQ_H: &[(i32, &str)] = &[
     (98, "XPUB_MANUAL_LAST_VALUE"),
 ];
 
-fn refused(options: Options) -> &'static str {
-    options
-        .validate()
-        .map_or_else(|error| error.option(), |()| "nothing")
+fn refused(options: Options) -> String {
+    let refused = options.validate().err();
+    refused.map_or("nothing".to_owned(), |error| error.option().to_owned())
 }
 
 #[test]
@@ -182,5 +181,5 @@ fn a_refusal_says_what_was_given_and_what_is_right() {
         "option tcp_keepalive_idle can't be 0; allowed is 1 to 32767 whole seconds, or none"
     );
     let error = Options::new().routing_id([0, b'a']).validate().unwrap_err();
-    assert_eq!(error.given(), r#"Frame("\0a", 2 bytes)"#);
+    assert_eq!(error.given(), r"\0a");
 }

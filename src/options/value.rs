@@ -4,23 +4,44 @@ use std::time::Duration;
 
 use crate::Frame;
 
-/// A value as text for people.
-pub(super) trait OptionValue {
+/// A value as text, for people and for whoever sets options by name.
+pub(super) trait OptionValue: Sized {
     /// The value with its unit, where the type implies one.
     fn render(&self) -> String;
+
+    /// The value that a text means, if it means one: at least what [`render`](OptionValue::render) gives.
+    fn parse(text: &str) -> Option<Self>;
 }
 
-macro_rules! plain_value {
+macro_rules! number {
     ($($kind:ty),+) => {$(
         impl OptionValue for $kind {
             fn render(&self) -> String {
                 self.to_string()
             }
+
+            fn parse(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
         }
     )+};
 }
 
-plain_value!(bool, u32, usize);
+number!(u32, usize);
+
+impl OptionValue for bool {
+    fn render(&self) -> String {
+        self.to_string()
+    }
+
+    fn parse(text: &str) -> Option<bool> {
+        match text {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        }
+    }
+}
 
 impl OptionValue for Duration {
     fn render(&self) -> String {
@@ -32,6 +53,33 @@ impl OptionValue for Duration {
             _ => format!("{self:?}"),
         }
     }
+
+    /// A number and its unit: libzmq's are milliseconds and most programs' seconds, so that one without could be either.
+    fn parse(text: &str) -> Option<Duration> {
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let seconds = match text[digits.len()..].trim_start() {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "min" => 60.0,
+            "h" => 3600.0,
+            "d" | "days" => 86_400.0,
+            "" if digits == "0" => 0.0,
+            _ => return None,
+        };
+        let number: f64 = digits.parse().ok()?;
+        // Whole numbers stay exact.
+        match (number.fract() == 0.0, seconds >= 1.0) {
+            (true, true) => Duration::try_from_secs_f64(number * seconds).ok(),
+            _ => {
+                let nanos = (number * seconds * 1e9).round();
+                (0.0..1e19)
+                    .contains(&nanos)
+                    .then(|| Duration::from_nanos(nanos as u64))
+            }
+        }
+    }
 }
 
 /// Empty means that there is none.
@@ -40,7 +88,18 @@ impl OptionValue for Frame {
         if self.is_empty() {
             return String::from("none");
         }
-        format!("{self:?}")
+        match self.to_str() {
+            Ok(text) => text.escape_debug().to_string(),
+            Err(_) => self.escape_ascii().to_string(),
+        }
+    }
+
+    /// The text as it is.
+    fn parse(text: &str) -> Option<Frame> {
+        match text {
+            "none" => Some(Frame::new()),
+            text => Some(Frame::from(text)),
+        }
     }
 }
 
@@ -49,6 +108,13 @@ impl<V: OptionValue> OptionValue for Option<V> {
         match self {
             Some(value) => value.render(),
             None => String::from("none"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Option<V>> {
+        match text {
+            "none" => Some(None),
+            text => V::parse(text).map(Some),
         }
     }
 }

@@ -98,6 +98,20 @@ macro_rules! common {
                 self.socket.disconnect(&$crate::socket::endpoint(endpoint)?)
             }
 
+            /// The options that the socket was made with.
+            ///
+            /// ```
+            #[doc = concat!("# use zerohop::{Context, ", stringify!($name), "};")]
+            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+            #[doc = concat!("let socket = ", stringify!($name), "::new(&Context::new())?;")]
+            /// assert_eq!(socket.options().get("handshake_timeout").as_deref(), Some("30 s"));
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn options(&self) -> &$crate::Options {
+                self.socket.options()
+            }
+
             /// The endpoint last bound (resolved) or connected (as given). `None` in a forked child. libzmq: `ZMQ_LAST_ENDPOINT`.
             pub fn last_endpoint(&self) -> Option<$crate::Endpoint> {
                 self.socket.last_endpoint()
@@ -192,6 +206,10 @@ macro_rules! common {
 
             fn disconnect(&self, endpoint: &str) -> Result<(), $crate::UnbindError> {
                 $name::disconnect(self, endpoint)
+            }
+
+            fn options(&self) -> &$crate::Options {
+                $name::options(self)
             }
 
             fn last_endpoint(&self) -> Option<$crate::Endpoint> {

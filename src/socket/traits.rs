@@ -103,6 +103,9 @@ pub trait AnySocket: Sealed + Sized + Send + Sync + 'static {
     /// There is no connection to that endpoint.
     fn disconnect(&self, endpoint: &str) -> Result<(), UnbindError>;
 
+    /// The options that the socket was made with.
+    fn options(&self) -> &Options;
+
     /// The endpoint last bound (resolved) or connected (as given).
     fn last_endpoint(&self) -> Option<Endpoint>;
 

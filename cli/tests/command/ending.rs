@@ -55,6 +55,11 @@ fn wrong_usage_is_2() {
         ],
         &["pull", "--bind", "tcp://127.0.0.1:*", "--linger", "1e9h"],
         &["pull", "--bind", "tcp://127.0.0.1:*", "--timeout", "1e9h"],
+        &["pull", "--bind", "tcp://127.0.0.1:*", "-o", "recv_hwm"],
+        &["pull", "--bind", "tcp://127.0.0.1:*", "-o", "recv_hmw=1"],
+        &["pull", "--bind", "tcp://127.0.0.1:*", "-o", "recv_hwm=x"],
+        &["pull", "--bind", "tcp://127.0.0.1:*", "-o", "send_hwm=1"],
+        &["pull", "--bind", "tcp://127.0.0.1:*", "-o", "linger=1s"],
         &["frobnicate"],
     ] {
         let ended = run(args);

@@ -199,3 +199,48 @@ fn each_command_explains_itself_with_an_example() {
         );
     }
 }
+
+/// Any option of the library can be set by its name, where it does something.
+#[test]
+fn options_have_names() {
+    let nobody = "ipc://@zerohop-nobody-listens";
+    let push = run(&[
+        "push",
+        "-c",
+        nobody,
+        "-o",
+        "send_hwm=3",
+        "--repeat",
+        "10",
+        "-m",
+        "x",
+        "--timeout",
+        "200ms",
+    ]);
+    assert_eq!(push.code, Some(3), "{push:#?}");
+    assert!(
+        push.err.concat().contains("3 messages were not sent"),
+        "{push:#?}"
+    );
+    let wrong = run(&["pull", "-c", nobody, "--option", "pub_block=true"]);
+    assert_eq!(wrong.code, Some(2), "{wrong:#?}");
+    assert!(
+        wrong
+            .err
+            .concat()
+            .contains("option pub_block does nothing on a PULL socket; it is for PUB"),
+        "{wrong:#?}"
+    );
+    let wrong = run(&["pull", "-c", nobody, "-o", "recv_hmw=1"]);
+    assert!(wrong.err.concat().contains("is it recv_hwm?"), "{wrong:#?}");
+    let wrong = run(&[
+        "proxy",
+        "--frontend",
+        "pull:bind:ipc://@zerohop-a",
+        "--backend",
+        "push:bind:ipc://@zerohop-b",
+        "-o",
+        "req_relaxed=true",
+    ]);
+    assert_eq!(wrong.code, Some(2), "{wrong:#?}");
+}
