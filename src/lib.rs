@@ -64,6 +64,53 @@
 //! Sockets are `Send + Sync`. Share one by reference or in an `Arc`; any number of threads may send and receive
 //! at once, and each message goes to one of them.
 //!
+//! # In tasks
+//!
+//! `recv_async`, `send_async` and [`request_async`](Req::request_async) are futures for any runtime: tokio, smol, or one of your own. While
+//! tasks wait, the context's background thread takes in what comes, and wakes them. They can be dropped at any time, in a
+//! `select!` or by a time limit of the runtime, and no message is lost or sent in part by that. Tasks and threads may use the
+//! same socket at the same time.
+//!
+//! ```
+//! # mod tokio { // A runtime in a few lines.
+//! #     use std::{pin::pin, sync::Arc, task::{Context, Poll, Wake, Waker}, thread::{self, Thread}};
+//! #     struct Unpark(Thread);
+//! #     impl Wake for Unpark { fn wake(self: Arc<Self>) { self.0.unpark() } }
+//! #     pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+//! #         let waker = Waker::from(Arc::new(Unpark(thread::current())));
+//! #         let mut future = pin!(future);
+//! #         loop {
+//! #             match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+//! #                 Poll::Ready(result) => return result,
+//! #                 Poll::Pending => thread::park(),
+//! #             }
+//! #         }
+//! #     }
+//! # }
+//! use zerohop::{Context, Rep, Req};
+//!
+//! /// Serves one price, whoever asks.
+//! async fn serve(prices: &Rep) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//!     let request = prices.recv_async().await?;
+//!     request.reply("9.99")?; // never waits
+//!     Ok(())
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let context = Context::new();
+//! let (prices, req) = (Rep::new(&context)?, Req::new(&context)?);
+//! req.connect(prices.bind("tcp://127.0.0.1:*")?)?;
+//!
+//! # std::thread::scope(|scope| {
+//! # scope.spawn(|| tokio::block_on(serve(&prices)));
+//! # tokio::block_on(async {
+//! assert_eq!(req.request_async("price of 42?").await?, "9.99");
+//! # Ok(())
+//! # })
+//! # })
+//! # }
+//! ```
+//!
 //! # What is guaranteed
 //!
 //! - A message arrives whole or not at all, and in order from one peer to one peer.

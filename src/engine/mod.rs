@@ -28,9 +28,10 @@ mod tempo;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+pub(crate) use self::driving::attention::Interest;
 pub(crate) use self::driving::caretaker::Caretaker;
 pub(crate) use self::driving::context::ContextInner;
-pub(crate) use self::driving::core::{Core, Driven};
+pub(crate) use self::driving::core::{Core, Driven, TaskCall};
 use self::driving::mailbox::{Mailbox, Wake};
 pub(crate) use self::driving::wait::{Deadline, Shut, Stop, Wait};
 pub(crate) use self::inproc::local::{Accepted, Names, Offer};

@@ -175,6 +175,11 @@ pub(crate) trait Pattern: Send {
         0
     }
 
+    /// Whether there seem to be more messages to take. It may be wrong in saying so, and never in denying it.
+    fn has_more(&self) -> bool {
+        false
+    }
+
     /// A peer that was full has room again.
     fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
 

@@ -43,6 +43,10 @@ impl Pattern for PullPattern {
         self.queue.remove(id);
     }
 
+    fn has_more(&self) -> bool {
+        self.queue.front().is_some()
+    }
+
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
         self.queue.push(id);
         Ok(())

@@ -504,6 +504,10 @@ impl Pattern for XpubPattern {
         self.inbox.count(id)
     }
 
+    fn has_more(&self) -> bool {
+        !self.inbox.queue.is_empty()
+    }
+
     /// What strangers send is taken at once, as it may be subscriptions, and has its limit where it is read. Peers of this process
     /// are held back by what is not taken.
     fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {

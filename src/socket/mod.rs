@@ -2,8 +2,10 @@
 //!
 //! A socket type is a file here: its own calls, and one line that gives it what all sockets have.
 
+mod asking;
 mod common;
 mod dealer;
+mod futures;
 mod pair;
 mod publisher;
 mod publishing;

@@ -44,6 +44,20 @@ macro_rules! publishing {
                     .send(message, $crate::engine::Wait::AtMost(timeout))
             }
 
+            /// Publishes a message, in a task; with [`pub_block`](crate::Options::pub_block), waits without end while a subscriber who
+            /// wants it has no room. See [In tasks](crate#in-tasks). It can be dropped at any time, as
+            /// [`Push::send_async`](crate::Push::send_async).
+            ///
+            /// # Errors
+            ///
+            /// Closed; the error gives the message back.
+            pub fn send_async<M: $crate::Payload>(
+                &self,
+                message: M,
+            ) -> impl Future<Output = Result<$crate::Published, $crate::SendError>> {
+                self.socket.send_async(message)
+            }
+
             /// Waits until a message with this topic would go to at least so many peers.
             ///
             /// # Errors
@@ -100,6 +114,13 @@ macro_rules! publishing {
                 timeout: std::time::Duration,
             ) -> Result<$crate::Published, $crate::SendError> {
                 $name::send_timeout(self, message, timeout)
+            }
+
+            fn send_async<M: $crate::Payload + Send>(
+                &self,
+                message: M,
+            ) -> impl Future<Output = Result<$crate::Published, $crate::SendError>> + Send {
+                $name::send_async(self, message)
             }
         }
     };

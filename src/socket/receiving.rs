@@ -163,6 +163,26 @@ macro_rules! receiving {
                 self.socket.recv_batch(max, self.socket.recv_wait())
             }
 
+            /// Receives the next message, in a task: a future for any runtime, which waits without end
+            /// ([`recv_timeout`](crate::Options::recv_timeout) is for calls that wait in a thread). See
+            /// [In tasks](crate#in-tasks).
+            ///
+            /// **It can be dropped at any time**: it takes a message when it is ready and not before, and if it is dropped when it has
+            /// been woken for a message, another one that waits is woken. So it may lose a `select!`, or run into a time limit of
+            /// the runtime. Any number of futures, and of threads, may wait at once. For a message one of the futures is
+            /// woken: the one that has waited for longest.
+            ///
+            /// While messages are here, it is ready at once, and does not give way to other tasks.
+            ///
+            /// # Errors
+            ///
+            /// Closed, or the context is shut down; a future that waits then is woken, and fails as well.
+            pub fn recv_async(
+                &self,
+            ) -> impl Future<Output = Result<$crate::Message, $crate::RecvError>> + Send {
+                self.socket.recv_async()
+            }
+
             /// The messages as they come, without end: until the socket or its context is shut
             /// down, or [`recv_timeout`](crate::Options::recv_timeout) has passed without one.
             pub fn iter(&self) -> $crate::Iter<'_, $name> {
@@ -203,6 +223,12 @@ macro_rules! receiving {
 
             fn recv_batch(&self, max: usize) -> Result<Vec<$crate::Message>, $crate::RecvError> {
                 $name::recv_batch(self, max)
+            }
+
+            fn recv_async(
+                &self,
+            ) -> impl Future<Output = Result<$crate::Message, $crate::RecvError>> + Send {
+                $name::recv_async(self)
             }
         }
 

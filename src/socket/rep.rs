@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::common::common;
-use super::{Socket, recv_error};
-use crate::engine::{Core, Deadline, Outgoing, Stop};
+use super::{Socket, futures, recv_error};
+use crate::engine::{Core, Deadline, Net, Outgoing, Stop};
 use crate::error::{RecvError, ReplyError, ReplyErrorKind};
 use crate::message::{Message, Payload};
 use crate::pattern::{RepPattern, ReturnAddress, Undeliverable};
@@ -51,22 +51,41 @@ impl Rep {
         self.recv_by(Deadline::after(timeout))
     }
 
+    /// Receives the next request, in a task, and waits without end. It can be dropped at any time, as
+    /// [`Pull::recv_async`](crate::Pull::recv_async). [`Request::reply`] never waits, so tasks use it as it is.
+    ///
+    /// # Errors
+    ///
+    /// Closed, or the context is shut down.
+    pub fn recv_async(&self) -> impl Future<Output = Result<Request, RecvError>> + Send {
+        futures::receive(self.socket.core(), |pattern, net| {
+            take(pattern, net).map(|taken| self.request(taken))
+        })
+    }
+
     fn recv_by(&self, deadline: Deadline) -> Result<Request, RecvError> {
-        let received = self.socket.core().until(deadline, |pattern, net| {
-            let received = pattern.recv(&mut net.peers);
-            if received.is_some() {
-                // The reply is worth a write of its own.
-                net.pause();
-            }
-            received
-        });
-        let (address, message) = received.map_err(recv_error)?;
-        Ok(Request {
+        let received = self.socket.core().until(deadline, take);
+        received
+            .map(|taken| self.request(taken))
+            .map_err(recv_error)
+    }
+
+    fn request(&self, (address, message): (ReturnAddress, Message)) -> Request {
+        Request {
             message,
             address,
             core: Arc::clone(&self.socket.core),
-        })
+        }
     }
+}
+
+fn take(pattern: &mut RepPattern, net: &mut Net) -> Option<(ReturnAddress, Message)> {
+    let received = pattern.recv(&mut net.peers);
+    if received.is_some() {
+        // The reply is worth a write of its own.
+        net.pause();
+    }
+    received
 }
 
 /// A request that waits for its reply. Dropping it leaves it unanswered.

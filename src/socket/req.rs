@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::common::common;
 use super::{Refused, Socket, send_error, send_error_kind};
-use crate::engine::{Deadline, Outgoing, Stop};
+use crate::engine::{Core, Deadline, Net, Outgoing, Stop};
 use crate::error::{RequestError, SendErrorKind, Shortage};
 use crate::message::{Message, Payload};
 use crate::pattern::{Outcome, Refusal, ReqPattern, Ticket};
@@ -142,19 +142,11 @@ impl Req {
     fn ask(&self, outgoing: Outgoing<'_>, deadline: Deadline) -> Result<Ticket, Refused> {
         let mut shortage = Shortage::default();
         let asked = self.socket.core().until(deadline, |pattern, net| {
-            let ticket = match pattern.send(&mut net.peers, outgoing) {
-                Ok(ticket) => ticket,
-                Err(Refusal::NotNow) => {
-                    shortage = net.shortage();
-                    return None;
-                }
-                Err(Refusal::OutOfTurn) => return Some(Err(SendErrorKind::OutOfTurn)),
-                Err(Refusal::TooLarge(excess)) => return Some(Err(excess.into())),
-            };
-            // Whoever asks waits for the answer: there is no stream to gather for.
-            net.pause();
-            net.pace(pattern, outgoing, true);
-            Some(Ok(ticket))
+            let asked = try_ask(pattern, net, outgoing);
+            if asked.is_none() {
+                shortage = net.shortage();
+            }
+            asked
         });
         asked
             .map_err(send_error_kind)
@@ -163,44 +155,73 @@ impl Req {
     }
 
     fn reply(&self, ticket: Ticket, deadline: Deadline) -> Result<Message, Failure> {
-        let outcome = self.socket.core().until(deadline, |pattern, net| {
-            pattern.outcome(&mut net.peers, ticket)
-        });
+        let core = self.socket.core();
+        let outcome = core.until(deadline, |pattern, net| outcome(pattern, net, ticket));
         match outcome {
-            Ok(Outcome::Reply(message)) => Ok(message),
-            Ok(Outcome::PeerGone) => Err(Failure::Sent(RequestError::PeerGone)),
-            Ok(Outcome::Refused { size, cause }) => {
-                Err(Failure::Sent(RequestError::Refused { size, cause }))
-            }
-            Err(stop) => {
-                let mut taken_back = None;
-                self.socket.core().give_up(|pattern, net| {
-                    if pattern.abandon(&mut net.peers, ticket) {
-                        taken_back = Some(net.shortage());
-                    }
-                });
-                if let Some(shortage) = taken_back {
-                    let kind = send_error_kind(stop);
-                    return Err(Failure::Unsent(Refused { kind, shortage }));
-                }
-                Err(Failure::Sent(match stop {
-                    Stop::WouldBlock | Stop::TimedOut => RequestError::TimedOut,
-                    Stop::Shut(shut) => shut.into(),
-                }))
-            }
+            Ok(outcome) => reply_of(outcome).map_err(Failure::Sent),
+            Err(stop) => Err(give_up(core, ticket, stop)),
         }
     }
 }
 
+/// Sends a request if that needs no waiting.
+pub(super) fn try_ask(
+    pattern: &mut ReqPattern,
+    net: &mut Net,
+    outgoing: Outgoing<'_>,
+) -> Option<Result<Ticket, SendErrorKind>> {
+    let ticket = match pattern.send(&mut net.peers, outgoing) {
+        Ok(ticket) => ticket,
+        Err(Refusal::NotNow) => return None,
+        Err(Refusal::OutOfTurn) => return Some(Err(SendErrorKind::OutOfTurn)),
+        Err(Refusal::TooLarge(excess)) => return Some(Err(excess.into())),
+    };
+    // Whoever asks waits for the answer: there is no stream to gather for.
+    net.pause();
+    net.pace(pattern, outgoing, true);
+    Some(Ok(ticket))
+}
+
+/// How a request has ended, if it has.
+pub(super) fn outcome(pattern: &mut ReqPattern, net: &mut Net, ticket: Ticket) -> Option<Outcome> {
+    pattern.outcome(&mut net.peers, ticket)
+}
+
+pub(super) fn reply_of(outcome: Outcome) -> Result<Message, RequestError> {
+    match outcome {
+        Outcome::Reply(message) => Ok(message),
+        Outcome::PeerGone => Err(RequestError::PeerGone),
+        Outcome::Refused { size, cause } => Err(RequestError::Refused { size, cause }),
+    }
+}
+
+/// Nobody waits for the reply any more.
+pub(super) fn give_up(core: &Core<ReqPattern>, ticket: Ticket, stop: Stop) -> Failure {
+    let mut taken_back = None;
+    core.give_up(|pattern, net| {
+        if pattern.abandon(&mut net.peers, ticket) {
+            taken_back = Some(net.shortage());
+        }
+    });
+    if let Some(shortage) = taken_back {
+        let kind = send_error_kind(stop);
+        return Failure::Unsent(Refused { kind, shortage });
+    }
+    Failure::Sent(match stop {
+        Stop::WouldBlock | Stop::TimedOut => RequestError::TimedOut,
+        Stop::Shut(shut) => shut.into(),
+    })
+}
+
 /// Why there is no reply, before the message is put to it.
-enum Failure {
+pub(super) enum Failure {
     /// The request is still here, and nowhere else.
     Unsent(Refused),
     Sent(RequestError),
 }
 
 impl Failure {
-    fn with(self, message: impl Into<Message>) -> RequestError {
+    pub(super) fn with(self, message: impl Into<Message>) -> RequestError {
         match self {
             Failure::Unsent(refused) => RequestError::Send(send_error(refused, message)),
             Failure::Sent(error) => error,

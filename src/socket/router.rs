@@ -5,7 +5,9 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use super::common::common;
-use super::{RecvSocket, SendSocket, Socket, endpoint, recv_error, send_error, send_error_kind};
+use super::{
+    RecvSocket, SendSocket, Socket, endpoint, futures, recv_error, send_error, send_error_kind,
+};
 use crate::engine::{Net, Outgoing, Wait};
 use crate::error::{ConnectError, RecvError, SendError, SendErrorKind};
 use crate::message::{COPY_MAX, Message, Payload, RoutingId};
@@ -157,6 +159,16 @@ impl Router {
         self.recv_by(Wait::AtMost(timeout))
     }
 
+    /// Receives the next message, in a task, and waits without end. It can be dropped at any time, as
+    /// [`Pull::recv_async`](crate::Pull::recv_async).
+    ///
+    /// # Errors
+    ///
+    /// Closed, or the context is shut down.
+    pub fn recv_async(&self) -> impl Future<Output = Result<Incoming, RecvError>> + Send {
+        futures::receive(self.socket.core(), take)
+    }
+
     /// Receives at least one message, and as many more as are here already, up to `max`. Waits for the first like
     /// [`recv`](Self::recv).
     ///
@@ -237,6 +249,25 @@ impl Router {
         self.send_by(peer.as_ref(), message, Wait::AtMost(timeout))
     }
 
+    /// Sends a message to the peer with this routing id, in a task. With [`router_mandatory`](crate::Options::router_mandatory) it waits
+    /// without end while that peer is at its high-water mark; otherwise it is ready at once. It can be dropped at any time, as
+    /// [`Push::send_async`](crate::Push::send_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](Self::send_to), but for time.
+    pub fn send_to_async<M: Payload>(
+        &self,
+        peer: impl AsRef<[u8]>,
+        message: M,
+    ) -> impl Future<Output = Result<Routed, SendError>> {
+        futures::send(
+            self.socket.core(),
+            message,
+            move |pattern, net, outgoing| attempt(pattern, net, peer.as_ref(), outgoing),
+        )
+    }
+
     #[inline]
     fn send_by<M: Payload>(
         &self,
@@ -284,16 +315,23 @@ impl Router {
     /// A message in libzmq's form.
     fn send_enveloped<M: Payload>(&self, message: M, wait: Wait) -> Result<Routed, SendError> {
         let message = message.into_message();
-        let peer = message.first();
-        let outgoing = match (message.parts(), message.get(1)) {
-            (_, None) => return Err(send_error(SendErrorKind::NoBody, message)),
-            // Short enough to be copied in any case, and so it can take the short way.
-            (2, Some(body)) if body.len() < COPY_MAX => Outgoing::Slice(body),
-            (_, Some(_)) => Outgoing::Rest(&message),
+        let routed = match opened(&message) {
+            Some((peer, outgoing)) => self.route(peer, outgoing, wait),
+            None => Err(SendErrorKind::NoBody),
         };
-        let routed = self.route(peer, outgoing, wait);
         routed.map_err(|kind| send_error(kind, message))
     }
+}
+
+/// The routing id that a message in libzmq's form begins with, and what it leaves. `None`: that is nothing.
+fn opened(message: &Message) -> Option<(&[u8], Outgoing<'_>)> {
+    let body = message.get(1)?;
+    // Short enough to be copied in any case, and so it can take the short way.
+    let outgoing = match message.parts() == 2 && body.len() < COPY_MAX {
+        true => Outgoing::Slice(body),
+        false => Outgoing::Rest(message),
+    };
+    Some((message.first(), outgoing))
 }
 
 #[inline]
@@ -336,6 +374,27 @@ impl SendSocket for Router {
     fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<Routed, SendError> {
         self.send_enveloped(message, Wait::AtMost(timeout))
     }
+
+    fn send_async<M: Payload + Send>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<Routed, SendError>> + Send {
+        futures::send(
+            self.socket.core(),
+            message.into_message(),
+            |pattern, net, outgoing| {
+                let opened = match outgoing {
+                    Outgoing::Message(message) => opened(message),
+                    // It is one frame; the last two are not what it is given.
+                    Outgoing::Slice(_) | Outgoing::Rest(_) | Outgoing::Enveloped(_) => None,
+                };
+                match opened {
+                    Some((peer, outgoing)) => attempt(pattern, net, peer, outgoing),
+                    None => Some(Err(SendErrorKind::NoBody)),
+                }
+            },
+        )
+    }
 }
 
 /// In libzmq's form: the first frame is the routing id of the peer, and the message follows.
@@ -365,6 +424,12 @@ impl RecvSocket for Router {
     fn recv_batch(&self, max: usize) -> Result<Vec<Message>, RecvError> {
         let batch = Router::recv_batch(self, max)?;
         Ok(batch.into_iter().map(Incoming::into_enveloped).collect())
+    }
+
+    fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send {
+        futures::receive(self.socket.core(), |pattern, net| {
+            take(pattern, net).map(Incoming::into_enveloped)
+        })
     }
 }
 

@@ -112,6 +112,28 @@ macro_rules! sending {
                 self.socket.send(message, wait)
             }
 
+            /// Sends a message, in a task: a future for any runtime, which waits without end while no peer has room
+            /// ([`send_timeout`](crate::Options::send_timeout) is for calls that wait in a thread). See
+            /// [In tasks](crate#in-tasks).
+            ///
+            /// **It can be dropped at any time**: before it is ready nothing of the message has been sent, and once it is ready all
+            /// of it is queued. A future that is dropped drops its message; if you want to keep that, pass a reference (`&str`,
+            /// `&[u8]`, `&Bytes`, `&Message`). Any number of futures, and of threads, may wait at once. Which of them goes first
+            /// is not determined.
+            ///
+            /// While peers have room, it is ready at once, and does not give way to other tasks.
+            ///
+            /// # Errors
+            ///
+            /// Closed, or [larger than any peer takes](crate::SendErrorKind::TooLarge); the error gives the message back. A
+            /// future that waits when the socket is closed is woken, and fails as well.
+            pub fn send_async<M: $crate::Payload>(
+                &self,
+                message: M,
+            ) -> impl Future<Output = Result<(), $crate::SendError>> {
+                self.socket.send_async(message)
+            }
+
             /// Sends messages one after the other, each as [`send`](Self::send) does.
             ///
             /// # Errors
@@ -145,6 +167,13 @@ macro_rules! sending {
                 timeout: std::time::Duration,
             ) -> Result<(), $crate::SendError> {
                 $name::send_timeout(self, message, timeout)
+            }
+
+            fn send_async<M: $crate::Payload + Send>(
+                &self,
+                message: M,
+            ) -> impl Future<Output = Result<(), $crate::SendError>> + Send {
+                $name::send_async(self, message)
             }
         }
     };

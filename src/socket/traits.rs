@@ -165,6 +165,16 @@ pub trait SendSocket: AnySocket {
         timeout: Duration,
     ) -> Result<Self::Sent, SendError>;
 
+    /// Sends a message, in a task; see [`Push::send_async`](crate::Push::send_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), but for time: it waits without end.
+    fn send_async<M: Payload + Send>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<Self::Sent, SendError>> + Send;
+
     /// Sends messages one after the other, each as [`send`](Self::send) does, and gives their number.
     ///
     /// # Errors
@@ -228,6 +238,13 @@ pub trait RecvSocket: AnySocket {
     ///
     /// Timed out, or closed.
     fn recv_batch(&self, max: usize) -> Result<Vec<Message>, RecvError>;
+
+    /// Receives the next message, in a task; see [`Pull::recv_async`](crate::Pull::recv_async).
+    ///
+    /// # Errors
+    ///
+    /// Closed.
+    fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send;
 
     /// The messages as they come, without end: until the socket or its context is shut down, or
     /// [`recv_timeout`](Options::recv_timeout) has passed without one.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::common::common;
 use super::publishing::publishing;
 use super::receiving::receiving;
-use super::{Socket, recv_error};
+use super::{Socket, futures, recv_error};
 use crate::engine::Wait;
 use crate::error::{RecvError, SubscribeError};
 use crate::pattern::{Subscriber, Subscription, Upstream, XpubPattern};
@@ -85,6 +85,18 @@ impl Xpub {
     /// Timed out, or closed.
     pub fn recv_upstream_timeout(&self, timeout: Duration) -> Result<Upstream, RecvError> {
         self.recv_upstream_for(Wait::AtMost(timeout))
+    }
+
+    /// Receives what comes next, in a task, and waits without end. It can be dropped at any time, as
+    /// [`Pull::recv_async`](crate::Pull::recv_async).
+    ///
+    /// # Errors
+    ///
+    /// Closed, or the context is shut down.
+    pub fn recv_upstream_async(&self) -> impl Future<Output = Result<Upstream, RecvError>> + Send {
+        futures::receive(self.socket.core(), |pattern, net| {
+            pattern.next(&mut net.peers)
+        })
     }
 
     fn recv_upstream_for(&self, wait: Wait) -> Result<Upstream, RecvError> {

@@ -107,4 +107,12 @@ impl SendSocket for Xsub {
     ) -> Result<Published, SendError> {
         Xsub::send(self, message)
     }
+
+    /// Never waits.
+    fn send_async<M: Payload + Send>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<Published, SendError>> + Send {
+        self.socket.send_async(message)
+    }
 }

@@ -6,8 +6,10 @@
 
 #[path = "../common"]
 mod common {
+    pub(crate) mod block_on;
     pub(crate) mod deadline;
     pub(crate) mod loopback;
+    pub(crate) mod run_all;
     pub(crate) mod unique;
     pub(crate) mod until;
 }
@@ -23,6 +25,7 @@ mod pub_sub;
 mod push_pull;
 mod req_rep;
 mod router;
+mod tasks;
 mod threads;
 mod watching;
 mod xpub_xsub;

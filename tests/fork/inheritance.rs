@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::thread;
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use zerohop::{
 };
 
 use crate::child::{Forked, Leaving, inherit};
+use crate::common::block_on::block_on;
 use crate::common::deadline::DEADLINE;
 use crate::common::unique;
 
@@ -220,6 +222,32 @@ impl Drop for Flag {
         // It is not there if nobody has raised it.
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// A future that waits when its process forks waits on; the child's copy of it does nothing, and a future made there fails.
+#[test]
+fn a_child_leaves_the_parents_futures_alone() {
+    let pair = Pair::over("tcp://127.0.0.1:*");
+    let waker = std::task::Waker::noop();
+    let mut context = std::task::Context::from_waker(waker);
+    let mut waits = Box::pin(pair.pull.recv_async());
+    assert!(waits.as_mut().poll(&mut context).is_pending());
+    Forked::start(Leaving::AtOnce, || {
+        let mut inherited = inherit(&waits);
+        let mut context = std::task::Context::from_waker(waker);
+        let polled = inherited.as_mut().poll(&mut context);
+        assert_eq!(polled, Poll::Ready(Err(RecvError::Forked)));
+        drop(inherited);
+        let received = block_on(pair.pull.recv_async());
+        assert_eq!(received, Err(RecvError::Forked));
+        let refused = block_on(pair.push.send_async("x")).expect_err("the parent's");
+        assert_eq!(refused.kind(), SendErrorKind::Forked);
+        assert_eq!(refused.into_message(), "x");
+    })
+    .succeed();
+    pair.push.send("for who waits").expect("sent");
+    assert_eq!(block_on(waits).expect("a message"), "for who waits");
+    pair.goes_on();
 }
 
 /// Every call says what is wrong, and none waits.

@@ -2,6 +2,7 @@
 
 #[path = "../common"]
 mod common {
+    pub(crate) mod block_on;
     pub(crate) mod deadline;
     pub(crate) mod unique;
 }

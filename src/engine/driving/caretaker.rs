@@ -44,7 +44,7 @@ enum Errand {
     LookAt(usize),
     /// Messages gather, and callers had written so often by then.
     Gathering(usize, u64),
-    /// A caller has left the seat of a parked socket, or work behind at a watched one.
+    /// A caller has left the seat of a parked socket, or work behind at a watched one; or a task waits at one that is not watched.
     Left(usize),
     /// There is nobody left to look after.
     Finish,
@@ -133,6 +133,8 @@ struct Socket {
     tick: Option<Tick>,
     /// That count when the kernel was last found full.
     writes: Option<u64>,
+    /// It is watched although its application is active: when to look whether that has changed, and what was seen of it.
+    quiet: Option<(Instant, Look)>,
     armed: Armed,
 }
 
@@ -221,6 +223,7 @@ impl Rounds {
                     timer: None,
                     tick: None,
                     writes: None,
+                    quiet: None,
                     armed: Armed::default(),
                 };
                 socket.watch(&self.poll, id);
@@ -240,8 +243,10 @@ impl Rounds {
                 let period = self.period();
                 if let Some(socket) = self.sockets.get_mut(&id) {
                     match socket.mode {
-                        Mode::Watched | Mode::Parked => socket.lease(&self.poll, period),
-                        Mode::Leased(_) => {}
+                        Mode::Watched | Mode::Parked => socket.lease(&self.poll, id, period),
+                        Mode::Leased(_) => {
+                            socket.watches_for_tasks(&self.poll, id);
+                        }
                     }
                 }
                 id
@@ -272,7 +277,10 @@ impl Rounds {
         let look = socket.driven.presence().look();
         if look != socket.seen || look.seat_taken() {
             // The application is active: its own calls see to the socket.
-            socket.lease(&self.poll, period);
+            socket.lease(&self.poll, id, period);
+            if socket.mode == Mode::Watched && socket.quiet.is_none() {
+                socket.quiet = Some((Instant::now() + period, look));
+            }
         }
         if !look.seat_taken() {
             self.drive(id);
@@ -310,9 +318,15 @@ impl Rounds {
                 Seen::Since(tick.writes, now.saturating_duration_since(tick.seen)),
             );
         }
+        let period = self.period();
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };
+        if let Some((at, seen)) = socket.quiet
+            && at <= now
+        {
+            socket.look_whether_quiet(seen, now + period);
+        }
         match socket.mode {
             Mode::Leased(at) if at <= now => self.look(id),
             Mode::Watched if socket.timer.is_some_and(|at| at <= now) => self.drive(id),
@@ -336,7 +350,7 @@ impl Rounds {
             if look == before && socket.driven.presence().park(look) {
                 socket.mode = Mode::Parked;
             } else {
-                socket.lease(&self.poll, period);
+                socket.lease(&self.poll, id, period);
             }
             return;
         }
@@ -362,7 +376,7 @@ impl Rounds {
                 // Whoever sits there has processed, or will process, what there is, timers included.
                 socket.timer = None;
                 if socket.mode == Mode::Watched {
-                    socket.lease(&self.poll, period);
+                    socket.lease(&self.poll, id, period);
                 }
             }
             Drove::Done {
@@ -433,7 +447,11 @@ impl Socket {
             Mode::Leased(at) => Some(at),
             Mode::Parked => None,
         };
-        look.into_iter().chain(self.tick.map(|tick| tick.due)).min()
+        let quiet = self.quiet.map(|(at, _)| at);
+        look.into_iter()
+            .chain(self.tick.map(|tick| tick.due))
+            .chain(quiet)
+            .min()
     }
 
     /// Waits for the socket's events. It has to be driven once more after this.
@@ -444,14 +462,38 @@ impl Socket {
         self.register(poll, id);
     }
 
-    /// Looks at the socket from time to time, and at no events meanwhile.
-    fn lease(&mut self, poll: &Poll, period: Duration) {
+    /// Looks at the socket from time to time, and at no events meanwhile; unless it has to watch.
+    fn lease(&mut self, poll: &Poll, id: usize, period: Duration) {
+        if self.watches_for_tasks(poll, id) {
+            return;
+        }
         if self.mode == Mode::Watched {
             self.deregister(poll);
         }
-        self.driven.presence().lease();
         self.seen = self.driven.presence().look();
         self.mode = Mode::Leased(Instant::now() + period * self.periods);
+    }
+
+    /// Watches the socket, and drives it at once, if tasks wait and nobody else would hear of events for them. `false`: it need
+    /// not watch.
+    fn watches_for_tasks(&mut self, poll: &Poll, id: usize) -> bool {
+        if self.driven.presence().lease() {
+            return false;
+        }
+        self.watch(poll, id);
+        self.timer = Some(Instant::now());
+        true
+    }
+
+    /// A look at a socket that is watched although its application was active, as tasks wait: if it no longer is, spare memory goes
+    /// back; otherwise it is looked at again. One that is not watched any more is looked at for other reasons.
+    fn look_whether_quiet(&mut self, seen: Look, again: Instant) {
+        let look = self.driven.presence().look();
+        let watched = self.mode == Mode::Watched;
+        self.quiet = (watched && look != seen).then_some((again, look));
+        if watched && look == seen {
+            self.driven.fall_idle();
+        }
     }
 
     /// There is more to do than fits into a turn. Goes on after the other sockets have had theirs, if the application is elsewhere; if it
@@ -464,8 +506,10 @@ impl Socket {
             }
             self.timer = Some(Instant::now());
         } else {
-            self.lease(poll, TICK);
-            self.mode = Mode::Leased(Instant::now() + TICK);
+            self.lease(poll, id, TICK);
+            if let Mode::Leased(at) = &mut self.mode {
+                *at = Instant::now() + TICK;
+            }
         }
     }
 

@@ -3,16 +3,19 @@
 mod closing;
 mod driven;
 mod seat;
+mod task;
 
 pub(crate) use driven::{Driven, Drove, Relief, Seen};
+pub(crate) use task::TaskCall;
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 use seat::Seat;
 
+use super::attention::{Attention, Changes, Waiting};
 use super::caretaker::Caretaker;
 use super::context::ContextInner;
 use super::mailbox::Mailbox;
@@ -32,8 +35,7 @@ const EVENTS: usize = 256;
 /// See the module.
 pub(crate) struct Core<P> {
     state: StateLock<State<P>>,
-    /// Notified after every processed batch while anybody waits, and when the seat falls free.
-    changed: Condvar,
+    attention: Attention,
     seat: Mutex<Seat>,
     presence: Presence,
     mailbox: Arc<SocketMailbox>,
@@ -57,8 +59,8 @@ pub(crate) struct State<P> {
     enlisted: bool,
     /// The context waits until it is closed.
     lingers: bool,
-    /// Callers that wait for `changed`.
-    waiters: usize,
+    /// Who waits for what.
+    waiting: Waiting,
 }
 
 impl<P: Pattern> State<P> {
@@ -117,9 +119,9 @@ impl<P: Pattern> Core<P> {
                 phase: Phase::Open,
                 enlisted: false,
                 lingers: false,
-                waiters: 0,
+                waiting: Waiting::default(),
             }),
-            changed: Condvar::new(),
+            attention: Attention::new(),
             seat: Mutex::new(Seat {
                 poll: None,
                 events: Events::with_capacity(EVENTS),
@@ -263,10 +265,10 @@ impl<P: Pattern> Core<P> {
         let State { pattern, net, .. } = &mut *state;
         let result = change(pattern, net);
         state.turn().settle();
-        self.notify_all(&state);
+        self.notify_all(&mut state);
         let open = state.net.registry.is_open();
         let enlisted = std::mem::replace(&mut state.enlisted, open);
-        let soon = state.pattern.asks_first();
+        let soon = state.pattern.asks_first() && !self.presence.is_expected();
         self.unlock(state);
         if enlisted {
             self.caretaker.look_at(self.id);
@@ -311,7 +313,7 @@ impl<P: Pattern> Core<P> {
         }
         let State { pattern, net, .. } = &mut *state;
         if let Some(result) = attempt(pattern, net) {
-            if net.has_chores() {
+            if net.has_chores() || !net.changes.is_empty() {
                 self.do_chores(state);
             }
             return Ok(result);
@@ -323,7 +325,7 @@ impl<P: Pattern> Core<P> {
     #[cold]
     fn do_chores(&self, mut state: StateGuard<'_, State<P>>) {
         state.turn().settle();
-        self.notify_all(&state);
+        self.notify_all(&mut state);
         self.hand_over(&state);
         self.unlock(state);
     }
@@ -370,8 +372,8 @@ impl<P: Pattern> Core<P> {
             let State { pattern, net, .. } = &mut *state;
             let result = attempt(pattern, net);
             let looked = polled && net.has_served(all);
-            if worked {
-                self.notify_all(&state);
+            if worked || !state.net.changes.is_empty() {
+                self.notify_all(&mut state);
             }
             if let Some(result) = result {
                 break Ok(result);
@@ -407,18 +409,23 @@ impl<P: Pattern> Core<P> {
         }
     }
 
-    /// Makes those who wait for `changed` look again. For whoever has driven in the seat.
-    fn notify(&self, state: &State<P>) {
-        if state.waiters > 0 {
-            self.changed.notify_all();
+    /// Makes those look again who wait outside of the seat: tasks once the lock has been released. For whoever has driven in the seat.
+    fn notify(&self, state: &mut State<P>) {
+        let mut changes = std::mem::take(&mut state.net.changes);
+        if !changes.is_empty() && state.pattern.has_more() {
+            // Some patterns have something to take also when no message has come: a subscriber that has gone.
+            changes.add(Changes::READABLE);
         }
+        let State { net, waiting, .. } = state;
+        let later = &mut net.peers.pool.later;
+        self.attention
+            .tell(waiting, &self.presence, changes, |waker| later.wake(waker));
     }
 
-    /// Makes everybody who waits look again, in the seat too. For whoever has changed the state from
-    /// elsewhere: what the one in the seat waits for may have happened without an event of the kernel.
-    fn notify_all(&self, state: &State<P>) {
+    /// Makes everybody look again who waits, in the seat too. For whoever has changed the state from elsewhere.
+    fn notify_all(&self, state: &mut State<P>) {
         self.notify(state);
-        if self.presence.look().seat_taken() {
+        if self.attention.seat_has_to_know(&self.presence) {
             self.mailbox.wake();
         }
     }

@@ -1,12 +1,14 @@
-//! What must not be done under a lock, because code of the application runs in it: to drop what it owns, and to log.
+//! What must not be done under a lock, because code of the application runs in it: to drop what it owns, to wake its tasks, and to
+//! log.
 //!
-//! The `Drop` of the owner of a [`Bytes`], or the application's logger, may use the very socket, or block, or panic. So
+//! The `Drop` of the owner of a [`Bytes`], a task's [`Waker`], or the application's logger, may use the very socket, or block, or panic. So
 //! whoever holds a lock puts such things here, by way of the pool that all buffers have at hand, and they are done when
 //! the state lock has been released. Each by itself: a panic, of which the panic hook has told already, ends neither the others nor the
 //! thread, which may be the caretaker.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
 
 use bytes::Bytes;
 use log::Level;
@@ -21,8 +23,11 @@ pub(crate) struct Later {
     tasks: Vec<Task>,
 }
 
-/// What is dropped, or logged.
+/// What is dropped, woken or logged.
 enum Task {
+    Nothing,
+    Wake(Waker),
+    Waker(Waker),
     Bytes(Bytes),
     Message(Message),
     /// With the messages in its channels.
@@ -62,6 +67,19 @@ impl Later {
         }
     }
 
+    /// Whoever releases the lock is to see to what there is to do, which is to tell those who wait.
+    pub(crate) fn prompt(&mut self) {
+        self.tasks.push(Task::Nothing);
+    }
+
+    pub(crate) fn wake(&mut self, waker: Waker) {
+        self.tasks.push(Task::Wake(waker));
+    }
+
+    pub(crate) fn drop_waker(&mut self, waker: Waker) {
+        self.tasks.push(Task::Waker(waker));
+    }
+
     pub(crate) fn drop_link(&mut self, link: Box<InprocLink>) {
         self.tasks.push(Task::Link(link));
     }
@@ -86,6 +104,9 @@ impl Later {
         for task in self.tasks {
             contain(|| match task {
                 Task::Log(level, text) => log::log!(level, "{text}"),
+                Task::Nothing => {}
+                Task::Wake(waker) => waker.wake(),
+                Task::Waker(waker) => drop(waker),
                 Task::Bytes(bytes) => drop(bytes),
                 Task::Message(message) => drop(message),
                 Task::Link(link) => drop(link),

@@ -5,11 +5,12 @@
 //! | `core` | one socket: its state lock, its seat, the way in for every call, closing |
 //! | `time_slice` | how long a turn of whoever drives may take |
 //! | `caretaker`, `deadlines` | the background thread, and when each of its sockets is due |
-//! | `presence`, `mailbox`, `lingering` | hand-overs between threads |
+//! | `attention`, `presence`, `mailbox`, `lingering` | hand-overs between threads |
 //! | `timers`, `wait`, `patience` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
 //! | `later` | code of the application, put off until no lock is held |
 //! | `context` | what the sockets of a context share |
 
+pub(super) mod attention;
 pub(super) mod caretaker;
 pub(super) mod context;
 pub(super) mod core;

@@ -21,6 +21,12 @@
 //! `true` and so tells it.** The caretaker first watches and then drives, under the state lock; the caller
 //! looks whether it is watched under that lock, with the work in place.
 //!
+//! Tasks wait without sitting in the seat. Invariant: **while a task waits and nobody sits in the seat, the caretaker watches or is
+//! about to be told to.** A task that begins to wait ([`Presence::expect`]), and a caller that leaves the seat ([`Presence::summon`]),
+//! first say so and then look whether the socket is watched; the caretaker first says that it no longer watches and then looks
+//! whether a task waits and the seat is free ([`Presence::lease`]). Who is told to watch may count as watching already, since it
+//! looks at all this again when it hears of it.
+//!
 //! While it is leased, and calls come, the caretaker does not drive the socket either: it *asks*, and the next call
 //! drives. That one has the lock's bias and the messages' cache. What has been asked for and is not done at the next look, or only
 //! in part, the caretaker does.
@@ -35,7 +41,10 @@ pub(crate) struct Presence {
     /// Counts entries into and departures from the seat: odd while somebody sits in it.
     seat: AtomicU32,
     parked: AtomicBool,
+    /// The caretaker watches, or has been told to.
     watched: AtomicBool,
+    /// Tasks wait.
+    expected: AtomicBool,
     asked: AtomicBool,
 }
 
@@ -61,6 +70,7 @@ impl Presence {
             seat: AtomicU32::new(0),
             parked: AtomicBool::new(false),
             watched: AtomicBool::new(false),
+            expected: AtomicBool::new(false),
             asked: AtomicBool::new(false),
         }
     }
@@ -100,9 +110,42 @@ impl Presence {
         self.watched.store(true, Ordering::Relaxed);
     }
 
-    /// The caretaker will look again, event or not.
-    pub(crate) fn lease(&self) {
+    /// The caretaker will look again, event or not, and not watch meanwhile. `false`: a task waits, and nobody else would hear of
+    /// events: it has to watch, and to drive once more.
+    #[must_use]
+    pub(crate) fn lease(&self) -> bool {
         self.watched.store(false, Ordering::Relaxed);
+        // Between this store and those loads, as between those of `summon`: one side sees the other's.
+        fence(Ordering::SeqCst);
+        !self.expected.load(Ordering::Relaxed) || self.look().seat_taken()
+    }
+
+    /// A task waits, and there was none before. Only called under the socket's state lock. `true`: the caretaker has to be told.
+    #[must_use]
+    pub(crate) fn expect(&self) -> bool {
+        self.expected.store(true, Ordering::Relaxed);
+        self.summon()
+    }
+
+    /// No task waits any more. Only called under the socket's state lock.
+    pub(crate) fn expect_nothing(&self) {
+        self.expected.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether tasks wait.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.expected.load(Ordering::Relaxed)
+    }
+
+    /// Somebody has to hear of events if tasks wait and the seat is free. Only called under the socket's state lock, behind
+    /// [`leave`](Self::leave). `true`: the caretaker has to be told to watch.
+    #[must_use]
+    pub(crate) fn summon(&self) -> bool {
+        if !self.is_expected() || self.look().seat_taken() {
+            return false;
+        }
+        fence(Ordering::SeqCst);
+        !self.watched.load(Ordering::Relaxed) && !self.watched.swap(true, Ordering::Relaxed)
     }
 
     /// The caretaker asks the next call to drive. `false`: none has since it last asked.

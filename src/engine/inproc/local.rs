@@ -10,6 +10,7 @@ use super::channel::{Appended, Channel};
 use super::offerer::Offerer;
 use super::read_rate::ReadRate;
 use super::shelf::Shelf;
+use crate::engine::driving::attention::Changes;
 use crate::engine::driving::later::Later;
 use crate::engine::driving::timers::Timer;
 use crate::engine::peer::dialer::Attempt;
@@ -335,6 +336,7 @@ impl Turn<'_> {
             return self.inproc_gone(id, End::Refused);
         }
         self.attach(id);
+        self.net.changes.add(Changes::PEERS);
         self.pattern.established(&mut self.net.peers, id);
         self.pattern.writable(&mut self.net.peers, id);
         self.fetch_inproc(id);
@@ -429,6 +431,7 @@ impl Turn<'_> {
                 self.net.late_topics.pop_front();
                 continue;
             };
+            self.net.changes.add(Changes::PEERS);
             self.pattern.own_topic(place.id, &topic, subscribe);
             if self.slice.is_over() {
                 return;
@@ -466,6 +469,7 @@ impl Turn<'_> {
             unsent = Vec::new();
         }
         if std::mem::take(&mut peer.attached) {
+            self.net.changes.add(Changes::PEERS);
             self.pattern.detached(&mut self.net.peers, id, unsent);
         }
         self.let_go(id);

@@ -9,6 +9,7 @@ use super::outgoing::Outgoing;
 use super::peers::Peers;
 use super::state::PeerId;
 use super::turn::Turn;
+use crate::engine::driving::attention::Changes;
 use crate::monitor::{Event, RefusalCause};
 use crate::pattern::TopicLimits;
 use crate::zmtp::Announced;
@@ -199,6 +200,7 @@ impl Turn<'_> {
             |message| takes.excess(Outgoing::Message(message)).is_some(),
             &mut self.net.peers.pool,
         );
+        self.net.changes.add(Changes::PEERS);
         self.pattern.refused(&mut self.net.peers, id, refused);
     }
 }

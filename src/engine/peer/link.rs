@@ -21,6 +21,7 @@ use super::state::{Connected, Counters, Handshaking, Link, Origin, Peer, PeerId}
 use super::turn::Turn;
 use super::wire;
 use crate::engine::Note;
+use crate::engine::driving::attention::Changes;
 use crate::engine::driving::timers::Timer;
 use crate::message::RoutingId;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
@@ -61,6 +62,7 @@ impl Turn<'_> {
             && !peer.attached
         {
             peer.attached = true;
+            self.net.changes.add(Changes::PEERS);
             self.pattern.attached(&mut self.net.peers, id);
         }
     }
@@ -313,6 +315,7 @@ impl Turn<'_> {
         }
         self.attach(id);
         self.sort_out_refused(id);
+        self.net.changes.add(Changes::PEERS);
         self.pattern.established(&mut self.net.peers, id);
         self.watch_topics(id);
         self.net.peers.mark_dirty(id);

@@ -17,6 +17,7 @@ use super::link::Loss;
 use super::listen::Listening;
 use super::peers::Peers;
 use super::state::{Link, PeerId};
+use crate::engine::driving::attention::Changes;
 use crate::engine::driving::caretaker::Caretaker;
 use crate::engine::driving::context::ContextInner;
 use crate::engine::driving::later::contain;
@@ -83,6 +84,8 @@ pub(crate) struct Net {
     pub(super) notes: VecDeque<Note>,
     /// Topics of inproc peers, for which there was no time yet.
     pub(in crate::engine) late_topics: VecDeque<LateTopics>,
+    /// What those who wait have not been told of.
+    pub(in crate::engine) changes: Changes,
     /// The pattern has yet to forget what peers that have gone had subscribed to.
     pub(super) forgets: bool,
 }
@@ -136,6 +139,7 @@ impl Net {
             served: 0,
             notes: VecDeque::new(),
             late_topics: VecDeque::new(),
+            changes: Changes::default(),
             forgets: false,
         }
     }
@@ -238,6 +242,11 @@ impl Net {
             ..
         } = &self.peers;
         resumable.len() | news.len() | pool.later.len() != 0
+    }
+
+    /// Something has changed that somebody may wait for, and no peer has to do with it.
+    pub(crate) fn tell_who_waits(&mut self) {
+        self.changes.add(Changes::PEERS);
     }
 
     /// The seat's poll has failed, or not. Not to be expected, and there is nobody to return it to.

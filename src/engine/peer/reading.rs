@@ -8,6 +8,7 @@ use super::net::Net;
 use super::pool::CHUNK;
 use super::state::{Link, MAX_COMMAND_BYTES, Peer, PeerId, WRITE_AT};
 use super::turn::Turn;
+use crate::engine::driving::attention::Changes;
 use crate::monitor::DisconnectCause;
 use crate::pattern::Pattern;
 use crate::transport::Stream;
@@ -98,6 +99,7 @@ impl Turn<'_> {
         if self.net.peers.messages(id) == 0 {
             return true;
         }
+        self.net.changes.add(Changes::READABLE);
         match self.pattern.readable(&mut self.net.peers, id) {
             Ok(()) => true,
             Err(error) => self.close_for_violation(error, id),
@@ -219,6 +221,9 @@ impl Turn<'_> {
                 self.watch_answers(id);
             }
         }
+        if asked.topics {
+            self.net.changes.add(Changes::PEERS);
+        }
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
@@ -279,6 +284,8 @@ struct Asked {
     /// … whether that has come, and whether the pattern has more to say then.
     answered: bool,
     goes_on: bool,
+    /// The peer has subscribed to something, or no longer does.
+    topics: bool,
 }
 
 impl Asked {
@@ -295,6 +302,7 @@ impl Asked {
             },
             answered: false,
             goes_on: false,
+            topics: false,
         }
     }
 
@@ -314,8 +322,14 @@ impl Asked {
                     put_pong(&mut self.held_pong, context);
                 }
             }
-            Command::Subscribe(topic) => return pattern.topic(id, topic, true),
-            Command::Cancel(topic) => return pattern.topic(id, topic, false),
+            Command::Subscribe(topic) => {
+                self.topics = true;
+                return pattern.topic(id, topic, true);
+            }
+            Command::Cancel(topic) => {
+                self.topics = true;
+                return pattern.topic(id, topic, false);
+            }
             // It counts as life like any byte, and may be the answer that the pattern waits for.
             Command::Pong { context } => {
                 if self

@@ -14,6 +14,7 @@ use super::pool::ChunkPool;
 use super::state::{Link, PeerId, WRITE_AT};
 use super::turn::Turn;
 use super::wire;
+use crate::engine::driving::attention::Changes;
 use crate::engine::tempo::rhythm::{Gathered, Seen, WrittenBy};
 use crate::engine::tempo::{Step, Thread, Waiting};
 use crate::monitor::ConnectionId;
@@ -60,6 +61,10 @@ impl Net {
         }
         if !self.peers.dirty.is_empty() {
             Turn::begin(self, pattern).write_or_gather();
+            if !self.changes.is_empty() {
+                // A peer has room again. A call that goes the short way looks for this alone.
+                self.peers.pool.later.prompt();
+            }
         }
     }
 }
@@ -124,6 +129,7 @@ impl Turn<'_> {
             return;
         };
         if was_full && peer.outbound.messages() < peer.send_hwm {
+            self.net.changes.add(Changes::WRITABLE);
             self.pattern.writable(&mut self.net.peers, id);
         }
     }
@@ -186,9 +192,11 @@ impl Turn<'_> {
         } else {
             self.sort_out_refused(id);
         }
+        self.net.changes.add(Changes::PEERS);
         self.pattern.returned(&mut self.net.peers, id, same);
         self.net.peers.mark_dirty(id);
         if was_full && self.net.peers.has_room(id) {
+            self.net.changes.add(Changes::WRITABLE);
             self.pattern.writable(&mut self.net.peers, id);
         }
     }
@@ -198,6 +206,7 @@ impl Turn<'_> {
         if !self.pattern.moves_unsent() {
             self.net.peers.past.dropped_disconnect += unsent.len() as u64;
         }
+        self.net.changes.add(Changes::PEERS);
         self.pattern.orphaned(&mut self.net.peers, unsent);
     }
 }

@@ -13,6 +13,7 @@ struct Idle {
     fd: RawFd,
     every: Duration,
     driven: AtomicUsize,
+    fallen_idle: AtomicUsize,
 }
 
 impl Driven for Idle {
@@ -36,7 +37,9 @@ impl Driven for Idle {
     fn relieve(&self, _seen: Seen) -> Relief {
         Relief::Done
     }
-    fn fall_idle(&self) {}
+    fn fall_idle(&self) {
+        self.fallen_idle.fetch_add(1, Ordering::Relaxed);
+    }
     fn wake(&self) {}
 }
 
@@ -54,6 +57,7 @@ fn thousand_wake_ups(others: usize) -> Duration {
             fd: silent.as_raw_fd(),
             every,
             driven: AtomicUsize::new(0),
+            fallen_idle: AtomicUsize::new(0),
         })
     };
     for id in 0..others {
@@ -105,4 +109,67 @@ fn works_as_long_as_there_is_a_socket_and_no_longer() {
         assert!(start.elapsed() < DEADLINE, "the thread goes on");
         std::thread::yield_now();
     }
+}
+
+/// A caretaker with one socket, whose timers are far off.
+fn with_one_socket() -> (Rounds, Arc<Idle>, Poll) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let poll = Poll::new().unwrap();
+    let errands = Arc::new(Mailbox::new(PollWaker::new(poll.registry()).unwrap()));
+    let mut rounds = Rounds::new(poll, errands);
+    let silent = Poll::new().unwrap();
+    let socket = Arc::new(Idle {
+        presence: Presence::new(),
+        fd: silent.as_raw_fd(),
+        every: HOUR,
+        driven: AtomicUsize::new(0),
+        fallen_idle: AtomicUsize::new(0),
+    });
+    rounds.errand(Errand::Watch(0, Arc::clone(&socket) as _));
+    (rounds, socket, silent)
+}
+
+/// An active application is left to itself; but if its tasks wait, nobody else hears of events.
+#[test]
+fn watches_a_socket_that_tasks_wait_for() {
+    let (mut rounds, socket, _silent) = with_one_socket();
+    let mode = |rounds: &Rounds| rounds.sockets[&0].mode;
+    socket.presence.touch();
+    assert!(!socket.presence.expect(), "it is watched already");
+    rounds.event(0);
+    assert_eq!(mode(&rounds), Mode::Watched);
+    socket.presence.expect_nothing();
+    rounds.event(0);
+    assert!(matches!(mode(&rounds), Mode::Leased(_)));
+    // A caller in the seat hears of them, and says so when it leaves.
+    socket.presence.enter();
+    assert!(!socket.presence.expect());
+    assert!(!socket.presence.leave());
+    assert!(socket.presence.summon());
+    assert!(!socket.presence.summon(), "told once");
+    let driven = socket.driven.load(Ordering::Relaxed);
+    rounds.errand(Errand::Left(0));
+    assert_eq!(mode(&rounds), Mode::Watched);
+    rounds.due(Instant::now());
+    assert_eq!(socket.driven.load(Ordering::Relaxed), driven + 1);
+}
+
+/// A socket that only tasks use gives its spare memory back when they are done, and then needs no more looks.
+#[test]
+fn looks_whether_tasks_have_gone_quiet() {
+    let (mut rounds, socket, _silent) = with_one_socket();
+    let fallen_idle = || socket.fallen_idle.load(Ordering::Relaxed);
+    socket.presence.touch();
+    let _ = socket.presence.expect();
+    rounds.event(0);
+    let mut later = Instant::now() + 2 * PERIOD;
+    socket.presence.touch();
+    rounds.due(later);
+    assert_eq!(fallen_idle(), 0, "it is still active");
+    for _ in 0..3 {
+        later += 2 * PERIOD;
+        rounds.due(later);
+    }
+    assert_eq!(fallen_idle(), 1);
+    assert!(rounds.next_due().is_some_and(|due| due > 100 * PERIOD));
 }

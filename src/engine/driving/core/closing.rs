@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Core, Phase, State};
+use crate::engine::driving::attention::Changes;
 use crate::engine::{Deadline, Net};
 use crate::pattern::Pattern;
 
@@ -15,6 +16,7 @@ impl<P: Pattern> Core<P> {
         match state.phase {
             Phase::Open => {
                 state.phase = Phase::Closing(deadline);
+                state.net.changes.add(Changes::CLOSED);
                 self.stop_offering(&mut state);
             }
             Phase::Closing(_) => state.phase = Phase::Closing(deadline),
@@ -24,7 +26,7 @@ impl<P: Pattern> Core<P> {
         if !closed && !std::mem::replace(&mut state.lingers, true) {
             self.context.socket_lingers();
         }
-        self.notify_all(&state);
+        self.notify_all(&mut state);
         let enlisted = state.enlisted;
         self.unlock(state);
         match (enlisted, closed) {
@@ -42,11 +44,12 @@ impl<P: Pattern> Core<P> {
         let mut state = self.state.lock();
         let State { pattern, net, .. } = &mut *state;
         undo(pattern, net);
+        net.tell_who_waits();
         let closing = matches!(state.phase, Phase::Closing(_));
         if closing {
             self.close_if_done(&mut state, Instant::now());
         }
-        self.notify_all(&state);
+        self.notify_all(&mut state);
         self.unlock(state);
         if closing {
             self.caretaker.look_at(self.id);
@@ -128,7 +131,8 @@ impl<P: Pattern> Core<P> {
         if state.lingers {
             self.context.socket_closed();
         }
-        self.changed.notify_all();
+        net.changes.add(Changes::CLOSED);
+        self.notify(state);
         true
     }
 }

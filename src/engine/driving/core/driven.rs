@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Core, Phase, Presence};
 use crate::engine::Deadline;
+use crate::engine::driving::attention::Changes;
 pub(crate) use crate::engine::tempo::rhythm::Seen;
 use crate::engine::tempo::rhythm::WrittenBy;
 use crate::pattern::Pattern;
@@ -88,7 +89,7 @@ impl<P: Pattern> Driven for Core<P> {
         drop(seat);
         let now = Instant::now();
         let closed = self.close_if_done(&mut state, now);
-        self.notify(&state);
+        self.notify(&mut state);
         if closed {
             self.unlock(state);
             return Drove::Closed;
@@ -137,7 +138,7 @@ impl<P: Pattern> Driven for Core<P> {
             let result = job.run();
             let mut state = self.state.lock();
             state.turn().end_write(job, result);
-            self.notify_all(&state);
+            self.notify_all(&mut state);
             self.unlock(state);
         }
         Relief::More(reading.writes)
@@ -151,8 +152,9 @@ impl<P: Pattern> Driven for Core<P> {
 
     fn wake(&self) {
         // Whoever has looked at the state and is about to wait holds the lock until it does.
-        drop(self.state.lock());
-        self.changed.notify_all();
-        self.mailbox.wake();
+        let mut state = self.state.lock();
+        state.net.changes.add(Changes::CLOSED);
+        self.notify_all(&mut state);
+        self.unlock(state);
     }
 }

@@ -41,9 +41,9 @@ impl<P: Pattern> Core<P> {
             Some(seat) => self.wait_in_seat(state, seat, timeout, now),
             None if deadline == Deadline::Now => state,
             None => {
-                state.waiters += 1;
-                state = state.wait(&self.changed, timeout);
-                state.waiters -= 1;
+                let changed = self.attention.thread_arrives(&mut state.waiting);
+                state = state.wait(changed, timeout);
+                self.attention.thread_goes(&mut state.waiting);
                 state
             }
         }
@@ -90,8 +90,9 @@ impl<P: Pattern> Core<P> {
         state.net.poll_failed(seat.failed.take());
         state.turn().process(&seat.events);
         drop(seat);
-        self.notify(&state);
-        if told {
+        self.notify(&mut state);
+        let summoned = self.presence.summon();
+        if told || summoned {
             self.caretaker.left(self.id);
         }
         state

@@ -9,6 +9,7 @@ use super::super::state::{Link, NOT_SENT_TO, Origin, Peer, PeerId};
 use super::super::turn::Turn;
 use super::{Loss, unlimited};
 use crate::engine::Deadline;
+use crate::engine::driving::attention::Changes;
 use crate::engine::driving::timers::Timer;
 use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event, PeerRefusal};
 use crate::pattern::Admission;
@@ -47,6 +48,7 @@ impl Turn<'_> {
             peer.outbound.clear(&mut self.net.peers.pool);
         }
         if was_up {
+            self.net.changes.add(Changes::PEERS);
             self.pattern.lost(&mut self.net.peers, id);
         }
         self.begins_to_forget(id);
@@ -54,6 +56,7 @@ impl Turn<'_> {
             self.detach(id);
         }
         if self.net.peers.has_room(id) {
+            self.net.changes.add(Changes::WRITABLE);
             self.pattern.writable(&mut self.net.peers, id);
         }
         self.redial_later(id);
@@ -152,6 +155,7 @@ impl Turn<'_> {
         if !self.pattern.moves_unsent() {
             peer.counters.dropped_disconnect += unsent.len() as u64;
         }
+        self.net.changes.add(Changes::PEERS);
         self.pattern.detached(&mut self.net.peers, id, unsent);
     }
 
@@ -170,6 +174,7 @@ impl Turn<'_> {
     pub(crate) fn let_go(&mut self, id: PeerId) {
         let waits = self.net.peers.messages(id) + self.pattern.waiting(id) > 0;
         if !self.begins_to_forget(id) && !waits {
+            self.net.changes.add(Changes::PEERS);
             self.net.peers.remove(id, self.pattern);
         }
     }
@@ -186,6 +191,7 @@ impl Turn<'_> {
 
     /// Forgets more of what peers wanted, until the turn is over.
     pub(crate) fn forget_more(&mut self) {
+        self.net.changes.add(Changes::PEERS);
         while let Some(id) = self.pattern.forget_more(&|| self.slice.is_over()) {
             let Some(peer) = self.net.peers.slab.get_mut(id) else {
                 continue;
@@ -207,6 +213,7 @@ impl Turn<'_> {
             self.net.bid_farewell(stream, until);
         }
         self.detach(id);
+        self.net.changes.add(Changes::PEERS);
         self.net.peers.remove(id, self.pattern);
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::out_buffer::OutBuffer;
 use super::super::state::{Connected, Link, Origin, PeerId};
 use super::super::turn::Turn;
+use crate::engine::driving::attention::Changes;
 use crate::engine::driving::timers::Timer;
 use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event, RefusalCause};
 
@@ -108,6 +109,7 @@ impl Turn<'_> {
             size,
             cause,
         });
+        self.net.changes.add(Changes::PEERS);
         self.pattern.given_up(&refused.message, cause);
     }
 }

@@ -1,0 +1,212 @@
+//! Hand-over: who waits for a socket, and for what: whoever changes the socket's state → the threads and tasks that wait for it.
+//!
+//! | who waits | how | hears of |
+//! |---|---|---|
+//! | a thread in the seat | in the kernel, with the socket's poll | events; and what others change, by the poll's waker |
+//! | a thread beside it | on `changed` | every batch that is processed, and that the seat falls free |
+//! | a task | its waker lies here, under a [`Key`] | what it is [interested](Interest) in, and the end |
+//!
+//! [`Waiting`], which says who waits, lies under the state lock. Whoever changes the state collects meanwhile [what has
+//! changed](Changes), and [tells](Attention::tell) before the lock is released. So who has looked at the state and is about to
+//! wait misses nothing. Wakers are code of the application: here they are only handed out, to be woken when the lock has been
+//! released.
+//!
+//! Invariants, whenever the state lock is free:
+//!
+//! - **While a message is there and a task waits for one, another task has been woken for a message that has neither looked since nor
+//!   been dropped.** A new message wakes one task, not all. That one looks, and if there is more, wakes the next; if it is dropped
+//!   instead, [`Attention::deregister`] says so, and the wake-up is passed on. Tasks that wait for something else are all
+//!   woken: what suits one of them need not suit another.
+//! - **While a task waits, somebody hears of the kernel's events at once**: a caller in the seat, or the caretaker, which watches the
+//!   socket or has been told to. See [`Presence::expect`].
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+
+use super::presence::Presence;
+use crate::sync::Condvar;
+
+/// What has changed since those who wait were last told: a set.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Changes(u8);
+
+impl Changes {
+    /// There are messages to take.
+    pub(crate) const READABLE: Changes = Changes(1);
+    /// A peer has room again.
+    pub(crate) const WRITABLE: Changes = Changes(2);
+    /// Peers have come or gone, or have said what they take or want.
+    pub(crate) const PEERS: Changes = Changes(4);
+    /// No call does anything any more.
+    pub(crate) const CLOSED: Changes = Changes(8);
+
+    #[inline]
+    pub(crate) fn add(&mut self, other: Changes) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    fn has(self, change: Changes) -> bool {
+        self.0 & change.0 != 0
+    }
+}
+
+/// What a task waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    /// A message, whichever it is: what one task takes, no other needs to look for.
+    Message,
+    /// Something of its own: room for its message, or the reply to its request.
+    Own,
+}
+
+/// Names a task that waits, or has been woken and not looked since.
+#[derive(Debug)]
+pub(crate) struct Key {
+    number: u64,
+    interest: Interest,
+}
+
+/// Who waits. Under the state lock.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// Threads that wait for `changed`.
+    threads: usize,
+    /// Tasks that wait for any message and have not been woken, by number: the one that has waited for longest first.
+    for_messages: BTreeMap<u64, Waker>,
+    /// The same for those that wait for something of their own.
+    for_their_own: BTreeMap<u64, Waker>,
+    next: u64,
+}
+
+/// What a task leaves behind that waits no longer.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// Its waker, to be dropped when the lock has been released.
+    Waker(Waker),
+    /// It had been woken for a message and has not looked: another task has to.
+    WakeUp,
+    Nothing,
+}
+
+impl Waiting {
+    fn has_tasks(&self) -> bool {
+        !(self.for_messages.is_empty() && self.for_their_own.is_empty())
+    }
+
+    fn tasks(&mut self, interest: Interest) -> &mut BTreeMap<u64, Waker> {
+        match interest {
+            Interest::Message => &mut self.for_messages,
+            Interest::Own => &mut self.for_their_own,
+        }
+    }
+
+    /// Takes out the tasks that are to look.
+    fn take(&mut self, changes: Changes, mut wake: impl FnMut(Waker)) {
+        if changes.has(Changes::CLOSED) {
+            let all = std::mem::take(&mut self.for_messages);
+            all.into_values().for_each(&mut wake);
+        } else if changes.has(Changes::READABLE)
+            && let Some((_, waker)) = self.for_messages.pop_first()
+        {
+            wake(waker);
+        }
+        let all = std::mem::take(&mut self.for_their_own);
+        all.into_values().for_each(wake);
+    }
+}
+
+/// The part of it that threads wait for without the lock.
+#[derive(Debug)]
+pub(crate) struct Attention {
+    changed: Condvar,
+}
+
+impl Attention {
+    pub(crate) fn new() -> Self {
+        Attention {
+            changed: Condvar::new(),
+        }
+    }
+
+    /// A thread finds the seat taken, and is going to wait for what this gives, until
+    /// [`thread_goes`](Self::thread_goes).
+    pub(crate) fn thread_arrives(&self, waiting: &mut Waiting) -> &Condvar {
+        waiting.threads += 1;
+        &self.changed
+    }
+
+    pub(crate) fn thread_goes(&self, waiting: &mut Waiting) {
+        waiting.threads -= 1;
+    }
+
+    /// A task has looked in vain, and waits for what it is interested in; `key` is what it has from the last time. A task that has
+    /// not been woken since keeps its turn, and its waker from then goes to `discard`, to be dropped when the lock has been
+    /// released. `true`: the caretaker has to be told to watch the socket.
+    #[must_use]
+    pub(crate) fn register(
+        &self,
+        waiting: &mut Waiting,
+        presence: &Presence,
+        key: &mut Option<Key>,
+        interest: Interest,
+        waker: Waker,
+        discard: impl FnOnce(Waker),
+    ) -> bool {
+        let first = !waiting.has_tasks();
+        if let Some(key) = key
+            && let Some(before) = waiting.tasks(key.interest).get_mut(&key.number)
+        {
+            discard(std::mem::replace(before, waker));
+            return false;
+        }
+        waiting.next += 1;
+        let number = waiting.next;
+        waiting.tasks(interest).insert(number, waker);
+        *key = Some(Key { number, interest });
+        first && presence.expect()
+    }
+
+    /// A task waits no longer.
+    pub(crate) fn deregister(&self, waiting: &mut Waiting, presence: &Presence, key: &Key) -> Left {
+        let Some(waker) = waiting.tasks(key.interest).remove(&key.number) else {
+            return match key.interest {
+                Interest::Message => Left::WakeUp,
+                Interest::Own => Left::Nothing,
+            };
+        };
+        if !waiting.has_tasks() {
+            presence.expect_nothing();
+        }
+        Left::Waker(waker)
+    }
+
+    /// Makes those look again who wait outside of the seat. For whoever has driven in the seat. `wake` is given the wakers that are
+    /// to be woken when the lock has been released.
+    pub(crate) fn tell(
+        &self,
+        waiting: &mut Waiting,
+        presence: &Presence,
+        changes: Changes,
+        wake: impl FnMut(Waker),
+    ) {
+        if waiting.threads > 0 {
+            self.changed.notify_all();
+        }
+        if !changes.is_empty() && waiting.has_tasks() {
+            waiting.take(changes, wake);
+            if !waiting.has_tasks() {
+                presence.expect_nothing();
+            }
+        }
+    }
+
+    /// Whether somebody sits in the seat who has to be woken as well. For whoever has changed the state from elsewhere: what the one
+    /// in the seat waits for may have happened without an event of the kernel.
+    pub(crate) fn seat_has_to_know(&self, presence: &Presence) -> bool {
+        presence.look().seat_taken()
+    }
+}

@@ -1,0 +1,154 @@
+//! Calls of tasks: they do not wait in a thread, but leave a waker and are made again when it has been woken.
+//!
+//! While tasks wait, the caretaker drives, unless a caller sits in the seat: see [`attention`](crate::engine::driving::attention).
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::{Core, State};
+use crate::engine::Shut;
+use crate::engine::driving::attention::{Changes, Interest, Key, Left};
+use crate::engine::peer::net::Net;
+use crate::pattern::Pattern;
+
+/// A call of a task. If it is dropped before it has what it waits for, it has taken nothing, and passes on what it was woken for.
+pub(crate) struct TaskCall<'a, P: Pattern> {
+    core: &'a Core<P>,
+    key: Option<Key>,
+}
+
+impl<'a, P: Pattern> TaskCall<'a, P> {
+    pub(crate) fn new(core: &'a Core<P>) -> Self {
+        TaskCall { core, key: None }
+    }
+
+    pub(crate) fn core(&self) -> &'a Core<P> {
+        self.core
+    }
+
+    /// Whether it has not waited yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.key.is_none()
+    }
+
+    /// Does `attempt`, and has the task woken when it is worth another one if that gives nothing.
+    pub(crate) fn poll<T>(
+        &mut self,
+        context: &Context<'_>,
+        interest: Interest,
+        mut attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
+    ) -> Poll<Result<T, Shut>> {
+        let mut result = None;
+        let attempt = &mut |pattern: &mut P, net: &mut Net| {
+            result = attempt(pattern, net);
+            result.is_some()
+        };
+        match self.core.poll(context, &mut self.key, interest, attempt) {
+            Ok(()) => result.map_or(Poll::Pending, |result| Poll::Ready(Ok(result))),
+            Err(shut) => Poll::Ready(Err(shut)),
+        }
+    }
+}
+
+impl<P: Pattern> Drop for TaskCall<'_, P> {
+    fn drop(&mut self) {
+        if let Some(key) = &self.key {
+            self.core.cancel(key);
+        }
+    }
+}
+
+impl<P: Pattern> Core<P> {
+    /// Does `attempt`; if that gives nothing, also when the kernel has been asked, the task is registered.
+    fn poll(
+        &self,
+        context: &Context<'_>,
+        key: &mut Option<Key>,
+        interest: Interest,
+        attempt: &mut dyn FnMut(&mut P, &mut Net) -> bool,
+    ) -> Result<(), Shut> {
+        // Code of the application: not under the lock.
+        let waker = context.waker().clone();
+        let mut state = self.enter()?;
+        if self.mailbox.has_notes() {
+            self.pass_by(&mut state);
+        }
+        let State { pattern, net, .. } = &mut *state;
+        let mut done = attempt(pattern, net);
+        let mut worked = false;
+        if !done {
+            worked = self.look_around(&mut state);
+            let State { pattern, net, .. } = &mut *state;
+            done = attempt(pattern, net);
+        }
+        let mut tell = false;
+        let unused = if done {
+            let left = key.take().map(|key| self.deregister(&mut state, &key));
+            if interest == Interest::Message && state.pattern.has_more() {
+                // For another task.
+                state.net.changes.add(Changes::READABLE);
+            }
+            if let Some(Left::Waker(waker)) = left {
+                state.net.peers.pool.later.drop_waker(waker);
+            }
+            Some(waker)
+        } else {
+            let State { net, waiting, .. } = &mut *state;
+            let discard = |waker| net.peers.pool.later.drop_waker(waker);
+            let presence = &self.presence;
+            tell = self
+                .attention
+                .register(waiting, presence, key, interest, waker, discard);
+            None
+        };
+        if worked || state.net.has_chores() || !state.net.changes.is_empty() {
+            state.turn().settle();
+            self.notify_all(&mut state);
+        }
+        if tell && state.enlisted {
+            self.caretaker.left(self.id);
+        }
+        self.hand_over(&state);
+        self.unlock(state);
+        drop(unused);
+        Ok(())
+    }
+
+    /// Processes what the kernel has, if nobody sits in the seat, and what there is to do in any case. `false`: there was nothing.
+    fn look_around(&self, state: &mut State<P>) -> bool {
+        if let Some(mut seat) = self.try_seat() {
+            seat.poll_events(Some(Duration::ZERO));
+            state.net.poll_failed(seat.failed.take());
+            let worked = state.net.has_work() || !seat.events.is_empty();
+            state.turn().process(&seat.events);
+            return worked;
+        }
+        let worked = state.net.has_work() || self.mailbox.has_notes();
+        let mut turn = state.turn();
+        turn.take_notes();
+        turn.settle();
+        worked
+    }
+
+    /// A task waits no longer.
+    fn cancel(&self, key: &Key) {
+        if !self.process().is_current() {
+            return;
+        }
+        let mut state = self.state.lock();
+        match self.deregister(&mut state, key) {
+            Left::Waker(waker) => state.net.peers.pool.later.drop_waker(waker),
+            Left::WakeUp => {
+                state.net.changes.add(Changes::READABLE);
+                self.notify(&mut state);
+            }
+            Left::Nothing => {}
+        }
+        self.unlock(state);
+    }
+
+    fn deregister(&self, state: &mut State<P>, key: &Key) -> Left {
+        self.attention
+            .deregister(&mut state.waiting, &self.presence, key)
+    }
+}

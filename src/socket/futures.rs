@@ -1,0 +1,129 @@
+//! Calls as futures, for a task on any runtime.
+//!
+//! A future has taken nothing and sent nothing before it is ready, so it can be dropped at any time. With each poll it does what a call
+//! that does not wait does. What comes meanwhile the context's background thread takes in, and wakes the task.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use super::{Refused, Socket, send_error};
+use crate::engine::{Core, Interest, Net, Outgoing, TaskCall};
+use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::message::{Message, Payload};
+use crate::pattern::{Pattern, Receiving, Sending};
+
+/// Receives what `take` takes: a message, of which each goes to one task.
+pub(super) fn receive<P: Pattern, T>(
+    core: &Core<P>,
+    mut take: impl FnMut(&mut P, &mut Net) -> Option<T>,
+) -> impl Future<Output = Result<T, RecvError>> {
+    let mut call = TaskCall::new(core);
+    poll_fn(move |context| {
+        if call.is_new()
+            && let Some(taken) = core.at_once(&mut take)
+        {
+            return Poll::Ready(Ok(taken));
+        }
+        let received = call.poll(context, Interest::Message, &mut take);
+        received.map_err(RecvError::from)
+    })
+}
+
+/// Sends a message as `attempt` does, which gives nothing while there is no room.
+pub(super) fn send<P: Pattern, M: Payload, T, E: Into<Refused>>(
+    core: &Core<P>,
+    message: M,
+    mut attempt: impl FnMut(&mut P, &mut Net, Outgoing<'_>) -> Option<Result<T, E>>,
+) -> impl Future<Output = Result<T, SendError>> {
+    let mut call = TaskCall::new(core);
+    let mut message = Unsent::new(message);
+    poll_fn(move |context| {
+        let Some(outgoing) = message.outgoing() else {
+            // It has been ready before.
+            return Poll::Pending;
+        };
+        let mut attempt = |pattern: &mut P, net: &mut Net| attempt(pattern, net, outgoing);
+        let at_once = match call.is_new() {
+            true => core.at_once(&mut attempt),
+            false => None,
+        };
+        let sent = match at_once {
+            Some(sent) => sent.map_err(Into::into),
+            None => match call.poll(context, Interest::Own, &mut attempt) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(sent)) => sent.map_err(Into::into),
+                Poll::Ready(Err(shut)) => Err(SendErrorKind::from(shut).into()),
+            },
+        };
+        let message = std::mem::replace(&mut message, Unsent::Gone);
+        Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())))
+    })
+}
+
+/// What is to be sent, until it is.
+pub(super) enum Unsent<M> {
+    Payload(M),
+    /// It is not best copied from where it is.
+    Message(Message),
+    /// It is sent, or has been given back.
+    Gone,
+}
+
+impl<M: Payload> Unsent<M> {
+    pub(super) fn new(payload: M) -> Self {
+        match payload.as_single() {
+            Some(_) => Unsent::Payload(payload),
+            None => Unsent::Message(payload.into_message()),
+        }
+    }
+
+    /// `None`: it is gone.
+    pub(super) fn outgoing(&self) -> Option<Outgoing<'_>> {
+        match self {
+            Unsent::Payload(payload) => payload.as_single().map(Outgoing::Slice),
+            Unsent::Message(message) => Some(Outgoing::Message(message)),
+            Unsent::Gone => None,
+        }
+    }
+
+    /// To give it back.
+    pub(super) fn into_message(self) -> Message {
+        match self {
+            Unsent::Payload(payload) => payload.into_message(),
+            Unsent::Message(message) => message,
+            Unsent::Gone => Message::new(),
+        }
+    }
+}
+
+impl<P: Receiving + 'static> Socket<P> {
+    pub(super) fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> {
+        receive(self.core(), |pattern, net| {
+            let mut message = Message::new();
+            pattern.recv(&mut net.peers, &mut message)?;
+            Some(message)
+        })
+    }
+}
+
+impl<P: Sending + 'static> Socket<P> {
+    pub(super) fn send_async<M: Payload>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<P::Sent, SendError>> {
+        send(self.core(), message, |pattern, net, outgoing| {
+            let sent = pattern.send(&mut net.peers, outgoing);
+            net.pace(pattern, outgoing, sent.is_some());
+            match sent {
+                Some(sent) => Some(Ok(sent)),
+                None => {
+                    let excess = pattern.excess(&net.peers, outgoing)?;
+                    Some(Err(Refused {
+                        kind: excess.into(),
+                        shortage: net.shortage(),
+                    }))
+                }
+            }
+        })
+    }
+}
