@@ -138,6 +138,11 @@ impl ReqPattern {
         }
     }
 
+    /// Whether a request waits for the one before it to end.
+    pub(crate) fn asks_one_at_a_time(&self) -> bool {
+        !self.correlate
+    }
+
     /// How the request has ended, if it has.
     pub(crate) fn outcome(&mut self, peers: &mut Peers, ticket: Ticket) -> Option<Outcome> {
         self.receive(peers);

@@ -182,9 +182,13 @@ pub(super) fn try_ask(
     Some(Ok(ticket))
 }
 
-/// How a request has ended, if it has.
+/// How a request has ended, if it has. If another one can be sent only now, whoever waits for that is told.
 pub(super) fn outcome(pattern: &mut ReqPattern, net: &mut Net, ticket: Ticket) -> Option<Outcome> {
-    pattern.outcome(&mut net.peers, ticket)
+    let outcome = pattern.outcome(&mut net.peers, ticket)?;
+    if pattern.asks_one_at_a_time() {
+        net.tell_who_waits();
+    }
+    Some(outcome)
 }
 
 pub(super) fn reply_of(outcome: Outcome) -> Result<Message, RequestError> {

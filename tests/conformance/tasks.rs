@@ -22,6 +22,7 @@ on_every_transport!(
     a_waiting_send_goes_on_when_a_peer_comes,
     tasks_and_threads_share_a_socket,
     asked_and_answered_in_tasks,
+    asked_in_tasks_without_ids,
     published_in_tasks,
     both_ways_in_tasks,
     routed_in_tasks,
@@ -191,6 +192,11 @@ fn tasks_and_threads_share_a_socket(transport: Transport) {
 /// Every question gets its own answer.
 fn asked_and_answered_in_tasks(transport: Transport) {
     ask_in_tasks(transport, nimble());
+}
+
+/// Without ids there is one request at a time: a task that has its reply lets the next one go on.
+fn asked_in_tasks_without_ids(transport: Transport) {
+    ask_in_tasks(transport, nimble().req_correlate(false));
 }
 
 fn ask_in_tasks(transport: Transport, options: Options) {

@@ -17,6 +17,7 @@ on_every_transport!(
     bursts_of_many_threads,
     passes_from_thread_to_thread,
     asked_and_answered_by_many_threads,
+    asked_by_many_threads_without_ids,
 );
 
 const THREADS: u32 = 4;
@@ -233,4 +234,31 @@ fn asked_and_answered_by_many_threads(transport: Transport) {
         }
     });
     assert_eq!(req.stats().dropped.total(), 0);
+}
+
+/// Without ids there is one request at a time: whoever has its reply lets the next of those who wait go on.
+fn asked_by_many_threads_without_ids(transport: Transport) {
+    const EACH: u32 = 300;
+    let context = Context::new();
+    let options = nimble().req_correlate(false);
+    let req = Req::with_options(&context, options).expect("a REQ");
+    let rep = Rep::open(&context);
+    Socket::connect(&req, &Socket::bind(&rep, &transport.endpoint()));
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let req = &req;
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let question = (thread << 16 | number).to_be_bytes();
+                    let answer = req.request_timeout(question, DEADLINE).expect("an answer");
+                    assert_eq!(answer, question);
+                }
+            });
+        }
+        for _ in 0..THREADS * EACH {
+            let mut request = rep.recv_timeout(DEADLINE).expect("a question");
+            let question = request.take_message();
+            request.reply(question).expect("its peer is there");
+        }
+    });
 }
