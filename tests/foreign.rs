@@ -183,6 +183,40 @@ fn an_owners_drop_may_use_the_socket_it_was_sent_by() {
     });
 }
 
+/// The same of messages that never leave, since their peer has gone.
+#[test]
+fn owners_of_what_a_lost_peer_is_not_sent_are_dropped_without_a_lock() {
+    soon("owners of lost messages", || {
+        for endpoint in ["tcp://127.0.0.1:*", "ipc://*", "inproc://lost"] {
+            let context = Context::new();
+            let publisher = Arc::new(Pub::new(&context).expect("a PUB"));
+            let endpoint = publisher.bind(endpoint).expect("bound");
+            let sub = Sub::with_options(&context, Options::new().recv_hwm(1)).expect("a SUB");
+            sub.subscribe("").expect("subscribed");
+            sub.connect(&endpoint).expect("connected");
+            publisher
+                .wait_for_subscribers("", 1, DEADLINE)
+                .expect("a subscriber");
+            let dropped = Arc::new(AtomicUsize::new(0));
+            // Some stay here, whatever the system's buffers hold.
+            for _ in 0..600 {
+                let (user, count) = (Arc::downgrade(&publisher), Arc::clone(&dropped));
+                let bytes = owned(move || {
+                    if let Some(user) = user.upgrade() {
+                        let _ = user.stats();
+                    }
+                    count.fetch_add(1, Ordering::SeqCst);
+                });
+                publisher.send(bytes).expect("published");
+            }
+            drop(sub);
+            until("all owners are dropped", || {
+                dropped.load(Ordering::SeqCst) == 600
+            });
+        }
+    });
+}
+
 /// An owner whose drop takes its time holds nobody up but the thread that drops it.
 #[test]
 fn a_slow_drop_of_an_owner_holds_no_lock() {

@@ -11,12 +11,13 @@ mod common {
 
 use std::io::Read;
 use std::net::TcpListener;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{
-    Context, Dealer, Event, Message, Monitor, Options, Pub, Pull, Push, RefusalCause, Rep,
+    Bytes, Context, Dealer, Event, Message, Monitor, Options, Pub, Pull, Push, RefusalCause, Rep,
     ReplyErrorKind, Req, RequestError, SendErrorKind, Sub,
 };
 
@@ -114,6 +115,54 @@ fn a_peer_that_takes_long_to_refuse_a_message_gets_it_no_more_often() {
     raw.shake_hands(1, "PULL");
     assert_eq!(raw.read_frame().1, b"behind it");
     assert_eq!(push.stats().dropped.refused, 1);
+}
+
+/// Memory of the application, which uses the socket when it is no longer needed.
+struct Owner {
+    memory: Vec<u8>,
+    user: Weak<Push>,
+    dropped: Sender<u64>,
+}
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.memory
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let sent = self.user.upgrade().map(|push| push.stats().messages_out);
+        let _ = self.dropped.send(sent.unwrap_or_default());
+    }
+}
+
+#[test]
+fn the_owner_of_what_is_given_up_may_use_the_socket() {
+    for announces in [false, true] {
+        let (push, _monitor, listener) = push_to_raw(options());
+        let push = Arc::new(push);
+        let (tell, dropped) = channel();
+        let owner = Owner {
+            memory: vec![1; HUGE],
+            user: Arc::downgrade(&push),
+            dropped: tell,
+        };
+        push.send(Bytes::from_owner(owner)).expect("sent");
+        let mut raw = None;
+        if announces {
+            let raw = raw.insert(RawPeer::accept(&listener));
+            raw.write(&common::raw::greeting(1, "NULL"));
+            let socket_type = common::raw::property("Socket-Type", b"PULL");
+            let limit = common::raw::property("Max-Message-Size", b"1000");
+            let ready = common::raw::command("READY", &[socket_type, limit].concat());
+            raw.write(&ready);
+        } else {
+            break_off(&listener, "PULL");
+            break_off(&listener, "PULL");
+        }
+        assert_eq!(dropped.recv_timeout(DEADLINE), Ok(1));
+    }
 }
 
 /// A socket that is closed goes on until it has given up what is refused, and sent what is behind it.
@@ -495,6 +544,40 @@ fn a_dealer_is_told_of_limits_and_has_its_own() {
     small.send(vec![1; 2 * LIMIT]).expect("sent");
     let message = dealer.recv_timeout(DEADLINE).expect("a message");
     assert_eq!(message.size(), 2 * LIMIT);
+}
+
+/// Whatever its limits are: they do not apply there.
+#[test]
+fn a_large_message_goes_to_the_peer_within_the_process() {
+    let context = Context::new();
+    let push = Push::with_options(&context, options()).expect("a PUSH");
+    let endpoint = push.bind(ANY_PORT).expect("bound");
+    let within = push.bind("inproc://large").expect("bound");
+    let pulls = [endpoint, within].map(|endpoint| {
+        let pull = Pull::with_options(&context, limited()).expect("a PULL");
+        pull.connect(&endpoint).expect("connected");
+        pull
+    });
+    push.wait_for_peers(2, DEADLINE).expect("two peers");
+    for _ in 0..3 {
+        push.send(vec![1; 2 * LIMIT]).expect("one takes it");
+        let large = pulls[1].recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(large.size(), 2 * LIMIT);
+    }
+    for _ in 0..2 {
+        push.send("small").expect("sent");
+    }
+    for pull in &pulls {
+        assert_eq!(pull.recv_timeout(DEADLINE).expect("its share"), "small");
+    }
+    let [_small, within] = pulls;
+    within.close(DEADLINE).expect("closed");
+    until("only the other one is left", || {
+        match push.send_timeout(vec![1; 2 * LIMIT], GLANCE) {
+            Err(error) if matches!(error.kind(), SendErrorKind::TooLarge { .. }) => Some(()),
+            _ => None,
+        }
+    });
 }
 
 #[test]
