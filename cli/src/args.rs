@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use zerohop::SubscribeError;
 
+use crate::failure::{Failure, Outcome};
 use crate::value::{Linger, Rate, Separator, Setting, duration, endpoint};
 use crate::{
-    bench, completions, man, perf, probe, proxy, publish, pull, push, rep, req, subscribe,
+    bench, completions, dealer, man, pair, perf, probe, proxy, publish, pull, push, rep, req,
+    router, subscribe, xpub, xsub,
 };
 
 /// Brokerless messaging from the shell: build pipelines between processes without writing a program.
@@ -49,6 +52,16 @@ pub(crate) enum Command {
     Req(req::Args),
     /// Answer requests
     Rep(rep::Args),
+    /// Send lines of input in turn, and print what comes back
+    Dealer(dealer::Args),
+    /// Print who says what, and send to whom a line names
+    Router(router::Args),
+    /// Send lines of input to one peer, and print what comes back
+    Pair(pair::Args),
+    /// Publish lines of input, and tell who subscribes
+    Xpub(xpub::Args),
+    /// Subscribe as a proxy does, and print what is published
+    Xsub(xsub::Args),
     /// Pass messages on from one socket to another
     Proxy(proxy::Args),
     /// Find out what is listening at an endpoint
@@ -172,4 +185,43 @@ pub(crate) struct CountArgs {
     /// Stop after N messages
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) count: Option<u64>,
+}
+
+/// What a command takes that sends its input and prints what comes back.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TalkArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) count: CountArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) framing: FramingArgs,
+    #[command(flatten)]
+    pub(crate) endpoints: EndpointArgs,
+    #[command(flatten)]
+    pub(crate) socket: SocketArgs,
+}
+
+/// Which topics to subscribe to.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TopicArgs {
+    /// Receive messages that begin with PREFIX (repeatable) [default: all]
+    #[arg(short, long, value_name = "PREFIX")]
+    topic: Vec<String>,
+}
+
+impl TopicArgs {
+    /// Subscribes to them.
+    pub(crate) fn subscribe(
+        &self,
+        subscribe: impl Fn(&str) -> Result<(), SubscribeError>,
+    ) -> Outcome {
+        if self.topic.is_empty() {
+            return subscribe("").map_err(Failure::of);
+        }
+        let mut topics = self.topic.iter();
+        topics.try_for_each(|topic| subscribe(topic).map_err(Failure::of))
+    }
 }

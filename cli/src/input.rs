@@ -89,8 +89,10 @@ fn repeat<T: AsRef<[u8]>>(
 ) -> Outcome {
     for _ in 0..rounds {
         for message in messages {
-            if stop.cause().is_some() {
-                stop.cut_short();
+            if stop.is_over() {
+                if stop.cause().is_some() {
+                    stop.cut_short();
+                }
                 return Ok(());
             }
             sink.line(message.as_ref())?;
@@ -193,6 +195,10 @@ impl<S: AnySocket> Input<'_, S> {
     /// Waits for something to read. The time is up when nothing has come and nothing has left for as long as `--timeout` allows.
     fn wait(&self) -> Outcome<Waited> {
         let session = self.session;
+        if session.input_may_wait {
+            let waited = session.stop.wait_for(self.file.as_fd(), None);
+            return waited.map_err(|error| input_failure(&error));
+        }
         let wait = || match session.stop.wait_for(self.file.as_fd(), session.slice()) {
             Ok(Waited::TimedOut) => Err(None),
             Ok(waited) => Ok(waited),

@@ -3,9 +3,11 @@
 //! ```text
 //!   args, value       the command line's shape        failure           exit codes, and what is said
 //!   push pull publish subscribe req rep               one module per command: its arguments and its `run`
+//!   dealer router pair xpub xsub
 //!   proxy probe perf bench completions man
 //!   session           a socket from its arguments to its orderly end
 //!   input ─► send ─► socket ─► receive ─► output      the way of a message; exec runs commands instead
+//!   talk              both at once
 //!   descriptor        writing that waits               progress          whether anything leaves
 //!   stop, inherited   Ctrl-C and closed pipes         events, stats, console: what a person is shown
 //! ```
@@ -16,6 +18,7 @@ mod args;
 mod bench;
 mod completions;
 mod console;
+mod dealer;
 mod descriptor;
 mod events;
 mod exec;
@@ -24,6 +27,7 @@ mod inherited;
 mod input;
 mod man;
 mod output;
+mod pair;
 mod perf;
 mod probe;
 mod progress;
@@ -34,13 +38,17 @@ mod push;
 mod receive;
 mod rep;
 mod req;
+mod router;
 mod send;
 mod session;
 mod sockets;
 mod stats;
 mod stop;
 mod subscribe;
+mod talk;
 mod value;
+mod xpub;
+mod xsub;
 
 use std::process::ExitCode;
 
@@ -73,6 +81,11 @@ fn run(command: &Command) -> Outcome {
         Command::Sub(args) => subscribe::run(args),
         Command::Req(args) => req::run(args),
         Command::Rep(args) => rep::run(args),
+        Command::Dealer(args) => dealer::run(args),
+        Command::Router(args) => router::run(args),
+        Command::Pair(args) => pair::run(args),
+        Command::Xpub(args) => xpub::run(args),
+        Command::Xsub(args) => xsub::run(args),
         Command::Proxy(args) => proxy::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Perf(args) => perf::run(args),

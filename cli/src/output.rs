@@ -8,7 +8,7 @@ use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
-use zerohop::Message;
+use zerohop::{Frame, Message};
 
 use crate::args::{Format, FramingArgs, OutputArgs};
 use crate::console;
@@ -63,6 +63,21 @@ impl Output {
             Format::Json => self.write_json(message),
         };
         written.map_err(|error| Failure::of_output(&error))
+    }
+
+    /// Prints who a message is from, as text or as a frame like the others, and the message.
+    pub(crate) fn write_from(&mut self, name: &str, id: &[u8], message: &Message) -> Outcome {
+        let named = match self.format {
+            Format::Json => {
+                let frames = std::iter::once(Frame::copy_from_slice(id));
+                let frames = frames.chain(message.frames().cloned());
+                return self.write(&Message::from_frames(frames));
+            }
+            Format::Text | Format::Raw | Format::Hex => self.out.put(name.as_bytes()),
+        };
+        let named = named.and_then(|()| self.out.put(TAB));
+        named.map_err(|error| Failure::of_output(&error))?;
+        self.write(message)
     }
 
     /// Hands over what was written.
@@ -210,13 +225,19 @@ fn frame_to_json(frame: &[u8]) -> Value {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two digits for each byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
     bytes
         .iter()
         .flat_map(|&byte| [digit(byte >> 4), digit(byte)])
         .collect()
+}
+
+/// The same in one line.
+pub(crate) fn in_a_line(bytes: &[u8]) -> String {
+    escaped(bytes).replace('\n', "\\n")
 }
 
 /// Text with its control characters made harmless; what is not UTF-8 is shown as such.

@@ -1,9 +1,12 @@
-//! `zerohop proxy`: so far the streamer, from PULL to PUSH.
+//! `zerohop proxy`: the streamer from PULL to PUSH, the queue between ROUTER and DEALER, and the forwarder between XSUB and XPUB.
+
+mod both_ways;
 
 use std::str::FromStr;
 
 use zerohop::{
-    AnySocket, Context, Options, Pub, Pull, Push, RecvError, RecvSocket, SendErrorKind, SendSocket,
+    AnySocket, Context, Dealer, Options, Pub, Pull, Push, RecvError, RecvSocket, Router,
+    SendErrorKind, SendSocket, Xpub, Xsub,
 };
 
 use crate::args::{EndpointArgs, SocketArgs};
@@ -16,12 +19,17 @@ use crate::value::{Setting, endpoint};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Producers connect with PUSH to the frontend, workers with PULL to the backend, and neither needs to know the other. \
-The capture is a PUB: whoever subscribes there sees a copy of every message.
+A streamer has a pull frontend, to which producers connect with PUSH, and a push backend, to which workers connect with PULL. A \
+queue has a router frontend for clients, REQ or DEALER, and a dealer backend for servers, REP or DEALER; replies go back to who asked. A \
+forwarder has an xsub frontend for publishers and an xpub backend for subscribers; what nobody has subscribed to is not sent to it. In each, \
+neither side needs to know the other. The capture is a PUB: whoever subscribes there sees a copy of every message, in both \
+directions.
 
-Example:
+Examples:
   zerohop proxy --frontend 'pull:bind:tcp://*:5555' --backend 'push:bind:tcp://*:5556' \\
-      --capture 'tcp://*:5557'")]
+      --capture 'tcp://*:5557'
+  zerohop proxy --frontend 'router:bind:tcp://*:5557' --backend 'dealer:bind:tcp://*:5558'
+  zerohop proxy --frontend 'xsub:bind:tcp://*:5559' --backend 'xpub:bind:tcp://*:5560'")]
 pub(crate) struct Args {
     /// Where messages come from, such as pull:bind:tcp://*:5555 (repeatable)
     #[arg(long, value_name = "TYPE:bind:ENDPOINT", required = true)]
@@ -36,6 +44,34 @@ pub(crate) struct Args {
     socket: SocketArgs,
 }
 
+/// What a proxy is, by the types of its sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Streamer,
+    Queue,
+    Forwarder,
+}
+
+const KINDS: [Kind; 3] = [Kind::Streamer, Kind::Queue, Kind::Forwarder];
+
+impl Kind {
+    fn frontend(self) -> &'static str {
+        match self {
+            Kind::Streamer => "pull",
+            Kind::Queue => "router",
+            Kind::Forwarder => "xsub",
+        }
+    }
+
+    fn backend(self) -> &'static str {
+        match self {
+            Kind::Streamer => "push",
+            Kind::Queue => "dealer",
+            Kind::Forwarder => "xpub",
+        }
+    }
+}
+
 /// One side's endpoint, and how to get there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Side {
@@ -44,16 +80,23 @@ enum Side {
 }
 
 #[derive(Clone, Debug)]
-struct Frontend(Side);
+struct Frontend {
+    kind: Kind,
+    side: Side,
+}
 
 #[derive(Clone, Debug)]
-struct Backend(Side);
+struct Backend {
+    kind: Kind,
+    side: Side,
+}
 
 impl FromStr for Frontend {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Frontend, String> {
-        side(text, "pull").map(Frontend)
+        let (kind, side) = side(text, Kind::frontend)?;
+        Ok(Frontend { kind, side })
     }
 }
 
@@ -61,23 +104,28 @@ impl FromStr for Backend {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Backend, String> {
-        side(text, "push").map(Backend)
+        let (kind, side) = side(text, Kind::backend)?;
+        Ok(Backend { kind, side })
     }
 }
 
-/// Parses `TYPE:bind:ENDPOINT` or `TYPE:connect:ENDPOINT` of this type.
-fn side(text: &str, expected: &str) -> Result<Side, String> {
-    let shape = || format!("write {expected}:bind:ENDPOINT or {expected}:connect:ENDPOINT");
+/// Parses `TYPE:bind:ENDPOINT` or `TYPE:connect:ENDPOINT` with one of these types.
+fn side(text: &str, name: fn(Kind) -> &'static str) -> Result<(Kind, Side), String> {
+    let shape = || {
+        let names = KINDS.map(name).join(", ");
+        format!("write TYPE:bind:ENDPOINT or TYPE:connect:ENDPOINT, where TYPE is one of {names}")
+    };
     let (socket_type, rest) = text.split_once(':').ok_or_else(shape)?;
     let (how, address) = rest.split_once(':').ok_or_else(shape)?;
-    if socket_type != expected {
+    let Some(kind) = KINDS.into_iter().find(|kind| name(*kind) == socket_type) else {
         return Err(format!("{socket_type:?} can't be here; {}", shape()));
-    }
-    match how {
-        "bind" => endpoint(address).map(Side::Bind),
-        "connect" => endpoint(address).map(Side::Connect),
-        _ => Err(shape()),
-    }
+    };
+    let side = match how {
+        "bind" => endpoint(address).map(Side::Bind)?,
+        "connect" => endpoint(address).map(Side::Connect)?,
+        _ => return Err(shape()),
+    };
+    Ok((kind, side))
 }
 
 fn endpoints<'a>(sides: impl Iterator<Item = &'a Side>) -> EndpointArgs {
@@ -91,48 +139,94 @@ fn endpoints<'a>(sides: impl Iterator<Item = &'a Side>) -> EndpointArgs {
     endpoints
 }
 
+impl Args {
+    /// What all sides together make.
+    fn kind(&self) -> Outcome<Kind> {
+        let kinds = self.frontend.iter().map(|frontend| frontend.kind);
+        let mut kinds = kinds.chain(self.backend.iter().map(|backend| backend.kind));
+        // There are some: both arguments are required.
+        let kind = kinds.next().unwrap_or(Kind::Streamer);
+        if kinds.all(|other| other == kind) {
+            return Ok(kind);
+        }
+        let pairs = KINDS.map(|kind| format!("{} with {}", kind.frontend(), kind.backend()));
+        let pairs = pairs.join(", ");
+        Err(Failure::usage(format_args!(
+            "these types do not go together; they do as {pairs}"
+        )))
+    }
+
+    /// Each option is for the sides that know it.
+    fn check_options(&self, kind: Kind) -> Outcome {
+        let types = match kind {
+            Kind::Streamer => [Pull::TYPE, Push::TYPE],
+            Kind::Queue => [Router::TYPE, Dealer::TYPE],
+            Kind::Forwarder => [Xsub::TYPE, Xpub::TYPE],
+        };
+        for Setting { name, value } in &self.socket.option {
+            let [one, other] = types.map(|it| Options::new().set_for(it, name, value));
+            one.or(other).map_err(Failure::usage)?;
+        }
+        Ok(())
+    }
+
+    fn frontends(&self) -> EndpointArgs {
+        endpoints(self.frontend.iter().map(|frontend| &frontend.side))
+    }
+
+    fn backends(&self) -> EndpointArgs {
+        endpoints(self.backend.iter().map(|backend| &backend.side))
+    }
+
+    /// Opens the socket that publishes copies, if there is to be one.
+    fn open_capture(&self, context: &Context, stop: &Stop) -> Outcome<Option<Session<Pub>>> {
+        let Some(endpoint) = &self.capture else {
+            return Ok(None);
+        };
+        let endpoints = EndpointArgs {
+            bind: vec![endpoint.clone()],
+            connect: Vec::new(),
+        };
+        let quietly = SocketArgs {
+            timeout: None,
+            ..self.quietly()
+        };
+        open(context, stop, &endpoints, &quietly).map(Some)
+    }
+
+    /// What goes out has come in: the counters of one side are enough.
+    fn quietly(&self) -> SocketArgs {
+        SocketArgs {
+            stats: false,
+            ..self.socket.clone()
+        }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Outcome {
+    let kind = args.kind()?;
+    args.check_options(kind)?;
+    match kind {
+        Kind::Streamer => stream(args),
+        Kind::Queue => both_ways::run::<Router, Dealer>(args),
+        Kind::Forwarder => both_ways::run::<Xsub, Xpub>(args),
+    }
+}
+
+fn stream(args: &Args) -> Outcome {
     // Two contexts, because a stop ends the receiving at once and the sending only when all is sent.
     let (receiving, sending) = (Context::new(), Context::new());
     let stop = Stop::listen(&sending, args.socket.linger.0, args.socket.quiet)?;
     stop.hold_what_comes_from(&receiving);
-    let frontends = endpoints(args.frontend.iter().map(|frontend| &frontend.0));
-    let backends = endpoints(args.backend.iter().map(|backend| &backend.0));
-    // What goes out has come in: the counters of one side are enough.
-    let quietly = SocketArgs {
-        stats: false,
-        ..args.socket.clone()
-    };
-    // Each option is for the sides that know it.
-    for Setting { name, value } in &args.socket.option {
-        let for_one = Options::new().set_for(Pull::TYPE, name, value);
-        for_one
-            .or_else(|_| Options::new().set_for(Push::TYPE, name, value))
-            .map_err(Failure::usage)?;
-    }
-    let backend: Session<Push> = open(&sending, &stop, &backends, &args.socket)?;
-    let capture = match &args.capture {
-        None => None,
-        Some(endpoint) => {
-            let endpoints = EndpointArgs {
-                bind: vec![endpoint.clone()],
-                connect: Vec::new(),
-            };
-            Some(open::<Pub>(
-                &sending,
-                &stop,
-                &endpoints,
-                &SocketArgs {
-                    timeout: None,
-                    ..quietly.clone()
-                },
-            )?)
-        }
-    };
-    let frontend: Session<Pull> = open(&receiving, &stop, &frontends, &quietly)?;
+    let backend: Session<Push> = open(&sending, &stop, &args.backends(), &args.socket)?;
+    let capture = args.open_capture(&sending, &stop)?;
+    let frontend: Session<Pull> = open(&receiving, &stop, &args.frontends(), &args.quietly())?;
     let outcome = pass_on(&frontend, &backend, capture.as_ref());
     // Each tells what it could not send, and passes on what was wrong before.
-    let outcome = backend.close(frontend.close(outcome));
+    close_capture(capture, backend.close(frontend.close(outcome)))
+}
+
+fn close_capture(capture: Option<Session<Pub>>, outcome: Outcome) -> Outcome {
     match capture {
         Some(capture) => capture.close(outcome),
         None => outcome,
@@ -195,17 +289,20 @@ mod tests {
     #[test]
     fn sides_have_a_type_a_verb_and_an_endpoint() {
         let bound = Side::Bind("tcp://*:5555".to_owned());
-        assert_eq!(side("pull:bind:tcp://*:5555", "pull"), Ok(bound));
+        let frontend: Frontend = "pull:bind:tcp://*:5555".parse().expect("a side");
+        assert_eq!((frontend.kind, frontend.side), (Kind::Streamer, bound));
         let connected = Side::Connect("ipc://@work".to_owned());
-        assert_eq!(side("push:connect:ipc://@work", "push"), Ok(connected));
+        let backend: Backend = "dealer:connect:ipc://@work".parse().expect("a side");
+        assert_eq!((backend.kind, backend.side), (Kind::Queue, connected));
         for text in [
             "pull",
             "pull:tcp://*:1",
             "pull:listen:tcp://*:1",
             "push:bind:tcp://*:1",
+            "dealer:bind:tcp://*:1",
             "pull:bind:tcp",
         ] {
-            assert!(side(text, "pull").is_err(), "{text}");
+            assert!(text.parse::<Frontend>().is_err(), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What comes in, onto standard output or into commands: what `pull` and `sub` do.
+//! What comes in, onto standard output or into commands: what `pull`, `sub` and `xsub` do.
 
 use zerohop::{AnySocket, Options, RecvError, RecvSocket};
 

@@ -1,4 +1,4 @@
-//! Input into a socket: what `push` and `pub` do.
+//! Input into a socket: what `push`, `pub` and `xpub` do.
 
 use std::sync::atomic::Ordering;
 
@@ -32,50 +32,15 @@ impl SenderArgs {
 /// Sends the input, and ends the session.
 pub(crate) fn run<S: Sending>(session: Session<S>, args: &SenderArgs) -> Outcome {
     let SenderArgs { input, framing, .. } = args;
-    let mut sender = Sender {
-        session: &session,
-        separator: framing
-            .parts
-            .as_ref()
-            .map(|separator| separator.0.as_slice()),
-        skipped: 0,
-        unwanted: 0,
-        refused: 0,
-    };
+    let mut sender = Sender::new(&session, framing);
     let outcome = input::feed(input, framing, &session, &mut sender);
-    let (skipped, unwanted, refused) = (sender.skipped, sender.unwanted, sender.refused);
-    if skipped > 0 {
-        session.note(&format!(
-            "slow subscribers missed {skipped} messages; --hwm lets more wait, --rate sends more slowly"
-        ));
-    }
-    if unwanted > 0 {
-        let messages = match unwanted {
-            1 => "1 message has".to_owned(),
-            count => format!("{count} messages have"),
-        };
-        session.note(&format!(
-            "{messages} gone to nobody, because nobody had subscribed to that; --wait-subscribers waits for somebody"
-        ));
-    }
-    let given_up = session.refused();
-    let outcome = session.close(outcome);
-    let given_up = match S::REFUSED_IS_LOST {
-        true => given_up.load(Ordering::Relaxed),
-        false => 0,
-    };
-    match refused + given_up {
-        0 => outcome,
-        1 => outcome.and(Err(Failure::of("1 message was refused"))),
-        count => outcome.and(Err(Failure::Failed(format!(
-            "{count} messages were refused"
-        )))),
-    }
+    let tally = sender.tally;
+    tally.close(session, outcome)
 }
 
-struct Sender<'a, S: Sending> {
-    session: &'a Session<S>,
-    separator: Option<&'a [u8]>,
+/// What became of messages that did not get to all that they were for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
     /// Messages that a peer missed, each counted once per peer.
     skipped: usize,
     /// Messages that nobody has subscribed to.
@@ -84,20 +49,76 @@ struct Sender<'a, S: Sending> {
     refused: u64,
 }
 
+impl Tally {
+    /// Ends the session, and tells.
+    pub(crate) fn close<S: Sending>(self, session: Session<S>, outcome: Outcome) -> Outcome {
+        let Tally {
+            skipped,
+            unwanted,
+            refused,
+        } = self;
+        if skipped > 0 {
+            session.note(&format!(
+                "slow subscribers missed {skipped} messages; --hwm lets more wait, --rate sends more slowly"
+            ));
+        }
+        if unwanted > 0 {
+            let messages = match unwanted {
+                1 => "1 message has".to_owned(),
+                count => format!("{count} messages have"),
+            };
+            session.note(&format!(
+                "{messages} gone to nobody, because nobody had subscribed to that; --wait-subscribers waits for somebody"
+            ));
+        }
+        let given_up = session.refused();
+        let outcome = session.close(outcome);
+        let given_up = match S::REFUSED_IS_LOST {
+            true => given_up.load(Ordering::Relaxed),
+            false => 0,
+        };
+        match refused + given_up {
+            0 => outcome,
+            1 => outcome.and(Err(Failure::of("1 message was refused"))),
+            count => outcome.and(Err(Failure::Failed(format!(
+                "{count} messages were refused"
+            )))),
+        }
+    }
+}
+
+/// Sends lines.
+pub(crate) struct Sender<'a, S: Sending> {
+    session: &'a Session<S>,
+    separator: Option<&'a [u8]>,
+    pub(crate) tally: Tally,
+}
+
+impl<'a, S: Sending> Sender<'a, S> {
+    pub(crate) fn new(session: &'a Session<S>, framing: &'a FramingArgs) -> Self {
+        let separator = framing.parts.as_ref();
+        Sender {
+            session,
+            separator: separator.map(|separator| separator.0.as_slice()),
+            tally: Tally::default(),
+        }
+    }
+}
+
 impl<S: Sending> Sender<'_, S> {
     fn count(&mut self, sent: Result<S::Sent, SendError>) -> Outcome {
         match sent.or_else(|error| insist(self.session, error)) {
             Ok(sent) => {
-                self.skipped += S::missed(&sent);
-                self.unwanted += u64::from(!S::is_wanted(&sent));
+                self.tally.skipped += S::missed(&sent);
+                self.tally.unwanted += u64::from(!S::is_wanted(&sent));
                 Ok(())
             }
             Err(error) if is_refusal(error.kind()) => {
                 // The others are sent all the same. What is true of one may be true of thousands.
-                if self.refused == 0 {
+                if self.tally.refused == 0 {
                     self.session.note(&format!("not sent: {error}"));
                 }
-                self.refused += 1;
+                self.tally.refused += 1;
                 Ok(())
             }
             Err(error) => Err(send_failure(self.session, &error)),
@@ -122,23 +143,22 @@ pub(crate) fn insist<S: Sending>(
 fn is_refusal(kind: SendErrorKind) -> bool {
     matches!(
         kind,
-        SendErrorKind::TooLarge { .. } | SendErrorKind::TooManyParts { .. }
+        SendErrorKind::TooLarge { .. }
+            | SendErrorKind::TooManyParts { .. }
+            | SendErrorKind::Unroutable
+            | SendErrorKind::NoBody
     )
 }
 
 impl<S: Sending> Sink for Sender<'_, S> {
     #[inline]
     fn line(&mut self, line: &[u8]) -> Outcome {
-        let socket = &self.session.socket;
-        let sent = match self.separator {
-            None => socket.send(line),
-            Some(separator) => socket.send(split(line, separator)),
-        };
+        let sent = self.session.socket.send_line(line, self.separator);
         self.count(sent)
     }
 
     fn whole(&mut self, message: Bytes) -> Outcome {
-        if self.separator.is_some() {
+        if self.separator.is_some() || S::NAMES_ITS_PEER {
             return self.line(&message);
         }
         let sent = self.session.socket.send(message);

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use zerohop::__cli::needs_lookup;
@@ -33,6 +33,10 @@ pub(crate) struct Session<S: AnySocket> {
     quiet: bool,
     watch: Watch,
     report: Option<Report>,
+    /// Receives while others send, until the socket is closed.
+    companion: Option<JoinHandle<()>>,
+    /// Whether nothing is amiss while no input comes: what comes back is something that happens, too.
+    pub(crate) input_may_wait: bool,
 }
 
 impl<S: AnySocket> Session<S> {
@@ -98,7 +102,15 @@ impl<S: AnySocket> Session<S> {
             quiet: args.quiet,
             watch,
             report,
+            companion: None,
+            input_may_wait: false,
         })
+    }
+
+    /// Does something in a thread of its own, which is to end when the socket is shut down.
+    pub(crate) fn accompany(&mut self, work: impl FnOnce(&S) + Send + 'static) {
+        let socket = Arc::clone(&self.socket);
+        self.companion = Some(thread::spawn(move || work(&socket)));
     }
 
     /// Tells the person at the terminal something that is no failure.
@@ -159,7 +171,7 @@ impl<S: AnySocket> Session<S> {
             }
             let is_queued = Progress::of(&*self.socket).is_queued();
             let grace = if is_queued { Duration::ZERO } else { GRACE };
-            return close(self.socket, grace, self.watch);
+            return close(self.socket, self.companion, grace, self.watch);
         }
         let end = Instant::now().checked_add(linger);
         // The totals are to be those of the end, and a closed socket has no counters.
@@ -180,7 +192,7 @@ impl<S: AnySocket> Session<S> {
                 })
                 .min(self.timeout.unwrap_or(Duration::MAX)),
         };
-        close(self.socket, left, self.watch)
+        close(self.socket, self.companion, left, self.watch)
     }
 
     /// How long one attempt of [`insist`](Session::insist) may wait.
@@ -222,8 +234,18 @@ fn slice(timeout: Duration) -> Duration {
     (timeout / 8).max(Duration::from_millis(1))
 }
 
-/// Closes the socket. All threads that shared it have ended by now.
-fn close<S: AnySocket>(socket: Arc<S>, linger: Duration, watch: Watch) -> (u64, String) {
+/// Closes the socket. All threads that shared it have ended by now, but for the companion.
+fn close<S: AnySocket>(
+    socket: Arc<S>,
+    companion: Option<JoinHandle<()>>,
+    linger: Duration,
+    watch: Watch,
+) -> (u64, String) {
+    if let Some(companion) = companion {
+        socket.shutdown();
+        // It receives; it can't have failed.
+        let _ = companion.join();
+    }
     let closed = Arc::into_inner(socket).map_or(Ok(()), |socket| socket.close(linger));
     let trouble = watch.finish();
     (closed.map_or_else(|error| error.unsent(), |()| 0), trouble)

@@ -64,6 +64,8 @@ struct Shared {
     /// A context of sockets that only receive, to be shut down at once.
     receiving: OnceLock<Context>,
     triggered: OnceLock<(Cause, Instant)>,
+    /// Whether there is nothing more to wait for.
+    over: AtomicBool,
     /// Readable, by its end, once triggered.
     ear: UnixStream,
     mouth: Mutex<Option<UnixStream>>,
@@ -88,6 +90,7 @@ impl Stop {
                 writes: AtomicBool::new(false),
                 receiving: OnceLock::new(),
                 triggered: OnceLock::new(),
+                over: AtomicBool::new(false),
                 ear,
                 mouth: Mutex::new(Some(mouth)),
             }),
@@ -156,16 +159,26 @@ impl Stop {
         if shared.triggered.set((cause, Instant::now())).is_err() {
             return false;
         }
-        drop(
-            shared
-                .mouth
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        self.end_waiting();
         let stop = self.clone();
         thread::spawn(move || stop.give_up_in_time(cause));
         true
+    }
+
+    /// The command has what it was started for: nobody is to wait any more, and no failure to be told.
+    pub(crate) fn finish(&self) {
+        self.shared.over.store(true, Ordering::SeqCst);
+        self.end_waiting();
+    }
+
+    /// Whether a stop was asked for, or there is nothing more to wait for.
+    pub(crate) fn is_over(&self) -> bool {
+        self.cause().is_some() || self.shared.over.load(Ordering::SeqCst)
+    }
+
+    fn end_waiting(&self) {
+        let mouth = self.shared.mouth.lock();
+        drop(mouth.unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Ends what still blocks when the linger time is over.
@@ -241,7 +254,7 @@ impl Stop {
             let left = left.and_then(|left| Timespec::try_from(left).ok());
             match poll(fds, left.as_ref()) {
                 Ok(0) => return Ok(Waited::TimedOut),
-                Ok(_) if self.cause().is_some() => return Ok(Waited::Stopped),
+                Ok(_) if self.is_over() => return Ok(Waited::Stopped),
                 Ok(_) => return Ok(Waited::Readable),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),

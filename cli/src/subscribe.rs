@@ -2,7 +2,8 @@
 
 use zerohop::Sub;
 
-use crate::failure::{Failure, Outcome};
+use crate::args::TopicArgs;
+use crate::failure::Outcome;
 use crate::receive::{self, ReceiverArgs};
 
 #[derive(Debug, clap::Args)]
@@ -16,22 +17,13 @@ Examples:
   zerohop sub --connect ipc:///tmp/news --count 1 --timeout 10s
   zerohop sub --connect tcp://localhost:5556 --topic alarm --parts ' ' --exec 'mail -s \"$2\" me'")]
 pub(crate) struct Args {
-    /// Receive messages that begin with PREFIX (repeatable) [default: all]
-    #[arg(short, long, value_name = "PREFIX")]
-    topic: Vec<String>,
+    #[command(flatten)]
+    topics: TopicArgs,
     #[command(flatten)]
     receiver: ReceiverArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let subscribe = |sub: &Sub| -> Outcome {
-        if args.topic.is_empty() {
-            return sub.subscribe("").map_err(Failure::of);
-        }
-        for topic in &args.topic {
-            sub.subscribe(topic).map_err(Failure::of)?;
-        }
-        Ok(())
-    };
+    let subscribe = |sub: &Sub| args.topics.subscribe(|topic| sub.subscribe(topic));
     receive::run(&args.receiver, subscribe)
 }
