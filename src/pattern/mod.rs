@@ -214,7 +214,7 @@ pub(crate) trait Pattern: Send {
     }
 
     /// Whether an application that connects this socket has something to ask, and then waits for the answer.
-    fn asks_first(&self) -> bool {
+    fn sends_request_first(&self) -> bool {
         false
     }
 

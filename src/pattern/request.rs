@@ -153,7 +153,7 @@ impl ReqPattern {
 
     /// Nobody waits for the reply any more: if the request has not left, it is taken back, which is then true. If it has, the
     /// socket goes on waiting for the reply in strict mode.
-    pub(crate) fn abandon(&mut self, peers: &mut Peers, ticket: Ticket) -> bool {
+    pub(crate) fn cancel(&mut self, peers: &mut Peers, ticket: Ticket) -> bool {
         let Some(request) = self.requests.get_mut(&ticket) else {
             return false;
         };
@@ -315,7 +315,7 @@ impl Pattern for ReqPattern {
             .map(|(ticket, _)| *ticket)
             .collect();
         for ticket in undecided {
-            self.abandon(peers, ticket);
+            self.cancel(peers, ticket);
         }
         if !connected {
             // `lost` could not tell how much had left.
@@ -380,7 +380,7 @@ impl Pattern for ReqPattern {
         !self.requests.is_empty()
     }
 
-    fn asks_first(&self) -> bool {
+    fn sends_request_first(&self) -> bool {
         true
     }
 

@@ -133,13 +133,13 @@ impl Req {
         send: Deadline,
         recv: Option<Deadline>,
     ) -> Result<Message, Failure> {
-        let ticket = self.ask(outgoing, send).map_err(Failure::Unsent)?;
+        let ticket = self.send_request(outgoing, send).map_err(Failure::Unsent)?;
         let recv =
             recv.unwrap_or_else(|| Deadline::from_option(self.socket.options().recv_timeout));
         self.reply(ticket, recv)
     }
 
-    fn ask(&self, outgoing: Outgoing<'_>, deadline: Deadline) -> Result<Ticket, Refused> {
+    fn send_request(&self, outgoing: Outgoing<'_>, deadline: Deadline) -> Result<Ticket, Refused> {
         let mut shortage = Shortage::default();
         let asked = self.socket.core().until(deadline, |pattern, net| {
             let asked = try_ask(pattern, net, outgoing);
@@ -186,7 +186,7 @@ pub(super) fn try_ask(
 pub(super) fn outcome(pattern: &mut ReqPattern, net: &mut Net, ticket: Ticket) -> Option<Outcome> {
     let outcome = pattern.outcome(&mut net.peers, ticket)?;
     if pattern.asks_one_at_a_time() {
-        net.tell_who_waits();
+        net.note_other_change();
     }
     Some(outcome)
 }
@@ -203,7 +203,7 @@ pub(super) fn reply_of(outcome: Outcome) -> Result<Message, RequestError> {
 pub(super) fn give_up(core: &Core<ReqPattern>, ticket: Ticket, stop: Stop) -> Failure {
     let mut taken_back = None;
     core.give_up(|pattern, net| {
-        if pattern.abandon(&mut net.peers, ticket) {
+        if pattern.cancel(&mut net.peers, ticket) {
             taken_back = Some(net.shortage());
         }
     });

@@ -35,7 +35,7 @@ mod presence;
 #[path = "sleeper.rs"]
 mod sleeper;
 
-use attention::{Attention, Changes, Interest, Key, Left, Waiting};
+use attention::{Attention, Changes, Deregistered, Interest, Key, Waiting};
 use presence::Presence;
 use sleeper::Sleeper;
 use sync::lock;
@@ -175,17 +175,17 @@ impl Socket {
 
     fn sit<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let seat = self.seat.try_lock().expect("the seat is free");
-        self.presence.enter();
+        self.presence.enter_seat();
         drop(state);
         self.poll.until_woken();
         let mut wakers = Vec::new();
         let mut state = lock(&self.state);
-        let told = self.presence.leave();
+        let told = self.presence.leave_seat();
         self.read(&mut state);
         drop(seat);
         self.notify(&mut state, &mut wakers);
-        let summoned = self.presence.summon() && self.rules.leaver_tells;
-        if told || summoned {
+        let unwatched = self.presence.request_watch() && self.rules.leaver_tells;
+        if told || unwatched {
             self.tell_caretaker();
         }
         if wakers.is_empty() {
@@ -308,7 +308,7 @@ impl Drop for Recv<'_> {
         let left = socket
             .attention
             .deregister(&mut state.waiting, &socket.presence, &key);
-        if matches!(left, Left::WakeUp) && socket.rules.passes_on {
+        if matches!(left, Deregistered::WakeUp) && socket.rules.passes_on {
             state.changes.add(Changes::READABLE);
             socket.notify(&mut state, &mut wakers);
         }

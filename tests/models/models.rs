@@ -156,13 +156,13 @@ fn presence_parks_nobody_unseen() {
     loom::model(|| {
         let presence = Arc::new(Presence::new());
         presence.touch();
-        presence.enter();
+        presence.enter_seat();
         let caller = {
             let presence = Arc::clone(&presence);
             thread::spawn(move || {
-                let first = presence.leave();
-                presence.enter();
-                let second = presence.leave();
+                let first = presence.leave_seat();
+                presence.enter_seat();
+                let second = presence.leave_seat();
                 usize::from(first) + usize::from(second)
             })
         };
@@ -187,7 +187,7 @@ fn presence_forgets_no_work() {
             thread::spawn(move || {
                 let mut work = sync::lock(&work);
                 *work += 1;
-                presence.abandon()
+                presence.report_work()
             })
         };
         presence.watch();
@@ -211,7 +211,7 @@ fn presence_is_answered_or_the_caretaker_drives() {
             thread::spawn(move || {
                 for _ in 0..2 {
                     let mut work = sync::lock(&work);
-                    if mailbox.has_notes() && presence.answer() {
+                    if mailbox.has_notes() && presence.take_delegated() {
                         mailbox.take();
                         *work = 0;
                     }
@@ -219,8 +219,8 @@ fn presence_is_answered_or_the_caretaker_drives() {
             })
         };
         for _ in 0..2 {
-            if presence.ask() {
-                mailbox.beckon();
+            if presence.delegate() {
+                mailbox.set_pending();
             } else {
                 *sync::lock(&work) = 0;
             }
@@ -236,29 +236,29 @@ fn presence_puts_nothing_off_for_ever() {
     loom::model(|| {
         let presence = Arc::new(Presence::new());
         let work = Arc::new(Mutex::new(2));
-        assert!(presence.ask());
+        assert!(presence.delegate());
         let caller = {
             let (presence, work) = (Arc::clone(&presence), Arc::clone(&work));
             thread::spawn(move || {
                 let mut work = sync::lock(&work);
-                if presence.answer() {
+                if presence.take_delegated() {
                     *work -= 1;
                     if *work > 0 {
-                        presence.put_off();
+                        presence.return_rest();
                     }
                 }
             })
         };
         // Two looks: at the first the call may not have come yet.
         for _ in 0..2 {
-            if !presence.ask() {
+            if !presence.delegate() {
                 *sync::lock(&work) = 0;
-                presence.done();
+                presence.clear_delegated();
             }
         }
         caller.join().expect("called");
         if *sync::lock(&work) > 0 {
-            assert!(!presence.ask(), "put off and forgotten");
+            assert!(!presence.delegate(), "put off and forgotten");
         }
     });
 }

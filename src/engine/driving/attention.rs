@@ -18,7 +18,7 @@
 //!   instead, [`Attention::deregister`] says so, and the wake-up is passed on. Tasks that wait for something else are all
 //!   woken: what suits one of them need not suit another.
 //! - **While a task waits, somebody hears of the kernel's events at once**: a caller in the seat, or the caretaker, which watches the
-//!   socket or has been told to. See [`Presence::expect`].
+//!   socket or has been told to. See [`Presence::tasks_wait`].
 
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -82,9 +82,9 @@ pub(crate) struct Waiting {
     next: u64,
 }
 
-/// What a task leaves behind that waits no longer.
+/// What is to be done for a task that waits no longer.
 #[derive(Debug)]
-pub(crate) enum Left {
+pub(crate) enum Deregistered {
     /// Its waker, to be dropped when the lock has been released.
     Waker(Waker),
     /// It had been woken for a message and has not looked: another task has to.
@@ -133,13 +133,13 @@ impl Attention {
     }
 
     /// A thread finds the seat taken, and is going to wait for what this gives, until
-    /// [`thread_goes`](Self::thread_goes).
-    pub(crate) fn thread_arrives(&self, waiting: &mut Waiting) -> &Condvar {
+    /// [`end_thread_wait`](Self::end_thread_wait).
+    pub(crate) fn begin_thread_wait(&self, waiting: &mut Waiting) -> &Condvar {
         waiting.threads += 1;
         &self.changed
     }
 
-    pub(crate) fn thread_goes(&self, waiting: &mut Waiting) {
+    pub(crate) fn end_thread_wait(&self, waiting: &mut Waiting) {
         waiting.threads -= 1;
     }
 
@@ -167,21 +167,26 @@ impl Attention {
         let number = waiting.next;
         waiting.tasks(interest).insert(number, waker);
         *key = Some(Key { number, interest });
-        first && presence.expect()
+        first && presence.tasks_wait()
     }
 
     /// A task waits no longer.
-    pub(crate) fn deregister(&self, waiting: &mut Waiting, presence: &Presence, key: &Key) -> Left {
+    pub(crate) fn deregister(
+        &self,
+        waiting: &mut Waiting,
+        presence: &Presence,
+        key: &Key,
+    ) -> Deregistered {
         let Some(waker) = waiting.tasks(key.interest).remove(&key.number) else {
             return match key.interest {
-                Interest::Message => Left::WakeUp,
-                Interest::Own => Left::Nothing,
+                Interest::Message => Deregistered::WakeUp,
+                Interest::Own => Deregistered::Nothing,
             };
         };
         if !waiting.has_tasks() {
-            presence.expect_nothing();
+            presence.no_task_waits();
         }
-        Left::Waker(waker)
+        Deregistered::Waker(waker)
     }
 
     /// Makes those look again who wait outside of the seat. For whoever has driven in the seat. `wake` is given the wakers that are
@@ -199,14 +204,14 @@ impl Attention {
         if !changes.is_empty() && waiting.has_tasks() {
             waiting.take(changes, wake);
             if !waiting.has_tasks() {
-                presence.expect_nothing();
+                presence.no_task_waits();
             }
         }
     }
 
     /// Whether somebody sits in the seat who has to be woken as well. For whoever has changed the state from elsewhere: what the one
     /// in the seat waits for may have happened without an event of the kernel.
-    pub(crate) fn seat_has_to_know(&self, presence: &Presence) -> bool {
+    pub(crate) fn must_wake_seat(&self, presence: &Presence) -> bool {
         presence.look().seat_taken()
     }
 }

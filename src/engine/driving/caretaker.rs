@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::core::{Driven, Drove, Relief, Seen};
+use super::core::{DriveOutcome, Driven, FlushOutcome, Seen};
 use super::deadlines::{Armed, Deadlines};
 use super::later::contain;
 use super::mailbox::Mailbox;
@@ -27,7 +27,7 @@ use crate::engine::peer::net::{WAKER, log_poll_error};
 const PERIOD: Duration = Duration::from_millis(5);
 
 /// Where callers wait in the seat again and again, they see to the socket themselves: looks at it come up to so many times as
-/// far apart. Each takes a core from whoever works there.
+/// far apart. Each takes a core from the thread that works there.
 const PERIODS_BETWEEN: u32 = 8;
 
 /// It looks at many sockets less often, so that all looks together stay below some percent of a core: the period is
@@ -40,13 +40,14 @@ const TICK: Duration = Duration::from_millis(1);
 /// What the caretaker is told.
 enum Errand {
     Watch(usize, Arc<dyn Driven>),
-    /// Something about the socket has changed: drive it once.
-    LookAt(usize),
+    /// Something about the socket has changed: drive it once, now.
+    Drive(usize),
     /// Messages gather, and callers had written so often by then.
     Gathering(usize, u64),
-    /// A caller has left the seat of a parked socket, or work behind at a watched one; or a task waits at one that is not watched.
-    Left(usize),
-    /// There is nobody left to look after.
+    /// Nobody else looks after the socket now: a caller has left the seat of a parked one, or work at a watched one; or a task waits at
+    /// one that is not watched.
+    TakeOver(usize),
+    /// All sockets are gone, and the context: end the thread.
     Finish,
 }
 
@@ -86,21 +87,21 @@ impl Caretaker {
         }
     }
 
-    pub(crate) fn look_at(&self, id: usize) {
-        self.errands.post(Errand::LookAt(id));
+    pub(crate) fn drive(&self, id: usize) {
+        self.errands.post(Errand::Drive(id));
     }
 
     /// The socket is closed: there is nothing to look after any more.
     pub(crate) fn forget(&self, id: usize) {
-        self.errands.post_unhurried(Errand::LookAt(id));
+        self.errands.post_unhurried(Errand::Drive(id));
     }
 
     pub(crate) fn gathering(&self, id: usize, writes: u64) {
         self.errands.post(Errand::Gathering(id, writes));
     }
 
-    pub(crate) fn left(&self, id: usize) {
-        self.errands.post(Errand::Left(id));
+    pub(crate) fn take_over(&self, id: usize) {
+        self.errands.post(Errand::TakeOver(id));
     }
 }
 
@@ -184,7 +185,7 @@ impl Rounds {
             let errands = self.errands.take();
             let begun = |errand: &Errand| matches!(errand, Errand::Gathering(..));
             if errands.iter().any(begun) {
-                // If this wake-up has taken the core from the very sender that is to be relieved, that one goes on, and most
+                // This wake-up may have taken the core from the very sender whose messages gather. Then that one goes on, and most
                 // often writes by itself. On a core of its own this returns at once.
                 std::thread::yield_now();
             }
@@ -231,15 +232,15 @@ impl Rounds {
                 self.drive(id);
                 id
             }
-            Errand::LookAt(id) => {
+            Errand::Drive(id) => {
                 self.drive(id);
                 id
             }
             Errand::Gathering(id, writes) => {
-                self.relieve(id, Seen::Started(writes));
+                self.flush(id, Seen::Started(writes));
                 id
             }
-            Errand::Left(id) => {
+            Errand::TakeOver(id) => {
                 let period = self.period();
                 if let Some(socket) = self.sockets.get_mut(&id) {
                     match socket.mode {
@@ -313,7 +314,7 @@ impl Rounds {
             && tick.due <= now
         {
             socket.tick = None;
-            self.relieve(
+            self.flush(
                 id,
                 Seen::Since(tick.writes, now.saturating_duration_since(tick.seen)),
             );
@@ -356,10 +357,10 @@ impl Rounds {
         }
         if look == before {
             socket.watch(&self.poll, id);
-            socket.driven.fall_idle();
+            socket.driven.release_memory();
         } else {
             socket.mode = Mode::Leased(Instant::now() + period * socket.periods);
-            if socket.driven.ask() {
+            if socket.driven.delegate() {
                 return;
             }
         }
@@ -372,14 +373,14 @@ impl Rounds {
             return;
         };
         match socket.driven.drive() {
-            Drove::SeatTaken => {
-                // Whoever sits there has processed, or will process, what there is, timers included.
+            DriveOutcome::SeatTaken => {
+                // The caller in the seat has processed, or will process, what there is, timers included.
                 socket.timer = None;
                 if socket.mode == Mode::Watched {
                     socket.lease(&self.poll, id, period);
                 }
             }
-            Drove::Done {
+            DriveOutcome::Done {
                 timer,
                 behind: true,
                 ..
@@ -387,25 +388,26 @@ impl Rounds {
                 socket.timer = timer;
                 socket.go_on(&self.poll, id);
             }
-            Drove::Done {
+            DriveOutcome::Done {
                 timer, leftover, ..
             } => {
                 socket.timer = timer;
                 if let (Some(writes), Mode::Leased(_)) = (leftover, socket.mode) {
                     let before = socket.writes.replace(writes);
                     if before.is_some_and(|before| before != writes) {
-                        // A caller goes on writing, and asks the kernel itself. Look again soon whether it still does.
+                        // A caller goes on writing, and so finds out itself when the kernel takes more. Look again soon whether it
+                        // still writes.
                         socket.mode = Mode::Leased(Instant::now() + TICK);
                         return;
                     }
-                    // Somebody has to hear when the kernel takes more, and no caller is waiting for it.
+                    // The event that the kernel takes more has to be noticed, and no caller waits for it.
                     socket.seen = socket.driven.presence().look();
                     socket.watch(&self.poll, id);
                     // A caller may have left something in between.
                     self.drive(id);
                 }
             }
-            Drove::Closed => {
+            DriveOutcome::Closed => {
                 socket.deregister(&self.poll);
                 let socket = self.sockets.remove(&id);
                 contain(|| drop(socket));
@@ -413,17 +415,17 @@ impl Rounds {
         }
     }
 
-    fn relieve(&mut self, id: usize, seen: Seen) {
+    fn flush(&mut self, id: usize, seen: Seen) {
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };
-        socket.tick = match socket.driven.relieve(seen) {
-            Relief::Done => None,
-            Relief::CallerWrites(writes, gathers_for) => {
+        socket.tick = match socket.driven.flush(seen) {
+            FlushOutcome::Done => None,
+            FlushOutcome::CallerWrites(writes, gathers_for) => {
                 Some(Tick::after(TICK.max(gathers_for), writes))
             }
-            // Round again, after the others have had their turn.
-            Relief::More(writes) => Some(Tick::after(Duration::ZERO, writes)),
+            // Goes on after the other sockets have had their turn.
+            FlushOutcome::More(writes) => Some(Tick::after(Duration::ZERO, writes)),
         };
     }
 }
@@ -492,7 +494,7 @@ impl Socket {
         let watched = self.mode == Mode::Watched;
         self.quiet = (watched && look != seen).then_some((again, look));
         if watched && look == seen {
-            self.driven.fall_idle();
+            self.driven.release_memory();
         }
     }
 

@@ -5,7 +5,7 @@ mod driven;
 mod seat;
 mod task;
 
-pub(crate) use driven::{Driven, Drove, Relief, Seen};
+pub(crate) use driven::{DriveOutcome, Driven, FlushOutcome, Seen};
 pub(crate) use task::TaskCall;
 
 use std::os::fd::{AsRawFd, RawFd};
@@ -16,10 +16,10 @@ use mio::{Events, Poll};
 use seat::Seat;
 
 use super::attention::{Attention, Changes, Waiting};
+use super::busy_poll::BusyPoll;
 use super::caretaker::Caretaker;
 use super::context::ContextInner;
 use super::mailbox::Mailbox;
-use super::patience::Patience;
 use super::presence::Presence;
 use crate::engine::peer::net::Net;
 use crate::engine::tempo::rhythm::Rhythm;
@@ -100,7 +100,7 @@ impl<P: Pattern> Core<P> {
         let mailbox = Arc::new(Mailbox::new(waker.clone()));
         let caretaker = context.caretaker()?;
         let id = caretaker.new_id();
-        let patience = Patience::new(options.busy_poll);
+        let busy_poll = BusyPoll::new(options.busy_poll);
         let net = Net::new(
             &pattern,
             options,
@@ -125,7 +125,7 @@ impl<P: Pattern> Core<P> {
             seat: Mutex::new(Seat {
                 poll: None,
                 events: Events::with_capacity(EVENTS),
-                patience,
+                busy_poll,
                 failed: None,
             }),
             presence: Presence::new(),
@@ -268,10 +268,10 @@ impl<P: Pattern> Core<P> {
         self.notify_all(&mut state);
         let open = state.net.registry.is_open();
         let enlisted = std::mem::replace(&mut state.enlisted, open);
-        let soon = state.pattern.asks_first() && !self.presence.is_expected();
+        let soon = state.pattern.sends_request_first() && !self.presence.has_tasks();
         self.unlock(state);
         if enlisted {
-            self.caretaker.look_at(self.id);
+            self.caretaker.drive(self.id);
         } else if open {
             self.caretaker.watch(self.id, Arc::clone(self) as _, soon);
         }
@@ -309,7 +309,7 @@ impl<P: Pattern> Core<P> {
         let deadline = deadline.into();
         let mut state = self.enter()?;
         if self.mailbox.has_notes() {
-            self.pass_by(&mut state);
+            self.catch_up(&mut state);
         }
         let State { pattern, net, .. } = &mut *state;
         if let Some(result) = attempt(pattern, net) {
@@ -321,20 +321,24 @@ impl<P: Pattern> Core<P> {
         self.until_slow(state, deadline, &mut attempt)
     }
 
-    /// Sees to what an attempt that succeeded has left to do.
+    /// Does what an attempt that succeeded has left to do.
     #[cold]
     fn do_chores(&self, mut state: StateGuard<'_, State<P>>) {
         state.turn().settle();
         self.notify_all(&mut state);
-        self.hand_over(&state);
+        self.report_work(&state);
         self.unlock(state);
     }
 
-    /// Other sockets of this process have left notes, or the caretaker asks for a look at the kernel's events: an active
-    /// caller sees to it as it passes by.
+    /// Handles the notes that other sockets of this process have left; or the kernel's events, if the caretaker has delegated that to
+    /// the next call, which this is.
     #[cold]
-    fn pass_by(&self, state: &mut State<P>) {
-        let seat = self.presence.answer().then(|| self.try_seat()).flatten();
+    fn catch_up(&self, state: &mut State<P>) {
+        let seat = self
+            .presence
+            .take_delegated()
+            .then(|| self.try_seat())
+            .flatten();
         if let Some(mut seat) = seat {
             seat.poll_events(Some(Duration::ZERO));
             state.net.poll_failed(seat.failed.take());
@@ -345,10 +349,10 @@ impl<P: Pattern> Core<P> {
             turn.settle();
         }
         if state.net.is_behind(Instant::now()) {
-            self.presence.put_off();
+            self.presence.return_rest();
         }
         self.notify_all(state);
-        self.hand_over(state);
+        self.report_work(state);
     }
 
     #[cold]
@@ -359,7 +363,8 @@ impl<P: Pattern> Core<P> {
         attempt: &mut dyn FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Result<T, Stop> {
         let mut polled = false;
-        // What a call without time looks at: all that was known when it had asked the kernel, however many turns that takes.
+        // A call that may not wait gives up only when all peers have been read that were readable after its first poll, however many
+        // turns that takes. This is the count of `served` then.
         let mut all = 0;
         let result = loop {
             if let Err(shut) = self.check_open(&state) {
@@ -395,17 +400,17 @@ impl<P: Pattern> Core<P> {
                 all = state.net.all_served();
             }
         };
-        self.hand_over(&state);
+        self.report_work(&state);
         self.unlock(state);
         result
     }
 
-    /// Sees to it that what a caller leaves behind is not forgotten: its events it has taken away from the
-    /// caretaker.
-    fn hand_over(&self, state: &State<P>) {
+    /// Notifies the caretaker of work that a caller leaves, if the caretaker would not see it otherwise: its events may have been consumed
+    /// by the caller.
+    fn report_work(&self, state: &State<P>) {
         let left = state.net.has_work() || state.net.timers.unannounced();
-        if left && self.presence.abandon() {
-            self.caretaker.left(self.id);
+        if left && self.presence.report_work() {
+            self.caretaker.take_over(self.id);
         }
     }
 
@@ -425,7 +430,7 @@ impl<P: Pattern> Core<P> {
     /// Makes everybody look again who waits, in the seat too. For whoever has changed the state from elsewhere.
     fn notify_all(&self, state: &mut State<P>) {
         self.notify(state);
-        if self.attention.seat_has_to_know(&self.presence) {
+        if self.attention.must_wake_seat(&self.presence) {
             self.mailbox.wake();
         }
     }

@@ -15,7 +15,7 @@ pub(crate) trait Wake {
 /// See the module.
 pub(crate) struct Mailbox<T, W> {
     notes: Mutex<Notes<T>>,
-    /// A hint, true while there are notes or something else to see to: for callers who pass by and could do it.
+    /// A hint for calls, each of which could do it: true while there are notes, or a call is to drive.
     pending: AtomicBool,
     waker: W,
 }
@@ -43,15 +43,15 @@ impl<T, W: Wake> Mailbox<T, W> {
 
     /// Leaves a note, and wakes the driver unless that has been done already.
     pub(crate) fn post(&self, note: T) {
-        self.leave(note, true);
+        self.add(note, true);
     }
 
     /// Leaves a note for which it is soon enough when the driver comes back by itself, if it has said that it does.
     pub(crate) fn post_unhurried(&self, note: T) {
-        self.leave(note, false);
+        self.add(note, false);
     }
 
-    fn leave(&self, note: T, hurry: bool) {
+    fn add(&self, note: T, hurry: bool) {
         let wake = {
             let mut notes = lock(&self.notes);
             notes.waiting.push(note);
@@ -85,8 +85,8 @@ impl<T, W: Wake> Mailbox<T, W> {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// Makes it seem that there are notes, to a caller who passes by.
-    pub(crate) fn beckon(&self) {
+    /// Makes [`has_notes`](Self::has_notes) true, so that the next call looks what there is to do.
+    pub(crate) fn set_pending(&self) {
         self.pending.store(true, Ordering::Relaxed);
     }
 

@@ -6,11 +6,12 @@
 //! | `time_slice` | how long a turn of whoever drives may take |
 //! | `caretaker`, `deadlines` | the background thread, and when each of its sockets is due |
 //! | `attention`, `presence`, `mailbox`, `lingering` | hand-overs between threads |
-//! | `timers`, `wait`, `patience` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
+//! | `timers`, `wait`, `busy_poll` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
 //! | `later` | code of the application, put off until no lock is held |
 //! | `context` | what the sockets of a context share |
 
 pub(super) mod attention;
+pub(super) mod busy_poll;
 pub(super) mod caretaker;
 pub(super) mod context;
 pub(super) mod core;
@@ -18,7 +19,6 @@ pub(super) mod deadlines;
 pub(super) mod later;
 pub(super) mod lingering;
 pub(super) mod mailbox;
-pub(super) mod patience;
 pub(super) mod presence;
 pub(super) mod time_slice;
 pub(super) mod timers;

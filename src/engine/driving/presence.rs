@@ -2,7 +2,7 @@
 //!
 //! While the application is active the caretaker must not be woken for the socket's events: it would burn
 //! a core and fight for the lock. It looks again every few milliseconds instead, and while a caller sits
-//! in the driver's seat for longer than that, it stops looking altogether (*parks*).
+//! in the driver's seat for longer than that, it stops looking altogether (the socket is *parked*).
 //!
 //! ```text
 //!            event, and the application is active              seat taken for a whole period
@@ -11,41 +11,41 @@
 //!     └───────────────────────────────────────────────┘ └───────────────────────────────────────┘
 //! ```
 //!
-//! Invariant: **a socket that is parked has a caller in its seat, or a [`Presence::leave`] that returned
-//! `true` and so tells the caretaker.** Neither side can miss the other: the caller leaves the seat first
-//! and then looks whether it is parked, the caretaker parks first and then looks whether the seat is taken.
+//! Invariant: **a parked socket has a caller in its seat, or a caller whose [`Presence::leave_seat`] has returned `true` and which
+//! therefore notifies the caretaker.** Neither side can miss the other: the caller first leaves the seat
+//! and then checks whether the socket is parked, the caretaker first parks and then checks whether the seat is taken.
 //!
-//! While a socket is watched, the caretaker hears of the kernel's events and of nothing else, and a caller in
-//! the seat may have taken those away from it. Invariant: **work and timers that are there when the state
-//! lock is released are seen by a caretaker that has yet to drive, or by a [`Presence::abandon`] that returned
-//! `true` and so tells it.** The caretaker first watches and then drives, under the state lock; the caller
-//! looks whether it is watched under that lock, with the work in place.
+//! While a socket is watched, the caretaker is woken by the kernel's events only, and a caller in
+//! the seat may have consumed these. Invariant: **work and timers that exist when the state
+//! lock is released will be seen by a caretaker that has yet to drive, or a caller's [`Presence::report_work`] has returned
+//! `true` and that caller notifies the caretaker.** The caretaker first watches and then drives, under the state lock; the caller
+//! checks whether it watches under that lock, when the work exists.
 //!
-//! Tasks wait without sitting in the seat. Invariant: **while a task waits and nobody sits in the seat, the caretaker watches or is
-//! about to be told to.** A task that begins to wait ([`Presence::expect`]), and a caller that leaves the seat ([`Presence::summon`]),
-//! first say so and then look whether the socket is watched; the caretaker first says that it no longer watches and then looks
-//! whether a task waits and the seat is free ([`Presence::lease`]). Who is told to watch may count as watching already, since it
-//! looks at all this again when it hears of it.
+//! Tasks wait without sitting in the seat. Invariant: **while a task waits and nobody sits in the seat, the caretaker watches, or is
+//! about to be notified that it has to.** A task that begins to wait ([`Presence::tasks_wait`]), and a caller that leaves the seat
+//! ([`Presence::request_watch`]), first set their flag and then check whether the socket is watched. The caretaker first clears `watched`
+//! and then checks whether a task waits and the seat is free ([`Presence::lease`]). `watched` is set already when the notification is
+//! sent, since the caretaker checks all this again when it gets that.
 //!
-//! While it is leased, and calls come, the caretaker does not drive the socket either: it *asks*, and the next call
-//! drives. That one has the lock's bias and the messages' cache. What has been asked for and is not done at the next look, or only
-//! in part, the caretaker does.
+//! While a socket is leased, and calls come, the caretaker *delegates* the driving to the next call, whose thread
+//! has the bias of the lock, and the messages in its cache. If no call has driven by the caretaker's next look, or one has done a part
+//! only, the caretaker drives itself.
 
 use crate::sync::{AtomicBool, AtomicU32, Ordering, fence};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Presence {
-    /// Counts calls of the application. A counter and not a flag, so that looking does not write.
+    /// Counts calls of the application. A counter and not a flag, so that the caretaker need not write to it.
     activity: AtomicU32,
     /// Counts entries into and departures from the seat: odd while somebody sits in it.
     seat: AtomicU32,
     parked: AtomicBool,
-    /// The caretaker watches, or has been told to.
+    /// The caretaker watches, or has been notified that it has to.
     watched: AtomicBool,
     /// Tasks wait.
-    expected: AtomicBool,
-    asked: AtomicBool,
+    tasks: AtomicBool,
+    delegated: AtomicBool,
 }
 
 /// What the caretaker saw of a socket.
@@ -70,8 +70,8 @@ impl Presence {
             seat: AtomicU32::new(0),
             parked: AtomicBool::new(false),
             watched: AtomicBool::new(false),
-            expected: AtomicBool::new(false),
-            asked: AtomicBool::new(false),
+            tasks: AtomicBool::new(false),
+            delegated: AtomicBool::new(false),
         }
     }
 
@@ -85,23 +85,23 @@ impl Presence {
     }
 
     /// A caller has taken the seat.
-    pub(crate) fn enter(&self) {
+    pub(crate) fn enter_seat(&self) {
         self.seat.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The caller has left the seat. `true`: the caretaker parked meanwhile and has to be told.
+    /// The caller has left the seat. `true`: the caretaker has parked the socket meanwhile, and has to be notified.
     #[must_use]
-    pub(crate) fn leave(&self) -> bool {
+    pub(crate) fn leave_seat(&self) -> bool {
         self.seat.fetch_add(1, Ordering::AcqRel);
         // Between this store and that load, as between those of `park`: one side sees the other's.
         fence(Ordering::SeqCst);
         self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::AcqRel)
     }
 
-    /// A caller leaves work or timers behind. Only called under the socket's state lock. `true`: the
-    /// caretaker waits for events only and has to be told.
+    /// A caller that is about to release the state lock leaves work, or a new timer. Only called under that lock. `true`: the
+    /// caretaker waits for events only, and has to be notified.
     #[must_use]
-    pub(crate) fn abandon(&self) -> bool {
+    pub(crate) fn report_work(&self) -> bool {
         self.watched.load(Ordering::Relaxed) && self.watched.swap(false, Ordering::Relaxed)
     }
 
@@ -110,63 +110,63 @@ impl Presence {
         self.watched.store(true, Ordering::Relaxed);
     }
 
-    /// The caretaker will look again, event or not, and not watch meanwhile. `false`: a task waits, and nobody else would hear of
-    /// events: it has to watch, and to drive once more.
+    /// The caretaker will look again, event or not, and does not watch meanwhile. `false`: a task waits, and nobody else would notice
+    /// events: the caretaker has to watch, and to drive once more.
     #[must_use]
     pub(crate) fn lease(&self) -> bool {
         self.watched.store(false, Ordering::Relaxed);
-        // Between this store and those loads, as between those of `summon`: one side sees the other's.
+        // Between this store and those loads, as between those of `request_watch`: one side sees the other's.
         fence(Ordering::SeqCst);
-        !self.expected.load(Ordering::Relaxed) || self.look().seat_taken()
+        !self.tasks.load(Ordering::Relaxed) || self.look().seat_taken()
     }
 
-    /// A task waits, and there was none before. Only called under the socket's state lock. `true`: the caretaker has to be told.
+    /// A task waits, and there was none before. Only called under the socket's state lock. `true`: the caretaker has to be notified.
     #[must_use]
-    pub(crate) fn expect(&self) -> bool {
-        self.expected.store(true, Ordering::Relaxed);
-        self.summon()
+    pub(crate) fn tasks_wait(&self) -> bool {
+        self.tasks.store(true, Ordering::Relaxed);
+        self.request_watch()
     }
 
     /// No task waits any more. Only called under the socket's state lock.
-    pub(crate) fn expect_nothing(&self) {
-        self.expected.store(false, Ordering::Relaxed);
+    pub(crate) fn no_task_waits(&self) {
+        self.tasks.store(false, Ordering::Relaxed);
     }
 
     /// Whether tasks wait.
-    pub(crate) fn is_expected(&self) -> bool {
-        self.expected.load(Ordering::Relaxed)
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.tasks.load(Ordering::Relaxed)
     }
 
-    /// Somebody has to hear of events if tasks wait and the seat is free. Only called under the socket's state lock, behind
-    /// [`leave`](Self::leave). `true`: the caretaker has to be told to watch.
+    /// The caretaker has to watch if tasks wait and the seat is free. Only called under the socket's state lock, after
+    /// [`leave_seat`](Self::leave_seat). `true`: it does not, and has to be notified.
     #[must_use]
-    pub(crate) fn summon(&self) -> bool {
-        if !self.is_expected() || self.look().seat_taken() {
+    pub(crate) fn request_watch(&self) -> bool {
+        if !self.has_tasks() || self.look().seat_taken() {
             return false;
         }
         fence(Ordering::SeqCst);
         !self.watched.load(Ordering::Relaxed) && !self.watched.swap(true, Ordering::Relaxed)
     }
 
-    /// The caretaker asks the next call to drive. `false`: none has since it last asked.
+    /// The caretaker leaves it to the next call to drive. `false`: no call has done so since the last time.
     #[must_use]
-    pub(crate) fn ask(&self) -> bool {
-        !self.asked.swap(true, Ordering::Relaxed)
+    pub(crate) fn delegate(&self) -> bool {
+        !self.delegated.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether the caretaker has asked for a call to drive. Who is told so, drives: nobody else is told.
-    pub(crate) fn answer(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed)
+    /// Whether a call is to drive. `true` is returned to one call only, which then has to do it.
+    pub(crate) fn take_delegated(&self) -> bool {
+        self.delegated.load(Ordering::Relaxed) && self.delegated.swap(false, Ordering::Relaxed)
     }
 
-    /// A call has done a part of what was asked for: the rest is for the caretaker, when it looks again.
-    pub(crate) fn put_off(&self) {
-        self.asked.store(true, Ordering::Relaxed);
+    /// That call has driven, and more is left than there was time for: the caretaker does it, at its next look.
+    pub(crate) fn return_rest(&self) {
+        self.delegated.store(true, Ordering::Relaxed);
     }
 
-    /// The caretaker has done what there was to do: it may ask again.
-    pub(crate) fn done(&self) {
-        self.asked.store(false, Ordering::Relaxed);
+    /// The caretaker has done all there was to do: it may delegate again.
+    pub(crate) fn clear_delegated(&self) {
+        self.delegated.store(false, Ordering::Relaxed);
     }
 
     /// The caretaker looks.
@@ -186,7 +186,7 @@ impl Presence {
         if self.seat.load(Ordering::Acquire) == seen.seat {
             return true;
         }
-        // The caller left in between. If it saw the flag, it has told us, and looking on is harmless.
+        // The caller has left in between. If it saw the flag, it notifies as well, which does no harm.
         self.parked.store(false, Ordering::SeqCst);
         false
     }

@@ -332,7 +332,7 @@ impl Turn<'_> {
             let text =
                 format_args!("inproc: a peer that we have connected to is refused: {refusal}");
             self.net.warn(text);
-            self.net.leave_inproc(id);
+            self.net.close_inproc(id);
             return self.inproc_gone(id, End::Refused);
         }
         self.attach(id);
@@ -360,7 +360,7 @@ impl Turn<'_> {
         let peer = self.net.peers.slab.get(id);
         match peer.map(|peer| (&peer.origin, &peer.link)) {
             Some((Origin::Bound(_), Link::Inproc(link))) => link.tell(Note::InprocRefused),
-            Some((_, Link::Inproc(_))) => self.net.leave_inproc(id),
+            Some((_, Link::Inproc(_))) => self.net.close_inproc(id),
             Some(_) | None => return,
         }
         self.inproc_gone(id, End::Refused);
@@ -528,7 +528,7 @@ impl Net {
     }
 
     /// Tells the other end that we go.
-    pub(crate) fn leave_inproc(&mut self, id: PeerId) {
+    pub(crate) fn close_inproc(&mut self, id: PeerId) {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
@@ -661,9 +661,9 @@ impl InprocLink {
         }
     }
 
-    /// Tells the other side how much has been taken: all but what is `left`.
-    pub(crate) fn release(&self, left: usize) {
-        if self.inbox.release(self.received - left) {
+    /// Tells the other side how much has been taken: all but the `remaining` messages.
+    pub(crate) fn release(&self, remaining: usize) {
+        if self.inbox.release(self.received - remaining) {
             self.tell(Note::InprocWritable);
         }
     }

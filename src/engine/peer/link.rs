@@ -280,7 +280,7 @@ impl Turn<'_> {
             held_pong: Vec::new(),
             unread_since: None,
             answers_due: None,
-            asked: None,
+            pinged: None,
             told_at: None,
             topics_due: None,
             readable: true,

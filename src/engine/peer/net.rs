@@ -245,7 +245,7 @@ impl Net {
     }
 
     /// Something has changed that somebody may wait for, and no peer has to do with it.
-    pub(crate) fn tell_who_waits(&mut self) {
+    pub(crate) fn note_other_change(&mut self) {
         self.changes.add(Changes::PEERS);
     }
 
@@ -285,8 +285,8 @@ impl Net {
         peers.filter(|(_, peer)| peer.is_connected()).count()
     }
 
-    /// Nothing has been going on for a while: spare memory goes back.
-    pub(crate) fn fall_idle(&mut self) {
+    /// Frees spare memory, unless something is going on.
+    pub(crate) fn release_memory(&mut self) {
         if self.peers.dirty.is_empty() && self.readable.is_empty() {
             self.peers.pool.release();
             for (_, peer) in &self.peers.slab {

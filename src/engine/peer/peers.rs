@@ -246,7 +246,7 @@ impl Peers {
             && let Link::Up(up) = &mut peer.link
             && up.version.has_commands()
         {
-            up.asked = Some(number);
+            up.pinged = Some(number);
             let mut ping = Vec::new();
             zmtp::put_ping(&mut ping, Duration::ZERO, &number.to_be_bytes());
             self.send_commands(id, &ping);
@@ -339,41 +339,41 @@ impl Peers {
         let Some(peer) = self.slab.get_mut(id) else {
             return false;
         };
-        let left = peer.inbound.messages();
+        let remaining = peer.inbound.messages();
         if let Link::Inproc(link) = &mut peer.link {
-            link.release(left);
-            peer.notice_at = left.saturating_sub(link.step) + 1;
-            if left == 0 {
+            link.release(remaining);
+            peer.notice_at = remaining.saturating_sub(link.step) + 1;
+            if remaining == 0 {
                 self.receive_inproc(id);
                 return self.messages(id) > 0;
             }
             return true;
         }
-        if peer.paused && left <= peer.resume_at() {
+        if peer.paused && remaining <= peer.resume_at() {
             peer.resume();
             self.resumable.push(id);
         }
-        if left == 0 {
+        if remaining == 0 {
             peer.inbound.release(&mut self.pool);
             if matches!(peer.link, Link::Gone) {
                 // It is the pattern that takes, and that has yet to forget the peer: the id stays taken until then.
                 self.news.push(id);
             }
         }
-        left > 0
+        remaining > 0
     }
 
-    /// The pattern has handed on some of what it held of this peer, and holds so much more.
-    pub(crate) fn handed_on(&mut self, id: PeerId, left: usize) {
+    /// The pattern has handed on some of what it held of this peer, and still has `held` messages.
+    pub(crate) fn handed_on(&mut self, id: PeerId, held: usize) {
         let Some(peer) = self.slab.get_mut(id) else {
             return;
         };
-        let left = left + peer.inbound.messages();
-        if peer.paused && left <= peer.resume_at() {
+        let remaining = held + peer.inbound.messages();
+        if peer.paused && remaining <= peer.resume_at() {
             peer.resume();
             self.resumable.push(id);
         }
-        if left == 0 && matches!(peer.link, Link::Gone) {
+        if remaining == 0 && matches!(peer.link, Link::Gone) {
             self.news.push(id);
         }
     }

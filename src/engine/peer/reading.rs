@@ -14,7 +14,7 @@ use crate::pattern::Pattern;
 use crate::transport::Stream;
 use crate::zmtp::{Command, ProtocolError, put_pong};
 
-/// What the kernel is asked for at once, at the least. It is what libzmq's decoder always reads …
+/// What the kernel is effects for at once, at the least. It is what libzmq's decoder always reads …
 const SMALL_READ: usize = 8 * 1024;
 
 /// … and so much for each message up to the high-water mark, so that a small mark means a small read-ahead.
@@ -27,7 +27,7 @@ const BEYOND_MARK: usize = 64 * 1024;
 /// cache until the application has taken it, one message from each peer in turn.
 const READ_AHEAD: usize = 512 * 1024;
 
-/// What is asked for where each few bytes are a topic to find in a large table. It holds some 300 of the shortest.
+/// What is effects for where each few bytes are a topic to find in a large table. It holds some 300 of the shortest.
 const ACTED_ON_READ: usize = 4 * 1024;
 
 /// Reads ahead of the application, in one turn and for one peer, before the others get theirs.
@@ -117,7 +117,7 @@ impl Turn<'_> {
     /// One read. `None`: nothing to read, or not now.
     fn read_once(&mut self, id: PeerId) -> Option<Result<ReadOutcome, DisconnectCause>> {
         let peer = self.net.peers.slab.get_mut(id)?;
-        let mut asked = Asked::of(peer);
+        let mut effects = CommandEffects::of(peer);
         let Link::Up(up) = &mut peer.link else {
             return None;
         };
@@ -150,7 +150,7 @@ impl Turn<'_> {
             &mut up.scanner,
             &mut self.net.peers.pool,
             limit,
-            &mut |command| asked.handle(id, command, self.pattern),
+            &mut |command| effects.handle(id, command, self.pattern),
         );
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -170,7 +170,7 @@ impl Turn<'_> {
         }
         up.heartbeat.received(self.now);
         peer.counters.bytes_in += outcome.bytes as u64;
-        self.after_read(id, outcome.messages, asked);
+        self.after_read(id, outcome.messages, effects);
         if let Some(error) = outcome.violation {
             return Some(Err(DisconnectCause::Protocol(*error)));
         }
@@ -182,7 +182,7 @@ impl Turn<'_> {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
-        let mut asked = Asked::of(peer);
+        let mut effects = CommandEffects::of(peer);
         let Link::Up(up) = &mut peer.link else {
             return;
         };
@@ -194,10 +194,10 @@ impl Turn<'_> {
             bytes,
             &mut up.scanner,
             &mut self.net.peers.pool,
-            &mut |command| asked.handle(id, command, self.pattern),
+            &mut |command| effects.handle(id, command, self.pattern),
         );
         peer.counters.bytes_in += bytes.len() as u64;
-        self.after_read(id, messages, asked);
+        self.after_read(id, messages, effects);
         if self.announce(id)
             && let Some(error) = violation
         {
@@ -205,23 +205,23 @@ impl Turn<'_> {
         }
     }
 
-    /// So many messages have become whole, and commands have asked for something.
+    /// So many messages have become whole, and commands have effects for something.
     #[inline(always)]
-    fn after_read(&mut self, id: PeerId, messages: usize, asked: Asked) {
+    fn after_read(&mut self, id: PeerId, messages: usize, effects: CommandEffects) {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
         if let Link::Up(up) = &mut peer.link {
-            if let Some(ttl) = asked.ttl {
+            if let Some(ttl) = effects.ttl {
                 up.heartbeat.peer_ttl(ttl, self.now);
                 up.sends_pings = true;
             }
-            if !asked.held_pong.is_empty() {
-                up.held_pong = asked.held_pong;
+            if !effects.held_pong.is_empty() {
+                up.held_pong = effects.held_pong;
                 self.watch_answers(id);
             }
         }
-        if asked.topics {
+        if effects.topics {
             self.net.changes.add(Changes::PEERS);
         }
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
@@ -232,24 +232,24 @@ impl Turn<'_> {
             let replaced = peer.inbound.keep_newest(&mut self.net.peers.pool);
             peer.counters.dropped_conflated += replaced as u64;
         }
-        if !asked.pongs.is_empty() {
-            self.net.peers.send_commands(id, &asked.pongs);
+        if !effects.pongs.is_empty() {
+            self.net.peers.send_commands(id, &effects.pongs);
         }
-        if asked.answered {
-            self.after_answer(id, asked.goes_on);
+        if effects.answered {
+            self.after_answer(id, effects.goes_on);
         }
         self.net.arm_heartbeat(id);
     }
 }
 
 impl Turn<'_> {
-    /// The peer has answered what the pattern had asked.
+    /// The peer has answered what the pattern had effects.
     #[cold]
     fn after_answer(&mut self, id: PeerId, goes_on: bool) {
         if let Some(peer) = self.net.peers.slab.get_mut(id)
             && let Link::Up(up) = &mut peer.link
         {
-            up.asked = None;
+            up.pinged = None;
         }
         if goes_on {
             self.pattern.go_on(&mut self.net.peers, id);
@@ -272,8 +272,8 @@ impl Net {
     }
 }
 
-/// What the commands of one read ask for.
-struct Asked {
+/// What follows from the commands of one read.
+struct CommandEffects {
     pongs: Vec<u8>,
     /// PONGs are made while they are no longer than this; of the others only the last.
     room: usize,
@@ -288,16 +288,16 @@ struct Asked {
     topics: bool,
 }
 
-impl Asked {
+impl CommandEffects {
     /// Nothing yet.
     fn of(peer: &Peer) -> Self {
-        Asked {
+        CommandEffects {
             pongs: Vec::new(),
             room: MAX_COMMAND_BYTES.saturating_sub(peer.waiting_commands()),
             held_pong: Vec::new(),
             ttl: None,
             number: match &peer.link {
-                Link::Up(up) => up.asked,
+                Link::Up(up) => up.pinged,
                 _ => None,
             },
             answered: false,

@@ -163,7 +163,7 @@ pub(crate) struct Connected {
     /// The timer that was armed then.
     pub(super) answers_due: Option<Instant>,
     /// The number of the last PING by which the pattern asks, until it is answered.
-    pub(super) asked: Option<u64>,
+    pub(super) pinged: Option<u64>,
     /// When the peer was last told of a topic.
     pub(super) told_at: Option<Instant>,
     /// The timer for what is to be said to it after it has had the time to take that.

@@ -104,7 +104,7 @@ mod tests {
         let sent = pattern.send(&mut net.peers, Outgoing::Slice(b"late"));
         let ticket = sent.expect("room");
         let job = net.begin_write().expect("a buffer to write");
-        pattern.abandon(&mut net.peers, ticket);
+        pattern.cancel(&mut net.peers, ticket);
         assert_eq!(Turn::begin(net, pattern).unsent(), 1, "it may be leaving");
         (ticket, job)
     }

@@ -330,7 +330,7 @@ impl Net {
         }
         self.peers.gathered = 0;
         self.peers.due.written();
-        self.tempo.relieved();
+        self.tempo.caretaker_wrote();
         None
     }
 }

@@ -252,7 +252,7 @@ impl Tempo {
     }
 
     /// The caretaker has written all that had gathered.
-    pub(crate) fn relieved(&mut self) {
+    pub(crate) fn caretaker_wrote(&mut self) {
         self.gathering = None;
     }
 

@@ -173,7 +173,7 @@ fn waiting_for_room_is_no_pause() {
                 sender.now += us(5);
                 tempo.wrote(write, 1, &mut sender.thread, sender.now);
             }
-            _ => tempo.relieved(),
+            _ => tempo.caretaker_wrote(),
         }
         matches!(step, Step::Write(_))
     };
@@ -194,7 +194,7 @@ fn a_pause_after_the_message_that_had_to_wait_is_one() {
             Step::Write(write) if due => tempo.wrote(write, 1, thread, now),
             step => assert_eq!((step, due), (Step::Gather, false)),
         }
-        tempo.relieved();
+        tempo.caretaker_wrote();
         let single = sender.sockets[0].single;
         assert_eq!(sender.stream(1, us(50)).single, single + 1, "{due}");
     }
@@ -204,7 +204,7 @@ fn a_pause_after_the_message_that_had_to_wait_is_one() {
 fn an_answer_in_between_is_a_pause() {
     let mut sender = Sender::new();
     let tempo = gathering(&mut sender);
-    tempo.relieved();
+    tempo.caretaker_wrote();
     tempo.paused();
     let single = sender.sockets[0].single;
     assert_eq!(sender.stream(1, Duration::ZERO).single, single + 1);
@@ -221,7 +221,7 @@ fn while_a_thread_serves_its_other_sockets_it_does_not_pause() {
         assert!(*single < 50, "{single} of 500");
     }
     let before = sender.sockets[0].single;
-    sender.sockets[0].tempo.relieved();
+    sender.sockets[0].tempo.caretaker_wrote();
     sender.send(0, us(300));
     assert_eq!(sender.sockets[0].single, before + 1, "now it did");
 }
@@ -430,7 +430,7 @@ fn the_caretaker_is_told_again_once_it_has_written() {
     let mut sender = Sender::new();
     let socket = sender.stream(1_000, ns(100));
     assert_eq!(socket.told.len(), 1);
-    socket.tempo.relieved();
+    socket.tempo.caretaker_wrote();
     socket.messages = 0;
     let socket = sender.stream(1_000, ns(100));
     assert_eq!(socket.told.len(), 2);
@@ -522,7 +522,7 @@ fn a_caller_whose_buffer_is_full_soon_is_left_to_it() {
 #[test]
 fn the_caretaker_writes_nothing_where_nothing_gathers() {
     let mut sender = Sender::new();
-    gathering(&mut sender).relieved();
+    gathering(&mut sender).caretaker_wrote();
     let tempo = &sender.sockets[0].tempo;
     for seen in [Seen::Started(0), Seen::Since(0, us(1_000))] {
         assert_eq!(

@@ -23,21 +23,21 @@ impl Driven for Idle {
     fn presence(&self) -> &Presence {
         &self.presence
     }
-    fn drive(&self) -> Drove {
+    fn drive(&self) -> DriveOutcome {
         self.driven.fetch_add(1, Ordering::Relaxed);
-        Drove::Done {
+        DriveOutcome::Done {
             timer: Some(Instant::now() + self.every),
             leftover: None,
             behind: false,
         }
     }
-    fn ask(&self) -> bool {
+    fn delegate(&self) -> bool {
         false
     }
-    fn relieve(&self, _seen: Seen) -> Relief {
-        Relief::Done
+    fn flush(&self, _seen: Seen) -> FlushOutcome {
+        FlushOutcome::Done
     }
-    fn fall_idle(&self) {
+    fn release_memory(&self) {
         self.fallen_idle.fetch_add(1, Ordering::Relaxed);
     }
     fn wake(&self) {}
@@ -135,20 +135,20 @@ fn watches_a_socket_that_tasks_wait_for() {
     let (mut rounds, socket, _silent) = with_one_socket();
     let mode = |rounds: &Rounds| rounds.sockets[&0].mode;
     socket.presence.touch();
-    assert!(!socket.presence.expect(), "it is watched already");
+    assert!(!socket.presence.tasks_wait(), "it is watched already");
     rounds.event(0);
     assert_eq!(mode(&rounds), Mode::Watched);
-    socket.presence.expect_nothing();
+    socket.presence.no_task_waits();
     rounds.event(0);
     assert!(matches!(mode(&rounds), Mode::Leased(_)));
     // A caller in the seat hears of them, and says so when it leaves.
-    socket.presence.enter();
-    assert!(!socket.presence.expect());
-    assert!(!socket.presence.leave());
-    assert!(socket.presence.summon());
-    assert!(!socket.presence.summon(), "told once");
+    socket.presence.enter_seat();
+    assert!(!socket.presence.tasks_wait());
+    assert!(!socket.presence.leave_seat());
+    assert!(socket.presence.request_watch());
+    assert!(!socket.presence.request_watch(), "told once");
     let driven = socket.driven.load(Ordering::Relaxed);
-    rounds.errand(Errand::Left(0));
+    rounds.errand(Errand::TakeOver(0));
     assert_eq!(mode(&rounds), Mode::Watched);
     rounds.due(Instant::now());
     assert_eq!(socket.driven.load(Ordering::Relaxed), driven + 1);
@@ -160,7 +160,7 @@ fn looks_whether_tasks_have_gone_quiet() {
     let (mut rounds, socket, _silent) = with_one_socket();
     let fallen_idle = || socket.fallen_idle.load(Ordering::Relaxed);
     socket.presence.touch();
-    let _ = socket.presence.expect();
+    let _ = socket.presence.tasks_wait();
     rounds.event(0);
     let mut later = Instant::now() + 2 * PERIOD;
     socket.presence.touch();

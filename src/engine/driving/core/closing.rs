@@ -31,7 +31,7 @@ impl<P: Pattern> Core<P> {
         self.unlock(state);
         match (enlisted, closed) {
             (true, true) => self.caretaker.forget(self.id),
-            (true, false) => self.caretaker.look_at(self.id),
+            (true, false) => self.caretaker.drive(self.id),
             (false, _) => {}
         }
     }
@@ -44,7 +44,7 @@ impl<P: Pattern> Core<P> {
         let mut state = self.state.lock();
         let State { pattern, net, .. } = &mut *state;
         undo(pattern, net);
-        net.tell_who_waits();
+        net.note_other_change();
         let closing = matches!(state.phase, Phase::Closing(_));
         if closing {
             self.close_if_done(&mut state, Instant::now());
@@ -52,7 +52,7 @@ impl<P: Pattern> Core<P> {
         self.notify_all(&mut state);
         self.unlock(state);
         if closing {
-            self.caretaker.look_at(self.id);
+            self.caretaker.drive(self.id);
         }
     }
 

@@ -19,21 +19,21 @@ pub(crate) trait Driven: Send + Sync {
     fn poll_fd(&self) -> RawFd;
     fn presence(&self) -> &Presence;
     /// Processes what there is, as much as there is time for in one turn, without waiting.
-    fn drive(&self) -> Drove;
-    /// Asks the application, which is active, to process what there is with its next call. `false`: it has not done so since
-    /// it was last asked, or the kernel holds something up, and nobody but the caretaker would hear when it no longer does.
-    fn ask(&self) -> bool;
+    fn drive(&self) -> DriveOutcome;
+    /// Leaves it to the application, which is active, to process what there is with its next call. `false`: it has not done so since
+    /// the last time; or bytes wait for the kernel, and only the caretaker would notice that it takes them.
+    fn delegate(&self) -> bool;
     /// Writes what has gathered, unless a caller will do so soon.
-    fn relieve(&self, seen: Seen) -> Relief;
-    /// The application has been elsewhere for a while: spare memory goes back.
-    fn fall_idle(&self);
+    fn flush(&self, seen: Seen) -> FlushOutcome;
+    /// Frees spare memory: the application has not used the socket for a while.
+    fn release_memory(&self);
     /// Makes every waiting call look at the state again.
     fn wake(&self);
 }
 
-/// What driving a socket came to.
+/// The result of driving a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Drove {
+pub(crate) enum DriveOutcome {
     /// A caller is in the seat and does it.
     SeatTaken,
     Done {
@@ -50,8 +50,8 @@ pub(crate) enum Drove {
 
 /// What became of the messages that had gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Relief {
-    /// Written, or handed to the kernel's readiness.
+pub(crate) enum FlushOutcome {
+    /// Written, as far as the kernel takes it: it reports when it takes the rest.
     Done,
     /// A caller is writing by itself; look again whether it still does. Holds its count of writes, and for how long messages
     /// gather between them.
@@ -62,7 +62,7 @@ pub(crate) enum Relief {
 
 impl<P: Pattern> Driven for Core<P> {
     fn poll_fd(&self) -> RawFd {
-        // It is told of a socket when that has its poll.
+        // The caretaker is told of a socket only when the socket has its poll.
         self.poll_fd.get().copied().unwrap_or(-1)
     }
 
@@ -70,14 +70,14 @@ impl<P: Pattern> Driven for Core<P> {
         &self.presence
     }
 
-    fn drive(&self) -> Drove {
+    fn drive(&self) -> DriveOutcome {
         let mut state = self.state.lock_again();
         if matches!(state.phase, Phase::Closed { .. }) {
-            return Drove::Closed;
+            return DriveOutcome::Closed;
         }
         let Some(mut seat) = self.try_seat() else {
             self.unlock(state);
-            return Drove::SeatTaken;
+            return DriveOutcome::SeatTaken;
         };
         seat.poll_events(Some(Duration::ZERO));
         state.net.poll_failed(seat.failed.take());
@@ -92,7 +92,7 @@ impl<P: Pattern> Driven for Core<P> {
         self.notify(&mut state);
         if closed {
             self.unlock(state);
-            return Drove::Closed;
+            return DriveOutcome::Closed;
         }
         let mut timer = state.net.timers.announce();
         if let Phase::Closing(Deadline::At(at)) = state.phase {
@@ -100,40 +100,40 @@ impl<P: Pattern> Driven for Core<P> {
         }
         let behind = state.net.is_behind(now);
         if !behind {
-            self.presence.done();
+            self.presence.clear_delegated();
         }
         let leftover = state.net.leftover();
         self.unlock(state);
-        Drove::Done {
+        DriveOutcome::Done {
             timer,
             leftover,
             behind,
         }
     }
 
-    fn ask(&self) -> bool {
-        let asked = !self.rhythm.is_held_up() && self.presence.ask();
-        if asked {
-            self.mailbox.beckon();
+    fn delegate(&self) -> bool {
+        let delegated = !self.rhythm.is_held_up() && self.presence.delegate();
+        if delegated {
+            self.mailbox.set_pending();
         }
-        asked
+        delegated
     }
 
-    fn relieve(&self, seen: Seen) -> Relief {
+    fn flush(&self, seen: Seen) -> FlushOutcome {
         let reading = self.rhythm.read();
-        let caller_writes = Relief::CallerWrites(reading.writes, reading.gathers_for);
+        let caller_writes = FlushOutcome::CallerWrites(reading.writes, reading.gathers_for);
         if reading.shows_writes_since(seen) {
             return caller_writes;
         }
         let by = self.state.lock().net.who_writes(seen, Instant::now());
         match by {
-            WrittenBy::Nobody => return Relief::Done,
+            WrittenBy::Nobody => return FlushOutcome::Done,
             WrittenBy::Caller => return caller_writes,
             WrittenBy::Caretaker => {}
         }
         for _ in 0..CARETAKER_WRITES {
             let Some(mut job) = self.state.lock().net.begin_write() else {
-                return Relief::Done;
+                return FlushOutcome::Done;
             };
             let result = job.run();
             let mut state = self.state.lock();
@@ -141,12 +141,12 @@ impl<P: Pattern> Driven for Core<P> {
             self.notify_all(&mut state);
             self.unlock(state);
         }
-        Relief::More(reading.writes)
+        FlushOutcome::More(reading.writes)
     }
 
-    fn fall_idle(&self) {
+    fn release_memory(&self) {
         let mut state = self.state.lock();
-        state.net.fall_idle();
+        state.net.release_memory();
         self.unlock(state);
     }
 

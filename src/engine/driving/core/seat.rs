@@ -7,7 +7,7 @@ use mio::{Events, Poll};
 
 use super::{Core, State};
 use crate::engine::Deadline;
-use crate::engine::driving::patience::Patience;
+use crate::engine::driving::busy_poll::BusyPoll;
 use crate::pattern::Pattern;
 use crate::sync::StateGuard;
 
@@ -18,7 +18,7 @@ pub(super) struct Seat {
     /// `None`: the socket has no endpoint yet, and nobody sits here.
     pub(super) poll: Option<Poll>,
     pub(super) events: Events,
-    pub(super) patience: Patience,
+    pub(super) busy_poll: BusyPoll,
     /// The last poll failed, and nobody has been told of it.
     pub(super) failed: Option<std::io::Error>,
 }
@@ -41,9 +41,9 @@ impl<P: Pattern> Core<P> {
             Some(seat) => self.wait_in_seat(state, seat, timeout, now),
             None if deadline == Deadline::Now => state,
             None => {
-                let changed = self.attention.thread_arrives(&mut state.waiting);
+                let changed = self.attention.begin_thread_wait(&mut state.waiting);
                 state = state.wait(changed, timeout);
-                self.attention.thread_goes(&mut state.waiting);
+                self.attention.end_thread_wait(&mut state.waiting);
                 state
             }
         }
@@ -75,25 +75,25 @@ impl<P: Pattern> Core<P> {
             timer.into_iter().chain(timeout).min()
         };
         let dialogue = state.pattern.in_dialogue();
-        self.presence.enter();
+        self.presence.enter_seat();
         drop(state);
-        let span = seat.patience.span(dialogue);
+        let span = seat.busy_poll.duration(dialogue);
         let looks = !span.is_zero() && timeout.is_none_or(|timeout| timeout > span);
-        if !looks || !seat.look(now, span) {
+        if !looks || !seat.poll_for_a_while(now, span) {
             seat.poll_events(timeout);
         }
         let mut state = match goes_on {
             true => self.state.lock_again(),
             false => self.state.lock(),
         };
-        let told = self.presence.leave();
+        let told = self.presence.leave_seat();
         state.net.poll_failed(seat.failed.take());
         state.turn().process(&seat.events);
         drop(seat);
         self.notify(&mut state);
-        let summoned = self.presence.summon();
-        if told || summoned {
-            self.caretaker.left(self.id);
+        let unwatched = self.presence.request_watch();
+        if told || unwatched {
+            self.caretaker.take_over(self.id);
         }
         state
     }
@@ -101,7 +101,7 @@ impl<P: Pattern> Core<P> {
 
 impl Seat {
     /// Looks for events for a little while; `false`: there are none.
-    fn look(&mut self, now: Instant, span: Duration) -> bool {
+    fn poll_for_a_while(&mut self, now: Instant, span: Duration) -> bool {
         let came = loop {
             self.poll_events(Some(Duration::ZERO));
             if !self.events.is_empty() {
@@ -111,7 +111,7 @@ impl Seat {
                 break false;
             }
         };
-        self.patience.learn(came);
+        self.busy_poll.record(came);
         came
     }
 

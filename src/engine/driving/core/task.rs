@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Core, State};
 use crate::engine::Shut;
-use crate::engine::driving::attention::{Changes, Interest, Key, Left};
+use crate::engine::driving::attention::{Changes, Deregistered, Interest, Key};
 use crate::engine::peer::net::Net;
 use crate::pattern::Pattern;
 
@@ -71,24 +71,24 @@ impl<P: Pattern> Core<P> {
         let waker = context.waker().clone();
         let mut state = self.enter()?;
         if self.mailbox.has_notes() {
-            self.pass_by(&mut state);
+            self.catch_up(&mut state);
         }
         let State { pattern, net, .. } = &mut *state;
         let mut done = attempt(pattern, net);
         let mut worked = false;
         if !done {
-            worked = self.look_around(&mut state);
+            worked = self.poll_and_process(&mut state);
             let State { pattern, net, .. } = &mut *state;
             done = attempt(pattern, net);
         }
         let mut tell = false;
         let unused = if done {
-            let left = key.take().map(|key| self.deregister(&mut state, &key));
+            let registered = key.take().map(|key| self.deregister(&mut state, &key));
             if interest == Interest::Message && state.pattern.has_more() {
                 // For another task.
                 state.net.changes.add(Changes::READABLE);
             }
-            if let Some(Left::Waker(waker)) = left {
+            if let Some(Deregistered::Waker(waker)) = registered {
                 state.net.peers.pool.later.drop_waker(waker);
             }
             Some(waker)
@@ -106,16 +106,16 @@ impl<P: Pattern> Core<P> {
             self.notify_all(&mut state);
         }
         if tell && state.enlisted {
-            self.caretaker.left(self.id);
+            self.caretaker.take_over(self.id);
         }
-        self.hand_over(&state);
+        self.report_work(&state);
         self.unlock(state);
         drop(unused);
         Ok(())
     }
 
     /// Processes what the kernel has, if nobody sits in the seat, and what there is to do in any case. `false`: there was nothing.
-    fn look_around(&self, state: &mut State<P>) -> bool {
+    fn poll_and_process(&self, state: &mut State<P>) -> bool {
         if let Some(mut seat) = self.try_seat() {
             seat.poll_events(Some(Duration::ZERO));
             state.net.poll_failed(seat.failed.take());
@@ -137,17 +137,17 @@ impl<P: Pattern> Core<P> {
         }
         let mut state = self.state.lock();
         match self.deregister(&mut state, key) {
-            Left::Waker(waker) => state.net.peers.pool.later.drop_waker(waker),
-            Left::WakeUp => {
+            Deregistered::Waker(waker) => state.net.peers.pool.later.drop_waker(waker),
+            Deregistered::WakeUp => {
                 state.net.changes.add(Changes::READABLE);
                 self.notify(&mut state);
             }
-            Left::Nothing => {}
+            Deregistered::Nothing => {}
         }
         self.unlock(state);
     }
 
-    fn deregister(&self, state: &mut State<P>, key: &Key) -> Left {
+    fn deregister(&self, state: &mut State<P>, key: &Key) -> Deregistered {
         self.attention
             .deregister(&mut state.waiting, &self.presence, key)
     }

@@ -206,7 +206,7 @@ impl Turn<'_> {
 
     /// Drops a peer at the application's wish, and all that it still had. What it has been sent it can read `until` then.
     pub(crate) fn drop_peer(&mut self, id: PeerId, cause: DisconnectCause, until: Deadline) {
-        self.net.leave_inproc(id);
+        self.net.close_inproc(id);
         let unread = self.maybe_unread(id);
         self.net.disconnect_link(id, &cause);
         if let Some(stream) = unread {

@@ -150,7 +150,7 @@ impl Rig {
         let number = self.waiting.remove(&ticket).expect("it was under way");
         let done = self
             .req
-            .look(|pattern, net| pattern.abandon(&mut net.peers, ticket));
+            .look(|pattern, net| pattern.cancel(&mut net.peers, ticket));
         self.cancelled.insert(number);
         if done {
             assert!(!self.received.contains(&number));
