@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::program::Program;
 use crate::common::deadline::DEADLINE;
 use crate::common::part::{Part, message};
-use crate::common::peer::Role::{Pub, Pull, Push, Rep, Req, Sub};
+use crate::common::peer::Role::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Sub, XPub, XSub};
 use crate::common::peer::{Implementation, Peer, Role, each_transport};
 use crate::common::pyzmq::Pyzmq;
 
@@ -39,13 +39,11 @@ impl Command {
         let mut args = vec![role.as_str(), how, endpoint];
         args.extend(match self.role {
             Push => &["--parts", "\\t"][..],
-            Pub => &["--parts", "\\t", "--wait-subscribers", "1"],
-            Req => &["--parts", "\\t", "--format", "json"],
+            Pub | XPub => &["--parts", "\\t", "--wait-subscribers", "1"],
+            Req | Dealer | Pair => &["--parts", "\\t", "--format", "json"],
             Rep => &["--echo"],
-            Pull | Sub => &["--format", "json"],
-            Role::Router | Role::Dealer | Role::Pair | Role::XPub | Role::XSub => {
-                panic!("the program has no such command")
-            }
+            Pull | Sub | XSub => &["--format", "json"],
+            Role::Router => panic!("its lines are not frames alone"),
         });
         args.extend(self.topics.iter().flat_map(|topic| ["--topic", topic]));
         self.program.insert(Program::start(&args))
@@ -113,9 +111,33 @@ fn push_and_pull() {
     });
 }
 
+/// What each says the other hears.
+#[test]
+fn dealer_and_pair() {
+    for role in [Dealer, Pair] {
+        against_all((role, role), |one, other| {
+            for text in [["order 1", "tea"], ["", "grüße"], ["order 3", ""]] {
+                one.send(&message(text));
+                assert_eq!(other.recv(), message(text));
+                other.send(&message(text));
+                assert_eq!(one.recv(), message(text));
+            }
+        });
+    }
+}
+
 #[test]
 fn pub_and_sub() {
-    /// A SUB that has subscribed before it is bound or connected, whatever its implementation.
+    publish((Pub, Sub));
+}
+
+#[test]
+fn xpub_and_xsub() {
+    publish((XPub, XSub));
+}
+
+fn publish(roles: (Role, Role)) {
+    /// A subscriber that has subscribed before it is bound or connected, whatever its implementation.
     struct Subscribing<'a>(&'a dyn Implementation);
 
     impl Implementation for Subscribing<'_> {
@@ -137,24 +159,19 @@ fn pub_and_sub() {
         assert_eq!(sub.recv(), message(["news", "hello"]));
         assert_eq!(sub.recv(), message(["newsreel"]));
     };
-    each_transport(&Zerohop, &Subscribing(&Zerohop), (Pub, Sub), once);
+    each_transport(&Zerohop, &Subscribing(&Zerohop), roles, once);
     if let Some(pyzmq) = Pyzmq::available() {
-        each_transport(&Zerohop, &Subscribing(&pyzmq), (Pub, Sub), once);
-        // pyzmq's PUB can't wait for subscribers: it says the same until somebody listens.
-        each_transport(
-            &pyzmq,
-            &Subscribing(&Zerohop),
-            (Pub, Sub),
-            |publisher, sub| {
-                let heard = (0..DEADLINE.as_millis()).step_by(10).any(|_| {
-                    publisher.send(&message(["weather", "rain"]));
-                    publisher.send(&message(["news", "hello"]));
-                    let heard = sub.recv_within(Duration::from_millis(10));
-                    heard.is_some_and(|heard| heard == message(["news", "hello"]))
-                });
-                assert!(heard, "nothing came");
-            },
-        );
+        each_transport(&Zerohop, &Subscribing(&pyzmq), roles, once);
+        // pyzmq's publisher can't wait for subscribers: it says the same until somebody listens.
+        each_transport(&pyzmq, &Subscribing(&Zerohop), roles, |publisher, sub| {
+            let heard = (0..DEADLINE.as_millis()).step_by(10).any(|_| {
+                publisher.send(&message(["weather", "rain"]));
+                publisher.send(&message(["news", "hello"]));
+                let heard = sub.recv_within(Duration::from_millis(10));
+                heard.is_some_and(|heard| heard == message(["news", "hello"]))
+            });
+            assert!(heard, "nothing came");
+        });
     }
 }
 
