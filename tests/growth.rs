@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use zerohop::{
-    Context, DisconnectCause, Event, Message, Monitor, Options, Pub, Pull, Push, Rep, Req, Sub,
+    Context, Dealer, DisconnectCause, Event, Message, Monitor, Options, Pub, Pull, Push, Rep, Req,
+    Router, Sub, Xpub, Xsub,
 };
 
 use common::deadline::DEADLINE;
@@ -104,6 +105,57 @@ impl Serve for Sub {
     }
 }
 
+impl Serve for Xpub {
+    fn serve(&self, endpoint: &str) {
+        let context = Context::new();
+        let sub = Sub::new(&context).expect("a SUB");
+        sub.subscribe("good").expect("subscribed");
+        sub.connect(endpoint).expect("connected");
+        self.wait_for_subscribers("good", 1, DEADLINE)
+            .expect("a subscriber");
+        self.send("good").expect("published");
+        let got = sub.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(got, *"good");
+    }
+}
+
+impl Serve for Xsub {
+    fn serve(&self, endpoint: &str) {
+        let context = Context::new();
+        let publisher = Pub::new(&context).expect("a PUB");
+        publisher.connect(endpoint).expect("connected");
+        self.subscribe("good").expect("subscribed");
+        publisher
+            .wait_for_subscribers("good", 1, DEADLINE)
+            .expect("a subscriber");
+        publisher.send("good").expect("published");
+        let got = self.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(got, *"good");
+    }
+}
+
+impl Serve for Dealer {
+    fn serve(&self, endpoint: &str) {
+        let context = Context::new();
+        let dealer = Dealer::new(&context).expect("a DEALER");
+        dealer.connect(endpoint).expect("connected");
+        dealer.send_timeout("good", DEADLINE).expect("sent");
+        let got = self.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(got, *"good");
+    }
+}
+
+impl Serve for Router {
+    fn serve(&self, endpoint: &str) {
+        let context = Context::new();
+        let dealer = Dealer::new(&context).expect("a DEALER");
+        dealer.connect(endpoint).expect("connected");
+        dealer.send_timeout("good", DEADLINE).expect("sent");
+        let got = self.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(got.message, *"good");
+    }
+}
+
 impl Serve for Rep {
     fn serve(&self, endpoint: &str) {
         thread::scope(|scope| {
@@ -162,6 +214,10 @@ fn for_every_type(options: &Options, check: impl Fn(&Idle)) {
     idle!(Push, "PULL");
     idle!(Pub, "SUB");
     idle!(Sub, "PUB");
+    idle!(Dealer, "DEALER");
+    idle!(Router, "DEALER");
+    idle!(Xpub, "SUB");
+    idle!(Xsub, "PUB");
     idle!(Rep, "REQ");
     idle!(Req, "REP");
 }
