@@ -17,6 +17,9 @@
 //!   nothing else, so there it is a fifth.
 //! - **Read the clock once in many messages**, as often as befits their rate.
 //!
+//! What is added up is counted in nanoseconds: a sender that writes each message by itself decides with each of them, and sums and parts of a
+//! `Duration` take several times as many instructions.
+//!
 //! | file | what |
 //! |---|---|
 //! | `mod` | what a caller does with a message that it has queued |
@@ -32,46 +35,49 @@ use std::time::{Duration, Instant};
 
 use rhythm::Rhythm;
 
+/// In nanoseconds.
+const MICROSECOND: u64 = 1_000;
+
 /// What a pause of any length is worth: so many writes of a single message in a row, …
-const BURST: u32 = 8;
+const BURST: u64 = 8;
 
 /// … or as many as take this long, but four in any case, where there are many peers to write to. A sender that has
 /// lost its core looks as if it paused, and the more that is worth, the more small writes a stream suffers for it.
-const CREDIT_CAP: Duration = Duration::from_micros(100);
+const CREDIT_CAP: u64 = 100 * MICROSECOND;
 
 /// First guess of what a write costs, until one has been measured.
-const FIRST_COST: Duration = Duration::from_micros(5);
+const FIRST_COST: u64 = 5 * MICROSECOND;
 
 /// A write that seems to have taken longer for each peer counts as this: the sender may have lost its core meanwhile, and has
 /// then learnt nothing about what writing takes.
-const COST_CAP: Duration = Duration::from_micros(40);
+const COST_CAP: u64 = 40 * MICROSECOND;
 
 /// Messages gather for this long at the least. It is as long as the last write took, and four times as long as what else the
 /// thread has written meanwhile …
-const AT_LEAST: Duration = Duration::from_micros(10);
+const AT_LEAST: u64 = 10 * MICROSECOND;
 
 /// … but no longer than this, which only a thread with hundreds of peers gets to, and only while it does not rest.
-const AT_MOST: Duration = Duration::from_millis(10);
+const AT_MOST: u64 = 10_000 * MICROSECOND;
 
 /// A fast stream of very short messages fills this so soon that it is waited for …
 const WORTH: usize = 16 * 1024;
 
 /// … up to so long.
-const FOR_FEW: Duration = Duration::from_micros(50);
+const FOR_FEW: u64 = 50 * MICROSECOND;
 
 /// The clock is read every so many messages at the most …
 const MAX_STRIDE: usize = 64;
 
 /// … and so often that about this much time goes by in between.
-const LOOK_AFTER: Duration = Duration::from_micros(5);
+const LOOK_AFTER: u64 = 5 * MICROSECOND;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Tempo {
     /// The time that pauses have earned, and that may be spent on writes of single messages.
-    credit: Duration,
+    credit: u64,
     /// What such a write takes, on average.
-    cost: Duration,
+    cost: u64,
     /// The last send had to wait for room.
     held_up: bool,
     /// Messages gather, and the caretaker has been told.
@@ -86,7 +92,7 @@ struct Gathering {
     /// When the oldest of the messages began to wait.
     since: Instant,
     /// What the thread had spent on writing by then.
-    spent: Duration,
+    spent: u64,
 }
 
 /// What a decision has to know of the calling thread, whichever socket it is about.
@@ -95,14 +101,14 @@ pub(crate) struct Thread {
     /// When it last sent, on any socket, as far as the clock was read.
     last_sent: Option<Instant>,
     /// The time that it has spent on writing, for all sockets.
-    spent: Duration,
+    spent: u64,
 }
 
 thread_local! {
     static THREAD: Cell<Thread> = const {
         Cell::new(Thread {
             last_sent: None,
-            spent: Duration::ZERO,
+            spent: 0,
         })
     };
 }
@@ -147,9 +153,9 @@ impl Thread {
 
     /// The thread is in the middle of sending, or has just written: pauses count from here. Returns the time since the
     /// last call.
-    fn sends(&mut self, now: Instant) -> Duration {
+    fn sends(&mut self, now: Instant) -> u64 {
         let last = self.last_sent.replace(now);
-        last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last))
+        last.map_or(0, |last| nanos_between(last, now))
     }
 }
 
@@ -196,7 +202,7 @@ impl Tempo {
         if let Some(Gathering { since, .. }) = self.gathering {
             self.held_up = false;
             self.looked(thread.sends(now));
-            let waited = now.saturating_duration_since(since);
+            let waited = nanos_between(since, now);
             return match self.is_long_enough(waited, waiting.bytes) {
                 true => gathered,
                 false => Step::Gather,
@@ -204,10 +210,10 @@ impl Tempo {
         }
         let since_last = thread.sends(now);
         let pause = match std::mem::take(&mut self.held_up) {
-            true => Duration::ZERO,
+            true => 0,
             false => since_last,
         };
-        self.credit = (self.credit + pause).min(self.credit_cap());
+        self.credit = self.credit.saturating_add(pause).min(self.credit_cap());
         if self.credit >= self.cost {
             return Step::Write(Write {
                 begun: now,
@@ -237,9 +243,8 @@ impl Tempo {
 
     /// A write is done, to so many peers.
     pub(crate) fn wrote(&mut self, write: Write, peers: usize, thread: &mut Thread, now: Instant) {
-        let peers = u32::try_from(peers).unwrap_or(u32::MAX);
-        let took = now.saturating_duration_since(write.begun);
-        let took = took.min(COST_CAP.saturating_mul(peers));
+        let peers = peers as u64;
+        let took = nanos_between(write.begun, now).min(COST_CAP.saturating_mul(peers));
         thread.spent += took;
         if write.gathered {
             self.wrote_gathered(took, peers, thread.spent, now);
@@ -258,7 +263,7 @@ impl Tempo {
 
     /// What had gathered has been written. The stream goes on being watched: one wake-up of the caretaker serves a whole
     /// one. Not so if messages are far between: the next may be worth a write of its own.
-    fn wrote_gathered(&mut self, took: Duration, peers: u32, spent: Duration, now: Instant) {
+    fn wrote_gathered(&mut self, took: u64, peers: u64, spent: u64, now: Instant) {
         let meanwhile = self
             .gathering
             .map_or(took, |gathering| spent.saturating_sub(gathering.spent));
@@ -269,7 +274,7 @@ impl Tempo {
     }
 
     /// The clock has been read, so long after the calling thread's last look.
-    fn looked(&mut self, after: Duration) {
+    fn looked(&mut self, after: u64) {
         if after > LOOK_AFTER * 2 {
             self.stride = (self.stride / 2).max(1);
         } else if after < LOOK_AFTER {
@@ -278,18 +283,28 @@ impl Tempo {
     }
 
     /// Whether the oldest of so many bytes has waited long enough.
-    fn is_long_enough(&self, waited: Duration, bytes: usize) -> bool {
+    fn is_long_enough(&self, waited: u64, bytes: usize) -> bool {
         let few = self.stride == MAX_STRIDE && bytes < WORTH;
-        waited > self.rhythm.read().gathers_for && (!few || waited > FOR_FEW)
+        waited > self.rhythm.gathers_for() && (!few || waited > FOR_FEW)
     }
 
-    fn credit_cap(&self) -> Duration {
+    fn credit_cap(&self) -> u64 {
         let burst = (self.cost * BURST).min(CREDIT_CAP);
         burst.max(self.cost * 4)
     }
 }
 
 /// How long messages gather where one write takes so long, and all writing of the thread in the same time so much.
-fn gathers_for(one: Duration, all: Duration) -> Duration {
+fn gathers_for(one: u64, all: u64) -> u64 {
     (one + all.saturating_sub(one) * 4).clamp(AT_LEAST, AT_MOST)
+}
+
+/// How many nanoseconds later `now` is.
+fn nanos_between(earlier: Instant, now: Instant) -> u64 {
+    nanos(now.saturating_duration_since(earlier))
+}
+
+fn nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::from(duration.subsec_nanos()))
 }

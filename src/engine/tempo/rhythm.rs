@@ -31,7 +31,7 @@ impl Default for Rhythm {
     fn default() -> Self {
         Rhythm {
             writes: AtomicU64::new(0),
-            gathers_for: AtomicU64::new(nanos(AT_LEAST)),
+            gathers_for: AtomicU64::new(AT_LEAST),
             unwritable: AtomicUsize::new(0),
         }
     }
@@ -76,9 +76,8 @@ pub(crate) enum WrittenBy {
 }
 
 impl Rhythm {
-    pub(super) fn wrote(&self, gathers_for: Duration) {
-        self.gathers_for
-            .store(nanos(gathers_for), Ordering::Relaxed);
+    pub(super) fn wrote(&self, gathers_for: u64) {
+        self.gathers_for.store(gathers_for, Ordering::Relaxed);
         // Only ever counted under the socket's lock.
         let writes = self.writes.load(Ordering::Relaxed);
         self.writes.store(writes + 1, Ordering::Relaxed);
@@ -87,8 +86,12 @@ impl Rhythm {
     pub(crate) fn read(&self) -> Reading {
         Reading {
             writes: self.writes.load(Ordering::Relaxed),
-            gathers_for: Duration::from_nanos(self.gathers_for.load(Ordering::Relaxed)),
+            gathers_for: Duration::from_nanos(self.gathers_for()),
         }
+    }
+
+    pub(super) fn gathers_for(&self) -> u64 {
+        self.gathers_for.load(Ordering::Relaxed)
     }
 
     /// A connection that was `writable` or not now is, or not.
@@ -152,8 +155,4 @@ impl Gathered {
         at_this_rate(self.messages) >= self.full_at_messages.min(MANY) as u128
             || at_this_rate(self.bytes) >= self.full_at_bytes as u128
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

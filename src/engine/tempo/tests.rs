@@ -1,12 +1,15 @@
 use super::rhythm::{Gathered, Reading, Seen, WrittenBy};
 use super::*;
 
-const fn us(micros: u64) -> Duration {
-    Duration::from_micros(micros)
+const fn us(micros: u64) -> u64 {
+    micros * MICROSECOND
 }
 
-const fn ns(nanos: u64) -> Duration {
-    Duration::from_nanos(nanos)
+const SECOND: u64 = 1_000_000_000;
+const HOUR: u64 = 3_600 * SECOND;
+
+fn later(now: Instant, nanos: u64) -> Instant {
+    now + Duration::from_nanos(nanos)
 }
 
 /// One thread with its sockets, whose clock goes on only as told.
@@ -14,7 +17,7 @@ struct Sender {
     thread: Thread,
     now: Instant,
     /// What a write to all peers of a socket takes.
-    write: Duration,
+    write: u64,
     peers: usize,
     /// Bytes that gather for a peer with each message.
     len: usize,
@@ -40,7 +43,7 @@ impl Sender {
         Sender::to(1, us(5))
     }
 
-    fn to(peers: usize, write: Duration) -> Self {
+    fn to(peers: usize, write: u64) -> Self {
         Sender {
             thread: Thread::default(),
             now: Instant::now(),
@@ -52,8 +55,8 @@ impl Sender {
     }
 
     /// Time goes by, and then a message is sent on this socket.
-    fn send(&mut self, socket: usize, after: Duration) {
-        self.now += after;
+    fn send(&mut self, socket: usize, after: u64) {
+        self.now = later(self.now, after);
         let socket = &mut self.sockets[socket];
         socket.messages += 1;
         if socket.tempo.just_gathers(socket.messages) {
@@ -73,7 +76,7 @@ impl Sender {
                     true => socket.gathered.push(socket.messages),
                 }
                 socket.messages = 0;
-                self.now += self.write;
+                self.now = later(self.now, self.write);
                 let thread = &mut self.thread;
                 socket.tempo.wrote(write, self.peers, thread, self.now);
             }
@@ -81,20 +84,20 @@ impl Sender {
     }
 
     /// Sends so many messages on the first socket.
-    fn stream(&mut self, messages: usize, gap: Duration) -> &mut Socket {
+    fn stream(&mut self, messages: usize, gap: u64) -> &mut Socket {
         (0..messages).for_each(|_| self.send(0, gap));
         &mut self.sockets[0]
     }
 
     /// For how long messages gather on the first socket.
-    fn gathers_for(&self) -> Duration {
-        self.sockets[0].tempo.rhythm.read().gathers_for
+    fn gathers_for(&self) -> u64 {
+        self.sockets[0].tempo.rhythm.gathers_for()
     }
 }
 
 /// A tempo that has just begun to have messages gather.
 fn gathering(sender: &mut Sender) -> &mut Tempo {
-    let socket = sender.stream(20, Duration::ZERO);
+    let socket = sender.stream(20, 0);
     assert!(socket.tempo.is_gathering() && socket.gathered.is_empty());
     &mut socket.tempo
 }
@@ -122,12 +125,12 @@ fn half_of_the_time_may_go_into_writing_each_message() {
 fn a_burst_after_a_pause_is_written_at_once() {
     let mut sender = Sender::new();
     for burst in 1..=3 {
-        sender.send(0, Duration::from_secs(1));
-        let socket = sender.stream(BURST as usize - 1, Duration::ZERO);
+        sender.send(0, SECOND);
+        let socket = sender.stream(BURST as usize - 1, 0);
         assert_eq!(socket.single, BURST as usize * burst);
         assert!(!socket.tempo.is_gathering());
     }
-    let socket = sender.stream(1, Duration::ZERO);
+    let socket = sender.stream(1, 0);
     assert_eq!(socket.single, BURST as usize * 3);
     assert!(socket.tempo.is_gathering(), "there is an end to it");
 }
@@ -136,8 +139,8 @@ fn a_burst_after_a_pause_is_written_at_once() {
 fn a_burst_to_many_peers_is_of_fewer_messages() {
     let mut sender = Sender::to(16, us(80));
     assert_eq!(sender.stream(100, us(100)).single, 100, "it knows the cost");
-    sender.send(0, Duration::from_secs(1));
-    let single = sender.stream(100, Duration::ZERO).single - 100;
+    sender.send(0, SECOND);
+    let single = sender.stream(100, 0).single - 100;
     // An average comes near to the cost and does not get there.
     assert!((3..=4).contains(&single), "{single}");
 }
@@ -145,7 +148,7 @@ fn a_burst_to_many_peers_is_of_fewer_messages() {
 #[test]
 fn a_stream_gathers() {
     let mut sender = Sender::new();
-    let socket = sender.stream(10_000, ns(30));
+    let socket = sender.stream(10_000, 30);
     assert!(socket.single < 20, "{}", socket.single);
     assert!(socket.gathered.iter().all(|&messages| messages > 100));
 }
@@ -162,7 +165,7 @@ fn a_stream_to_many_gathers_too() {
 fn waiting_for_room_is_no_pause() {
     let mut sender = Sender::new();
     let step = |sender: &mut Sender, held_up| {
-        sender.now += us(50);
+        sender.now = later(sender.now, us(50));
         let tempo = &mut sender.sockets[0].tempo;
         if held_up {
             tempo.held_up();
@@ -170,7 +173,7 @@ fn waiting_for_room_is_no_pause() {
         let step = tempo.queued(waiting(66), &mut sender.thread, sender.now);
         match step {
             Step::Write(write) => {
-                sender.now += us(5);
+                sender.now = later(sender.now, us(5));
                 tempo.wrote(write, 1, &mut sender.thread, sender.now);
             }
             _ => tempo.caretaker_wrote(),
@@ -207,7 +210,7 @@ fn an_answer_in_between_is_a_pause() {
     tempo.caretaker_wrote();
     tempo.paused();
     let single = sender.sockets[0].single;
-    assert_eq!(sender.stream(1, Duration::ZERO).single, single + 1);
+    assert_eq!(sender.stream(1, 0).single, single + 1);
 }
 
 #[test]
@@ -215,7 +218,7 @@ fn while_a_thread_serves_its_other_sockets_it_does_not_pause() {
     let mut sender = Sender::new();
     sender.sockets = (0..16).map(|_| Socket::default()).collect();
     for _ in 0..500 {
-        (0..16).for_each(|socket| sender.send(socket, ns(300)));
+        (0..16).for_each(|socket| sender.send(socket, 300));
     }
     for Socket { single, .. } in &sender.sockets {
         assert!(*single < 50, "{single} of 500");
@@ -234,16 +237,16 @@ fn what_is_due_is_written_whatever_there_is_to_spend() {
         bytes: 1,
     };
     let tempo = &mut sender.sockets[0].tempo;
-    tempo.credit = Duration::ZERO;
+    tempo.credit = 0;
     for _ in 0..3 {
         let step = tempo.queued(due, &mut sender.thread, sender.now);
         let Step::Write(write) = step else {
             panic!("{step:?}");
         };
         assert!(write.gathered);
-        tempo.wrote(write, 1, &mut sender.thread, sender.now + us(5));
+        tempo.wrote(write, 1, &mut sender.thread, later(sender.now, us(5)));
     }
-    assert_eq!(tempo.credit, Duration::ZERO, "that is not spent on it");
+    assert_eq!(tempo.credit, 0, "that is not spent on it");
     assert!(!tempo.is_gathering(), "nobody has been told");
 }
 
@@ -252,14 +255,14 @@ fn what_is_due_is_written_whatever_there_is_to_spend() {
 #[test]
 fn a_sender_that_lost_its_core_has_learnt_nothing() {
     let mut sender = Sender::to(1, us(4_000));
-    sender.send(0, Duration::ZERO);
+    sender.send(0, 0);
     let tempo = &sender.sockets[0].tempo;
     assert_eq!(tempo.cost, (FIRST_COST * 7 + COST_CAP) / 8);
     assert_eq!(sender.thread.spent, COST_CAP);
     assert_eq!(sender.thread.last_sent, Some(sender.now));
     gathering(&mut sender);
     sender.send(0, us(100));
-    (0..MAX_STRIDE).for_each(|_| sender.send(0, Duration::ZERO));
+    (0..MAX_STRIDE).for_each(|_| sender.send(0, 0));
     assert_eq!(sender.sockets[0].gathered.len(), 1);
     assert_eq!(sender.gathers_for(), COST_CAP);
 }
@@ -267,10 +270,10 @@ fn a_sender_that_lost_its_core_has_learnt_nothing() {
 #[test]
 fn what_a_write_may_take_goes_by_the_number_of_peers() {
     let mut sender = Sender::to(100, us(3_000));
-    sender.send(0, Duration::ZERO);
+    sender.send(0, 0);
     assert_eq!(sender.thread.spent, us(3_000));
     let mut sender = Sender::to(100, us(6_000));
-    sender.send(0, Duration::ZERO);
+    sender.send(0, 0);
     assert_eq!(sender.thread.spent, COST_CAP * 100);
 }
 
@@ -294,16 +297,16 @@ fn messages_gather_longer_where_writing_takes_longer() {
 }
 
 /// The part of its time that a stream to so many peers spends on writing, and for how long its messages gather.
-fn share_of_writing(peers: u32) -> (f64, Duration) {
+fn share_of_writing(peers: u64) -> (f64, u64) {
     let mut sender = Sender::to(peers as usize, us(5) * peers);
     sender.len = 0;
-    let gap = ns(30) * peers;
+    let gap = 30 * peers;
     sender.stream(2_000, gap);
     let (begun, spent) = (sender.now, sender.thread.spent);
     let rounds = 100_000 / peers as usize * 10;
     sender.stream(rounds, gap);
     let spent = sender.thread.spent - spent;
-    let share = spent.as_secs_f64() / (sender.now - begun).as_secs_f64();
+    let share = spent as f64 / (sender.now - begun).as_nanos() as f64;
     (share, sender.gathers_for())
 }
 
@@ -348,7 +351,7 @@ fn messages_are_written_when_the_oldest_has_waited_long_enough() {
     let mut queued = |after| {
         sockets[0]
             .tempo
-            .queued(waiting(WORTH), thread, *now + after)
+            .queued(waiting(WORTH), thread, later(*now, after))
     };
     assert_eq!(queued(us(30)), Step::Gather);
     assert!(matches!(
@@ -372,15 +375,15 @@ fn a_fast_stream_of_short_messages_fills_a_write_first() {
 
 #[test]
 fn the_clock_is_read_as_often_as_befits_the_rate() {
-    let looks = |gap: Duration| {
+    let looks = |gap: u64| {
         let mut sender = Sender::new();
         let tempo = gathering(&mut sender);
         // They go on gathering, for as long as this takes.
-        tempo.rhythm.wrote(Duration::from_secs(3_600));
+        tempo.rhythm.wrote(HOUR);
         let before = sender.sockets[0].looks;
         sender.stream(10_000, gap).looks - before
     };
-    assert!(looks(ns(30)) < 200);
+    assert!(looks(30) < 200);
     let at_a_million_a_second = looks(us(1));
     assert!((1_000..3_000).contains(&at_a_million_a_second));
     assert!(looks(us(20)) > 9_000);
@@ -390,11 +393,11 @@ fn the_clock_is_read_as_often_as_befits_the_rate() {
 fn a_stream_that_has_become_faster_has_the_clock_read_less_often() {
     let mut sender = Sender::new();
     let tempo = gathering(&mut sender);
-    tempo.rhythm.wrote(Duration::from_secs(3_600));
+    tempo.rhythm.wrote(HOUR);
     (0..10).for_each(|_| tempo.looked(us(30)));
     assert_eq!(tempo.stride, 1);
     let before = sender.sockets[0].looks;
-    let socket = sender.stream(MAX_STRIDE * 10, ns(30));
+    let socket = sender.stream(MAX_STRIDE * 10, 30);
     assert_eq!(socket.tempo.stride, MAX_STRIDE);
     assert!(socket.looks - before < 20, "{}", socket.looks - before);
 }
@@ -415,7 +418,7 @@ fn nothing_is_decided_without_the_clock_unless_messages_gather() {
 #[test]
 fn the_caretaker_is_told_once_of_a_stream() {
     let mut sender = Sender::new();
-    let socket = sender.stream(100_000, ns(100));
+    let socket = sender.stream(100_000, 100);
     let [(_, writes)] = socket.told[..] else {
         panic!("told {} times", socket.told.len());
     };
@@ -428,11 +431,11 @@ fn the_caretaker_is_told_once_of_a_stream() {
 #[test]
 fn the_caretaker_is_told_again_once_it_has_written() {
     let mut sender = Sender::new();
-    let socket = sender.stream(1_000, ns(100));
+    let socket = sender.stream(1_000, 100);
     assert_eq!(socket.told.len(), 1);
     socket.tempo.caretaker_wrote();
     socket.messages = 0;
-    let socket = sender.stream(1_000, ns(100));
+    let socket = sender.stream(1_000, 100);
     assert_eq!(socket.told.len(), 2);
     assert!(socket.told[1].1 > 0, "with the writes there were");
 }
@@ -449,10 +452,10 @@ fn what_is_far_between_is_not_watched_over() {
 
 // What the caretaker makes of it.
 
-fn reading(writes: u64, gathers_for: Duration) -> Reading {
+fn reading(writes: u64, gathers_for: u64) -> Reading {
     Reading {
         writes,
-        gathers_for,
+        gathers_for: Duration::from_nanos(gathers_for),
     }
 }
 
@@ -465,8 +468,10 @@ fn a_caller_that_has_written_since_messages_began_to_gather_is_left_to_it() {
 /// A millisecond of 100,000 messages per second has a write every 640 µs, which would be too long to wait.
 #[test]
 fn a_caller_is_left_to_it_if_it_writes_every_200_microseconds() {
-    let since =
-        |writes: u64, ago| reading(100 + writes, us(10)).shows_writes_since(Seen::Since(100, ago));
+    let since = |writes: u64, ago| {
+        reading(100 + writes, us(10))
+            .shows_writes_since(Seen::Since(100, Duration::from_nanos(ago)))
+    };
     assert!(since(5, us(1_000)));
     assert!(!since(4, us(1_000)));
     assert!(!since(0, us(1)));
@@ -475,17 +480,18 @@ fn a_caller_is_left_to_it_if_it_writes_every_200_microseconds() {
 /// Where there are hundreds of peers, messages gather for milliseconds, and writes are as far apart.
 #[test]
 fn a_caller_with_many_peers_is_given_twice_the_time_that_its_messages_gather_for() {
-    let since =
-        |writes: u64, ago| reading(writes, us(10_000)).shows_writes_since(Seen::Since(0, ago));
+    let since = |writes: u64, ago| {
+        reading(writes, us(10_000)).shows_writes_since(Seen::Since(0, Duration::from_nanos(ago)))
+    };
     assert!(since(1, us(20_000)));
     assert!(!since(1, us(20_001)));
 
     let mut sender = Sender::new();
-    let begun = sender.now + us(5) * BURST;
+    let begun = later(sender.now, us(5) * BURST);
     let tempo = gathering(&mut sender);
-    let seen = Seen::Since(0, us(1_000));
+    let seen = Seen::Since(0, Duration::from_millis(1));
     let full = gathered(1_000_000, 1_000_000);
-    let writer = |tempo: &Tempo, after| tempo.who_writes(seen, full, begun + after);
+    let writer = |tempo: &Tempo, after| tempo.who_writes(seen, full, later(begun, after));
     assert_eq!(writer(tempo, us(0)), WrittenBy::Caretaker, "one peer");
     tempo.rhythm.wrote(us(10_000));
     assert_eq!(writer(tempo, us(19_999)), WrittenBy::Caller);
@@ -504,9 +510,10 @@ fn gathered(messages: usize, bytes: usize) -> Gathered {
 #[test]
 fn a_caller_whose_buffer_is_full_soon_is_left_to_it() {
     let mut sender = Sender::new();
-    let begun = sender.now + us(5) * BURST;
+    let begun = later(sender.now, us(5) * BURST);
     let tempo = gathering(&mut sender);
-    let writer = |gathered, after| tempo.who_writes(Seen::Started(0), gathered, begun + after);
+    let writer =
+        |gathered, after| tempo.who_writes(Seen::Started(0), gathered, later(begun, after));
     // After 50 of 200 µs, a quarter of it has to be there.
     assert_eq!(writer(gathered(125, 0), us(50)), WrittenBy::Caller);
     assert_eq!(writer(gathered(124, 0), us(50)), WrittenBy::Caretaker);
@@ -524,7 +531,7 @@ fn the_caretaker_writes_nothing_where_nothing_gathers() {
     let mut sender = Sender::new();
     gathering(&mut sender).caretaker_wrote();
     let tempo = &sender.sockets[0].tempo;
-    for seen in [Seen::Started(0), Seen::Since(0, us(1_000))] {
+    for seen in [Seen::Started(0), Seen::Since(0, Duration::from_millis(1))] {
         assert_eq!(
             tempo.who_writes(seen, gathered(1, 1), sender.now),
             WrittenBy::Nobody
