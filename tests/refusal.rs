@@ -17,8 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{
-    Bytes, Context, Dealer, Event, Message, Monitor, Options, Pub, Pull, Push, RefusalCause, Rep,
-    ReplyErrorKind, Req, RequestError, SendErrorKind, Sub,
+    Bytes, Context, Dealer, Event, Message, Monitor, Options, Pair, Pub, Pull, Push, RefusalCause,
+    Rep, ReplyErrorKind, Req, RequestError, Routed, Router, SendErrorKind, SendSocket, Sub,
 };
 
 use common::deadline::DEADLINE;
@@ -578,6 +578,65 @@ fn a_large_message_goes_to_the_peer_within_the_process() {
             _ => None,
         }
     });
+}
+
+/// What is too large for the peer that is named comes back, to whichever peer, and goes to another that takes it.
+#[test]
+fn a_router_is_told_of_limits_peer_by_peer() {
+    let context = Context::new();
+    let router = Router::with_options(&context, options()).expect("a ROUTER");
+    let endpoint = router.bind(ANY_PORT).expect("bound");
+    let [small, large] = [("small", limited()), ("large", options())].map(|(name, options)| {
+        let options = options.routing_id(name).probe_router(true);
+        let dealer = Dealer::with_options(&context, options).expect("a DEALER");
+        dealer.connect(&endpoint).expect("connected");
+        router.recv_timeout(DEADLINE).expect("its probe");
+        dealer
+    });
+    let message = || [vec![1; LIMIT], vec![2; LIMIT]];
+    let expected = SendErrorKind::TooLarge {
+        size: 2 * LIMIT as u64,
+        limit: LIMIT as u64,
+    };
+    let error = router.send_to("small", message()).expect_err("too large");
+    assert_eq!(error.kind(), expected);
+    assert_eq!(error.into_message(), Message::from(message()));
+    // In libzmq's form the name is not part of the message, and comes back with it.
+    let mut enveloped = Message::from(message());
+    enveloped.push_front("small");
+    let error = SendSocket::send(&router, &enveloped).expect_err("too large");
+    assert_eq!(error.kind(), expected);
+    assert_eq!(error.into_message(), enveloped);
+
+    let routed = router.send_to("large", message()).expect("sent");
+    assert_eq!(routed, Routed::Queued);
+    let received = large.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(received, Message::from(message()));
+    let routed = router.send_to("small", vec![1; LIMIT]).expect("sent");
+    assert_eq!(routed, Routed::Queued);
+    let received = small.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(received.size(), LIMIT);
+    assert_eq!(router.stats().dropped.total(), 0);
+}
+
+#[test]
+fn a_pair_is_told_of_limits() {
+    let context = Context::new();
+    let pair = Pair::with_options(&context, options()).expect("a PAIR");
+    let small = Pair::with_options(&context, limited()).expect("a PAIR");
+    small
+        .connect(pair.bind(ANY_PORT).expect("bound"))
+        .expect("connected");
+    pair.wait_for_peers(1, DEADLINE).expect("a peer");
+    let error = pair.send(vec![1; 2 * LIMIT]).expect_err("too large");
+    let expected = SendErrorKind::TooLarge {
+        size: 2 * LIMIT as u64,
+        limit: LIMIT as u64,
+    };
+    assert_eq!(error.kind(), expected);
+    pair.send(vec![1; LIMIT]).expect("sent");
+    let received = small.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(received.size(), LIMIT);
 }
 
 #[test]

@@ -305,7 +305,8 @@ pub enum DisconnectCause {
     TooManyPending,
     /// The socket let go of the connection: by `disconnect`, `unbind` or close.
     LocalClose,
-    /// The socket does not let the peer in, although it speaks the protocol well. Comes right after the handshake.
+    /// The socket does not let the peer in, although it speaks the protocol well: right after the handshake, or when another one takes
+    /// its place.
     Refused(PeerRefusal),
     /// The system had no memory for a message of the peer's, of which more came than there was memory for.
     OutOfMemory,

@@ -15,6 +15,9 @@ on_every_transport!(req_rep: ReqRep => closes_at_once_when_idle);
 on_every_transport!(dealer_rep: DealerRep => closes_at_once_when_idle);
 on_every_transport!(dealer_dealer: DealerDealer => closes_at_once_when_idle);
 on_every_transport!(xpub_xsub: XpubXsub => closes_at_once_when_idle);
+on_every_transport!(dealer_router: DealerRouter => closes_at_once_when_idle);
+on_every_transport!(router_router: RouterRouter => closes_at_once_when_idle);
+on_every_transport!(pair_pair: PairPair => closes_at_once_when_idle);
 on_every_transport!(
     close_reports_the_unsent,
     close_waits_for_the_last,

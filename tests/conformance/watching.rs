@@ -16,6 +16,8 @@ on_every_transport!(pub_sub: PubSub => tells_in_order, ends_with_its_socket);
 on_every_transport!(req_rep: ReqRep => tells_in_order, ends_with_its_socket);
 on_every_transport!(dealer_rep: DealerRep => tells_in_order, ends_with_its_socket);
 on_every_transport!(xpub_xsub: XpubXsub => tells_in_order, ends_with_its_socket);
+on_every_transport!(router_router: RouterRouter => tells_in_order, ends_with_its_socket);
+on_every_transport!(pair_pair: PairPair => tells_in_order, ends_with_its_socket);
 on_every_transport!(
     counts_messages_and_bytes,
     counts_reconnects,
