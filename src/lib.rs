@@ -130,6 +130,9 @@
 //! # Where things are
 //!
 //! - [`Options`] and their one table, [`OPTION_TABLE`]: high-water marks, times, limits, TCP.
+//! - The log: every event goes to the crate [`log`] under the target `zerohop`. Peers that break the protocol or do not fit, and
+//!   messages that are refused, are warnings; peers that come and go are `info`, attempts to connect `debug`. About each peer there are ten
+//!   lines of a level in ten seconds, and then the number of those left out.
 //! - [`Monitor`]: what happens to connections, as it happens; [`Stats`]: what has happened so far, in numbers.
 //! - Errors are named after what failed: [`SendError`] gives the message back, [`RequestError`] tells an unsent
 //!   request from an unanswered one.

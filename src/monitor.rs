@@ -4,6 +4,7 @@
 //! queue of them. How they are handed over, and what must hold there, is in `monitor/queue.rs`.
 
 mod event;
+mod journal;
 mod queue;
 mod refusal;
 
@@ -13,6 +14,7 @@ use crate::RecvError;
 use crate::process::Process;
 
 pub use event::{ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure};
+pub(crate) use journal::Journal;
 pub(crate) use queue::Monitors;
 use queue::{EventQueue, Subscription};
 pub use refusal::{PeerRefusal, RefusalCause};

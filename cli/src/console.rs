@@ -55,7 +55,9 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
+        // `--verbose` prints all events as they are, where the log leaves some out.
+        let is_event = record.module_path() == Some("zerohop::monitor");
+        if self.enabled(record.metadata()) && !is_event {
             let level = record.level().as_str().to_ascii_lowercase();
             say(&format!("zerohop: {level}: {}", record.args()));
         }

@@ -80,10 +80,16 @@ impl Monitors {
         })
     }
 
+    /// Whether there is a monitor.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.hub.listening.load(Ordering::Relaxed)
+    }
+
     /// Tells every monitor of an event, which is made only if there is one.
     #[inline]
     pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
-        if self.hub.listening.load(Ordering::Relaxed) {
+        if self.is_watched() {
             self.hub.emit(event());
         }
     }

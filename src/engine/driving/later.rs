@@ -35,7 +35,8 @@ enum Task {
     Offer(Box<Offer>),
     /// Its file is removed, of which it may log.
     Listener(Box<Listening>),
-    Log(Level, String),
+    /// The level, which part of the library says it, and the text.
+    Log(Level, &'static str, String),
 }
 
 impl Later {
@@ -94,8 +95,17 @@ impl Later {
 
     /// Whether the logger wants it is not asked before either.
     pub(crate) fn log(&mut self, level: Level, text: fmt::Arguments<'_>) {
+        self.log_of("zerohop::engine", level, text);
+    }
+
+    /// The same for an event, which whoever has a monitor hears of otherwise, too.
+    pub(crate) fn log_event(&mut self, level: Level, text: fmt::Arguments<'_>) {
+        self.log_of("zerohop::monitor", level, text);
+    }
+
+    fn log_of(&mut self, module: &'static str, level: Level, text: fmt::Arguments<'_>) {
         if level <= log::max_level() {
-            self.tasks.push(Task::Log(level, text.to_string()));
+            self.tasks.push(Task::Log(level, module, text.to_string()));
         }
     }
 
@@ -103,7 +113,7 @@ impl Later {
     pub(crate) fn run(self) {
         for task in self.tasks {
             contain(|| match task {
-                Task::Log(level, text) => log::log!(level, "{text}"),
+                Task::Log(level, module, text) => log_line(level, module, &text),
                 Task::Nothing => {}
                 Task::Wake(waker) => waker.wake(),
                 Task::Waker(waker) => drop(waker),
@@ -121,6 +131,16 @@ impl fmt::Debug for Later {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Later").finish_non_exhaustive()
     }
+}
+
+/// Hands a line to the application's logger, under the one target of this library.
+fn log_line(level: Level, module: &'static str, text: &str) {
+    let mut record = log::Record::builder();
+    record
+        .level(level)
+        .target("zerohop")
+        .module_path_static(Some(module));
+    log::logger().log(&record.args(format_args!("{text}")).build());
 }
 
 /// Runs code of the application, and lets no panic of it through.

@@ -192,7 +192,7 @@ mod tests {
             Turn::begin(net, pattern).connect(second, None);
             assert_eq!(place(net).0, id, "the same place");
             let addresses = vec![SocketAddress::Unix("/nowhere".into())];
-            let monitor = net.monitors.subscribe();
+            let monitor = net.peers.monitors.subscribe();
             Turn::begin(net, pattern).resolved(id, stale, Ok(addresses));
             assert!(monitor.try_recv().is_err(), "it was dialed");
         })

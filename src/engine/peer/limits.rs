@@ -146,13 +146,15 @@ impl Peers {
     /// Drops a message of `size` bytes that was accepted and that this peer does not take.
     #[cold]
     pub(crate) fn give_up(&mut self, id: PeerId, size: usize, cause: RefusalCause) {
+        let told = self.wants_events();
         if let Some(peer) = self.slab.get_mut(id) {
             peer.counters.dropped_refused += 1;
-            self.monitors.emit(|| Event::MessageRefused {
+            let event = told.then(|| Event::MessageRefused {
                 connection: peer.info(),
                 size,
                 cause,
             });
+            self.tell(event);
         }
     }
 
@@ -174,13 +176,15 @@ impl Peers {
     /// The publisher does not take a topic: it is told neither that we want it nor that we no longer do.
     #[cold]
     pub(crate) fn topic_withheld(&mut self, id: PeerId, length: usize, cause: RefusalCause) {
+        let told = self.wants_events();
         if let Some(peer) = self.slab.get_mut(id) {
             peer.counters.topics_withheld += 1;
-            self.monitors.emit(|| Event::SubscriptionRefused {
+            let event = told.then(|| Event::SubscriptionRefused {
                 connection: peer.info(),
                 length,
                 cause,
             });
+            self.tell(event);
         }
     }
 }

@@ -124,10 +124,11 @@ impl Turn<'_> {
             };
             let label = Arc::clone(&dialer.label);
             let source = dial::source_for(&dialer.endpoint, &address);
-            self.net.monitors.emit(|| Event::Connecting {
+            let event = self.net.peers.wants_events().then(|| Event::Connecting {
                 endpoint: label.to_string(),
                 peer: address.to_string(),
             });
+            self.net.peers.tell(event);
             match source.and_then(|source| dial::dial(&address, source, &options)) {
                 Ok(stream) => return self.dialing(id, stream),
                 Err(error) => failed = Some(error),
@@ -139,10 +140,11 @@ impl Turn<'_> {
     fn connect_failed(&mut self, id: PeerId, error: &io::Error) {
         if let Some(dialer) = self.net.dialer(id) {
             let endpoint = dialer.label.to_string();
-            self.net.monitors.emit(|| Event::ConnectFailed {
+            let event = self.net.peers.wants_events().then(|| Event::ConnectFailed {
                 endpoint,
                 error: IoFailure::from(error),
             });
+            self.net.peers.tell(event);
         }
         self.redial_later(id);
     }
@@ -187,9 +189,10 @@ impl Turn<'_> {
                     return;
                 };
                 peer.address = label.into();
-                self.net.monitors.emit(|| Event::Connected {
+                let event = self.net.peers.wants_events().then(|| Event::Connected {
                     connection: self.net.info(id),
                 });
+                self.net.peers.tell(event);
                 return self.start_handshake(id, stream);
             }
             Err(error) => error,
@@ -256,6 +259,7 @@ impl Turn<'_> {
     }
 
     fn established(&mut self, id: PeerId, established: Established) {
+        let told = self.net.peers.wants_events();
         let limits = self.net.limits();
         let takes = Takes::new(established.facts.announced());
         let heartbeat = Heartbeat::new(self.net.heartbeat_config(established.version), self.now);
@@ -303,11 +307,12 @@ impl Turn<'_> {
             }
             Origin::Bound(_) | Origin::Offered(_) => {}
         }
-        self.net.monitors.emit(|| Event::HandshakeSucceeded {
+        let event = told.then(|| Event::HandshakeSucceeded {
             connection: peer.info(),
             facts: established.facts.clone(),
         });
         peer.facts = Some(Box::new(established.facts));
+        self.net.peers.tell(event);
         self.net.watch_room(id, false);
         self.net.arm_heartbeat(id);
         if let Err(refusal) = self.let_in(id) {

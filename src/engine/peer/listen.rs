@@ -110,10 +110,11 @@ impl Turn<'_> {
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(error) => {
-                    self.net.monitors.emit(|| Event::AcceptFailed {
+                    let event = self.net.peers.wants_events().then(|| Event::AcceptFailed {
                         endpoint: listening.endpoint.to_string(),
                         error: IoFailure::from(&error),
                     });
+                    self.net.peers.tell(event);
                     let pause = if transport::is_exhaustion(&error) {
                         EXHAUSTION_PAUSE
                     } else {
@@ -140,9 +141,10 @@ impl Turn<'_> {
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
             peer.address = address.into();
         }
-        self.net.monitors.emit(|| Event::Accepted {
+        let event = self.net.peers.wants_events().then(|| Event::Accepted {
             connection: self.net.info(id),
         });
+        self.net.peers.tell(event);
         self.net.pending.push_back((id, self.net.connection_of(id)));
         self.net.pending_count += 1;
         self.limit_pending();
@@ -185,9 +187,10 @@ impl Net {
         )?;
         let endpoint: Arc<str> = listener.endpoint().to_string().into();
         self.last_endpoint = Some(listener.endpoint().clone());
-        self.monitors.emit(|| Event::Listening {
+        let event = self.peers.wants_events().then(|| Event::Listening {
             endpoint: endpoint.to_string(),
         });
+        self.peers.tell(event);
         self.listeners[index] = Some(Listening {
             listener,
             endpoint,
@@ -197,20 +200,22 @@ impl Net {
     }
 
     /// A listener could not be made.
-    pub(crate) fn bind_failed(&self, endpoint: &Endpoint, error: &BindError) {
-        self.monitors.emit(|| Event::BindFailed {
+    pub(crate) fn bind_failed(&mut self, endpoint: &Endpoint, error: &BindError) {
+        let event = self.peers.wants_events().then(|| Event::BindFailed {
             endpoint: endpoint.to_string(),
             error: IoFailure::new(error.kind(), Reason(error).to_string()),
         });
+        self.peers.tell(event);
     }
 
     /// Unbinds; connections accepted there are closed by the caller.
     pub(crate) fn stop_listening(&mut self, index: usize) {
         if let Some(mut listening) = self.listeners.get_mut(index).and_then(Option::take) {
             self.registry.deregister(&mut listening.listener);
-            self.monitors.emit(|| Event::ListenerClosed {
+            let event = self.peers.wants_events().then(|| Event::ListenerClosed {
                 endpoint: listening.endpoint.to_string(),
             });
+            self.peers.tell(event);
             self.peers.pool.later.drop_listener(listening);
         }
     }

@@ -26,7 +26,7 @@ use crate::engine::inproc::local::LateTopics;
 use crate::engine::tempo::Tempo;
 use crate::engine::{Note, SocketMailbox};
 use crate::error::Shortage;
-use crate::monitor::{ConnectionId, Monitors};
+use crate::monitor::{ConnectionId, Journal, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
@@ -52,7 +52,6 @@ pub(crate) struct Net {
     pub(crate) peers: Peers,
     pub(in crate::engine) listeners: Vec<Option<Listening>>,
     pub(in crate::engine) timers: Timers,
-    pub(in crate::engine) monitors: Arc<Monitors>,
     pub(in crate::engine) options: Options,
     pub(super) stream_options: StreamOptions,
     pub(in crate::engine) handshake: Arc<HandshakeConfig>,
@@ -108,16 +107,15 @@ impl Net {
             mechanism: MechanismConfig::Null,
             max_command_size: limits(&options).max_command_size,
         };
-        let monitors = Arc::new(Monitors::new());
         Net {
             peers: Peers {
                 conflate: options.conflate && pattern.may_conflate(),
-                monitors: Arc::clone(&monitors),
+                monitors: Monitors::new(),
+                journal: Journal::default(),
                 ..Peers::default()
             },
             listeners: Vec::new(),
             timers: Timers::default(),
-            monitors,
             stream_options: stream_options(&options),
             options,
             handshake: Arc::new(handshake),

@@ -4,7 +4,6 @@
 //! through every reconnect; one that we accepted lives as long as its connection, and then until what it
 //! sent has been read. Patterns know peers by their [`PeerId`] and touch them through [`Peers`] only.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -19,7 +18,7 @@ use super::state::{
 };
 use crate::engine::Note;
 use crate::message::{Message, RoutingId};
-use crate::monitor::Monitors;
+use crate::monitor::{Event, Journal, Monitors};
 use crate::pattern::Pattern;
 use crate::zmtp::{self, PeerFacts};
 
@@ -50,10 +49,27 @@ pub(crate) struct Peers {
     pub(super) past: Counters,
     /// Messages that went from one peer's queue to another's, and so are in the counters of both.
     pub(super) moved: u64,
-    pub(super) monitors: Arc<Monitors>,
+    pub(in crate::engine) monitors: Monitors,
+    pub(super) journal: Journal,
 }
 
 impl Peers {
+    /// Whether anybody is to be told of events: a monitor, or the log. Without, none is made.
+    pub(crate) fn wants_events(&self) -> bool {
+        self.monitors.is_watched() || Journal::is_kept()
+    }
+
+    /// Tells monitors of an event, and the log as soon as no lock is held.
+    pub(crate) fn tell(&mut self, event: Option<Event>) {
+        if let Some(event) = event {
+            let later = &mut self.pool.later;
+            self.journal.enter(&event, Instant::now(), |level, text| {
+                later.log_event(level, text)
+            });
+            self.monitors.emit(|| event);
+        }
+    }
+
     /// Whether a message may be queued for this peer without passing its high-water mark.
     #[inline]
     pub(crate) fn has_room(&self, id: PeerId) -> bool {

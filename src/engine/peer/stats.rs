@@ -37,7 +37,7 @@ impl Net {
 
     /// Watches what happens to the connections from now on.
     pub(crate) fn monitor(&self) -> Monitor {
-        self.monitors.subscribe()
+        self.peers.monitors.subscribe()
     }
 
     pub(crate) fn set_last_endpoint(&mut self, endpoint: Endpoint) {

@@ -126,7 +126,7 @@ impl<P: Pattern> Core<P> {
         }
         net.farewells.end();
         pattern.clear(&mut net.peers);
-        net.monitors.close();
+        net.peers.monitors.close();
         state.phase = Phase::Closed { unsent };
         if state.lingers {
             self.context.socket_closed();

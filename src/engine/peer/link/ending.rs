@@ -79,6 +79,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn redial_later(&mut self, id: PeerId) {
+        let told = self.net.peers.wants_events();
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
@@ -90,10 +91,11 @@ impl Turn<'_> {
         }
         dialer.addresses.clear();
         let (delay, attempt) = (dialer.next_delay(), dialer.begin());
-        self.net.monitors.emit(|| Event::RetryIn {
+        let event = told.then(|| Event::RetryIn {
             endpoint: dialer.label.to_string(),
             delay,
         });
+        self.net.peers.tell(event);
         // One that is refused at once is not dialed again and again in one turn.
         let at = (self.now + delay).max(self.next_turn());
         self.net.timers.arm(at, Timer::Redial(id, attempt));
@@ -268,13 +270,14 @@ impl Net {
         let Some(failed_handshake) = failed_handshake else {
             return;
         };
-        self.monitors.emit(|| {
+        let event = self.peers.wants_events().then(|| {
             let (connection, cause) = (self.info(id), cause.clone());
             match failed_handshake {
                 true => Event::HandshakeFailed { connection, cause },
                 false => Event::Disconnected { connection, cause },
             }
         });
+        self.peers.tell(event);
     }
 
     /// What events say of a peer's connection.

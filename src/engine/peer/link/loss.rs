@@ -104,11 +104,16 @@ impl Turn<'_> {
             Some(peer) if peer.birth == loss.birth => peer.counters.dropped_refused += 1,
             Some(_) | None => self.net.peers.past.dropped_refused += 1,
         }
-        self.net.monitors.emit(|| Event::MessageRefused {
-            connection: ConnectionInfo::new(loss.connection, &*loss.label, &*loss.address),
-            size,
-            cause,
-        });
+        let event = self
+            .net
+            .peers
+            .wants_events()
+            .then(|| Event::MessageRefused {
+                connection: ConnectionInfo::new(loss.connection, &*loss.label, &*loss.address),
+                size,
+                cause,
+            });
+        self.net.peers.tell(event);
         self.net.changes.add(Changes::PEERS);
         self.pattern.given_up(&refused.message, cause);
     }
