@@ -1,5 +1,7 @@
 //! What a socket has done so far, in numbers.
 
+mod export;
+
 use crate::ConnectionId;
 
 /// A socket's counters since it was made, and those of its present peers.
