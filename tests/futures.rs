@@ -107,12 +107,13 @@ async fn give_way() {
 /// was sent arrives, once, and no other.
 #[test]
 fn futures_dropped_at_random_lose_and_double_nothing() {
-    for (seed, hwm) in [(1, 3), (2, 50), (3, 1000)] {
-        drop_at_random(seed, hwm);
-    }
+    // How many are dropped at each mark depends on who has to wait; at the lowest, nearly everybody has to.
+    let dropped = [(1, 3), (2, 50), (3, 1000)].map(|(seed, hwm)| drop_at_random(seed, hwm));
+    assert!(dropped.iter().sum::<usize>() > 100, "{dropped:?}");
 }
 
-fn drop_at_random(seed: u64, hwm: usize) {
+/// Returns how many were dropped.
+fn drop_at_random(seed: u64, hwm: usize) -> usize {
     const THREADS: u64 = 2;
     const TASKS: u64 = 8;
     const EACH: u32 = 500;
@@ -182,8 +183,7 @@ fn drop_at_random(seed: u64, hwm: usize) {
     seen.sort_unstable();
     let all: Vec<u32> = (0..COUNT as u32).collect();
     assert!(*seen == all, "lost or doubled");
-    println!("{dropped:?} futures dropped at a mark of {hwm}");
-    assert!(dropped.load(Ordering::Relaxed) > 100);
+    dropped.load(Ordering::Relaxed)
 }
 
 fn until(what: &str, done: impl Fn() -> bool) {
