@@ -1,8 +1,8 @@
-//! What every socket type has, as calls of the type itself and as [`AnySocket`](crate::AnySocket).
+//! What every socket type has, as calls of the type itself.
 
-/// What every socket type has: making one, its endpoints, waiting for peers, watching and closing.
+/// What every socket type has: making one, its endpoints, waiting for peers, watching and closing. And what the traits need of it.
 macro_rules! common {
-    ($name:ident, $text:literal, $options:ident => $pattern:expr) => {
+    ($name:ident, $text:literal, $options:ident => $pattern:ident::new($($argument:tt)*)) => {
         impl $name {
             #[doc = concat!("Makes a ", $text, " socket with default options.")]
             ///
@@ -23,9 +23,7 @@ macro_rules! common {
                 context: &$crate::Context,
                 options: $crate::Options,
             ) -> Result<$name, $crate::SocketError> {
-                let make = |$options: &$crate::Options| $pattern;
-                let socket = $crate::socket::Socket::new(context, options, make)?;
-                Ok($name { socket })
+                <$name as $crate::AnySocket>::with_options(context, options)
             }
 
             /// Listens at an endpoint, and returns it with everything resolved: bind `tcp://127.0.0.1:*`
@@ -180,65 +178,28 @@ macro_rules! common {
             }
         }
 
-        impl $crate::socket::traits::Sealed for $name {}
+        impl $crate::socket::handle::Handle for $name {
+            type Pattern = $pattern;
+
+            fn pattern($options: &$crate::Options) -> $pattern {
+                $pattern::new($($argument)*)
+            }
+
+            fn from_socket(socket: $crate::socket::Socket<$pattern>) -> $name {
+                $name { socket }
+            }
+
+            fn socket(&self) -> &$crate::socket::Socket<$pattern> {
+                &self.socket
+            }
+
+            fn into_socket(self) -> $crate::socket::Socket<$pattern> {
+                self.socket
+            }
+        }
 
         impl $crate::AnySocket for $name {
             const TYPE: $crate::SocketType = $crate::SocketType::$name;
-
-            fn with_options(
-                context: &$crate::Context,
-                options: $crate::Options,
-            ) -> Result<$name, $crate::SocketError> {
-                $name::with_options(context, options)
-            }
-
-            fn bind(&self, endpoint: &str) -> Result<$crate::Endpoint, $crate::BindError> {
-                $name::bind(self, endpoint)
-            }
-
-            fn connect(&self, endpoint: &str) -> Result<(), $crate::ConnectError> {
-                $name::connect(self, endpoint)
-            }
-
-            fn unbind(&self, endpoint: &str) -> Result<(), $crate::UnbindError> {
-                $name::unbind(self, endpoint)
-            }
-
-            fn disconnect(&self, endpoint: &str) -> Result<(), $crate::UnbindError> {
-                $name::disconnect(self, endpoint)
-            }
-
-            fn options(&self) -> &$crate::Options {
-                $name::options(self)
-            }
-
-            fn last_endpoint(&self) -> Option<$crate::Endpoint> {
-                $name::last_endpoint(self)
-            }
-
-            fn wait_for_peers(
-                &self,
-                count: usize,
-                timeout: std::time::Duration,
-            ) -> Result<(), $crate::WaitError> {
-                $name::wait_for_peers(self, count, timeout)
-            }
-
-            fn monitor(&self) -> $crate::Monitor {
-                $name::monitor(self)
-            }
-
-            fn stats(&self) -> $crate::Stats {
-                $name::stats(self)
-            }
-
-            fn shutdown(&self) {
-                $name::shutdown(self);
-            }
-
-            fn close(self, timeout: std::time::Duration) -> Result<(), $crate::CloseError> {
-                $name::close(self, timeout)
-            }
         }
 
         impl std::fmt::Debug for $name {

@@ -1,11 +1,14 @@
 //! The sockets: typed handles over a [`Core`].
 //!
-//! A socket type is a file here: its own calls, and one line that gives it what all sockets have.
+//! A socket type is a file here: its own calls, and lines such as `common!` and `sending!` that give it what it has in common with
+//! others. What these do is in generic code over [`Socket`]. The macros write the calls of the type itself, which say in its own words
+//! what they do and need no trait in scope; the public traits are written once, over what `handle.rs` says of a handle.
 
 mod asking;
 mod common;
 mod dealer;
 mod futures;
+mod handle;
 mod pair;
 mod publisher;
 mod publishing;

@@ -91,37 +91,6 @@ macro_rules! publishing {
 
         impl $crate::SendSocket for $name {
             type Sent = $crate::Published;
-
-            #[inline]
-            fn send(
-                &self,
-                message: impl $crate::Payload,
-            ) -> Result<$crate::Published, $crate::SendError> {
-                $name::send(self, message)
-            }
-
-            #[inline]
-            fn try_send(
-                &self,
-                message: impl $crate::Payload,
-            ) -> Result<$crate::Published, $crate::SendError> {
-                $name::try_send(self, message)
-            }
-
-            fn send_timeout(
-                &self,
-                message: impl $crate::Payload,
-                timeout: std::time::Duration,
-            ) -> Result<$crate::Published, $crate::SendError> {
-                $name::send_timeout(self, message, timeout)
-            }
-
-            fn send_async<M: $crate::Payload + Send>(
-                &self,
-                message: M,
-            ) -> impl Future<Output = Result<$crate::Published, $crate::SendError>> + Send {
-                $name::send_async(self, message)
-            }
         }
     };
 }

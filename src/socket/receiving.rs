@@ -190,47 +190,7 @@ macro_rules! receiving {
             }
         }
 
-        impl $crate::RecvSocket for $name {
-            #[inline]
-            fn recv(&self) -> Result<$crate::Message, $crate::RecvError> {
-                $name::recv(self)
-            }
-
-            #[inline]
-            fn try_recv(&self) -> Result<$crate::Message, $crate::RecvError> {
-                $name::try_recv(self)
-            }
-
-            fn recv_timeout(
-                &self,
-                timeout: std::time::Duration,
-            ) -> Result<$crate::Message, $crate::RecvError> {
-                $name::recv_timeout(self, timeout)
-            }
-
-            #[inline]
-            fn recv_into(&self, message: &mut $crate::Message) -> Result<(), $crate::RecvError> {
-                $name::recv_into(self, message)
-            }
-
-            #[inline]
-            fn try_recv_into(
-                &self,
-                message: &mut $crate::Message,
-            ) -> Result<(), $crate::RecvError> {
-                $name::try_recv_into(self, message)
-            }
-
-            fn recv_batch(&self, max: usize) -> Result<Vec<$crate::Message>, $crate::RecvError> {
-                $name::recv_batch(self, max)
-            }
-
-            fn recv_async(
-                &self,
-            ) -> impl Future<Output = Result<$crate::Message, $crate::RecvError>> + Send {
-                $name::recv_async(self)
-            }
-        }
+        impl $crate::RecvSocket for $name {}
 
         impl<'a> IntoIterator for &'a $name {
             type Item = $crate::Message;

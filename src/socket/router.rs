@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use super::common::common;
+use super::handle::{RecvBy, SendBy};
 use super::{
     RecvSocket, SendSocket, Socket, endpoint, futures, recv_error, send_error, send_error_kind,
 };
@@ -137,7 +138,7 @@ impl Router {
     /// Timed out, or closed.
     #[inline]
     pub fn recv(&self) -> Result<Incoming, RecvError> {
-        self.recv_by(self.socket.recv_wait())
+        self.receive(self.socket.recv_wait())
     }
 
     /// Receives a message if there is one now.
@@ -147,7 +148,7 @@ impl Router {
     /// There is none, or closed.
     #[inline]
     pub fn try_recv(&self) -> Result<Incoming, RecvError> {
-        self.recv_by(Wait::Not)
+        self.receive(Wait::Not)
     }
 
     /// Receives the next message, waiting for at most `timeout`.
@@ -156,7 +157,7 @@ impl Router {
     ///
     /// Timed out, or closed.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Incoming, RecvError> {
-        self.recv_by(Wait::AtMost(timeout))
+        self.receive(Wait::AtMost(timeout))
     }
 
     /// Receives the next message, in a task, and waits without end. It can be dropped at any time, as
@@ -176,24 +177,11 @@ impl Router {
     ///
     /// Timed out, or closed.
     pub fn recv_batch(&self, max: usize) -> Result<Vec<Incoming>, RecvError> {
-        let mut batch = Vec::new();
-        let received = self
-            .socket
-            .core()
-            .until(self.socket.recv_wait(), |pattern, net| {
-                while batch.len() < max
-                    && let Some(incoming) = take(pattern, net)
-                {
-                    batch.push(incoming);
-                }
-                (!batch.is_empty() || max == 0).then_some(())
-            });
-        received.map_err(recv_error)?;
-        Ok(batch)
+        self.receive_batch(max, self.socket.recv_wait())
     }
 
     #[inline]
-    fn recv_by(&self, wait: Wait) -> Result<Incoming, RecvError> {
+    fn receive(&self, wait: Wait) -> Result<Incoming, RecvError> {
         match self.socket.core().at_once(take) {
             Some(incoming) => Ok(incoming),
             None => self.recv_slowly(wait),
@@ -203,6 +191,20 @@ impl Router {
     #[inline(never)]
     fn recv_slowly(&self, wait: Wait) -> Result<Incoming, RecvError> {
         self.socket.core().until(wait, take).map_err(recv_error)
+    }
+
+    fn receive_batch(&self, max: usize, wait: Wait) -> Result<Vec<Incoming>, RecvError> {
+        let mut batch = Vec::new();
+        let received = self.socket.core().until(wait, |pattern, net| {
+            while batch.len() < max
+                && let Some(incoming) = take(pattern, net)
+            {
+                batch.push(incoming);
+            }
+            (!batch.is_empty() || max == 0).then_some(())
+        });
+        received.map_err(recv_error)?;
+        Ok(batch)
     }
 
     /// Sends a message to the peer with this routing id. With [`router_mandatory`](crate::Options::router_mandatory) it waits while that peer is
@@ -311,16 +313,6 @@ impl Router {
         let routed = core.until(wait, |pattern, net| attempt(pattern, net, peer, outgoing));
         routed.unwrap_or_else(|stop| Err(send_error_kind(stop)))
     }
-
-    /// A message in libzmq's form.
-    fn send_enveloped<M: Payload>(&self, message: M, wait: Wait) -> Result<Routed, SendError> {
-        let message = message.into_message();
-        let routed = match opened(&message) {
-            Some((peer, outgoing)) => self.route(peer, outgoing, wait),
-            None => Err(SendErrorKind::NoBody),
-        };
-        routed.map_err(|kind| send_error(kind, message))
-    }
 }
 
 /// The routing id that a message in libzmq's form begins with, and what it leaves. `None`: that is nothing.
@@ -362,20 +354,24 @@ fn attempt(
 /// In libzmq's form: the first frame is the routing id of the peer, and the message follows.
 impl SendSocket for Router {
     type Sent = Routed;
+}
 
-    fn send(&self, message: impl Payload) -> Result<Routed, SendError> {
-        self.send_enveloped(message, self.socket.send_wait())
+/// In libzmq's form: the first frame is the routing id of the peer, and the message follows.
+impl RecvSocket for Router {}
+
+impl SendBy for Router {
+    type Receipt = Routed;
+
+    fn send_by(&self, message: impl Payload, wait: Wait) -> Result<Routed, SendError> {
+        let message = message.into_message();
+        let routed = match opened(&message) {
+            Some((peer, outgoing)) => self.route(peer, outgoing, wait),
+            None => Err(SendErrorKind::NoBody),
+        };
+        routed.map_err(|kind| send_error(kind, message))
     }
 
-    fn try_send(&self, message: impl Payload) -> Result<Routed, SendError> {
-        self.send_enveloped(message, Wait::Not)
-    }
-
-    fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<Routed, SendError> {
-        self.send_enveloped(message, Wait::AtMost(timeout))
-    }
-
-    fn send_async<M: Payload + Send>(
+    fn send_in_task<M: Payload + Send>(
         &self,
         message: M,
     ) -> impl Future<Output = Result<Routed, SendError>> + Send {
@@ -397,36 +393,22 @@ impl SendSocket for Router {
     }
 }
 
-/// In libzmq's form: the first frame is the routing id of the peer, and the message follows.
-impl RecvSocket for Router {
-    fn recv(&self) -> Result<Message, RecvError> {
-        Router::recv(self).map(Incoming::into_enveloped)
+impl RecvBy for Router {
+    fn recv_by(&self, wait: Wait) -> Result<Message, RecvError> {
+        self.receive(wait).map(Incoming::into_enveloped)
     }
 
-    fn try_recv(&self) -> Result<Message, RecvError> {
-        Router::try_recv(self).map(Incoming::into_enveloped)
-    }
-
-    fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
-        Router::recv_timeout(self, timeout).map(Incoming::into_enveloped)
-    }
-
-    fn recv_into(&self, message: &mut Message) -> Result<(), RecvError> {
-        *message = RecvSocket::recv(self)?;
+    fn recv_into_by(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
+        *message = self.recv_by(wait)?;
         Ok(())
     }
 
-    fn try_recv_into(&self, message: &mut Message) -> Result<(), RecvError> {
-        *message = RecvSocket::try_recv(self)?;
-        Ok(())
-    }
-
-    fn recv_batch(&self, max: usize) -> Result<Vec<Message>, RecvError> {
-        let batch = Router::recv_batch(self, max)?;
+    fn recv_batch_by(&self, max: usize, wait: Wait) -> Result<Vec<Message>, RecvError> {
+        let batch = self.receive_batch(max, wait)?;
         Ok(batch.into_iter().map(Incoming::into_enveloped).collect())
     }
 
-    fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send {
+    fn recv_in_task(&self) -> impl Future<Output = Result<Message, RecvError>> + Send {
         futures::receive(self.socket.core(), |pattern, net| {
             take(pattern, net).map(Incoming::into_enveloped)
         })

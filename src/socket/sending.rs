@@ -150,31 +150,6 @@ macro_rules! sending {
 
         impl $crate::SendSocket for $name {
             type Sent = ();
-
-            #[inline]
-            fn send(&self, message: impl $crate::Payload) -> Result<(), $crate::SendError> {
-                $name::send(self, message)
-            }
-
-            #[inline]
-            fn try_send(&self, message: impl $crate::Payload) -> Result<(), $crate::SendError> {
-                $name::try_send(self, message)
-            }
-
-            fn send_timeout(
-                &self,
-                message: impl $crate::Payload,
-                timeout: std::time::Duration,
-            ) -> Result<(), $crate::SendError> {
-                $name::send_timeout(self, message, timeout)
-            }
-
-            fn send_async<M: $crate::Payload + Send>(
-                &self,
-                message: M,
-            ) -> impl Future<Output = Result<(), $crate::SendError>> + Send {
-                $name::send_async(self, message)
-            }
         }
     };
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::Iter;
+use super::handle::{Handle, RecvBy, SendBy};
+use super::{Iter, Socket, endpoint};
 use crate::context::Context;
+use crate::engine::Wait;
 use crate::error::{
     CloseError, ConnectError, RecvError, SendBatchError, SendError, SocketError, UnbindError,
     WaitError,
@@ -14,12 +16,6 @@ use crate::options::Options;
 use crate::stats::Stats;
 use crate::transport::{BindError, Endpoint};
 use crate::zmtp::SocketType;
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-pub(super) use sealed::Sealed;
 
 /// What every socket has, for code that works with any of them.
 ///
@@ -55,7 +51,8 @@ pub(super) use sealed::Sealed;
 /// # Ok(())
 /// # }
 /// ```
-pub trait AnySocket: Sealed + Sized + Send + Sync + 'static {
+#[expect(private_bounds, reason = "sealed")]
+pub trait AnySocket: Handle + Send + Sync + 'static {
     /// The type.
     const TYPE: SocketType;
 
@@ -73,70 +70,95 @@ pub trait AnySocket: Sealed + Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// An option is out of its range, the system refused a file descriptor, or the context is shut down.
-    fn with_options(context: &Context, options: Options) -> Result<Self, SocketError>;
+    fn with_options(context: &Context, options: Options) -> Result<Self, SocketError> {
+        Socket::new(context, options, Self::pattern).map(Self::from_socket)
+    }
 
     /// Listens at an endpoint; see [`Push::bind`](crate::Push::bind).
     ///
     /// # Errors
     ///
     /// The endpoint is malformed, in use, not of this machine, or not permitted; or the system refused a file descriptor.
-    fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError>;
+    fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
+        self.socket().bind(self::endpoint(endpoint)?)
+    }
 
     /// Connects to an endpoint; see [`Push::connect`](crate::Push::connect).
     ///
     /// # Errors
     ///
     /// The endpoint is malformed, or an inproc name is bound by a socket of a type that does not fit.
-    fn connect(&self, endpoint: &str) -> Result<(), ConnectError>;
+    fn connect(&self, endpoint: &str) -> Result<(), ConnectError> {
+        self.socket().connect(self::endpoint(endpoint)?)
+    }
 
     /// Stops listening at an endpoint.
     ///
     /// # Errors
     ///
     /// Nothing is bound there.
-    fn unbind(&self, endpoint: &str) -> Result<(), UnbindError>;
+    fn unbind(&self, endpoint: &str) -> Result<(), UnbindError> {
+        self.socket().unbind(&self::endpoint(endpoint)?)
+    }
 
     /// Ends the connections to an endpoint.
     ///
     /// # Errors
     ///
     /// There is no connection to that endpoint.
-    fn disconnect(&self, endpoint: &str) -> Result<(), UnbindError>;
+    fn disconnect(&self, endpoint: &str) -> Result<(), UnbindError> {
+        self.socket().disconnect(&self::endpoint(endpoint)?)
+    }
 
     /// The options that the socket was made with.
-    fn options(&self) -> &Options;
+    fn options(&self) -> &Options {
+        self.socket().options()
+    }
 
     /// The endpoint last bound (resolved) or connected (as given).
-    fn last_endpoint(&self) -> Option<Endpoint>;
+    fn last_endpoint(&self) -> Option<Endpoint> {
+        self.socket().last_endpoint()
+    }
 
     /// Waits until at least so many peers are connected, handshake included.
     ///
     /// # Errors
     ///
     /// There were fewer when the time was up, or the socket was closed.
-    fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<(), WaitError>;
+    fn wait_for_peers(&self, count: usize, timeout: Duration) -> Result<(), WaitError> {
+        self.socket().wait_for_peers(count, timeout)
+    }
 
     /// Watches what happens to the socket's connections, from now on.
-    fn monitor(&self) -> Monitor;
+    fn monitor(&self) -> Monitor {
+        self.socket().monitor()
+    }
 
     /// What the socket and each of its peers have sent, received, queued and dropped so far.
-    fn stats(&self) -> Stats;
+    fn stats(&self) -> Stats {
+        self.socket().stats()
+    }
 
     /// Begins to close the socket, from any thread; see [`Push::shutdown`](crate::Push::shutdown).
-    fn shutdown(&self);
+    fn shutdown(&self) {
+        self.socket().shutdown();
+    }
 
     /// Closes the socket, waiting for at most `timeout`; see [`Push::close`](crate::Push::close).
     ///
     /// # Errors
     ///
     /// How many messages were left unsent.
-    fn close(self, timeout: Duration) -> Result<(), CloseError>;
+    fn close(self, timeout: Duration) -> Result<(), CloseError> {
+        self.into_socket().close(timeout)
+    }
 }
 
 /// A socket that sends messages one after the other: PUSH, PUB, XPUB, XSUB, DEALER and PAIR, and ROUTER in libzmq's form.
 ///
 /// REQ and REP are not among them: there a message is one half of an exchange.
-pub trait SendSocket: AnySocket {
+#[expect(private_bounds, reason = "sealed")]
+pub trait SendSocket: AnySocket + SendBy<Receipt = <Self as SendSocket>::Sent> {
     /// What is known of a message once it is sent: `()`, [`Published`](crate::Published) or [`Routed`](crate::Routed).
     type Sent;
 
@@ -145,14 +167,20 @@ pub trait SendSocket: AnySocket {
     /// # Errors
     ///
     /// Those of the type's own `send`, such as [`Push::send`](crate::Push::send). The error gives the message back.
-    fn send(&self, message: impl Payload) -> Result<Self::Sent, SendError>;
+    #[inline]
+    fn send(&self, message: impl Payload) -> Result<Self::Sent, SendError> {
+        self.send_by(message, self.socket().send_wait())
+    }
 
     /// Sends a message if that needs no waiting.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send), and where it would wait.
-    fn try_send(&self, message: impl Payload) -> Result<Self::Sent, SendError>;
+    #[inline]
+    fn try_send(&self, message: impl Payload) -> Result<Self::Sent, SendError> {
+        self.send_by(message, Wait::Not)
+    }
 
     /// Sends a message, waiting for at most `timeout`.
     ///
@@ -163,7 +191,9 @@ pub trait SendSocket: AnySocket {
         &self,
         message: impl Payload,
         timeout: Duration,
-    ) -> Result<Self::Sent, SendError>;
+    ) -> Result<Self::Sent, SendError> {
+        self.send_by(message, Wait::AtMost(timeout))
+    }
 
     /// Sends a message, in a task; see [`Push::send_async`](crate::Push::send_async).
     ///
@@ -173,7 +203,9 @@ pub trait SendSocket: AnySocket {
     fn send_async<M: Payload + Send>(
         &self,
         message: M,
-    ) -> impl Future<Output = Result<Self::Sent, SendError>> + Send;
+    ) -> impl Future<Output = Result<Self::Sent, SendError>> + Send {
+        self.send_in_task(message)
+    }
 
     /// Sends messages one after the other, each as [`send`](Self::send) does, and gives their number.
     ///
@@ -196,55 +228,74 @@ pub trait SendSocket: AnySocket {
 }
 
 /// A socket that receives messages one after the other: PULL, SUB, XPUB, XSUB, DEALER and PAIR, and ROUTER in libzmq's form.
-pub trait RecvSocket: AnySocket {
+#[expect(private_bounds, reason = "sealed")]
+pub trait RecvSocket: AnySocket + RecvBy {
     /// Receives the next message; waits for one, at most for [`recv_timeout`](Options::recv_timeout).
     ///
     /// # Errors
     ///
     /// Timed out, or closed.
-    fn recv(&self) -> Result<Message, RecvError>;
+    #[inline]
+    fn recv(&self) -> Result<Message, RecvError> {
+        self.recv_by(self.socket().recv_wait())
+    }
 
     /// Receives a message if there is one now.
     ///
     /// # Errors
     ///
     /// There is none, or closed.
-    fn try_recv(&self) -> Result<Message, RecvError>;
+    #[inline]
+    fn try_recv(&self) -> Result<Message, RecvError> {
+        self.recv_by(Wait::Not)
+    }
 
     /// Receives the next message, waiting for at most `timeout`.
     ///
     /// # Errors
     ///
     /// Timed out, or closed.
-    fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError>;
+    fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
+        self.recv_by(Wait::AtMost(timeout))
+    }
 
     /// Receives the next message in the place of `message`; see [`Pull::recv_into`](crate::Pull::recv_into).
     ///
     /// # Errors
     ///
     /// Timed out, or closed.
-    fn recv_into(&self, message: &mut Message) -> Result<(), RecvError>;
+    #[inline]
+    fn recv_into(&self, message: &mut Message) -> Result<(), RecvError> {
+        self.recv_into_by(message, self.socket().recv_wait())
+    }
 
     /// Receives a message in the place of `message` if there is one now.
     ///
     /// # Errors
     ///
     /// There is none, or closed.
-    fn try_recv_into(&self, message: &mut Message) -> Result<(), RecvError>;
+    #[inline]
+    fn try_recv_into(&self, message: &mut Message) -> Result<(), RecvError> {
+        self.recv_into_by(message, Wait::Not)
+    }
 
     /// Receives at least one message, and as many more as are here already, up to `max`.
     ///
     /// # Errors
     ///
     /// Timed out, or closed.
-    fn recv_batch(&self, max: usize) -> Result<Vec<Message>, RecvError>;
+    fn recv_batch(&self, max: usize) -> Result<Vec<Message>, RecvError> {
+        self.recv_batch_by(max, self.socket().recv_wait())
+    }
 
     /// Receives the next message, in a task; see [`Pull::recv_async`](crate::Pull::recv_async).
     ///
     /// # Errors
     ///
     /// Closed.
-    fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send;
+    fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send {
+        self.recv_in_task()
+    }
 
     /// The messages as they come, without end: until the socket or its context is shut down, or
     /// [`recv_timeout`](Options::recv_timeout) has passed without one.

@@ -1,7 +1,5 @@
 //! The XSUB socket.
 
-use std::time::Duration;
-
 use super::common::common;
 use super::receiving::receiving;
 use super::{SendSocket, Socket};
@@ -91,28 +89,4 @@ impl Xsub {
 
 impl SendSocket for Xsub {
     type Sent = Published;
-
-    fn send(&self, message: impl Payload) -> Result<Published, SendError> {
-        Xsub::send(self, message)
-    }
-
-    fn try_send(&self, message: impl Payload) -> Result<Published, SendError> {
-        Xsub::send(self, message)
-    }
-
-    fn send_timeout(
-        &self,
-        message: impl Payload,
-        _timeout: Duration,
-    ) -> Result<Published, SendError> {
-        Xsub::send(self, message)
-    }
-
-    /// Never waits.
-    fn send_async<M: Payload + Send>(
-        &self,
-        message: M,
-    ) -> impl Future<Output = Result<Published, SendError>> + Send {
-        self.socket.send_async(message)
-    }
 }

@@ -1,0 +1,89 @@
+//! What the public traits do with a handle, whatever its type.
+//!
+//! No other crate can name these traits, which seals the public ones. Those are written over them once, so a socket type has to say no
+//! more than that it has them.
+
+use super::Socket;
+use crate::engine::Wait;
+use crate::error::{RecvError, SendError};
+use crate::message::{Message, Payload};
+use crate::options::Options;
+use crate::pattern::{Pattern, Receiving, Sending};
+
+/// A handle of any type.
+pub(crate) trait Handle: Sized {
+    type Pattern: Pattern + 'static;
+
+    fn pattern(options: &Options) -> Self::Pattern;
+
+    fn from_socket(socket: Socket<Self::Pattern>) -> Self;
+
+    fn socket(&self) -> &Socket<Self::Pattern>;
+
+    fn into_socket(self) -> Socket<Self::Pattern>;
+}
+
+/// The forms of `send` that the others are made of.
+pub(crate) trait SendBy {
+    type Receipt;
+
+    fn send_by(&self, message: impl Payload, wait: Wait) -> Result<Self::Receipt, SendError>;
+
+    fn send_in_task<M: Payload + Send>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<Self::Receipt, SendError>> + Send;
+}
+
+impl<S: Handle> SendBy for S
+where
+    S::Pattern: Sending,
+{
+    type Receipt = <S::Pattern as Sending>::Sent;
+
+    #[inline]
+    fn send_by(&self, message: impl Payload, wait: Wait) -> Result<Self::Receipt, SendError> {
+        self.socket().send(message, wait)
+    }
+
+    fn send_in_task<M: Payload + Send>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<Self::Receipt, SendError>> + Send {
+        self.socket().send_async(message)
+    }
+}
+
+/// The forms of `recv` that the others are made of.
+pub(crate) trait RecvBy {
+    fn recv_by(&self, wait: Wait) -> Result<Message, RecvError>;
+
+    fn recv_into_by(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError>;
+
+    fn recv_batch_by(&self, max: usize, wait: Wait) -> Result<Vec<Message>, RecvError>;
+
+    fn recv_in_task(&self) -> impl Future<Output = Result<Message, RecvError>> + Send;
+}
+
+impl<S: Handle> RecvBy for S
+where
+    S::Pattern: Receiving,
+{
+    #[inline]
+    fn recv_by(&self, wait: Wait) -> Result<Message, RecvError> {
+        self.socket().recv(wait)
+    }
+
+    #[inline]
+    fn recv_into_by(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
+        self.socket().recv_into(message, wait)
+    }
+
+    fn recv_batch_by(&self, max: usize, wait: Wait) -> Result<Vec<Message>, RecvError> {
+        self.socket().recv_batch(max, wait)
+    }
+
+    fn recv_in_task(&self) -> impl Future<Output = Result<Message, RecvError>> + Send {
+        self.socket().recv_async()
+    }
+}
