@@ -20,5 +20,6 @@ mod network;
 mod restarts;
 mod roles;
 mod slow;
+mod streams;
 mod tail;
 mod worker;

@@ -59,6 +59,8 @@ pub(crate) struct State<P> {
     enlisted: bool,
     /// The context waits until it is closed.
     lingers: bool,
+    /// A call that had to wait has done work of peers, since this was last asked: so the next ones will, too.
+    calls_drive: bool,
     /// Who waits for what.
     waiting: Waiting,
 }
@@ -119,6 +121,7 @@ impl<P: Pattern> Core<P> {
                 phase: Phase::Open,
                 enlisted: false,
                 lingers: false,
+                calls_drive: false,
                 waiting: Waiting::default(),
             }),
             attention: Attention::new(),
@@ -348,7 +351,7 @@ impl<P: Pattern> Core<P> {
             turn.take_notes();
             turn.settle();
         }
-        if state.net.is_behind(Instant::now()) {
+        if !std::mem::take(&mut state.calls_drive) && state.net.is_behind(Instant::now()) {
             self.presence.return_rest();
         }
         self.notify_all(state);
@@ -377,6 +380,7 @@ impl<P: Pattern> Core<P> {
             let State { pattern, net, .. } = &mut *state;
             let result = attempt(pattern, net);
             let looked = polled && net.has_served(all);
+            state.calls_drive |= worked;
             if worked || !state.net.changes.is_empty() {
                 self.notify_all(&mut state);
             }

@@ -29,7 +29,8 @@
 //!
 //! While a socket is leased, and calls come, the caretaker *delegates* the driving to the next call, whose thread
 //! has the bias of the lock, and the messages in its cache. If no call has driven by the caretaker's next look, or one has done a part
-//! only, the caretaker drives itself.
+//! only, the caretaker drives itself. Calls that wait for messages come back for the rest as soon as they have taken those they have, and
+//! in a stream that is faster than they read there always is a rest: there it stays theirs.
 
 use crate::sync::{AtomicBool, AtomicU32, Ordering, fence};
 
@@ -159,12 +160,13 @@ impl Presence {
         self.delegated.load(Ordering::Relaxed) && self.delegated.swap(false, Ordering::Relaxed)
     }
 
-    /// That call has driven, and more is left than there was time for: the caretaker does it, at its next look.
+    /// That call has driven, and more is left than there was time for, which no other call will do: the caretaker does it, at its next
+    /// look.
     pub(crate) fn return_rest(&self) {
         self.delegated.store(true, Ordering::Relaxed);
     }
 
-    /// The caretaker has done all there was to do: it may delegate again.
+    /// The caretaker has done all there was to do, or calls do the rest: it may delegate again.
     pub(crate) fn clear_delegated(&self) {
         self.delegated.store(false, Ordering::Relaxed);
     }

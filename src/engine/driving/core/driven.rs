@@ -99,7 +99,7 @@ impl<P: Pattern> Driven for Core<P> {
             timer = timer.into_iter().chain([at]).min();
         }
         let behind = state.net.is_behind(now);
-        if !behind {
+        if std::mem::take(&mut state.calls_drive) || !behind {
             self.presence.clear_delegated();
         }
         let leftover = state.net.leftover();
