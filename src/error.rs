@@ -8,6 +8,7 @@
 
 mod sending;
 mod setup;
+mod watching;
 
 use std::error::Error;
 use std::fmt;
@@ -17,6 +18,7 @@ pub use sending::{
     ReplyError, ReplyErrorKind, RequestError, SendBatchError, SendError, SendErrorKind,
 };
 pub use setup::{ConnectError, OptionError, SocketError, SubscribeError, UnbindError};
+pub use watching::WatchError;
 
 const CLOSED: &str = "the socket is closed";
 const CONTEXT_CLOSED: &str = "the context is shut down";

@@ -111,6 +111,12 @@
 //! # }
 //! ```
 //!
+//! # In a loop of your own
+//!
+//! A loop that waits for many things, by `poll`, mio or another runtime's reactor, asks a socket for a descriptor:
+//! [`recv_fd`](PollRecv::recv_fd) is readable exactly when `try_recv` would give a message, and [`send_fd`](PollSend::send_fd) when
+//! there is room for one. See [`ReadyFd`].
+//!
 //! # What is guaranteed
 //!
 //! - A message arrives whole or not at all, and in order from one peer to one peer.
@@ -173,6 +179,7 @@ pub use context::Context;
 pub use error::{
     CloseError, ConnectError, OptionError, RecvError, ReplyError, ReplyErrorKind, RequestError,
     SendBatchError, SendError, SendErrorKind, SocketError, SubscribeError, UnbindError, WaitError,
+    WatchError,
 };
 pub use message::{Frame, Frames, IntoFrames, Message, PartsError, Payload, RoutingId, TextError};
 pub use monitor::{
@@ -182,8 +189,8 @@ pub use monitor::{
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::{Published, Routed, Subscription, Upstream};
 pub use socket::{
-    AnySocket, Dealer, Incoming, Iter, Pair, Pub, Pull, Push, RecvSocket, Rep, Req, Request,
-    Router, SendSocket, Sub, Xpub, Xsub,
+    AnySocket, Dealer, Incoming, Iter, Pair, PollRecv, PollSend, Pub, Pull, Push, ReadyFd,
+    RecvSocket, Rep, Req, Request, Router, SendSocket, Sub, Xpub, Xsub,
 };
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};

@@ -1,7 +1,7 @@
 //! DEALER: each message to one peer, in turn, as PUSH does; and one from each peer that has one, in turn, as PULL does. Neither waits
 //! for the other, and neither adds or takes away a frame.
 
-use super::fair_turns::take_fairly;
+use super::fair_turns::{next_is, take_fairly};
 use super::outlet::Outlet;
 use super::{FairQueue, Pattern, Receiving, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
@@ -100,6 +100,10 @@ impl Pattern for DealerPattern {
         self.queue.front().is_some()
     }
 
+    fn would_receive(&mut self, peers: &mut Peers) -> bool {
+        next_is(&mut self.queue, peers, |_| true)
+    }
+
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
         self.queue.push(id);
         Ok(())
@@ -107,6 +111,10 @@ impl Pattern for DealerPattern {
 
     fn connects_once(&self) -> bool {
         true
+    }
+
+    fn would_send(&mut self, peers: &mut Peers) -> bool {
+        self.outlet.would_send(peers)
     }
 
     fn writable(&mut self, peers: &mut Peers, id: PeerId) {

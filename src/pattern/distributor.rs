@@ -132,6 +132,11 @@ impl Distributor {
         self.full.is_empty()
     }
 
+    /// Whether a message would be taken by all, whatever its topic.
+    pub(super) fn would_send(&self, peers: &mut Peers) -> bool {
+        !self.block || peers.all_have_room()
+    }
+
     /// A new peer may have less room than the others had.
     pub(super) fn attached(&mut self) {
         self.granted = 0;

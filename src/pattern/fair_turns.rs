@@ -22,6 +22,27 @@ pub(super) fn take_fairly(
     Some(id)
 }
 
+/// Whether there is a message, of those that are `wanted`, given their frames. What is before it is dropped.
+#[cold]
+pub(super) fn next_is(
+    queue: &mut FairQueue,
+    peers: &mut Peers,
+    mut wanted: impl FnMut(&[&[u8]]) -> bool,
+) -> bool {
+    while let Some(id) = queue.front() {
+        if peers.messages(id) == 0 {
+            queue.pop_front();
+        } else if peers.look_at_next(id, &mut wanted) {
+            return true;
+        } else {
+            let mut unwanted = Message::new();
+            let _ = take_fairly(queue, peers, &mut unwanted);
+            peers.discard(unwanted);
+        }
+    }
+    false
+}
+
 /// The same for messages of all kinds.
 #[inline(never)]
 fn take_any_fairly(

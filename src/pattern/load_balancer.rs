@@ -106,6 +106,17 @@ impl LoadBalancer {
         }
     }
 
+    /// Whether a peer has room. Those that have none are set full on the way.
+    pub(crate) fn has_room(&mut self, peers: &mut Peers) -> bool {
+        while let Some(id) = self.next() {
+            if peers.has_room(id) || !peers.await_room(id) {
+                return true;
+            }
+            self.set_full(id);
+        }
+        false
+    }
+
     /// Whether this is a peer, ready or full.
     #[inline]
     pub(crate) fn contains(&self, id: usize) -> bool {

@@ -180,6 +180,17 @@ pub(crate) trait Pattern: Send {
         false
     }
 
+    /// Whether something is there to be received. Unlike [`has_more`](Self::has_more) it is right: what would be passed over is dropped.
+    fn would_receive(&mut self, _peers: &mut Peers) -> bool {
+        self.has_more()
+    }
+
+    /// Whether a message may be sent without waiting, unless it is too large for those who have room. If not,
+    /// [`writable`](Self::writable) tells of a change.
+    fn would_send(&mut self, _peers: &mut Peers) -> bool {
+        true
+    }
+
     /// A peer that was full has room again.
     fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
 

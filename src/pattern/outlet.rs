@@ -81,6 +81,11 @@ impl Outlet {
         }
     }
 
+    pub(super) fn would_send(&mut self, peers: &mut Peers) -> bool {
+        self.place_orphans(peers);
+        self.orphans.is_empty() && self.balancer.has_room(peers)
+    }
+
     pub(super) fn orphans(&self) -> usize {
         self.orphans.len()
     }

@@ -3,6 +3,7 @@
 //! The first to come is the peer. Whoever comes while it is there is refused; libzmq leaves such a connection open and does not
 //! look at it again.
 
+use super::fair_turns::next_is;
 use super::{Admission, FairQueue, Pattern, Receiving, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::Message;
@@ -125,6 +126,15 @@ impl Pattern for PairPattern {
 
     fn has_more(&self) -> bool {
         self.queue.front().is_some()
+    }
+
+    fn would_receive(&mut self, peers: &mut Peers) -> bool {
+        next_is(&mut self.queue, peers, |_| true)
+    }
+
+    fn would_send(&mut self, peers: &mut Peers) -> bool {
+        let peer = self.peer;
+        peer.is_some_and(|id| peers.has_room(id) || !peers.await_room(id))
     }
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {

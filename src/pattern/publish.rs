@@ -160,6 +160,10 @@ impl Pattern for PubPattern {
         true
     }
 
+    fn would_send(&mut self, peers: &mut Peers) -> bool {
+        self.distributor.would_send(peers)
+    }
+
     fn keeps_unsent(&self) -> bool {
         false
     }

@@ -1,6 +1,6 @@
 //! PULL: one message from each peer that has one, in turn.
 
-use super::fair_turns::take_fairly;
+use super::fair_turns::{next_is, take_fairly};
 use super::{FairQueue, Pattern, Receiving};
 use crate::engine::{PeerId, Peers};
 use crate::message::Message;
@@ -45,6 +45,10 @@ impl Pattern for PullPattern {
 
     fn has_more(&self) -> bool {
         self.queue.front().is_some()
+    }
+
+    fn would_receive(&mut self, peers: &mut Peers) -> bool {
+        next_is(&mut self.queue, peers, |_| true)
     }
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {

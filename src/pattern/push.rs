@@ -72,6 +72,10 @@ impl Pattern for PushPattern {
         Ok(())
     }
 
+    fn would_send(&mut self, peers: &mut Peers) -> bool {
+        self.outlet.would_send(peers)
+    }
+
     fn writable(&mut self, peers: &mut Peers, id: PeerId) {
         self.outlet.writable(peers, id);
     }

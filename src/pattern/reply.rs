@@ -3,7 +3,7 @@
 //! The frames up to and including the first empty one are the envelope, the way back through however many
 //! proxies; they are returned as they came.
 
-use super::fair_turns::take_fairly;
+use super::fair_turns::{next_is, take_fairly};
 use super::{FairQueue, Pattern, envelope};
 use crate::engine::{Envelope, Enveloped, Excess, Outgoing, PeerId, Peers, Place, Tried};
 use crate::message::{Frame, Message};
@@ -105,6 +105,15 @@ impl Pattern for RepPattern {
 
     fn has_more(&self) -> bool {
         self.queue.front().is_some()
+    }
+
+    fn would_receive(&mut self, peers: &mut Peers) -> bool {
+        let unexpected = &mut self.unexpected;
+        next_is(&mut self.queue, peers, |message| {
+            let has_envelope = envelope::split_envelope(message).is_some();
+            *unexpected += u64::from(!has_envelope);
+            has_envelope
+        })
     }
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {

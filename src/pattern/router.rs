@@ -3,7 +3,7 @@
 //! A peer is known by the routing id that it announces, or by one that is made up here. A peer that we dial keeps its id through
 //! every connection, as it does in libzmq: the id is that of the place.
 
-use super::fair_turns::take_fairly;
+use super::fair_turns::{next_is, take_fairly};
 use super::routes::Routes;
 use super::{Admission, FairQueue, Pattern};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
@@ -224,6 +224,10 @@ impl Pattern for RouterPattern {
 
     fn has_more(&self) -> bool {
         self.queue.front().is_some()
+    }
+
+    fn would_receive(&mut self, peers: &mut Peers) -> bool {
+        next_is(&mut self.queue, peers, |_| true)
     }
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {

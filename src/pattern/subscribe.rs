@@ -1,6 +1,6 @@
 //! SUB: messages from all publishers, filtered once more on arrival.
 
-use super::fair_turns::take_fairly;
+use super::fair_turns::{next_is, take_fairly};
 use super::upstream::Topics;
 use super::{FairQueue, Pattern, Receiving};
 use crate::engine::{PeerId, Peers, Unsent};
@@ -103,6 +103,13 @@ impl Pattern for SubPattern {
 
     fn has_more(&self) -> bool {
         self.queue.front().is_some()
+    }
+
+    fn would_receive(&mut self, peers: &mut Peers) -> bool {
+        let filter = &self.topics.filter;
+        next_is(&mut self.queue, peers, |message| {
+            message.first().is_some_and(|topic| filter.matches(topic))
+        })
     }
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {

@@ -565,6 +565,10 @@ impl Pattern for XpubPattern {
         self.inbox.counts.clear();
     }
 
+    fn would_send(&mut self, peers: &mut Peers) -> bool {
+        self.distributor.would_send(peers)
+    }
+
     fn keeps_unsent(&self) -> bool {
         false
     }

@@ -1,6 +1,6 @@
 //! XSUB: receives as SUB does, but without a filter of its own; and sends subscriptions, and messages, to all publishers.
 
-use super::fair_turns::take_fairly;
+use super::fair_turns::{next_is, take_fairly};
 use super::upstream::Topics;
 use super::{FairQueue, Pattern, Published, Receiving, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
@@ -169,6 +169,10 @@ impl Pattern for XsubPattern {
 
     fn has_more(&self) -> bool {
         self.queue.front().is_some()
+    }
+
+    fn would_receive(&mut self, peers: &mut Peers) -> bool {
+        next_is(&mut self.queue, peers, |_| true)
     }
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {

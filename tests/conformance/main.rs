@@ -8,6 +8,7 @@
 mod common {
     pub(crate) mod block_on;
     pub(crate) mod deadline;
+    pub(crate) mod level;
     pub(crate) mod loopback;
     pub(crate) mod run_all;
     pub(crate) mod unique;
@@ -23,6 +24,7 @@ mod pair;
 mod pairs;
 mod pub_sub;
 mod push_pull;
+mod ready;
 mod req_rep;
 mod router;
 mod tasks;

@@ -1,4 +1,5 @@
-//! Who waits for a socket, and who looks after it meanwhile, under a model checker: tasks, callers in the seat and the caretaker.
+//! Who waits for a socket, and who looks after it meanwhile, under a model checker: tasks, observers of a level, callers in the seat and
+//! the caretaker.
 //!
 //! The caretaker here never looks at a socket because time has passed, as the real one does. So whatever is not heard of at once
 //! is never heard of, and shows as a deadlock.
@@ -26,6 +27,8 @@ mod sync {
     reason = "what threads need besides is checked in models.rs"
 )]
 mod attention;
+#[path = "../../src/engine/driving/levels.rs"]
+mod levels;
 #[path = "../../src/engine/driving/presence.rs"]
 #[allow(
     dead_code,
@@ -36,6 +39,7 @@ mod presence;
 mod sleeper;
 
 use attention::{Attention, Changes, Deregistered, Interest, Key, Waiting};
+use levels::{Observer, Side};
 use presence::Presence;
 use sleeper::Sleeper;
 use sync::lock;
@@ -53,6 +57,8 @@ struct Rules {
     passes_on: bool,
     /// A task that has taken a message wakes the next if there is more.
     wakes_next: bool,
+    /// Who makes a level low that is watched has the caretaker watch.
+    level_tells: bool,
 }
 
 const ALL_RULES: Rules = Rules {
@@ -61,6 +67,7 @@ const ALL_RULES: Rules = Rules {
     lease_checks: true,
     passes_on: true,
     wakes_next: true,
+    level_tells: true,
 };
 
 /// A socket in small. Its application is always active: the caretaker stops watching with each event, if it may.
@@ -134,6 +141,28 @@ impl Socket {
         let State { waiting, .. } = state;
         self.attention
             .tell(waiting, &self.presence, changes, |waker| wakers.push(waker));
+        let high = state.messages > 0;
+        let tell = self
+            .attention
+            .set_levels(&mut state.waiting, &self.presence, |_| high);
+        if tell && self.rules.level_tells {
+            self.tell_caretaker();
+        }
+    }
+
+    /// Watches whether there is a message, from outside of the calls.
+    fn observe(&self) -> Watcher<'_> {
+        let watcher = Watcher {
+            socket: self,
+            shown: Sleeper::new(),
+        };
+        let observer = Shown(watcher.shown.clone());
+        let mut state = lock(&self.state);
+        let levels = state.waiting.levels.get_or_insert_default();
+        levels.add(Side::Receive, std::sync::Arc::new(observer));
+        self.notify(&mut state, &mut Vec::new());
+        drop(state);
+        watcher
     }
 
     fn read(&self, state: &mut State) {
@@ -238,6 +267,44 @@ impl Socket {
     fn finish(&self) {
         lock(&self.kernel).finish = true;
         self.caretaker.wake();
+    }
+}
+
+/// Shows a level by waking whoever waits for it to be high.
+struct Shown(Sleeper);
+
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shown")
+    }
+}
+
+// The sleeper is made of loom's own locks.
+impl Observer for Shown {
+    fn set(&self, high: bool) {
+        if high {
+            self.0.wake();
+        }
+    }
+}
+
+/// A loop that waits for a descriptor.
+struct Watcher<'a> {
+    socket: &'a Socket,
+    shown: Sleeper,
+}
+
+impl Watcher<'_> {
+    /// Waits until there are messages, and takes them without waiting.
+    fn take(&self) -> usize {
+        self.shown.until_woken();
+        let mut wakers = Vec::new();
+        let mut state = lock(&self.socket.state);
+        let taken = std::mem::take(&mut state.messages);
+        self.socket.notify(&mut state, &mut wakers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        taken
     }
 }
 
@@ -368,6 +435,33 @@ fn task_beside_caretaker(rules: Rules) {
     });
 }
 
+/// The same for a loop that watches the level.
+fn watcher_beside_caretaker(rules: Rules) {
+    check(move || {
+        let socket = Arc::new(Socket::new(rules));
+        let caretaker = {
+            let socket = Arc::clone(&socket);
+            thread::spawn(move || {
+                socket.watch();
+                socket.drive();
+                socket.look_after();
+            })
+        };
+        let sender = {
+            let socket = Arc::clone(&socket);
+            thread::spawn(move || (0..2).for_each(|_| socket.deliver()))
+        };
+        let watcher = socket.observe();
+        let mut taken = 0;
+        while taken < 2 {
+            taken += watcher.take();
+        }
+        socket.finish();
+        sender.join().expect("sent");
+        caretaker.join().expect("finished");
+    });
+}
+
 /// A caller in the seat and a task wait for a message each, and the caretaker does not watch.
 fn task_beside_caller(rules: Rules) {
     beside_caller(rules, Socket::recv, |socket| {
@@ -459,6 +553,11 @@ fn a_waiting_task_is_looked_after() {
 }
 
 #[test]
+fn a_level_that_is_watched_is_looked_after() {
+    watcher_beside_caretaker(ALL_RULES);
+}
+
+#[test]
 fn a_waiting_task_is_looked_after_beside_a_caller() {
     task_beside_caller(ALL_RULES);
 }
@@ -484,19 +583,21 @@ const WITHOUT: &str = "ZEROHOP_MODEL_WITHOUT";
 type Model = fn(Rules);
 
 /// The models without each of their rules.
-fn broken_models() -> [(&'static str, Rules, Model); 5] {
-    let mut broken = [ALL_RULES; 5];
+fn broken_models() -> [(&'static str, Rules, Model); 6] {
+    let mut broken = [ALL_RULES; 6];
     broken[0].task_tells = false;
     broken[1].leaver_tells = false;
     broken[2].lease_checks = false;
     broken[3].passes_on = false;
     broken[4].wakes_next = false;
+    broken[5].level_tells = false;
     [
         ("task_tells", broken[0], task_beside_caretaker),
         ("leaver_tells", broken[1], task_behind_caller),
         ("lease_checks", broken[2], task_beside_caretaker),
         ("passes_on", broken[3], task_that_is_dropped),
         ("wakes_next", broken[4], tasks_that_share),
+        ("level_tells", broken[5], watcher_beside_caretaker),
     ]
 }
 

@@ -37,6 +37,7 @@ mod sync {
 #[path = "../../src/engine/driving/lingering.rs"]
 mod lingering;
 #[path = "../../src/engine/driving/mailbox.rs"]
+#[allow(dead_code, reason = "the hint for calls is checked with the sockets")]
 mod mailbox;
 #[path = "../../src/engine/driving/presence.rs"]
 #[allow(dead_code, reason = "what tasks need is checked in model_attention.rs")]

@@ -5,6 +5,7 @@
 //! | a thread in the seat | in the kernel, with the socket's poll | events; and what others change, by the poll's waker |
 //! | a thread beside it | on `changed` | every batch that is processed, and that the seat falls free |
 //! | a task | its waker lies here, under a [`Key`] | what it is [interested](Interest) in, and the end |
+//! | whoever watches from outside | by an observer of a [level](super::levels) | that the level has changed |
 //!
 //! [`Waiting`], which says who waits, lies under the state lock. Whoever changes the state collects meanwhile [what has
 //! changed](Changes), and [tells](Attention::tell) before the lock is released. So who has looked at the state and is about to
@@ -17,12 +18,13 @@
 //!   been dropped.** A new message wakes one task, not all. That one looks, and if there is more, wakes the next; if it is dropped
 //!   instead, [`Attention::deregister`] says so, and the wake-up is passed on. Tasks that wait for something else are all
 //!   woken: what suits one of them need not suit another.
-//! - **While a task waits, somebody hears of the kernel's events at once**: a caller in the seat, or the caretaker, which watches the
-//!   socket or has been told to. See [`Presence::tasks_wait`].
+//! - **While a task waits, or an observer shows a low level, somebody hears of the kernel's events at once**: a caller in the seat, or
+//!   the caretaker, which watches the socket or has been told to. See [`Presence::tasks_wait`].
 
 use std::collections::BTreeMap;
 use std::task::Waker;
 
+use super::levels::{Levels, Side};
 use super::presence::Presence;
 use crate::sync::Condvar;
 
@@ -39,6 +41,9 @@ impl Changes {
     pub(crate) const PEERS: Changes = Changes(4);
     /// No call does anything any more.
     pub(crate) const CLOSED: Changes = Changes(8);
+    /// Nothing by itself: the socket has [levels](super::levels), which whoever releases the lock is to update. Always there while
+    /// it has.
+    pub(crate) const LEVELS: Changes = Changes(16);
 
     #[inline]
     pub(crate) fn add(&mut self, other: Changes) {
@@ -51,6 +56,13 @@ impl Changes {
 
     fn has(self, change: Changes) -> bool {
         self.0 & change.0 != 0
+    }
+
+    /// Takes a change out; says whether it was in.
+    pub(crate) fn remove(&mut self, change: Changes) -> bool {
+        let had = self.has(change);
+        self.0 &= !change.0;
+        had
     }
 }
 
@@ -80,6 +92,8 @@ pub(crate) struct Waiting {
     /// The same for those that wait for something of their own.
     for_their_own: BTreeMap<u64, Waker>,
     next: u64,
+    /// Those who watch from outside of the calls, if there are any.
+    pub(crate) levels: Option<Box<Levels>>,
 }
 
 /// What is to be done for a task that waits no longer.
@@ -93,8 +107,10 @@ pub(crate) enum Deregistered {
 }
 
 impl Waiting {
-    fn has_tasks(&self) -> bool {
-        !(self.for_messages.is_empty() && self.for_their_own.is_empty())
+    /// Whether somebody waits who does not sit in the seat, and is not a thread in a call.
+    fn is_anybody_outside(&self) -> bool {
+        let tasks = !(self.for_messages.is_empty() && self.for_their_own.is_empty());
+        tasks || self.levels.as_ref().is_some_and(|levels| levels.any_low())
     }
 
     fn tasks(&mut self, interest: Interest) -> &mut BTreeMap<u64, Waker> {
@@ -156,7 +172,7 @@ impl Attention {
         waker: Waker,
         discard: impl FnOnce(Waker),
     ) -> bool {
-        let first = !waiting.has_tasks();
+        let first = !waiting.is_anybody_outside();
         if let Some(key) = key
             && let Some(before) = waiting.tasks(key.interest).get_mut(&key.number)
         {
@@ -183,7 +199,7 @@ impl Attention {
                 Interest::Own => Deregistered::Nothing,
             };
         };
-        if !waiting.has_tasks() {
+        if !waiting.is_anybody_outside() {
             presence.no_task_waits();
         }
         Deregistered::Waker(waker)
@@ -201,11 +217,42 @@ impl Attention {
         if waiting.threads > 0 {
             self.changed.notify_all();
         }
-        if !changes.is_empty() && waiting.has_tasks() {
+        if !changes.is_empty() && waiting.is_anybody_outside() {
             waiting.take(changes, wake);
-            if !waiting.has_tasks() {
+            if !waiting.is_anybody_outside() {
                 presence.no_task_waits();
             }
+        }
+    }
+
+    /// Shows what the levels are now, if anybody watches them. `true`: the caretaker has to be told to watch the socket.
+    #[must_use]
+    pub(crate) fn set_levels(
+        &self,
+        waiting: &mut Waiting,
+        presence: &Presence,
+        level: impl Fn(Side) -> bool,
+    ) -> bool {
+        let before = waiting.is_anybody_outside();
+        if let Some(levels) = &mut waiting.levels {
+            for side in [Side::Receive, Side::Send] {
+                levels.set(side, level(side));
+            }
+        }
+        match (before, waiting.is_anybody_outside()) {
+            (false, true) => presence.tasks_wait(),
+            (true, false) => {
+                presence.no_task_waits();
+                false
+            }
+            (true, true) | (false, false) => false,
+        }
+    }
+
+    /// An observer has been taken out of the levels.
+    pub(crate) fn observer_has_gone(&self, waiting: &mut Waiting, presence: &Presence) {
+        if !waiting.is_anybody_outside() {
+            presence.no_task_waits();
         }
     }
 

@@ -2,10 +2,12 @@
 
 mod closing;
 mod driven;
+mod observed;
 mod seat;
 mod task;
 
 pub(crate) use driven::{DriveOutcome, Driven, FlushOutcome, Seen};
+pub(crate) use observed::Observable;
 pub(crate) use task::TaskCall;
 
 use std::os::fd::{AsRawFd, RawFd};
@@ -421,6 +423,7 @@ impl<P: Pattern> Core<P> {
     /// Makes those look again who wait outside of the seat: tasks once the lock has been released. For whoever has driven in the seat.
     fn notify(&self, state: &mut State<P>) {
         let mut changes = std::mem::take(&mut state.net.changes);
+        let has_levels = changes.remove(Changes::LEVELS);
         if !changes.is_empty() && state.pattern.has_more() {
             // Some patterns have something to take also when no message has come: a subscriber that has gone.
             changes.add(Changes::READABLE);
@@ -429,6 +432,10 @@ impl<P: Pattern> Core<P> {
         let later = &mut net.peers.pool.later;
         self.attention
             .tell(waiting, &self.presence, changes, |waker| later.wake(waker));
+        if has_levels {
+            self.update_levels(state);
+            state.net.changes.add(Changes::LEVELS);
+        }
     }
 
     /// Makes everybody look again who waits, in the seat too. For whoever has changed the state from elsewhere.

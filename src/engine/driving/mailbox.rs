@@ -17,6 +17,8 @@ pub(crate) struct Mailbox<T, W> {
     notes: Mutex<Notes<T>>,
     /// A hint for calls, each of which could do it: true while there are notes, or a call is to drive.
     pending: AtomicBool,
+    /// It stays true, notes or not.
+    always_pending: AtomicBool,
     waker: W,
 }
 
@@ -37,6 +39,7 @@ impl<T, W: Wake> Mailbox<T, W> {
                 comes_back: false,
             }),
             pending: AtomicBool::new(false),
+            always_pending: AtomicBool::new(false),
             waker,
         }
     }
@@ -68,7 +71,8 @@ impl<T, W: Wake> Mailbox<T, W> {
     /// Takes all notes.
     pub(crate) fn take(&self) -> Vec<T> {
         let mut notes = lock(&self.notes);
-        self.pending.store(false, Ordering::Relaxed);
+        let always = self.always_pending.load(Ordering::Relaxed);
+        self.pending.store(always, Ordering::Relaxed);
         notes.woken = false;
         notes.comes_back = false;
         std::mem::take(&mut notes.waiting)
@@ -88,6 +92,15 @@ impl<T, W: Wake> Mailbox<T, W> {
     /// Makes [`has_notes`](Self::has_notes) true, so that the next call looks what there is to do.
     pub(crate) fn set_pending(&self) {
         self.pending.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes [`has_notes`](Self::has_notes) true from now on, so that every call goes the general way, or no longer.
+    pub(crate) fn set_always_pending(&self, always: bool) {
+        // Under the lock of whoever takes notes meanwhile.
+        let notes = lock(&self.notes);
+        self.always_pending.store(always, Ordering::Relaxed);
+        self.pending
+            .store(always || !notes.waiting.is_empty(), Ordering::Relaxed);
     }
 
     /// Wakes the driver without a note.

@@ -6,6 +6,7 @@
 //! | `time_slice` | how long a turn of whoever drives may take |
 //! | `caretaker`, `deadlines` | the background thread, and when each of its sockets is due |
 //! | `attention`, `presence`, `mailbox`, `lingering` | hand-overs between threads |
+//! | `levels` | whether a call would wait, for whoever watches that from outside of the calls |
 //! | `timers`, `wait`, `busy_poll` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
 //! | `later` | code of the application, put off until no lock is held |
 //! | `context` | what the sockets of a context share |
@@ -17,6 +18,7 @@ pub(super) mod context;
 pub(super) mod core;
 pub(super) mod deadlines;
 pub(super) mod later;
+pub(super) mod levels;
 pub(super) mod lingering;
 pub(super) mod mailbox;
 pub(super) mod presence;

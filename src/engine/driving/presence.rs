@@ -44,7 +44,7 @@ pub(crate) struct Presence {
     parked: AtomicBool,
     /// The caretaker watches, or has been notified that it has to.
     watched: AtomicBool,
-    /// Tasks wait.
+    /// Tasks wait, or observers for a low level: both are called tasks here.
     tasks: AtomicBool,
     delegated: AtomicBool,
 }

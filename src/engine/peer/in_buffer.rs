@@ -439,6 +439,42 @@ impl InBuffer {
         }
     }
 
+    /// The bodies of the next whole message, which there is, where they are.
+    pub(crate) fn next_frames(&self) -> Vec<&[u8]> {
+        let mut frames = Vec::new();
+        let mut rest = self.front.get(self.position..).unwrap_or_default();
+        let mut segments = self.segments.iter();
+        loop {
+            let Some(header) = decode_header(rest) else {
+                match segments.next() {
+                    Some(Segment::Frames(chunk)) => rest = chunk,
+                    Some(Segment::Body(_)) | None => return frames,
+                }
+                continue;
+            };
+            let end = header
+                .header_len
+                .saturating_add(usize::try_from(header.body_len).unwrap_or(usize::MAX));
+            match rest.get(header.header_len..end) {
+                Some(body) => {
+                    frames.push(body);
+                    rest = rest.get(end..).unwrap_or_default();
+                }
+                // It is the next segment.
+                None => match segments.next() {
+                    Some(Segment::Body(body)) => {
+                        frames.push(body);
+                        rest = &[];
+                    }
+                    Some(Segment::Frames(_)) | None => return frames,
+                },
+            }
+            if header.kind == FrameKind::Last {
+                return frames;
+            }
+        }
+    }
+
     /// The next frame.
     fn take_frame(&mut self, frame: &mut Frame, pool: &mut ChunkPool) -> Option<FrameKind> {
         let (header, rest) = loop {

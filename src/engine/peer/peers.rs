@@ -321,6 +321,28 @@ impl Peers {
         self.slab.get(id).map_or(0, |peer| peer.inbound.messages())
     }
 
+    /// What `look` says of the frames of this peer's next message, which there is.
+    pub(crate) fn look_at_next(&self, id: PeerId, look: impl FnOnce(&[&[u8]]) -> bool) -> bool {
+        let peer = self.slab.get(id);
+        peer.is_some_and(|peer| look(&peer.inbound.next_frames()))
+    }
+
+    /// Whether all peers that messages may be sent to have room. Whoever has none tells when that changes.
+    pub(crate) fn all_have_room(&mut self) -> bool {
+        let ids: Vec<PeerId> = self.slab.iter().map(|(id, _)| id).collect();
+        let sent_to = |peers: &Self, id| {
+            let peer: Option<&Peer> = peers.slab.get(id);
+            peer.is_some_and(|peer| peer.send_hwm != NOT_SENT_TO)
+        };
+        let mut full = 0;
+        for id in ids {
+            if sent_to(self, id) && !self.has_room(id) && self.await_room(id) {
+                full += 1;
+            }
+        }
+        full == 0
+    }
+
     /// Takes the next message of this peer if it is of one frame, and there is nothing else to do about it: in a stream of
     /// such messages that is so for nearly every one.
     #[inline]

@@ -64,6 +64,11 @@ fn what_goes_and_comes_the_short_way_is_what_goes_and_comes_the_other() {
         let mut taken_short = 0;
         let mut message = Message::new();
         for expected in &sent {
+            let next = buffer.next_frames();
+            assert!(
+                next.into_iter()
+                    .eq(expected.frames().map(|frame| &frame[..]))
+            );
             if takes_short && buffer.take_single(&mut message) {
                 taken_short += 1;
             } else {

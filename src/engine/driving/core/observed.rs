@@ -1,0 +1,80 @@
+//! A socket that is watched from outside of its calls: see [`levels`](crate::engine::driving::levels).
+
+use super::{Core, State};
+use crate::engine::Shut;
+use crate::engine::driving::attention::Changes;
+use crate::engine::driving::levels::{Observer, ObserverId, Side};
+use crate::pattern::Pattern;
+use std::sync::Arc;
+
+/// A socket of any type, for whoever watches it.
+pub(crate) trait Observable: Send + Sync {
+    /// Has `observer` shown a level from now on. Until [`forget`](Self::forget) the socket's calls go the general way.
+    fn observe(&self, side: Side, observer: Arc<dyn Observer>) -> Result<ObserverId, Shut>;
+
+    /// Shows it no longer.
+    fn forget(&self, observer: ObserverId);
+}
+
+impl<P: Pattern> Observable for Core<P> {
+    fn observe(&self, side: Side, observer: Arc<dyn Observer>) -> Result<ObserverId, Shut> {
+        let mut state = self.enter()?;
+        let levels = state.waiting.levels.get_or_insert_default();
+        let id = levels.add(side, observer);
+        state.net.changes.add(Changes::LEVELS);
+        self.mailbox.set_always_pending(true);
+        self.notify(&mut state);
+        self.unlock(state);
+        Ok(id)
+    }
+
+    fn forget(&self, observer: ObserverId) {
+        if !self.process().is_current() {
+            return;
+        }
+        let mut state = self.state.lock();
+        let Some(levels) = &mut state.waiting.levels else {
+            return;
+        };
+        levels.remove(observer);
+        if levels.is_empty() {
+            state.waiting.levels = None;
+            state.net.changes.remove(Changes::LEVELS);
+            self.mailbox.set_always_pending(false);
+        }
+        self.attention
+            .observer_has_gone(&mut state.waiting, &self.presence);
+        self.unlock(state);
+    }
+}
+
+impl<P: Pattern> Core<P> {
+    /// Brings the levels up to date: nothing is to change any more before the lock is released.
+    #[cold]
+    pub(super) fn update_levels(&self, state: &mut State<P>) {
+        let open = self.check_open(state).is_ok();
+        let State {
+            pattern,
+            net,
+            waiting,
+            ..
+        } = state;
+        let has = |side| {
+            waiting
+                .levels
+                .as_ref()
+                .is_some_and(|levels| levels.has(side))
+        };
+        let receive = !open || has(Side::Receive) && pattern.would_receive(&mut net.peers);
+        let send = !open || has(Side::Send) && pattern.would_send(&mut net.peers);
+        let tell = self
+            .attention
+            .set_levels(waiting, &self.presence, |side| match side {
+                Side::Receive => receive,
+                Side::Send => send,
+            });
+        if tell && state.enlisted {
+            self.caretaker.take_over(self.id);
+        }
+    }
+}
