@@ -200,3 +200,8 @@ pub use zmtp::{ForeignProtocol, PeerFacts, ProtocolError, SocketType, SocketType
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Runs the code of a page as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/production.md")]
+struct Production;

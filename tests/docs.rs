@@ -38,6 +38,7 @@ fn links_lead_somewhere() {
             include_str!("../docs/experiments.md"),
         ),
         ("docs/pipelines.md", include_str!("../docs/pipelines.md")),
+        ("docs/production.md", include_str!("../docs/production.md")),
         ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
         ("SECURITY.md", include_str!("../SECURITY.md")),
         ("cli/README.md", include_str!("../cli/README.md")),
