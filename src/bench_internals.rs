@@ -18,6 +18,7 @@ pub fn decode(mut input: &[u8]) -> usize {
     let mut scanner = Scanner::new(Limits {
         max_message_size: u64::MAX,
         max_parts: u32::MAX,
+        min_parts: 1,
         max_command_size: u64::MAX,
     });
     let mut frames = 0;

@@ -6,6 +6,7 @@
 //! The text of an error is whole, that of an error inside it included. So none has a `source`, which code
 //! that prints a chain of errors would print again; the error inside is in the variant.
 
+mod group;
 mod sending;
 mod setup;
 mod watching;
@@ -13,6 +14,7 @@ mod watching;
 use std::error::Error;
 use std::fmt;
 
+pub use group::GroupError;
 pub(crate) use sending::Shortage;
 pub use sending::{
     ReplyError, ReplyErrorKind, RequestError, SendBatchError, SendError, SendErrorKind,

@@ -14,14 +14,15 @@ use bytes::Bytes;
 use crate::zmtp::{
     Announced, Command, Established, FrameKind, Handshake, HandshakeConfig, Header, Limits,
     MechanismConfig, Metadata, Passed, ProtocolError, Scanned, Scanner, SocketType, Version,
-    decode_header, own_metadata, put_cancel, put_error, put_frame, put_ping, put_pong,
-    put_property, put_ready, put_subscribe,
+    decode_header, own_metadata, put_cancel, put_error, put_frame, put_membership, put_ping,
+    put_pong, put_property, put_ready, put_subscribe,
 };
 
 /// Small enough for the fuzzers to reach from both sides.
 pub(crate) const LIMITS: Limits = Limits {
     max_message_size: 600,
     max_parts: 5,
+    min_parts: 1,
     max_command_size: 300,
 };
 
@@ -47,6 +48,7 @@ pub fn frames(data: &[u8]) {
             size => u64::from(*size) * 4,
         },
         max_parts: u32::from(*parts),
+        min_parts: 1,
         ..LIMITS
     };
     let seen = same_for_all_splits(input, || Peer::established(limits));
@@ -123,6 +125,8 @@ fn assert_command_round_trip(command: Command<'_>) {
             Err(_) => return,
         },
         Command::Subscribe(topic) => put_subscribe(&mut sent, Version::V3_1, topic),
+        Command::Join(group) => put_membership(&mut sent, group, true),
+        Command::Leave(group) => put_membership(&mut sent, group, false),
         Command::Cancel(topic) => put_cancel(&mut sent, Version::V3_1, topic),
         Command::Ping { ttl, context } => {
             put_ping(&mut sent, ttl, context);

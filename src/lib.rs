@@ -21,6 +21,18 @@
 //! | [`Pair`] | to its one peer | from its one peer | waits |
 //! | [`Router`] | to the peer that is named | from all peers, fairly, with the name of each | drops the message and says so, or gives it back |
 //!
+//! The draft types of libzmq are there, too. Their RFCs are not stable, and what they do may change with those. But for [`Radio`] and
+//! [`Dish`] each is another type whose messages have one frame:
+//!
+//! | draft | is like | but |
+//! |---|---|---|
+//! | [`Client`] | [`Dealer`] | its peers are of the type [`Server`] |
+//! | [`Server`] | [`Router`] | it knows its peers by number |
+//! | [`Peer`] | [`Router`] | it knows its peers, which are of the same type, by number |
+//! | [`Scatter`], [`Gather`] | [`Push`], [`Pull`] | |
+//! | [`Channel`] | [`Pair`] | |
+//! | [`Radio`], [`Dish`] | [`Pub`], [`Sub`] | to groups instead of topics: a name, not the beginning of one |
+//!
 //! Each socket may bind and connect any number of endpoints, in any order: `tcp://host:port`, `ipc://path` and
 //! `inproc://name`. Who binds and who connects is independent of who sends. Most calls come in three forms: `recv` waits,
 //! [`try_recv`](Pull::try_recv) does not, [`recv_timeout`](Pull::recv_timeout) waits for so long.
@@ -177,9 +189,9 @@ mod zmtp;
 pub use bytes::Bytes;
 pub use context::Context;
 pub use error::{
-    CloseError, ConnectError, OptionError, RecvError, ReplyError, ReplyErrorKind, RequestError,
-    SendBatchError, SendError, SendErrorKind, SocketError, SubscribeError, UnbindError, WaitError,
-    WatchError,
+    CloseError, ConnectError, GroupError, OptionError, RecvError, ReplyError, ReplyErrorKind,
+    RequestError, SendBatchError, SendError, SendErrorKind, SocketError, SubscribeError,
+    UnbindError, WaitError, WatchError,
 };
 pub use message::{Frame, Frames, IntoFrames, Message, PartsError, Payload, RoutingId, TextError};
 pub use monitor::{
@@ -189,8 +201,9 @@ pub use monitor::{
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::{Published, Routed, Subscription, Upstream};
 pub use socket::{
-    AnySocket, Dealer, Incoming, Iter, Pair, PollRecv, PollSend, Pub, Pull, Push, ReadyFd,
-    RecvSocket, Rep, Req, Request, Router, SendSocket, Sub, Xpub, Xsub,
+    AnySocket, Channel, Client, Dealer, Dish, Gather, GroupMessage, Incoming, Iter, Pair, Peer,
+    PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, RecvSocket, Rep, Req, Request, Router,
+    Scatter, SendSocket, Server, Sub, Xpub, Xsub,
 };
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};

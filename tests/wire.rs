@@ -10,7 +10,10 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Options, Pub, Pull, Push, Rep, Req, RequestError, Sub};
+use zerohop::{
+    Channel, Client, Context, DisconnectCause, Dish, Gather, Options, Peer, ProtocolError, Pub,
+    Pull, Push, Radio, Rep, Req, RequestError, Scatter, Server, Sub,
+};
 
 use common::deadline::DEADLINE;
 use common::events::wait_for_end;
@@ -633,4 +636,127 @@ fn push_over(endpoint: &str, context: &Context, options: Options) -> (Push, RawP
     let mut raw = RawPeer::connect(&push.bind(endpoint).expect("bound").to_string());
     raw.shake_hands(1, "PULL");
     (push, raw)
+}
+
+#[test]
+fn dish_and_radio_say_what_libzmq_says() {
+    let context = Context::new();
+    let dish = Dish::new(&context).expect("a DISH");
+    dish.join("a").expect("joined");
+    let mut raw = RawPeer::connect(&dish.bind(ANY_PORT).expect("bound").to_string());
+    let (_, body) = raw.shake_hands(1, "RADIO");
+    assert!(
+        body.windows(15).any(|it| it == b"\x0bSocket-Type\0\0\0"),
+        "{body:?}"
+    );
+    assert_eq!(raw.read(8), b"\x04\x06\x04JOINa");
+    dish.join("").expect("joined");
+    assert_eq!(raw.read(7), b"\x04\x05\x04JOIN");
+    dish.leave("a").expect("left");
+    assert_eq!(raw.read(9), b"\x04\x07\x05LEAVEa");
+    dish.join("group").expect("joined");
+    raw.write(b"\x01\x05group\x00\x04body\x01\x00\x00\x05empty");
+    let received = dish.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(
+        (received.group.to_str(), received.message),
+        (Ok("group"), "body".into())
+    );
+    let received = dish.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(
+        (received.group.to_str(), received.message),
+        (Ok(""), "empty".into())
+    );
+
+    let radio = Radio::new(&context).expect("a RADIO");
+    let mut raw = RawPeer::connect(&radio.bind(ANY_PORT).expect("bound").to_string());
+    raw.shake_hands(1, "DISH");
+    // To a SUBSCRIBE a RADIO does not listen, nor to a message.
+    raw.write(
+        &[
+            command("SUBSCRIBE", b"a"),
+            frame(0, b"\x01a"),
+            command("JOIN", b"b"),
+        ]
+        .concat(),
+    );
+    radio.wait_for_members("b", 1, DEADLINE).expect("a member");
+    assert_eq!(radio.send("a", "nobody").expect("sent").sent, 0);
+    radio.send("b", "body").expect("sent");
+    radio.send("b", "").expect("sent");
+    assert_eq!(raw.read(14), b"\x01\x01b\x00\x04body\x01\x01b\x00\x00");
+    radio.send("b", vec![b'x'; 256]).expect("sent");
+    assert_eq!(
+        raw.read(3 + 9 + 256)[..12],
+        *b"\x01\x01b\x02\0\0\0\0\0\0\x01\0"
+    );
+    raw.write(&command("LEAVE", b"b"));
+    let left = std::time::Instant::now() + DEADLINE;
+    while radio.send("b", "still there?").expect("sent").sent > 0 {
+        assert!(std::time::Instant::now() < left, "it stays in the group");
+        thread::yield_now();
+    }
+}
+
+/// What is not a group and a body ends the connection, as with libzmq.
+#[test]
+fn dish_hangs_up_on_what_is_no_group_and_body() {
+    for (bytes, fewer) in [
+        (&b"\x00\x04body"[..], true),
+        (b"\x01\x05group\x01\x04body\x00\x04more", false),
+    ] {
+        let dish = Dish::new(&Context::new()).expect("a DISH");
+        dish.join("group").expect("joined");
+        let monitor = dish.monitor();
+        let mut raw = RawPeer::connect(&dish.bind(ANY_PORT).expect("bound").to_string());
+        raw.shake_hands(1, "RADIO");
+        raw.write(bytes);
+        raw.expect_closed();
+        let cause = wait_for_end(&monitor);
+        match fewer {
+            true => assert_eq!(
+                cause,
+                DisconnectCause::Protocol(ProtocolError::TooFewParts { least: 2 })
+            ),
+            false => assert_eq!(
+                cause,
+                DisconnectCause::Protocol(ProtocolError::TooManyParts { limit: 2 })
+            ),
+        }
+        assert!(dish.try_recv().is_err());
+    }
+}
+
+/// A message of several frames is dropped whole and counted, and the connection goes on.
+#[test]
+fn draft_types_drop_messages_of_several_frames() {
+    const TWO_THEN_ONE: &[u8] = b"\x01\x01a\x00\x01b\x01\x01c\x00\x01d\x00\x03one";
+    let context = Context::new();
+    macro_rules! check {
+        ($ours:ident from $theirs:literal, $message:expr) => {
+            let socket = $ours::new(&context).expect("a socket");
+            let mut raw = RawPeer::connect(&socket.bind(ANY_PORT).expect("bound").to_string());
+            let (_, body) = raw.shake_hands(1, $theirs);
+            let name = stringify!($ours).to_uppercase();
+            let socket_type = property("Socket-Type", name.as_bytes());
+            assert!(body[6..].starts_with(&socket_type), "{body:?}");
+            raw.write(TWO_THEN_ONE);
+            let received = socket.recv_timeout(DEADLINE).expect("a message");
+            assert_eq!($message(received), "one");
+            assert_eq!(socket.stats().dropped.unexpected, 2);
+        };
+    }
+    check!(Client from "SERVER", |message| message);
+    check!(Server from "CLIENT", |incoming: zerohop::Incoming<u32>| incoming.message);
+    check!(Peer from "PEER", |incoming: zerohop::Incoming<u32>| incoming.message);
+    check!(Gather from "SCATTER", |message| message);
+    check!(Channel from "CHANNEL", |message| message);
+    let scatter = Scatter::new(&context).expect("a SCATTER");
+    let mut raw = RawPeer::connect(&scatter.bind(ANY_PORT).expect("bound").to_string());
+    let (_, body) = raw.shake_hands(1, "GATHER");
+    assert_eq!(
+        body,
+        command("READY", &property("Socket-Type", b"SCATTER"))[2..]
+    );
+    scatter.send_timeout("one", DEADLINE).expect("sent");
+    assert_eq!(raw.read(5), b"\x00\x03one");
 }

@@ -69,6 +69,16 @@ pub enum SendErrorKind {
     Unroutable,
     /// A message for a ROUTER in libzmq's form has nothing behind the frame with the routing id.
     NoBody,
+    /// Messages of this socket type have one frame, and this one has more: see [`SocketType::is_draft`](crate::SocketType::is_draft).
+    Multipart {
+        /// The frames of the message.
+        parts: usize,
+    },
+    /// The name of a group is longer than 255 bytes.
+    GroupTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
     /// The socket was shut down, before the call or during it by another thread.
     Closed,
     /// The context was shut down.
@@ -87,6 +97,11 @@ impl fmt::Display for SendErrorKind {
             SendErrorKind::TooManyParts { parts, limit } => too_many_parts(f, *parts, *limit),
             SendErrorKind::Unroutable => f.write_str("no peer has this routing id"),
             SendErrorKind::NoBody => f.write_str("nothing follows the frame with the routing id"),
+            SendErrorKind::Multipart { parts } => write!(
+                f,
+                "messages of this socket type have one frame, and this one has {parts}"
+            ),
+            SendErrorKind::GroupTooLong { length } => group_too_long(f, *length),
             SendErrorKind::Closed => f.write_str(CLOSED),
             SendErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
             SendErrorKind::Forked => f.write_str(FORKED),
@@ -143,6 +158,13 @@ impl fmt::Display for ReplyErrorKind {
             ReplyErrorKind::Forked => f.write_str(FORKED),
         }
     }
+}
+
+pub(super) fn group_too_long(f: &mut fmt::Formatter<'_>, length: usize) -> fmt::Result {
+    write!(
+        f,
+        "the name of the group has {length} bytes, it may have at most 255"
+    )
 }
 
 fn too_large(f: &mut fmt::Formatter<'_>, size: u64, limit: u64) -> fmt::Result {

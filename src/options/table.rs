@@ -19,7 +19,7 @@ option_table! {
     /// Over inproc, where there is one queue between two sockets, the sender's mark and the receiver's add up.
     send_hwm(usize) -> usize {
         libzmq: "ZMQ_SNDHWM" = 23,
-        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Scatter, Radio, Client, Server, Peer, Channel],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -29,7 +29,7 @@ option_table! {
     /// the peer's messages stay in the kernel, and then with the peer.
     recv_hwm(usize) -> usize {
         libzmq: "ZMQ_RCVHWM" = 24,
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Gather, Dish, Client, Server, Peer, Channel],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -39,7 +39,7 @@ option_table! {
     /// what has been sent; those left then are dropped. 0 drops them at once, `None` never gives up. libzmq's default is never.
     linger(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_LINGER" = 17,
-        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Scatter, Radio, Client, Server, Peer, Channel],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: Some(Duration::from_secs(30)), "30 s",
@@ -48,7 +48,7 @@ option_table! {
     /// How long a blocking send waits for room. `None` waits for ever, 0 not at all.
     send_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_SNDTIMEO" = 28,
-        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Scatter, Radio, Client, Server, Peer, Channel],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -57,7 +57,7 @@ option_table! {
     /// How long a blocking receive waits for a message. `None` waits for ever, 0 not at all.
     recv_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RCVTIMEO" = 27,
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Gather, Dish, Client, Server, Peer, Channel],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -73,7 +73,7 @@ option_table! {
     /// The same for the topics of a SUB: a publisher is no longer told of one over which it has ended so many connections in a row
     /// ([`Event::SubscriptionRefused`](crate::Event::SubscriptionRefused)).
     max_delivery_attempts(impl Into<Option<u32>>) -> Option<u32> {
-        sockets: [Push, Sub, Req, Dealer, Router, Pair, Xsub],
+        sockets: [Push, Sub, Req, Dealer, Router, Pair, Xsub, Scatter, Dish, Client, Server, Peer, Channel],
         unit: "connections",
         range: "1 or more, or none for no end", allows: |most| most.is_none_or(|most| most > 0),
         default: Some(2), "2",
@@ -137,7 +137,7 @@ option_table! {
     /// default is no limit.
     max_message_size(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_MAXMSGSIZE" = 22,
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Gather, Dish, Client, Server, Peer, Channel],
         unit: "bytes",
         range: "any number, or none for no limit", allows: any,
         default: Some(256 * 1024 * 1024), "268435456",
@@ -146,7 +146,7 @@ option_table! {
     /// The most frames that a message from a peer may have. An empty frame is 2 bytes on the wire and many
     /// times that in memory: this is what bounds them. A peer that sends more is disconnected.
     max_parts(u32) -> u32 {
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Gather, Client, Server, Peer, Channel],
         unit: "frames",
         range: "1 or more", allows: |&parts| parts > 0,
         default: 4096, "4096",
@@ -154,7 +154,7 @@ option_table! {
 
     /// The longest topic that a peer may subscribe to. A peer that sends a longer one is disconnected.
     max_subscription_length(usize) -> usize {
-        sockets: [Pub, Xpub],
+        sockets: [Pub, Xpub, Radio],
         unit: "bytes",
         range: "any number", allows: any,
         default: 4096, "4096",
@@ -163,7 +163,7 @@ option_table! {
     /// The most subscriptions that one peer may hold. A peer that makes more is disconnected. zerohop peers are told the limit, and
     /// keep to it.
     max_subscriptions(usize) -> usize {
-        sockets: [Pub, Xpub],
+        sockets: [Pub, Xpub, Radio],
         unit: "subscriptions",
         range: "1 or more", allows: |&count| count > 0,
         default: 250_000, "250000",
@@ -273,7 +273,7 @@ option_table! {
     /// that is still being made, or made again. On, a socket with no such peer blocks.
     immediate(bool) -> bool {
         libzmq: "ZMQ_IMMEDIATE" = 39,
-        sockets: [Push, Req, Dealer, Router, Pair],
+        sockets: [Push, Req, Dealer, Router, Pair, Scatter, Client, Server, Peer, Channel],
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -415,7 +415,7 @@ option_table! {
     /// subscriber then slows all.
     pub_block(bool) -> bool {
         libzmq: "ZMQ_XPUB_NODROP" = 69,
-        sockets: [Pub, Xpub],
+        sockets: [Pub, Xpub, Radio],
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",

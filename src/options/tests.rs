@@ -84,9 +84,9 @@ fn rows_are_complete_and_unique() {
     };
     assert_eq!(
         sockets("immediate").as_deref(),
-        Some("PAIR, REQ, DEALER, ROUTER, PUSH")
+        Some("PAIR, REQ, DEALER, ROUTER, PUSH, SERVER, CLIENT, SCATTER, PEER, CHANNEL")
     );
-    assert_eq!(sockets("pub_block").as_deref(), Some("PUB, XPUB"));
+    assert_eq!(sockets("pub_block").as_deref(), Some("PUB, XPUB, RADIO"));
 }
 
 #[test]

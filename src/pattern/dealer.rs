@@ -1,7 +1,9 @@
 //! DEALER: each message to one peer, in turn, as PUSH does; and one from each peer that has one, in turn, as PULL does. Neither waits
-//! for the other, and neither adds or takes away a frame.
+//! for the other, and neither adds or takes away a frame. And CLIENT (RFC 41), whose messages have one frame.
 
-use super::fair_turns::{next_is, take_fairly};
+use std::marker::PhantomData;
+
+use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
 use super::outlet::Outlet;
 use super::{FairQueue, Pattern, Receiving, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
@@ -9,28 +11,52 @@ use crate::message::Message;
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
-pub(crate) struct DealerPattern {
+pub(crate) struct DealerOf<F> {
+    form: PhantomData<F>,
     outlet: Outlet,
     queue: FairQueue,
     /// Each new connection is told of by an empty message.
     probes: bool,
     /// A queue keeps only its newest message.
     conflates: bool,
+    unexpected: u64,
 }
+
+/// DEALER.
+pub(crate) type DealerPattern = DealerOf<AnyFrames>;
+
+/// CLIENT.
+pub(crate) type ClientPattern = DealerOf<OneFrame>;
 
 impl DealerPattern {
     pub(crate) fn new(probes: bool, conflates: bool) -> Self {
-        DealerPattern {
+        Self::of_form(probes, conflates)
+    }
+}
+
+impl ClientPattern {
+    pub(crate) fn new() -> Self {
+        Self::of_form(false, false)
+    }
+}
+
+impl<F: Form> DealerOf<F> {
+    fn of_form(probes: bool, conflates: bool) -> Self {
+        DealerOf {
+            form: PhantomData,
             outlet: Outlet::default(),
             queue: FairQueue::new(),
             probes,
             conflates,
+            unexpected: 0,
         }
     }
 }
 
-impl Sending for DealerPattern {
+impl<F: Form> Sending for DealerOf<F> {
     type Sent = ();
+
+    const SINGLE: bool = F::SINGLE;
 
     /// Gives the message to the next peer with room. `None`: there is none.
     #[inline(always)]
@@ -47,16 +73,19 @@ impl Sending for DealerPattern {
     }
 }
 
-impl Receiving for DealerPattern {
+impl<F: Form> Receiving for DealerOf<F> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
-        take_fairly(&mut self.queue, peers, message).map(drop)
+        take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected).map(drop)
     }
 }
 
-impl Pattern for DealerPattern {
+impl<F: Form> Pattern for DealerOf<F> {
     fn socket_type(&self) -> SocketType {
-        SocketType::Dealer
+        match F::SINGLE {
+            true => SocketType::Client,
+            false => SocketType::Dealer,
+        }
     }
 
     fn receives(&self) -> bool {
@@ -64,7 +93,7 @@ impl Pattern for DealerPattern {
     }
 
     fn may_conflate(&self) -> bool {
-        true
+        !F::SINGLE
     }
 
     fn attached(&mut self, peers: &mut Peers, id: PeerId) {
@@ -101,7 +130,7 @@ impl Pattern for DealerPattern {
     }
 
     fn would_receive(&mut self, peers: &mut Peers) -> bool {
-        next_is(&mut self.queue, peers, |_| true)
+        next_formed::<F>(&mut self.queue, peers, &mut self.unexpected)
     }
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
@@ -110,7 +139,7 @@ impl Pattern for DealerPattern {
     }
 
     fn connects_once(&self) -> bool {
-        true
+        !F::SINGLE
     }
 
     fn would_send(&mut self, peers: &mut Peers) -> bool {
@@ -131,5 +160,9 @@ impl Pattern for DealerPattern {
 
     fn orphans(&self) -> usize {
         self.outlet.orphans()
+    }
+
+    fn unexpected(&self) -> u64 {
+        self.unexpected
     }
 }

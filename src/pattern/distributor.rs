@@ -1,9 +1,13 @@
-//! Each message to every peer that has subscribed to a prefix of its first frame: how PUB and XPUB send.
+//! Each message to every peer that has subscribed to a prefix of its first frame: how PUB and XPUB send, and RADIO, whose peers subscribe
+//! to the first frame itself.
 //!
 //! Subscriptions are state, held per connection; they are not messages and no high-water mark applies to
 //! them. A peer without room misses the message, and both sides can see that: the publisher is told how
 //! many were skipped, and counts them per peer.
 
+use std::marker::PhantomData;
+
+use super::matching::{Matching, Topics};
 use super::subscriptions::{Inserted, Removed, Told};
 use super::{Published, Subscriptions};
 use crate::engine::{Outgoing, PeerId, Peers, Tried};
@@ -11,7 +15,8 @@ use crate::options::Options;
 use crate::zmtp::ProtocolError;
 
 /// See the module.
-pub(super) struct Distributor {
+pub(super) struct Distributor<M = Topics> {
+    matching: PhantomData<M>,
     subscriptions: Subscriptions,
     allowed: Allowed,
     /// Wait for room instead of skipping.
@@ -58,9 +63,10 @@ impl Allowed {
     }
 }
 
-impl Distributor {
+impl<M: Matching> Distributor<M> {
     pub(super) fn new(options: &Options) -> Self {
         Distributor {
+            matching: PhantomData,
             subscriptions: Subscriptions::new(),
             allowed: Allowed::new(options),
             block: options.pub_block,
@@ -76,10 +82,9 @@ impl Distributor {
             return None;
         }
         let mut published = Published::default();
-        self.subscriptions
-            .for_each_match(outgoing.first_frame(), |id| {
-                deliver(peers, id, outgoing, &mut published);
-            });
+        M::for_each(&mut self.subscriptions, outgoing.first_frame(), |id| {
+            deliver(peers, id, outgoing, &mut published);
+        });
         Some(published)
     }
 
@@ -124,7 +129,7 @@ impl Distributor {
     fn all_have_room(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
         self.full.clear();
         let full = &mut self.full;
-        self.subscriptions.for_each_match(topic, |id| {
+        M::for_each(&mut self.subscriptions, topic, |id| {
             if !peers.has_room(id) && peers.await_room(id) {
                 full.push(id);
             }
@@ -187,7 +192,7 @@ impl Distributor {
 
     /// How many peers would get a message with this topic.
     pub(super) fn subscribers(&mut self, topic: &[u8]) -> usize {
-        self.subscriptions.matching(topic)
+        self.subscriptions.matching::<M>(topic)
     }
 
     /// How many peers have subscribed to anything.

@@ -8,10 +8,12 @@
 //! | [`FairQueue`] | who is read next? | PULL, SUB, REP, REQ, DEALER, ROUTER, PAIR, XSUB |
 //! | [`LoadBalancer`] | who takes the next message? | PUSH, REQ, DEALER |
 //! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
-//! | [`Distributor`](distributor::Distributor), [`Subscriptions`](subscriptions::Subscriptions) | who wants this message? | PUB, XPUB |
-//! | [`TopicFilter`] | do I want this message? | SUB |
-//! | [`Publisher`](publisher::Publisher) | which topics is this publisher told? | SUB, XSUB |
-//! | [`routes`] | whose name is this? | ROUTER |
+//! | [`Distributor`](distributor::Distributor), [`Subscriptions`](subscriptions::Subscriptions) | who wants this message? | PUB, XPUB, RADIO |
+//! | [`TopicFilter`] | do I want this message? | SUB, DISH |
+//! | [`Publisher`](publisher::Publisher) | which topics is this publisher told? | SUB, XSUB, DISH |
+//! | [`routes`] | whose name is this? | ROUTER, SERVER, PEER |
+//! | [`form`] | how many frames has a message? | the draft types that are another type but for that |
+//! | [`matching`] | what is a subscription compared with? | PUB and SUB, RADIO and DISH |
 //! | [`envelope`] | where does the body start? | REQ, REP |
 //!
 //! A peer id is the peer's key in its socket's slab. It is small, and used again after the peer has gone, so tables
@@ -22,7 +24,9 @@ mod dealer;
 mod distributor;
 mod fair_queue;
 mod fair_turns;
+mod form;
 mod load_balancer;
+mod matching;
 mod outlet;
 mod pair;
 mod prefix_trie;
@@ -49,17 +53,25 @@ pub(crate) use publisher::TopicLimits;
 pub(crate) use subscriptions::Subscriptions;
 pub(crate) use topic_filter::TopicFilter;
 
-pub(crate) use dealer::DealerPattern;
-pub(crate) use pair::PairPattern;
-pub(crate) use publish::PubPattern;
+#[cfg(test)]
+pub(crate) use matching::{Groups, Matching, Topics};
+#[cfg(test)]
+pub(crate) use publish::PubOf;
+#[cfg(test)]
+pub(crate) use subscribe::SubOf;
+
+pub(crate) use dealer::{ClientPattern, DealerPattern};
+pub(crate) use pair::{ChannelPattern, PairPattern};
 pub use publish::Published;
-pub(crate) use pull::PullPattern;
-pub(crate) use push::PushPattern;
+pub(crate) use publish::{PubPattern, RadioPattern};
+pub(crate) use pull::{GatherPattern, PullPattern};
+pub(crate) use push::{PushPattern, ScatterPattern};
 pub(crate) use reply::{RepPattern, ReturnAddress, Undeliverable};
 pub(crate) use request::{Outcome, Refusal, ReqPattern, Ticket};
 pub use router::Routed;
-pub(crate) use router::{RouterPattern, Unroutable};
-pub(crate) use subscribe::SubPattern;
+pub(crate) use router::{NumberedPattern, RouterOf, RouterPattern, Unroutable};
+pub(crate) use routes::Name;
+pub(crate) use subscribe::{DishPattern, SubPattern};
 pub(crate) use xpub::{Subscriber, XpubPattern};
 pub use xpub::{Subscription, Upstream};
 pub(crate) use xsub::XsubPattern;
@@ -199,7 +211,12 @@ pub(crate) trait Pattern: Send {
         Ok(())
     }
 
-    /// The same of a peer in this process, for which there are no limits.
+    /// The peer has joined a group, or has left it.
+    fn group(&mut self, _id: PeerId, _group: &[u8], _join: bool) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    /// Either of them, of a peer in this process, for which there are no limits.
     fn own_topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) {}
 
     /// The socket is closed: messages that it still holds go to [`Peers::discard`].
@@ -272,6 +289,9 @@ pub(crate) trait Sending: Pattern {
     /// What is known of a message once it is queued.
     type Sent;
 
+    /// Messages have one frame; others are refused before they get here.
+    const SINGLE: bool = false;
+
     /// Queues the message for the peers that are to have it. `None`: there is no room, and it is to be waited for.
     fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Self::Sent>;
 
@@ -290,7 +310,7 @@ mod tests {
     use super::*;
     use crate::{OPTION_TABLE, Options};
 
-    fn patterns() -> [Box<dyn Pattern>; 11] {
+    fn patterns() -> [Box<dyn Pattern>; 19] {
         [
             Box::new(PushPattern::new()),
             Box::new(PullPattern::new()),
@@ -303,6 +323,14 @@ mod tests {
             Box::new(PairPattern::new()),
             Box::new(XpubPattern::new(&Options::new())),
             Box::new(XsubPattern::new(Some(2))),
+            Box::new(NumberedPattern::new(SocketType::Server, 0)),
+            Box::new(ClientPattern::new()),
+            Box::new(RadioPattern::new(&Options::new())),
+            Box::new(DishPattern::new(Some(2))),
+            Box::new(GatherPattern::new()),
+            Box::new(ScatterPattern::new()),
+            Box::new(NumberedPattern::new(SocketType::Peer, 0)),
+            Box::new(ChannelPattern::new()),
         ]
     }
 

@@ -1,9 +1,11 @@
-//! PAIR: one peer, and everything to it and from it (RFC 31).
+//! PAIR: one peer, and everything to it and from it (RFC 31). And CHANNEL (RFC 52), whose messages have one frame.
 //!
 //! The first to come is the peer. Whoever comes while it is there is refused; libzmq leaves such a connection open and does not
 //! look at it again.
 
-use super::fair_turns::next_is;
+use std::marker::PhantomData;
+
+use super::form::{AnyFrames, Form, OneFrame, next_formed};
 use super::{Admission, FairQueue, Pattern, Receiving, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::Message;
@@ -11,39 +13,52 @@ use crate::monitor::PeerRefusal;
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
-pub(crate) struct PairPattern {
+pub(crate) struct PairOf<F> {
+    form: PhantomData<F>,
     peer: Option<PeerId>,
     /// Peers that have something to take, each until it has nothing more: the present one and, before it, earlier ones that are gone.
     queue: FairQueue,
+    unexpected: u64,
 }
 
-impl PairPattern {
+/// PAIR.
+pub(crate) type PairPattern = PairOf<AnyFrames>;
+
+/// CHANNEL.
+pub(crate) type ChannelPattern = PairOf<OneFrame>;
+
+impl<F: Form> PairOf<F> {
     pub(crate) fn new() -> Self {
-        PairPattern {
+        PairOf {
+            form: PhantomData,
             peer: None,
             queue: FairQueue::new(),
+            unexpected: 0,
         }
     }
 
     #[inline(never)]
     fn recv_any(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         while let Some(id) = self.queue.front() {
-            match peers.take(id, message) {
-                Some(true) => return Some(()),
-                Some(false) => {
-                    self.queue.pop_front();
-                    return Some(());
-                }
-                None => {
-                    self.queue.pop_front();
-                }
+            let taken = peers.take(id, message);
+            if taken != Some(true) {
+                self.queue.pop_front();
             }
+            if taken.is_none() {
+                continue;
+            }
+            if F::SINGLE && message.is_multipart() {
+                self.unexpected += 1;
+                peers.discard(std::mem::take(message));
+                continue;
+            }
+            return Some(());
         }
         None
     }
 }
 
-impl Receiving for PairPattern {
+impl<F: Form> Receiving for PairOf<F> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         let id = self.queue.front()?;
@@ -54,8 +69,10 @@ impl Receiving for PairPattern {
     }
 }
 
-impl Sending for PairPattern {
+impl<F: Form> Sending for PairOf<F> {
     type Sent = ();
+
+    const SINGLE: bool = F::SINGLE;
 
     /// Gives the message to the peer. `None`: there is none, or it has no room.
     #[inline(always)]
@@ -88,9 +105,12 @@ impl Sending for PairPattern {
     }
 }
 
-impl Pattern for PairPattern {
+impl<F: Form> Pattern for PairOf<F> {
     fn socket_type(&self) -> SocketType {
-        SocketType::Pair
+        match F::SINGLE {
+            true => SocketType::Channel,
+            false => SocketType::Pair,
+        }
     }
 
     fn receives(&self) -> bool {
@@ -129,7 +149,7 @@ impl Pattern for PairPattern {
     }
 
     fn would_receive(&mut self, peers: &mut Peers) -> bool {
-        next_is(&mut self.queue, peers, |_| true)
+        next_formed::<F>(&mut self.queue, peers, &mut self.unexpected)
     }
 
     fn would_send(&mut self, peers: &mut Peers) -> bool {
@@ -153,5 +173,9 @@ impl Pattern for PairPattern {
     /// They are for one peer.
     fn moves_unsent(&self) -> bool {
         false
+    }
+
+    fn unexpected(&self) -> u64 {
+        self.unexpected
     }
 }

@@ -1,6 +1,8 @@
-//! PUB: each message to every peer that has subscribed to a prefix of its first frame.
+//! PUB: each message to every peer that has subscribed to a prefix of its first frame. And RADIO: to those that are in the group that its first
+//! frame names.
 
 use super::distributor::Distributor;
+use super::matching::{Groups, Matching, Topics};
 use super::{Pattern, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::message::Message;
@@ -31,13 +33,19 @@ pub struct Published {
 }
 
 /// See the module.
-pub(crate) struct PubPattern {
-    distributor: Distributor,
+pub(crate) struct PubOf<M> {
+    distributor: Distributor<M>,
 }
 
-impl PubPattern {
+/// PUB.
+pub(crate) type PubPattern = PubOf<Topics>;
+
+/// RADIO.
+pub(crate) type RadioPattern = PubOf<Groups>;
+
+impl<M: Matching> PubOf<M> {
     pub(crate) fn new(options: &Options) -> Self {
-        PubPattern {
+        PubOf {
             distributor: Distributor::new(options),
         }
     }
@@ -50,6 +58,15 @@ impl PubPattern {
     /// How many peers have subscribed to anything.
     pub(crate) fn any_subscribers(&self) -> usize {
         self.distributor.any_subscribers()
+    }
+
+    /// A peer wants, or no longer wants, messages.
+    fn wants(&mut self, id: PeerId, topic: &[u8], wanted: bool) -> Result<(), ProtocolError> {
+        if wanted {
+            self.distributor.check(id, topic)?;
+        }
+        self.own_topic(id, topic, wanted);
+        Ok(())
     }
 
     /// Subscriptions of peers that speak ZMTP 3.0 or older come as messages.
@@ -66,7 +83,7 @@ impl PubPattern {
     }
 }
 
-impl Sending for PubPattern {
+impl<M: Matching> Sending for PubOf<M> {
     type Sent = Published;
 
     /// Gives the message to all who want it. `None`: one of them has no room, and is to be waited for.
@@ -81,9 +98,9 @@ impl Sending for PubPattern {
     }
 }
 
-impl Pattern for PubPattern {
+impl<M: Matching> Pattern for PubOf<M> {
     fn socket_type(&self) -> SocketType {
-        SocketType::Pub
+        M::PUBLISHER
     }
 
     fn receives(&self) -> bool {
@@ -91,7 +108,7 @@ impl Pattern for PubPattern {
     }
 
     fn may_conflate(&self) -> bool {
-        true
+        !M::GROUPS
     }
 
     fn attached(&mut self, _peers: &mut Peers, _id: PeerId) {
@@ -127,6 +144,10 @@ impl Pattern for PubPattern {
     }
 
     fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        if M::GROUPS {
+            peers.discard_inbound(id);
+            return Ok(());
+        }
         let mut message = Message::new();
         while peers.take(id, &mut message).is_some() {
             if let Err(error) = self.legacy(id, &message) {
@@ -141,11 +162,17 @@ impl Pattern for PubPattern {
     }
 
     fn topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) -> Result<(), ProtocolError> {
-        if subscribe {
-            self.distributor.check(id, topic)?;
+        match M::GROUPS {
+            true => Ok(()),
+            false => self.wants(id, topic, subscribe),
         }
-        self.own_topic(id, topic, subscribe);
-        Ok(())
+    }
+
+    fn group(&mut self, id: PeerId, group: &[u8], join: bool) -> Result<(), ProtocolError> {
+        match M::GROUPS {
+            true => self.wants(id, group, join),
+            false => Ok(()),
+        }
     }
 
     fn own_topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) {
@@ -157,7 +184,7 @@ impl Pattern for PubPattern {
     }
 
     fn connects_once(&self) -> bool {
-        true
+        !M::GROUPS
     }
 
     fn would_send(&mut self, peers: &mut Peers) -> bool {

@@ -1,34 +1,49 @@
-//! PULL: one message from each peer that has one, in turn.
+//! PULL: one message from each peer that has one, in turn. And GATHER, whose messages have one frame.
 
-use super::fair_turns::{next_is, take_fairly};
+use std::marker::PhantomData;
+
+use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
 use super::{FairQueue, Pattern, Receiving};
 use crate::engine::{PeerId, Peers};
 use crate::message::Message;
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
-pub(crate) struct PullPattern {
+pub(crate) struct PullOf<F> {
+    form: PhantomData<F>,
     queue: FairQueue,
+    unexpected: u64,
 }
 
-impl PullPattern {
+/// PULL.
+pub(crate) type PullPattern = PullOf<AnyFrames>;
+
+/// GATHER.
+pub(crate) type GatherPattern = PullOf<OneFrame>;
+
+impl<F: Form> PullOf<F> {
     pub(crate) fn new() -> Self {
-        PullPattern {
+        PullOf {
+            form: PhantomData,
             queue: FairQueue::new(),
+            unexpected: 0,
         }
     }
 }
 
-impl Receiving for PullPattern {
+impl<F: Form> Receiving for PullOf<F> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
-        take_fairly(&mut self.queue, peers, message).map(drop)
+        take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected).map(drop)
     }
 }
 
-impl Pattern for PullPattern {
+impl<F: Form> Pattern for PullOf<F> {
     fn socket_type(&self) -> SocketType {
-        SocketType::Pull
+        match F::SINGLE {
+            true => SocketType::Gather,
+            false => SocketType::Pull,
+        }
     }
 
     fn receives(&self) -> bool {
@@ -36,7 +51,7 @@ impl Pattern for PullPattern {
     }
 
     fn may_conflate(&self) -> bool {
-        true
+        !F::SINGLE
     }
 
     fn forget(&mut self, id: PeerId) {
@@ -48,7 +63,7 @@ impl Pattern for PullPattern {
     }
 
     fn would_receive(&mut self, peers: &mut Peers) -> bool {
-        next_is(&mut self.queue, peers, |_| true)
+        next_formed::<F>(&mut self.queue, peers, &mut self.unexpected)
     }
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
@@ -58,5 +73,9 @@ impl Pattern for PullPattern {
 
     fn keeps_unsent(&self) -> bool {
         false
+    }
+
+    fn unexpected(&self) -> u64 {
+        self.unexpected
     }
 }

@@ -1,25 +1,38 @@
-//! PUSH: each message to one peer, in turn, of those that have room.
+//! PUSH: each message to one peer, in turn, of those that have room. And SCATTER, whose messages have one frame.
 
+use std::marker::PhantomData;
+
+use super::form::{AnyFrames, Form, OneFrame};
 use super::outlet::Outlet;
 use super::{Pattern, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
-pub(crate) struct PushPattern {
+pub(crate) struct PushOf<F> {
+    form: PhantomData<F>,
     outlet: Outlet,
 }
 
-impl PushPattern {
+/// PUSH.
+pub(crate) type PushPattern = PushOf<AnyFrames>;
+
+/// SCATTER.
+pub(crate) type ScatterPattern = PushOf<OneFrame>;
+
+impl<F: Form> PushOf<F> {
     pub(crate) fn new() -> Self {
-        PushPattern {
+        PushOf {
+            form: PhantomData,
             outlet: Outlet::default(),
         }
     }
 }
 
-impl Sending for PushPattern {
+impl<F: Form> Sending for PushOf<F> {
     type Sent = ();
+
+    const SINGLE: bool = F::SINGLE;
 
     /// Gives the message to the next peer with room. `None`: there is none.
     #[inline(always)]
@@ -36,9 +49,12 @@ impl Sending for PushPattern {
     }
 }
 
-impl Pattern for PushPattern {
+impl<F: Form> Pattern for PushOf<F> {
     fn socket_type(&self) -> SocketType {
-        SocketType::Push
+        match F::SINGLE {
+            true => SocketType::Scatter,
+            false => SocketType::Push,
+        }
     }
 
     fn receives(&self) -> bool {
@@ -46,7 +62,7 @@ impl Pattern for PushPattern {
     }
 
     fn may_conflate(&self) -> bool {
-        true
+        !F::SINGLE
     }
 
     fn attached(&mut self, peers: &mut Peers, id: PeerId) {

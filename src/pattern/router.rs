@@ -2,9 +2,11 @@
 //!
 //! A peer is known by the routing id that it announces, or by one that is made up here. A peer that we dial keeps its id through
 //! every connection, as it does in libzmq: the id is that of the place.
+//!
+//! And SERVER (RFC 41) and PEER (RFC 51), for which ids are numbers that are made up here, and whose messages have one frame.
 
-use super::fair_turns::{next_is, take_fairly};
-use super::routes::Routes;
+use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
+use super::routes::{Name, Routes};
 use super::{Admission, FairQueue, Pattern};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::{Message, RoutingId};
@@ -36,9 +38,10 @@ pub(crate) enum Unroutable {
 }
 
 /// See the module.
-pub(crate) struct RouterPattern {
+pub(crate) struct RouterOf<N> {
+    socket_type: SocketType,
     queue: FairQueue,
-    routes: Routes,
+    routes: Routes<N>,
     /// Report what cannot be routed, and wait for room, instead of dropping.
     mandatory: bool,
     /// A newcomer with a routing id that is taken gets it.
@@ -46,25 +49,65 @@ pub(crate) struct RouterPattern {
     /// Each new connection is told of by an empty message.
     probe: bool,
     unroutable: u64,
+    unexpected: u64,
+}
+
+/// ROUTER.
+pub(crate) type RouterPattern = RouterOf<RoutingId>;
+
+/// SERVER, or PEER.
+pub(crate) type NumberedPattern = RouterOf<u32>;
+
+impl NumberedPattern {
+    /// Of this type. Numbers begin with `first`.
+    pub(crate) fn new(socket_type: SocketType, first: u32) -> Self {
+        RouterOf {
+            socket_type,
+            queue: FairQueue::new(),
+            routes: Routes::new(first),
+            mandatory: true,
+            handover: false,
+            probe: false,
+            unroutable: 0,
+            unexpected: 0,
+        }
+    }
+
+    /// The number of a peer, from now on if it has had none yet.
+    pub(crate) fn number(&mut self, id: PeerId) -> u32 {
+        loop {
+            if let Some(&number) = self.routes.name(id) {
+                return number;
+            }
+            self.routes.assign_any(id);
+        }
+    }
 }
 
 impl RouterPattern {
     /// Automatic ids begin with the number `first`.
     pub(crate) fn new(mandatory: bool, handover: bool, probe: bool, first: u32) -> Self {
-        RouterPattern {
+        RouterOf {
+            socket_type: SocketType::Router,
             queue: FairQueue::new(),
             routes: Routes::new(first),
             mandatory,
             handover,
             probe,
             unroutable: 0,
+            unexpected: 0,
         }
     }
+}
 
+impl<N: Name> RouterOf<N> {
     /// Takes the next message into `message`, and says who sent it.
     #[inline(always)]
-    pub(crate) fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<&RoutingId> {
-        let id = take_fairly(&mut self.queue, peers, message)?;
+    pub(crate) fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<&N> {
+        let id = match N::NUMBERED {
+            true => self.take::<OneFrame>(peers, message)?,
+            false => self.take::<AnyFrames>(peers, message)?,
+        };
         if self.routes.name(id).is_none() {
             // It has a name before it is read from, and so this is never needed.
             self.routes.assign_any(id);
@@ -72,12 +115,17 @@ impl RouterPattern {
         self.routes.name(id)
     }
 
+    #[inline(always)]
+    fn take<F: Form>(&mut self, peers: &mut Peers, message: &mut Message) -> Option<PeerId> {
+        take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected)
+    }
+
     /// Gives the message to the peer with this routing id.
     #[inline]
     pub(crate) fn send_to(
         &mut self,
         peers: &mut Peers,
-        id: &[u8],
+        id: &N::Key,
         outgoing: Outgoing<'_>,
     ) -> Result<Routed, Unroutable> {
         let Some(peer) = self.routes.peer(id) else {
@@ -126,41 +174,30 @@ impl RouterPattern {
     }
 
     /// Whether messages may be sent to a peer of this name.
-    pub(crate) fn knows(&self, id: &[u8]) -> bool {
+    pub(crate) fn knows(&self, id: &N::Key) -> bool {
         self.routes.peer(id).is_some()
     }
 
     /// The names of the peers that are connected.
-    pub(crate) fn connected(&self, peers: &Peers) -> Vec<RoutingId> {
+    pub(crate) fn connected(&self, peers: &Peers) -> Vec<N> {
         let routable = self.routes.routable();
         let connected = routable.filter(|(_, peer)| peers.is_connected(*peer));
         connected.map(|(name, _)| name.clone()).collect()
     }
 
     /// The name that a peer is to have: the one it has had, the one given to it here, or the one it asks for. `None`: any.
-    fn wanted(&self, peers: &Peers, id: PeerId) -> Result<Option<RoutingId>, PeerRefusal> {
-        if let Some(name) = self.routes.name(id) {
-            return Ok(Some(name.clone()));
-        }
-        if let Some(given) = peers.given_name(id) {
-            return Ok(Some(given.clone()));
-        }
-        match peers.facts(id).map(|facts| facts.routing_id()) {
-            Some(asked) if !asked.is_empty() => {
-                let asked = RoutingId::from(asked);
-                match asked.is_valid() {
-                    true => Ok(Some(asked)),
-                    false => Err(PeerRefusal::RoutingIdReserved),
-                }
-            }
-            Some(_) | None => Ok(None),
+    fn wanted(&self, peers: &Peers, id: PeerId) -> Result<Option<N>, PeerRefusal> {
+        let had = self.routes.name(id).cloned();
+        match had.or_else(|| N::given(peers, id)) {
+            Some(name) => Ok(Some(name)),
+            None => N::asked(peers, id),
         }
     }
 }
 
-impl Pattern for RouterPattern {
+impl<N: Name> Pattern for RouterOf<N> {
     fn socket_type(&self) -> SocketType {
-        SocketType::Router
+        self.socket_type
     }
 
     fn receives(&self) -> bool {
@@ -180,7 +217,7 @@ impl Pattern for RouterPattern {
             }
             Err(refusal) => return Admission::Refused(refusal),
         };
-        match self.routes.peer(name.as_bytes()) {
+        match self.routes.peer(name.borrow()) {
             Some(holder) if holder != id => {
                 if !self.handover {
                     return Admission::Refused(PeerRefusal::RoutingIdTaken);
@@ -196,13 +233,17 @@ impl Pattern for RouterPattern {
         }
     }
 
-    /// One that we dial, by a name that was given to it, can be sent to from now on. Any other has its name once it is admitted.
+    /// One that we dial, by a name that was given to it or by its number, can be sent to from now on. Any other has its name once it is
+    /// admitted.
     fn attached(&mut self, peers: &mut Peers, id: PeerId) {
-        if let Some(given) = peers.given_name(id)
-            && !self.knows(given.as_bytes())
+        if N::NUMBERED && self.routes.name(id).is_none() {
+            return self.routes.assign_any(id);
+        }
+        let had = self.routes.name(id).filter(|_| N::NUMBERED).cloned();
+        if let Some(name) = had.or_else(|| N::given(peers, id))
+            && !self.knows(name.borrow())
         {
-            let given = given.clone();
-            self.routes.assign(id, given);
+            self.routes.assign(id, name);
         }
     }
 
@@ -227,7 +268,11 @@ impl Pattern for RouterPattern {
     }
 
     fn would_receive(&mut self, peers: &mut Peers) -> bool {
-        next_is(&mut self.queue, peers, |_| true)
+        let unexpected = &mut self.unexpected;
+        match N::NUMBERED {
+            true => next_formed::<OneFrame>(&mut self.queue, peers, unexpected),
+            false => next_formed::<AnyFrames>(&mut self.queue, peers, unexpected),
+        }
     }
 
     fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
@@ -246,5 +291,9 @@ impl Pattern for RouterPattern {
 
     fn unroutable(&self) -> u64 {
         self.unroutable
+    }
+
+    fn unexpected(&self) -> u64 {
+        self.unexpected
     }
 }

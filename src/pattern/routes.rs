@@ -1,4 +1,4 @@
-//! Which peer has which routing id: the table of a ROUTER.
+//! Which peer has which routing id: the table of a ROUTER, and of SERVER and PEER, where the id is a number.
 //!
 //! ```text
 //!            assign                      release                     forget
@@ -10,22 +10,89 @@
 //! No two routable peers have the same id. A peer keeps its name when it is no longer routable, for messages of it that have yet
 //! to be received; another may have the same name by then.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::Hash;
 
-use crate::engine::PeerId;
+use crate::engine::{PeerId, Peers};
 use crate::message::RoutingId;
+use crate::monitor::PeerRefusal;
+
+/// What peers are known by.
+pub(crate) trait Name: Borrow<Self::Key> + Clone + Eq + Hash + Send + 'static {
+    /// What is looked for in the table.
+    type Key: ?Sized + Eq + Hash;
+
+    /// Every peer has one from the beginning, even before it is connected, and none asks for one; messages have one frame.
+    const NUMBERED: bool;
+
+    /// One that is made up. `None`: with this number there is none.
+    fn automatic(number: u32) -> Option<Self>;
+
+    /// The one that the application has given to a peer when it connected to it.
+    fn given(peers: &Peers, id: PeerId) -> Option<Self>;
+
+    /// The one that a peer asks for, if it does.
+    fn asked(peers: &Peers, id: PeerId) -> Result<Option<Self>, PeerRefusal>;
+}
+
+impl Name for RoutingId {
+    type Key = [u8];
+
+    const NUMBERED: bool = false;
+
+    fn automatic(number: u32) -> Option<Self> {
+        Some(RoutingId::automatic(number))
+    }
+
+    fn given(peers: &Peers, id: PeerId) -> Option<Self> {
+        peers.given_name(id).cloned()
+    }
+
+    fn asked(peers: &Peers, id: PeerId) -> Result<Option<Self>, PeerRefusal> {
+        match peers.facts(id).map(|facts| facts.routing_id()) {
+            Some(asked) if !asked.is_empty() => {
+                let asked = RoutingId::from(asked);
+                match asked.is_valid() {
+                    true => Ok(Some(asked)),
+                    false => Err(PeerRefusal::RoutingIdReserved),
+                }
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+}
+
+/// Of SERVER and PEER (RFC 41): zero is no number.
+impl Name for u32 {
+    type Key = u32;
+
+    const NUMBERED: bool = true;
+
+    fn automatic(number: u32) -> Option<Self> {
+        (number != 0).then_some(number)
+    }
+
+    fn given(_peers: &Peers, _id: PeerId) -> Option<Self> {
+        None
+    }
+
+    fn asked(_peers: &Peers, _id: PeerId) -> Result<Option<Self>, PeerRefusal> {
+        Ok(None)
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Routes {
-    routable: HashMap<RoutingId, PeerId>,
+pub(crate) struct Routes<N = RoutingId> {
+    routable: HashMap<N, PeerId>,
     /// By peer.
-    names: Vec<Option<RoutingId>>,
+    names: Vec<Option<N>>,
     /// For the next peer without a name.
     next: u32,
 }
 
-impl Routes {
+impl<N: Name> Routes<N> {
     /// Automatic ids begin with this number.
     pub(crate) fn new(first: u32) -> Self {
         Routes {
@@ -37,23 +104,23 @@ impl Routes {
 
     /// The peer that messages for this id go to.
     #[inline]
-    pub(crate) fn peer(&self, id: &[u8]) -> Option<PeerId> {
+    pub(crate) fn peer(&self, id: &N::Key) -> Option<PeerId> {
         self.routable.get(id).copied()
     }
 
     /// The name of a peer, routable or not.
     #[inline]
-    pub(crate) fn name(&self, peer: PeerId) -> Option<&RoutingId> {
+    pub(crate) fn name(&self, peer: PeerId) -> Option<&N> {
         self.names.get(peer)?.as_ref()
     }
 
     /// The ids that messages may be sent to.
-    pub(crate) fn routable(&self) -> impl Iterator<Item = (&RoutingId, PeerId)> {
+    pub(crate) fn routable(&self) -> impl Iterator<Item = (&N, PeerId)> {
         self.routable.iter().map(|(name, &peer)| (name, peer))
     }
 
     /// Gives a peer this name. Returns the peer that had it, if that was another one.
-    pub(crate) fn assign(&mut self, peer: PeerId, name: RoutingId) -> Option<PeerId> {
+    pub(crate) fn assign(&mut self, peer: PeerId, name: N) -> Option<PeerId> {
         self.release(peer);
         if peer >= self.names.len() {
             self.names.resize(peer + 1, None);
@@ -62,13 +129,13 @@ impl Routes {
         self.routable.insert(name, peer)
     }
 
-    /// Gives a peer a name that nobody has: a zero byte, and the next number.
+    /// Gives a peer a name that nobody has, of the next number.
     pub(crate) fn assign_any(&mut self, peer: PeerId) {
         loop {
-            let name = RoutingId::automatic(self.next);
+            let name = N::automatic(self.next);
             self.next = self.next.wrapping_add(1);
-            // It has been given a long time ago, after so many numbers, or to a peer by name.
-            if !self.routable.contains_key(&name) {
+            // It may have been given a long time ago, after so many numbers, or to a peer by name.
+            if let Some(name) = name.filter(|name| !self.routable.contains_key(name.borrow())) {
                 self.assign(peer, name);
                 return;
             }
@@ -79,9 +146,9 @@ impl Routes {
     pub(crate) fn release(&mut self, peer: PeerId) {
         let name = self.names.get(peer).and_then(Option::as_ref);
         if let Some(name) = name
-            && self.routable.get(name) == Some(&peer)
+            && self.routable.get(name.borrow()) == Some(&peer)
         {
-            self.routable.remove(name);
+            self.routable.remove(name.borrow());
         }
     }
 
@@ -141,7 +208,7 @@ mod tests {
 
     #[test]
     fn automatic_names_are_never_given_twice_at_a_time() {
-        let mut routes = Routes::new(u32::MAX);
+        let mut routes = Routes::<RoutingId>::new(u32::MAX);
         routes.assign(7, RoutingId::from(b"\0\0\0\0\0"));
         for peer in 0..3 {
             routes.assign_any(peer);
@@ -150,5 +217,14 @@ mod tests {
         assert_eq!(routes.peer(b"\0\0\0\0\0"), Some(7));
         assert_eq!(routes.peer(b"\0\0\0\0\x01"), Some(1));
         assert_eq!(routes.peer(b"\0\0\0\0\x02"), Some(2));
+    }
+
+    #[test]
+    fn no_peer_has_the_number_zero() {
+        let mut routes = Routes::<u32>::new(u32::MAX);
+        (0..3).for_each(|peer| routes.assign_any(peer));
+        assert_eq!(routes.peer(&u32::MAX), Some(0));
+        assert_eq!((routes.peer(&0), routes.peer(&1)), (None, Some(1)));
+        assert_eq!((routes.peer(&2), routes.name(2)), (Some(2), Some(&2)));
     }
 }

@@ -1,23 +1,30 @@
-//! SUB: messages from all publishers, filtered once more on arrival.
+//! SUB: messages from all publishers, filtered once more on arrival. And DISH, whose publishers are RADIOs.
 
 use super::fair_turns::{next_is, take_fairly};
-use super::upstream::Topics;
+use super::matching::{Groups, Matching, Topics};
+use super::upstream::Upstreams;
 use super::{FairQueue, Pattern, Receiving};
 use crate::engine::{PeerId, Peers, Unsent};
 use crate::message::Message;
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
-pub(crate) struct SubPattern {
-    topics: Topics,
+pub(crate) struct SubOf<M> {
+    topics: Upstreams<M>,
     queue: FairQueue,
 }
 
-impl SubPattern {
+/// SUB.
+pub(crate) type SubPattern = SubOf<Topics>;
+
+/// DISH.
+pub(crate) type DishPattern = SubOf<Groups>;
+
+impl<M: Matching> SubOf<M> {
     /// A publisher may end so many connections over one topic.
     pub(crate) fn new(most: Option<u32>) -> Self {
-        SubPattern {
-            topics: Topics::new(most),
+        SubOf {
+            topics: Upstreams::new(most),
             queue: FairQueue::new(),
         }
     }
@@ -30,34 +37,39 @@ impl SubPattern {
         self.topics.unsubscribe(peers, topic);
     }
 
+    /// Whether it is subscribed to exactly this.
+    pub(crate) fn has(&self, topic: &[u8]) -> bool {
+        self.topics.filter.contains(topic)
+    }
+
     /// Takes messages until one is wanted.
     #[cold]
     fn recv_wanted(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         loop {
             take_fairly(&mut self.queue, peers, message)?;
-            if self.topics.filter.matches(message.first()) {
+            if M::is_wanted(&self.topics.filter, message.first()) {
                 return Some(());
             }
         }
     }
 }
 
-impl Receiving for SubPattern {
+impl<M: Matching> Receiving for SubOf<M> {
     /// Takes the next message that matches. One that no longer does was under way when its topic was
     /// unsubscribed.
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         take_fairly(&mut self.queue, peers, message)?;
-        if self.topics.filter.matches(message.first()) {
+        if M::is_wanted(&self.topics.filter, message.first()) {
             return Some(());
         }
         self.recv_wanted(peers, message)
     }
 }
 
-impl Pattern for SubPattern {
+impl<M: Matching> Pattern for SubOf<M> {
     fn socket_type(&self) -> SocketType {
-        SocketType::Sub
+        M::SUBSCRIBER
     }
 
     fn receives(&self) -> bool {
@@ -65,7 +77,7 @@ impl Pattern for SubPattern {
     }
 
     fn may_conflate(&self) -> bool {
-        true
+        !M::GROUPS
     }
 
     fn established(&mut self, peers: &mut Peers, id: PeerId) {
@@ -108,7 +120,9 @@ impl Pattern for SubPattern {
     fn would_receive(&mut self, peers: &mut Peers) -> bool {
         let filter = &self.topics.filter;
         next_is(&mut self.queue, peers, |message| {
-            message.first().is_some_and(|topic| filter.matches(topic))
+            message
+                .first()
+                .is_some_and(|topic| M::is_wanted(filter, topic))
         })
     }
 
@@ -118,7 +132,7 @@ impl Pattern for SubPattern {
     }
 
     fn connects_once(&self) -> bool {
-        true
+        !M::GROUPS
     }
 
     fn keeps_unsent(&self) -> bool {

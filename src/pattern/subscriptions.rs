@@ -15,6 +15,7 @@
 
 use std::collections::VecDeque;
 
+use super::matching::Matching;
 use super::prefix_trie::{NodeId, PrefixTrie};
 
 /// So many subscriptions are removed before anybody looks at the clock.
@@ -271,6 +272,18 @@ impl Subscriptions {
         }
     }
 
+    /// Calls `f` once with each peer that has subscribed to exactly this.
+    #[inline]
+    pub(crate) fn for_each_equal(&mut self, topic: &[u8], mut f: impl FnMut(usize)) {
+        let node = self.trie.find(topic);
+        if let Some(subscribers) = node.and_then(|node| self.trie.value(node)) {
+            subscribers
+                .list()
+                .iter()
+                .for_each(|one| f(one.peer as usize));
+        }
+    }
+
     /// Whether this peer has a subscription that the topic starts with.
     pub(crate) fn is_wanted_by(&mut self, peer: usize, topic: &[u8]) -> bool {
         let mut wanted = false;
@@ -278,11 +291,11 @@ impl Subscriptions {
         wanted
     }
 
-    /// How many peers have a subscription this topic starts with.
-    pub(crate) fn matching(&mut self, topic: &[u8]) -> usize {
+    /// How many peers want a message with this topic.
+    pub(crate) fn matching<M: Matching>(&mut self, topic: &[u8]) -> usize {
         let removing = std::mem::take(&mut self.removing);
         let mut count = 0;
-        self.for_each_match(topic, |peer| {
+        M::for_each(self, topic, |peer| {
             count += usize::from(!removing.contains(&peer));
         });
         self.removing = removing;

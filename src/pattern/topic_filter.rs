@@ -62,6 +62,11 @@ impl TopicFilter {
         }
     }
 
+    /// Whether this very topic is there.
+    pub(crate) fn contains(&self, topic: &[u8]) -> bool {
+        self.references.find(topic).is_some()
+    }
+
     #[inline(never)]
     fn matches_any(&self, topic: &[u8]) -> bool {
         self.references.prefixes(topic).next().is_some()

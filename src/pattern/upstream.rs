@@ -1,11 +1,15 @@
-//! What publishers are told of the topics that are wanted: how SUB and XSUB subscribe.
+//! What publishers are told of the topics that are wanted: how SUB and XSUB subscribe, and DISH joins groups.
+
+use std::marker::PhantomData;
 
 use super::TopicFilter;
+use super::matching::{Matching, Topics};
 use super::publisher::{Publisher, Tell};
 use crate::engine::{PeerId, Peers};
 
 /// The topics, and what each publisher has been told of them. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
-pub(super) struct Topics {
+pub(super) struct Upstreams<M = Topics> {
+    matching: PhantomData<M>,
     pub(super) filter: TopicFilter,
     /// What those are told that have been connected at some time.
     publishers: Vec<(PeerId, Publisher)>,
@@ -13,10 +17,11 @@ pub(super) struct Topics {
     most: Option<u32>,
 }
 
-impl Topics {
+impl<M: Matching> Upstreams<M> {
     /// A publisher may end so many connections over one topic.
     pub(super) fn new(most: Option<u32>) -> Self {
-        Topics {
+        Upstreams {
+            matching: PhantomData,
             filter: TopicFilter::new(),
             publishers: Vec::new(),
             most,
@@ -28,7 +33,7 @@ impl Topics {
         let first = self.filter.subscribe(topic);
         if first {
             for (id, publisher) in &mut self.publishers {
-                publisher.subscribe(topic, &mut |what| tell(peers, *id, what));
+                publisher.subscribe(topic, &mut |what| tell::<M>(peers, *id, what));
             }
         }
         first
@@ -37,7 +42,7 @@ impl Topics {
     /// Tells again of a topic that is wanted already.
     pub(super) fn repeat(&mut self, peers: &mut Peers, topic: &[u8]) {
         for (id, publisher) in &self.publishers {
-            publisher.repeat(topic, &mut |what| tell(peers, *id, what));
+            publisher.repeat(topic, &mut |what| tell::<M>(peers, *id, what));
         }
     }
 
@@ -45,7 +50,7 @@ impl Topics {
     pub(super) fn unsubscribe(&mut self, peers: &mut Peers, topic: &[u8]) {
         if self.filter.unsubscribe(topic) {
             for (id, publisher) in &mut self.publishers {
-                publisher.unsubscribe(topic, &mut |what| tell(peers, *id, what));
+                publisher.unsubscribe(topic, &mut |what| tell::<M>(peers, *id, what));
             }
         }
     }
@@ -67,7 +72,7 @@ impl Topics {
         let mut publishers = self.publishers.iter_mut();
         if let Some((_, publisher)) = publishers.find(|(of, _)| *of == id) {
             publisher.established(limits, self.filter.iter(), &mut |what| {
-                tell(peers, id, what);
+                tell::<M>(peers, id, what);
             });
         }
     }
@@ -85,7 +90,7 @@ impl Topics {
 
     pub(super) fn go_on(&mut self, peers: &mut Peers, id: PeerId) {
         if let Some(publisher) = self.publisher(id) {
-            publisher.go_on(&mut |what| tell(peers, id, what));
+            publisher.go_on(&mut |what| tell::<M>(peers, id, what));
         }
     }
 
@@ -113,10 +118,10 @@ impl Topics {
 }
 
 /// Says it to the publisher, or of it.
-fn tell(peers: &mut Peers, id: PeerId, what: Tell<'_>) {
+fn tell<M: Matching>(peers: &mut Peers, id: PeerId, what: Tell<'_>) {
     match what {
-        Tell::Subscribe(topic) => peers.send_topic(id, topic, true),
-        Tell::Cancel(topic) => peers.send_topic(id, topic, false),
+        Tell::Subscribe(topic) => M::tell(peers, id, topic, true),
+        Tell::Cancel(topic) => M::tell(peers, id, topic, false),
         Tell::Ping(number) => peers.ping(id, number),
         Tell::Withheld(topic, cause) => peers.topic_withheld(id, topic.len(), cause),
     }

@@ -1,7 +1,7 @@
 //! XSUB: receives as SUB does, but without a filter of its own; and sends subscriptions, and messages, to all publishers.
 
 use super::fair_turns::{next_is, take_fairly};
-use super::upstream::Topics;
+use super::upstream::Upstreams;
 use super::{FairQueue, Pattern, Published, Receiving, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::{Frame, Message};
@@ -9,7 +9,7 @@ use crate::zmtp::{Command, ProtocolError, SocketType};
 
 /// See the module.
 pub(crate) struct XsubPattern {
-    topics: Topics,
+    topics: Upstreams,
     queue: FairQueue,
     /// Peers that messages go to, connected or not.
     attached: Vec<PeerId>,
@@ -19,7 +19,7 @@ impl XsubPattern {
     /// A publisher may end so many connections over one topic.
     pub(crate) fn new(most: Option<u32>) -> Self {
         XsubPattern {
-            topics: Topics::new(most),
+            topics: Upstreams::new(most),
             queue: FairQueue::new(),
             attached: Vec::new(),
         }

@@ -50,8 +50,8 @@ macro_rules! common {
             /// every loss too. May be called for any number of endpoints, and before anything is bound
             /// there.
             ///
-            /// A second call for the same endpoint changes nothing with PUB, SUB, REQ, DEALER and PAIR, for which another connection would
-            /// be of no use, or repeat every message. With PUSH, PULL, REP, ROUTER, XPUB and XSUB it makes one more, which takes its turn
+            /// A second call for the same endpoint changes nothing with PUB, SUB, REQ, DEALER, PAIR and CHANNEL, for which another connection would
+            /// be of no use, or repeat every message. With all other types it makes one more, which takes its turn
             /// like any other. (libzmq does the same, but makes one more with all types over inproc.)
             /// [`disconnect`](Self::disconnect) ends all of them. Endpoints are the same if they are equal as
             /// [`Endpoint`](crate::Endpoint)s; names are not looked up for that.

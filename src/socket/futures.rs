@@ -112,6 +112,10 @@ impl<P: Sending + 'static> Socket<P> {
         message: M,
     ) -> impl Future<Output = Result<P::Sent, SendError>> {
         send(self.core(), message, |pattern, net, outgoing| {
+            let parts = outgoing.extent().1;
+            if P::SINGLE && parts > 1 {
+                return Some(Err(SendErrorKind::Multipart { parts }.into()));
+            }
             let sent = pattern.send(&mut net.peers, outgoing);
             net.pace(pattern, outgoing, sent.is_some());
             match sent {

@@ -5,21 +5,31 @@
 //! what they do and need no trait in scope; the public traits are written once, over what `handle.rs` says of a handle.
 
 mod asking;
+mod channel;
+mod client;
 mod common;
 mod dealer;
+mod dish;
 mod futures;
+mod gather;
 mod handle;
+mod numbered;
 mod pair;
+mod peer;
 mod publisher;
 mod publishing;
 mod pull;
 mod push;
+mod radio;
 mod ready;
 mod receiving;
 mod rep;
 mod req;
 mod router;
+mod routing;
+mod scatter;
 mod sending;
+mod server;
 mod sub;
 mod traits;
 mod xpub;
@@ -28,26 +38,35 @@ mod xsub;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use channel::Channel;
+pub use client::Client;
 pub use dealer::Dealer;
+pub use dish::{Dish, GroupMessage};
+pub use gather::Gather;
 pub use pair::Pair;
+pub use peer::Peer;
 pub use publisher::Pub;
 pub use pull::Pull;
 pub use push::Push;
+pub use radio::Radio;
 pub use ready::{PollRecv, PollSend, ReadyFd};
 pub use receiving::Iter;
 pub use rep::{Rep, Request};
 pub use req::Req;
-pub use router::{Incoming, Router};
+pub use router::Router;
+pub use routing::Incoming;
+pub use scatter::Scatter;
+pub use server::Server;
 pub use sub::Sub;
 pub use traits::{AnySocket, RecvSocket, SendSocket};
 pub use xpub::Xpub;
 pub use xsub::Xsub;
 
 use crate::context::Context;
-use crate::engine::{ContextInner, Core, Deadline, Shut, Stop, Turn};
+use crate::engine::{ContextInner, Core, Deadline, PeerId, Shut, Stop, Turn};
 use crate::error::{
-    CloseError, ConnectError, RecvError, ReplyErrorKind, RequestError, SendError, SendErrorKind,
-    Shortage, SocketError, SubscribeError, UnbindError, WaitError,
+    CloseError, ConnectError, GroupError, RecvError, ReplyErrorKind, RequestError, SendError,
+    SendErrorKind, Shortage, SocketError, SubscribeError, UnbindError, WaitError,
 };
 use crate::message::{Message, RoutingId};
 use crate::monitor::{IoFailure, Monitor};
@@ -130,34 +149,36 @@ impl<P: Pattern + 'static> Socket<P> {
     }
 
     fn connect(&self, endpoint: Endpoint) -> Result<(), ConnectError> {
-        self.connect_as(endpoint, None, |_, _| false)
+        self.connect_as(endpoint, None, |_, _| false, |_, _| ())
     }
 
-    /// Connects to an endpoint and gives the peer there a name, unless that `is_taken`.
+    /// Connects to an endpoint and gives the peer there a name, unless that `is_taken`. Then asks the pattern something about it.
     #[inline(never)]
-    fn connect_as(
+    fn connect_as<T>(
         &self,
         endpoint: Endpoint,
         name: Option<RoutingId>,
         is_taken: impl FnOnce(&P, &RoutingId) -> bool,
-    ) -> Result<(), ConnectError> {
+        ask: impl FnOnce(&mut P, PeerId) -> T,
+    ) -> Result<T, ConnectError> {
         endpoint.check_connect()?;
         let connected = self.core.extend(|pattern, net| {
             if let Some(id) = name.as_ref().filter(|name| is_taken(pattern, name)) {
                 return Err(ConnectError::RoutingId { id: id.clone() });
             }
-            if let Address::Inproc(inproc_name) = endpoint.address() {
+            let id = if let Address::Inproc(inproc_name) = endpoint.address() {
                 let connected = Turn::begin(net, pattern).connect_inproc(inproc_name, name);
-                connected.map_err(|theirs| ConnectError::Incompatible {
+                let id = connected.map_err(|theirs| ConnectError::Incompatible {
                     ours: pattern.socket_type(),
                     theirs,
                 })?;
                 net.set_last_endpoint(endpoint);
+                id
             } else {
                 net.set_last_endpoint(endpoint.clone());
-                Turn::begin(net, pattern).connect(endpoint, name);
-            }
-            Ok(())
+                Turn::begin(net, pattern).connect(endpoint, name)
+            };
+            Ok(ask(pattern, id))
         })?;
         connected.map_err(|error| ConnectError::Io(IoFailure::from(&error)))?
     }
@@ -278,6 +299,7 @@ from_shut!(
     ConnectError,
     UnbindError,
     SubscribeError,
+    GroupError,
     WaitError,
     SendErrorKind,
     ReplyErrorKind,

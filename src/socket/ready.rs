@@ -7,7 +7,10 @@ use std::sync::{Arc, Weak};
 
 use mio::unix::pipe;
 
-use super::{Dealer, Pair, Pub, Pull, Push, Rep, Router, Sub, Xpub, Xsub};
+use super::{
+    Channel, Client, Dealer, Dish, Gather, Pair, Peer, Pub, Pull, Push, Radio, Rep, Router,
+    Scatter, Server, Sub, Xpub, Xsub,
+};
 use crate::engine::{Observable, Observer, ObserverId, Shut, Side};
 use crate::error::WatchError;
 use crate::monitor::IoFailure;
@@ -32,7 +35,7 @@ impl fmt::Debug for Watched {
     }
 }
 
-/// A socket that can be waited for to have something to receive: all but PUSH, PUB and REQ. Sealed.
+/// A socket that can be waited for to have something to receive: all but PUSH, PUB and REQ, SCATTER and RADIO. Sealed.
 pub trait PollRecv: Observed {
     /// A descriptor that is readable exactly when a call that receives would not wait; see [`ReadyFd`].
     ///
@@ -44,11 +47,13 @@ pub trait PollRecv: Observed {
     }
 }
 
-/// A socket that can be waited for to have room for a message: PUSH, PUB, DEALER, ROUTER, PAIR, XPUB and XSUB. Sealed.
+/// A socket that can be waited for to have room for a message: PUSH, PUB, DEALER, ROUTER, PAIR, XPUB and XSUB, and their draft
+/// counterparts. Sealed.
 pub trait PollSend: Observed {
     /// A descriptor that is **readable** exactly when a call that sends would not wait; see [`ReadyFd`].
     ///
-    /// That is always so with ROUTER and XSUB, and with PUB and XPUB unless [`pub_block`](crate::Options::pub_block) is set; then it is when all
+    /// That is always so with ROUTER, SERVER, PEER and XSUB, and with PUB, RADIO and XPUB unless [`pub_block`](crate::Options::pub_block) is set;
+    /// then it is when all
     /// subscribers have room. A message that is too large for all peers that have room may still have to wait.
     ///
     /// # Errors
@@ -83,6 +88,14 @@ watched! {
     Pair: PollRecv, PollSend;
     Xpub: PollRecv, PollSend;
     Xsub: PollRecv, PollSend;
+    Client: PollRecv, PollSend;
+    Server: PollRecv, PollSend;
+    Peer: PollRecv, PollSend;
+    Scatter: PollSend;
+    Gather: PollRecv;
+    Channel: PollRecv, PollSend;
+    Radio: PollSend;
+    Dish: PollRecv;
 }
 
 /// A descriptor that is readable exactly when a call on its socket would not wait, for loops that wait for many things: `poll`,

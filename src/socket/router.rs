@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use super::common::common;
 use super::handle::{RecvBy, SendBy};
-use super::{
-    RecvSocket, SendSocket, Socket, endpoint, futures, recv_error, send_error, send_error_kind,
-};
-use crate::engine::{Net, Outgoing, Wait};
+use super::routing::{attempt, take};
+use super::{Incoming, RecvSocket, SendSocket, Socket, endpoint, futures, send_error};
+use crate::engine::{Outgoing, Wait};
 use crate::error::{ConnectError, RecvError, SendError, SendErrorKind};
 use crate::message::{COPY_MAX, Message, Payload, RoutingId};
-use crate::pattern::{Routed, RouterPattern, Unroutable};
+use crate::pattern::{Routed, RouterPattern};
 use crate::transport::{Endpoint, EndpointError};
 
 /// Receives from all its peers, fairly, and says from which; sends each message to the peer that it names.
@@ -78,15 +77,6 @@ pub struct Router {
     pub(super) socket: Socket<RouterPattern>,
 }
 
-/// A message, and who it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incoming {
-    /// The name of the peer, to [answer](Router::send_to) it.
-    pub peer: RoutingId,
-    /// The message, without that name.
-    pub message: Message,
-}
-
 common!(Router, "ROUTER", options => RouterPattern::new(
     options.router_mandatory,
     options.router_handover,
@@ -117,9 +107,9 @@ impl Router {
         if !id.is_valid() {
             return Err(ConnectError::RoutingId { id });
         }
-        self.socket.connect_as(endpoint, Some(id), |pattern, id| {
-            pattern.knows(id.as_bytes())
-        })
+        let is_taken = |pattern: &RouterPattern, id: &RoutingId| pattern.knows(id.as_bytes());
+        self.socket
+            .connect_as(endpoint, Some(id), is_taken, |_, _| ())
     }
 
     /// The names of the peers that are connected, in no order. A peer that comes is among them once its handshake is done.
@@ -138,7 +128,7 @@ impl Router {
     /// Timed out, or closed.
     #[inline]
     pub fn recv(&self) -> Result<Incoming, RecvError> {
-        self.receive(self.socket.recv_wait())
+        self.socket.receive(self.socket.recv_wait())
     }
 
     /// Receives a message if there is one now.
@@ -148,7 +138,7 @@ impl Router {
     /// There is none, or closed.
     #[inline]
     pub fn try_recv(&self) -> Result<Incoming, RecvError> {
-        self.receive(Wait::Not)
+        self.socket.receive(Wait::Not)
     }
 
     /// Receives the next message, waiting for at most `timeout`.
@@ -157,7 +147,7 @@ impl Router {
     ///
     /// Timed out, or closed.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Incoming, RecvError> {
-        self.receive(Wait::AtMost(timeout))
+        self.socket.receive(Wait::AtMost(timeout))
     }
 
     /// Receives the next message, in a task, and waits without end. It can be dropped at any time, as
@@ -167,7 +157,7 @@ impl Router {
     ///
     /// Closed, or the context is shut down.
     pub fn recv_async(&self) -> impl Future<Output = Result<Incoming, RecvError>> + Send {
-        futures::receive(self.socket.core(), take)
+        self.socket.receive_in_task()
     }
 
     /// Receives at least one message, and as many more as are here already, up to `max`. Waits for the first like
@@ -177,34 +167,7 @@ impl Router {
     ///
     /// Timed out, or closed.
     pub fn recv_batch(&self, max: usize) -> Result<Vec<Incoming>, RecvError> {
-        self.receive_batch(max, self.socket.recv_wait())
-    }
-
-    #[inline]
-    fn receive(&self, wait: Wait) -> Result<Incoming, RecvError> {
-        match self.socket.core().at_once(take) {
-            Some(incoming) => Ok(incoming),
-            None => self.recv_slowly(wait),
-        }
-    }
-
-    #[inline(never)]
-    fn recv_slowly(&self, wait: Wait) -> Result<Incoming, RecvError> {
-        self.socket.core().until(wait, take).map_err(recv_error)
-    }
-
-    fn receive_batch(&self, max: usize, wait: Wait) -> Result<Vec<Incoming>, RecvError> {
-        let mut batch = Vec::new();
-        let received = self.socket.core().until(wait, |pattern, net| {
-            while batch.len() < max
-                && let Some(incoming) = take(pattern, net)
-            {
-                batch.push(incoming);
-            }
-            (!batch.is_empty() || max == 0).then_some(())
-        });
-        received.map_err(recv_error)?;
-        Ok(batch)
+        self.socket.receive_batch(max, self.socket.recv_wait())
     }
 
     /// Sends a message to the peer with this routing id. With [`router_mandatory`](crate::Options::router_mandatory) it waits while that peer is
@@ -220,7 +183,8 @@ impl Router {
         peer: impl AsRef<[u8]>,
         message: impl Payload,
     ) -> Result<Routed, SendError> {
-        self.send_by(peer.as_ref(), message, self.socket.send_wait())
+        self.socket
+            .send_to(peer.as_ref(), message, self.socket.send_wait())
     }
 
     /// Sends a message to the peer with this routing id if that needs no waiting.
@@ -234,7 +198,7 @@ impl Router {
         peer: impl AsRef<[u8]>,
         message: impl Payload,
     ) -> Result<Routed, SendError> {
-        self.send_by(peer.as_ref(), message, Wait::Not)
+        self.socket.send_to(peer.as_ref(), message, Wait::Not)
     }
 
     /// Sends a message to the peer with this routing id, waiting for at most `timeout`.
@@ -248,7 +212,8 @@ impl Router {
         message: impl Payload,
         timeout: Duration,
     ) -> Result<Routed, SendError> {
-        self.send_by(peer.as_ref(), message, Wait::AtMost(timeout))
+        self.socket
+            .send_to(peer.as_ref(), message, Wait::AtMost(timeout))
     }
 
     /// Sends a message to the peer with this routing id, in a task. With [`router_mandatory`](crate::Options::router_mandatory) it waits
@@ -269,50 +234,6 @@ impl Router {
             move |pattern, net, outgoing| attempt(pattern, net, peer.as_ref(), outgoing),
         )
     }
-
-    #[inline]
-    fn send_by<M: Payload>(
-        &self,
-        peer: &[u8],
-        message: M,
-        wait: Wait,
-    ) -> Result<Routed, SendError> {
-        if let Some(slice) = message.as_single() {
-            return match self.route(peer, Outgoing::Slice(slice), wait) {
-                Ok(routed) => Ok(routed),
-                Err(kind) => Err(send_error(kind, message)),
-            };
-        }
-        let message = message.into_message();
-        self.route(peer, Outgoing::Message(&message), wait)
-            .map_err(|kind| send_error(kind, message))
-    }
-
-    #[inline]
-    fn route(
-        &self,
-        peer: &[u8],
-        outgoing: Outgoing<'_>,
-        wait: Wait,
-    ) -> Result<Routed, SendErrorKind> {
-        let core = self.socket.core();
-        match core.at_once(|pattern, net| attempt(pattern, net, peer, outgoing)) {
-            Some(routed) => routed,
-            None => self.route_slowly(peer, outgoing, wait),
-        }
-    }
-
-    #[inline(never)]
-    fn route_slowly(
-        &self,
-        peer: &[u8],
-        outgoing: Outgoing<'_>,
-        wait: Wait,
-    ) -> Result<Routed, SendErrorKind> {
-        let core = self.socket.core();
-        let routed = core.until(wait, |pattern, net| attempt(pattern, net, peer, outgoing));
-        routed.unwrap_or_else(|stop| Err(send_error_kind(stop)))
-    }
 }
 
 /// The routing id that a message in libzmq's form begins with, and what it leaves. `None`: that is nothing.
@@ -324,31 +245,6 @@ fn opened(message: &Message) -> Option<(&[u8], Outgoing<'_>)> {
         false => Outgoing::Rest(message),
     };
     Some((message.first(), outgoing))
-}
-
-#[inline]
-fn take(pattern: &mut RouterPattern, net: &mut Net) -> Option<Incoming> {
-    let mut message = Message::new();
-    let peer = pattern.recv(&mut net.peers, &mut message)?.clone();
-    Some(Incoming { peer, message })
-}
-
-/// `None`: there is no room, and it is to be waited for.
-#[inline]
-fn attempt(
-    pattern: &mut RouterPattern,
-    net: &mut Net,
-    peer: &[u8],
-    outgoing: Outgoing<'_>,
-) -> Option<Result<Routed, SendErrorKind>> {
-    let routed = pattern.send_to(&mut net.peers, peer, outgoing);
-    net.pace(pattern, outgoing, routed != Err(Unroutable::NoRoom));
-    match routed {
-        Ok(routed) => Some(Ok(routed)),
-        Err(Unroutable::NoRoom) => None,
-        Err(Unroutable::NoSuchPeer) => Some(Err(SendErrorKind::Unroutable)),
-        Err(Unroutable::TooLarge(excess)) => Some(Err(excess.into())),
-    }
 }
 
 /// In libzmq's form: the first frame is the routing id of the peer, and the message follows.
@@ -365,7 +261,7 @@ impl SendBy for Router {
     fn send_by(&self, message: impl Payload, wait: Wait) -> Result<Routed, SendError> {
         let message = message.into_message();
         let routed = match opened(&message) {
-            Some((peer, outgoing)) => self.route(peer, outgoing, wait),
+            Some((peer, outgoing)) => self.socket.route(peer, outgoing, wait),
             None => Err(SendErrorKind::NoBody),
         };
         routed.map_err(|kind| send_error(kind, message))
@@ -395,7 +291,7 @@ impl SendBy for Router {
 
 impl RecvBy for Router {
     fn recv_by(&self, wait: Wait) -> Result<Message, RecvError> {
-        self.receive(wait).map(Incoming::into_enveloped)
+        self.socket.receive(wait).map(Incoming::into_enveloped)
     }
 
     fn recv_into_by(&self, message: &mut Message, wait: Wait) -> Result<(), RecvError> {
@@ -404,7 +300,7 @@ impl RecvBy for Router {
     }
 
     fn recv_batch_by(&self, max: usize, wait: Wait) -> Result<Vec<Message>, RecvError> {
-        let batch = self.receive_batch(max, wait)?;
+        let batch = self.socket.receive_batch(max, wait)?;
         Ok(batch.into_iter().map(Incoming::into_enveloped).collect())
     }
 
@@ -412,21 +308,5 @@ impl RecvBy for Router {
         futures::receive(self.socket.core(), |pattern, net| {
             take(pattern, net).map(Incoming::into_enveloped)
         })
-    }
-}
-
-impl Incoming {
-    /// One message, in libzmq's form: with the routing id as its first frame.
-    ///
-    /// ```
-    /// use zerohop::{Incoming, Message, RoutingId};
-    ///
-    /// let incoming = Incoming { peer: RoutingId::from("me"), message: Message::from("body") };
-    /// assert_eq!(incoming.into_enveloped(), ["me", "body"]);
-    /// ```
-    pub fn into_enveloped(self) -> Message {
-        let Incoming { peer, mut message } = self;
-        message.push_front(peer.into_frame());
-        message
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{Refused, Socket, send_error, send_error_kind};
 use crate::engine::{Outgoing, Wait};
-use crate::error::{SendError, Shortage};
-use crate::message::Payload;
+use crate::error::{SendError, SendErrorKind, Shortage};
+use crate::message::{Message, Payload};
 use crate::pattern::{Pattern, Sending};
 
 impl<P: Pattern + 'static> Socket<P> {
@@ -24,12 +24,19 @@ impl<P: Sending + 'static> Socket<P> {
             };
         }
         let message = message.into_message();
+        if P::SINGLE && message.is_multipart() {
+            return Err(multipart(message));
+        }
         self.send_outgoing(Outgoing::Message(&message), wait)
             .map_err(|refused| send_error(refused, message))
     }
 
     #[inline]
-    fn send_outgoing(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<P::Sent, Refused> {
+    pub(super) fn send_outgoing(
+        &self,
+        outgoing: Outgoing<'_>,
+        wait: Wait,
+    ) -> Result<P::Sent, Refused> {
         let sent = self.core().at_once(|pattern, net| {
             let sent = pattern.send(&mut net.peers, outgoing);
             net.pace(pattern, outgoing, sent.is_some());
@@ -67,6 +74,13 @@ impl<P: Sending + 'static> Socket<P> {
             }),
         }
     }
+}
+
+/// Messages of the socket have one frame, and this one has more.
+#[cold]
+pub(super) fn multipart(message: Message) -> SendError {
+    let parts = message.parts();
+    send_error(SendErrorKind::Multipart { parts }, message)
 }
 
 /// The forms of `send` of a socket that waits while nobody has room, as calls of the type itself and as

@@ -7,6 +7,8 @@
 //! ERROR     = 05 "ERROR" reason_len(1) reason      handshake
 //! SUBSCRIBE = 09 "SUBSCRIBE" topic                 to ZMTP 3.1; below it the message  01 topic
 //! CANCEL    = 06 "CANCEL" topic                    to ZMTP 3.1; below it the message  00 topic
+//! JOIN      = 04 "JOIN" group                      a DISH to a RADIO (RFC 48)
+//! LEAVE     = 05 "LEAVE" group
 //! PING      = 04 "PING" ttl(2, BE, 0.1 s) context(0..16)
 //! PONG      = 04 "PONG" context(0..16)
 //! ```
@@ -21,6 +23,8 @@ pub(super) const READY: &[u8] = b"READY";
 pub(super) const ERROR: &[u8] = b"ERROR";
 const SUBSCRIBE: &[u8] = b"SUBSCRIBE";
 const CANCEL: &[u8] = b"CANCEL";
+const JOIN: &[u8] = b"JOIN";
+const LEAVE: &[u8] = b"LEAVE";
 const PING: &[u8] = b"PING";
 const PONG: &[u8] = b"PONG";
 
@@ -48,6 +52,10 @@ pub(crate) enum Command<'a> {
     Subscribe(&'a [u8]),
     /// A topic the peer no longer wants.
     Cancel(&'a [u8]),
+    /// A group the peer is in from now on.
+    Join(&'a [u8]),
+    /// A group the peer is no longer in.
+    Leave(&'a [u8]),
     /// A sign of life that wants a PONG with the same context. Unless `ttl` is zero, the peer wants to be
     /// given up when it stays silent for that long.
     Ping { ttl: Duration, context: &'a [u8] },
@@ -71,6 +79,8 @@ impl<'a> Command<'a> {
             },
             SUBSCRIBE => Self::Subscribe(data),
             CANCEL => Self::Cancel(data),
+            JOIN => Self::Join(data),
+            LEAVE => Self::Leave(data),
             PING => {
                 let Some((ttl, context)) = data.split_first_chunk::<2>() else {
                     return Err(ProtocolError::ShortPing { len: data.len() });
@@ -158,6 +168,11 @@ pub(crate) fn put_cancel(out: &mut Vec<u8>, version: Version, topic: &[u8]) {
     }
 }
 
+/// Appends that we join a group, or leave it.
+pub(crate) fn put_membership(out: &mut Vec<u8>, group: &[u8], join: bool) {
+    put_command(out, if join { JOIN } else { LEAVE }, &[group]);
+}
+
 fn put_command(out: &mut Vec<u8>, name: &[u8], data: &[&[u8]]) {
     let data_len: usize = data.iter().map(|piece| piece.len()).sum();
     put_header(out, FrameKind::Command, 1 + name.len() + data_len);
@@ -193,7 +208,7 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
-        let cases: [(Vec<u8>, &[u8]); 9] = [
+        let cases: [(Vec<u8>, &[u8]); 12] = [
             (encoded(|o| put_ready(o, b"")), b"\x04\x06\x05READY"),
             (
                 encoded(|o| put_error(o, "400")),
@@ -223,6 +238,18 @@ mod tests {
             (
                 encoded(|o| put_cancel(o, Version::V2_0, b"a")),
                 b"\0\x02\0a",
+            ),
+            (
+                encoded(|o| put_membership(o, b"g", true)),
+                b"\x04\x06\x04JOINg",
+            ),
+            (
+                encoded(|o| put_membership(o, b"g", false)),
+                b"\x04\x07\x05LEAVEg",
+            ),
+            (
+                encoded(|o| put_membership(o, b"", true)),
+                b"\x04\x05\x04JOIN",
             ),
         ];
         for (bytes, golden) in cases {
@@ -289,6 +316,14 @@ mod tests {
                 Command::Cancel(b""),
             ),
             (
+                encoded(|o| put_membership(o, b"g", true)),
+                Command::Join(b"g"),
+            ),
+            (
+                encoded(|o| put_membership(o, b"", false)),
+                Command::Leave(b""),
+            ),
+            (
                 encoded(|o| put_ping(o, Duration::MAX, &[3; 99])),
                 Command::Ping {
                     ttl,
@@ -314,7 +349,7 @@ mod tests {
             (b"\x05READ", b""),
             (b"\x05HELLOxyz", b"HELLO"),
             (b"\x04ping\0\0", b"ping"),
-            (b"\x04JOINgroup", b"JOIN"),
+            (b"\x04joingroup", b"join"),
         ] {
             assert_eq!(Command::parse(body), Ok(Command::Unknown(name)));
         }

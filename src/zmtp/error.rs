@@ -82,6 +82,11 @@ pub enum ProtocolError {
         /// The configured maximum.
         limit: u32,
     },
+    /// A message of fewer parts than the socket type's have: one without a body, to a DISH.
+    TooFewParts {
+        /// The parts of its messages.
+        least: u32,
+    },
     /// A command or handshake frame larger than the configured maximum.
     CommandTooLarge {
         /// The configured maximum of the whole frame, in bytes.
@@ -218,6 +223,9 @@ impl fmt::Display for ProtocolError {
             }
             Self::TooManyParts { limit } => {
                 write!(f, "the peer sent a message of more than {limit} parts")
+            }
+            Self::TooFewParts { least } => {
+                write!(f, "the peer sent a message of fewer than {least} parts")
             }
             Self::CommandTooLarge { limit, announced } => {
                 write!(

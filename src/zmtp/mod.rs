@@ -48,7 +48,7 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use command::{Command, put_cancel, put_ping, put_pong, put_subscribe};
+pub(crate) use command::{Command, put_cancel, put_membership, put_ping, put_pong, put_subscribe};
 pub use error::{ForeignProtocol, ProtocolError};
 pub(crate) use frame::{
     FrameKind, Header, MAX_HEADER, SHORT_HEADER, decode_header, encode_header, long_header,

@@ -1,6 +1,7 @@
 //! The socket types ZMTP knows, and who may talk to whom.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// What a socket is: its role in one of the messaging patterns.
 ///
@@ -32,11 +33,27 @@ pub enum SocketType {
     Xpub = 9,
     /// Subscriber that writes its subscriptions as messages.
     Xsub = 10,
+    /// Draft: replier that knows its clients by number, and whose messages have one frame.
+    Server = 12,
+    /// Draft: requester whose messages have one frame.
+    Client = 13,
+    /// Draft: sends to the members of a group.
+    Radio = 14,
+    /// Draft: receives what is sent to the groups that it has joined.
+    Dish = 15,
+    /// Draft: receiving end of a pipeline whose messages have one frame.
+    Gather = 16,
+    /// Draft: sending end of a pipeline whose messages have one frame.
+    Scatter = 17,
+    /// Draft: one of many that connect to each other, and know each other by number.
+    Peer = 19,
+    /// Draft: exclusive pair whose messages have one frame.
+    Channel = 20,
 }
 
 impl SocketType {
     /// Every type, in the order of the wire codes.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Pair,
         Self::Pub,
         Self::Sub,
@@ -48,6 +65,14 @@ impl SocketType {
         Self::Push,
         Self::Xpub,
         Self::Xsub,
+        Self::Server,
+        Self::Client,
+        Self::Radio,
+        Self::Dish,
+        Self::Gather,
+        Self::Scatter,
+        Self::Peer,
+        Self::Channel,
     ];
 
     /// The name on the wire, as in the `Socket-Type` property.
@@ -64,7 +89,20 @@ impl SocketType {
             Self::Push => "PUSH",
             Self::Xpub => "XPUB",
             Self::Xsub => "XSUB",
+            Self::Server => "SERVER",
+            Self::Client => "CLIENT",
+            Self::Radio => "RADIO",
+            Self::Dish => "DISH",
+            Self::Gather => "GATHER",
+            Self::Scatter => "SCATTER",
+            Self::Peer => "PEER",
+            Self::Channel => "CHANNEL",
         }
+    }
+
+    /// Whether it is one of the draft types of libzmq: their RFCs are not stable, and what they do may change with those.
+    pub const fn is_draft(self) -> bool {
+        self as u8 >= Self::Server as u8
     }
 
     /// The type byte of a ZMTP 2.0 greeting.
@@ -79,10 +117,10 @@ impl SocketType {
 
     /// The type with this ZMTP 2.0 type byte.
     pub(crate) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(code)).copied()
+        Self::ALL.into_iter().find(|t| t.code() == code)
     }
 
-    /// Whether RFC 37 lets a socket of this type talk to one of type `peer`.
+    /// Whether RFC 37, or that of a draft type, lets a socket of this type talk to one of type `peer`.
     pub(crate) fn accepts(self, peer: SocketType) -> bool {
         let legal: &[SocketType] = match self {
             Self::Pair => &[Self::Pair],
@@ -94,8 +132,42 @@ impl SocketType {
             Self::Router => &[Self::Req, Self::Dealer, Self::Router],
             Self::Pull => &[Self::Push],
             Self::Push => &[Self::Pull],
+            Self::Server => &[Self::Client],
+            Self::Client => &[Self::Server],
+            Self::Radio => &[Self::Dish],
+            Self::Dish => &[Self::Radio],
+            Self::Gather => &[Self::Scatter],
+            Self::Scatter => &[Self::Gather],
+            Self::Peer => &[Self::Peer],
+            Self::Channel => &[Self::Channel],
         };
         legal.contains(&peer)
+    }
+
+    /// How many frames a message may have that comes to a socket of this type. Draft types of one frame are not among those that are asked:
+    /// as with libzmq, a message of more is no reason to end a connection.
+    pub(crate) fn frames(self) -> RangeInclusive<u32> {
+        match self {
+            Self::Dish => 2..=2,
+            Self::Pair
+            | Self::Pub
+            | Self::Sub
+            | Self::Req
+            | Self::Rep
+            | Self::Dealer
+            | Self::Router
+            | Self::Pull
+            | Self::Push
+            | Self::Xpub
+            | Self::Xsub
+            | Self::Server
+            | Self::Client
+            | Self::Radio
+            | Self::Gather
+            | Self::Scatter
+            | Self::Peer
+            | Self::Channel => 1..=u32::MAX,
+        }
     }
 
     /// Whether this type announces its routing id: the types that a ROUTER or REP may have to route
@@ -110,7 +182,15 @@ impl SocketType {
             | Self::Pull
             | Self::Push
             | Self::Xpub
-            | Self::Xsub => false,
+            | Self::Xsub
+            | Self::Server
+            | Self::Client
+            | Self::Radio
+            | Self::Dish
+            | Self::Gather
+            | Self::Scatter
+            | Self::Peer
+            | Self::Channel => false,
         }
     }
 }
@@ -187,7 +267,8 @@ mod tests {
     #[test]
     fn codes_are_those_of_zmtp_2() {
         let codes: Vec<u8> = SocketType::ALL.iter().map(|t| t.code()).collect();
-        assert_eq!(codes, (0..=10).collect::<Vec<u8>>());
+        let draft = [12, 13, 14, 15, 16, 17, 19, 20];
+        assert_eq!(codes, (0..=10).chain(draft).collect::<Vec<u8>>());
         assert_eq!(SocketType::Dealer.code(), 5);
         assert_eq!(SocketType::Push.code(), 8);
         assert_eq!(SocketType::from_code(11), None);
@@ -204,16 +285,17 @@ mod tests {
             assert_eq!(SocketType::from_code(socket_type.code()), Some(socket_type));
             assert_eq!(socket_type.to_string(), socket_type.name());
         }
-        for wrong in [&b""[..], b"push", b"PUSH\0", b"PUS", b"CLIENT", b"STREAM"] {
+        for wrong in [&b""[..], b"push", b"PUSH\0", b"PUS", b"DGRAM", b"STREAM"] {
             assert_eq!(SocketType::from_name(wrong), None);
         }
     }
 
-    /// The table of RFC 37, written out as a list of names rather than in the code's terms.
+    /// The table of RFC 37, with the draft types of libzmq, written out as a list of names rather than in the code's terms.
     #[test]
     fn matrix_is_the_one_of_rfc_37() {
         let legal = "PAIR-PAIR PUB-SUB PUB-XSUB XPUB-SUB XPUB-XSUB REQ-REP REQ-ROUTER REP-DEALER \
-                     DEALER-DEALER DEALER-ROUTER ROUTER-ROUTER PUSH-PULL";
+                     DEALER-DEALER DEALER-ROUTER ROUTER-ROUTER PUSH-PULL \
+                     CLIENT-SERVER RADIO-DISH SCATTER-GATHER PEER-PEER CHANNEL-CHANNEL";
         let legal: Vec<&str> = legal.split_whitespace().collect();
         for a in SocketType::ALL {
             for b in SocketType::ALL {

@@ -21,6 +21,8 @@ pub(crate) struct Limits {
     pub(crate) max_message_size: u64,
     /// The parts of one message.
     pub(crate) max_parts: u32,
+    /// A message of fewer parts makes no sense: 1, or more where it begins with something that is not its body.
+    pub(crate) min_parts: u32,
     /// One command frame, its header included: what a receive buffer must be able to hold.
     pub(crate) max_command_size: u64,
 }
@@ -61,6 +63,8 @@ pub(crate) struct Scanner {
     message_bytes: u64,
     /// The number of those parts.
     parts: u32,
+    /// Messages of one part are within the limits.
+    takes_singles: bool,
 }
 
 impl Scanner {
@@ -69,6 +73,7 @@ impl Scanner {
             limits,
             message_bytes: 0,
             parts: 0,
+            takes_singles: limits.max_parts > 0 && limits.min_parts <= 1,
         }
     }
 
@@ -77,7 +82,7 @@ impl Scanner {
     #[inline]
     pub(crate) fn pass_singles(&self, input: &[u8]) -> Passed {
         let mut passed = Passed::default();
-        if self.parts > 0 || self.limits.max_parts == 0 {
+        if self.parts > 0 || !self.takes_singles {
             return passed;
         }
         let limit = self.limits.max_message_size;
@@ -157,6 +162,12 @@ impl Scanner {
         if self.parts >= self.limits.max_parts {
             return Err(ProtocolError::TooManyParts {
                 limit: self.limits.max_parts,
+            });
+        }
+        // The number of its parts is below the limit, so the sum is no overflow.
+        if header.kind == FrameKind::Last && self.parts + 1 < self.limits.min_parts {
+            return Err(ProtocolError::TooFewParts {
+                least: self.limits.min_parts,
             });
         }
         Ok(self.message_bytes + header.body_len)

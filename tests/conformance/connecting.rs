@@ -30,9 +30,18 @@ suite!(router_router: RouterRouter);
 suite!(xpub_sub: XpubSub);
 suite!(pub_xsub: PubXsub);
 suite!(xpub_xsub: XpubXsub);
+suite!(client_server: ClientServer);
+suite!(peer_peer: PeerPeer);
+suite!(radio_dish: RadioDish);
+suite!(scatter_gather: ScatterGather);
 
 // Without those where a socket has more than one peer.
 on_every_transport!(pair_pair: PairPair =>
+    taker_binds, giver_binds, taker_connects_first, giver_connects_first, taker_restarts, giver_restarts, unbinds, disconnects,
+    connects_twice, waits_for_peers, names_are_taken_once,
+);
+
+on_every_transport!(channel_channel: ChannelChannel =>
     taker_binds, giver_binds, taker_connects_first, giver_connects_first, taker_restarts, giver_restarts, unbinds, disconnects,
     connects_twice, waits_for_peers, names_are_taken_once,
 );

@@ -19,6 +19,7 @@ mod arena;
 mod closing;
 mod connecting;
 mod dealer;
+mod draft;
 mod flow;
 mod pair;
 mod pairs;

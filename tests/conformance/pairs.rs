@@ -4,8 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use zerohop::{
-    AnySocket, BindError, CloseError, Context, Dealer, Monitor, Options, Pair, Pub, Pull, Push,
-    Rep, Req, Router, Stats, Sub, UnbindError, WaitError, Xpub, Xsub,
+    AnySocket, BindError, Channel, Client, CloseError, Context, Dealer, Dish, Gather, Monitor,
+    Options, Pair, Peer, Pub, Pull, Push, Radio, Rep, Req, Router, Scatter, Server, Stats, Sub,
+    UnbindError, WaitError, Xpub, Xsub,
 };
 
 use crate::arena::nimble;
@@ -364,6 +365,98 @@ impl Pairing for XpubXsub {
         until("the answer arrives", || {
             xsub.send(&up).expect("sent");
             received(|| xpub.recv_timeout(GLANCE).ok(), &up)
+        });
+    }
+}
+
+/// CLIENT to SERVER, and back.
+pub(crate) struct ClientServer;
+
+/// PEER to PEER.
+pub(crate) struct PeerPeer;
+
+/// RADIO to DISH.
+pub(crate) struct RadioDish;
+
+/// SCATTER to GATHER.
+pub(crate) struct ScatterGather;
+
+/// CHANNEL to CHANNEL.
+pub(crate) struct ChannelChannel;
+
+impl Pairing for ClientServer {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (2, 2);
+    type Giver = Client;
+    type Taker = Server;
+
+    fn pass(client: &Client, server: &Server, text: &str) {
+        until("the message comes back", || {
+            let _ = client.send_timeout(text, GLANCE);
+            if let Ok(incoming) = server.recv_timeout(GLANCE) {
+                let _ = server.try_send_to(incoming.peer, incoming.message);
+            }
+            received(|| client.recv_timeout(GLANCE).ok(), text)
+        });
+    }
+}
+
+impl Pairing for PeerPeer {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (2, 2);
+    type Giver = Peer;
+    type Taker = Peer;
+
+    fn pass(giver: &Peer, taker: &Peer, text: &str) {
+        until("the message arrives", || {
+            for number in giver.peers() {
+                let _ = giver.try_send_to(number, text);
+            }
+            let _ = giver.wait_for_peers(usize::MAX, Duration::from_millis(1));
+            let next = || taker.recv_timeout(GLANCE).ok();
+            received(|| next().map(|incoming| incoming.message), text)
+        });
+    }
+}
+
+impl Pairing for RadioDish {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (2, 2);
+    type Giver = Radio;
+    type Taker = Dish;
+
+    fn prepare(dish: &Dish) {
+        dish.join("group").expect("joined");
+    }
+
+    fn pass(radio: &Radio, dish: &Dish, text: &str) {
+        until("the message arrives", || {
+            radio.send("group", text).expect("sent");
+            let next = || dish.recv_timeout(GLANCE).ok();
+            received(|| next().map(|received| received.message), text)
+        });
+    }
+}
+
+impl Pairing for ScatterGather {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (2, 2);
+    type Giver = Scatter;
+    type Taker = Gather;
+
+    fn pass(scatter: &Scatter, gather: &Gather, text: &str) {
+        until("the message arrives", || {
+            let _ = scatter.send_timeout(text, GLANCE);
+            received(|| gather.recv_timeout(GLANCE).ok(), text)
+        });
+    }
+}
+
+impl Pairing for ChannelChannel {
+    const CONNECTIONS_OF_TWO: (usize, usize) = (1, 1);
+    type Giver = Channel;
+    type Taker = Channel;
+
+    fn pass(giver: &Channel, taker: &Channel, text: &str) {
+        until("the message arrives", || {
+            let _ = giver.send_timeout(text, GLANCE);
+            received(|| taker.recv_timeout(GLANCE).ok(), text)
         });
     }
 }

@@ -204,12 +204,12 @@ impl Name {
 }
 
 impl Turn<'_> {
-    /// Connects to an inproc name. The type of the socket bound there, if it does not fit.
+    /// Connects to an inproc name. Gives the peer there, or the type of the socket bound there, if it does not fit.
     pub(crate) fn connect_inproc(
         &mut self,
         name: &str,
         given_name: Option<RoutingId>,
-    ) -> Result<(), SocketType> {
+    ) -> Result<PeerId, SocketType> {
         let mut peers = self.net.peers.slab.iter();
         let connected = peers.find(|(_, peer)| {
             peer.origin.is_connected_to(name) && !matches!(peer.link, Link::Gone)
@@ -218,9 +218,9 @@ impl Turn<'_> {
             && let Some((id, peer)) = connected
         {
             if matches!(peer.link, Link::Down) && self.net.options.reconnect_interval.is_none() {
-                return self.offer_at(id, Misfit::IsAnError);
+                self.offer_at(id, Misfit::IsAnError)?;
             }
-            return Ok(());
+            return Ok(id);
         }
         let waits = self.net.reconnect_waits();
         let offerer = Offerer::new(name.into(), given_name, self.now, waits);
@@ -228,10 +228,19 @@ impl Turn<'_> {
     }
 
     /// Makes a place for a peer, and an offer at once.
-    fn offer_inproc(&mut self, offerer: Box<Offerer>, misfit: Misfit) -> Result<(), SocketType> {
+    fn offer_inproc(
+        &mut self,
+        offerer: Box<Offerer>,
+        misfit: Misfit,
+    ) -> Result<PeerId, SocketType> {
         let id = self.net.new_offerer(offerer);
-        self.offer_at(id, misfit)
-            .inspect_err(|_| self.net.peers.remove(id, self.pattern))
+        match self.offer_at(id, misfit) {
+            Ok(()) => Ok(id),
+            Err(theirs) => {
+                self.net.peers.remove(id, self.pattern);
+                Err(theirs)
+            }
+        }
     }
 
     /// Makes an offer for a peer that has none. Where it is an error, the peer is as it was.

@@ -35,7 +35,7 @@ const HANDSHAKE: usize = 256;
 impl Turn<'_> {
     /// Adds an endpoint to dial, and dials it. If there is one already, and one is enough, it is dialed if nobody else would.
     /// What the peer there is to be called may be given.
-    pub(crate) fn connect(&mut self, endpoint: Endpoint, given_name: Option<RoutingId>) {
+    pub(crate) fn connect(&mut self, endpoint: Endpoint, given_name: Option<RoutingId>) -> PeerId {
         let mut peers = self.net.peers.slab.iter();
         if self.pattern.connects_once()
             && let Some((id, peer)) = peers.find(|(_, peer)| peer.origin.is_dialed(&endpoint))
@@ -43,7 +43,7 @@ impl Turn<'_> {
             if matches!(peer.link, Link::Down) && self.net.options.reconnect_interval.is_none() {
                 self.dial(id);
             }
-            return;
+            return id;
         }
         let label: Arc<str> = endpoint.to_string().into();
         let waits = self.net.reconnect_waits();
@@ -54,6 +54,7 @@ impl Turn<'_> {
             self.attach(id);
         }
         self.dial(id);
+        id
     }
 
     /// The peer can be sent to, if it could not be before.

@@ -30,7 +30,7 @@ use crate::monitor::{ConnectionId, Journal, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
-use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig, own_metadata};
+use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig, SocketType, own_metadata};
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
@@ -105,7 +105,7 @@ impl Net {
             metadata: own_metadata(socket_type, &routing_id, announced(pattern, &options)),
             routing_id,
             mechanism: MechanismConfig::Null,
-            max_command_size: limits(&options).max_command_size,
+            max_command_size: limits(socket_type, &options).max_command_size,
         };
         Net {
             peers: Peers {
@@ -198,7 +198,7 @@ impl Net {
 
     /// The size limits for what peers send.
     pub(crate) fn limits(&self) -> Limits {
-        limits(&self.options)
+        limits(self.handshake.socket_type, &self.options)
     }
 
     /// Whether there is something to do without the kernel saying so.
@@ -359,7 +359,7 @@ pub(crate) fn farewell_token(index: usize) -> Token {
 }
 
 /// A SUBSCRIBE command is the longest that is needed: its name, and the longest topic.
-fn limits(options: &Options) -> Limits {
+fn limits(socket_type: SocketType, options: &Options) -> Limits {
     const COMMAND_NAME: u64 = 16;
     const METADATA: u64 = 16 * 1024;
     /// No limit: but a longer message could not be held in memory at all, and is refused by its header.
@@ -368,7 +368,8 @@ fn limits(options: &Options) -> Limits {
         max_message_size: options
             .max_message_size
             .map_or(ADDRESSABLE, |size| size as u64),
-        max_parts: options.max_parts,
+        max_parts: options.max_parts.min(*socket_type.frames().end()),
+        min_parts: *socket_type.frames().start(),
         max_command_size: (options.max_subscription_length as u64 + COMMAND_NAME).max(METADATA),
     }
 }

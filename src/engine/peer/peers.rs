@@ -20,7 +20,7 @@ use crate::engine::Note;
 use crate::message::{Message, RoutingId};
 use crate::monitor::{Event, Journal, Monitors};
 use crate::pattern::Pattern;
-use crate::zmtp::{self, PeerFacts};
+use crate::zmtp::{self, PeerFacts, Version};
 
 /// All peers of a socket, and what they share.
 #[derive(Default)]
@@ -271,6 +271,26 @@ impl Peers {
 
     /// Tells a publisher that we want, or no longer want, a topic.
     pub(crate) fn send_topic(&mut self, id: PeerId, topic: &[u8], subscribe: bool) {
+        self.send_wish(id, topic, subscribe, |frame, version| match subscribe {
+            true => zmtp::put_subscribe(frame, version, topic),
+            false => zmtp::put_cancel(frame, version, topic),
+        });
+    }
+
+    /// Tells a RADIO that we are in a group, or no longer. It is a command to peers of whatever version: older ones know no RADIO.
+    pub(crate) fn send_membership(&mut self, id: PeerId, group: &[u8], join: bool) {
+        self.send_wish(id, group, join, |frame, _| {
+            zmtp::put_membership(frame, group, join);
+        });
+    }
+
+    fn send_wish(
+        &mut self,
+        id: PeerId,
+        topic: &[u8],
+        subscribe: bool,
+        put: impl FnOnce(&mut Vec<u8>, Version),
+    ) {
         let Some(peer) = self.slab.get_mut(id) else {
             return;
         };
@@ -286,11 +306,7 @@ impl Peers {
             Link::Down | Link::Connecting(_) | Link::Handshaking(_) | Link::Gone => return,
         };
         let mut frame = Vec::with_capacity(topic.len() + 24);
-        if subscribe {
-            zmtp::put_subscribe(&mut frame, version, topic);
-        } else {
-            zmtp::put_cancel(&mut frame, version, topic);
-        }
+        put(&mut frame, version);
         match version.has_subscribe_commands() {
             true => peer.outbound.push_commands(&frame, &mut self.pool),
             false => peer.outbound.push_subscription(&frame, &mut self.pool),

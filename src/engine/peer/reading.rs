@@ -330,6 +330,14 @@ impl CommandEffects {
                 self.topics = true;
                 return pattern.topic(id, topic, false);
             }
+            Command::Join(group) => {
+                self.topics = true;
+                return pattern.group(id, group, true);
+            }
+            Command::Leave(group) => {
+                self.topics = true;
+                return pattern.group(id, group, false);
+            }
             // It counts as life like any byte, and may be the answer that the pattern waits for.
             Command::Pong { context } => {
                 if self

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::super::matching::{Groups, Matching, Topics};
 use super::*;
 
 /// A fixed sequence, so that a failure comes back.
@@ -83,7 +84,7 @@ impl Model {
 fn matching(subscriptions: &mut Subscriptions, topic: &[u8]) -> Vec<usize> {
     let mut peers = Vec::new();
     subscriptions.for_each_match(topic, |peer| peers.push(peer));
-    assert_eq!(subscriptions.matching(topic), peers.len());
+    assert_eq!(subscriptions.matching::<Topics>(topic), peers.len());
     peers
 }
 
@@ -208,7 +209,7 @@ fn nested_topics_cost_no_more_than_their_length() {
     }
     let started = Instant::now();
     for _ in 0..1000 {
-        assert_eq!(subscriptions.matching(&topic), 2);
+        assert_eq!(subscriptions.matching::<Topics>(&topic), 2);
     }
     assert!(started.elapsed() < Duration::from_secs(10));
     remove_peer(&mut subscriptions, 0, |_| panic!("peer 1 has the same"));
@@ -246,8 +247,8 @@ fn many_peers_on_one_topic_leave_in_any_order() {
     for peer in (0..1000).step_by(3) {
         assert_eq!(subscriptions.remove(peer, b""), Removed::NotLast);
     }
-    assert_eq!(subscriptions.matching(b"y"), 666);
-    assert_eq!(subscriptions.matching(b"x"), 1000);
+    assert_eq!(subscriptions.matching::<Topics>(b"y"), 666);
+    assert_eq!(subscriptions.matching::<Topics>(b"x"), 1000);
     for peer in (0..1000).rev() {
         remove_peer(&mut subscriptions, peer, |_| assert!(peer < 2));
     }
@@ -284,8 +285,8 @@ fn a_peer_with_many_topics_leaves_bit_by_bit() {
     loop {
         assert!(subscriptions.is_removing(LEAVING));
         assert_eq!(subscriptions.peers(), 1, "the one that stays");
-        assert_eq!(subscriptions.matching(&topic(500)), 1);
-        assert_eq!(subscriptions.matching(&topic(501)), 0);
+        assert_eq!(subscriptions.matching::<Topics>(&topic(500)), 1);
+        assert_eq!(subscriptions.matching::<Topics>(&topic(501)), 0);
         match subscriptions.remove_more(&|| true, None) {
             None => steps += 1,
             Some(left) => break assert_eq!(left, LEAVING),
@@ -297,7 +298,11 @@ fn a_peer_with_many_topics_leaves_bit_by_bit() {
     assert_eq!(subscriptions.count(STAYING), 500);
     assert_eq!(subscriptions.distinct_topics(), 500);
     assert_eq!(subscriptions.insert(LEAVING, &topic(501)), Inserted::First);
-    assert_eq!(subscriptions.matching(&topic(501)), 1, "it has come back");
+    assert_eq!(
+        subscriptions.matching::<Topics>(&topic(501)),
+        1,
+        "it has come back"
+    );
 }
 
 #[test]
@@ -324,4 +329,24 @@ fn remove_peer(subscriptions: &mut Subscriptions, peer: usize, mut gone: impl Fn
         }
     };
     subscriptions.remove_peer(peer, Some(&mut told));
+}
+
+/// A group is the whole of a first frame, and has members of its own beside the groups whose names begin like its.
+#[test]
+fn a_group_is_no_prefix() {
+    let mut subscriptions = Subscriptions::new();
+    subscriptions.insert(1, b"news");
+    subscriptions.insert(2, b"newspaper");
+    subscriptions.insert(3, b"");
+    subscriptions.insert(4, b"news");
+    let mut members = |group: &[u8]| {
+        let mut members = Vec::new();
+        Groups::for_each(&mut subscriptions, group, |peer| members.push(peer));
+        assert_eq!(subscriptions.matching::<Groups>(group), members.len());
+        members
+    };
+    assert_eq!(members(b"news"), [1, 4]);
+    assert_eq!(members(b"newspaper"), [2]);
+    assert_eq!(members(b""), [3]);
+    assert_eq!(members(b"newsp"), []);
 }

@@ -10,6 +10,7 @@ use crate::zmtp::{
 const UNLIMITED: Limits = Limits {
     max_message_size: u64::MAX,
     max_parts: u32::MAX,
+    min_parts: 1,
     max_command_size: u64::MAX,
 };
 
@@ -77,6 +78,7 @@ fn limits_are_exact_and_start_anew_with_each_message() {
     let limits = Limits {
         max_message_size: 10,
         max_parts: 3,
+        min_parts: 1,
         max_command_size: 20,
     };
     let mut scanner = Scanner::new(limits);

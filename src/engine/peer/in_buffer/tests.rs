@@ -6,6 +6,7 @@ use crate::zmtp::Limits;
 const UNLIMITED: Limits = Limits {
     max_message_size: u64::MAX,
     max_parts: u32::MAX,
+    min_parts: 1,
     max_command_size: u64::MAX,
 };
 
@@ -112,6 +113,7 @@ fn read(pieces: &[&[u8]], pool: &mut ChunkPool) -> (InBuffer, usize, Option<Box<
     let limits = Limits {
         max_message_size: 1000,
         max_parts: 3,
+        min_parts: 1,
         max_command_size: 100,
     };
     let mut buffer = InBuffer::default();

@@ -1,16 +1,16 @@
-//! PUB and SUB: a subscriber gets what it has subscribed to, in order and no message twice, and all of it where nothing is in the way.
+//! PUB and SUB, RADIO and DISH: a subscriber gets what it has subscribed to, in order and no message twice, and all of it where nothing is in the way.
 
 use super::*;
-use crate::engine::Outgoing;
-use crate::message::Message;
-use crate::pattern::{PubPattern, Receiving, Sending, SubPattern};
+use crate::engine::{Envelope, Enveloped, Outgoing};
+use crate::message::{Frame, Message};
+use crate::pattern::{Groups, Matching, PubOf, Receiving, Sending, SubOf, Topics};
 
 const TOPICS: [&[u8]; 4] = [b"", b"a", b"ab", b"b"];
 
-struct Rig {
+struct Rig<M: Matching> {
     random: Random,
-    publisher: Stand<PubPattern>,
-    subscribers: Vec<Stand<SubPattern>>,
+    publisher: Stand<PubOf<M>>,
+    subscribers: Vec<Stand<SubOf<M>>>,
     wires: Vec<Wire>,
     /// What each has subscribed to, as often as it has.
     topics: Vec<Vec<&'static [u8]>>,
@@ -24,8 +24,8 @@ struct Rig {
     log: Vec<String>,
 }
 
-impl Rig {
-    fn new(seed: u64) -> Rig {
+impl<M: Matching> Rig<M> {
+    fn new(seed: u64) -> Self {
         let context = Context::new();
         let options = || {
             Options::new()
@@ -33,10 +33,10 @@ impl Rig {
                 .recv_hwm(3)
                 .max_delivery_attempts(None)
         };
-        let pattern = PubPattern::new(&options());
+        let pattern = PubOf::new(&options());
         let publisher = Stand::new(&context, options(), pattern);
         let subscribers: Vec<_> = (0..3)
-            .map(|_| Stand::new(&context, options(), SubPattern::new(None)))
+            .map(|_| Stand::new(&context, options(), SubOf::new(None)))
             .collect();
         let wires = subscribers
             .iter()
@@ -56,13 +56,21 @@ impl Rig {
         }
     }
 
-    /// A topic, and then the number.
+    /// A topic, and then the number: in one frame, or after the group.
     fn publish(&mut self) -> usize {
         let topic = self.random.of(&TOPICS);
-        let message = [topic, b"!", &numbered(self.published, &mut self.random)].concat();
+        let number = numbered(self.published, &mut self.random);
+        let message = [topic, b"!", &number].concat();
+        let enveloped = Enveloped {
+            envelope: Envelope::Slices(&[topic]),
+            body: Outgoing::Slice(&number),
+        };
         self.published += 1;
         let published = self.publisher.look(|pattern, net| {
-            let outgoing = Outgoing::Slice(&message);
+            let outgoing = match M::GROUPS {
+                true => Outgoing::Enveloped(&enveloped),
+                false => Outgoing::Slice(&message),
+            };
             let published = pattern.send(&mut net.peers, outgoing);
             net.pace(pattern, outgoing, published.is_some());
             published.expect("it never waits")
@@ -79,15 +87,21 @@ impl Rig {
             if received.is_none() {
                 return count;
             }
-            let body = message.first().as_slice();
-            let end = body.iter().position(|&byte| byte == b'!');
-            let (topic, rest) = body.split_at(end.expect("a topic"));
-            let number = number_of(&rest[1..]);
-            assert!(
-                self.topics[index]
-                    .iter()
-                    .any(|wanted| topic.starts_with(wanted))
-            );
+            let first = message.first().as_slice();
+            let mut wanted = self.topics[index].iter();
+            let number = match message.get(1).map(Frame::as_slice) {
+                Some(body) => {
+                    assert!(wanted.any(|wanted| first == *wanted));
+                    number_of(body)
+                }
+                None => {
+                    let end = first.iter().position(|&byte| byte == b'!');
+                    let (topic, rest) = first.split_at(end.expect("a topic"));
+                    assert!(wanted.any(|wanted| topic.starts_with(wanted)));
+                    number_of(&rest[1..])
+                }
+            };
+            assert_eq!(message.is_multipart(), M::GROUPS);
             assert!(self.last[index].is_none_or(|last| last < number));
             self.last[index] = Some(number);
             self.received += 1;
@@ -146,7 +160,7 @@ impl Rig {
     /// Where nothing is in the way, each gets all that it wants.
     fn end(&mut self) {
         self.job.end(&self.publisher);
-        let settle = |rig: &mut Rig| {
+        let settle = |rig: &mut Rig<M>| {
             rig.redial();
             rig.wires.iter().for_each(Wire::widen);
             rig.publisher.go_on();
@@ -178,7 +192,7 @@ impl Rig {
 }
 
 /// Tells which schedule it was that failed.
-impl Drop for Rig {
+impl<M: Matching> Drop for Rig<M> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.log.join(", "));
@@ -188,9 +202,18 @@ impl Drop for Rig {
 
 #[test]
 fn each_gets_what_it_wants_in_order_whatever_connections_do() {
+    run::<Topics>();
+}
+
+#[test]
+fn so_do_members_of_groups() {
+    run::<Groups>();
+}
+
+fn run<M: Matching>() {
     let mut received = 0;
     for seed in 1..=150 {
-        let mut rig = Rig::new(seed);
+        let mut rig = Rig::<M>::new(seed);
         for _ in 0..150 {
             rig.step();
         }

@@ -21,6 +21,7 @@ use crate::zmtp::{Limits, Scanner};
 const UNLIMITED: Limits = Limits {
     max_message_size: u64::MAX,
     max_parts: u32::MAX,
+    min_parts: 1,
     max_command_size: u64::MAX,
 };
 
