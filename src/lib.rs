@@ -127,7 +127,7 @@
 //!
 //! A loop that waits for many things, by `poll`, mio or another runtime's reactor, asks a socket for a descriptor:
 //! [`recv_fd`](PollRecv::recv_fd) is readable exactly when `try_recv` would give a message, and [`send_fd`](PollSend::send_fd) when
-//! there is room for one. See [`ReadyFd`].
+//! there is room for one. See [`ReadyFd`]. [`Poller`] is such a loop, for any number of sockets and for descriptors beside them.
 //!
 //! # What is guaranteed
 //!
@@ -178,6 +178,7 @@ mod message;
 mod monitor;
 mod options;
 mod pattern;
+mod poller;
 mod prefetch;
 mod process;
 mod socket;
@@ -200,6 +201,7 @@ pub use monitor::{
 };
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::{Published, Routed, Subscription, Upstream};
+pub use poller::{Poller, PollerWaker, Ready};
 pub use socket::{
     AnySocket, Channel, Client, Dealer, Dish, Gather, GroupMessage, Incoming, Iter, Pair, Peer,
     PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, RecvSocket, Rep, Req, Request, Router,

@@ -34,13 +34,14 @@ pub(crate) use self::driving::context::ContextInner;
 pub(crate) use self::driving::core::{Core, Driven, Observable, TaskCall};
 pub(crate) use self::driving::levels::{Observer, ObserverId, Side};
 use self::driving::mailbox::{Mailbox, Wake};
+pub(crate) use self::driving::ready_list::ReadyList;
 pub(crate) use self::driving::wait::{Deadline, Shut, Stop, Wait};
 pub(crate) use self::inproc::local::{Accepted, Names, Offer};
 use self::peer::dialer::Attempt;
 pub(crate) use self::peer::limits::{Excess, Tried};
-pub(crate) use self::peer::net::Net;
 #[cfg(feature = "cli-internals")]
 pub(crate) use self::peer::net::stream_options;
+pub(crate) use self::peer::net::{Net, WAKER};
 pub(crate) use self::peer::out_buffer::Unsent;
 pub(crate) use self::peer::outgoing::{Envelope, Enveloped, Outgoing};
 pub(crate) use self::peer::peers::Peers;
@@ -78,7 +79,7 @@ pub(crate) enum Note {
 /// Makes a poll return.
 ///
 /// A socket's has none until the socket has its first endpoint, and until then nobody knows its mailbox.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct PollWaker(Arc<OnceLock<mio::Waker>>);
 
 impl Wake for PollWaker {

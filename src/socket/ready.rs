@@ -1,12 +1,12 @@
 //! Sockets for loops that wait for many things: whether a call would wait, for a [`ReadyFd`] or a [`Poller`](crate::Poller).
 
-use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Arc, Weak};
 
 use mio::unix::pipe;
 
+use super::handle::Handle;
 use super::{
     Channel, Client, Dealer, Dish, Gather, Pair, Peer, Pub, Pull, Push, Radio, Rep, Router,
     Scatter, Server, Sub, Xpub, Xsub,
@@ -15,41 +15,23 @@ use crate::engine::{Observable, Observer, ObserverId, Shut, Side};
 use crate::error::WatchError;
 use crate::monitor::IoFailure;
 
-mod sealed {
-    use super::Watched;
-
-    pub trait Observed {
-        #[doc(hidden)]
-        fn watched(&self) -> Watched;
-    }
-}
-
-pub(crate) use sealed::Observed;
-
-/// A socket as whoever watches it needs it.
-pub struct Watched(pub(crate) Arc<dyn Observable>);
-
-impl fmt::Debug for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").finish_non_exhaustive()
-    }
-}
-
 /// A socket that can be waited for to have something to receive: all but PUSH, PUB and REQ, SCATTER and RADIO. Sealed.
-pub trait PollRecv: Observed {
+#[expect(private_bounds, reason = "sealed")]
+pub trait PollRecv: AsObservable {
     /// A descriptor that is readable exactly when a call that receives would not wait; see [`ReadyFd`].
     ///
     /// # Errors
     ///
     /// The system refused descriptors, or closed.
     fn recv_fd(&self) -> Result<ReadyFd, WatchError> {
-        ReadyFd::new(&self.watched().0, Side::Receive)
+        ReadyFd::new(&self.observable(), Side::Receive)
     }
 }
 
 /// A socket that can be waited for to have room for a message: PUSH, PUB, DEALER, ROUTER, PAIR, XPUB and XSUB, and their draft
 /// counterparts. Sealed.
-pub trait PollSend: Observed {
+#[expect(private_bounds, reason = "sealed")]
+pub trait PollSend: AsObservable {
     /// A descriptor that is **readable** exactly when a call that sends would not wait; see [`ReadyFd`].
     ///
     /// That is always so with ROUTER, SERVER, PEER and XSUB, and with PUB, RADIO and XPUB unless [`pub_block`](crate::Options::pub_block) is set;
@@ -60,24 +42,17 @@ pub trait PollSend: Observed {
     ///
     /// The system refused descriptors, or closed.
     fn send_fd(&self) -> Result<ReadyFd, WatchError> {
-        ReadyFd::new(&self.watched().0, Side::Send)
+        ReadyFd::new(&self.observable(), Side::Send)
     }
 }
 
-macro_rules! watched {
-    ($($name:ident: $($polls:ident),+;)+) => {$(
-        impl Observed for $name {
-            fn watched(&self) -> Watched {
-                let core = Arc::clone(self.socket.core());
-                Watched(core)
-            }
-        }
-
-        $(impl $polls for $name {})+
-    )+};
+macro_rules! polls {
+    ($($name:ident: $($polls:ident),+;)+) => {
+        $($(impl $polls for $name {})+)+
+    };
 }
 
-watched! {
+polls! {
     Push: PollSend;
     Pull: PollRecv;
     Pub: PollSend;
@@ -96,6 +71,17 @@ watched! {
     Channel: PollRecv, PollSend;
     Radio: PollSend;
     Dish: PollRecv;
+}
+
+/// What a poller watches of a handle.
+pub(crate) trait AsObservable {
+    fn observable(&self) -> Arc<dyn Observable>;
+}
+
+impl<S: Handle> AsObservable for S {
+    fn observable(&self) -> Arc<dyn Observable> {
+        Arc::clone(self.socket().core()) as _
+    }
 }
 
 /// A descriptor that is readable exactly when a call on its socket would not wait, for loops that wait for many things: `poll`,
