@@ -12,10 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::zmtp::{
-    Announced, Command, Established, FrameKind, Handshake, HandshakeConfig, Header, Limits,
-    MechanismConfig, Metadata, Passed, ProtocolError, Scanned, Scanner, SocketType, Version,
-    decode_header, own_metadata, put_cancel, put_error, put_frame, put_membership, put_ping,
-    put_pong, put_property, put_ready, put_subscribe,
+    Announced, Command, Credentials, Denial, Established, FrameKind, Grant, Handshake,
+    HandshakeConfig, Header, Limits, MechanismConfig, Metadata, Passed, ProtocolError, Scanned,
+    Scanner, SocketType, Version, decode_header, own_metadata, put_cancel, put_error, put_frame,
+    put_membership, put_ping, put_pong, put_property, put_ready, put_subscribe,
 };
 
 /// Small enough for the fuzzers to reach from both sides.
@@ -197,6 +197,9 @@ pub(crate) struct Peer {
     /// Read the body of a partial frame past the scanner, as is done for large ones.
     pub(crate) reads_elsewhere: bool,
     elsewhere: Option<(Header, Vec<u8>)>,
+    /// What is said where a mechanism asks whether the peer is let in; `None` puts it off until [`decide`](Self::decide).
+    asks: bool,
+    pub(crate) verdict: Option<Result<Grant, Denial>>,
     pub(crate) seen: Seen,
 }
 
@@ -206,6 +209,10 @@ pub(crate) struct Seen {
     pub(crate) established: Option<Established>,
     pub(crate) events: Vec<Event>,
     pub(crate) error: Option<ProtocolError>,
+    /// What the peer has shown of who it is.
+    pub(crate) asked: Option<Credentials>,
+    /// It was not let in for this.
+    pub(crate) denied: Option<Denial>,
     /// What it sent during the handshake.
     pub(crate) out: Vec<u8>,
 }
@@ -222,10 +229,20 @@ impl Peer {
     }
 
     pub(crate) fn with_routing_id(socket_type: SocketType, routing_id: &[u8]) -> Self {
+        Self::with_mechanism(socket_type, routing_id, MechanismConfig::Null, false)
+    }
+
+    pub(crate) fn with_mechanism(
+        socket_type: SocketType,
+        routing_id: &[u8],
+        mechanism: MechanismConfig,
+        authenticates: bool,
+    ) -> Self {
         let config = HandshakeConfig {
             socket_type,
             routing_id: Bytes::copy_from_slice(routing_id),
-            mechanism: MechanismConfig::Null,
+            mechanism,
+            authenticates,
             metadata: own_metadata(socket_type, routing_id, Announced::default()),
             max_command_size: LIMITS.max_command_size,
         };
@@ -241,16 +258,29 @@ impl Peer {
             pending: Vec::new(),
             reads_elsewhere: false,
             elsewhere: None,
+            asks: false,
+            verdict: Some(Ok(Grant::default())),
             seen: Seen::default(),
         }
     }
 
     /// Takes the next bytes of the stream. After an error it takes no more, like a closed connection.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        if self.seen.error.is_some() {
+        if self.seen.error.is_some() || self.seen.denied.is_some() {
             return;
         }
         self.pending.extend_from_slice(bytes);
+        self.go_on();
+    }
+
+    /// Says whether the peer is let in that has been asked about.
+    #[cfg(test)]
+    pub(crate) fn decide(&mut self, verdict: Result<Grant, Denial>) {
+        self.verdict = Some(verdict);
+        self.go_on();
+    }
+
+    fn go_on(&mut self) {
         if let Err(error) = self.shake_hands().and_then(|()| self.scan()) {
             self.seen.error = Some(error);
         }
@@ -260,13 +290,44 @@ impl Peer {
         let Some(handshake) = &mut self.handshake else {
             return Ok(());
         };
-        let (consumed, done) = handshake.handle_input(&self.pending, &mut self.seen.out)?;
-        assert!(consumed <= self.pending.len());
-        self.pending.drain(..consumed);
+        let out = &mut self.seen.out;
+        let mut done = None;
+        let mut waits = false;
+        loop {
+            if done.is_none() {
+                let (consumed, established) = handshake.handle_input(&self.pending, out)?;
+                assert!(consumed <= self.pending.len());
+                self.pending.drain(..consumed);
+                done = established;
+            }
+            if let Some(credentials) = handshake.take_question() {
+                assert!(done.is_none(), "done, and asks");
+                self.seen.asked = Some(credentials);
+                self.asks = true;
+            }
+            if !self.asks {
+                break;
+            }
+            match self.verdict.clone() {
+                None => {
+                    waits = true;
+                    break;
+                }
+                Some(Ok(grant)) => {
+                    self.asks = false;
+                    done = handshake.admit(grant, out)?;
+                }
+                Some(Err(denial)) => {
+                    handshake.refuse(denial, out);
+                    self.seen.denied = Some(denial);
+                    return Ok(());
+                }
+            }
+        }
         if let Some(established) = done {
             self.handshake = None;
             self.seen.established = Some(established);
-        } else {
+        } else if !waits {
             let most = LIMITS.max_command_size.max(GREETING_REMAINDER);
             assert!(
                 (self.pending.len() as u64) < most,

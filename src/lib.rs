@@ -168,6 +168,7 @@ pub mod __bench;
 #[doc(hidden)]
 #[path = "cli_internals.rs"]
 pub mod __cli;
+mod auth;
 mod context;
 mod engine;
 mod error;
@@ -181,12 +182,14 @@ mod pattern;
 mod poller;
 mod prefetch;
 mod process;
+mod secret;
 mod socket;
 mod stats;
 mod sync;
 mod transport;
 mod zmtp;
 
+pub use auth::{Allow, Answer, AuthRequest, IpcCredentials, Verdict};
 pub use bytes::Bytes;
 pub use context::Context;
 pub use error::{
@@ -202,6 +205,7 @@ pub use monitor::{
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::{Published, Routed, Subscription, Upstream};
 pub use poller::{Poller, PollerWaker, Ready};
+pub use secret::Secret;
 pub use socket::{
     AnySocket, Channel, Client, Dealer, Dish, Gather, GroupMessage, Incoming, Iter, Pair, Peer,
     PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, RecvSocket, Rep, Req, Request, Router,
@@ -209,7 +213,10 @@ pub use socket::{
 };
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};
-pub use zmtp::{ForeignProtocol, PeerFacts, ProtocolError, SocketType, SocketTypes, Version};
+pub use zmtp::{
+    Credentials, Denial, ForeignProtocol, PeerFacts, Principal, ProtocolError, SocketType,
+    SocketTypes, Version,
+};
 
 /// Runs the code of the README as tests.
 #[cfg(doctest)]

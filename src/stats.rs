@@ -2,7 +2,7 @@
 
 mod export;
 
-use crate::ConnectionId;
+use crate::{ConnectionId, Principal};
 
 /// A socket's counters since it was made, and those of its present peers.
 ///
@@ -45,6 +45,10 @@ pub struct Stats {
     pub reconnects: u64,
     /// Connections that ended before their handshake did.
     pub handshakes_failed: u64,
+    /// Peers that were not let in, because of what they have shown of who they are
+    /// ([`DisconnectCause::Denied`](crate::DisconnectCause::Denied)). Those that have not let us in count as
+    /// `protocol_errors`.
+    pub denied: u64,
     /// Connections that ended because the peer broke the protocol or a limit, in the handshake or later.
     pub protocol_errors: u64,
     /// Connections now in their handshake.
@@ -134,6 +138,10 @@ pub struct PeerStats {
     pub subscriptions_withheld: u64,
     /// How often the connection was made again after a loss; 0 for a peer that connects to us.
     pub reconnects: u64,
+    /// The security mechanism of the last connection; empty before there was one.
+    pub mechanism: &'static str,
+    /// Who the peer is, as far as that has been shown: see [`PeerFacts::principal`](crate::PeerFacts::principal).
+    pub principal: Option<Principal>,
 }
 
 #[cfg(test)]

@@ -32,8 +32,10 @@ pub(crate) use self::driving::attention::Interest;
 pub(crate) use self::driving::caretaker::Caretaker;
 pub(crate) use self::driving::context::ContextInner;
 pub(crate) use self::driving::core::{Core, Driven, Observable, TaskCall};
+pub(crate) use self::driving::later::contain;
 pub(crate) use self::driving::levels::{Observer, ObserverId, Side};
 use self::driving::mailbox::{Mailbox, Wake};
+pub(crate) use self::driving::question::Question;
 pub(crate) use self::driving::ready_list::ReadyList;
 pub(crate) use self::driving::wait::{Deadline, Shut, Stop, Wait};
 pub(crate) use self::inproc::local::{Accepted, Names, Offer};
@@ -74,6 +76,8 @@ pub(crate) enum Note {
     InprocReadable(Place),
     /// A peer's channel has room again.
     InprocWritable(Place),
+    /// Whether a peer is let in has been decided.
+    Verdict(Place),
 }
 
 /// Makes a poll return.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{PeerRefusal, RefusalCause};
-use crate::zmtp::{PeerFacts, ProtocolError};
+use crate::zmtp::{Denial, PeerFacts, ProtocolError};
 
 /// The number of a connection: unique in the process and never used again, so it tells two connections of the
 /// same peer apart.
@@ -308,6 +308,15 @@ pub enum DisconnectCause {
     /// The socket does not let the peer in, although it speaks the protocol well: right after the handshake, or when another one takes
     /// its place.
     Refused(PeerRefusal),
+    /// The peer is not let in: whoever decides that (see [`Allow`](crate::Allow)) does not accept what it has shown of who it is.
+    Denied {
+        /// What the peer was told.
+        denial: Denial,
+        /// Why, for us alone.
+        reason: String,
+    },
+    /// Nobody said in time whether to let the peer in.
+    VerdictTimeout,
     /// The system had no memory for a message of the peer's, of which more came than there was memory for.
     OutOfMemory,
     /// The system reported another error.
@@ -354,6 +363,17 @@ impl fmt::Display for DisconnectCause {
             }
             DisconnectCause::LocalClose => f.write_str("closed here"),
             DisconnectCause::Refused(refusal) => write!(f, "refused: {refusal}"),
+            DisconnectCause::Denied { denial, reason } => {
+                write!(
+                    f,
+                    "not let in ({}): {}",
+                    denial.code(),
+                    reason.escape_debug()
+                )
+            }
+            DisconnectCause::VerdictTimeout => {
+                f.write_str("nobody said in time whether to let the peer in")
+            }
             DisconnectCause::OutOfMemory => f.write_str("there was no memory for its message"),
             DisconnectCause::Io(error) => error.fmt(f),
         }

@@ -2,7 +2,7 @@
 //!
 //! | level | of what |
 //! |---|---|
-//! | warn | a peer that broke the protocol or does not fit; messages and topics that are refused; an endpoint that can't be bound, a connection that can't be accepted |
+//! | warn | a peer that broke the protocol, does not fit or is not let in; messages and topics that are refused; an endpoint that can't be bound, a connection that can't be accepted |
 //! | info | a peer that is connected, or lost; an endpoint that is listened at, or no longer |
 //! | debug | attempts to connect, and what came of them before the handshake |
 //!
@@ -119,7 +119,12 @@ fn level_of(event: &Event) -> Option<Level> {
         | Event::MessageRefused { .. }
         | Event::SubscriptionRefused { .. } => Level::Warn,
         Event::HandshakeFailed { cause, .. } | Event::Disconnected { cause, .. }
-            if matches!(cause, DisconnectCause::Protocol(_)) =>
+            if matches!(
+                cause,
+                DisconnectCause::Protocol(_)
+                    | DisconnectCause::Denied { .. }
+                    | DisconnectCause::VerdictTimeout
+            ) =>
         {
             Level::Warn
         }

@@ -8,7 +8,7 @@ use super::value::{
     OptionValue, any, buffer_size, from_1_ms, keepalive_time, up_to_a_second, up_to_longest,
 };
 use super::{LibzmqOption, OptionInfo, option_table};
-use crate::{Frame, OptionError};
+use crate::{Allow, Frame, OptionError};
 
 option_table! {
     /// How many messages may wait to be sent to one peer, counted until they are handed to the kernel.
@@ -118,6 +118,18 @@ option_table! {
         unit: "time",
         range: "1 ms to 365 days, or none for no end", allows: from_1_ms,
         default: Some(Duration::from_secs(30)), "30 s",
+    }
+
+    /// Who is let in: see [`Allow`]. [`anyone`](Allow::anyone) is everyone who gets through the handshake of the mechanism.
+    ///
+    /// With NULL peers show nothing of who they are but, over `ipc`, their user of the system; so there
+    /// the list of a server is one of [uids](Allow::uid), or [code](Allow::by) that knows addresses. Such a socket talks to
+    /// no peer of ZMTP 2.0.
+    allow(impl Into<Allow>) -> Allow {
+        sockets: all,
+        unit: "",
+        range: "anyone, a list, or code", allows: any,
+        default: Allow::anyone(), "anyone",
     }
 
     /// How many accepted connections may be in their handshake at once, over all endpoints of the socket. When

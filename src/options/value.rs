@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Frame;
+use crate::{Allow, Frame};
 
 /// A value as text, for people and for whoever sets options by name.
 pub(super) trait OptionValue: Sized {
@@ -100,6 +100,17 @@ impl OptionValue for Frame {
             "none" => Some(Frame::new()),
             text => Some(Frame::from(text)),
         }
+    }
+}
+
+/// Lists and code are for programs.
+impl OptionValue for Allow {
+    fn render(&self) -> String {
+        self.describe()
+    }
+
+    fn parse(text: &str) -> Option<Allow> {
+        (text == "anyone").then(Allow::anyone)
     }
 }
 

@@ -50,7 +50,7 @@ struct Metric {
 }
 
 /// All metrics. Peers are none: there may be thousands, and each that comes and goes would stay in the database.
-const METRICS: [Metric; 10] = [
+const METRICS: [Metric; 11] = [
     Metric {
         name: "zerohop_messages_total",
         kind: Kind::Counter,
@@ -96,6 +96,12 @@ const METRICS: [Metric; 10] = [
         kind: Kind::Counter,
         help: "Connections that ended before their handshake did.",
         values: |stats| vec![("", stats.handshakes_failed)],
+    },
+    Metric {
+        name: "zerohop_denied_total",
+        kind: Kind::Counter,
+        help: "Peers that were not let in, because of what they have shown of who they are.",
+        values: |stats| vec![("", stats.denied)],
     },
     Metric {
         name: "zerohop_protocol_errors_total",

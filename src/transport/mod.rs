@@ -35,6 +35,7 @@
 //! engine carries it; the only thing it has in common with the others is its endpoint, and the only thing
 //! found here is how that is parsed. [`Listener::bind`] and [`dial::resolve`] refuse it.
 
+mod credentials;
 pub(crate) mod dial;
 mod endpoint;
 mod error;
@@ -58,6 +59,6 @@ pub(crate) use self::error::Reason;
 pub use self::error::{BindError, EndpointError};
 pub(crate) use self::listener::{Listener, is_exhaustion};
 pub(crate) use self::options::{Keepalive, StreamOptions};
-pub(crate) use self::resolver::Resolver;
+pub(crate) use self::resolver::{JobQueue, Resolver};
 pub(crate) use self::stream::{SEGMENT, Stream};
 pub(crate) use self::transit::Transit;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 #[cfg(feature = "cli-internals")]
 use std::os::fd::OwnedFd;
 use std::os::fd::{AsFd, AsRawFd};
@@ -13,9 +14,11 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
+use super::credentials;
 use super::dial::SocketAddress;
 use super::transit::{self, Transit};
 use super::uninit;
+use crate::auth::IpcCredentials;
 use crate::process::Process;
 
 /// Writing to a closed connection must be an error and never a `SIGPIPE`, which would kill a host program that
@@ -202,6 +205,24 @@ impl Stream {
         // Into a string, writing does not fail.
         let _ = write!(label, "{}", self.peer);
         label
+    }
+
+    /// The peer's address, over TCP.
+    pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
+        match self.peer {
+            SocketAddress::Inet(address) => Some(address.ip().to_canonical()),
+            SocketAddress::Unix(_) | SocketAddress::Abstract(_) => None,
+        }
+    }
+
+    /// The peer's process, over a Unix socket, if the system tells.
+    pub(crate) fn ipc_credentials(&self) -> Option<IpcCredentials> {
+        match &self.io {
+            Io::Unix(socket) => credentials::of(socket.as_fd()),
+            Io::Tcp(_) => None,
+            #[cfg(test)]
+            Io::Memory(_) => None,
+        }
     }
 
     /// This side's address, spelled in the same way.

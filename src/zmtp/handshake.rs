@@ -9,6 +9,9 @@
 //!   AwaitSocketType ------------> AwaitRoutingId ------------------------------------------+
 //! ```
 //!
+//! Between the greeting and the last command a mechanism may ask whether the peer is let in: the handshake then is in `AwaitVerdict`, where it
+//! takes nothing, until [`admit`](Handshake::admit) or [`refuse`](Handshake::refuse) says so.
+//!
 //! One type per state, consumed by its handler: what comes too early has no handler to go to. Every way
 //! out that is not drawn is a [`ProtocolError`].
 //!
@@ -20,10 +23,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::command::put_error;
+use super::credentials::{Credentials, Denial, Grant};
 use super::error::quote;
 use super::frame::{FrameKind, decode_header, put_frame};
 use super::greeting::{self, OPENING_LEN, REMAINDER_LEN, Revision};
-use super::mechanism::{Mechanism, MechanismConfig};
+use super::mechanism::{Mechanism, MechanismConfig, Progress};
 use super::metadata::{self, Metadata};
 use super::traffic::command_body;
 use super::{PeerFacts, ProtocolError, SocketType, Version};
@@ -35,10 +39,24 @@ pub(crate) struct HandshakeConfig {
     /// The id that this socket asks its peers to know it by, at most 255 bytes; may be empty.
     pub(crate) routing_id: Bytes,
     pub(crate) mechanism: MechanismConfig,
+    /// Whether peers wait for a verdict also where they show nothing of who they are, which is with NULL.
+    pub(crate) authenticates: bool,
     /// What this socket says of itself, as [`own_metadata`](super::own_metadata) puts it.
     pub(crate) metadata: Vec<u8>,
     /// The longest frame accepted during the handshake, its header included.
     pub(crate) max_command_size: u64,
+}
+
+impl HandshakeConfig {
+    /// Whether a ZMTP 2.0 peer may be talked to, which knows no mechanism at all.
+    fn permits_version_2(&self) -> bool {
+        matches!(self.mechanism, MechanismConfig::Null) && !self.authenticates
+    }
+
+    /// See [`MechanismConfig::starts_early`]. Not where a READY would say that the peer is let in.
+    pub(super) fn starts_early(&self) -> bool {
+        self.mechanism.starts_early() && !self.authenticates
+    }
 }
 
 /// The outcome of a handshake.
@@ -64,6 +82,8 @@ pub(crate) struct Established {
 pub(crate) struct Handshake {
     config: Arc<HandshakeConfig>,
     state: State,
+    /// What the peer has shown, for whoever decides; until it is taken.
+    question: Option<Credentials>,
 }
 
 #[derive(Debug)]
@@ -73,6 +93,7 @@ enum State {
     SocketType(AwaitSocketType),
     RoutingId(AwaitRoutingId),
     Command(AwaitCommand),
+    Verdict(AwaitVerdict),
     /// Established or failed.
     Over,
 }
@@ -94,6 +115,7 @@ enum Step {
 struct Context<'a> {
     config: &'a HandshakeConfig,
     out: &'a mut Vec<u8>,
+    question: &'a mut Option<Credentials>,
 }
 
 impl Handshake {
@@ -104,6 +126,50 @@ impl Handshake {
         Self {
             config,
             state: State::Opening(AwaitOpening),
+            question: None,
+        }
+    }
+
+    /// What the peer has shown of who it is, once, when the mechanism has to know whether it is let in. From then on no input is taken
+    /// before [`admit`](Self::admit) or [`refuse`](Self::refuse) has said so.
+    pub(crate) fn take_question(&mut self) -> Option<Credentials> {
+        self.question.take()
+    }
+
+    /// The peer that was asked about is let in. Input that has come meanwhile is to be given again.
+    pub(crate) fn admit(
+        &mut self,
+        grant: Grant,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Established>, ProtocolError> {
+        let State::Verdict(AwaitVerdict {
+            version,
+            mut mechanism,
+            ..
+        }) = mem::replace(&mut self.state, State::Over)
+        else {
+            return Ok(None);
+        };
+        let mut cx = Context {
+            config: &self.config,
+            out,
+            question: &mut self.question,
+        };
+        let progress = mechanism.admit(cx.config, cx.out)?;
+        let grant = Some(grant);
+        match proceed(version, mechanism, grant, progress, &mut cx)? {
+            After::State(state) => {
+                self.state = state;
+                Ok(None)
+            }
+            After::Established(established) => Ok(Some(established)),
+        }
+    }
+
+    /// The peer that was asked about is not let in. What is appended is to be sent, and the connection to be closed.
+    pub(crate) fn refuse(&mut self, denial: Denial, out: &mut Vec<u8>) {
+        if let State::Verdict(_) = mem::replace(&mut self.state, State::Over) {
+            Mechanism::refuse(denial, out);
         }
     }
 
@@ -116,6 +182,7 @@ impl Handshake {
         let mut cx = Context {
             config: &self.config,
             out,
+            question: &mut self.question,
         };
         let mut consumed = 0;
         loop {
@@ -127,6 +194,7 @@ impl Handshake {
                 State::SocketType(state) => state.handle(rest, &mut cx)?,
                 State::RoutingId(state) => state.handle(rest, &mut cx)?,
                 State::Command(state) => state.handle(rest, &mut cx)?,
+                state @ State::Verdict(_) => Step::Incomplete(state),
                 State::Over => return Ok((consumed, None)),
             };
             match step {
@@ -161,7 +229,7 @@ impl AwaitOpening {
         let mechanism = &cx.config.mechanism;
         let state = match greeting::read_opening(input)? {
             None => return Ok(Step::Incomplete(State::Opening(self))),
-            Some(Revision::Two) if !mechanism.permits_version_2() => {
+            Some(Revision::Two) if !cx.config.permits_version_2() => {
                 return Err(ProtocolError::InsecureVersion {
                     mechanism: mechanism.name(),
                 });
@@ -174,7 +242,8 @@ impl AwaitOpening {
             Some(Revision::Three { major }) => {
                 greeting::put_remainder(cx.out, mechanism.name(), mechanism.as_server());
                 let mut mechanism = Mechanism::new(cx.config);
-                if cx.config.mechanism.starts_early() {
+                if cx.config.starts_early() {
+                    // What starts early neither asks nor is done with that.
                     mechanism.start(cx.config, cx.out);
                 }
                 State::Remainder(AwaitRemainder { major, mechanism })
@@ -199,20 +268,63 @@ impl AwaitRemainder {
         let Some(remainder) = input.first_chunk::<REMAINDER_LEN>() else {
             return Ok(Step::Incomplete(State::Remainder(self)));
         };
-        let config = &cx.config.mechanism;
-        let version = greeting::read_remainder(self.major, remainder, config.name())?;
-        if !config.starts_early() {
-            self.mechanism.start(cx.config, cx.out);
-        }
-        let state = State::Command(AwaitCommand {
-            version,
-            mechanism: self.mechanism,
-        });
-        Ok(Step::Next {
-            consumed: REMAINDER_LEN,
-            state,
-        })
+        let name = cx.config.mechanism.name();
+        let version = greeting::read_remainder(self.major, remainder, name)?;
+        let progress = match cx.config.starts_early() {
+            true => Progress::Wait,
+            false => self.mechanism.start(cx.config, cx.out),
+        };
+        let after = proceed(version, self.mechanism, None, progress, cx)?;
+        Ok(after.step(REMAINDER_LEN))
     }
+}
+
+/// Waits to be told whether the peer is let in.
+#[derive(Debug)]
+struct AwaitVerdict {
+    version: Version,
+    mechanism: Mechanism,
+}
+
+/// Where a step of the mechanism leads.
+enum After {
+    State(State),
+    Established(Established),
+}
+
+impl After {
+    fn step(self, consumed: usize) -> Step {
+        match self {
+            After::State(state) => Step::Next { consumed, state },
+            After::Established(established) => Step::Done {
+                consumed,
+                established,
+            },
+        }
+    }
+}
+
+fn proceed(
+    version: Version,
+    mechanism: Mechanism,
+    grant: Option<Grant>,
+    progress: Progress,
+    cx: &mut Context<'_>,
+) -> Result<After, ProtocolError> {
+    Ok(match progress {
+        Progress::Wait => After::State(State::Command(AwaitCommand {
+            version,
+            mechanism,
+            grant,
+        })),
+        Progress::Ask(credentials) => {
+            *cx.question = Some(credentials);
+            After::State(State::Verdict(AwaitVerdict { version, mechanism }))
+        }
+        Progress::Done(metadata) => {
+            After::Established(establish(version, metadata, grant.unwrap_or_default(), cx)?)
+        }
+    })
 }
 
 /// Waits for a 2.0 peer's socket type.
@@ -256,6 +368,8 @@ impl AwaitRoutingId {
             routing_id: Bytes::copy_from_slice(routing_id),
             mechanism: cx.config.mechanism.name(),
             properties: Vec::new(),
+            principal: None,
+            granted: Vec::new(),
         };
         Ok(Step::Done {
             consumed: header.header_len + routing_id.len(),
@@ -272,6 +386,8 @@ impl AwaitRoutingId {
 struct AwaitCommand {
     version: Version,
     mechanism: Mechanism,
+    /// What was said of the peer when it was let in.
+    grant: Option<Grant>,
 }
 
 impl AwaitCommand {
@@ -283,50 +399,38 @@ impl AwaitCommand {
         let Some(body) = command_body(header, input, cx.config.max_command_size)? else {
             return Ok(Step::Incomplete(State::Command(self)));
         };
-        let consumed = header.header_len + body.len();
-        match self.mechanism.handle_command(body, cx.out)? {
-            None => Ok(Step::Next {
-                consumed,
-                state: State::Command(self),
-            }),
-            Some(metadata) => {
-                let established = self.establish(metadata, cx)?;
-                Ok(Step::Done {
-                    consumed,
-                    established,
-                })
-            }
-        }
+        let progress = self.mechanism.handle_command(body, cx.out)?;
+        let after = proceed(self.version, self.mechanism, self.grant, progress, cx)?;
+        Ok(after.step(header.header_len + body.len()))
     }
+}
 
-    fn establish(
-        self,
-        metadata: Metadata,
-        cx: &mut Context<'_>,
-    ) -> Result<Established, ProtocolError> {
-        let socket_type =
-            check_socket_type(cx.config.socket_type, &metadata).inspect_err(|error| {
-                let reason = match error {
-                    ProtocolError::MissingSocketType => "missing socket type",
-                    _ => "incompatible socket type",
-                };
-                put_error(cx.out, reason);
-            })?;
-        let facts = PeerFacts {
-            version: self.version,
-            socket_type,
-            routing_id: metadata
-                .get(metadata::IDENTITY)
-                .cloned()
-                .unwrap_or_default(),
-            mechanism: cx.config.mechanism.name(),
-            properties: metadata.properties,
+fn establish(
+    version: Version,
+    metadata: Metadata,
+    grant: Grant,
+    cx: &mut Context<'_>,
+) -> Result<Established, ProtocolError> {
+    let socket_type = check_socket_type(cx.config.socket_type, &metadata).inspect_err(|error| {
+        let reason = match error {
+            ProtocolError::MissingSocketType => "missing socket type",
+            _ => "incompatible socket type",
         };
-        Ok(Established {
-            version: self.version,
-            facts,
-        })
-    }
+        put_error(cx.out, reason);
+    })?;
+    let facts = PeerFacts {
+        version,
+        socket_type,
+        routing_id: metadata
+            .get(metadata::IDENTITY)
+            .cloned()
+            .unwrap_or_default(),
+        mechanism: cx.config.mechanism.name(),
+        properties: metadata.properties,
+        principal: None,
+        granted: grant.metadata,
+    };
+    Ok(Established { version, facts })
 }
 
 /// The peer's socket type, if it goes with ours. libzmq lets a peer in that does not say, and does not know then what it

@@ -34,6 +34,7 @@
 //! | mechanisms                        | `NULL`                                      | `mechanism`   |
 
 mod command;
+mod credentials;
 mod error;
 mod frame;
 mod greeting;
@@ -49,6 +50,8 @@ mod traffic;
 mod tests;
 
 pub(crate) use command::{Command, put_cancel, put_membership, put_ping, put_pong, put_subscribe};
+pub(crate) use credentials::Grant;
+pub use credentials::{Credentials, Denial, Principal};
 pub use error::{ForeignProtocol, ProtocolError};
 pub(crate) use frame::{
     FrameKind, Header, MAX_HEADER, SHORT_HEADER, decode_header, encode_header, long_header,

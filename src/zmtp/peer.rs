@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{SocketType, metadata};
+use super::{Principal, SocketType, metadata};
 
 /// A version of ZMTP: the one spoken on a connection, which is the lower of the two sides'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +54,8 @@ pub(crate) struct Announced {
     pub(crate) max_subscriptions: Option<u64>,
 }
 
-/// What a peer said of itself in its handshake. All of it is the peer's own claim.
+/// What a peer said of itself in its handshake, which is its own claim; and what was found out about it, which is
+/// [`principal`](PeerFacts::principal) and [`granted`](PeerFacts::granted).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerFacts {
     pub(crate) version: Version,
@@ -62,6 +63,8 @@ pub struct PeerFacts {
     pub(crate) routing_id: Bytes,
     pub(crate) mechanism: &'static str,
     pub(crate) properties: Vec<(Cow<'static, str>, Bytes)>,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) granted: Vec<(String, Bytes)>,
 }
 
 impl PeerFacts {
@@ -73,6 +76,8 @@ impl PeerFacts {
             routing_id,
             mechanism: "NULL",
             properties: Vec::new(),
+            principal: None,
+            granted: Vec::new(),
         }
     }
 
@@ -94,6 +99,21 @@ impl PeerFacts {
     /// The security mechanism in use, by its wire name.
     pub fn mechanism(&self) -> &'static str {
         self.mechanism
+    }
+
+    /// Who the peer is, as far as that has been shown: by its password, its key, or what the system says of it over `ipc`. None
+    /// where the mechanism is NULL over tcp, and on the client's side of PLAIN.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+
+    /// What whoever let the peer in said of it: the metadata of a ZAP reply (RFC 27), by its name in any case. No peer can have put
+    /// it there.
+    pub fn granted(&self, name: &str) -> Option<&Bytes> {
+        let mut granted = self.granted.iter();
+        granted
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// The value of a property, by its name in any case.
@@ -150,6 +170,8 @@ mod tests {
             routing_id: Bytes::new(),
             mechanism: "NULL",
             properties: vec![("X-Region".into(), Bytes::from_static(b"north"))],
+            principal: None,
+            granted: Vec::new(),
         };
         assert_eq!(
             facts.property("x-region"),

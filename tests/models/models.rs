@@ -42,6 +42,8 @@ mod mailbox;
 #[path = "../../src/engine/driving/presence.rs"]
 #[allow(dead_code, reason = "what tasks need is checked in model_attention.rs")]
 mod presence;
+#[path = "../../src/engine/driving/question.rs"]
+mod question;
 #[path = "../../src/engine/inproc/shelf.rs"]
 mod shelf;
 #[path = "sleeper.rs"]
@@ -50,6 +52,7 @@ mod sleeper;
 use lingering::Lingering;
 use mailbox::{Mailbox, Wake};
 use presence::Presence;
+use question::Question;
 use shelf::Shelf;
 use sleeper::Sleeper;
 
@@ -126,6 +129,64 @@ fn mailbox_holds_up_no_note_that_is_in_a_hurry() {
         sleeper.until_woken();
         assert_eq!(mailbox.take(), [0, 1]);
         poster.join().expect("posted");
+    });
+}
+
+/// A driver that waits for a verdict gets it, of two answers the one that was first, and one note for it.
+#[test]
+fn question_is_answered_once() {
+    loom::model(|| {
+        let question = Arc::new(Question::new());
+        let mailbox = Arc::new(Mailbox::new(Sleeper::new()));
+        let sleeper = Sleeper::new();
+        let answers: Vec<_> = (0..2)
+            .map(|answer| {
+                let (question, mailbox) = (Arc::clone(&question), Arc::clone(&mailbox));
+                let sleeper = sleeper.clone();
+                thread::spawn(move || {
+                    let first = question.answer(answer);
+                    if first {
+                        mailbox.post(());
+                        sleeper.wake();
+                    }
+                    first
+                })
+            })
+            .collect();
+        sleeper.until_woken();
+        assert_eq!(mailbox.take().len(), 1);
+        let taken = question.take().expect("there before its note");
+        assert_eq!(question.take(), None);
+        assert!(!question.is_open());
+        let first = answers
+            .into_iter()
+            .map(|answer| answer.join().expect("answered"));
+        assert_eq!(first.collect::<Vec<_>>(), [taken == 0, taken == 1]);
+    });
+}
+
+/// A question that is withdrawn while it is answered has its answer taken, or dropped; no answer is given after that.
+#[test]
+fn question_that_is_withdrawn_has_no_answer() {
+    loom::model(|| {
+        let question = Arc::new(Question::new());
+        let notes = Arc::new(AtomicUsize::new(0));
+        let answer = {
+            let (question, notes) = (Arc::clone(&question), Arc::clone(&notes));
+            thread::spawn(move || {
+                if question.answer(7) {
+                    notes.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        };
+        let noted = notes.load(Ordering::SeqCst) == 1;
+        let taken = question.take();
+        assert!(taken.is_some() || !noted, "a note, and no answer");
+        question.withdraw();
+        assert_eq!(question.take(), None);
+        assert!(!question.answer(8), "answered when nobody asks any more");
+        answer.join().expect("answered");
+        assert_eq!(question.take(), None);
     });
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::lingering::Lingering;
+use crate::auth::Deciding;
 use crate::engine::{Caretaker, Driven, Names, SocketMailbox, lock};
 use crate::process::Process;
 use crate::transport::Resolver;
@@ -17,6 +18,8 @@ pub(crate) struct ContextInner {
     caretaker: Mutex<Option<Arc<Caretaker>>>,
     pub(crate) resolver: Resolver,
     pub(crate) names: Mutex<Names>,
+    /// Where verdicts are made that take code of the application.
+    pub(crate) deciding: Arc<Deciding>,
     lingering: Lingering,
     sockets: Mutex<Vec<Weak<dyn Driven>>>,
     shut_down: AtomicBool,
@@ -32,6 +35,7 @@ impl ContextInner {
             caretaker: Mutex::new(None),
             resolver: Resolver::new(),
             names: Mutex::new(Names::default()),
+            deciding: Arc::default(),
             lingering: Lingering::default(),
             sockets: Mutex::new(Vec::new()),
             shut_down: AtomicBool::new(false),

@@ -1,5 +1,5 @@
-//! What must not be done under a lock, because code of the application runs in it: to drop what it owns, to wake its tasks, and to
-//! log.
+//! What must not be done under a lock, because code of the application runs in it: to drop what it owns, to wake its tasks, to log,
+//! and to have it decide who is let in.
 //!
 //! The `Drop` of the owner of a [`Bytes`], a task's [`Waker`], or the application's logger, may use the very socket, or block, or panic. So
 //! whoever holds a lock puts such things here, by way of the pool that all buffers have at hand, and they are done when
@@ -13,6 +13,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use log::Level;
 
+use crate::auth::Ask;
 use crate::engine::inproc::local::{InprocLink, Offer};
 use crate::engine::peer::listen::Listening;
 use crate::message::Message;
@@ -35,6 +36,8 @@ enum Task {
     Offer(Box<Offer>),
     /// Its file is removed, of which it may log.
     Listener(Box<Listening>),
+    /// Whether a peer is let in.
+    Ask(Box<Ask>),
     /// The level, which part of the library says it, and the text.
     Log(Level, &'static str, String),
 }
@@ -89,6 +92,10 @@ impl Later {
         self.tasks.push(Task::Offer(offer));
     }
 
+    pub(crate) fn ask(&mut self, ask: Ask) {
+        self.tasks.push(Task::Ask(Box::new(ask)));
+    }
+
     pub(crate) fn drop_listener(&mut self, listener: Listening) {
         self.tasks.push(Task::Listener(Box::new(listener)));
     }
@@ -122,6 +129,7 @@ impl Later {
                 Task::Link(link) => drop(link),
                 Task::Offer(offer) => drop(offer),
                 Task::Listener(listener) => drop(listener),
+                Task::Ask(ask) => ask.start(),
             });
         }
     }

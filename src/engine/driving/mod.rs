@@ -5,7 +5,7 @@
 //! | `core` | one socket: its state lock, its seat, the way in for every call, closing |
 //! | `time_slice` | how long a turn of whoever drives may take |
 //! | `caretaker`, `deadlines` | the background thread, and when each of its sockets is due |
-//! | `attention`, `presence`, `mailbox`, `ready_list`, `lingering` | hand-overs between threads |
+//! | `attention`, `presence`, `mailbox`, `ready_list`, `lingering`, `question` | hand-overs between threads |
 //! | `levels` | whether a call would wait, for whoever watches that from outside of the calls |
 //! | `timers`, `wait`, `busy_poll` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
 //! | `later` | code of the application, put off until no lock is held |
@@ -22,6 +22,7 @@ pub(super) mod levels;
 pub(super) mod lingering;
 pub(super) mod mailbox;
 pub(super) mod presence;
+pub(super) mod question;
 pub(super) mod ready_list;
 pub(super) mod time_slice;
 pub(super) mod timers;

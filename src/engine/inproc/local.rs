@@ -561,7 +561,7 @@ impl Net {
         peer.is_some_and(|peer| peer.connection == place.connection)
     }
 
-    fn place_of(&self, id: PeerId) -> Place {
+    pub(crate) fn place_of(&self, id: PeerId) -> Place {
         Place {
             id,
             connection: self.connection_of(id),

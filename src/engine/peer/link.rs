@@ -27,10 +27,13 @@ use crate::message::RoutingId;
 use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
 use crate::transport::dial::{self, SocketAddress};
 use crate::transport::{Endpoint, Stream};
-use crate::zmtp::{Established, Handshake, Heartbeat, Scanner};
+use crate::zmtp::{Credentials, Established, Handshake, Heartbeat, Principal, Scanner};
 
 /// Room for all that a side usually says in its handshake.
 const HANDSHAKE: usize = 256;
+
+/// So much is read of what a peer sends while it waits for a verdict.
+const MOST_EARLY_INPUT: usize = 4096;
 
 impl Turn<'_> {
     /// Adds an endpoint to dial, and dials it. If there is one already, and one is enough, it is dialed if nobody else would.
@@ -239,6 +242,8 @@ impl Turn<'_> {
                 queued: false,
                 finished: None,
                 deadline,
+                question: None,
+                principal: None,
             }));
         }
         self.advance_handshake(id);
@@ -254,12 +259,13 @@ impl Turn<'_> {
         };
         match state.advance() {
             Ok(Step::Waiting) => {}
+            Ok(Step::Ask(credentials)) => self.ask(id, credentials),
             Ok(Step::Done(established)) => self.established(id, established),
             Err(cause) => self.connection_lost(id, cause),
         }
     }
 
-    fn established(&mut self, id: PeerId, established: Established) {
+    pub(super) fn established(&mut self, id: PeerId, mut established: Established) {
         let told = self.net.peers.wants_events();
         let limits = self.net.limits();
         let takes = Takes::new(established.facts.announced());
@@ -270,7 +276,15 @@ impl Turn<'_> {
         let Link::Handshaking(state) = std::mem::replace(&mut peer.link, Link::Down) else {
             return;
         };
-        let Handshaking { stream, input, .. } = *state;
+        let Handshaking {
+            stream,
+            input,
+            principal,
+            ..
+        } = *state;
+        let by_system = || stream.ipc_credentials().map(|ipc| Principal::Uid(ipc.uid));
+        let principal = principal.or_else(by_system);
+        established.facts.principal = principal;
         peer.link = Link::Up(Box::new(Connected {
             stream: Arc::new(stream),
             writer: Some(wire::Writer::Frames),
@@ -347,7 +361,11 @@ impl Turn<'_> {
             }
             Link::Handshaking(state) => {
                 if state.deadline.is_some_and(|deadline| deadline <= self.now) {
-                    self.connection_lost(id, DisconnectCause::HandshakeTimeout);
+                    let cause = match state.question {
+                        Some(_) => DisconnectCause::VerdictTimeout,
+                        None => DisconnectCause::HandshakeTimeout,
+                    };
+                    self.connection_lost(id, cause);
                 }
             }
             // One that was armed before it was known that there is a sooner one.
@@ -410,14 +428,25 @@ impl Net {
 /// What became of a handshake.
 enum Step {
     Waiting,
+    /// The peer has shown this, and whether it is let in is to be found out.
+    Ask(Credentials),
     Done(Established),
 }
 
 impl Handshaking {
     /// Reads what is there before it writes: what the peer has sent by then says what can go out in one piece.
     fn advance(&mut self) -> Result<Step, DisconnectCause> {
-        while self.finished.is_none() && self.read()? {
-            self.finished = self.digest()?;
+        loop {
+            if self.finished.is_none() && self.question.is_none() {
+                self.finished = self.digest()?;
+                if let Some(credentials) = self.machine.take_question() {
+                    self.flush()?;
+                    return Ok(Step::Ask(credentials));
+                }
+            }
+            if self.finished.is_some() || self.input.len() >= self.most_input() || !self.read()? {
+                break;
+            }
         }
         self.flush()?;
         if self.output.is_empty()
@@ -426,6 +455,14 @@ impl Handshaking {
             return Ok(Step::Done(established));
         }
         Ok(Step::Waiting)
+    }
+
+    /// A peer that waits for a verdict is read from to notice that it goes, and little of what it sends is kept.
+    fn most_input(&self) -> usize {
+        match self.question {
+            Some(_) => MOST_EARLY_INPUT,
+            None => usize::MAX,
+        }
     }
 
     /// Whether there was anything to read.

@@ -7,6 +7,7 @@
 //! | `peers` | what a pattern sees: peers to queue for and to take from |
 //! | `state` | one of them, as the engine sees it |
 //! | `link`, `dialer`, `listen`, `farewell` | the life of a connection: made, lost, made again, let go |
+//! | `authentication` | whether a peer is let in |
 //! | `reading`, `in_buffer` | bytes in from the wire, up to whole messages |
 //! | `outgoing`, `out_buffer`, `writing`, `direct` | messages out, up to the wire |
 //! | `wire` | all bytes between these and the kernel, with what is put around messages there |
@@ -15,6 +16,7 @@
 //! | `pool` | the chunks that both kinds of buffers are made of |
 //! | `stand` | for the tests: sockets without a network |
 
+mod authentication;
 pub(super) mod dialer;
 pub(super) mod direct;
 pub(super) mod farewell;

@@ -17,6 +17,7 @@ use super::link::Loss;
 use super::listen::Listening;
 use super::peers::Peers;
 use super::state::{Link, PeerId};
+use crate::auth::Authenticator;
 use crate::engine::driving::attention::Changes;
 use crate::engine::driving::caretaker::Caretaker;
 use crate::engine::driving::context::ContextInner;
@@ -55,6 +56,7 @@ pub(crate) struct Net {
     pub(in crate::engine) options: Options,
     pub(super) stream_options: StreamOptions,
     pub(in crate::engine) handshake: Arc<HandshakeConfig>,
+    pub(super) authenticator: Arc<Authenticator>,
     pub(in crate::engine) registry: LazyRegistry,
     pub(in crate::engine) context: Arc<ContextInner>,
     pub(in crate::engine) mailbox: Arc<SocketMailbox>,
@@ -72,6 +74,7 @@ pub(crate) struct Net {
     pub(in crate::engine) last_endpoint: Option<crate::Endpoint>,
     pub(in crate::engine) tempo: Tempo,
     pub(super) handshakes_failed: u64,
+    pub(super) denied: u64,
     pub(super) protocol_errors: u64,
     /// How a connection ended whose buffer was being written without the lock, for `end_write`.
     pub(super) lost_while_written: Option<Loss>,
@@ -100,12 +103,14 @@ impl Net {
     ) -> Self {
         let socket_type = pattern.socket_type();
         let routing_id = options.routing_id.clone().into_bytes();
+        let authenticator = Authenticator::new(options.allow.clone());
         let handshake = HandshakeConfig {
             socket_type,
             metadata: own_metadata(socket_type, &routing_id, announced(pattern, &options)),
             routing_id,
             mechanism: MechanismConfig::Null,
             max_command_size: limits(socket_type, &options).max_command_size,
+            authenticates: authenticator.is_there(),
         };
         Net {
             peers: Peers {
@@ -119,6 +124,7 @@ impl Net {
             stream_options: stream_options(&options),
             options,
             handshake: Arc::new(handshake),
+            authenticator,
             registry: LazyRegistry::default(),
             context,
             mailbox,
@@ -131,6 +137,7 @@ impl Net {
             last_endpoint: None,
             tempo: Tempo::default(),
             handshakes_failed: 0,
+            denied: 0,
             protocol_errors: 0,
             lost_while_written: None,
             farewells: Farewells::default(),

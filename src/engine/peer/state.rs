@@ -10,12 +10,14 @@ use super::in_buffer::InBuffer;
 use super::limits::Takes;
 use super::out_buffer::OutBuffer;
 use super::wire::{Reader, Writer};
+use crate::auth::Verdict;
+use crate::engine::Question;
 use crate::engine::inproc::local::InprocLink;
 use crate::engine::inproc::offerer::Offerer;
 use crate::message::RoutingId;
 use crate::monitor::{ConnectionId, ConnectionInfo};
 use crate::transport::{Address, Endpoint, SEGMENT, Stream};
-use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Scanner, Version};
+use crate::zmtp::{self, Handshake, Heartbeat, PeerFacts, Principal, Scanner, Version};
 
 /// Names a peer within its socket, for as long as it is there.
 pub(crate) type PeerId = usize;
@@ -139,6 +141,19 @@ pub(crate) struct Handshaking {
     /// What the machine has found, once it is done; `output` may still have to leave.
     pub(super) finished: Option<zmtp::Established>,
     pub(super) deadline: Option<Instant>,
+    /// The peer waits for somebody to say whether it is let in.
+    pub(super) question: Option<Asked>,
+    /// Who it is then.
+    pub(super) principal: Option<Principal>,
+}
+
+/// A question whose answer is wanted for as long as this is there.
+pub(crate) struct Asked(pub(super) Arc<Question<Verdict>>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
 }
 
 pub(crate) struct Connected {

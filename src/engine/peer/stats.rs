@@ -6,6 +6,7 @@ use crate::Endpoint;
 use crate::monitor::Monitor;
 use crate::pattern::Pattern;
 use crate::stats::{Dropped, PeerStats, Stats};
+use crate::zmtp::PeerFacts;
 
 impl Net {
     /// All counters, with those of the pattern.
@@ -30,6 +31,7 @@ impl Net {
             subscriptions_withheld: total.topics_withheld,
             reconnects: total.reconnects,
             handshakes_failed: self.handshakes_failed,
+            denied: self.denied,
             protocol_errors: self.protocol_errors,
             handshakes_pending: self.pending_count,
         }
@@ -52,6 +54,7 @@ impl Net {
 
 fn peer_stats(peer: &Peer) -> PeerStats {
     let counters = &peer.counters;
+    let facts = peer.facts.as_deref();
     PeerStats {
         connection: peer.is_connected().then_some(peer.connection),
         endpoint: peer.label.to_string(),
@@ -65,6 +68,8 @@ fn peer_stats(peer: &Peer) -> PeerStats {
         dropped: dropped(counters),
         subscriptions_withheld: counters.topics_withheld,
         reconnects: counters.reconnects,
+        mechanism: facts.map_or("", PeerFacts::mechanism),
+        principal: facts.and_then(PeerFacts::principal).cloned(),
     }
 }
 

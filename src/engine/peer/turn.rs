@@ -215,6 +215,7 @@ impl Turn<'_> {
                     self.announce(place.id);
                 }
             }
+            Note::Verdict(place) => self.verdict_given(place),
             Note::InprocWritable(place) => {
                 if self.net.at_place(place) {
                     self.net.changes.add(Changes::WRITABLE);

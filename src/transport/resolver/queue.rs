@@ -1,4 +1,4 @@
-//! Hand-over: look-ups, from whoever asks to the threads that do them.
+//! Hand-over: look-ups, and verdicts to be made, from whoever asks to the threads that do them.
 //!
 //! Workers are started on demand and end when there is nothing left to do. Invariant: **whoever releases the
 //! lock with a job in the queue knows of a worker, counted in `workers`, that will lock and look at the queue
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use crate::sync::{Mutex, lock};
 
 /// See the module.
-pub(super) struct Queue<J> {
+pub(crate) struct Queue<J> {
     state: Mutex<State<J>>,
     max_workers: usize,
 }
@@ -22,7 +22,7 @@ struct State<J> {
 }
 
 impl<J> Queue<J> {
-    pub(super) fn new(max_workers: usize) -> Self {
+    pub(crate) fn new(max_workers: usize) -> Self {
         let state = State {
             jobs: VecDeque::new(),
             workers: 0,
@@ -35,7 +35,7 @@ impl<J> Queue<J> {
 
     /// Adds a job. `true`: the caller has to start a worker, which is counted already.
     #[must_use]
-    pub(super) fn push(&self, job: J) -> bool {
+    pub(crate) fn push(&self, job: J) -> bool {
         let mut state = lock(&self.state);
         state.jobs.push_back(job);
         let start = state.workers < self.max_workers;
@@ -44,7 +44,7 @@ impl<J> Queue<J> {
     }
 
     /// The worker could not be started. Gives back the jobs that nobody is left to do.
-    pub(super) fn not_started(&self) -> VecDeque<J> {
+    pub(crate) fn not_started(&self) -> VecDeque<J> {
         let mut state = lock(&self.state);
         state.workers -= 1;
         if state.workers == 0 {
@@ -55,7 +55,7 @@ impl<J> Queue<J> {
     }
 
     /// The next job. `None` ends the worker that asks: it is no longer counted.
-    pub(super) fn next(&self) -> Option<J> {
+    pub(crate) fn next(&self) -> Option<J> {
         let mut state = lock(&self.state);
         let job = state.jobs.pop_front();
         if job.is_none() {
@@ -65,7 +65,7 @@ impl<J> Queue<J> {
     }
 
     /// Takes all jobs that have not begun.
-    pub(super) fn drain(&self) -> VecDeque<J> {
+    pub(crate) fn drain(&self) -> VecDeque<J> {
         std::mem::take(&mut lock(&self.state).jobs)
     }
 

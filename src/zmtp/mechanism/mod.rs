@@ -2,11 +2,14 @@
 //!
 //! A mechanism is a file here, a variant of [`MechanismConfig`] and one of [`Mechanism`]; the compiler
 //! leads from there. It sees the bodies of the peer's handshake commands, appends whole frames of its own
-//! to `out`, and is done when it gives the peer's metadata.
+//! to `out`, and says with each step how far it has come ([`Progress`]).
 //!
 //! ```text
-//!   start ---> handle_command ---> ... ---> handle_command gives Metadata
-//!                    |
+//!   start ---> handle_command ---> ... ---> Progress::Done, with the peer's metadata
+//!     |              |
+//!     +--------------+--> Progress::Ask, with the peer's credentials: nothing is taken until a verdict is there
+//!                    |        admit  ---> goes on as a step of the handshake does
+//!                    |        refuse ---> what it appends is to be sent, and the connection to be closed
 //!                    +--> error: what is in `out` by then is still to be sent
 //! ```
 //!
@@ -19,6 +22,9 @@
 mod null;
 
 use super::ProtocolError;
+use super::command::{self, parse_reason, put_error, split_name};
+use super::credentials::{Credentials, Denial};
+use super::error::quote;
 use super::handshake::HandshakeConfig;
 use super::metadata::Metadata;
 use null::Null;
@@ -26,7 +32,8 @@ use null::Null;
 /// Which mechanism a socket uses, and with what keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MechanismConfig {
-    /// No security: everyone is let in, nothing is encrypted.
+    /// No security: everyone is let in, nothing is encrypted; unless peers wait for a verdict
+    /// ([`HandshakeConfig::authenticates`]).
     Null,
 }
 
@@ -35,13 +42,6 @@ impl MechanismConfig {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Null => "NULL",
-        }
-    }
-
-    /// Whether a ZMTP 2.0 peer may be talked to, which knows no mechanism at all.
-    pub(super) fn permits_version_2(&self) -> bool {
-        match self {
-            Self::Null => true,
         }
     }
 
@@ -63,6 +63,17 @@ impl MechanismConfig {
     }
 }
 
+/// How far a step has come.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// The peer's next command is waited for.
+    Wait,
+    /// The mechanism goes on when it is known whether the peer is let in that has shown this.
+    Ask(Credentials),
+    /// The handshake is done, and the peer has said this of itself.
+    Done(Metadata),
+}
+
 /// One handshake's run of its mechanism.
 #[derive(Debug)]
 pub(super) enum Mechanism {
@@ -77,23 +88,59 @@ impl Mechanism {
         }
     }
 
-    /// Appends what this side sends without being asked. Called once: behind this side's greeting if the mechanism
-    /// [starts early](MechanismConfig::starts_early), otherwise when both greetings are through.
-    pub(super) fn start(&mut self, config: &HandshakeConfig, out: &mut Vec<u8>) {
+    /// Appends what this side sends without being asked. Called once: behind this side's greeting if the handshake
+    /// [starts early](HandshakeConfig::starts_early), otherwise when both greetings are through.
+    pub(super) fn start(&mut self, config: &HandshakeConfig, out: &mut Vec<u8>) -> Progress {
         match self {
             Self::Null(null) => null.start(config, out),
         }
     }
 
-    /// Takes the body of the peer's next command and appends the answer, if there is one. The peer's
-    /// metadata ends the handshake.
+    /// Takes the body of the peer's next command and appends the answer, if there is one.
     pub(super) fn handle_command(
         &mut self,
         body: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<Option<Metadata>, ProtocolError> {
+    ) -> Result<Progress, ProtocolError> {
         match self {
             Self::Null(null) => null.handle_command(body, out),
         }
+    }
+
+    /// The peer that was asked about is let in. Appends what it is told then.
+    pub(super) fn admit(
+        &mut self,
+        config: &HandshakeConfig,
+        out: &mut Vec<u8>,
+    ) -> Result<Progress, ProtocolError> {
+        match self {
+            Self::Null(null) => Ok(null.admit(config, out)),
+        }
+    }
+
+    /// It is not: appends what it is told of that. The command is the same in all mechanisms, and in clear.
+    pub(super) fn refuse(denial: Denial, out: &mut Vec<u8>) {
+        if let Some(reason) = denial.reason() {
+            put_error(out, reason);
+        }
+    }
+}
+
+/// What it means that a command comes which is not the one that is waited for: an ERROR says why the peer goes.
+fn unexpected(body: &[u8]) -> ProtocolError {
+    match split_name(body) {
+        Some((command::ERROR, data)) => match parse_reason(data) {
+            Ok(reason) => ProtocolError::PeerError {
+                reason: quote(reason),
+            },
+            Err(malformed) => malformed,
+        },
+        Some((name, _)) => ProtocolError::UnexpectedCommand { name: quote(name) },
+        None if body.is_empty() => ProtocolError::UnexpectedCommand {
+            name: String::new(),
+        },
+        None => ProtocolError::MalformedCommand {
+            name: String::new(),
+        },
     }
 }

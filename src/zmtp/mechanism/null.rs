@@ -5,38 +5,41 @@
 //!   A: READY -->        either may be ERROR instead
 //!   B: <-- READY
 //! ```
+//!
+//! A side whose peers wait for a verdict asks for it when the greetings are through, and sends READY then. Both sides may do so: neither
+//! waits for the other's READY before it asks (RFC 27, and libzmq).
 
 use crate::zmtp::ProtocolError;
-use crate::zmtp::command::{self, parse_reason, put_ready, split_name};
-use crate::zmtp::error::quote;
+use crate::zmtp::command::{self, put_ready, split_name};
+use crate::zmtp::credentials::Credentials;
 use crate::zmtp::handshake::HandshakeConfig;
+use crate::zmtp::mechanism::{Progress, unexpected};
 use crate::zmtp::metadata::Metadata;
 
 #[derive(Debug)]
 pub(in crate::zmtp) struct Null;
 
 impl Null {
-    pub(super) fn start(&mut self, config: &HandshakeConfig, out: &mut Vec<u8>) {
+    pub(super) fn start(&mut self, config: &HandshakeConfig, out: &mut Vec<u8>) -> Progress {
+        if config.authenticates {
+            return Progress::Ask(Credentials::None);
+        }
+        self.admit(config, out)
+    }
+
+    pub(super) fn admit(&mut self, config: &HandshakeConfig, out: &mut Vec<u8>) -> Progress {
         put_ready(out, &config.metadata);
+        Progress::Wait
     }
 
     pub(super) fn handle_command(
         &mut self,
         body: &[u8],
         _out: &mut Vec<u8>,
-    ) -> Result<Option<Metadata>, ProtocolError> {
+    ) -> Result<Progress, ProtocolError> {
         match split_name(body) {
-            Some((command::READY, list)) => Ok(Some(Metadata::parse(list)?)),
-            Some((command::ERROR, data)) => Err(ProtocolError::PeerError {
-                reason: quote(parse_reason(data)?),
-            }),
-            Some((name, _)) => Err(ProtocolError::UnexpectedCommand { name: quote(name) }),
-            None if body.is_empty() => Err(ProtocolError::UnexpectedCommand {
-                name: String::new(),
-            }),
-            None => Err(ProtocolError::MalformedCommand {
-                name: String::new(),
-            }),
+            Some((command::READY, list)) => Ok(Progress::Done(Metadata::parse(list)?)),
+            _ => Err(unexpected(body)),
         }
     }
 }

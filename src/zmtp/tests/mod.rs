@@ -4,6 +4,7 @@ mod corpus;
 mod pair;
 mod refusals;
 mod traffic;
+mod verdict;
 
 use super::SocketType;
 

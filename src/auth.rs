@@ -1,0 +1,175 @@
+//! Who is let in: what is asked about a peer, who decides, and the verdict.
+//!
+//! | file | what |
+//! |---|---|
+//! | `allow` | [`Allow`]: what decides, a list or code of the application |
+//! | `answer` | [`Answer`]: the verdict on its way to the handshake that waits for it |
+//!
+//! The engine asks ([`Authenticator`]) in the middle of a handshake, under the lock of a socket. A list answers there and then. Code of the
+//! application runs with no lock held, on a thread that is there for this alone, and a handshake that waits takes nothing but its place
+//! among those that are under way.
+
+mod allow;
+mod answer;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use allow::Allow;
+pub use answer::Answer;
+pub(crate) use answer::{Ask, Deciding};
+
+use crate::zmtp::{Credentials, Denial, Grant, Principal, SocketType};
+
+/// A process at the other end of a Unix socket, as the system knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct IpcCredentials {
+    /// The user that it runs as.
+    pub uid: u32,
+    /// The group that it runs as.
+    pub gid: u32,
+    /// Its number, at the time when it connected or began to listen; 0 where the system does not tell.
+    pub pid: u32,
+}
+
+impl IpcCredentials {
+    pub(crate) fn new(uid: u32, gid: u32, pid: u32) -> IpcCredentials {
+        IpcCredentials { uid, gid, pid }
+    }
+}
+
+/// A peer that wants to be let in, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuthRequest {
+    /// The mechanism, by its wire name: `NULL`, `PLAIN` or `CURVE`.
+    pub mechanism: &'static str,
+    /// What the peer has shown of who it is.
+    pub credentials: Credentials,
+    /// The endpoint of this socket: as reported by `bind`, or as given to `connect`.
+    pub endpoint: String,
+    /// The other side, in the form of an endpoint as far as it has an address.
+    pub peer: String,
+    /// The peer's address, over tcp.
+    pub ip: Option<IpAddr>,
+    /// The peer's process, over ipc.
+    pub ipc: Option<IpcCredentials>,
+    /// The domain of this socket, [`zap_domain`](crate::Options::zap_domain); may be empty.
+    pub domain: String,
+    /// The type of this socket.
+    pub socket_type: SocketType,
+    /// The routing id of this socket; may be empty. The peer's is not known before it is let in.
+    pub routing_id: Bytes,
+}
+
+impl AuthRequest {
+    /// Who the peer is if it is let in.
+    pub fn principal(&self) -> Option<Principal> {
+        let by_system = || self.ipc.map(|ipc| Principal::Uid(ipc.uid));
+        self.credentials.principal().or_else(by_system)
+    }
+}
+
+/// Whether a peer is let in.
+///
+/// ```
+/// use zerohop::Verdict;
+///
+/// let verdict: Verdict = true.into();
+/// assert_eq!(verdict, Verdict::allow());
+/// assert_ne!(verdict, Verdict::deny("who is that?"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict(Result<Grant, Denied>);
+
+/// Why a peer is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Denied {
+    pub(crate) denial: Denial,
+    pub(crate) reason: String,
+}
+
+impl Verdict {
+    /// The peer is let in.
+    pub fn allow() -> Verdict {
+        Verdict(Ok(Grant::default()))
+    }
+
+    /// The peer is let in, and this is who it is ([`PeerFacts::principal`](crate::PeerFacts::principal)).
+    pub fn allow_as(user_id: impl Into<String>) -> Verdict {
+        Verdict(Ok(Grant {
+            user_id: user_id.into(),
+            metadata: Vec::new(),
+        }))
+    }
+
+    /// The peer is not let in. The reason is for our own log; the peer is told 400 and no more.
+    pub fn deny(reason: impl Into<String>) -> Verdict {
+        Verdict::deny_with(Denial::Credentials, reason)
+    }
+
+    /// The same, for another cause than the peer's credentials.
+    pub fn deny_with(denial: Denial, reason: impl Into<String>) -> Verdict {
+        Verdict(Err(Denied {
+            denial,
+            reason: reason.into(),
+        }))
+    }
+
+    /// Whether the peer is let in.
+    pub fn is_allowed(&self) -> bool {
+        self.0.is_ok()
+    }
+
+    pub(crate) fn into_result(self) -> Result<Grant, Denied> {
+        self.0
+    }
+}
+
+impl From<bool> for Verdict {
+    fn from(allowed: bool) -> Verdict {
+        match allowed {
+            true => Verdict::allow(),
+            false => Verdict::deny("the application does not let it in"),
+        }
+    }
+}
+
+/// How a socket finds out whether a peer is let in.
+#[derive(Clone)]
+pub(crate) struct Authenticator {
+    allow: Allow,
+}
+
+impl Authenticator {
+    pub(crate) fn new(allow: Allow) -> Arc<Authenticator> {
+        Arc::new(Authenticator { allow })
+    }
+
+    /// Whether peers are let in by a verdict only, whatever they show.
+    pub(crate) fn is_there(&self) -> bool {
+        !self.allow.is_anyone()
+    }
+
+    /// The verdict, where that takes neither code of the application nor a system call.
+    pub(crate) fn decide_at_once(&self, request: &AuthRequest) -> Option<Verdict> {
+        self.allow.decide_at_once(request)
+    }
+
+    /// Finds the verdict, with no lock held, and says it to `answer`, now or later.
+    pub(crate) fn decide(&self, request: AuthRequest, answer: Answer) {
+        self.allow.decide(request, answer);
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("allow", &self.allow)
+            .finish()
+    }
+}
