@@ -38,7 +38,7 @@ use self::driving::mailbox::{Mailbox, Wake};
 pub(crate) use self::driving::question::Question;
 pub(crate) use self::driving::ready_list::ReadyList;
 pub(crate) use self::driving::wait::{Deadline, Shut, Stop, Wait};
-pub(crate) use self::inproc::local::{Accepted, Names, Offer};
+pub(crate) use self::inproc::names::{Accepted, Names, Offer};
 use self::peer::dialer::Attempt;
 pub(crate) use self::peer::limits::{Excess, Tried};
 #[cfg(feature = "cli-internals")]

@@ -114,7 +114,7 @@ impl<P: Pattern> Core<P> {
             id,
         );
         let core = Arc::new(Core {
-            rhythm: Arc::clone(net.tempo.rhythm()),
+            rhythm: Arc::clone(net.rhythm()),
             poll_fd: OnceLock::new(),
             waker,
             state: StateLock::new(State {
@@ -190,14 +190,14 @@ impl<P: Pattern> Core<P> {
     /// Releases the lock, and then does what was not to be done under it.
     #[inline]
     fn unlock(&self, state: StateGuard<'_, State<P>>) {
-        if !state.net.peers.pool.later.is_empty() {
+        if state.net.has_later() {
             self.unlock_for_later(state);
         }
     }
 
     #[cold]
     fn unlock_for_later(&self, mut state: StateGuard<'_, State<P>>) {
-        let later = std::mem::take(&mut state.net.peers.pool.later);
+        let later = std::mem::take(state.net.later());
         drop(state);
         later.run();
     }
@@ -230,7 +230,7 @@ impl<P: Pattern> Core<P> {
 
     /// Makes the poll, unless it is there.
     fn open(&self, state: &mut State<P>) -> std::io::Result<()> {
-        if state.net.registry.is_open() {
+        if state.net.is_open() {
             return Ok(());
         }
         let poll = Poll::new()?;
@@ -243,7 +243,7 @@ impl<P: Pattern> Core<P> {
         // Set once: it was not open.
         let _ = self.poll_fd.set(poll.as_raw_fd());
         seat.poll = Some(poll);
-        state.net.registry.open(registry);
+        state.net.open(registry);
         Ok(())
     }
 
@@ -271,7 +271,7 @@ impl<P: Pattern> Core<P> {
         let result = change(pattern, net);
         state.turn().settle();
         self.notify_all(&mut state);
-        let open = state.net.registry.is_open();
+        let open = state.net.is_open();
         let enlisted = std::mem::replace(&mut state.enlisted, open);
         let soon = state.pattern.sends_request_first() && !self.presence.has_tasks();
         self.unlock(state);
@@ -318,7 +318,7 @@ impl<P: Pattern> Core<P> {
         }
         let State { pattern, net, .. } = &mut *state;
         if let Some(result) = attempt(pattern, net) {
-            if net.has_chores() || !net.changes.is_empty() {
+            if net.has_chores() || net.has_changes() {
                 self.do_chores(state);
             }
             return Ok(result);
@@ -383,7 +383,7 @@ impl<P: Pattern> Core<P> {
             let result = attempt(pattern, net);
             let looked = polled && net.has_served(all);
             state.calls_drive |= worked;
-            if worked || !state.net.changes.is_empty() {
+            if worked || state.net.has_changes() {
                 self.notify_all(&mut state);
             }
             if let Some(result) = result {
@@ -397,7 +397,7 @@ impl<P: Pattern> Core<P> {
             if let Some(stop) = expired {
                 break Err(stop);
             }
-            if !state.net.peers.pool.later.is_empty() {
+            if state.net.has_later() {
                 state = self.unlock_for_a_while(state);
                 continue;
             }
@@ -414,7 +414,7 @@ impl<P: Pattern> Core<P> {
     /// Notifies the caretaker of work that a caller leaves, if the caretaker would not see it otherwise: its events may have been consumed
     /// by the caller.
     fn report_work(&self, state: &State<P>) {
-        let left = state.net.has_work() || state.net.timers.unannounced();
+        let left = state.net.has_work() || state.net.has_unannounced_timer();
         if left && self.presence.report_work() {
             self.caretaker.take_over(self.id);
         }
@@ -422,19 +422,19 @@ impl<P: Pattern> Core<P> {
 
     /// Makes those look again who wait outside of the seat: tasks once the lock has been released. For whoever has driven in the seat.
     fn notify(&self, state: &mut State<P>) {
-        let mut changes = std::mem::take(&mut state.net.changes);
+        let mut changes = state.net.take_changes();
         let has_levels = changes.remove(Changes::LEVELS);
         if !changes.is_empty() && state.pattern.has_more() {
             // Some patterns have something to take also when no message has come: a subscriber that has gone.
             changes.add(Changes::READABLE);
         }
         let State { net, waiting, .. } = state;
-        let later = &mut net.peers.pool.later;
+        let later = net.later();
         self.attention
             .tell(waiting, &self.presence, changes, |waker| later.wake(waker));
         if has_levels {
             self.update_levels(state);
-            state.net.changes.add(Changes::LEVELS);
+            state.net.note_change(Changes::LEVELS);
         }
     }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use log::Level;
 
 use crate::auth::Ask;
-use crate::engine::inproc::local::{InprocLink, Offer};
+use crate::engine::inproc::{link::InprocLink, names::Offer};
 use crate::engine::peer::listen::Listening;
 use crate::message::Message;
 

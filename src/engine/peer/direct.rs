@@ -17,7 +17,7 @@ pub(crate) const DIRECT: usize = 32 * 1024;
 
 /// What does not wait until more has gathered.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) struct Due(u8);
+pub(super) struct Due(u8);
 
 /// Bytes that are queued.
 const WRITE: u8 = 1;

@@ -127,6 +127,18 @@ impl Farewells {
 }
 
 impl Turn<'_> {
+    /// Whether a peer has yet to read what it was sent on a connection that we have ended.
+    pub(crate) fn has_farewells(&self) -> bool {
+        !self.net.farewells.is_empty()
+    }
+
+    /// The end of the socket: nobody is waited for any longer, and no more happens that a monitor could tell.
+    pub(crate) fn end(&mut self) {
+        self.net.farewells.end();
+        self.pattern.clear(&mut self.net.peers);
+        self.net.peers.monitors.close();
+    }
+
     /// The time that peers have to read what has been sent to them, when their connection is ended while the socket lives
     /// on.
     pub(crate) fn farewell_time(&self) -> Deadline {

@@ -410,7 +410,7 @@ impl Net {
     }
 
     /// The first wait before another attempt to connect, and the longest.
-    pub(in crate::engine) fn reconnect_waits(&self) -> (Duration, Duration) {
+    pub(super) fn reconnect_waits(&self) -> (Duration, Duration) {
         (
             self.options.reconnect_interval.unwrap_or_default(),
             self.options.reconnect_interval_max.unwrap_or_default(),

@@ -208,8 +208,14 @@ impl Net {
         self.peers.tell(event);
     }
 
+    pub(crate) fn stop_listening_everywhere(&mut self) {
+        for index in 0..self.listeners.len() {
+            self.stop_listening(index);
+        }
+    }
+
     /// Unbinds; connections accepted there are closed by the caller.
-    pub(crate) fn stop_listening(&mut self, index: usize) {
+    fn stop_listening(&mut self, index: usize) {
         if let Some(mut listening) = self.listeners.get_mut(index).and_then(Option::take) {
             self.registry.deregister(&mut listening.listener);
             let event = self.peers.wants_events().then(|| Event::ListenerClosed {

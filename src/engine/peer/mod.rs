@@ -1,5 +1,7 @@
 //! The peers of a socket: their connections from dialing to farewell, and the bytes in both directions.
 //!
+//! The fields of [`Net`](net::Net), of [`Peers`](peers::Peers) and of a peer are known here only; whoever drives, or uses peers, has methods.
+//!
 //! | file | what |
 //! |---|---|
 //! | `net` | all of it as one value |
@@ -7,6 +9,7 @@
 //! | `peers` | what a pattern sees: peers to queue for and to take from |
 //! | `state` | one of them, as the engine sees it |
 //! | `link`, `dialer`, `listen`, `farewell` | the life of a connection: made, lost, made again, let go |
+//! | `local` | the same for a peer within the process: offered, adopted, offered again |
 //! | `authentication` | whether a peer is let in |
 //! | `reading`, `in_buffer` | bytes in from the wire, up to whole messages |
 //! | `outgoing`, `out_buffer`, `writing`, `direct` | messages out, up to the wire |
@@ -26,6 +29,7 @@ mod life_tests;
 pub(super) mod limits;
 pub(super) mod link;
 pub(super) mod listen;
+mod local;
 pub(super) mod net;
 pub(super) mod out_buffer;
 pub(super) mod outgoing;

@@ -15,16 +15,17 @@ use mio::{Interest, Registry, Token};
 use super::farewell::Farewells;
 use super::link::Loss;
 use super::listen::Listening;
+use super::local::LateTopics;
 use super::peers::Peers;
 use super::state::{Link, PeerId};
 use crate::auth::Authenticator;
 use crate::engine::driving::attention::Changes;
 use crate::engine::driving::caretaker::Caretaker;
 use crate::engine::driving::context::ContextInner;
-use crate::engine::driving::later::contain;
+use crate::engine::driving::later::{Later, contain};
 use crate::engine::driving::timers::{Timer, Timers};
-use crate::engine::inproc::local::LateTopics;
 use crate::engine::tempo::Tempo;
+use crate::engine::tempo::rhythm::Rhythm;
 use crate::engine::{Note, SocketMailbox};
 use crate::error::Shortage;
 use crate::monitor::{ConnectionId, Journal, Monitors};
@@ -51,15 +52,15 @@ pub(super) const FAREWELL: usize = LISTENER | 1 << 62;
 pub(crate) struct Net {
     /// What patterns send to and take from.
     pub(crate) peers: Peers,
-    pub(in crate::engine) listeners: Vec<Option<Listening>>,
-    pub(in crate::engine) timers: Timers,
-    pub(in crate::engine) options: Options,
+    pub(super) listeners: Vec<Option<Listening>>,
+    pub(super) timers: Timers,
+    pub(super) options: Options,
     pub(super) stream_options: StreamOptions,
-    pub(in crate::engine) handshake: Arc<HandshakeConfig>,
+    pub(super) handshake: Arc<HandshakeConfig>,
     pub(super) authenticator: Arc<Authenticator>,
-    pub(in crate::engine) registry: LazyRegistry,
-    pub(in crate::engine) context: Arc<ContextInner>,
-    pub(in crate::engine) mailbox: Arc<SocketMailbox>,
+    pub(super) registry: LazyRegistry,
+    pub(super) context: Arc<ContextInner>,
+    pub(super) mailbox: Arc<SocketMailbox>,
     pub(super) caretaker: Arc<Caretaker>,
     /// The name of the socket with the caretaker.
     pub(super) id: usize,
@@ -71,23 +72,23 @@ pub(crate) struct Net {
     pub(super) pending: VecDeque<(PeerId, ConnectionId)>,
     pub(super) pending_count: usize,
     /// The last endpoint bound or connected.
-    pub(in crate::engine) last_endpoint: Option<crate::Endpoint>,
-    pub(in crate::engine) tempo: Tempo,
+    pub(super) last_endpoint: Option<crate::Endpoint>,
+    pub(super) tempo: Tempo,
     pub(super) handshakes_failed: u64,
     pub(super) denied: u64,
     pub(super) protocol_errors: u64,
     /// How a connection ended whose buffer was being written without the lock, for `end_write`.
     pub(super) lost_while_written: Option<Loss>,
     /// What we have ended and peers have yet to read.
-    pub(in crate::engine) farewells: Farewells,
+    pub(super) farewells: Farewells,
     /// Counts the turns that readable peers have had.
     pub(super) served: u64,
     /// Notes taken, for which there was no time yet.
     pub(super) notes: VecDeque<Note>,
     /// Topics of inproc peers, for which there was no time yet.
-    pub(in crate::engine) late_topics: VecDeque<LateTopics>,
+    pub(super) late_topics: VecDeque<LateTopics>,
     /// What those who wait have not been told of.
-    pub(in crate::engine) changes: Changes,
+    pub(super) changes: Changes,
     /// The pattern has yet to forget what peers that have gone had subscribed to.
     pub(super) forgets: bool,
 }
@@ -252,6 +253,66 @@ impl Net {
     /// Something has changed that somebody may wait for, and no peer has to do with it.
     pub(crate) fn note_other_change(&mut self) {
         self.changes.add(Changes::PEERS);
+    }
+
+    /// Something has changed that somebody may wait for.
+    pub(crate) fn note_change(&mut self, change: Changes) {
+        self.changes.add(change);
+    }
+
+    /// Nobody is to be told of it any more.
+    pub(crate) fn unnote_change(&mut self, change: Changes) {
+        self.changes.remove(change);
+    }
+
+    /// Whether something has changed that nobody has been told of.
+    #[inline]
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// What is to be done once no lock is held.
+    pub(crate) fn later(&mut self) -> &mut Later {
+        &mut self.peers.pool.later
+    }
+
+    #[inline]
+    pub(crate) fn has_later(&self) -> bool {
+        !self.peers.pool.later.is_empty()
+    }
+
+    /// Whether the socket has a poll: it gets one with its first endpoint.
+    pub(crate) fn is_open(&self) -> bool {
+        self.registry.is_open()
+    }
+
+    /// From now on streams and listeners are registered with this poll.
+    pub(crate) fn open(&mut self, registry: Registry) {
+        self.registry.open(registry);
+    }
+
+    /// When the next timer is due.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The same, for the caretaker, which comes then.
+    pub(crate) fn announce_timer(&mut self) -> Option<Instant> {
+        self.timers.announce()
+    }
+
+    /// Whether there is a timer that the caretaker would miss.
+    pub(crate) fn has_unannounced_timer(&self) -> bool {
+        self.timers.unannounced()
+    }
+
+    /// What the caller that writes and the caretaker know of each other without the lock.
+    pub(crate) fn rhythm(&self) -> &Arc<Rhythm> {
+        self.tempo.rhythm()
     }
 
     /// The seat's poll has failed, or not. Not to be expected, and there is nobody to return it to.

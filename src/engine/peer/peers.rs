@@ -25,8 +25,8 @@ use crate::zmtp::{self, PeerFacts, Version};
 /// All peers of a socket, and what they share.
 #[derive(Default)]
 pub(crate) struct Peers {
-    pub(in crate::engine) slab: Slab<Peer>,
-    pub(in crate::engine) pool: ChunkPool,
+    pub(super) slab: Slab<Peer>,
+    pub(super) pool: ChunkPool,
     /// Peers with bytes to write that the kernel may take.
     pub(super) dirty: Vec<PeerId>,
     /// Whether there are peers that have to be written now: full, or at [`WRITE_AT`], or a message was set aside for them.
@@ -36,7 +36,7 @@ pub(crate) struct Peers {
     /// Peers whose reading was paused and may go on.
     pub(super) resumable: Vec<PeerId>,
     /// Inproc peers that have topics for us or have gone, and peers that are gone and of which the last message has been taken.
-    pub(in crate::engine) news: Vec<PeerId>,
+    pub(super) news: Vec<PeerId>,
     /// Messages appended since the buffers were last written.
     pub(super) gathered: usize,
     /// Messages that callers have written without queueing them.
@@ -44,12 +44,12 @@ pub(crate) struct Peers {
     /// Only the newest message of each peer counts, in either direction.
     pub(super) conflate: bool,
     /// Peers that are gone, but for messages that nobody has taken yet.
-    pub(in crate::engine) gone: usize,
+    pub(super) gone: usize,
     /// Totals of peers that are no more.
     pub(super) past: Counters,
     /// Messages that went from one peer's queue to another's, and so are in the counters of both.
     pub(super) moved: u64,
-    pub(in crate::engine) monitors: Monitors,
+    pub(super) monitors: Monitors,
     pub(super) journal: Journal,
 }
 
@@ -202,7 +202,7 @@ impl Peers {
     }
 
     /// Queues messages again that were accepted for the same peer at an earlier place, whether there is room or not.
-    pub(in crate::engine) fn requeue(&mut self, id: PeerId, kept: &[Unsent]) {
+    pub(super) fn requeue(&mut self, id: PeerId, kept: &[Unsent]) {
         if let Some(peer) = self.slab.get_mut(id) {
             for unsent in kept {
                 peer.outbound.push_again(unsent, &mut self.pool);
@@ -213,7 +213,7 @@ impl Peers {
     }
 
     /// Hands what was queued for a peer of this process over to it, now that there is a channel.
-    pub(in crate::engine) fn hand_over_queue(&mut self, id: PeerId) {
+    pub(super) fn hand_over_queue(&mut self, id: PeerId) {
         let Some(peer) = self.slab.get_mut(id) else {
             return;
         };

@@ -12,7 +12,7 @@ use super::out_buffer::OutBuffer;
 use super::wire::{Reader, Writer};
 use crate::auth::Verdict;
 use crate::engine::Question;
-use crate::engine::inproc::local::InprocLink;
+use crate::engine::inproc::link::InprocLink;
 use crate::engine::inproc::offerer::Offerer;
 use crate::message::RoutingId;
 use crate::monitor::{ConnectionId, ConnectionInfo};
@@ -40,8 +40,8 @@ pub(crate) const NOT_SENT_TO: usize = 0;
 
 /// See the module.
 pub(crate) struct Peer {
-    pub(in crate::engine) link: Link,
-    pub(in crate::engine) origin: Origin,
+    pub(super) link: Link,
+    pub(super) origin: Origin,
     pub(super) inbound: InBuffer,
     pub(super) outbound: OutBuffer,
     /// Messages taken out of `outbound` by a write that is under way without the lock.
@@ -50,27 +50,27 @@ pub(crate) struct Peer {
     pub(super) commands_in_flight: usize,
     /// Such a write is under way; nobody else may write.
     pub(super) being_written: bool,
-    pub(in crate::engine) send_hwm: usize,
+    pub(super) send_hwm: usize,
     pub(super) recv_hwm: usize,
     /// The pattern knows the peer as one to send to.
-    pub(in crate::engine) attached: bool,
+    pub(super) attached: bool,
     /// In the list of peers with something to write.
     pub(super) dirty: bool,
     /// When fewer messages than this are left, there is more to do than to take one: see `Peers::after_take`.
     pub(super) notice_at: usize,
     /// Not read from, because of `recv_hwm`.
     pub(super) paused: bool,
-    pub(in crate::engine) connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     /// The first of its connections: tells it from an earlier peer at the same place.
     pub(super) birth: ConnectionId,
     /// The endpoint it was accepted at, or is dialed by.
-    pub(in crate::engine) label: Arc<str>,
+    pub(super) label: Arc<str>,
     /// Its address; for one that is dialed, as of the last connection.
     pub(super) address: Arc<str>,
-    pub(in crate::engine) facts: Option<Box<PeerFacts>>,
+    pub(super) facts: Option<Box<PeerFacts>>,
     /// What it takes, as it has announced on its present connection.
     pub(super) takes: Takes,
-    pub(in crate::engine) counters: Counters,
+    pub(super) counters: Counters,
 }
 
 /// Where a peer came from.

@@ -29,12 +29,12 @@ const FORGETTING: Duration = Duration::from_millis(10);
 
 /// See the module.
 pub(crate) struct Turn<'a> {
-    pub(crate) net: &'a mut Net,
-    pub(in crate::engine) pattern: &'a mut dyn Pattern,
+    pub(super) net: &'a mut Net,
+    pub(super) pattern: &'a mut dyn Pattern,
     /// When it began.
-    pub(in crate::engine) now: Instant,
+    pub(super) now: Instant,
     /// How long it may last.
-    pub(in crate::engine) slice: TimeSlice,
+    pub(super) slice: TimeSlice,
 }
 
 /// What the system has reported of a connection.
@@ -76,7 +76,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Whether there is something left to do, and time for it in this turn: reading has taken some of it, so the clock is read again.
-    pub(in crate::engine) fn has_time_for_more(&mut self) -> bool {
+    pub(crate) fn has_time_for_more(&mut self) -> bool {
         let goes_on = self.net.has_work() && !self.slice.is_over();
         if goes_on {
             self.now = Instant::now();
@@ -85,7 +85,7 @@ impl<'a> Turn<'a> {
     }
 
     /// The earliest time for a timer that is not to come up within this turn, however short the wait for it is.
-    pub(in crate::engine) fn next_turn(&self) -> Instant {
+    pub(super) fn next_turn(&self) -> Instant {
         self.now + Duration::from_nanos(1)
     }
 }
@@ -258,9 +258,7 @@ impl Turn<'_> {
 
     /// Ends everything: no peer is left, but for what peers have yet to read, `until` then.
     pub(crate) fn shut_down(&mut self, until: Deadline) {
-        for index in 0..self.net.listeners.len() {
-            self.net.stop_listening(index);
-        }
+        self.net.stop_listening_everywhere();
         for note in self.net.all_notes() {
             if let Note::InprocConnect(offer) = note {
                 offer.refuse();

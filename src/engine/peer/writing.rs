@@ -285,7 +285,7 @@ impl Net {
     }
 
     /// Who is to write what has gathered, for a caretaker that has seen no writes of callers.
-    pub(in crate::engine) fn who_writes(&self, seen: Seen, now: Instant) -> WrittenBy {
+    pub(crate) fn who_writes(&self, seen: Seen, now: Instant) -> WrittenBy {
         let dirty = self.peers.dirty.iter();
         let peers = dirty.filter_map(|&id| self.peers.slab.get(id));
         let bytes = peers.map(|peer| peer.outbound.unwritten()).max();

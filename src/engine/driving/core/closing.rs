@@ -16,7 +16,7 @@ impl<P: Pattern> Core<P> {
         match state.phase {
             Phase::Open => {
                 state.phase = Phase::Closing(deadline);
-                state.net.changes.add(Changes::CLOSED);
+                state.net.note_change(Changes::CLOSED);
                 self.stop_offering(&mut state);
             }
             Phase::Closing(_) => state.phase = Phase::Closing(deadline),
@@ -68,9 +68,7 @@ impl<P: Pattern> Core<P> {
 
     /// A closing socket takes no new connections and no names.
     fn stop_offering(&self, state: &mut State<P>) {
-        for index in 0..state.net.listeners.len() {
-            state.net.stop_listening(index);
-        }
+        state.net.stop_listening_everywhere();
         self.context.forget_names(&self.mailbox);
     }
 
@@ -90,7 +88,7 @@ impl<P: Pattern> Core<P> {
                 self.unlock(state);
                 return unsent;
             }
-            if !state.net.peers.pool.later.is_empty() {
+            if state.net.has_later() {
                 state = self.unlock_for_a_while(state);
                 continue;
             }
@@ -120,18 +118,15 @@ impl<P: Pattern> Core<P> {
             return false;
         }
         turn.shut_down(if late { Deadline::Now } else { deadline });
-        let State { pattern, net, .. } = state;
-        if !net.farewells.is_empty() && !late {
+        if turn.has_farewells() && !late {
             return false;
         }
-        net.farewells.end();
-        pattern.clear(&mut net.peers);
-        net.peers.monitors.close();
+        turn.end();
         state.phase = Phase::Closed { unsent };
         if state.lingers {
             self.context.socket_closed();
         }
-        net.changes.add(Changes::CLOSED);
+        state.net.note_change(Changes::CLOSED);
         self.notify(state);
         true
     }

@@ -94,7 +94,7 @@ impl<P: Pattern> Driven for Core<P> {
             self.unlock(state);
             return DriveOutcome::Closed;
         }
-        let mut timer = state.net.timers.announce();
+        let mut timer = state.net.announce_timer();
         if let Phase::Closing(Deadline::At(at)) = state.phase {
             timer = timer.into_iter().chain([at]).min();
         }
@@ -153,7 +153,7 @@ impl<P: Pattern> Driven for Core<P> {
     fn wake(&self) {
         // Whoever has looked at the state and is about to wait holds the lock until it does.
         let mut state = self.state.lock();
-        state.net.changes.add(Changes::CLOSED);
+        state.net.note_change(Changes::CLOSED);
         self.notify_all(&mut state);
         self.unlock(state);
     }

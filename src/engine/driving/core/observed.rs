@@ -21,7 +21,7 @@ impl<P: Pattern> Observable for Core<P> {
         let mut state = self.enter()?;
         let levels = state.waiting.levels.get_or_insert_default();
         let id = levels.add(side, observer);
-        state.net.changes.add(Changes::LEVELS);
+        state.net.note_change(Changes::LEVELS);
         self.mailbox.set_always_pending(true);
         self.notify(&mut state);
         self.unlock(state);
@@ -39,7 +39,7 @@ impl<P: Pattern> Observable for Core<P> {
         levels.remove(observer);
         if levels.is_empty() {
             state.waiting.levels = None;
-            state.net.changes.remove(Changes::LEVELS);
+            state.net.unnote_change(Changes::LEVELS);
             self.mailbox.set_always_pending(false);
         }
         self.attention

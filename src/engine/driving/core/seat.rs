@@ -36,7 +36,7 @@ impl<P: Pattern> Core<P> {
             Deadline::At(at) => Some(at.saturating_duration_since(now)),
             Deadline::Never => None,
         };
-        let open = state.net.registry.is_open();
+        let open = state.net.is_open();
         match open.then(|| self.try_seat()).flatten() {
             Some(seat) => self.wait_in_seat(state, seat, timeout, now),
             None if deadline == Deadline::Now => state,
@@ -70,7 +70,7 @@ impl<P: Pattern> Core<P> {
         let timeout = if goes_on {
             Some(Duration::ZERO)
         } else {
-            let timer = state.net.timers.next();
+            let timer = state.net.next_timer();
             let timer = timer.map(|at| at.saturating_duration_since(now));
             timer.into_iter().chain(timeout).min()
         };

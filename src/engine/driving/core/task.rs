@@ -86,22 +86,22 @@ impl<P: Pattern> Core<P> {
             let registered = key.take().map(|key| self.deregister(&mut state, &key));
             if interest == Interest::Message && state.pattern.has_more() {
                 // For another task.
-                state.net.changes.add(Changes::READABLE);
+                state.net.note_change(Changes::READABLE);
             }
             if let Some(Deregistered::Waker(waker)) = registered {
-                state.net.peers.pool.later.drop_waker(waker);
+                state.net.later().drop_waker(waker);
             }
             Some(waker)
         } else {
             let State { net, waiting, .. } = &mut *state;
-            let discard = |waker| net.peers.pool.later.drop_waker(waker);
+            let discard = |waker| net.later().drop_waker(waker);
             let presence = &self.presence;
             tell = self
                 .attention
                 .register(waiting, presence, key, interest, waker, discard);
             None
         };
-        if worked || state.net.has_chores() || !state.net.changes.is_empty() {
+        if worked || state.net.has_chores() || state.net.has_changes() {
             state.turn().settle();
             self.notify_all(&mut state);
         }
@@ -137,9 +137,9 @@ impl<P: Pattern> Core<P> {
         }
         let mut state = self.state.lock();
         match self.deregister(&mut state, key) {
-            Deregistered::Waker(waker) => state.net.peers.pool.later.drop_waker(waker),
+            Deregistered::Waker(waker) => state.net.later().drop_waker(waker),
             Deregistered::WakeUp => {
-                state.net.changes.add(Changes::READABLE);
+                state.net.note_change(Changes::READABLE);
                 self.notify(&mut state);
             }
             Deregistered::Nothing => {}

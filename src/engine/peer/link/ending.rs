@@ -102,7 +102,7 @@ impl Turn<'_> {
     }
 
     /// Asks the pattern whether to let a peer in, and sends the one away that has to go for it.
-    pub(in crate::engine) fn let_in(&mut self, id: PeerId) -> Result<(), PeerRefusal> {
+    pub(in crate::engine::peer) fn let_in(&mut self, id: PeerId) -> Result<(), PeerRefusal> {
         if !self.net.peers.news.is_empty() {
             // The pattern may still know a peer that has gone, and refuse this one because of it.
             self.take_news();

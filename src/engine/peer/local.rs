@@ -1,207 +1,25 @@
-//! inproc: pairing the sockets of a context by name.
+//! The life of a peer in another socket of the same context.
 //!
 //! The connecting side makes both channels at once and starts sending; when the name is bound, before or
 //! after, the binder is offered the other ends and adopts them in its own time.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::channel::{Appended, Channel};
-use super::offerer::Offerer;
-use super::read_rate::ReadRate;
-use super::shelf::Shelf;
+use super::dialer::Attempt;
+use super::net::Net;
+use super::out_buffer::Unsent;
+use super::state::{Link, Origin, PeerId, Place};
+use super::turn::Turn;
+use crate::engine::Note;
 use crate::engine::driving::attention::Changes;
-use crate::engine::driving::later::Later;
 use crate::engine::driving::timers::Timer;
-use crate::engine::peer::dialer::Attempt;
-use crate::engine::peer::net::Net;
-use crate::engine::peer::out_buffer::{OutBuffer, Unsent};
-use crate::engine::peer::state::{Link, Origin, PeerId, Place};
-use crate::engine::peer::turn::Turn;
-use crate::engine::{Note, SocketMailbox};
-use crate::message::{COPY_MAX, RoutingId};
-use crate::monitor::ConnectionId;
-use crate::sync::Writer;
+use crate::engine::inproc::channel::Channel;
+use crate::engine::inproc::link::{InprocLink, Remote};
+use crate::engine::inproc::names::{Accepted, Misfit, Offer};
+use crate::engine::inproc::offerer::Offerer;
+use crate::message::RoutingId;
 use crate::transport::Endpoint;
-use crate::zmtp::{FrameKind, PeerFacts, SocketType};
-
-/// One socket's offer to be the peer of another.
-pub(crate) struct Offer {
-    name: Arc<str>,
-    socket_type: SocketType,
-    facts: PeerFacts,
-    recv_hwm: usize,
-    send_hwm: usize,
-    /// From the connecting to the binding side, and back.
-    forth: Arc<Channel>,
-    back: Arc<Channel>,
-    from: Remote,
-    /// Where the binding side says who it is.
-    taker: Arc<OnceLock<Remote>>,
-}
-
-impl Offer {
-    /// The name is no longer bound: notifies the socket that has connected to it.
-    pub(crate) fn refuse(&self) {
-        self.back.close();
-        let Remote { mailbox, place } = &self.from;
-        mailbox.post(Note::InprocReadable(*place));
-    }
-}
-
-/// The inproc names of a context.
-#[derive(Default)]
-pub(crate) struct Names {
-    names: HashMap<Arc<str>, Name>,
-}
-
-enum Name {
-    Bound {
-        socket_type: SocketType,
-        mailbox: Arc<SocketMailbox>,
-        /// From sockets that had connected before, of a type that does not fit. They wait for whoever binds the name next.
-        unfit: Vec<Offer>,
-    },
-    /// Connected before it is bound.
-    Awaited(Vec<Offer>),
-}
-
-impl Names {
-    /// Binds a name; `false` if it is taken. Offers that were waiting for it go to the binder.
-    pub(crate) fn bind(
-        &mut self,
-        name: &Arc<str>,
-        socket_type: SocketType,
-        mailbox: &Arc<SocketMailbox>,
-        later: &mut Later,
-    ) -> bool {
-        let waiting = match self.names.remove(name) {
-            Some(bound @ Name::Bound { .. }) => {
-                self.names.insert(Arc::clone(name), bound);
-                return false;
-            }
-            Some(Name::Awaited(offers)) => offers,
-            None => Vec::new(),
-        };
-        let (fitting, others) = waiting
-            .into_iter()
-            .partition::<Vec<_>, _>(|offer| socket_type.accepts(offer.socket_type));
-        for offer in &others {
-            warn_of_misfit(offer, socket_type, later);
-        }
-        for offer in fitting {
-            mailbox.post(Note::InprocConnect(Box::new(offer)));
-        }
-        let bound = Name::Bound {
-            socket_type,
-            mailbox: Arc::clone(mailbox),
-            unfit: others,
-        };
-        self.names.insert(Arc::clone(name), bound);
-        true
-    }
-
-    /// Connects to a name, bound or not yet; the type of the binder if it does not fit, unless that is to be waited for.
-    fn connect(
-        &mut self,
-        offer: Offer,
-        misfit: Misfit,
-        later: &mut Later,
-    ) -> Result<(), SocketType> {
-        match self.names.get_mut(&offer.name) {
-            Some(Name::Bound {
-                socket_type,
-                mailbox,
-                unfit,
-            }) => {
-                if !socket_type.accepts(offer.socket_type) {
-                    match misfit {
-                        Misfit::IsAnError => return Err(*socket_type),
-                        Misfit::IsWaitedFor => {
-                            warn_of_misfit(&offer, *socket_type, later);
-                            unfit.push(offer);
-                            return Ok(());
-                        }
-                    }
-                }
-                mailbox.post(Note::InprocConnect(Box::new(offer)));
-            }
-            Some(Name::Awaited(offers)) => offers.push(offer),
-            None => {
-                let name = Arc::clone(&offer.name);
-                self.names.insert(name, Name::Awaited(vec![offer]));
-            }
-        }
-        Ok(())
-    }
-
-    /// Frees a name that this socket has bound; `false` if it has not.
-    pub(crate) fn unbind(&mut self, name: &str, mailbox: &Arc<SocketMailbox>) -> bool {
-        let freed = self.names.get_mut(name).is_some_and(|it| it.free(mailbox));
-        self.remove_idle(name);
-        freed
-    }
-
-    fn remove_idle(&mut self, name: &str) {
-        if self.names.get(name).is_some_and(Name::is_idle) {
-            self.names.remove(name);
-        }
-    }
-
-    /// Frees all names that this socket has bound.
-    pub(crate) fn forget(&mut self, mailbox: &Arc<SocketMailbox>) {
-        for name in self.names.values_mut() {
-            name.free(mailbox);
-        }
-        self.names.retain(|_, name| !name.is_idle());
-    }
-
-    /// Withdraws an offer that nobody has taken up.
-    fn withdraw(&mut self, name: &str, connection: ConnectionId) {
-        if let Some(Name::Awaited(offers) | Name::Bound { unfit: offers, .. }) =
-            self.names.get_mut(name)
-        {
-            offers.retain(|offer| offer.from.place.connection != connection);
-        }
-        self.remove_idle(name);
-    }
-}
-
-/// What it means for who connects that the name is bound by a socket of a type that does not fit.
-#[derive(Debug, Clone, Copy)]
-enum Misfit {
-    IsAnError,
-    /// The socket that binds the name next may fit.
-    IsWaitedFor,
-}
-
-fn warn_of_misfit(offer: &Offer, bound: SocketType, later: &mut Later) {
-    let Offer {
-        name, socket_type, ..
-    } = offer;
-    let text =
-        format_args!("inproc://{name}: a {socket_type} cannot talk to the {bound} that is bound");
-    later.log(log::Level::Warn, text);
-}
-
-impl Name {
-    /// Ends its being bound by this socket; `false` if it is not.
-    fn free(&mut self, by: &Arc<SocketMailbox>) -> bool {
-        let Name::Bound { mailbox, unfit, .. } = self else {
-            return false;
-        };
-        let ours = Arc::ptr_eq(mailbox, by);
-        if ours {
-            *self = Name::Awaited(std::mem::take(unfit));
-        }
-        ours
-    }
-
-    /// Nobody has bound it or waits for that.
-    fn is_idle(&self) -> bool {
-        matches!(self, Name::Awaited(offers) if offers.is_empty())
-    }
-}
+use crate::zmtp::{PeerFacts, SocketType};
 
 impl Turn<'_> {
     /// Connects to an inproc name. Gives the peer there, or the type of the socket bound there, if it does not fit.
@@ -579,7 +397,7 @@ impl Net {
     /// Tell the sender that there is room after so many messages: often enough that it need not stop,
     /// seldom enough that the count's cache line is not fought for.
     fn recv_step(&self) -> usize {
-        (crate::engine::peer::link::unlimited(self.options.recv_hwm) / 4).clamp(1, 128)
+        (super::link::unlimited(self.options.recv_hwm) / 4).clamp(1, 128)
     }
 }
 
@@ -587,95 +405,6 @@ impl Net {
 pub(crate) struct LateTopics {
     place: Place,
     topics: std::vec::IntoIter<(Vec<u8>, bool)>,
-}
-
-/// The answer to an offer.
-pub(crate) struct Accepted {
-    pub(crate) send_hwm: usize,
-    pub(crate) facts: PeerFacts,
-}
-
-/// Our end of an inproc pair.
-pub(crate) struct InprocLink {
-    pub(crate) outbox: Arc<Channel>,
-    /// Memory for long messages.
-    pub(crate) shelf: Shelf,
-    pub(crate) writer: Writer,
-    pub(crate) inbox: Arc<Channel>,
-    /// The socket at the other end, and our place there. Unknown until it has bound the name; then it says
-    /// so here before it first looks into the channel, so that whoever cannot tell it of something knows
-    /// that it will see.
-    pub(crate) remote: Arc<OnceLock<Remote>>,
-    /// We have been told that the other end is there.
-    pub(crate) accepted: bool,
-    /// Messages appended to `outbox`, ever.
-    pub(crate) appended: usize,
-    /// Messages received from `inbox`, ever.
-    pub(crate) received: usize,
-    /// Take this many messages before telling the other side that there is room.
-    pub(crate) step: usize,
-    pub(crate) read_rate: ReadRate,
-}
-
-/// The other end of an inproc pair.
-#[derive(Clone)]
-pub(crate) struct Remote {
-    pub(crate) mailbox: Arc<SocketMailbox>,
-    pub(crate) place: Place,
-}
-
-impl InprocLink {
-    fn new(outbox: Arc<Channel>, inbox: Arc<Channel>, step: usize) -> Self {
-        InprocLink {
-            outbox,
-            shelf: Shelf::default(),
-            writer: Writer::default(),
-            inbox,
-            remote: Arc::default(),
-            accepted: false,
-            appended: 0,
-            received: 0,
-            step,
-            read_rate: ReadRate::default(),
-        }
-    }
-
-    /// Hands over a message of one frame; returns how many bytes it takes.
-    #[inline]
-    pub(in crate::engine) fn send_frame(&mut self, body: &[u8]) -> usize {
-        let appended = match body.len() < COPY_MAX {
-            true => self.outbox.append_frame(&mut self.writer, body),
-            false => self.append_long(body),
-        };
-        self.appended += 1;
-        if appended.tell {
-            self.tell(Note::InprocReadable);
-        }
-        appended.bytes
-    }
-
-    /// Copied before the lock is taken: the reader need not wait for that.
-    fn append_long(&mut self, body: &[u8]) -> Appended {
-        let body = self.shelf.copy(body);
-        let write = |buffer: &mut OutBuffer, pool: &mut _| {
-            buffer.push_body(FrameKind::Last, body, pool);
-        };
-        self.outbox.append(&mut self.writer, false, write)
-    }
-
-    /// Leaves a note with the socket at the other end.
-    pub(crate) fn tell(&self, note: fn(Place) -> Note) {
-        if let Some(remote) = self.remote.get() {
-            remote.mailbox.post(note(remote.place));
-        }
-    }
-
-    /// Tells the other side how much has been taken: all but the `remaining` messages.
-    pub(crate) fn release(&self, remaining: usize) {
-        if self.inbox.release(self.received - remaining) {
-            self.tell(Note::InprocWritable);
-        }
-    }
 }
 
 /// Over inproc there is one queue, and so one limit: the sender's plus the receiver's, none if either has
