@@ -81,7 +81,8 @@
 //! `recv_async`, `send_async` and [`request_async`](Req::request_async) are futures for any runtime: tokio, smol, or one of your own. While
 //! tasks wait, the context's background thread takes in what comes, and wakes them. They can be dropped at any time, in a
 //! `select!` or by a time limit of the runtime, and no message is lost or sent in part by that. Tasks and threads may use the
-//! same socket at the same time.
+//! same socket at the same time. With the feature `futures` sockets are streams and sinks of the crate `futures` as well (`RecvStream`,
+//! `SendSink`).
 //!
 //! ```
 //! # mod tokio { // A runtime in a few lines.
@@ -211,6 +212,8 @@ pub use socket::{
     PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, RecvSocket, Rep, Req, Request, Router,
     Scatter, SendSocket, Server, Sub, Xpub, Xsub,
 };
+#[cfg(feature = "futures")]
+pub use socket::{RecvStream, SendSink};
 pub use stats::{Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};
 pub use zmtp::{

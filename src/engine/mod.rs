@@ -29,6 +29,8 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 pub(crate) use self::driving::attention::Interest;
+#[cfg(feature = "futures")]
+pub(crate) use self::driving::attention::Key;
 pub(crate) use self::driving::caretaker::Caretaker;
 pub(crate) use self::driving::context::ContextInner;
 pub(crate) use self::driving::core::{Core, Driven, Observable, TaskCall};

@@ -4,9 +4,13 @@
 //! that does not wait does. What comes meanwhile the context's background thread takes in, and wakes the task.
 
 use std::future::poll_fn;
+#[cfg(feature = "futures")]
+use std::task::Context;
 use std::task::Poll;
 
 use super::{Refused, Socket, send_error};
+#[cfg(feature = "futures")]
+use crate::engine::Key;
 use crate::engine::{Core, Interest, Net, Outgoing, TaskCall};
 use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Message, Payload};
@@ -60,8 +64,44 @@ pub(super) fn send<P: Pattern, M: Payload, T, E: Into<Refused>>(
     })
 }
 
+/// For a task that receives again and again. `waits` is what it has from the last time.
+#[cfg(feature = "futures")]
+pub(super) fn poll_receive<P: Pattern, T>(
+    core: &Core<P>,
+    context: &Context<'_>,
+    waits: &mut Option<Key>,
+    take: impl FnMut(&mut P, &mut Net) -> Option<T>,
+) -> Poll<Result<T, RecvError>> {
+    let received = core.poll_task(context, waits, Interest::Message, take);
+    received.map_err(RecvError::from)
+}
+
+/// The same for one that sends. Nothing is left of a message that is sent, or fails.
+#[cfg(feature = "futures")]
+pub(super) fn poll_send<P: Pattern, M: Payload, T, E: Into<Refused>>(
+    core: &Core<P>,
+    context: &Context<'_>,
+    waits: &mut Option<Key>,
+    message: &mut Unsent<M>,
+    mut attempt: impl FnMut(&mut P, &mut Net, Outgoing<'_>) -> Option<Result<T, E>>,
+) -> Poll<Result<T, SendError>> {
+    let Some(outgoing) = message.outgoing() else {
+        return Poll::Pending;
+    };
+    let sent = core.poll_task(context, waits, Interest::Own, |pattern, net| {
+        attempt(pattern, net, outgoing)
+    });
+    let sent = match sent {
+        Poll::Pending => return Poll::Pending,
+        Poll::Ready(Ok(sent)) => sent.map_err(Into::into),
+        Poll::Ready(Err(shut)) => Err(SendErrorKind::from(shut).into()),
+    };
+    let message = std::mem::replace(message, Unsent::Gone);
+    Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())))
+}
+
 /// What is to be sent, until it is.
-pub(super) enum Unsent<M> {
+pub(crate) enum Unsent<M> {
     Payload(M),
     /// It is not best copied from where it is.
     Message(Message),
@@ -98,11 +138,7 @@ impl<M: Payload> Unsent<M> {
 
 impl<P: Receiving + 'static> Socket<P> {
     pub(super) fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> {
-        receive(self.core(), |pattern, net| {
-            let mut message = Message::new();
-            pattern.recv(&mut net.peers, &mut message)?;
-            Some(message)
-        })
+        receive(self.core(), next_message)
     }
 }
 
@@ -111,23 +147,37 @@ impl<P: Sending + 'static> Socket<P> {
         &self,
         message: M,
     ) -> impl Future<Output = Result<P::Sent, SendError>> {
-        send(self.core(), message, |pattern, net, outgoing| {
-            let parts = outgoing.extent().1;
-            if P::SINGLE && parts > 1 {
-                return Some(Err(SendErrorKind::Multipart { parts }.into()));
-            }
-            let sent = pattern.send(&mut net.peers, outgoing);
-            net.pace(pattern, outgoing, sent.is_some());
-            match sent {
-                Some(sent) => Some(Ok(sent)),
-                None => {
-                    let excess = pattern.excess(&net.peers, outgoing)?;
-                    Some(Err(Refused {
-                        kind: excess.into(),
-                        shortage: net.shortage(),
-                    }))
-                }
-            }
-        })
+        send(self.core(), message, attempt_to_send)
+    }
+}
+
+/// One attempt to receive.
+pub(super) fn next_message<P: Receiving>(pattern: &mut P, net: &mut Net) -> Option<Message> {
+    let mut message = Message::new();
+    pattern.recv(&mut net.peers, &mut message)?;
+    Some(message)
+}
+
+/// One attempt to send. `None`: there is no room.
+pub(super) fn attempt_to_send<P: Sending>(
+    pattern: &mut P,
+    net: &mut Net,
+    outgoing: Outgoing<'_>,
+) -> Option<Result<P::Sent, Refused>> {
+    let parts = outgoing.extent().1;
+    if P::SINGLE && parts > 1 {
+        return Some(Err(SendErrorKind::Multipart { parts }.into()));
+    }
+    let sent = pattern.send(&mut net.peers, outgoing);
+    net.pace(pattern, outgoing, sent.is_some());
+    match sent {
+        Some(sent) => Some(Ok(sent)),
+        None => {
+            let excess = pattern.excess(&net.peers, outgoing)?;
+            Some(Err(Refused {
+                kind: excess.into(),
+                shortage: net.shortage(),
+            }))
+        }
     }
 }

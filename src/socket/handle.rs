@@ -3,7 +3,14 @@
 //! No other crate can name these traits, which seals the public ones. Those are written over them once, so a socket type has to say no
 //! more than that it has them.
 
+#[cfg(feature = "futures")]
+use std::task::{Context, Poll};
+
 use super::Socket;
+#[cfg(feature = "futures")]
+use super::futures::{self, Unsent, attempt_to_send, next_message};
+#[cfg(feature = "futures")]
+use crate::engine::Key;
 use crate::engine::Wait;
 use crate::error::{RecvError, SendError};
 use crate::message::{Message, Payload};
@@ -33,6 +40,15 @@ pub(crate) trait SendBy {
         &self,
         message: M,
     ) -> impl Future<Output = Result<Self::Receipt, SendError>> + Send;
+
+    /// For a task that sends message after message: leaves nothing of one that is sent, or fails.
+    #[cfg(feature = "futures")]
+    fn poll_send<M: Payload>(
+        &self,
+        context: &Context<'_>,
+        waits: &mut Option<Key>,
+        message: &mut Unsent<M>,
+    ) -> Poll<Result<Self::Receipt, SendError>>;
 }
 
 impl<S: Handle> SendBy for S
@@ -52,6 +68,22 @@ where
     ) -> impl Future<Output = Result<Self::Receipt, SendError>> + Send {
         self.socket().send_async(message)
     }
+
+    #[cfg(feature = "futures")]
+    fn poll_send<M: Payload>(
+        &self,
+        context: &Context<'_>,
+        waits: &mut Option<Key>,
+        message: &mut Unsent<M>,
+    ) -> Poll<Result<Self::Receipt, SendError>> {
+        futures::poll_send(
+            self.socket().core(),
+            context,
+            waits,
+            message,
+            attempt_to_send,
+        )
+    }
 }
 
 /// The forms of `recv` that the others are made of.
@@ -63,6 +95,14 @@ pub(crate) trait RecvBy {
     fn recv_batch_by(&self, max: usize, wait: Wait) -> Result<Vec<Message>, RecvError>;
 
     fn recv_in_task(&self) -> impl Future<Output = Result<Message, RecvError>> + Send;
+
+    /// For a task that receives message after message.
+    #[cfg(feature = "futures")]
+    fn poll_recv(
+        &self,
+        context: &Context<'_>,
+        waits: &mut Option<Key>,
+    ) -> Poll<Result<Message, RecvError>>;
 }
 
 impl<S: Handle> RecvBy for S
@@ -85,5 +125,14 @@ where
 
     fn recv_in_task(&self) -> impl Future<Output = Result<Message, RecvError>> + Send {
         self.socket().recv_async()
+    }
+
+    #[cfg(feature = "futures")]
+    fn poll_recv(
+        &self,
+        context: &Context<'_>,
+        waits: &mut Option<Key>,
+    ) -> Poll<Result<Message, RecvError>> {
+        futures::poll_receive(self.socket().core(), context, waits, next_message)
     }
 }

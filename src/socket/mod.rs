@@ -30,6 +30,8 @@ mod routing;
 mod scatter;
 mod sending;
 mod server;
+#[cfg(feature = "futures")]
+mod streams;
 mod sub;
 mod traits;
 mod xpub;
@@ -57,6 +59,8 @@ pub use router::Router;
 pub use routing::Incoming;
 pub use scatter::Scatter;
 pub use server::Server;
+#[cfg(feature = "futures")]
+pub use streams::{RecvStream, SendSink};
 pub use sub::Sub;
 pub use traits::{AnySocket, RecvSocket, SendSocket};
 pub use xpub::Xpub;

@@ -2,13 +2,19 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+#[cfg(feature = "futures")]
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::common::common;
+#[cfg(feature = "futures")]
+use super::futures::Unsent;
 use super::handle::{RecvBy, SendBy};
 use super::routing::{attempt, take};
 use super::{Incoming, RecvSocket, SendSocket, Socket, endpoint, futures, send_error};
-use crate::engine::{Outgoing, Wait};
+#[cfg(feature = "futures")]
+use crate::engine::Key;
+use crate::engine::{Net, Outgoing, Wait};
 use crate::error::{ConnectError, RecvError, SendError, SendErrorKind};
 use crate::message::{COPY_MAX, Message, Payload, RoutingId};
 use crate::pattern::{Routed, RouterPattern};
@@ -247,6 +253,23 @@ fn opened(message: &Message) -> Option<(&[u8], Outgoing<'_>)> {
     Some((message.first(), outgoing))
 }
 
+/// One attempt to send a message in libzmq's form.
+fn attempt_enveloped(
+    pattern: &mut RouterPattern,
+    net: &mut Net,
+    outgoing: Outgoing<'_>,
+) -> Option<Result<Routed, SendErrorKind>> {
+    let opened = match outgoing {
+        Outgoing::Message(message) => opened(message),
+        // It is one frame; the last two are not what it is given.
+        Outgoing::Slice(_) | Outgoing::Rest(_) | Outgoing::Enveloped(_) => None,
+    };
+    match opened {
+        Some((peer, outgoing)) => attempt(pattern, net, peer, outgoing),
+        None => Some(Err(SendErrorKind::NoBody)),
+    }
+}
+
 /// In libzmq's form: the first frame is the routing id of the peer, and the message follows.
 impl SendSocket for Router {
     type Sent = Routed;
@@ -274,17 +297,23 @@ impl SendBy for Router {
         futures::send(
             self.socket.core(),
             message.into_message(),
-            |pattern, net, outgoing| {
-                let opened = match outgoing {
-                    Outgoing::Message(message) => opened(message),
-                    // It is one frame; the last two are not what it is given.
-                    Outgoing::Slice(_) | Outgoing::Rest(_) | Outgoing::Enveloped(_) => None,
-                };
-                match opened {
-                    Some((peer, outgoing)) => attempt(pattern, net, peer, outgoing),
-                    None => Some(Err(SendErrorKind::NoBody)),
-                }
-            },
+            attempt_enveloped,
+        )
+    }
+
+    #[cfg(feature = "futures")]
+    fn poll_send<M: Payload>(
+        &self,
+        context: &Context<'_>,
+        waits: &mut Option<Key>,
+        message: &mut Unsent<M>,
+    ) -> Poll<Result<Routed, SendError>> {
+        futures::poll_send(
+            self.socket.core(),
+            context,
+            waits,
+            message,
+            attempt_enveloped,
         )
     }
 }
@@ -306,6 +335,17 @@ impl RecvBy for Router {
 
     fn recv_in_task(&self) -> impl Future<Output = Result<Message, RecvError>> + Send {
         futures::receive(self.socket.core(), |pattern, net| {
+            take(pattern, net).map(Incoming::into_enveloped)
+        })
+    }
+
+    #[cfg(feature = "futures")]
+    fn poll_recv(
+        &self,
+        context: &Context<'_>,
+        waits: &mut Option<Key>,
+    ) -> Poll<Result<Message, RecvError>> {
+        futures::poll_receive(self.socket.core(), context, waits, |pattern, net| {
             take(pattern, net).map(Incoming::into_enveloped)
         })
     }

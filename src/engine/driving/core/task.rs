@@ -36,17 +36,10 @@ impl<'a, P: Pattern> TaskCall<'a, P> {
         &mut self,
         context: &Context<'_>,
         interest: Interest,
-        mut attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
+        attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
     ) -> Poll<Result<T, Shut>> {
-        let mut result = None;
-        let attempt = &mut |pattern: &mut P, net: &mut Net| {
-            result = attempt(pattern, net);
-            result.is_some()
-        };
-        match self.core.poll(context, &mut self.key, interest, attempt) {
-            Ok(()) => result.map_or(Poll::Pending, |result| Poll::Ready(Ok(result))),
-            Err(shut) => Poll::Ready(Err(shut)),
-        }
+        self.core
+            .poll_task(context, &mut self.key, interest, attempt)
     }
 }
 
@@ -59,6 +52,25 @@ impl<P: Pattern> Drop for TaskCall<'_, P> {
 }
 
 impl<P: Pattern> Core<P> {
+    /// Does `attempt`, and has the task woken when it is worth another one if that gives nothing. `key` is what it has from the last time.
+    pub(crate) fn poll_task<T>(
+        &self,
+        context: &Context<'_>,
+        key: &mut Option<Key>,
+        interest: Interest,
+        mut attempt: impl FnMut(&mut P, &mut Net) -> Option<T>,
+    ) -> Poll<Result<T, Shut>> {
+        let mut result = None;
+        let attempt = &mut |pattern: &mut P, net: &mut Net| {
+            result = attempt(pattern, net);
+            result.is_some()
+        };
+        match self.poll(context, key, interest, attempt) {
+            Ok(()) => result.map_or(Poll::Pending, |result| Poll::Ready(Ok(result))),
+            Err(shut) => Poll::Ready(Err(shut)),
+        }
+    }
+
     /// Does `attempt`; if that gives nothing, also when the kernel has been asked, the task is registered.
     fn poll(
         &self,
@@ -131,7 +143,7 @@ impl<P: Pattern> Core<P> {
     }
 
     /// A task waits no longer.
-    fn cancel(&self, key: &Key) {
+    pub(crate) fn cancel(&self, key: &Key) {
         if !self.process().is_current() {
             return;
         }
