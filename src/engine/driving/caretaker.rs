@@ -4,6 +4,9 @@
 //! flushes and runs timers for every socket whose application is elsewhere. While an application is
 //! active on a socket, the caretaker holds back, by the rules of [`Presence`](super::presence::Presence).
 //! With nothing to do it sleeps without a time limit.
+//!
+//! It reads the clock before it sleeps and when it wakes up. Then it goes by the time that sockets tell: the turns in which they are driven
+//! read the clock anyway, and nothing else takes long.
 
 use std::collections::HashMap;
 use std::io;
@@ -119,6 +122,8 @@ struct Rounds {
     sockets: HashMap<usize, Socket>,
     /// When each socket is due: see [`Socket::due`].
     deadlines: Deadlines,
+    /// The time: of the wake-up, or when a socket was last driven or written to.
+    now: Instant,
     finishing: bool,
 }
 
@@ -163,6 +168,7 @@ impl Rounds {
             errands,
             sockets: HashMap::new(),
             deadlines: Deadlines::default(),
+            now: Instant::now(),
             finishing: false,
         }
     }
@@ -189,13 +195,14 @@ impl Rounds {
                 // often writes by itself. On a core of its own this returns at once.
                 std::thread::yield_now();
             }
+            self.now = Instant::now();
             errands.into_iter().for_each(|errand| self.errand(errand));
             for event in &events {
                 if event.token() != WAKER {
                     self.event(event.token().0);
                 }
             }
-            self.due(Instant::now());
+            self.due();
         }
     }
 
@@ -244,9 +251,11 @@ impl Rounds {
                 let period = self.period();
                 if let Some(socket) = self.sockets.get_mut(&id) {
                     match socket.mode {
-                        Mode::Watched | Mode::Parked => socket.lease(&self.poll, id, period),
+                        Mode::Watched | Mode::Parked => {
+                            socket.lease(&self.poll, id, self.now, period);
+                        }
                         Mode::Leased(_) => {
-                            socket.watches_for_tasks(&self.poll, id);
+                            socket.watches_for_tasks(&self.poll, id, self.now);
                         }
                     }
                 }
@@ -278,9 +287,9 @@ impl Rounds {
         let look = socket.driven.presence().look();
         if look != socket.seen || look.seat_taken() {
             // The application is active: its own calls see to the socket.
-            socket.lease(&self.poll, id, period);
+            socket.lease(&self.poll, id, self.now, period);
             if socket.mode == Mode::Watched && socket.quiet.is_none() {
-                socket.quiet = Some((Instant::now() + period, look));
+                socket.quiet = Some((self.now + period, look));
             }
         }
         if !look.seat_taken() {
@@ -290,9 +299,9 @@ impl Rounds {
     }
 
     /// Sees to every socket that is due.
-    fn due(&mut self, now: Instant) {
+    fn due(&mut self) {
         let mut due = Vec::new();
-        while let Some((entry, id)) = self.deadlines.expired(now) {
+        while let Some((entry, id)) = self.deadlines.expired(self.now) {
             if let Some(socket) = self.sockets.get_mut(&id)
                 && socket.armed.came_up(entry)
             {
@@ -300,13 +309,14 @@ impl Rounds {
             }
         }
         for id in due {
-            self.due_socket(id, now);
+            self.due_socket(id);
             self.arm(id);
         }
     }
 
     /// The time of a socket may have come.
-    fn due_socket(&mut self, id: usize, now: Instant) {
+    fn due_socket(&mut self, id: usize) {
+        let now = self.now;
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };
@@ -351,7 +361,7 @@ impl Rounds {
             if look == before && socket.driven.presence().park(look) {
                 socket.mode = Mode::Parked;
             } else {
-                socket.lease(&self.poll, id, period);
+                socket.lease(&self.poll, id, self.now, period);
             }
             return;
         }
@@ -359,7 +369,7 @@ impl Rounds {
             socket.watch(&self.poll, id);
             socket.driven.release_memory();
         } else {
-            socket.mode = Mode::Leased(Instant::now() + period * socket.periods);
+            socket.mode = Mode::Leased(self.now + period * socket.periods);
             if socket.driven.delegate() {
                 return;
             }
@@ -372,12 +382,12 @@ impl Rounds {
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };
-        match socket.driven.drive() {
+        match socket.driven.drive(&mut self.now) {
             DriveOutcome::SeatTaken => {
                 // The caller in the seat has processed, or will process, what there is, timers included.
                 socket.timer = None;
                 if socket.mode == Mode::Watched {
-                    socket.lease(&self.poll, id, period);
+                    socket.lease(&self.poll, id, self.now, period);
                 }
             }
             DriveOutcome::Done {
@@ -386,7 +396,7 @@ impl Rounds {
                 ..
             } => {
                 socket.timer = timer;
-                socket.go_on(&self.poll, id);
+                socket.go_on(&self.poll, id, self.now);
             }
             DriveOutcome::Done {
                 timer, leftover, ..
@@ -397,7 +407,7 @@ impl Rounds {
                     if before.is_some_and(|before| before != writes) {
                         // A caller goes on writing, and so finds out itself when the kernel takes more. Look again soon whether it
                         // still writes.
-                        socket.mode = Mode::Leased(Instant::now() + TICK);
+                        socket.mode = Mode::Leased(self.now + TICK);
                         return;
                     }
                     // The event that the kernel takes more has to be noticed, and no caller waits for it.
@@ -419,23 +429,22 @@ impl Rounds {
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };
-        socket.tick = match socket.driven.flush(seen) {
+        socket.tick = match socket.driven.flush(seen, &mut self.now) {
             FlushOutcome::Done => None,
             FlushOutcome::CallerWrites(writes, gathers_for) => {
-                Some(Tick::after(TICK.max(gathers_for), writes))
+                Some(Tick::after(self.now, TICK.max(gathers_for), writes))
             }
             // Goes on after the other sockets have had their turn.
-            FlushOutcome::More(writes) => Some(Tick::after(Duration::ZERO, writes)),
+            FlushOutcome::More(writes) => Some(Tick::after(self.now, Duration::ZERO, writes)),
         };
     }
 }
 
 impl Tick {
-    fn after(pause: Duration, writes: u64) -> Self {
-        let seen = Instant::now();
+    fn after(now: Instant, pause: Duration, writes: u64) -> Self {
         Tick {
-            due: seen + pause,
-            seen,
+            due: now + pause,
+            seen: now,
             writes,
         }
     }
@@ -465,25 +474,25 @@ impl Socket {
     }
 
     /// Looks at the socket from time to time, and at no events meanwhile; unless it has to watch.
-    fn lease(&mut self, poll: &Poll, id: usize, period: Duration) {
-        if self.watches_for_tasks(poll, id) {
+    fn lease(&mut self, poll: &Poll, id: usize, now: Instant, period: Duration) {
+        if self.watches_for_tasks(poll, id, now) {
             return;
         }
         if self.mode == Mode::Watched {
             self.deregister(poll);
         }
         self.seen = self.driven.presence().look();
-        self.mode = Mode::Leased(Instant::now() + period * self.periods);
+        self.mode = Mode::Leased(now + period * self.periods);
     }
 
     /// Watches the socket, and drives it at once, if tasks wait and nobody else would hear of events for them. `false`: it need
     /// not watch.
-    fn watches_for_tasks(&mut self, poll: &Poll, id: usize) -> bool {
+    fn watches_for_tasks(&mut self, poll: &Poll, id: usize, now: Instant) -> bool {
         if self.driven.presence().lease() {
             return false;
         }
         self.watch(poll, id);
-        self.timer = Some(Instant::now());
+        self.timer = Some(now);
         true
     }
 
@@ -500,17 +509,17 @@ impl Socket {
 
     /// There is more to do than fits into a turn. Goes on after the other sockets have had theirs, if the application is elsewhere; if it
     /// is active, after a while: most of the time the state is for its calls.
-    fn go_on(&mut self, poll: &Poll, id: usize) {
+    fn go_on(&mut self, poll: &Poll, id: usize, now: Instant) {
         let look = self.driven.presence().look();
         if look == self.seen {
             if self.mode != Mode::Watched {
                 self.watch(poll, id);
             }
-            self.timer = Some(Instant::now());
+            self.timer = Some(now);
         } else {
-            self.lease(poll, id, TICK);
+            self.lease(poll, id, now, TICK);
             if let Mode::Leased(at) = &mut self.mode {
-                *at = Instant::now() + TICK;
+                *at = now + TICK;
             }
         }
     }

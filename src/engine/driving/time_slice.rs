@@ -40,6 +40,10 @@ impl TimeSlice {
 
     /// Whether it is time to let others have the state.
     pub(crate) fn is_over(&self) -> bool {
-        self.begun.elapsed() >= self.lasts
+        self.is_over_at(Instant::now())
+    }
+
+    pub(crate) fn is_over_at(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.begun) >= self.lasts
     }
 }

@@ -77,11 +77,16 @@ impl<'a> Turn<'a> {
 
     /// Whether there is something left to do, and time for it in this turn: reading has taken some of it, so the clock is read again.
     pub(crate) fn has_time_for_more(&mut self) -> bool {
-        let goes_on = self.net.has_work() && !self.slice.is_over();
-        if goes_on {
-            self.now = Instant::now();
+        if !self.net.has_work() {
+            return false;
         }
-        goes_on
+        self.now = Instant::now();
+        !self.slice.is_over_at(self.now)
+    }
+
+    /// The time, as it was when the clock was last read.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
     }
 
     /// The earliest time for a timer that is not to come up within this turn, however short the wait for it is.

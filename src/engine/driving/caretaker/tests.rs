@@ -12,6 +12,8 @@ struct Idle {
     presence: Presence,
     fd: RawFd,
     every: Duration,
+    /// How long it takes to drive it.
+    takes: Duration,
     driven: AtomicUsize,
     fallen_idle: AtomicUsize,
 }
@@ -23,10 +25,11 @@ impl Driven for Idle {
     fn presence(&self) -> &Presence {
         &self.presence
     }
-    fn drive(&self) -> DriveOutcome {
+    fn drive(&self, now: &mut Instant) -> DriveOutcome {
         self.driven.fetch_add(1, Ordering::Relaxed);
+        *now += self.takes;
         DriveOutcome::Done {
-            timer: Some(Instant::now() + self.every),
+            timer: Some(*now + self.every),
             leftover: None,
             behind: false,
         }
@@ -34,7 +37,7 @@ impl Driven for Idle {
     fn delegate(&self) -> bool {
         false
     }
-    fn flush(&self, _seen: Seen) -> FlushOutcome {
+    fn flush(&self, _seen: Seen, _now: &mut Instant) -> FlushOutcome {
         FlushOutcome::Done
     }
     fn release_memory(&self) {
@@ -56,6 +59,7 @@ fn thousand_wake_ups(others: usize) -> Duration {
             presence: Presence::new(),
             fd: silent.as_raw_fd(),
             every,
+            takes: Duration::ZERO,
             driven: AtomicUsize::new(0),
             fallen_idle: AtomicUsize::new(0),
         })
@@ -68,7 +72,7 @@ fn thousand_wake_ups(others: usize) -> Duration {
     let start = Instant::now();
     for _ in 0..1_000 {
         assert_eq!(rounds.next_due(), Some(Duration::ZERO));
-        rounds.due(Instant::now());
+        rounds.due();
     }
     let took = start.elapsed();
     assert_eq!(busy.driven.load(Ordering::Relaxed), 1_001);
@@ -113,20 +117,52 @@ fn works_as_long_as_there_is_a_socket_and_no_longer() {
 
 /// A caretaker with one socket, whose timers are far off.
 fn with_one_socket() -> (Rounds, Arc<Idle>, Poll) {
+    let (rounds, [socket], silent) = with_sockets(Duration::ZERO);
+    (rounds, socket, silent)
+}
+
+/// A caretaker with so many sockets, whose timers are far off, and which take so long to drive.
+fn with_sockets<const N: usize>(takes: Duration) -> (Rounds, [Arc<Idle>; N], Poll) {
     const HOUR: Duration = Duration::from_secs(3600);
     let poll = Poll::new().unwrap();
     let errands = Arc::new(Mailbox::new(PollWaker::new(poll.registry()).unwrap()));
     let mut rounds = Rounds::new(poll, errands);
     let silent = Poll::new().unwrap();
-    let socket = Arc::new(Idle {
-        presence: Presence::new(),
-        fd: silent.as_raw_fd(),
-        every: HOUR,
-        driven: AtomicUsize::new(0),
-        fallen_idle: AtomicUsize::new(0),
+    let sockets = std::array::from_fn(|id| {
+        let socket = Arc::new(Idle {
+            presence: Presence::new(),
+            fd: silent.as_raw_fd(),
+            every: HOUR,
+            takes,
+            driven: AtomicUsize::new(0),
+            fallen_idle: AtomicUsize::new(0),
+        });
+        rounds.errand(Errand::Watch(id, Arc::clone(&socket) as _));
+        socket
     });
-    rounds.errand(Errand::Watch(0, Arc::clone(&socket) as _));
-    (rounds, socket, silent)
+    (rounds, sockets, silent)
+}
+
+/// An application is left alone for a whole period, however long the caretaker was busy with other sockets since it woke up.
+#[test]
+fn leases_begin_when_it_comes_to_the_socket() {
+    const TAKES: Duration = Duration::from_millis(3);
+    let (mut rounds, [first, second], _silent) = with_sockets(TAKES);
+    let woken = rounds.now;
+    for (id, socket) in [&first, &second].into_iter().enumerate() {
+        socket.presence.touch();
+        rounds.event(id);
+    }
+    let leased = [0, 1].map(|id| rounds.sockets[&id].mode);
+    // The second comes up when the first has been driven.
+    assert_eq!(
+        leased,
+        [0, 1].map(|n| Mode::Leased(woken + n * TAKES + PERIOD))
+    );
+    // By now the first lease is over, and the second is not.
+    rounds.due();
+    let driven = [first, second].map(|socket| socket.driven.load(Ordering::Relaxed));
+    assert_eq!(driven, [3, 2]);
 }
 
 /// An active application is left to itself; but if its tasks wait, nobody else hears of events.
@@ -150,7 +186,7 @@ fn watches_a_socket_that_tasks_wait_for() {
     let driven = socket.driven.load(Ordering::Relaxed);
     rounds.errand(Errand::TakeOver(0));
     assert_eq!(mode(&rounds), Mode::Watched);
-    rounds.due(Instant::now());
+    rounds.due();
     assert_eq!(socket.driven.load(Ordering::Relaxed), driven + 1);
 }
 
@@ -162,13 +198,13 @@ fn looks_whether_tasks_have_gone_quiet() {
     socket.presence.touch();
     let _ = socket.presence.tasks_wait();
     rounds.event(0);
-    let mut later = Instant::now() + 2 * PERIOD;
+    rounds.now += 2 * PERIOD;
     socket.presence.touch();
-    rounds.due(later);
+    rounds.due();
     assert_eq!(fallen_idle(), 0, "it is still active");
     for _ in 0..3 {
-        later += 2 * PERIOD;
-        rounds.due(later);
+        rounds.now += 2 * PERIOD;
+        rounds.due();
     }
     assert_eq!(fallen_idle(), 1);
     assert!(rounds.next_due().is_some_and(|due| due > 100 * PERIOD));

@@ -18,13 +18,13 @@ pub(crate) trait Driven: Send + Sync {
     /// The descriptor that becomes readable when the socket has events.
     fn poll_fd(&self) -> RawFd;
     fn presence(&self) -> &Presence;
-    /// Processes what there is, as much as there is time for in one turn, without waiting.
-    fn drive(&self) -> DriveOutcome;
+    /// Processes what there is, as much as there is time for in one turn, without waiting. Sets `now` to the time by then.
+    fn drive(&self, now: &mut Instant) -> DriveOutcome;
     /// Leaves it to the application, which is active, to process what there is with its next call. `false`: it has not done so since
     /// the last time; or bytes wait for the kernel, and only the caretaker would notice that it takes them.
     fn delegate(&self) -> bool;
-    /// Writes what has gathered, unless a caller will do so soon.
-    fn flush(&self, seen: Seen) -> FlushOutcome;
+    /// Writes what has gathered, unless a caller will do so soon. Sets `now` to the time after that.
+    fn flush(&self, seen: Seen, now: &mut Instant) -> FlushOutcome;
     /// Frees spare memory: the application has not used the socket for a while.
     fn release_memory(&self);
     /// Makes every waiting call look at the state again.
@@ -70,7 +70,7 @@ impl<P: Pattern> Driven for Core<P> {
         &self.presence
     }
 
-    fn drive(&self) -> DriveOutcome {
+    fn drive(&self, now: &mut Instant) -> DriveOutcome {
         let mut state = self.state.lock_again();
         if matches!(state.phase, Phase::Closed { .. }) {
             return DriveOutcome::Closed;
@@ -86,9 +86,9 @@ impl<P: Pattern> Driven for Core<P> {
         while turn.has_time_for_more() {
             turn.settle();
         }
+        *now = turn.now();
         drop(seat);
-        let now = Instant::now();
-        let closed = self.close_if_done(&mut state, now);
+        let closed = self.close_if_done(&mut state, *now);
         self.notify(&mut state);
         if closed {
             self.unlock(state);
@@ -98,7 +98,7 @@ impl<P: Pattern> Driven for Core<P> {
         if let Phase::Closing(Deadline::At(at)) = state.phase {
             timer = timer.into_iter().chain([at]).min();
         }
-        let behind = state.net.is_behind(now);
+        let behind = state.net.is_behind(*now);
         if std::mem::take(&mut state.calls_drive) || !behind {
             self.presence.clear_delegated();
         }
@@ -119,13 +119,13 @@ impl<P: Pattern> Driven for Core<P> {
         delegated
     }
 
-    fn flush(&self, seen: Seen) -> FlushOutcome {
+    fn flush(&self, seen: Seen, now: &mut Instant) -> FlushOutcome {
         let reading = self.rhythm.read();
         let caller_writes = FlushOutcome::CallerWrites(reading.writes, reading.gathers_for);
         if reading.shows_writes_since(seen) {
             return caller_writes;
         }
-        let by = self.state.lock().net.who_writes(seen, Instant::now());
+        let by = self.state.lock().net.who_writes(seen, *now);
         match by {
             WrittenBy::Nobody => return FlushOutcome::Done,
             WrittenBy::Caller => return caller_writes,
@@ -137,7 +137,9 @@ impl<P: Pattern> Driven for Core<P> {
             };
             let result = job.run();
             let mut state = self.state.lock();
-            state.turn().end_write(job, result);
+            let mut turn = state.turn();
+            turn.end_write(job, result);
+            *now = turn.now();
             self.notify_all(&mut state);
             self.unlock(state);
         }
