@@ -39,7 +39,7 @@ pub struct Subscription {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subscriber {
     id: PeerId,
-    /// What [`XpubPattern::ends`] said of the peer then.
+    /// How often a connection of that peer had ended before.
     ends: u64,
 }
 
@@ -151,6 +151,20 @@ impl Inbox {
                 false => Upstream::Unsubscribe(subscription),
             },
         );
+    }
+
+    /// The subscription of a peer whose connection [has ended](Self::ended). Nothing can be granted to it any more, and the next peer
+    /// at its place is another subscriber.
+    fn push_end(&mut self, from: PeerId, topic: &[u8]) {
+        let subscriber = Subscriber {
+            id: from,
+            ends: self.ends(from).saturating_sub(1),
+        };
+        let subscription = Subscription {
+            topic: Frame::copy_from_slice(topic),
+            subscriber: Some(subscriber),
+        };
+        self.push(from, Upstream::Unsubscribe(subscription));
     }
 
     fn pop(&mut self) -> Option<Waiting> {
@@ -347,7 +361,7 @@ impl<F: FnMut(&[u8], Removed)> Teller<F> {
 fn told(inbox: &mut Inbox, id: PeerId, verbosity: Verbosity) -> Teller<impl FnMut(&[u8], Removed)> {
     Teller(move |topic: &[u8], removed| {
         if removed == Removed::Last || verbosity == Verbosity::All {
-            inbox.push_subscription(id, topic, false);
+            inbox.push_end(id, topic);
         }
     })
 }

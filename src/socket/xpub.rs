@@ -138,11 +138,12 @@ impl Xpub {
         self.grant(|_| subscription.subscriber(), topic.as_ref(), true)
     }
 
-    /// Takes back what [`subscribe_for`](Self::subscribe_for) has made.
+    /// Takes back what [`subscribe_for`](Self::subscribe_for) has made. If the peer has gone, there is nothing to take back, and that is no
+    /// error.
     ///
     /// # Errors
     ///
-    /// The option is off, the peer has gone, or closed.
+    /// The option is off, or closed.
     pub fn unsubscribe_for(
         &self,
         subscription: &Subscription,
@@ -166,7 +167,7 @@ impl Xpub {
     ///
     /// # Errors
     ///
-    /// The option is off, the peer has gone, or closed.
+    /// The option is off, no subscription was received yet, or closed.
     pub fn unsubscribe(&self, topic: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
         self.grant(XpubPattern::last, topic.as_ref(), false)
     }
@@ -183,9 +184,11 @@ impl Xpub {
                 return Err(SubscribeError::NotManual);
             }
             let to = to(pattern);
-            match to.is_some_and(|to| pattern.grant(to, topic, subscribe)) {
-                true => Ok(()),
-                false => Err(SubscribeError::SubscriberGone),
+            match to.map(|to| pattern.grant(to, topic, subscribe)) {
+                Some(true) => Ok(()),
+                // What it was granted has gone with it.
+                Some(false) if !subscribe => Ok(()),
+                Some(false) | None => Err(SubscribeError::SubscriberGone),
             }
         })?
     }

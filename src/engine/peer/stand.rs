@@ -1,14 +1,17 @@
 //! Sockets without a network, for tests: their connections are streams in memory, the test says what time it is, and nothing happens but
 //! what the test does.
 
+mod pairing;
 mod publishing;
 mod pushing;
+mod relaying;
 mod requesting;
 mod routing;
 
-use std::io;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use super::dialer::Dialer;
 use super::net::Net;
@@ -204,6 +207,64 @@ impl Wire {
             };
             direction.set_room(room);
             direction.set_most(random.of(&[7, 100, 5_000, usize::MAX]));
+        }
+    }
+}
+
+/// Queues so short that schedules run into their ends.
+fn options() -> Options {
+    Options::new()
+        .send_hwm(4)
+        .recv_hwm(3)
+        .max_delivery_attempts(None)
+}
+
+/// The steps of a schedule. Told if it fails.
+struct Log(Vec<String>);
+
+impl Log {
+    fn new(begin: fmt::Arguments<'_>) -> Log {
+        Log(vec![begin.to_string()])
+    }
+
+    fn step(&mut self, choice: usize, index: usize) {
+        self.0.push(format!("{choice} at {index}"));
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0.join(", "));
+        }
+    }
+}
+
+/// One direction between a socket and one of up to three others: how much was accepted of that, and what has arrived. A number says
+/// whose it is.
+#[derive(Default)]
+struct Way {
+    accepted: u32,
+    arrived: Vec<u32>,
+}
+
+impl Way {
+    fn next(&self, index: usize) -> u32 {
+        self.accepted * 3 + index as u32
+    }
+
+    fn arrived(&mut self, number: u32, index: usize) {
+        assert_eq!(number % 3, index as u32, "it is another's");
+        assert!(number / 3 < self.accepted);
+        self.arrived.push(number);
+    }
+
+    fn check(&self, all: bool) {
+        let different: HashSet<&u32> = self.arrived.iter().collect();
+        assert_eq!(different.len(), self.arrived.len(), "one came twice");
+        if all {
+            assert_eq!(self.arrived.len(), self.accepted as usize);
+            assert!(self.arrived.is_sorted());
         }
     }
 }

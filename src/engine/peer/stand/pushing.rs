@@ -19,19 +19,13 @@ struct Rig {
     /// Connections do break.
     breaks: bool,
     job: Job,
-    log: Vec<String>,
+    log: Log,
 }
 
 impl Rig {
     fn new(seed: u64) -> Rig {
         let mut random = Random::new(seed);
         let context = Context::new();
-        let options = || {
-            Options::new()
-                .send_hwm(4)
-                .recv_hwm(3)
-                .max_delivery_attempts(None)
-        };
         let push = Stand::new(&context, options(), PushPattern::new());
         let pulls: Vec<_> = (0..3)
             .map(|_| Stand::new(&context, options(), PullPattern::new()))
@@ -51,7 +45,7 @@ impl Rig {
             pulls,
             accepted: 0,
             job: Job::default(),
-            log: vec![format!("seed {seed}, PUSH dials: {dials}")],
+            log: Log::new(format_args!("seed {seed}, PUSH dials: {dials}")),
         }
     }
 
@@ -109,7 +103,7 @@ impl Rig {
     fn step(&mut self) {
         let index = self.random.below(self.pulls.len());
         let choice = self.random.below(16);
-        self.log.push(format!("{choice} at {index}"));
+        self.log.step(choice, index);
         match choice {
             0..=3 => self.send(),
             4 | 5 => {
@@ -150,15 +144,6 @@ impl Rig {
         if !self.breaks {
             let in_order = self.received.iter().all(|numbers| numbers.is_sorted());
             assert!(in_order, "{:?}", self.received);
-        }
-    }
-}
-
-/// Tells which schedule it was that failed.
-impl Drop for Rig {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.log.join(", "));
         }
     }
 }

@@ -25,18 +25,12 @@ struct Rig {
     replies: usize,
     gone: usize,
     job: Job,
-    log: Vec<String>,
+    log: Log,
 }
 
 impl Rig {
     fn new(seed: u64) -> Rig {
         let context = Context::new();
-        let options = || {
-            Options::new()
-                .send_hwm(4)
-                .recv_hwm(3)
-                .max_delivery_attempts(None)
-        };
         let req = Stand::new(
             &context,
             options(),
@@ -60,7 +54,7 @@ impl Rig {
             replies: 0,
             gone: 0,
             job: Job::default(),
-            log: vec![format!("seed {seed}")],
+            log: Log::new(format_args!("seed {seed}")),
         }
     }
 
@@ -170,7 +164,7 @@ impl Rig {
     fn step(&mut self) {
         let index = self.random.below(self.reps.len());
         let choice = self.random.below(20);
-        self.log.push(format!("{choice} at {index}"));
+        self.log.step(choice, index);
         match choice {
             0..=3 => self.ask(),
             4 | 5 => self.receive(index),
@@ -209,15 +203,6 @@ impl Rig {
         assert_eq!(self.req.turn(|turn| turn.unsent()), 0);
         let ended = self.replies + self.gone + self.cancelled.len();
         assert_eq!(ended, self.asked as usize);
-    }
-}
-
-/// Tells which schedule it was that failed.
-impl Drop for Rig {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.log.join(", "));
-        }
     }
 }
 

@@ -1,8 +1,6 @@
 //! ROUTER and DEALER: what bears a name comes from the peer of that name, or goes to it; nothing comes twice, and where no connection breaks
 //! nothing is lost and all is in order.
 
-use std::collections::HashSet;
-
 use super::*;
 use crate::engine::Outgoing;
 use crate::message::Message;
@@ -19,35 +17,7 @@ struct Rig {
     out: Vec<Way>,
     back: Vec<Way>,
     job: Job,
-    log: Vec<String>,
-}
-
-/// One direction between the ROUTER and one of the others.
-#[derive(Default)]
-struct Way {
-    accepted: u32,
-    arrived: Vec<u32>,
-}
-
-impl Way {
-    fn next(&self, index: usize) -> u32 {
-        self.accepted * 3 + index as u32
-    }
-
-    fn arrived(&mut self, number: u32, index: usize) {
-        assert_eq!(number % 3, index as u32, "it is another's");
-        assert!(number / 3 < self.accepted);
-        self.arrived.push(number);
-    }
-
-    fn check(&self, all: bool) {
-        let different: HashSet<&u32> = self.arrived.iter().collect();
-        assert_eq!(different.len(), self.arrived.len(), "one came twice");
-        if all {
-            assert_eq!(self.arrived.len(), self.accepted as usize);
-            assert!(self.arrived.is_sorted());
-        }
-    }
+    log: Log,
 }
 
 fn name(index: usize) -> Vec<u8> {
@@ -57,12 +27,6 @@ fn name(index: usize) -> Vec<u8> {
 impl Rig {
     fn new(seed: u64) -> Rig {
         let context = Context::new();
-        let options = || {
-            Options::new()
-                .send_hwm(4)
-                .recv_hwm(3)
-                .max_delivery_attempts(None)
-        };
         let handover = seed.is_multiple_of(2);
         let pattern = RouterPattern::new(true, handover, false, 1);
         let router = Stand::new(&context, options(), pattern);
@@ -82,7 +46,7 @@ impl Rig {
             dealers,
             breaks: !seed.is_multiple_of(3),
             job: Job::default(),
-            log: vec![format!("seed {seed}")],
+            log: Log::new(format_args!("seed {seed}")),
         }
     }
 
@@ -151,7 +115,7 @@ impl Rig {
     fn step(&mut self) {
         let index = self.random.below(self.dealers.len());
         let choice = self.random.below(22);
-        self.log.push(format!("{choice} at {index}"));
+        self.log.step(choice, index);
         match choice {
             0..=2 => self.send(index),
             3..=5 => self.send_back(index),
@@ -202,15 +166,6 @@ impl Rig {
             );
         }
         assert_eq!(self.router.turn(|turn| turn.unsent()), 0);
-    }
-}
-
-/// Tells which schedule it was that failed.
-impl Drop for Rig {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.log.join(", "));
-        }
     }
 }
 
