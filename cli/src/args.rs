@@ -1,12 +1,17 @@
 //! The command line's shape: the commands, and the groups of arguments that several of them share.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
 use zerohop::SubscribeError;
 
 use crate::failure::{Failure, Outcome};
-use crate::value::{Linger, Rate, Separator, Setting, duration, endpoint};
+use crate::format::Format;
+use crate::value::{
+    Linger, Rate, Separator, Setting, Speed, bind_endpoint, connect_endpoint, duration,
+};
 use crate::{
     bench, completions, dealer, man, pair, perf, probe, proxy, publish, pull, push, rep, req,
     router, subscribe, xpub, xsub,
@@ -27,7 +32,9 @@ Example, in three shells:
   zerohop pull --connect tcp://localhost:5555
   seq 10 | zerohop push --bind 'tcp://*:5555' --wait-peers 2
 
-Endpoints: tcp://host:port, ipc://path, ipc://@name (Linux). To bind, host and port may be *.
+Endpoints: tcp://host:port, ipc://path, ipc://@name (Linux). To bind, host and port may be *. In short: host:port, :port \
+(every interface, or to connect this machine), /path, ./path, @name. Where a command has neither --bind nor --connect, \
+the environment's ZEROHOP_BIND and ZEROHOP_CONNECT hold, each one endpoint or several with spaces between.
 
 Exit codes: 0 done, or terminated with nothing left undone; 1 failure, 2 wrong usage, 3 timed out, 130 Ctrl-C, \
 143 terminated with something left undone."
@@ -35,6 +42,30 @@ Exit codes: 0 done, or terminated with nothing left undone; 1 failure, 2 wrong u
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The command line. Where it should name endpoints and names none, those of the environment are added.
+pub(crate) fn parse() -> Result<Cli, clap::Error> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let parsed = Cli::try_parse_from(&arguments);
+    match &parsed {
+        Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {}
+        _ => return parsed,
+    }
+    let given = arguments.len();
+    for (option, name) in [("--bind", "ZEROHOP_BIND"), ("--connect", "ZEROHOP_CONNECT")] {
+        let endpoints = std::env::var(name).unwrap_or_default();
+        let options = endpoints.split_whitespace();
+        arguments.extend(options.map(|endpoint| format!("{option}={endpoint}").into()));
+    }
+    if arguments.len() == given {
+        return parsed;
+    }
+    match Cli::try_parse_from(&arguments) {
+        // It was something else that is missing.
+        Err(error) if error.kind() == ErrorKind::UnknownArgument => parsed,
+        again => again,
+    }
 }
 
 /// The commands.
@@ -113,10 +144,10 @@ pub(crate) struct SocketArgs {
 #[group(required = true, multiple = true)]
 pub(crate) struct EndpointArgs {
     /// Listen at this endpoint (repeatable)
-    #[arg(short, long, value_name = "ENDPOINT", value_parser = endpoint, help_heading = SOCKET)]
+    #[arg(short, long, value_name = "ENDPOINT", value_parser = bind_endpoint, help_heading = SOCKET)]
     pub(crate) bind: Vec<String>,
     /// Connect to this endpoint (repeatable)
-    #[arg(short, long, value_name = "ENDPOINT", value_parser = endpoint, help_heading = SOCKET)]
+    #[arg(short, long, value_name = "ENDPOINT", value_parser = connect_endpoint, help_heading = SOCKET)]
     pub(crate) connect: Vec<String>,
 }
 
@@ -147,6 +178,13 @@ pub(crate) struct InputArgs {
     /// Send all of the input as one message
     #[arg(long, conflicts_with_all = ["null", "message"])]
     pub(crate) whole: bool,
+    /// Read messages in JSON, as --format json and envelope print them
+    #[arg(long, conflicts_with_all = ["whole", "message", "parts", "repeat"])]
+    pub(crate) json: bool,
+    /// Read messages that --format envelope has printed, and send them at the times they tell, or SPEED times as fast
+    #[arg(long, value_name = "SPEED", num_args = 0..=1, default_missing_value = "1", require_equals = true,
+          conflicts_with_all = ["whole", "message", "parts", "repeat", "rate", "json"])]
+    pub(crate) replay: Option<Speed>,
     /// Send TEXT instead of input (repeatable)
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) message: Vec<String>,
@@ -161,22 +199,18 @@ pub(crate) struct InputArgs {
 /// How to print what was received.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// Print messages in this form
+    /// Print messages as text, hex, json, envelope or raw, or by a template such as '%t %1 %2\n'
+    ///
+    /// text: the bytes as they are, one message per line (on a terminal, control characters are escaped).
+    /// hex: hexadecimal digits, one message per line.
+    /// json: a JSON array of the frames, one per line; a frame that is not UTF-8 is {"hex": "..."}.
+    /// envelope: a JSON object per line with "time", when the message was received, and "frames".
+    /// raw: the bytes as they are, and nothing between messages.
+    ///
+    /// In a template, %1 to %9 are frames, %* all of them, %t is the time, %n the number of the message, %s its size in bytes,
+    /// %f the number of its frames, and %% a percent sign; \n, \t, \0, \\ and \xNN are understood.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: Format,
-}
-
-/// The forms of a printed message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// The bytes as they are, one message per line (on a terminal, control characters are escaped)
-    Text,
-    /// Hexadecimal digits, one message per line
-    Hex,
-    /// A JSON array of the frames, one per line; a frame that is not UTF-8 is {"hex": "..."}
-    Json,
-    /// The bytes as they are, and nothing between messages
-    Raw,
 }
 
 /// When a receiver is done.

@@ -3,16 +3,17 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use memchr::memchr_iter;
-use zerohop::{AnySocket, Bytes};
+use zerohop::{AnySocket, Bytes, Message};
 
 use crate::args::{FramingArgs, InputArgs};
 use crate::failure::{Failure, Outcome};
+use crate::format::from_json;
 use crate::session::Session;
 use crate::stop::{Stop, Waited};
-use crate::value::Rate;
+use crate::value::{Rate, Speed};
 
 /// As much is asked of each read: what a pipe can hold, and more from a file.
 const CHUNK: usize = 256 * 1024;
@@ -27,6 +28,9 @@ const CATCH_UP: Duration = Duration::from_millis(100);
 pub(crate) trait Sink {
     /// Takes a message that is lent.
     fn line(&mut self, line: &[u8]) -> Outcome;
+
+    /// Takes a message in frames.
+    fn message(&mut self, message: Message) -> Outcome;
 
     /// Takes a message that may be long.
     fn whole(&mut self, message: Bytes) -> Outcome {
@@ -51,7 +55,7 @@ pub(crate) fn feed<S: AnySocket>(
         return repeat(args.repeat, stop, &args.message, &mut sink);
     }
     stop.hold_input();
-    let chunk = if args.rate.is_some() {
+    let chunk = if args.rate.is_some() || args.replay.is_some() {
         CHUNK_WITH_RATE
     } else {
         CHUNK
@@ -65,6 +69,24 @@ pub(crate) fn feed<S: AnySocket>(
             sink.whole(whole.clone())?;
         }
         return Ok(());
+    }
+    if args.json || args.replay.is_some() {
+        let mut replay = args.replay.map(Replay::new);
+        let mut number = 0_u64;
+        return input.for_each(framing.delimiter(), |line| {
+            number += 1;
+            if line.trim_ascii().is_empty() {
+                return Ok(());
+            }
+            let bad = |why: &str| Failure::Failed(format!("line {number} of the input: {why}"));
+            let (message, time) = from_json(line).map_err(|error| bad(&error))?;
+            if let Some(replay) = &mut replay {
+                let time =
+                    time.ok_or_else(|| bad("there is no time, as --format envelope prints it"))?;
+                replay.wait(time, stop);
+            }
+            sink.message(message)
+        });
     }
     match args.repeat {
         0 => Ok(()),
@@ -232,6 +254,13 @@ impl<S: Sink> Sink for Paced<'_, S> {
         self.sink.line(line)
     }
 
+    fn message(&mut self, message: Message) -> Outcome {
+        if let Some(pace) = &mut self.pace {
+            pace.wait(self.stop);
+        }
+        self.sink.message(message)
+    }
+
     fn whole(&mut self, message: Bytes) -> Outcome {
         if let Some(pace) = &mut self.pace {
             pace.wait(self.stop);
@@ -265,5 +294,30 @@ impl Pace {
             _ => {}
         }
         self.next += self.interval;
+    }
+}
+
+/// The times of messages that were recorded.
+struct Replay {
+    speed: f64,
+    /// The time of the first message, and when it was sent.
+    begun: Option<(SystemTime, Instant)>,
+}
+
+impl Replay {
+    fn new(Speed(speed): Speed) -> Replay {
+        Replay { speed, begun: None }
+    }
+
+    /// Waits until it is the time of the next message, or for the stop. One that is older than the one before is not waited for.
+    fn wait(&mut self, time: SystemTime, stop: &Stop) {
+        let (first, begun) = *self.begun.get_or_insert_with(|| (time, Instant::now()));
+        let after = time.duration_since(first).unwrap_or_default();
+        let after = Duration::try_from_secs_f64(after.as_secs_f64() / self.speed);
+        let after = after.unwrap_or(Duration::MAX);
+        let early = after.saturating_sub(begun.elapsed());
+        if !early.is_zero() {
+            stop.sleep(early);
+        }
     }
 }

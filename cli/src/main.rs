@@ -8,6 +8,7 @@
 //!   session           a socket from its arguments to its orderly end
 //!   input ─► send ─► socket ─► receive ─► output      the way of a message; exec runs commands instead
 //!   talk              both at once
+//!   format            how messages are printed, and read as JSON
 //!   descriptor        writing that waits               progress          whether anything leaves
 //!   stop, inherited   Ctrl-C and closed pipes         events, stats, console: what a person is shown
 //! ```
@@ -23,6 +24,7 @@ mod descriptor;
 mod events;
 mod exec;
 mod failure;
+mod format;
 mod inherited;
 mod input;
 mod man;
@@ -52,13 +54,11 @@ mod xsub;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::{Cli, Command};
+use args::Command;
 use failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
-    let outcome = match Cli::try_parse() {
+    let outcome = match args::parse() {
         Ok(cli) => run(&cli.command),
         Err(error) if error.use_stderr() => error.exit(),
         // Help was asked for, or the version, which somebody may count on having got.

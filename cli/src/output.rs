@@ -4,16 +4,17 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
+use std::sync::Arc;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use serde_json::{Value, json};
 use zerohop::{Frame, Message};
 
-use crate::args::{Format, FramingArgs, OutputArgs};
+use crate::args::{FramingArgs, OutputArgs};
 use crate::console;
 use crate::descriptor;
 use crate::failure::{Failure, Outcome};
+use crate::format::{Format, Template, to_envelope, to_json};
 use crate::stop::{Cause, Stop};
 
 /// As much is written at once while more is waiting.
@@ -30,6 +31,8 @@ pub(crate) struct Output {
     separator: Vec<u8>,
     /// A terminal, on which a peer's control characters must not act.
     terminal: bool,
+    /// Messages so far, for a template.
+    printed: u64,
 }
 
 impl Output {
@@ -46,21 +49,27 @@ impl Output {
         Ok(Output {
             terminal: file.is_terminal(),
             out: Buffered::new(file, stop.clone()),
-            format: output.format,
+            format: output.format.clone(),
             delimiter: framing.delimiter(),
             separator: given.unwrap_or_else(|| usual.to_vec()),
+            printed: 0,
         })
     }
 
     /// Prints a message, into a buffer.
     #[inline]
     pub(crate) fn write(&mut self, message: &Message) -> Outcome {
-        let written = match self.format {
+        let written = match &self.format {
             Format::Text if self.terminal => self.write_escaped(message),
             Format::Text => self.write_text(message),
             Format::Raw => self.write_frames(message),
             Format::Hex => self.write_hex(message),
-            Format::Json => self.write_json(message),
+            Format::Json => self.write_line(to_json(message).to_string().as_bytes()),
+            Format::Envelope => self.write_line(to_envelope(message).to_string().as_bytes()),
+            Format::Template(template) => {
+                let template = Arc::clone(template);
+                self.write_template(&template, message)
+            }
         };
         written.map_err(|error| Failure::of_output(&error))
     }
@@ -68,7 +77,7 @@ impl Output {
     /// Prints who a message is from, as text or as a frame like the others, and the message.
     pub(crate) fn write_from(&mut self, name: &str, id: &[u8], message: &Message) -> Outcome {
         let named = match self.format {
-            Format::Json => {
+            Format::Json | Format::Envelope | Format::Template(_) => {
                 let frames = std::iter::once(Frame::copy_from_slice(id));
                 let frames = frames.chain(message.frames().cloned());
                 return self.write(&Message::from_frames(frames));
@@ -140,10 +149,23 @@ impl Output {
         self.out.put(&[self.delimiter])
     }
 
-    fn write_json(&mut self, message: &Message) -> io::Result<()> {
-        let frames: Vec<Value> = message.frames().map(|frame| frame_to_json(frame)).collect();
-        self.out.put(Value::Array(frames).to_string().as_bytes())?;
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.out.put(line)?;
         self.out.put(&[self.delimiter])
+    }
+
+    fn write_template(&mut self, template: &Template, message: &Message) -> io::Result<()> {
+        self.printed += 1;
+        let (out, terminal) = (&mut self.out, self.terminal);
+        template.fill(
+            message,
+            self.printed,
+            &self.separator,
+            |bytes, foreign| match foreign && terminal {
+                true => out.put(escaped(bytes).as_bytes()),
+                false => out.put(bytes),
+            },
+        )
     }
 }
 
@@ -218,13 +240,6 @@ pub(crate) fn watch_reader(stop: &Stop) {
     });
 }
 
-fn frame_to_json(frame: &[u8]) -> Value {
-    match std::str::from_utf8(frame) {
-        Ok(text) => json!(text),
-        Err(_) => json!({ "hex": hex(frame) }),
-    }
-}
-
 /// Two digits for each byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -267,11 +282,5 @@ mod tests {
         assert_eq!(escaped(b"plain\ttext"), "plain\ttext");
         assert_eq!(escaped("grüße".as_bytes()), "grüße");
         assert_eq!(escaped(b"\x1b[2J\xff"), "\\u{1b}[2J\\xff");
-    }
-
-    #[test]
-    fn frames_become_json() {
-        assert_eq!(frame_to_json(b"text"), json!("text"));
-        assert_eq!(frame_to_json(b"\xff\x00"), json!({ "hex": "ff00" }));
     }
 }

@@ -66,6 +66,11 @@ impl Sink for Asker<'_> {
         self.take(reply)
     }
 
+    fn message(&mut self, message: Message) -> Outcome {
+        let reply = ask(&self.session.socket, message, self.session.timeout);
+        self.take(reply)
+    }
+
     fn whole(&mut self, message: Bytes) -> Outcome {
         if self.separator.is_some() {
             return self.line(&message);

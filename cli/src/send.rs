@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use zerohop::{Bytes, SendError, SendErrorKind};
+use zerohop::{Bytes, Message, SendError, SendErrorKind};
 
 use crate::args::{EndpointArgs, FramingArgs, InputArgs, SocketArgs};
 use crate::failure::{Failure, Outcome};
@@ -154,6 +154,11 @@ impl<S: Sending> Sink for Sender<'_, S> {
     #[inline]
     fn line(&mut self, line: &[u8]) -> Outcome {
         let sent = self.session.socket.send_line(line, self.separator);
+        self.count(sent)
+    }
+
+    fn message(&mut self, message: Message) -> Outcome {
+        let sent = self.session.socket.send(message);
         self.count(sent)
     }
 

@@ -6,6 +6,7 @@ use zerohop::{
 };
 
 use crate::failure::Outcome;
+use crate::format::from_hex;
 use crate::output::{Output, hex};
 use crate::send::split;
 
@@ -150,16 +151,11 @@ fn name_of(id: &[u8]) -> String {
 
 /// The name that was printed so.
 fn peer_of(text: &[u8]) -> RoutingId {
-    RoutingId::from(from_hex(text).unwrap_or_else(|| text.to_vec()))
-}
-
-fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
-    let digits = std::str::from_utf8(text).ok()?.strip_prefix(HEX)?;
-    if digits.len() % 2 != 0 || !digits.is_ascii() {
-        return None;
-    }
-    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).ok();
-    (0..digits.len()).step_by(2).map(byte).collect()
+    let digits = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.strip_prefix(HEX));
+    let bytes = digits.and_then(from_hex);
+    RoutingId::from(bytes.unwrap_or_else(|| text.to_vec()))
 }
 
 #[cfg(test)]

@@ -16,6 +16,31 @@ pub(crate) fn endpoint(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The same where the socket is to listen: also `:5555` for a port of every interface.
+pub(crate) fn bind_endpoint(text: &str) -> Result<String, String> {
+    endpoint(&in_full(text, "*"))
+}
+
+/// The same where the socket is to connect: also `:5555` for a port of this machine.
+pub(crate) fn connect_endpoint(text: &str) -> Result<String, String> {
+    endpoint(&in_full(text, "localhost"))
+}
+
+/// What a short form stands for: `HOST:PORT`, `:PORT`, `/PATH`, `./PATH` and `@NAME`. Anything else as it is.
+fn in_full(text: &str, host: &str) -> String {
+    if text.contains("://") {
+        return text.to_owned();
+    }
+    if text.starts_with(['/', '.', '@']) {
+        return format!("ipc://{text}");
+    }
+    match text.rsplit_once(':') {
+        Some(("", port)) => format!("tcp://{host}:{port}"),
+        Some(_) => format!("tcp://{text}"),
+        None => text.to_owned(),
+    }
+}
+
 /// A duration such as `250ms`, `1.5s`, `2m` or `1h`; a bare number is seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     const EXPECTED: &str = "write a number and a unit, such as 250ms, 1.5s, 2m or 1h";
@@ -108,6 +133,21 @@ impl FromStr for Rate {
     }
 }
 
+/// How many times as fast as recorded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Speed(pub(crate) f64);
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Speed, String> {
+        match text.strip_suffix('x').unwrap_or(text).parse() {
+            Ok(times) if times > 0.0 && f64::is_finite(times) => Ok(Speed(times)),
+            _ => Err("write how many times as fast, such as 1, 0.5 or 10x".to_owned()),
+        }
+    }
+}
+
 /// What stands between the frames of a message in text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Separator(pub(crate) Vec<u8>);
@@ -133,7 +173,7 @@ impl FromStr for Separator {
 }
 
 /// The byte that an escape stands for, and the length of what follows its backslash.
-fn escape(text: &str) -> Result<(u8, usize), String> {
+pub(crate) fn escape(text: &str) -> Result<(u8, usize), String> {
     let plain = match text.as_bytes().first() {
         Some(b't') => b'\t',
         Some(b'n') => b'\n',
@@ -193,6 +233,15 @@ mod tests {
     }
 
     #[test]
+    fn speeds_are_factors() {
+        assert_eq!("1".parse(), Ok(Speed(1.0)));
+        assert_eq!("0.5x".parse(), Ok(Speed(0.5)));
+        for text in ["0", "-1", "x", "", "inf", "NaN"] {
+            assert!(text.parse::<Speed>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn separators_have_escapes() {
         let bytes = |text: &str| text.parse::<Separator>().map(|separator| separator.0);
         assert_eq!(bytes(", "), Ok(b", ".to_vec()));
@@ -200,6 +249,25 @@ mod tests {
         assert_eq!(bytes("a\\x1fb\\\\"), Ok(b"a\x1fb\\".to_vec()));
         for text in ["", "\\", "\\q", "\\x1", "\\xgg"] {
             assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn endpoints_have_short_forms() {
+        for (text, bound, connected) in [
+            (":5555", "tcp://*:5555", "tcp://localhost:5555"),
+            ("host:5555", "tcp://host:5555", "tcp://host:5555"),
+            ("[::1]:5555", "tcp://[::1]:5555", "tcp://[::1]:5555"),
+            ("/run/jobs", "ipc:///run/jobs", "ipc:///run/jobs"),
+            ("./jobs", "ipc://./jobs", "ipc://./jobs"),
+            ("@jobs", "ipc://@jobs", "ipc://@jobs"),
+            ("tcp://host:1", "tcp://host:1", "tcp://host:1"),
+        ] {
+            assert_eq!(in_full(text, "*"), bound);
+            assert_eq!(in_full(text, "localhost"), connected);
+        }
+        for text in ["jobs", "", ":", "host:", "host:port"] {
+            assert!(connect_endpoint(text).is_err(), "{text}");
         }
     }
 

@@ -74,10 +74,10 @@ pub(crate) struct Args {
     #[arg(long)]
     list: bool,
     /// Keep results.json and report.html in DIR [default: zerohop-bench]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     out: Option<PathBuf>,
     /// Draw throughput by size and latency against load into FILE, as SVG
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     picture: Option<PathBuf>,
     /// Measure nothing: show the results in DIR again
     #[arg(long, conflicts_with_all = ["full", "smoke", "filter", "only", "rounds", "seconds", "awake", "list"])]

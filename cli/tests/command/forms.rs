@@ -1,5 +1,6 @@
 //! What messages look like going in and coming out, and how many there are.
 
+use std::process::Command;
 use std::time::Instant;
 
 use super::program::{Program, run};
@@ -243,4 +244,125 @@ fn options_have_names() {
         "req_relaxed=true",
     ]);
     assert_eq!(wrong.code, Some(2), "{wrong:#?}");
+}
+
+#[test]
+fn templates_say_what_is_printed() {
+    let args = ["-n", "2", "--format", "%n: %2 (%1, %s bytes)\\n"];
+    assert_eq!(
+        through(&["--parts", "="], b"eur=1.08\nusd=1\n", &args),
+        "1: 1.08 (eur, 7 bytes)\n2: 1 (usd, 4 bytes)\n"
+    );
+    let bad = run(&["pull", "--bind", "tcp://127.0.0.1:*", "--format", "%q"]);
+    assert_eq!(bad.code, Some(2), "{bad:?}");
+}
+
+#[test]
+fn json_goes_in_as_it_comes_out() {
+    let json = ["-n", "3", "--format", "json"];
+    let lines = "[\"two\",\"frames\"]\n[{\"hex\":\"ff00\"}]\n[\"\"]\n";
+    assert_eq!(through(&["--json"], lines.as_bytes(), &json), lines);
+    let envelope = b"{\"time\":\"2026-01-01T00:00:00Z\",\"frames\":[\"a\",\"b\"]}\n\n\"c\"\n";
+    assert_eq!(
+        through(&["--json"], envelope, &["-n", "2", "--parts", "|"]),
+        "a|b\nc\n"
+    );
+}
+
+#[test]
+fn a_line_that_is_no_message_is_named() {
+    let mut push = Program::start(&[
+        "push",
+        "--json",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "--linger",
+        "0",
+    ]);
+    push.write_bytes(b"\n\n[\"bad\"\n");
+    let ended = push.end();
+    assert_eq!(ended.code, Some(1));
+    let told = ended.err.concat();
+    assert!(told.contains("line 3 of the input"), "{told}");
+}
+
+#[test]
+fn what_was_recorded_is_replayed_at_its_times() {
+    let recorded = through(&[], b"one\ntwo\n", &["-n", "2", "--format", "envelope"]);
+    let lines: Vec<&str> = recorded.lines().collect();
+    assert_eq!(lines.len(), 2, "{recorded}");
+    // Two seconds apart, at four times the speed.
+    let input = "{\"time\":\"2026-01-01T00:00:00Z\",\"frames\":[\"one\"]}\n\
+                 {\"time\":\"2026-01-01T00:00:02Z\",\"frames\":[\"two\"]}\n";
+    let start = Instant::now();
+    let printed = through(&["--replay=4"], input.as_bytes(), &["-n", "2"]);
+    assert_eq!(printed, "one\ntwo\n");
+    assert!(start.elapsed().as_millis() >= 500, "{:?}", start.elapsed());
+    assert_eq!(
+        through(&["--replay"], recorded.as_bytes(), &["-n", "2"]),
+        "one\ntwo\n"
+    );
+    let mut without = Program::start(&["push", "--replay", "--bind", "tcp://127.0.0.1:*"]);
+    without.write_bytes(b"[\"a\"]\n");
+    let without = without.end();
+    assert_eq!(without.code, Some(1), "{without:?}");
+}
+
+#[test]
+fn endpoints_may_be_short_and_in_the_environment() {
+    let name = format!("@{}", crate::common::unique::name());
+    let mut pull = Program::spawn(
+        Command::new(crate::zerohop())
+            .args(["pull", "-n", "2"])
+            .env("ZEROHOP_BIND", format!("{name} 127.0.0.1:*")),
+    );
+    assert!(pull.bound().starts_with("tcp://127.0.0.1:"));
+    let push = Program::start(&["push", "--connect", &name, "--message", "by option"]);
+    assert_eq!(push.end().code, Some(0));
+    let push = Program::spawn(
+        Command::new(crate::zerohop())
+            .args(["push", "--message", "by environment"])
+            .env("ZEROHOP_CONNECT", &name),
+    );
+    assert_eq!(push.end().code, Some(0));
+    assert_eq!(pull.end().ok(), "by option\nby environment\n");
+}
+
+#[test]
+fn the_environment_adds_nothing_to_endpoints_that_are_given() {
+    let unusable = Command::new(crate::zerohop())
+        .args([
+            "push",
+            "--connect",
+            "@nobody",
+            "--message",
+            "x",
+            "--timeout",
+            "10ms",
+        ])
+        .env("ZEROHOP_BIND", "tcp://not-of-this-machine.invalid:1")
+        .output()
+        .expect("it runs");
+    assert_eq!(unusable.status.code(), Some(3), "{unusable:?}");
+    let none = run(&["push", "--message", "x"]);
+    assert_eq!(none.code, Some(2), "{none:?}");
+    let told = none.err.concat();
+    assert!(
+        told.contains("--bind <ENDPOINT>|--connect <ENDPOINT>"),
+        "{told}"
+    );
+}
+
+#[test]
+fn manual_pages_go_into_a_folder() {
+    let folder = std::env::temp_dir().join(crate::common::unique::name());
+    let written = run(&["man", "--all", folder.to_str().expect("text")]);
+    assert_eq!(written.code, Some(0), "{written:?}");
+    for name in ["zerohop", "zerohop-push", "zerohop-bench"] {
+        let page = std::fs::read_to_string(folder.join(format!("{name}.1"))).expect("a page");
+        assert!(page.contains(".TH"), "{name}: {page}");
+    }
+    std::fs::remove_dir_all(&folder).expect("removed");
+    let file = run(&["man", "--all", "/dev/null/pages"]);
+    assert_eq!(file.code, Some(1), "{file:?}");
 }
