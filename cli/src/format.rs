@@ -201,7 +201,7 @@ fn frame_from_json(frame: &Value) -> Result<Vec<u8>, String> {
 
 /// The bytes of pairs of hexadecimal digits.
 pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
-    if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).ok();

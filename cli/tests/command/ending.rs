@@ -66,7 +66,7 @@ fn wrong_usage_is_2() {
         assert_eq!(ended.code, Some(2), "{args:?}: {ended:#?}");
         assert!(!ended.err.is_empty(), "{args:?}");
     }
-    let ended = run(&["push", "--bind", "localhost:5555"]);
+    let ended = run(&["push", "--bind", "localhost"]);
     assert!(ended.err[0].contains("write tcp://host:port"), "{ended:#?}");
 }
 
