@@ -30,7 +30,7 @@ pub(super) fn nobody() -> String {
 fn wrong_usage_is_2() {
     for args in [
         &["pull"][..],
-        &["push", "--bind", "localhost:5555"],
+        &["push", "--bind", "localhost"],
         &["push", "--connect", "tcp://localhost:99999"],
         &["push", "--connect", "tcp://*:5555"],
         &["push", "--connect", "inproc://here"],
