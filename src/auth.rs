@@ -157,6 +157,10 @@ impl Authenticator {
 
     /// The verdict, where that takes neither code of the application nor a system call.
     pub(crate) fn decide_at_once(&self, request: &AuthRequest) -> Option<Verdict> {
+        if self.allow.is_anyone() && request.mechanism == "PLAIN" {
+            let reason = "a PLAIN server lets in nobody without `allow` or a ZAP handler";
+            return Some(Verdict::deny_with(Denial::Internal, reason));
+        }
         self.allow.decide_at_once(request)
     }
 

@@ -37,6 +37,35 @@ pub fn greeting(data: &[u8]) {
     same_for_all_splits(input, || Peer::connecting(socket_type(*settings)));
 }
 
+/// Any bytes as the handshake of a peer of the mechanism PLAIN, and as traffic behind it. The first byte picks our socket type, our role, and
+/// whether the peer is let in.
+pub fn plain(data: &[u8]) {
+    let Some((settings, input)) = data.split_first() else {
+        return;
+    };
+    let verdict = match settings & 0x40 {
+        0 => Ok(Grant::default()),
+        _ => Err(Denial::Credentials),
+    };
+    let seen = same_for_all_splits(input, || {
+        let mechanism = match settings & 0x80 {
+            0 => MechanismConfig::PlainServer,
+            _ => MechanismConfig::PlainClient {
+                username: String::from("alice"),
+                password: "tiger".into(),
+            },
+        };
+        let socket_type = socket_type(*settings & 0x3f);
+        let mut peer = Peer::with_mechanism(socket_type, b"", mechanism, false);
+        peer.verdict = Some(verdict.clone());
+        peer
+    });
+    let server = settings & 0x80 == 0;
+    let let_in = seen.asked.is_some() && verdict.is_ok();
+    assert!(seen.established.is_none() || !server || let_in);
+    assert!(seen.events.is_empty() || seen.established.is_some());
+}
+
 /// Any bytes as traffic. The first two bytes vary the limits.
 pub fn frames(data: &[u8]) {
     let [size, parts, input @ ..] = data else {

@@ -5,6 +5,7 @@
 //! check of ranges, and [`OPTION_TABLE`] for whoever works with options by name or number.
 
 mod by_name;
+mod security;
 mod table;
 mod value;
 
@@ -154,7 +155,7 @@ macro_rules! option_table {
                         match <$kind as OptionValue>::parse(text).filter(allows) {
                             Some(value) => self.$name = value,
                             None => {
-                                let given = format!("{text:?}");
+                                let given = <$kind as OptionValue>::quote(text);
                                 return Err(OptionError::new(stringify!($name), given, $range));
                             }
                         }

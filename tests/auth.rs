@@ -3,9 +3,13 @@
 mod common {
     pub(crate) mod deadline;
     pub(crate) mod events;
+    #[allow(dead_code, reason = "handshakes here are of another mechanism")]
+    pub(crate) mod raw;
     pub(crate) mod unique;
     pub(crate) mod until;
 }
 
+#[path = "access/plain.rs"]
+mod plain;
 #[path = "access/verdicts.rs"]
 mod verdicts;

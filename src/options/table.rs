@@ -8,7 +8,7 @@ use super::value::{
     OptionValue, any, buffer_size, from_1_ms, keepalive_time, up_to_a_second, up_to_longest,
 };
 use super::{LibzmqOption, OptionInfo, option_table};
-use crate::{Allow, Frame, OptionError};
+use crate::{Allow, Frame, OptionError, Secret};
 
 option_table! {
     /// How many messages may wait to be sent to one peer, counted until they are handed to the kernel.
@@ -118,6 +118,39 @@ option_table! {
         unit: "time",
         range: "1 ms to 365 days, or none for no end", allows: from_1_ms,
         default: Some(Duration::from_secs(30)), "30 s",
+    }
+
+    /// Whether the socket is a server of the mechanism PLAIN (RFC 24): its peers show a name and a password, in clear, and
+    /// [`allow`](Options::allow) says which are let in, or a ZAP handler; without either, none is. Whether the socket binds or connects does
+    /// not matter.
+    ///
+    /// **Over tcp, whoever reads the wire knows the passwords, and all that is said.** Use it over `ipc`, on the loopback interface or within a
+    /// tunnel; the log warns elsewhere.
+    plain_server(bool) -> bool {
+        libzmq: "ZMQ_PLAIN_SERVER" = 44,
+        sockets: all,
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// The name that a client of the mechanism PLAIN shows. With this or [`plain_password`](Options::plain_password) set, the socket is such a
+    /// client; see also [`plain_client`](Options::plain_client).
+    plain_username(impl Into<String>) -> String {
+        libzmq: "ZMQ_PLAIN_USERNAME" = 45,
+        sockets: all,
+        unit: "bytes",
+        range: "up to 255 bytes of UTF-8, or none", allows: |name| name.len() <= 255,
+        default: String::new(), "none",
+    }
+
+    /// The password that goes with it. It is shown by no `Debug` and no error, and [`get`](Options::get) gives stars for it.
+    plain_password(impl Into<Secret>) -> Secret {
+        libzmq: "ZMQ_PLAIN_PASSWORD" = 46,
+        sockets: all,
+        unit: "bytes",
+        range: "up to 255 bytes, or none", allows: |password| password.expose().len() <= 255,
+        default: Secret::default(), "none",
     }
 
     /// Who is let in: see [`Allow`]. [`anyone`](Allow::anyone) is everyone who gets through the handshake of the mechanism.

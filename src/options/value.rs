@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Allow, Frame};
+use crate::{Allow, Frame, Secret};
 
 /// A value as text, for people and for whoever sets options by name.
 pub(super) trait OptionValue: Sized {
@@ -11,6 +11,11 @@ pub(super) trait OptionValue: Sized {
 
     /// The value that a text means, if it means one: at least what [`render`](OptionValue::render) gives.
     fn parse(text: &str) -> Option<Self>;
+
+    /// A text that means none, for an error.
+    fn quote(text: &str) -> String {
+        format!("{text:?}")
+    }
 }
 
 macro_rules! number {
@@ -100,6 +105,44 @@ impl OptionValue for Frame {
             "none" => Some(Frame::new()),
             text => Some(Frame::from(text)),
         }
+    }
+}
+
+/// Empty means that there is none.
+impl OptionValue for String {
+    fn render(&self) -> String {
+        match &**self {
+            "" => String::from("none"),
+            text => text.to_owned(),
+        }
+    }
+
+    fn parse(text: &str) -> Option<String> {
+        Some(match text {
+            "none" => String::new(),
+            text => text.to_owned(),
+        })
+    }
+}
+
+/// Set and not shown.
+impl OptionValue for Secret {
+    fn render(&self) -> String {
+        match self.is_empty() {
+            true => String::from("none"),
+            false => String::from("***"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Secret> {
+        Some(match text {
+            "none" => Secret::default(),
+            text => Secret::from(text),
+        })
+    }
+
+    fn quote(_text: &str) -> String {
+        String::from("***")
     }
 }
 

@@ -95,6 +95,7 @@ impl<P: Pattern + 'static> Socket<P> {
         make: impl FnOnce(&Options) -> P,
     ) -> Result<Self, SocketError> {
         options.validate().map_err(SocketError::Option)?;
+        options.check_mechanism().map_err(SocketError::Option)?;
         let inner: &Arc<ContextInner> = context.inner();
         if !inner.process.is_current() {
             return Err(SocketError::Forked);
@@ -133,7 +134,10 @@ impl<P: Pattern + 'static> Socket<P> {
                 .inspect(|_, net| net.bind_failed(&endpoint, error));
         })?;
         let bound = listener.endpoint().clone();
-        let listened = self.core.extend(|_, net| net.listen(listener));
+        let listened = self.core.extend(|_, net| {
+            net.warn_of_clear_text(&bound);
+            net.listen(listener)
+        });
         match listened {
             Ok(Ok(Ok(()))) => Ok(bound),
             Ok(Err(error) | Ok(Err(error))) => Err(BindError::from_io(&endpoint, error)),
@@ -179,6 +183,7 @@ impl<P: Pattern + 'static> Socket<P> {
                 net.set_last_endpoint(endpoint);
                 id
             } else {
+                net.warn_of_clear_text(&endpoint);
                 net.set_last_endpoint(endpoint.clone());
                 Turn::begin(net, pattern).connect(endpoint, name)
             };

@@ -117,6 +117,19 @@ impl Endpoint {
         &self.address
     }
 
+    /// Whether what is said there stays on this machine, as far as the address tells.
+    pub(crate) fn is_local(&self) -> bool {
+        match self.address() {
+            Address::Ipc(_) | Address::Inproc(_) => true,
+            Address::Tcp(tcp) => match &tcp.host {
+                Host::V4(address) => address.is_loopback(),
+                Host::V6 { address, .. } => address.to_canonical().is_loopback(),
+                Host::Name(name) => name == "localhost",
+                Host::Any => false,
+            },
+        }
+    }
+
     /// Whether this can be bound on this platform; says why if not.
     pub(crate) fn check_bind(&self) -> Result<(), EndpointError> {
         match &self.address {

@@ -173,7 +173,7 @@ pub(crate) fn put_membership(out: &mut Vec<u8>, group: &[u8], join: bool) {
     put_command(out, if join { JOIN } else { LEAVE }, &[group]);
 }
 
-fn put_command(out: &mut Vec<u8>, name: &[u8], data: &[&[u8]]) {
+pub(super) fn put_command(out: &mut Vec<u8>, name: &[u8], data: &[&[u8]]) {
     let data_len: usize = data.iter().map(|piece| piece.len()).sum();
     put_header(out, FrameKind::Command, 1 + name.len() + data_len);
     // Names are the constants above, none longer than nine bytes.

@@ -31,7 +31,8 @@
 //! | PING, PONG                        | `04 "PING"`, `04 "PONG"`                    | `command`     |
 //! | properties                        | `Socket-Type`, `Identity`, `Max-`..., `X-`... | `metadata`    |
 //! | socket types                      | names in 3.x, the numbers 0 to 10 in 2.0    | `socket_type` |
-//! | mechanisms                        | `NULL`                                      | `mechanism`   |
+//! | HELLO, WELCOME, INITIATE          | `05 "HELLO"`, `07 "WELCOME"`, `08 "INITIATE"` | `mechanism::plain` |
+//! | mechanisms                        | `NULL`, `PLAIN`                             | `mechanism`   |
 
 mod command;
 mod credentials;

@@ -73,7 +73,7 @@ impl PyzmqPeer {
     }
 
     /// The answer to a command, without the word that says it succeeded.
-    fn ask(&mut self, command: &str) -> String {
+    pub(crate) fn ask(&mut self, command: &str) -> String {
         let answer = self.child.ask(command);
         match answer.strip_prefix("ok") {
             Some(rest) => rest.trim().to_owned(),

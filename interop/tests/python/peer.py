@@ -5,6 +5,7 @@ waits for answers and never for time. Ends with its stdin.
 
     open ROLE            -> ok              a socket of that type: PUSH, ROUTER, ...
     set OPTION NUMBER    -> ok              a socket option by its name; FRAME for one that takes bytes
+    users FRAME FRAME... -> ok              lets in these users of PLAIN, each name followed by its password
     bind ENDPOINT        -> ok ENDPOINT     with the wildcard filled in
     connect ENDPOINT     -> ok
     subscribe FRAME      -> ok              an XSUB sends it as a message
@@ -25,7 +26,7 @@ PERIOD = bytes(range(251))
 SHORT = 64
 
 # Options that take bytes.
-BYTES = {"ROUTING_ID"}
+BYTES = {"ROUTING_ID", "PLAIN_USERNAME", "PLAIN_PASSWORD", "ZAP_DOMAIN"}
 
 
 def pattern(length):
@@ -52,6 +53,7 @@ class Peer:
     def __init__(self):
         self.context = zmq.Context()
         self.socket = None
+        self.authenticator = None
 
     def open(self, role):
         self.socket = self.context.socket(getattr(zmq, role))
@@ -61,6 +63,15 @@ class Peer:
     def set(self, option, number):
         value = decode(number) if option in BYTES else int(number)
         self.socket.setsockopt(getattr(zmq, option), value)
+        return "ok"
+
+    def users(self, *frames):
+        from zmq.auth.thread import ThreadAuthenticator
+
+        words = [decode(frame).decode() for frame in frames]
+        self.authenticator = ThreadAuthenticator(self.context)
+        self.authenticator.start()
+        self.authenticator.configure_plain(domain="*", passwords=dict(zip(words[::2], words[1::2])))
         return "ok"
 
     def bind(self, endpoint):
@@ -104,6 +115,8 @@ def main():
         except Exception as error:
             answer = f"error {type(error).__name__}: {error}"
         print(answer, flush=True)
+    if peer.authenticator:
+        peer.authenticator.stop()
     peer.context.destroy(linger=0)
 
 

@@ -32,7 +32,7 @@ use crate::monitor::{ConnectionId, Journal, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
-use crate::zmtp::{Announced, HandshakeConfig, Limits, MechanismConfig, SocketType, own_metadata};
+use crate::zmtp::{Announced, HandshakeConfig, Limits, SocketType, own_metadata};
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
@@ -109,7 +109,7 @@ impl Net {
             socket_type,
             metadata: own_metadata(socket_type, &routing_id, announced(pattern, &options)),
             routing_id,
-            mechanism: MechanismConfig::Null,
+            mechanism: options.mechanism(),
             max_command_size: limits(socket_type, &options).max_command_size,
             authenticates: authenticator.is_there(),
         };
@@ -326,6 +326,15 @@ impl Net {
     /// Tells the log, once no lock is held.
     pub(crate) fn warn(&mut self, text: std::fmt::Arguments<'_>) {
         self.peers.pool.later.log(log::Level::Warn, text);
+    }
+
+    /// Passwords that others may read are worth a word.
+    pub(crate) fn warn_of_clear_text(&mut self, endpoint: &crate::Endpoint) {
+        if self.handshake.mechanism.name() == "PLAIN" && !endpoint.is_local() {
+            self.warn(format_args!(
+                "{endpoint}: PLAIN sends passwords and messages in clear; whoever reads the network knows them"
+            ));
+        }
     }
 
     /// Whether a peer waits for the kernel to take more; with the number of writes that callers have done so far.

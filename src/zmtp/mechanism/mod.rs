@@ -20,6 +20,7 @@
 //! - *open* works on each whole frame before it is scanned as the message part or command inside.
 
 mod null;
+mod plain;
 
 use super::ProtocolError;
 use super::command::{self, parse_reason, put_error, split_name};
@@ -27,7 +28,9 @@ use super::credentials::{Credentials, Denial};
 use super::error::quote;
 use super::handshake::HandshakeConfig;
 use super::metadata::Metadata;
+use crate::secret::Secret;
 use null::Null;
+use plain::{PlainClient, PlainServer};
 
 /// Which mechanism a socket uses, and with what keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,10 @@ pub(crate) enum MechanismConfig {
     /// No security: everyone is let in, nothing is encrypted; unless peers wait for a verdict
     /// ([`HandshakeConfig::authenticates`]).
     Null,
+    /// A name and a password, in clear: the side that shows them.
+    PlainClient { username: String, password: Secret },
+    /// The side that asks whether they are good enough.
+    PlainServer,
 }
 
 impl MechanismConfig {
@@ -42,6 +49,7 @@ impl MechanismConfig {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Null => "NULL",
+            Self::PlainClient { .. } | Self::PlainServer => "PLAIN",
         }
     }
 
@@ -50,6 +58,7 @@ impl MechanismConfig {
     pub(super) fn starts_early(&self) -> bool {
         match self {
             Self::Null => true,
+            Self::PlainClient { .. } | Self::PlainServer => false,
         }
     }
 
@@ -58,7 +67,8 @@ impl MechanismConfig {
     /// and a client may bind. The RFC wants zero where there are no roles.
     pub(super) fn as_server(&self) -> bool {
         match self {
-            Self::Null => false,
+            Self::Null | Self::PlainClient { .. } => false,
+            Self::PlainServer => true,
         }
     }
 }
@@ -78,13 +88,17 @@ pub(super) enum Progress {
 #[derive(Debug)]
 pub(super) enum Mechanism {
     Null(Null),
+    PlainClient(PlainClient),
+    PlainServer(PlainServer),
 }
 
 impl Mechanism {
     /// Makes the mechanism that `config` names.
     pub(super) fn new(config: &HandshakeConfig) -> Self {
-        match config.mechanism {
+        match &config.mechanism {
             MechanismConfig::Null => Self::Null(Null),
+            MechanismConfig::PlainClient { .. } => Self::PlainClient(PlainClient::new(config)),
+            MechanismConfig::PlainServer => Self::PlainServer(PlainServer::new(config)),
         }
     }
 
@@ -93,6 +107,13 @@ impl Mechanism {
     pub(super) fn start(&mut self, config: &HandshakeConfig, out: &mut Vec<u8>) -> Progress {
         match self {
             Self::Null(null) => null.start(config, out),
+            Self::PlainClient(client) => {
+                if let MechanismConfig::PlainClient { username, password } = &config.mechanism {
+                    client.start(username, password, out);
+                }
+                Progress::Wait
+            }
+            Self::PlainServer(_) => Progress::Wait,
         }
     }
 
@@ -104,6 +125,8 @@ impl Mechanism {
     ) -> Result<Progress, ProtocolError> {
         match self {
             Self::Null(null) => null.handle_command(body, out),
+            Self::PlainClient(client) => client.handle_command(body, out),
+            Self::PlainServer(server) => server.handle_command(body, out),
         }
     }
 
@@ -115,6 +138,9 @@ impl Mechanism {
     ) -> Result<Progress, ProtocolError> {
         match self {
             Self::Null(null) => Ok(null.admit(config, out)),
+            // It asks about nobody.
+            Self::PlainClient(_) => Ok(Progress::Wait),
+            Self::PlainServer(server) => Ok(server.admit(out)),
         }
     }
 

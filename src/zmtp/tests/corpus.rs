@@ -23,6 +23,12 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             session.concat(),
             b"\xff\xff\x01\x01a\0\x01b".to_vec(),
             b"\x04PING\0\0".to_vec(),
+            [
+                &[8],
+                &greeting(3, 1, "PLAIN")[..],
+                b"\x04\x0b\x05HELLO\x01a\x02bc",
+            ]
+            .concat(),
         ];
     }
     let mut paths: Vec<_> = fs::read_dir(fuzz.join("corpus").join(target))
@@ -95,4 +101,9 @@ fn commands_corpus() {
 #[test]
 fn session_corpus() {
     replay("session", fuzzing::session);
+}
+
+#[test]
+fn plain_corpus() {
+    replay("plain", fuzzing::plain);
 }

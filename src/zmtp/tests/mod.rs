@@ -2,6 +2,7 @@
 
 mod corpus;
 mod pair;
+mod plain;
 mod refusals;
 mod traffic;
 mod verdict;

@@ -1,0 +1,98 @@
+//! Which security mechanism the options mean.
+
+use super::Options;
+use crate::error::OptionError;
+use crate::zmtp::MechanismConfig;
+
+impl Options {
+    /// Makes the socket a client of the mechanism PLAIN, which shows this name and password, in clear: see
+    /// [`plain_server`](Options::plain_server).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zerohop::{Allow, Context, Options, Pull, Push};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let context = Context::new();
+    /// let users = Allow::new().user("alice", "tiger");
+    /// let server = Pull::with_options(&context, Options::new().plain_server(true).allow(users))?;
+    /// let endpoint = server.bind("ipc://*")?;
+    ///
+    /// let push = Push::with_options(&context, Options::new().plain_client("alice", "tiger"))?;
+    /// push.connect(endpoint)?;
+    /// push.send("from alice")?;
+    /// assert_eq!(server.recv_timeout(Duration::from_secs(10))?, "from alice");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn plain_client(
+        self,
+        username: impl Into<String>,
+        password: impl Into<crate::Secret>,
+    ) -> Options {
+        self.plain_username(username).plain_password(password)
+    }
+
+    /// The mechanism that is set.
+    pub(crate) fn mechanism(&self) -> MechanismConfig {
+        if self.plain_server {
+            MechanismConfig::PlainServer
+        } else if self.is_plain_client() {
+            MechanismConfig::PlainClient {
+                username: self.plain_username.clone(),
+                password: self.plain_password.clone(),
+            }
+        } else {
+            MechanismConfig::Null
+        }
+    }
+
+    fn is_plain_client(&self) -> bool {
+        !self.plain_username.is_empty() || !self.plain_password.is_empty()
+    }
+
+    /// A socket is a client or a server. In libzmq the option that is set last decides.
+    pub(crate) fn check_mechanism(&self) -> Result<(), OptionError> {
+        if self.plain_server && self.is_plain_client() {
+            let expected = "false where plain_username or plain_password is set";
+            return Err(OptionError::new("plain_server", "true".into(), expected));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_mean_one_mechanism() {
+        let name = |options: Options| options.mechanism().name();
+        assert_eq!(name(Options::new()), "NULL");
+        assert_eq!(name(Options::new().plain_server(true)), "PLAIN");
+        assert_eq!(name(Options::new().plain_client("alice", "")), "PLAIN");
+        assert_eq!(name(Options::new().plain_password("tiger")), "PLAIN");
+        let both = Options::new().plain_client("alice", "").plain_server(true);
+        let error = both.check_mechanism().expect_err("both");
+        assert_eq!(
+            error.to_string(),
+            "option plain_server can't be true; allowed is false where plain_username or plain_password is set"
+        );
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let options = Options::new().plain_client("alice", "tiger");
+        assert_eq!(options.get("plain_password").as_deref(), Some("***"));
+        assert!(!format!("{options:?}").contains("tiger"));
+        let long = Options::new().plain_password("tiger".repeat(100));
+        let error = long.validate().expect_err("too long");
+        assert!(!error.to_string().contains("tiger"), "{error}");
+        let text = "tiger".repeat(100);
+        let error = Options::new()
+            .set("plain_password", &text)
+            .expect_err("too long");
+        assert!(!error.to_string().contains("tiger"), "{error}");
+    }
+}
