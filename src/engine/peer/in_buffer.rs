@@ -17,10 +17,12 @@
 //!     ^ position                                           a small frame]    read straight into place
 //! ```
 
+mod large;
+
 use std::collections::VecDeque;
 use std::io;
 
-use bytes::Bytes;
+use large::{LargeFrame, PEEK};
 
 use super::out_buffer::{OutBuffer, Segment};
 use super::outgoing::Outgoing;
@@ -39,16 +41,8 @@ use crate::zmtp::{
 /// chunk is cheaper than a system call for each.
 const LARGE: u64 = 16 * 1024;
 
-/// With the end of a large frame only this much is fetched of what follows: enough for the header of the next one, so
-/// that most of its body can again be read into place.
-const PEEK: usize = 2 * 1024;
-
 /// A chunk is kept as it is from so many bytes on. With fewer, it would be mostly empty.
 const TRICKLE: usize = CHUNK / 8;
-
-/// First allocation for a large body, of which the system provides only what is written to; from there it doubles with
-/// what really arrives, so that an announced length by itself costs nothing.
-const LARGE_START: usize = 1024 * 1024;
 
 /// So far behind the end of a frame is the middle of the next one, if that is short: in the line of the cache after the one
 /// with its header, which is here already.
@@ -106,27 +100,6 @@ enum Next {
     Rest(Option<Header>),
     /// Something that must not be there.
     Violation(Box<ProtocolError>),
-}
-
-/// A frame whose body is read straight into place.
-#[derive(Debug)]
-struct LargeFrame {
-    header: Header,
-    body: Vec<u8>,
-}
-
-impl LargeFrame {
-    /// Sees to it that there is room for some more of the body; returns how much of it is still to come.
-    /// An error if the system has no memory for it.
-    fn make_room(&mut self) -> io::Result<usize> {
-        let have = self.body.len();
-        if have == self.body.capacity() {
-            let capacity = large_capacity(have, self.header.body_len);
-            let reserved = self.body.try_reserve_exact(capacity - have);
-            reserved.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        }
-        Ok(usize::try_from(self.header.body_len).unwrap_or(usize::MAX) - have)
-    }
 }
 
 /// See the module.
@@ -263,9 +236,7 @@ impl InBuffer {
         match partial.filter(|header| header.body_len >= LARGE) {
             Some(header) => {
                 let have = rest.get(header.header_len..).unwrap_or_default();
-                let mut body = pool.take_body(large_capacity(have.len(), header.body_len));
-                body.extend_from_slice(have);
-                self.large = Some(Box::new(LargeFrame { header, body }));
+                self.large = Some(Box::new(LargeFrame::begin(header, have, pool)));
                 chunk.copy_within(position..position + header.header_len, kept);
                 kept += header.header_len;
             }
@@ -301,51 +272,6 @@ impl InBuffer {
             }
         }
         pool.give(chunk);
-    }
-
-    /// Reads on in a large frame, and at its end in the same go the beginning of what follows it. A chunk's worth at a time: during
-    /// a longer read the kernel takes in nothing of what the peer sends meanwhile.
-    fn read_large(
-        &mut self,
-        reader: &mut Reader,
-        stream: &Stream,
-        scanner: &mut Scanner,
-        pool: &mut ChunkPool,
-        on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
-    ) -> io::Result<ReadOutcome> {
-        let Some(large) = self.large.as_mut() else {
-            return Ok(ReadOutcome::default());
-        };
-        let missing = large.make_room()?;
-        let room = large.body.capacity() - large.body.len();
-        let room = room.min(missing).min(CHUNK);
-        let peek = if room == missing { PEEK } else { 0 };
-        let mut next = pool.take();
-        let mut outcome = match reader.read_two(stream, &mut large.body, room, &mut next, peek) {
-            Ok(came) => ReadOutcome::from(came),
-            Err(error) => {
-                pool.give(next);
-                return Err(error);
-            }
-        };
-        if (large.body.len() as u64) < large.header.body_len {
-            pool.give(next);
-            return Ok(outcome);
-        }
-        if let Some(large) = self.large.take() {
-            scanner.body_received(&large.header);
-            outcome.messages = usize::from(large.header.kind == FrameKind::Last);
-            self.segments
-                .push_back(Segment::Body(Bytes::from(large.body)));
-            self.messages += outcome.messages;
-        }
-        self.expect_large = true;
-        if next.is_empty() {
-            pool.give(next);
-        } else {
-            outcome.add(self.accept(next, scanner, pool, on_command));
-        }
-        Ok(outcome)
     }
 
     /// Has the beginning of the next frame fetched into the cache.
@@ -601,12 +527,6 @@ impl InBuffer {
         }
         *self = InBuffer::default();
     }
-}
-
-/// Capacity for a large body of which `have` bytes are here.
-fn large_capacity(have: usize, body_len: u64) -> usize {
-    let total = usize::try_from(body_len).unwrap_or(usize::MAX);
-    total.min(LARGE_START.max(have.saturating_mul(2)))
 }
 
 #[cfg(test)]
