@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `allow` | [`Allow`]: what decides, a list or code of the application |
+//! | `path` | a list in a file or a directory |
 //! | `answer` | [`Answer`]: the verdict on its way to the handshake that waits for it |
 //!
 //! The engine asks ([`Authenticator`]) in the middle of a handshake, under the lock of a socket. A list answers there and then. Code of the
@@ -11,6 +12,7 @@
 
 mod allow;
 mod answer;
+mod path;
 
 use std::fmt;
 use std::net::IpAddr;

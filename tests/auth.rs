@@ -9,6 +9,10 @@ mod common {
     pub(crate) mod until;
 }
 
+#[path = "access/lists.rs"]
+mod lists;
+#[path = "access/open_ports.rs"]
+mod open_ports;
 #[path = "access/plain.rs"]
 mod plain;
 #[path = "access/verdicts.rs"]

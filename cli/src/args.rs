@@ -1,11 +1,13 @@
 //! The command line's shape: the commands, and the groups of arguments that several of them share.
 
 use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use zerohop::SubscribeError;
+use zerohop::{Allow, Options, SubscribeError};
 
 use crate::failure::{Failure, Outcome};
 use crate::format::Format;
@@ -30,7 +32,7 @@ use crate::{
 Example, in three shells:
   zerohop pull --connect tcp://localhost:5555
   zerohop pull --connect tcp://localhost:5555
-  seq 10 | zerohop push --bind 'tcp://*:5555' --wait-peers 2
+  seq 10 | zerohop push --bind 'tcp://127.0.0.1:5555' --wait-peers 2
 
 Endpoints: tcp://host:port, ipc://path, ipc://@name (Linux). To bind, host and port may be *. In short: host:port, :port \
 (every interface, or to connect this machine), /path, ./path, @name. Where a command has neither --bind nor --connect, \
@@ -122,6 +124,8 @@ pub(crate) struct SocketArgs {
     /// Exit with 3 when nothing has happened for so long
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = SOCKET)]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) security: SecurityArgs,
     /// Set an option of the library by its name, as send_hwm=5000 or heartbeat_interval=2s (repeatable)
     #[arg(short, long = "option", value_name = "NAME=VALUE", help_heading = SOCKET)]
     pub(crate) option: Vec<Setting>,
@@ -139,6 +143,51 @@ pub(crate) struct SocketArgs {
     pub(crate) stats: bool,
 }
 
+/// Who is let in, and who this socket is for others.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SecurityArgs {
+    /// Let everyone in who can reach the socket over the network
+    #[arg(long, help_heading = SECURITY)]
+    pub(crate) insecure: bool,
+    /// Let in whom this file, or the files of this folder, list: lines such as "user NAME PASSWORD" or "uid 1000"
+    #[arg(long, value_name = "PATH", help_heading = SECURITY)]
+    pub(crate) allow: Option<PathBuf>,
+    /// Ask peers for a name and a password, in clear (PLAIN); --allow says which are good
+    #[arg(long, requires = "allow", conflicts_with = "plain_user", help_heading = SECURITY)]
+    pub(crate) plain_server: bool,
+    /// Show this name, in clear (PLAIN)
+    #[arg(long, value_name = "NAME", requires = "plain_password_file", help_heading = SECURITY)]
+    pub(crate) plain_user: Option<String>,
+    /// Show the password that is the first line of this file
+    #[arg(long, value_name = "FILE", requires = "plain_user", help_heading = SECURITY)]
+    pub(crate) plain_password_file: Option<PathBuf>,
+}
+
+impl SecurityArgs {
+    /// Sets what is asked for.
+    pub(crate) fn apply(&self, mut options: Options) -> Outcome<Options> {
+        if self.insecure {
+            options = options.insecure();
+        }
+        if let Some(path) = &self.allow {
+            options = options.allow(Allow::path(path));
+        }
+        if self.plain_server {
+            options = options.plain_server(true);
+        }
+        if let (Some(name), Some(path)) = (&self.plain_user, &self.plain_password_file) {
+            options = options.plain_client(name, first_line(path)?);
+        }
+        Ok(options)
+    }
+}
+
+fn first_line(path: &Path) -> Outcome<String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
 /// Where the peers are. At least one of the two, any number of times.
 #[derive(Clone, Debug, Default, Args)]
 #[group(required = true, multiple = true)]
@@ -152,6 +201,7 @@ pub(crate) struct EndpointArgs {
 }
 
 const SOCKET: &str = "Socket";
+const SECURITY: &str = "Security";
 const REPORTING: &str = "Reporting";
 
 /// How messages lie in a stream of bytes.

@@ -13,7 +13,7 @@ Two of them are a line in both directions. A third is turned away. The end of th
 --count messages, or nothing has happened for --timeout.
 
 Examples, in two shells:
-  zerohop pair --bind 'tcp://*:5561'
+  zerohop pair --bind 'tcp://127.0.0.1:5561'
   zerohop pair --connect tcp://localhost:5561 --message hello --count 1")]
 pub(crate) struct Args {
     #[command(flatten)]

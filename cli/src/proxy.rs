@@ -26,15 +26,15 @@ neither side needs to know the other. The capture is a PUB: whoever subscribes t
 directions.
 
 Examples:
-  zerohop proxy --frontend 'pull:bind:tcp://*:5555' --backend 'push:bind:tcp://*:5556' \\
-      --capture 'tcp://*:5557'
-  zerohop proxy --frontend 'router:bind:tcp://*:5557' --backend 'dealer:bind:tcp://*:5558'
-  zerohop proxy --frontend 'xsub:bind:tcp://*:5559' --backend 'xpub:bind:tcp://*:5560'")]
+  zerohop proxy --frontend 'pull:bind:tcp://127.0.0.1:5555' --backend 'push:bind:tcp://127.0.0.1:5556' \\
+      --capture 'tcp://127.0.0.1:5557'
+  zerohop proxy --frontend 'router:bind:tcp://127.0.0.1:5557' --backend 'dealer:bind:tcp://127.0.0.1:5558'
+  zerohop proxy --frontend 'xsub:bind:tcp://127.0.0.1:5559' --backend 'xpub:bind:tcp://127.0.0.1:5560'")]
 pub(crate) struct Args {
-    /// Where messages come from, such as pull:bind:tcp://*:5555 (repeatable)
+    /// Where messages come from, such as pull:bind:tcp://127.0.0.1:5555 (repeatable)
     #[arg(long, value_name = "TYPE:bind:ENDPOINT", required = true)]
     frontend: Vec<Frontend>,
-    /// Where they go, such as push:bind:tcp://*:5556 (repeatable)
+    /// Where they go, such as push:bind:tcp://127.0.0.1:5556 (repeatable)
     #[arg(long, value_name = "TYPE:bind:ENDPOINT", required = true)]
     backend: Vec<Backend>,
     /// Publish a copy of every message here

@@ -14,7 +14,7 @@ Subscribers choose messages by how they begin: by their first frame, if --parts 
 slow misses messages; --hwm says how many may wait for it.
 
 Examples:
-  tail -f access.log | zerohop pub --bind 'tcp://*:5556'
+  tail -f access.log | zerohop pub --bind 'tcp://127.0.0.1:5556'
   zerohop pub --bind ipc:///tmp/news --wait-subscribers 1 --parts ': ' --message 'weather: sunny'")]
 pub(crate) struct Args {
     /// Wait for so many peers that have subscribed to something before the first message

@@ -13,7 +13,7 @@ with sh -u, so that it fails if it uses $1. At most --jobs messages per peer are
 fails is told of on standard error, the rest goes on, and the exit code is 1 in the end.
 
 Examples:
-  zerohop pull --bind 'tcp://*:5555' | jq .total
+  zerohop pull --bind 'tcp://127.0.0.1:5555' | jq .total
   zerohop pull --connect tcp://localhost:5555 --exec 'convert \"$1\" \"$1.png\"' --jobs 4")]
 pub(crate) struct Args {
     #[command(flatten)]

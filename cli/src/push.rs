@@ -12,7 +12,7 @@ use crate::session::Session;
 #[command(after_help = "\
 Examples:
   zerohop push --connect tcp://localhost:5555 < orders.txt
-  seq 100 | zerohop push --bind 'tcp://*:5555' --wait-peers 4
+  seq 100 | zerohop push --bind 'tcp://127.0.0.1:5555' --wait-peers 4
   zerohop push --connect ipc:///tmp/work --message 'hello' --repeat 10 --rate 2/s")]
 pub(crate) struct Args {
     /// Wait for so many peers before the first message

@@ -16,8 +16,8 @@ with sh -u, so that it fails if it uses $1. What the command prints is the reply
 error, and the exit code is 1 in the end.
 
 Examples:
-  zerohop rep --bind 'tcp://*:5557' --echo
-  zerohop rep --bind 'tcp://*:5557' --exec 'grep -m1 \"^$1 \" prices.txt' --jobs 4
+  zerohop rep --bind 'tcp://127.0.0.1:5557' --echo
+  zerohop rep --bind 'tcp://127.0.0.1:5557' --exec 'grep -m1 \"^$1 \" prices.txt' --jobs 4
   zerohop rep --bind ipc:///tmp/health --reply ok")]
 pub(crate) struct Args {
     #[command(flatten)]

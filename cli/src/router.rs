@@ -19,7 +19,7 @@ A REQ has an empty frame before its request, and wants all up to that frame back
 to see and write frames. With --format json the ID is the first frame.
 
 Examples:
-  zerohop router --bind 'tcp://*:5558' --echo
+  zerohop router --bind 'tcp://127.0.0.1:5558' --echo
   zerohop router --bind ipc:///tmp/hub | tee log.txt")]
 pub(crate) struct Args {
     /// Send each message back to who sent it, and print nothing

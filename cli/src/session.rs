@@ -83,7 +83,7 @@ impl<S: AnySocket> Session<S> {
         options: Options,
         before: impl FnOnce(&S) -> Outcome,
     ) -> Outcome<Session<S>> {
-        let mut options = with_arguments(options, args);
+        let mut options = args.security.apply(with_arguments(options, args))?;
         for Setting { name, value } in &args.option {
             let set = options.set_for(S::TYPE, name, value);
             set.map_err(Failure::usage)?;
@@ -395,6 +395,12 @@ fn bind_failure(error: &BindError) -> Failure {
         BindError::PermissionDenied { endpoint } => permission_advice(endpoint),
         BindError::NoSuchDirectory { .. } => "; create it first, or choose another path",
         BindError::UnknownHost { .. } => "; * stands for all addresses of this machine",
+        BindError::Insecure { endpoint } => {
+            return Failure::Failed(format!(
+                "cannot bind {endpoint}: other machines could connect, and whoever does would be let in; \
+                 bind tcp://127.0.0.1:PORT, or say who is let in (--plain-server --allow FILE), or mean it (--insecure)"
+            ));
+        }
         BindError::NotASocket { .. } | BindError::Io { .. } => "",
         _ => "",
     };

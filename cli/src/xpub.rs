@@ -16,7 +16,7 @@ As pub, and for XSUB as well as SUB. With --subscriptions it tells on standard e
 first subscriber, -TOPIC when it has lost its last one. Messages that an XSUB sends are dropped.
 
 Example:
-  tail -f prices.log | zerohop xpub --bind 'tcp://*:5556' --subscriptions")]
+  tail -f prices.log | zerohop xpub --bind 'tcp://127.0.0.1:5556' --subscriptions")]
 pub(crate) struct Args {
     /// Tell on standard error which topics are wanted (+TOPIC) and no longer wanted (-TOPIC)
     #[arg(long)]

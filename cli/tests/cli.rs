@@ -22,6 +22,7 @@ mod command {
     mod proxy;
     mod refusing;
     mod reporting;
+    mod security;
     mod talking;
     mod telling;
     mod terminating;

@@ -1,8 +1,10 @@
 //! What decides: lists, and code of the application.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::path::AllowPath;
 use super::{Answer, AuthRequest, Verdict};
 use crate::secret::{Secret, same_in_constant_time};
 use crate::zmtp::Credentials;
@@ -38,6 +40,7 @@ pub struct Allow(Rule);
 enum Rule {
     Anyone,
     List(Arc<List>),
+    Path(Arc<AllowPath>),
     By(Arc<dyn Fn(&AuthRequest) -> Verdict + Send + Sync>),
     Ask(Arc<dyn Fn(AuthRequest, Answer) + Send + Sync>),
 }
@@ -56,7 +59,7 @@ impl Allow {
         Allow(Rule::Anyone)
     }
 
-    pub(super) fn is_anyone(&self) -> bool {
+    pub(crate) fn is_anyone(&self) -> bool {
         matches!(self.0, Rule::Anyone)
     }
 
@@ -92,6 +95,24 @@ impl Allow {
         self
     }
 
+    /// A list in a file, or in all files of a directory but the hidden ones. They are looked at for each peer, and read again when they
+    /// have changed: who is added is let in from then on, and who is removed is not let in again. A connection that stands is not ended.
+    ///
+    /// Each line lets somebody in; `#` begins a comment:
+    ///
+    /// ```text
+    /// user alice tiger
+    /// uid 1000
+    /// rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7
+    /// ```
+    ///
+    /// That is a user of PLAIN with the password to the end of the line, a user of the system, and a public key of CURVE, as Z85 or
+    /// hexadecimal digits. Certificate files of pyzmq and czmq do as well, for their public key. Where a file is missing, cannot be
+    /// read or has a line that is none of this, nobody is let in, and events say why.
+    pub fn path(path: impl Into<PathBuf>) -> Allow {
+        Allow(Rule::Path(Arc::new(AllowPath::new(path.into()))))
+    }
+
     /// Whoever this lets in. It runs on one of a few threads that all sockets of a context share, so it should not wait for others: that
     /// is what [`ask`](Self::ask) is for. One that panics lets nobody in.
     pub fn by<V: Into<Verdict>>(
@@ -110,7 +131,7 @@ impl Allow {
         match &self.0 {
             Rule::Anyone => Some(Verdict::allow()),
             Rule::List(list) => Some(list.decide(request)),
-            Rule::By(_) | Rule::Ask(_) => None,
+            Rule::Path(_) | Rule::By(_) | Rule::Ask(_) => None,
         }
     }
 
@@ -118,6 +139,7 @@ impl Allow {
         match &self.0 {
             Rule::Anyone => answer.give(Verdict::allow()),
             Rule::List(list) => answer.give(list.decide(&request)),
+            Rule::Path(path) => answer.give(path.decide(&request)),
             Rule::By(decide) => answer.give(decide(&request)),
             Rule::Ask(ask) => ask(request, answer),
         }
@@ -131,6 +153,7 @@ impl Allow {
                 let count = list.users.len() + list.keys.len() + list.uids.len();
                 format!("a list of {count}")
             }
+            Rule::Path(path) => path.path().display().to_string(),
             Rule::By(_) | Rule::Ask(_) => String::from("code of the application"),
         }
     }
@@ -182,6 +205,7 @@ impl PartialEq for Allow {
         match (&self.0, &other.0) {
             (Rule::Anyone, Rule::Anyone) => true,
             (Rule::List(one), Rule::List(two)) => one == two,
+            (Rule::Path(one), Rule::Path(two)) => one.path() == two.path(),
             (Rule::By(one), Rule::By(two)) => Arc::ptr_eq(one, two),
             (Rule::Ask(one), Rule::Ask(two)) => Arc::ptr_eq(one, two),
             _ => false,

@@ -34,6 +34,31 @@ impl Options {
         self.plain_username(username).plain_password(password)
     }
 
+    /// Lets everyone in who reaches the socket: see [`allow_insecure`](Options::allow_insecure).
+    ///
+    /// ```no_run
+    /// use zerohop::{BindError, Context, Options, Pull};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let context = Context::new();
+    /// let pull = Pull::new(&context)?;
+    /// assert!(matches!(pull.bind("tcp://*:5555"), Err(BindError::Insecure { .. })));
+    ///
+    /// let open = Pull::with_options(&context, Options::new().insecure())?;
+    /// open.bind("tcp://*:5555")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn insecure(self) -> Options {
+        self.allow_insecure(true)
+    }
+
+    /// Whether listeners are for this machine alone: nobody would keep others out.
+    pub(crate) fn loopback_only(&self) -> bool {
+        self.mechanism() == MechanismConfig::Null && self.allow.is_anyone() && !self.allow_insecure
+    }
+
     /// The mechanism that is set.
     pub(crate) fn mechanism(&self) -> MechanismConfig {
         if self.plain_server {

@@ -153,6 +153,30 @@ option_table! {
         default: Secret::default(), "none",
     }
 
+    /// Whether everyone may be let in, unseen, who reaches the socket over a network. Off, `bind` refuses
+    /// a tcp address that is not one of the loopback interface ([`BindError::Insecure`](crate::BindError::Insecure)) where the mechanism is
+    /// NULL and nobody says who is let in ([`allow`](Options::allow), [`zap_domain`](Options::zap_domain)).
+    ///
+    /// On is for networks in which each machine may do whatever the socket does. [`insecure`](Options::insecure) sets it.
+    allow_insecure(bool) -> bool {
+        sockets: all,
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// The permissions of the file that `bind` makes for an `ipc` path: who may write to it may connect. 0600, in octal as `chmod` has it, is
+    /// this user alone; 0660 adds the group, 0666 everyone. Linux has it so from the moment that the file is there. The name of an abstract
+    /// socket (`ipc://@name`) has no permissions: everyone on the machine may connect, so use [`Allow::uid`] there.
+    ///
+    /// libzmq leaves it to the umask, which mostly lets everyone read and this user alone connect.
+    ipc_mode(u32) -> u32 {
+        sockets: all,
+        unit: "",
+        range: "0 to 511, which is 0777 in octal", allows: |&mode| mode <= 0o777,
+        default: 0o600, "384",
+    }
+
     /// Who is let in: see [`Allow`]. [`anyone`](Allow::anyone) is everyone who gets through the handshake of the mechanism.
     ///
     /// With NULL peers show nothing of who they are but, over `ipc`, their user of the system; so there
@@ -161,7 +185,7 @@ option_table! {
     allow(impl Into<Allow>) -> Allow {
         sockets: all,
         unit: "",
-        range: "anyone, a list, or code", allows: any,
+        range: "anyone, a list, code, or (by name) the path of a list", allows: any,
         default: Allow::anyone(), "anyone",
     }
 

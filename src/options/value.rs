@@ -146,14 +146,18 @@ impl OptionValue for Secret {
     }
 }
 
-/// Lists and code are for programs.
+/// A path, or anyone; other lists and code are for programs.
 impl OptionValue for Allow {
     fn render(&self) -> String {
         self.describe()
     }
 
     fn parse(text: &str) -> Option<Allow> {
-        (text == "anyone").then(Allow::anyone)
+        match text {
+            "" => None,
+            "anyone" => Some(Allow::anyone()),
+            path => Some(Allow::path(path)),
+        }
     }
 }
 

@@ -1,10 +1,19 @@
-//! Who is at the other end of a Unix socket: what the system knows, whatever the peer says.
+//! Who is at the other end of a Unix socket: what the system knows, whatever the peer says. And who we are.
 
 #![allow(unsafe_code)]
 
 use std::os::fd::BorrowedFd;
 
 use crate::auth::IpcCredentials;
+
+unsafe extern "C" {
+    safe fn geteuid() -> u32;
+}
+
+/// The user that this process acts as: what it makes belongs to that one.
+pub(super) fn own_uid() -> u32 {
+    geteuid()
+}
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod system {
@@ -87,6 +96,7 @@ mod tests {
         let credentials = of(one.as_fd()).expect("the system tells");
         let path = std::env::temp_dir().join(format!("zerohop-own-{}", std::process::id()));
         std::fs::write(&path, "").unwrap();
+        assert_eq!(credentials.uid, own_uid());
         assert_eq!(credentials.uid, std::fs::metadata(&path).unwrap().uid());
         std::fs::remove_file(&path).unwrap();
         assert_eq!(of(other.as_fd()), Some(credentials));

@@ -237,6 +237,18 @@ pub enum BindError {
         /// What the look-up said.
         source: Arc<io::Error>,
     },
+    /// Other machines could reach the socket, and everyone would be let in unseen, as the mechanism is NULL.
+    Insecure {
+        /// What was to be bound.
+        endpoint: Endpoint,
+    },
+    /// At an `ipc` path stands a socket that nobody listens at, of another user. It is left alone.
+    OthersSocket {
+        /// What was to be bound.
+        endpoint: Endpoint,
+        /// The user that it belongs to.
+        uid: u32,
+    },
     /// The system refused for another reason.
     Io {
         /// What was to be bound.
@@ -262,6 +274,8 @@ impl BindError {
             | BindError::NoSuchDirectory { endpoint }
             | BindError::NotASocket { endpoint }
             | BindError::UnknownHost { endpoint, .. }
+            | BindError::Insecure { endpoint }
+            | BindError::OthersSocket { endpoint, .. }
             | BindError::Io { endpoint, .. } => Some(endpoint),
             BindError::Endpoint(_)
             | BindError::Closed
@@ -276,7 +290,9 @@ impl BindError {
             BindError::Endpoint(_) => io::ErrorKind::InvalidInput,
             BindError::AddrInUse { .. } => io::ErrorKind::AddrInUse,
             BindError::AddrNotAvailable { .. } => io::ErrorKind::AddrNotAvailable,
-            BindError::PermissionDenied { .. } => io::ErrorKind::PermissionDenied,
+            BindError::PermissionDenied { .. }
+            | BindError::Insecure { .. }
+            | BindError::OthersSocket { .. } => io::ErrorKind::PermissionDenied,
             BindError::NoSuchDirectory { .. } => io::ErrorKind::NotFound,
             BindError::NotASocket { .. } => io::ErrorKind::AlreadyExists,
             BindError::UnknownHost { source, .. } | BindError::Io { source, .. } => source.kind(),
@@ -340,6 +356,16 @@ impl fmt::Display for Reason<'_> {
             BindError::UnknownHost { source, .. } => write!(
                 f,
                 "no interface has that name and it cannot be looked up ({source})"
+            ),
+            BindError::Insecure { .. } => f.write_str(
+                "other machines could connect, and whoever does would be let in unseen (mechanism NULL). \
+                 Bind a loopback address, such as tcp://127.0.0.1:*; or say who is let in \
+                 (Options::allow, with a mechanism such as PLAIN); \
+                 or mean it (Options::insecure)",
+            ),
+            BindError::OthersSocket { uid, .. } => write!(
+                f,
+                "a socket of another user (uid {uid}) stands there; have it removed, or choose another path"
             ),
             BindError::Io { source, .. } => source.fmt(f),
             BindError::Closed => f.write_str("the socket is closed"),

@@ -182,8 +182,14 @@ fn bind_tcp(
     options: &StreamOptions,
 ) -> Result<Listener, BindError> {
     let failed = |error| BindError::from_io(endpoint, error);
-    let listener =
-        listen_on_first(&bind_candidates(endpoint, tcp, options)?, options).map_err(failed)?;
+    let candidates = bind_candidates(endpoint, tcp, options)?;
+    let reachable = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+    if options.loopback_only && candidates.iter().any(reachable) {
+        return Err(BindError::Insecure {
+            endpoint: endpoint.clone(),
+        });
+    }
+    let listener = listen_on_first(&candidates, options).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok(Listener {
         _file: None,
@@ -338,6 +344,12 @@ fn bind_path(
         match socket_file::occupant(path).map_err(failed)? {
             Occupant::Live => break,
             Occupant::Stale(identity) => socket_file::remove_if(path, identity).map_err(failed)?,
+            Occupant::StaleOfOthers(uid) => {
+                return Err(BindError::OthersSocket {
+                    endpoint: endpoint.clone(),
+                    uid,
+                });
+            }
             Occupant::NotASocket => {
                 return Err(BindError::NotASocket {
                     endpoint: endpoint.clone(),
@@ -365,12 +377,19 @@ fn claim(
     })
 }
 
-/// Nothing comes between `bind` and `listen`: meanwhile the socket looks stale to others, see [`socket_file`].
+/// Nothing but the permissions of its file comes between `bind` and `listen`: meanwhile the socket looks stale to others, see
+/// [`socket_file`].
 fn listen_unix(address: &SocketAddress, options: &StreamOptions) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     options.apply_buffers(&SockRef::from(&socket))?;
-    socket.bind(&address.to_system()?)?;
+    if let SocketAddress::Unix(path) = address {
+        socket_file::restrict(&socket, options.ipc_mode)?;
+        socket.bind(&address.to_system()?)?;
+        socket_file::set_mode(path, options.ipc_mode)?;
+    } else {
+        socket.bind(&address.to_system()?)?;
+    }
     socket.listen(options.backlog)?;
     Ok(UnixListener::from(OwnedFd::from(socket)))
 }

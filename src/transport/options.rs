@@ -23,6 +23,10 @@ pub(crate) struct StreamOptions {
     pub(crate) backlog: i32,
     /// For the engine's timer: nothing here keeps time.
     pub(crate) connect_timeout: Option<Duration>,
+    /// No listener over TCP is to be reached from other machines.
+    pub(crate) loopback_only: bool,
+    /// The permissions of the file of a Unix socket.
+    pub(crate) ipc_mode: u32,
 }
 
 /// TCP keep-alive probes, when they are on.
@@ -49,6 +53,8 @@ impl Default for StreamOptions {
             // dropped waits a second for its SYN to be sent again. An unused place costs nothing.
             backlog: 1024,
             connect_timeout: None,
+            loopback_only: false,
+            ipc_mode: 0o600,
         }
     }
 }

@@ -7,7 +7,8 @@
 //! bind ok ----------------------------------------------------------> ours
 //! bind: in use --> not a socket -----------------------------------> error, the file stays
 //!              --> a socket, connect succeeds --> live -------------> error, the file stays
-//!              --> a socket, connect refused  --> stale --> remove --> bind again
+//!              --> a socket, connect refused  --> stale, ours --> remove --> bind again
+//!                                             --> stale, of another user --> error, the file stays
 //! ```
 //!
 //! File systems have no "remove if it is still this one", and a socket that is bound and does not listen yet refuses connections
@@ -18,16 +19,19 @@
 //! for servers of other libraries the gaps remain: the file's identity is compared right before it is removed, which leaves a
 //! window of a system call or two. And outside Linux a live server with a full backlog refuses connections, too.
 
-use std::fs::{self, DirBuilder, File, Metadata, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::credentials;
 
 /// How long the lock of a directory is waited for. It is held for some system calls, by one server after the other.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -59,8 +63,10 @@ pub(super) struct Identity {
 pub(super) enum Occupant {
     /// A socket that somebody listens on, or may.
     Live,
-    /// A socket that nobody listens on any more.
+    /// A socket of this user that nobody listens on any more.
     Stale(Identity),
+    /// The same, of another user. Not ours to touch.
+    StaleOfOthers(u32),
     /// A file, a directory, a link. Not ours to touch.
     NotASocket,
     /// Gone in the meantime.
@@ -199,13 +205,34 @@ pub(super) fn occupant(path: &Path) -> io::Result<Occupant> {
     probe.set_nonblocking(true)?;
     match probe.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Ok(Occupant::Stale(Identity::of(&metadata)))
+            Ok(match metadata.uid() == credentials::own_uid() {
+                true => Occupant::Stale(Identity::of(&metadata)),
+                false => Occupant::StaleOfOthers(metadata.uid()),
+            })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Occupant::Nothing),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
         // Connected; or the backlog is full; or it is a socket of another type, as a log daemon's.
         Ok(()) | Err(_) => Ok(Occupant::Live),
     }
+}
+
+/// Before a socket is bound: its file is to have these permissions from the beginning, less what the umask takes. Linux does that.
+pub(super) fn restrict(socket: &Socket, mode: u32) -> io::Result<()> {
+    let file = File::from(socket.as_fd().try_clone_to_owned()?);
+    // Other systems know no permissions of a socket; there `set_mode` sees to it.
+    let _ = file.set_permissions(Permissions::from_mode(mode));
+    Ok(())
+}
+
+/// Once it is bound, and before it listens: gives its file these permissions, if it has others.
+pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    // Somebody may have put something else there meanwhile.
+    if metadata.file_type().is_socket() && metadata.permissions().mode() & 0o777 != mode {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    Ok(())
 }
 
 /// Removes the file at `path` if it is the one meant; if not, there is nothing to do.

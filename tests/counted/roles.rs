@@ -170,6 +170,7 @@ fn receive(endpoint: &str) {
     const LINE: u64 = 5_000;
     let context = Context::new();
     let options = Options::new()
+        .insecure()
         .heartbeat_interval(Duration::from_millis(200))
         .heartbeat_timeout(Duration::from_millis(400))
         .recv_buffer(KERNEL_BUFFER);
@@ -214,7 +215,10 @@ fn say_run(run: &mut Range<u64>) {
 /// Binds, and receives as many messages as it is told, each time it is told.
 fn pull_later(endpoint: &str) {
     let context = Context::new();
-    let options = Options::new().recv_hwm(2).recv_buffer(KERNEL_BUFFER);
+    let options = Options::new()
+        .recv_hwm(2)
+        .recv_buffer(KERNEL_BUFFER)
+        .insecure();
     let pull = Pull::with_options(&context, options).expect("a PULL");
     say(pull.bind(endpoint).expect("bound"));
     while let Some(line) = hear() {

@@ -224,7 +224,15 @@ fn a_wildcard_means_both_families_with_ipv6() {
     if !has_ipv6() {
         return;
     }
-    let mut pull = Program::start(&["pull", "--bind", "tcp://*:*", "--ipv6", "-n", "2"]);
+    let mut pull = Program::start(&[
+        "pull",
+        "--bind",
+        "tcp://*:*",
+        "--insecure",
+        "--ipv6",
+        "-n",
+        "2",
+    ]);
     let bound = pull.bound();
     let (_, port) = bound.rsplit_once(':').expect("a port");
     for host in ["127.0.0.1", "[::1]"] {

@@ -477,6 +477,8 @@ pub(crate) fn stream_options(options: &Options) -> StreamOptions {
         ipv6: options.ipv6,
         backlog: i32::try_from(options.backlog).unwrap_or(i32::MAX),
         connect_timeout: options.connect_timeout,
+        loopback_only: options.loopback_only(),
+        ipc_mode: options.ipc_mode,
     }
 }
 
