@@ -82,7 +82,16 @@ impl Context {
     /// Makes a context. Its background thread starts with the first socket.
     pub fn new() -> Context {
         Context {
-            inner: Arc::new(ContextInner::new()),
+            inner: Arc::new(ContextInner::new(None)),
+        }
+    }
+
+    /// Makes a context whose sockets are driven by a runtime while tasks wait for them; see [`Reactor`](crate::Reactor). With the feature `tokio`
+    /// or `async-io`.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
+    pub fn with_reactor(reactor: crate::Reactor) -> Context {
+        Context {
+            inner: Arc::new(ContextInner::new(Some(reactor.0))),
         }
     }
 

@@ -79,7 +79,8 @@
 //! # In tasks
 //!
 //! `recv_async`, `send_async` and [`request_async`](Req::request_async) are futures for any runtime: tokio, smol, or one of your own. While
-//! tasks wait, the context's background thread takes in what comes, and wakes them. They can be dropped at any time, in a
+//! tasks wait, the context's background thread takes in what comes, and wakes them; or, if the context is told of it (`Context::with_reactor`,
+//! features `tokio` and `async-io`), the runtime's own thread, without a hop from thread to thread. They can be dropped at any time, in a
 //! `select!` or by a time limit of the runtime, and no message is lost or sent in part by that. Tasks and threads may use the
 //! same socket at the same time. With the feature `futures` sockets are streams and sinks of the crate `futures` as well (`RecvStream`,
 //! `SendSink`).
@@ -183,6 +184,8 @@ mod pattern;
 mod poller;
 mod prefetch;
 mod process;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+mod reactor;
 mod secret;
 mod socket;
 mod stats;
@@ -206,6 +209,8 @@ pub use monitor::{
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::{Published, Routed, Subscription, Upstream};
 pub use poller::{Poller, PollerWaker, Ready};
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+pub use reactor::Reactor;
 pub use secret::Secret;
 pub use socket::{
     AnySocket, Channel, Client, Dealer, Dish, Gather, GroupMessage, Incoming, Iter, Pair, Peer,

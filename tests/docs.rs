@@ -76,7 +76,14 @@ fn the_architecture_names_files_that_exist() {
 #[test]
 fn the_guarantees_are_pinned_by_tests_that_exist() {
     let mut sources = Vec::new();
-    for folder in ["src", "tests", "cli/src", "cli/tests", "interop/tests"] {
+    for folder in [
+        "src",
+        "tests",
+        "cli/src",
+        "cli/tests",
+        "interop/tests",
+        "runtimes/tests",
+    ] {
         collect_sources(&root().join(folder), &mut sources);
     }
     let tests: HashSet<String> = sources.iter().flat_map(|path| functions(path)).collect();

@@ -285,6 +285,12 @@ impl Rounds {
             return;
         }
         let look = socket.driven.presence().look();
+        if socket.driven.presence().has_reactor() && !look.seat_taken() {
+            // It has been told as well, and is coming if anybody runs it: looks soon whether it has.
+            socket.lease_for(&self.poll, id, self.now, TICK);
+            self.arm(id);
+            return;
+        }
         if look != socket.seen || look.seat_taken() {
             // The application is active: its own calls see to the socket.
             socket.lease(&self.poll, id, self.now, period);
@@ -485,6 +491,14 @@ impl Socket {
         self.mode = Mode::Leased(now + period * self.periods);
     }
 
+    /// The same, and the first look comes after so long.
+    fn lease_for(&mut self, poll: &Poll, id: usize, now: Instant, time: Duration) {
+        self.lease(poll, id, now, time);
+        if let Mode::Leased(at) = &mut self.mode {
+            *at = now + time;
+        }
+    }
+
     /// Watches the socket, and drives it at once, if tasks wait and nobody else would hear of events for them. `false`: it need
     /// not watch.
     fn watches_for_tasks(&mut self, poll: &Poll, id: usize, now: Instant) -> bool {
@@ -517,10 +531,7 @@ impl Socket {
             }
             self.timer = Some(now);
         } else {
-            self.lease(poll, id, now, TICK);
-            if let Mode::Leased(at) = &mut self.mode {
-                *at = now + TICK;
-            }
+            self.lease_for(poll, id, now, TICK);
         }
     }
 

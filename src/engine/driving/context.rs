@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::lingering::Lingering;
+use super::reactor::Reactor;
 use crate::auth::Deciding;
 use crate::engine::{Caretaker, Driven, Names, SocketMailbox, lock};
 use crate::process::Process;
@@ -20,6 +21,8 @@ pub(crate) struct ContextInner {
     pub(crate) names: Mutex<Names>,
     /// Where verdicts are made that take code of the application.
     pub(crate) deciding: Arc<Deciding>,
+    /// Drives sockets that tasks wait for.
+    reactor: Option<Arc<dyn Reactor>>,
     lingering: Lingering,
     sockets: Mutex<Vec<Weak<dyn Driven>>>,
     shut_down: AtomicBool,
@@ -29,13 +32,14 @@ pub(crate) struct ContextInner {
 
 impl ContextInner {
     /// With one handle.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(reactor: Option<Arc<dyn Reactor>>) -> Self {
         ContextInner {
             process: Process::current(),
             caretaker: Mutex::new(None),
             resolver: Resolver::new(),
             names: Mutex::new(Names::default()),
             deciding: Arc::default(),
+            reactor,
             lingering: Lingering::default(),
             sockets: Mutex::new(Vec::new()),
             shut_down: AtomicBool::new(false),
@@ -52,6 +56,11 @@ impl ContextInner {
         let started = Arc::new(Caretaker::start()?);
         *caretaker = Some(Arc::clone(&started));
         Ok(started)
+    }
+
+    /// What drives sockets that tasks wait for, if it is not the caretaker.
+    pub(crate) fn reactor(&self) -> Option<&dyn Reactor> {
+        self.reactor.as_deref()
     }
 
     /// Notes a new socket, to be woken when the context shuts down.

@@ -3,6 +3,7 @@
 mod closing;
 mod driven;
 mod observed;
+mod reacting;
 mod seat;
 mod task;
 
@@ -11,10 +12,11 @@ pub(crate) use observed::Observable;
 pub(crate) use task::TaskCall;
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
+use reacting::Reacting;
 use seat::Seat;
 
 use super::attention::{Attention, Changes, Waiting};
@@ -23,6 +25,7 @@ use super::caretaker::Caretaker;
 use super::context::ContextInner;
 use super::mailbox::Mailbox;
 use super::presence::Presence;
+use super::reactor::ReactorDriven;
 use crate::engine::peer::net::Net;
 use crate::engine::tempo::rhythm::Rhythm;
 use crate::engine::{Deadline, PollWaker, Shut, SocketMailbox, Stop, Turn};
@@ -50,6 +53,8 @@ pub(crate) struct Core<P> {
     poll_fd: OnceLock<RawFd>,
     /// Wakes that.
     waker: PollWaker,
+    /// For what is to find the socket again and not to keep it.
+    myself: Weak<dyn ReactorDriven>,
 }
 
 /// What the state lock guards.
@@ -65,6 +70,8 @@ pub(crate) struct State<P> {
     calls_drive: bool,
     /// Who waits for what.
     waiting: Waiting,
+    /// The reactor of a runtime, while tasks wait.
+    reacting: Reacting,
 }
 
 impl<P: Pattern> State<P> {
@@ -113,7 +120,7 @@ impl<P: Pattern> Core<P> {
             Arc::clone(&caretaker),
             id,
         );
-        let core = Arc::new(Core {
+        let core = Arc::new_cyclic(|myself| Core {
             rhythm: Arc::clone(net.rhythm()),
             poll_fd: OnceLock::new(),
             waker,
@@ -125,6 +132,7 @@ impl<P: Pattern> Core<P> {
                 lingers: false,
                 calls_drive: false,
                 waiting: Waiting::default(),
+                reacting: Reacting::default(),
             }),
             attention: Attention::new(),
             seat: Mutex::new(Seat {
@@ -138,6 +146,7 @@ impl<P: Pattern> Core<P> {
             context: Arc::clone(context),
             caretaker,
             id,
+            myself: Weak::clone(myself) as _,
         });
         let driven = Arc::clone(&core) as Arc<dyn Driven>;
         context.enlist(Arc::downgrade(&driven));

@@ -7,6 +7,7 @@
 //! | `caretaker`, `deadlines` | the background thread, and when each of its sockets is due |
 //! | `attention`, `presence`, `mailbox`, `ready_list`, `lingering`, `question` | hand-overs between threads |
 //! | `levels` | whether a call would wait, for whoever watches that from outside of the calls |
+//! | `reactor` | the reactor of a runtime, which drives a socket that tasks wait for |
 //! | `timers`, `wait`, `busy_poll` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
 //! | `later` | code of the application, put off until no lock is held |
 //! | `context` | what the sockets of a context share |
@@ -23,6 +24,7 @@ pub(super) mod lingering;
 pub(super) mod mailbox;
 pub(super) mod presence;
 pub(super) mod question;
+pub(super) mod reactor;
 pub(super) mod ready_list;
 pub(super) mod time_slice;
 pub(super) mod timers;

@@ -21,8 +21,8 @@
 //! `true` and that caller notifies the caretaker.** The caretaker first watches and then drives, under the state lock; the caller
 //! checks whether it watches under that lock, when the work exists.
 //!
-//! Tasks wait without sitting in the seat. Invariant: **while a task waits and nobody sits in the seat, the caretaker watches, or is
-//! about to be notified that it has to.** A task that begins to wait ([`Presence::tasks_wait`]), and a caller that leaves the seat
+//! Tasks wait without sitting in the seat. Invariant: **while a task waits, nobody sits in the seat and no [reactor](super::reactor) hears of
+//! events, the caretaker watches, or is about to be notified that it has to.** A task that begins to wait ([`Presence::tasks_wait`]), and a caller that leaves the seat
 //! ([`Presence::request_watch`]), first set their flag and then check whether the socket is watched. The caretaker first clears `watched`
 //! and then checks whether a task waits and the seat is free ([`Presence::lease`]). `watched` is set already when the notification is
 //! sent, since the caretaker checks all this again when it gets that.
@@ -46,6 +46,8 @@ pub(crate) struct Presence {
     watched: AtomicBool,
     /// Tasks wait, or observers for a low level: both are called tasks here.
     tasks: AtomicBool,
+    /// While tasks wait: the reactor of their runtime hears of events, and drives.
+    reactor: AtomicBool,
     delegated: AtomicBool,
 }
 
@@ -72,6 +74,7 @@ impl Presence {
             parked: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             tasks: AtomicBool::new(false),
+            reactor: AtomicBool::new(false),
             delegated: AtomicBool::new(false),
         }
     }
@@ -118,7 +121,7 @@ impl Presence {
         self.watched.store(false, Ordering::Relaxed);
         // Between this store and those loads, as between those of `request_watch`: one side sees the other's.
         fence(Ordering::SeqCst);
-        !self.tasks.load(Ordering::Relaxed) || self.look().seat_taken()
+        !self.tasks.load(Ordering::Relaxed) || self.look().seat_taken() || self.has_reactor()
     }
 
     /// A task waits, and there was none before. Only called under the socket's state lock. `true`: the caretaker has to be notified.
@@ -131,6 +134,24 @@ impl Presence {
     /// No task waits any more. Only called under the socket's state lock.
     pub(crate) fn no_task_waits(&self) {
         self.tasks.store(false, Ordering::Relaxed);
+        self.reactor.store(false, Ordering::Relaxed);
+    }
+
+    /// A reactor hears of all events from now on. Only called under the socket's state lock.
+    pub(crate) fn reactor_hears(&self) {
+        self.reactor.store(true, Ordering::Relaxed);
+    }
+
+    /// It no longer does. Only called under the socket's state lock. `true`: the caretaker has to be notified.
+    #[must_use]
+    pub(crate) fn reactor_is_gone(&self) -> bool {
+        self.reactor.store(false, Ordering::Relaxed);
+        self.request_watch()
+    }
+
+    /// Whether a reactor hears of events, for tasks that wait.
+    pub(crate) fn has_reactor(&self) -> bool {
+        self.reactor.load(Ordering::Relaxed)
     }
 
     /// Whether tasks wait.
@@ -138,11 +159,11 @@ impl Presence {
         self.tasks.load(Ordering::Relaxed)
     }
 
-    /// The caretaker has to watch if tasks wait and the seat is free. Only called under the socket's state lock, after
+    /// The caretaker has to watch if tasks wait, the seat is free, and no reactor hears of events. Only called under the socket's state lock, after
     /// [`leave_seat`](Self::leave_seat). `true`: it does not, and has to be notified.
     #[must_use]
     pub(crate) fn request_watch(&self) -> bool {
-        if !self.has_tasks() || self.look().seat_taken() {
+        if !self.has_tasks() || self.look().seat_taken() || self.has_reactor() {
             return false;
         }
         fence(Ordering::SeqCst);

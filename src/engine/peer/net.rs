@@ -295,6 +295,11 @@ impl Net {
         self.registry.open(registry);
     }
 
+    /// That of the socket's poll, once it has one.
+    pub(crate) fn registry(&self) -> Option<&Registry> {
+        self.registry.get().ok()
+    }
+
     /// When the next timer is due.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         self.timers.next()

@@ -89,6 +89,7 @@ impl<P: Pattern> Core<P> {
         let mut done = attempt(pattern, net);
         let mut worked = false;
         if !done {
+            self.arm_reactor(&mut state);
             worked = self.poll_and_process(&mut state);
             let State { pattern, net, .. } = &mut *state;
             done = attempt(pattern, net);
