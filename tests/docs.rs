@@ -1,6 +1,9 @@
 //! What the documents say besides code: what they point to is there. The Rust of the README is run as a doctest of the
 //! crate, its Python by `interop_pyzmq.rs`, its shell by `interop_program.rs`.
 
+#[path = "docs/options.rs"]
+mod options;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,6 +41,7 @@ fn links_lead_somewhere() {
             include_str!("../docs/experiments.md"),
         ),
         ("docs/pipelines.md", include_str!("../docs/pipelines.md")),
+        ("docs/options.md", include_str!("../docs/options.md")),
         ("docs/production.md", include_str!("../docs/production.md")),
         ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
         ("SECURITY.md", include_str!("../SECURITY.md")),
@@ -93,6 +97,20 @@ fn the_guarantees_are_pinned_by_tests_that_exist() {
         count += 1;
     }
     assert!(count > 50, "only {count} tests were recognised");
+}
+
+#[test]
+fn the_page_of_options_is_what_the_table_says() {
+    let path = root().join("docs/options.md");
+    let page = options::page();
+    if std::env::var_os("ZEROHOP_WRITE_DOCS").is_some() {
+        fs::write(&path, &page).expect("written");
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == page,
+        "docs/options.md is out of date: ZEROHOP_WRITE_DOCS=1 cargo test -p zerohop --test docs options"
+    );
 }
 
 fn root() -> &'static Path {

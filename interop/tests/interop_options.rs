@@ -1,0 +1,234 @@
+//! The table of options beside the `zmq.h` that libzmq here was built with, and beside what libzmq says its defaults are.
+
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::fs;
+use std::path::PathBuf;
+
+use zerohop::{OPTION_TABLE, OptionInfo, SocketType};
+
+const PAGE: &str = include_str!("../../docs/options.md");
+
+/// The names and numbers of options in the header: those of sockets, and of contexts.
+fn header() -> BTreeMap<String, i32> {
+    let path = header_path();
+    let text = fs::read_to_string(&path).expect("zmq.h");
+    let definitions = text.lines().filter_map(|line| {
+        let mut words = line.strip_prefix("#define ")?.split_whitespace();
+        let (name, number) = (words.next()?, words.next()?);
+        Some((name.to_owned(), number.parse().ok()?))
+    });
+    let found: BTreeMap<String, i32> = definitions.collect();
+    assert!(found.len() > 100, "{path:?} names {} things", found.len());
+    found
+}
+
+/// Where the build of libzmq has put it: `target/…/build/zmq-sys-HASH/out/source/include`.
+fn header_path() -> PathBuf {
+    let this = std::env::current_exe().expect("this program");
+    let profile = this.ancestors().nth(2).expect("target/PROFILE/deps/NAME");
+    let builds = fs::read_dir(profile.join("build")).expect("the folder of builds");
+    let mut headers = builds.filter_map(|entry| {
+        let path = entry.ok()?.path().join("out/source/include/zmq.h");
+        path.exists().then_some(path)
+    });
+    headers.next().expect("zmq-sys has built libzmq")
+}
+
+/// The rows of a table of the page.
+fn rows(title: &str) -> Vec<Vec<String>> {
+    let (_, part) = PAGE.split_once(title).expect("the table");
+    let lines = part.lines().skip_while(|line| !line.starts_with("|---"));
+    let lines = lines.skip(1).take_while(|line| line.starts_with('|'));
+    let cells = |line: &str| {
+        let cells = line.trim_matches('|').split(" | ");
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    };
+    lines.map(cells).collect()
+}
+
+#[test]
+fn names_and_numbers_are_those_of_the_header() {
+    let header = header();
+    let mut drafts = 0;
+    for row in OPTION_TABLE {
+        let Some(option) = row.libzmq else { continue };
+        match header.get(option.name) {
+            Some(id) => assert_eq!(*id, option.id, "{}", row.name),
+            // Of a newer version than the one that is built here.
+            None => {
+                drafts += 1;
+                assert!(option.id > 92, "{} is not in zmq.h", option.name);
+            }
+        }
+    }
+    assert!(drafts <= 6, "{drafts} options are not in zmq.h");
+}
+
+/// Each stable option of sockets and contexts is honoured, or the page says what is in its place, or why it is not there.
+#[test]
+fn every_stable_option_of_libzmq_is_told_of() {
+    let elsewhere = rows("## Options of libzmq that are something else here");
+    assert!(elsewhere.len() > 20, "{elsewhere:?}");
+    let known = |name: &str| {
+        let honoured = |row: &OptionInfo| row.libzmq.is_some_and(|option| option.name == name);
+        OPTION_TABLE.iter().any(honoured)
+            || elsewhere.iter().any(|row| row[0].trim_matches('`') == name)
+    };
+    let path = header_path();
+    let text = fs::read_to_string(path).expect("zmq.h");
+    let (mut section, mut asked) = ("", 0);
+    for line in text.lines() {
+        // What follows such a comment is options, up to the next.
+        for (comment, is_options) in [
+            ("/*  Socket options.", "socket"),
+            ("/*  Context options", "context"),
+            ("/*  Deprecated options and aliases", "deprecated"),
+            ("/*  Message options", ""),
+            ("/*  Socket types.", ""),
+            ("/*  DRAFT", ""),
+        ] {
+            if line.starts_with(comment) {
+                section = is_options;
+            }
+        }
+        let name = line
+            .strip_prefix("#define ")
+            .and_then(|rest| rest.split_whitespace().next());
+        let Some(name) = name else { continue };
+        if section == "socket" || section == "context" && !name.ends_with("_DFLT") {
+            assert!(known(name), "docs/options.md does not tell of {name}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 70, "only {asked} options were recognised");
+}
+
+/// What libzmq answers for an option of a new socket: a number, or bytes.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Number(i64),
+    Bytes(Vec<u8>),
+}
+
+#[allow(unsafe_code)]
+fn ask(socket_type: zmq::SocketType, id: i32, kind: &str) -> Result<Answer, String> {
+    let context = zmq::Context::new();
+    let mut socket = context.socket(socket_type).expect("a socket");
+    let socket = socket.as_mut_ptr();
+    let mut bytes = [0_u8; 256];
+    let mut length = match kind {
+        "Frame" | "String" => bytes.len(),
+        _ if id == 22 => 8,
+        _ => 4,
+    };
+    // SAFETY: the socket lives until the end of the function, and the buffer is as long as is said.
+    let result = unsafe {
+        zmq_sys::zmq_getsockopt(
+            socket,
+            id,
+            bytes.as_mut_ptr().cast::<c_void>(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        return Err(format!("{}", zmq::Error::from_raw(zmq_errno())));
+    }
+    let bytes = &bytes[..length];
+    Ok(match kind {
+        "Frame" | "String" => Answer::Bytes(bytes.to_vec()),
+        _ => Answer::Number(match length {
+            8 => i64::from_ne_bytes(bytes.try_into().expect("eight bytes")),
+            _ => i32::from_ne_bytes(bytes.try_into().expect("four bytes")).into(),
+        }),
+    })
+}
+
+#[allow(unsafe_code)]
+fn zmq_errno() -> i32 {
+    // SAFETY: it reads a variable of this thread.
+    unsafe { zmq_sys::zmq_errno() }
+}
+
+/// A type of libzmq's to ask about an option.
+fn type_for(row: &OptionInfo) -> zmq::SocketType {
+    let candidates = [
+        (SocketType::Dealer, zmq::DEALER),
+        (SocketType::Pub, zmq::PUB),
+        (SocketType::Xpub, zmq::XPUB),
+        (SocketType::Xsub, zmq::XSUB),
+        (SocketType::Router, zmq::ROUTER),
+        (SocketType::Req, zmq::REQ),
+        (SocketType::Pull, zmq::PULL),
+    ];
+    let found = candidates.iter().find(|(own, _)| row.applies_to(*own));
+    found.map_or(zmq::PUSH, |(_, theirs)| *theirs)
+}
+
+/// Our default as libzmq would say it; several where it has more than one word for nothing.
+fn expected(row: &OptionInfo) -> Vec<Answer> {
+    let default = row.default;
+    match (row.kind, default) {
+        ("Frame" | "String", "none") => vec![Answer::Bytes(Vec::new())],
+        (_, "none") => vec![Answer::Number(-1), Answer::Number(0)],
+        (_, "true") => vec![Answer::Number(1)],
+        (_, "false") => vec![Answer::Number(0)],
+        ("Option<Duration>", time) => {
+            let (number, unit) = time.split_once(' ').expect("a number and a unit");
+            let number: i64 = number.parse().expect("a number");
+            let milliseconds = match unit {
+                "ms" => number,
+                "s" => number * 1000,
+                _ => panic!("what is {unit}?"),
+            };
+            vec![Answer::Number(milliseconds)]
+        }
+        (_, number) => vec![Answer::Number(number.parse().expect("a number"))],
+    }
+}
+
+#[test]
+fn defaults_that_are_called_the_same_are() {
+    // libzmq has no way to ask for these.
+    const NOT_TOLD: &[&str] = &[
+        "ZMQ_PROBE_ROUTER",
+        "ZMQ_REQ_RELAXED",
+        "ZMQ_REQ_CORRELATE",
+        "ZMQ_CONFLATE",
+        "ZMQ_ROUTER_MANDATORY",
+        "ZMQ_XPUB_VERBOSE",
+        "ZMQ_XPUB_VERBOSER",
+        "ZMQ_XPUB_MANUAL",
+        "ZMQ_XPUB_NODROP",
+        "ZMQ_HEARTBEAT_TTL",
+        "ZMQ_HEARTBEAT_IVL",
+        "ZMQ_ROUTER_HANDOVER",
+        "ZMQ_ONLY_FIRST_SUBSCRIBE",
+        "ZMQ_ROUTER_NOTIFY",
+    ];
+    let mut asked = 0;
+    for cells in rows("## All options") {
+        let [name, _, _, _, compared, ..] = &cells[..] else {
+            panic!("{cells:?}");
+        };
+        if compared != "same" {
+            continue;
+        }
+        let name = name.trim_matches('`');
+        let row = OPTION_TABLE.iter().find(|row| row.name == name);
+        let row = row.expect("an option of the table");
+        let option = row.libzmq.expect("an option of libzmq");
+        match ask(type_for(row), option.id, row.kind) {
+            Ok(answer) => {
+                let expected = expected(row);
+                assert!(
+                    expected.contains(&answer),
+                    "{name}: libzmq says {answer:?}, and we {expected:?}"
+                );
+                asked += 1;
+            }
+            Err(error) => assert!(NOT_TOLD.contains(&option.name), "{}: {error}", option.name),
+        }
+    }
+    assert!(asked > 8, "only {asked} options were asked for");
+}
