@@ -1,8 +1,9 @@
 //! The context: what the sockets of a process share.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::engine::ContextInner;
+use crate::engine::{ContextInner, Reactor};
 
 /// The background thread and the inproc names that a process's sockets share.
 ///
@@ -82,7 +83,18 @@ impl Context {
     /// Makes a context. Its background thread starts with the first socket.
     pub fn new() -> Context {
         Context {
-            inner: Arc::new(ContextInner::new(None)),
+            inner: Arc::new(ContextInner::new(1, None)),
+        }
+    }
+
+    /// Makes a context with these options. Its background threads start with the first sockets.
+    pub fn with_options(options: ContextOptions) -> Context {
+        let ContextOptions {
+            io_threads,
+            reactor,
+        } = options;
+        Context {
+            inner: Arc::new(ContextInner::new(io_threads.get(), reactor)),
         }
     }
 
@@ -90,9 +102,7 @@ impl Context {
     /// or `async-io`.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub fn with_reactor(reactor: crate::Reactor) -> Context {
-        Context {
-            inner: Arc::new(ContextInner::new(Some(reactor.0))),
-        }
+        Context::with_options(ContextOptions::new().reactor(reactor))
     }
 
     /// Ends every blocking call on the context's sockets, now and in future, with `ContextClosed`.
@@ -108,6 +118,53 @@ impl Context {
 
     pub(crate) fn inner(&self) -> &Arc<ContextInner> {
         &self.inner
+    }
+}
+
+/// What a [`Context`] may be told when it is made, with [`Context::with_options`].
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use zerohop::{Context, ContextOptions};
+///
+/// let four = NonZeroUsize::new(4).unwrap();
+/// let context = Context::with_options(ContextOptions::new().io_threads(four));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ContextOptions {
+    io_threads: NonZeroUsize,
+    reactor: Option<Arc<dyn Reactor>>,
+}
+
+impl ContextOptions {
+    /// One background thread.
+    pub fn new() -> ContextOptions {
+        ContextOptions {
+            io_threads: NonZeroUsize::MIN,
+            reactor: None,
+        }
+    }
+
+    /// The number of background threads, over which the sockets are spread; default: 1. Each socket has one of them, the one with the fewest
+    /// sockets when it was made. More of them are for many sockets whose application is elsewhere, or that tasks wait for without a
+    /// reactor: a socket whose threads are active drives itself. They start when there are sockets for them. libzmq: `ZMQ_IO_THREADS`.
+    pub fn io_threads(mut self, count: NonZeroUsize) -> ContextOptions {
+        self.io_threads = count;
+        self
+    }
+
+    /// The runtime that drives sockets while tasks wait for them; default: none. See [`Reactor`](crate::Reactor).
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
+    pub fn reactor(mut self, reactor: crate::Reactor) -> ContextOptions {
+        self.reactor = Some(reactor.0);
+        self
+    }
+}
+
+impl Default for ContextOptions {
+    fn default() -> ContextOptions {
+        ContextOptions::new()
     }
 }
 

@@ -195,7 +195,7 @@ mod zmtp;
 
 pub use auth::{Allow, Answer, AuthRequest, IpcCredentials, Verdict};
 pub use bytes::Bytes;
-pub use context::Context;
+pub use context::{Context, ContextOptions};
 pub use error::{
     CloseError, ConnectError, GroupError, OptionError, RecvError, ReplyError, ReplyErrorKind,
     RequestError, SendBatchError, SendError, SendErrorKind, SocketError, SubscribeError,

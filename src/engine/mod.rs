@@ -39,7 +39,8 @@ pub(crate) use self::driving::levels::{Observer, ObserverId, Side};
 use self::driving::mailbox::{Mailbox, Wake};
 pub(crate) use self::driving::question::Question;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
-pub(crate) use self::driving::reactor::{Added, Reactor};
+pub(crate) use self::driving::reactor::Added;
+pub(crate) use self::driving::reactor::Reactor;
 pub(crate) use self::driving::ready_list::ReadyList;
 pub(crate) use self::driving::wait::{Deadline, Shut, Stop, Wait};
 pub(crate) use self::inproc::names::{Accepted, Names, Offer};

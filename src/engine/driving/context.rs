@@ -15,8 +15,9 @@ use crate::transport::Resolver;
 pub(crate) struct ContextInner {
     /// Where it was made, and can be used.
     pub(crate) process: Process,
-    /// Started with the first socket.
-    caretaker: Mutex<Option<Arc<Caretaker>>>,
+    /// Started with the first sockets, up to so many.
+    caretakers: Mutex<Vec<Arc<Caretaker>>>,
+    io_threads: usize,
     pub(crate) resolver: Resolver,
     pub(crate) names: Mutex<Names>,
     /// Where verdicts are made that take code of the application.
@@ -32,10 +33,11 @@ pub(crate) struct ContextInner {
 
 impl ContextInner {
     /// With one handle.
-    pub(crate) fn new(reactor: Option<Arc<dyn Reactor>>) -> Self {
+    pub(crate) fn new(io_threads: usize, reactor: Option<Arc<dyn Reactor>>) -> Self {
         ContextInner {
             process: Process::current(),
-            caretaker: Mutex::new(None),
+            caretakers: Mutex::new(Vec::new()),
+            io_threads,
             resolver: Resolver::new(),
             names: Mutex::new(Names::default()),
             deciding: Arc::default(),
@@ -47,14 +49,18 @@ impl ContextInner {
         }
     }
 
-    /// The caretaker, started if it is not running yet.
+    /// The caretaker for one more socket: that which has the fewest, or one that is started for it.
     pub(crate) fn caretaker(&self) -> io::Result<Arc<Caretaker>> {
-        let mut caretaker = lock(&self.caretaker);
-        if let Some(running) = &*caretaker {
-            return Ok(Arc::clone(running));
+        let mut caretakers = lock(&self.caretakers);
+        // Each of its sockets holds it as often.
+        let idlest = caretakers.iter().min_by_key(|one| Arc::strong_count(one));
+        if let Some(idlest) = idlest
+            && (caretakers.len() >= self.io_threads || Arc::strong_count(idlest) == 1)
+        {
+            return Ok(Arc::clone(idlest));
         }
         let started = Arc::new(Caretaker::start()?);
-        *caretaker = Some(Arc::clone(&started));
+        caretakers.push(Arc::clone(&started));
         Ok(started)
     }
 
@@ -124,5 +130,40 @@ impl ContextInner {
 impl std::fmt::Debug for ContextInner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ContextInner").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_spread_over_as_many_threads_as_there_may_be() {
+        let context = ContextInner::new(3, None);
+        let taken: Vec<_> = (0..9).map(|_| context.caretaker().expect("one")).collect();
+        let all = lock(&context.caretakers).clone();
+        assert_eq!(all.len(), 3);
+        for one in &all {
+            let sockets = taken.iter().filter(|taken| Arc::ptr_eq(taken, one));
+            assert_eq!(sockets.count(), 3);
+        }
+        // What has become free is used again.
+        let (_, kept) = taken.split_at(3);
+        let kept = kept.to_vec();
+        drop(taken);
+        let more: Vec<_> = (0..3).map(|_| context.caretaker().expect("one")).collect();
+        for one in &all {
+            assert!(more.iter().any(|more| Arc::ptr_eq(more, one)));
+        }
+        drop(kept);
+    }
+
+    #[test]
+    fn no_thread_is_started_before_it_is_needed() {
+        let context = ContextInner::new(3, None);
+        for _ in 0..5 {
+            drop(context.caretaker().expect("one"));
+        }
+        assert_eq!(lock(&context.caretakers).len(), 1);
     }
 }
