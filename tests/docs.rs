@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 const README: &str = include_str!("../README.md");
 const ARCHITECTURE: &str = include_str!("../docs/architecture.md");
+const CONFORMANCE: &str = include_str!("../docs/conformance.md");
 const GUARANTEES: &str = include_str!("../docs/guarantees.md");
 
 #[test]
@@ -32,6 +33,7 @@ fn links_lead_somewhere() {
         ("README.md", README),
         ("docs/architecture.md", ARCHITECTURE),
         ("docs/guarantees.md", GUARANTEES),
+        ("docs/conformance.md", CONFORMANCE),
         (
             "docs/performance.md",
             include_str!("../docs/performance.md"),
@@ -76,9 +78,9 @@ fn the_architecture_names_files_that_exist() {
     assert!(count > 40, "only {count} files were recognised");
 }
 
-/// Tests that guarantees.md names as `file::test`.
+/// Tests that documents name as `file::test`.
 #[test]
-fn the_guarantees_are_pinned_by_tests_that_exist() {
+fn promises_are_pinned_by_tests_that_exist() {
     let mut sources = Vec::new();
     for folder in [
         "src",
@@ -91,12 +93,20 @@ fn the_guarantees_are_pinned_by_tests_that_exist() {
         collect_sources(&root().join(folder), &mut sources);
     }
     let tests: HashSet<String> = sources.iter().flat_map(|path| functions(path)).collect();
-    let mut count = 0;
-    for name in quoted(GUARANTEES).filter(|name| is_test_name(name)) {
-        assert!(tests.contains(name), "guarantees.md names {name}");
-        count += 1;
+    for (document, text) in [
+        ("guarantees.md", GUARANTEES),
+        ("conformance.md", CONFORMANCE),
+    ] {
+        let mut count = 0;
+        for name in quoted(text).filter(|name| is_test_name(name)) {
+            assert!(tests.contains(name), "{document} names {name}");
+            count += 1;
+        }
+        assert!(
+            count > 50,
+            "only {count} tests were recognised in {document}"
+        );
     }
-    assert!(count > 50, "only {count} tests were recognised");
 }
 
 #[test]
