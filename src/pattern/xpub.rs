@@ -4,75 +4,19 @@
 //! not read from, and a peer that has gone keeps its place until the last of it has been taken: see
 //! [`Pattern::waiting`].
 
-use std::collections::VecDeque;
+mod inbox;
+
+pub(crate) use inbox::Subscriber;
+use inbox::{Inbox, Waiting};
+pub use inbox::{Subscription, Upstream};
 
 use super::distributor::{Allowed, Distributor};
 use super::subscriptions::{Inserted, Removed, Told};
 use super::{FairQueue, Pattern, Published, Receiving, Sending, Subscriptions};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
-use crate::message::{Frame, Message};
+use crate::message::Message;
 use crate::options::Options;
 use crate::zmtp::{Command, ProtocolError, SocketType};
-
-/// What an XPUB receives: see [`Xpub::recv_upstream`](crate::Xpub::recv_upstream).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Upstream {
-    /// A topic has its first subscriber; with [`xpub_verbose`](Options::xpub_verbose), or
-    /// [`xpub_manual`](Options::xpub_manual), any.
-    Subscribe(Subscription),
-    /// A topic has lost its last subscriber; with [`xpub_verboser`](Options::xpub_verboser), or
-    /// [`xpub_manual`](Options::xpub_manual), any.
-    Unsubscribe(Subscription),
-    /// An XSUB has sent a message.
-    Message(Message),
-}
-
-/// A topic, and the peer that has subscribed to it or does so no longer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    topic: Frame,
-    subscriber: Option<Subscriber>,
-}
-
-/// A peer on one of its connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Subscriber {
-    id: PeerId,
-    /// How often a connection of that peer had ended before.
-    ends: u64,
-}
-
-impl Subscription {
-    /// What the first frame of a message is to begin with.
-    pub fn topic(&self) -> &Frame {
-        &self.topic
-    }
-
-    /// The topic itself.
-    pub fn into_topic(self) -> Frame {
-        self.topic
-    }
-
-    pub(crate) fn subscriber(&self) -> Option<Subscriber> {
-        self.subscriber
-    }
-}
-
-impl Upstream {
-    /// As libzmq has it: a subscription is a frame of which the first byte is 1, or 0 for its end, and the rest the topic.
-    pub fn into_message(self) -> Message {
-        let (first, subscription) = match self {
-            Upstream::Subscribe(subscription) => (1, subscription),
-            Upstream::Unsubscribe(subscription) => (0, subscription),
-            Upstream::Message(message) => return message,
-        };
-        let mut bytes = Vec::with_capacity(1 + subscription.topic.len());
-        bytes.push(first);
-        bytes.extend_from_slice(&subscription.topic);
-        Message::from(bytes)
-    }
-}
 
 /// Which subscriptions the application is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,106 +50,6 @@ pub(crate) struct XpubPattern {
 struct Asked {
     subscriptions: Subscriptions,
     allowed: Allowed,
-}
-
-/// What has come and the application has not taken.
-#[derive(Default)]
-struct Inbox {
-    queue: VecDeque<Waiting>,
-    /// How much of it is from each peer.
-    counts: Vec<usize>,
-    /// How often the connection of each peer has ended, so that it is known later whether that is the same one.
-    ends: Vec<u64>,
-    /// The socket is closed: nobody will take anything.
-    closed: bool,
-}
-
-struct Waiting {
-    /// Its place is kept until this is taken.
-    from: Option<PeerId>,
-    what: Upstream,
-}
-
-impl Inbox {
-    fn push(&mut self, from: PeerId, what: Upstream) {
-        if self.closed {
-            return;
-        }
-        if from >= self.counts.len() {
-            self.counts.resize(from + 1, 0);
-        }
-        self.counts[from] += 1;
-        let from = Some(from);
-        self.queue.push_back(Waiting { from, what });
-    }
-
-    fn push_subscription(&mut self, from: PeerId, topic: &[u8], subscribe: bool) {
-        let subscription = Subscription {
-            topic: Frame::copy_from_slice(topic),
-            subscriber: Some(self.subscriber(from)),
-        };
-        self.push(
-            from,
-            match subscribe {
-                true => Upstream::Subscribe(subscription),
-                false => Upstream::Unsubscribe(subscription),
-            },
-        );
-    }
-
-    /// The subscription of a peer whose connection [has ended](Self::ended). Nothing can be granted to it any more, and the next peer
-    /// at its place is another subscriber.
-    fn push_end(&mut self, from: PeerId, topic: &[u8]) {
-        let subscriber = Subscriber {
-            id: from,
-            ends: self.ends(from).saturating_sub(1),
-        };
-        let subscription = Subscription {
-            topic: Frame::copy_from_slice(topic),
-            subscriber: Some(subscriber),
-        };
-        self.push(from, Upstream::Unsubscribe(subscription));
-    }
-
-    fn pop(&mut self) -> Option<Waiting> {
-        let waiting = self.queue.pop_front()?;
-        if let Some(from) = waiting.from {
-            self.counts[from] -= 1;
-        }
-        Some(waiting)
-    }
-
-    fn count(&self, from: PeerId) -> usize {
-        self.counts.get(from).copied().unwrap_or_default()
-    }
-
-    fn ends(&self, id: PeerId) -> u64 {
-        self.ends.get(id).copied().unwrap_or_default()
-    }
-
-    fn subscriber(&self, id: PeerId) -> Subscriber {
-        let ends = self.ends(id);
-        Subscriber { id, ends }
-    }
-
-    fn ended(&mut self, id: PeerId) {
-        if id >= self.ends.len() {
-            self.ends.resize(id + 1, 0);
-        }
-        self.ends[id] += 1;
-    }
-
-    /// The peer is no more, and what it sent still waits.
-    fn forget(&mut self, id: PeerId) {
-        if self.count(id) == 0 {
-            return;
-        }
-        let its = |waiting: &&mut Waiting| waiting.from == Some(id);
-        for waiting in self.queue.iter_mut().filter(its) {
-            waiting.from = None;
-        }
-        self.counts[id] = 0;
-    }
 }
 
 impl XpubPattern {
@@ -250,7 +94,7 @@ impl XpubPattern {
     pub(crate) fn next(&mut self, peers: &mut Peers) -> Option<Upstream> {
         let Waiting { from, what } = self.inbox.pop()?;
         if let Upstream::Subscribe(subscription) | Upstream::Unsubscribe(subscription) = &what {
-            self.last = subscription.subscriber;
+            self.last = subscription.subscriber();
         }
         if let Some(id) = from {
             if self.held_up.contains(id) {
