@@ -7,6 +7,9 @@ mod common {
     pub(crate) mod raw;
 }
 
+#[path = "idle/sockets.rs"]
+mod idle;
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,13 +19,13 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use zerohop::{
-    Context, Dealer, DisconnectCause, Event, Message, Monitor, Options, Pub, Pull, Push, Rep, Req,
-    Router, Sub, Xpub, Xsub,
+    Context, DisconnectCause, Event, Message, Monitor, Options, Pull, Push, Rep, Req, Sub,
 };
 
 use common::deadline::DEADLINE;
 use common::memory::Watch;
 use common::raw::{MORE, RawPeer, command, frame};
+use idle::{Idle, for_every_type};
 
 /// For a whole flood, however long it is: a few chunks of a buffer, and what the allocator is left with.
 const GROWTH: u64 = 1 << 20;
@@ -35,191 +38,6 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A socket of any type that is bound and idle.
-struct Idle {
-    /// The type of a peer that goes with it.
-    peer: &'static str,
-    endpoint: String,
-    monitor: Monitor,
-    socket: Box<dyn Serve>,
-}
-
-/// Shows that a socket serves a good peer, which connects to it there.
-trait Serve {
-    fn serve(&self, endpoint: &str);
-}
-
-impl Serve for Pull {
-    fn serve(&self, endpoint: &str) {
-        let context = Context::new();
-        let push = Push::new(&context).expect("a PUSH");
-        push.connect(endpoint).expect("connected");
-        push.send_timeout("good", DEADLINE).expect("sent");
-        let got = self.recv_timeout(DEADLINE).expect("a message");
-        assert_eq!(got, *"good");
-    }
-}
-
-impl Serve for Push {
-    fn serve(&self, endpoint: &str) {
-        let context = Context::new();
-        let pull = Pull::new(&context).expect("a PULL");
-        pull.connect(endpoint).expect("connected");
-        // Others may be there, whom it gives to in turn.
-        let end = Instant::now() + DEADLINE;
-        while pull.recv_timeout(Duration::from_millis(20)).is_err() {
-            self.send_timeout("good", DEADLINE).expect("sent");
-            assert!(Instant::now() < end, "nothing comes");
-        }
-    }
-}
-
-impl Serve for Pub {
-    fn serve(&self, endpoint: &str) {
-        let context = Context::new();
-        let sub = Sub::new(&context).expect("a SUB");
-        sub.subscribe("good").expect("subscribed");
-        sub.connect(endpoint).expect("connected");
-        self.wait_for_subscribers("good", 1, DEADLINE)
-            .expect("a subscriber");
-        self.send("good").expect("published");
-        let got = sub.recv_timeout(DEADLINE).expect("a message");
-        assert_eq!(got, *"good");
-    }
-}
-
-impl Serve for Sub {
-    fn serve(&self, endpoint: &str) {
-        let context = Context::new();
-        let publisher = Pub::new(&context).expect("a PUB");
-        publisher.connect(endpoint).expect("connected");
-        self.subscribe("good").expect("subscribed");
-        publisher
-            .wait_for_subscribers("good", 1, DEADLINE)
-            .expect("a subscriber");
-        publisher.send("good").expect("published");
-        let got = self.recv_timeout(DEADLINE).expect("a message");
-        assert_eq!(got, *"good");
-    }
-}
-
-impl Serve for Xpub {
-    fn serve(&self, endpoint: &str) {
-        let context = Context::new();
-        let sub = Sub::new(&context).expect("a SUB");
-        sub.subscribe("good").expect("subscribed");
-        sub.connect(endpoint).expect("connected");
-        self.wait_for_subscribers("good", 1, DEADLINE)
-            .expect("a subscriber");
-        self.send("good").expect("published");
-        let got = sub.recv_timeout(DEADLINE).expect("a message");
-        assert_eq!(got, *"good");
-    }
-}
-
-impl Serve for Xsub {
-    fn serve(&self, endpoint: &str) {
-        let context = Context::new();
-        let publisher = Pub::new(&context).expect("a PUB");
-        publisher.connect(endpoint).expect("connected");
-        self.subscribe("good").expect("subscribed");
-        publisher
-            .wait_for_subscribers("good", 1, DEADLINE)
-            .expect("a subscriber");
-        publisher.send("good").expect("published");
-        let got = self.recv_timeout(DEADLINE).expect("a message");
-        assert_eq!(got, *"good");
-    }
-}
-
-impl Serve for Dealer {
-    fn serve(&self, endpoint: &str) {
-        let context = Context::new();
-        let dealer = Dealer::new(&context).expect("a DEALER");
-        dealer.connect(endpoint).expect("connected");
-        dealer.send_timeout("good", DEADLINE).expect("sent");
-        let got = self.recv_timeout(DEADLINE).expect("a message");
-        assert_eq!(got, *"good");
-    }
-}
-
-impl Serve for Router {
-    fn serve(&self, endpoint: &str) {
-        let context = Context::new();
-        let dealer = Dealer::new(&context).expect("a DEALER");
-        dealer.connect(endpoint).expect("connected");
-        dealer.send_timeout("good", DEADLINE).expect("sent");
-        let got = self.recv_timeout(DEADLINE).expect("a message");
-        assert_eq!(got.message, *"good");
-    }
-}
-
-impl Serve for Rep {
-    fn serve(&self, endpoint: &str) {
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let request = self.recv_timeout(DEADLINE).expect("a request");
-                request.reply("good").expect("replied");
-            });
-            let context = Context::new();
-            let req = Req::new(&context).expect("a REQ");
-            req.connect(endpoint).expect("connected");
-            let reply = req.request_timeout("?", DEADLINE).expect("a reply");
-            assert_eq!(reply, *"good");
-        });
-    }
-}
-
-impl Serve for Req {
-    fn serve(&self, endpoint: &str) {
-        thread::scope(|scope| {
-            let context = Context::new();
-            let rep = Rep::new(&context).expect("a REP");
-            rep.connect(endpoint).expect("connected");
-            rep.wait_for_peers(1, DEADLINE).expect("connected");
-            scope.spawn(move || {
-                let request = rep.recv_timeout(DEADLINE).expect("a request");
-                request.reply("good").expect("replied");
-            });
-            // Others may be there, who do not answer.
-            let end = Instant::now() + DEADLINE;
-            while self
-                .request_timeout("?", Duration::from_millis(20))
-                .is_err()
-            {
-                assert!(Instant::now() < end, "no reply");
-            }
-        });
-    }
-}
-
-/// An idle socket of each type, one after the other.
-fn for_every_type(options: &Options, check: impl Fn(&Idle)) {
-    macro_rules! idle {
-        ($socket:ident, $peer:literal) => {{
-            // Dropped last: that waits until the socket is gone.
-            let context = Context::new();
-            let socket = $socket::with_options(&context, options.clone()).expect("a socket");
-            check(&Idle {
-                peer: $peer,
-                endpoint: socket.bind("tcp://127.0.0.1:*").expect("bound").to_string(),
-                monitor: socket.monitor(),
-                socket: Box::new(socket),
-            });
-        }};
-    }
-    idle!(Pull, "PUSH");
-    idle!(Push, "PULL");
-    idle!(Pub, "SUB");
-    idle!(Sub, "PUB");
-    idle!(Dealer, "DEALER");
-    idle!(Router, "DEALER");
-    idle!(Xpub, "SUB");
-    idle!(Xsub, "PUB");
-    idle!(Rep, "REQ");
-    idle!(Req, "REP");
 }
 
 fn greet(endpoint: &str, socket_type: &str) -> RawPeer {

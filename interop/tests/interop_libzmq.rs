@@ -1,6 +1,7 @@
 //! zerohop and libzmq: every scenario over every transport, each side in each role, either side binding.
 
 mod common {
+    pub(crate) mod both_ways;
     pub(crate) mod deadline;
     pub(crate) mod endpoints;
     pub(crate) mod libzmq;
@@ -13,12 +14,11 @@ mod common {
     pub(crate) mod until;
 }
 
+use common::both_ways::both_ways;
 use common::libzmq::Libzmq;
 use common::ours::Zerohop;
-use common::peer::Role::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
 use common::peer::{Peer, Role, each_way};
-use common::routers::Setting;
-use common::{routers, scenarios};
+use common::routers::{Open, Setting};
 
 /// Either of the two in each role.
 fn both(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
@@ -39,112 +39,9 @@ fn open(role: Role, settings: &[Setting]) -> Box<dyn Peer> {
     Box::new(peer)
 }
 
-#[test]
-fn keeps_frames() {
-    both((Push, Pull), scenarios::keeps_frames);
+/// A test with routers.
+fn routed(test: fn(Open<'_>)) {
+    test(&open);
 }
 
-#[test]
-fn carries_sizes() {
-    both((Push, Pull), scenarios::carries_sizes);
-}
-
-#[test]
-fn carries_100_mib() {
-    both((Push, Pull), scenarios::carries_100_mib);
-}
-
-#[test]
-fn keeps_order() {
-    both((Push, Pull), scenarios::keeps_order);
-}
-
-#[test]
-fn selects_topics() {
-    both((Pub, Sub), scenarios::selects_topics);
-}
-
-#[test]
-fn subscribes_to_all() {
-    both((Pub, Sub), scenarios::subscribes_to_all);
-}
-
-#[test]
-fn tells_subscriptions() {
-    both((XPub, Sub), scenarios::tells_subscriptions);
-}
-
-#[test]
-fn xpub_selects_topics() {
-    both((XPub, Sub), scenarios::selects_topics);
-}
-
-#[test]
-fn xsub_subscribes_to_all() {
-    both((Pub, XSub), scenarios::subscribes_to_all);
-}
-
-#[test]
-fn xsub_talks_up() {
-    both((XPub, XSub), scenarios::xsub_talks_up);
-}
-
-#[test]
-fn asks_and_answers() {
-    both((Req, Rep), scenarios::asks_and_answers);
-}
-
-#[test]
-fn dealer_asks_rep() {
-    both((Dealer, Rep), scenarios::dealer_asks_rep);
-}
-
-#[test]
-fn pairs_talk() {
-    both((Pair, Pair), scenarios::pairs_talk);
-}
-
-#[test]
-fn dealers_talk() {
-    both((Dealer, Dealer), scenarios::dealers_talk);
-}
-
-#[test]
-fn router_answers_dealer() {
-    both((Dealer, Router), scenarios::router_answers_dealer);
-}
-
-#[test]
-fn router_answers_req() {
-    both((Req, Router), scenarios::router_answers_req);
-}
-
-#[test]
-fn a_router_makes_up_names_for_their_dealers() {
-    routers::a_router_makes_up_names_for_their_dealers(&open);
-}
-
-#[test]
-fn our_router_probes_theirs() {
-    routers::our_router_probes_theirs(&open);
-}
-
-#[test]
-fn their_router_probes_ours() {
-    routers::their_router_probes_ours(&open);
-}
-
-#[test]
-fn their_second_dealer_of_a_name_waits_for_the_first_to_leave() {
-    routers::their_second_dealer_of_a_name_waits_for_the_first_to_leave(&open);
-}
-
-#[test]
-fn a_name_is_handed_over_to_their_newcomer() {
-    routers::a_name_is_handed_over_to_their_newcomer(&open);
-}
-
-#[test]
-fn their_router_hands_a_name_over_to_ours() {
-    routers::their_router_hands_a_name_over_to_ours(&open);
-}
+both_ways!(both, routed);

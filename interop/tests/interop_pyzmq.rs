@@ -2,6 +2,7 @@
 //! binding; and what happens when that process is killed.
 
 mod common {
+    pub(crate) mod both_ways;
     pub(crate) mod child;
     pub(crate) mod deadline;
     pub(crate) mod endpoints;
@@ -25,17 +26,18 @@ use std::time::{Duration, Instant};
 
 use zerohop::{Context, Options};
 
+use common::both_ways::both_ways;
 use common::deadline::DEADLINE;
 use common::endpoints::Transport;
 use common::events::wait_for_end;
 use common::ours::Zerohop;
 use common::part::{Part, message};
-use common::peer::Role::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
+use common::peer::Role::{Pub, Pull, Push, Rep, Sub};
 use common::peer::{Implementation, Peer, Role, each_way};
 use common::pyzmq::Pyzmq;
-use common::routers::Setting;
+use common::routers::{Open, Setting};
+use common::scenarios;
 use common::until::GLANCE;
-use common::{routers, scenarios};
 
 /// Either of the two in each role.
 fn both(roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {
@@ -57,135 +59,14 @@ fn with_settings(pyzmq: &Pyzmq, role: Role, settings: &[Setting]) -> Box<dyn Pee
     Box::new(peer)
 }
 
-#[test]
-fn keeps_frames() {
-    both((Push, Pull), scenarios::keeps_frames);
-}
-
-#[test]
-fn carries_sizes() {
-    both((Push, Pull), scenarios::carries_sizes);
-}
-
-#[test]
-fn carries_100_mib() {
-    both((Push, Pull), scenarios::carries_100_mib);
-}
-
-#[test]
-fn keeps_order() {
-    both((Push, Pull), scenarios::keeps_order);
-}
-
-#[test]
-fn selects_topics() {
-    both((Pub, Sub), scenarios::selects_topics);
-}
-
-#[test]
-fn subscribes_to_all() {
-    both((Pub, Sub), scenarios::subscribes_to_all);
-}
-
-#[test]
-fn tells_subscriptions() {
-    both((XPub, Sub), scenarios::tells_subscriptions);
-}
-
-#[test]
-fn xpub_selects_topics() {
-    both((XPub, Sub), scenarios::selects_topics);
-}
-
-#[test]
-fn xsub_subscribes_to_all() {
-    both((Pub, XSub), scenarios::subscribes_to_all);
-}
-
-#[test]
-fn xsub_talks_up() {
-    both((XPub, XSub), scenarios::xsub_talks_up);
-}
-
-#[test]
-fn asks_and_answers() {
-    both((Req, Rep), scenarios::asks_and_answers);
-}
-
-#[test]
-fn dealer_asks_rep() {
-    both((Dealer, Rep), scenarios::dealer_asks_rep);
-}
-
-#[test]
-fn pairs_talk() {
-    both((Pair, Pair), scenarios::pairs_talk);
-}
-
-#[test]
-fn dealers_talk() {
-    both((Dealer, Dealer), scenarios::dealers_talk);
-}
-
-#[test]
-fn router_answers_dealer() {
-    both((Dealer, Router), scenarios::router_answers_dealer);
-}
-
-#[test]
-fn router_answers_req() {
-    both((Req, Router), scenarios::router_answers_req);
-}
-
-#[test]
-fn a_router_makes_up_names_for_their_dealers() {
+/// A test with routers.
+fn routed(test: fn(Open<'_>)) {
     if let Some(pyzmq) = Pyzmq::available() {
-        routers::a_router_makes_up_names_for_their_dealers(&|role, settings| {
-            with_settings(&pyzmq, role, settings)
-        });
+        test(&|role, settings| with_settings(&pyzmq, role, settings));
     }
 }
 
-#[test]
-fn our_router_probes_theirs() {
-    if let Some(pyzmq) = Pyzmq::available() {
-        routers::our_router_probes_theirs(&|role, settings| with_settings(&pyzmq, role, settings));
-    }
-}
-
-#[test]
-fn their_router_probes_ours() {
-    if let Some(pyzmq) = Pyzmq::available() {
-        routers::their_router_probes_ours(&|role, settings| with_settings(&pyzmq, role, settings));
-    }
-}
-
-#[test]
-fn their_second_dealer_of_a_name_waits_for_the_first_to_leave() {
-    if let Some(pyzmq) = Pyzmq::available() {
-        routers::their_second_dealer_of_a_name_waits_for_the_first_to_leave(&|role, settings| {
-            with_settings(&pyzmq, role, settings)
-        });
-    }
-}
-
-#[test]
-fn a_name_is_handed_over_to_their_newcomer() {
-    if let Some(pyzmq) = Pyzmq::available() {
-        routers::a_name_is_handed_over_to_their_newcomer(&|role, settings| {
-            with_settings(&pyzmq, role, settings)
-        });
-    }
-}
-
-#[test]
-fn their_router_hands_a_name_over_to_ours() {
-    if let Some(pyzmq) = Pyzmq::available() {
-        routers::their_router_hands_a_name_over_to_ours(&|role, settings| {
-            with_settings(&pyzmq, role, settings)
-        });
-    }
-}
+both_ways!(both, routed);
 
 /// What PUSH accepts while its peer is dead was never written, so all of it arrives once the peer is back.
 #[test]
