@@ -184,6 +184,7 @@ mod pattern;
 mod poller;
 mod prefetch;
 mod process;
+mod proxy;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 mod reactor;
 mod secret;
@@ -209,6 +210,9 @@ pub use monitor::{
 pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::{Published, Routed, Subscription, Upstream};
 pub use poller::{Poller, PollerWaker, Ready};
+pub use proxy::{
+    Proxy, ProxyControl, ProxyEnd, ProxyEndCause, ProxyStatistics, SideStatistics, proxy,
+};
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub use reactor::Reactor;
 pub use secret::Secret;

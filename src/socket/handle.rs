@@ -12,7 +12,7 @@ use super::futures::{self, Unsent, attempt_to_send, next_message};
 #[cfg(feature = "futures")]
 use crate::engine::Key;
 use crate::engine::Wait;
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Message, Payload};
 use crate::options::Options;
 use crate::pattern::{Pattern, Receiving, Sending};
@@ -49,6 +49,15 @@ pub(crate) trait SendBy {
         waits: &mut Option<Key>,
         message: &mut Unsent<M>,
     ) -> Poll<Result<Self::Receipt, SendError>>;
+
+    /// Sends a message that stays with the caller; `false` if it had to wait and was `halted`. That is asked when somebody
+    /// [makes calls look again](crate::engine::Observable::look_again).
+    fn send_unless(
+        &self,
+        message: &Message,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, SendErrorKind>;
 }
 
 impl<S: Handle> SendBy for S
@@ -84,6 +93,16 @@ where
             attempt_to_send,
         )
     }
+
+    #[inline]
+    fn send_unless(
+        &self,
+        message: &Message,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, SendErrorKind> {
+        self.socket().send_unless(message, wait, halted)
+    }
 }
 
 /// The forms of `recv` that the others are made of.
@@ -103,6 +122,14 @@ pub(crate) trait RecvBy {
         context: &Context<'_>,
         waits: &mut Option<Key>,
     ) -> Poll<Result<Message, RecvError>>;
+
+    /// Receives in the place of `message`; `false` if it had to wait and was `halted`, as with [`SendBy::send_unless`].
+    fn recv_unless(
+        &self,
+        message: &mut Message,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, RecvError>;
 }
 
 impl<S: Handle> RecvBy for S
@@ -134,5 +161,15 @@ where
         waits: &mut Option<Key>,
     ) -> Poll<Result<Message, RecvError>> {
         futures::poll_receive(self.socket().core(), context, waits, next_message)
+    }
+
+    #[inline]
+    fn recv_unless(
+        &self,
+        message: &mut Message,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, RecvError> {
+        self.socket().recv_unless(message, wait, halted)
     }
 }

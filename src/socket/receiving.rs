@@ -39,6 +39,37 @@ impl<P: Receiving + 'static> Socket<P> {
         received.map_err(recv_error)
     }
 
+    /// See [`RecvBy::recv_unless`](super::handle::RecvBy::recv_unless).
+    #[inline]
+    pub(super) fn recv_unless(
+        &self,
+        message: &mut Message,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, RecvError> {
+        let core = self.core();
+        match core.at_once(|pattern, net| pattern.recv(&mut net.peers, message)) {
+            Some(()) => Ok(true),
+            None => self.recv_slowly_unless(message, wait, halted),
+        }
+    }
+
+    #[inline(never)]
+    fn recv_slowly_unless(
+        &self,
+        message: &mut Message,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, RecvError> {
+        let received = self.core().until(wait, |pattern, net| {
+            match pattern.recv(&mut net.peers, message) {
+                Some(()) => Some(true),
+                None => halted().then_some(false),
+            }
+        });
+        received.map_err(recv_error)
+    }
+
     pub(super) fn recv_batch(&self, max: usize, wait: Wait) -> Result<Vec<Message>, RecvError> {
         let mut batch = Vec::new();
         let received = self.core().until(wait, |pattern, net| {

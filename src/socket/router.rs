@@ -281,6 +281,18 @@ impl RecvSocket for Router {}
 impl SendBy for Router {
     type Receipt = Routed;
 
+    fn send_unless(
+        &self,
+        message: &Message,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, SendErrorKind> {
+        match opened(message) {
+            Some((peer, outgoing)) => self.socket.route_unless(peer, outgoing, wait, halted),
+            None => Err(SendErrorKind::NoBody),
+        }
+    }
+
     fn send_by(&self, message: impl Payload, wait: Wait) -> Result<Routed, SendError> {
         let message = message.into_message();
         let routed = match opened(&message) {
@@ -319,6 +331,19 @@ impl SendBy for Router {
 }
 
 impl RecvBy for Router {
+    fn recv_unless(
+        &self,
+        message: &mut Message,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, RecvError> {
+        match self.socket.receive_unless(wait, halted)? {
+            Some(incoming) => *message = incoming.into_enveloped(),
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
     fn recv_by(&self, wait: Wait) -> Result<Message, RecvError> {
         self.socket.receive(wait).map(Incoming::into_enveloped)
     }

@@ -50,6 +50,49 @@ impl<N: Name> Socket<RouterOf<N>> {
         self.core().until(wait, take).map_err(recv_error)
     }
 
+    /// `None`: it had to wait, and was `halted`.
+    #[inline]
+    pub(super) fn receive_unless(
+        &self,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<Option<Incoming<N>>, RecvError> {
+        let core = self.core();
+        if let Some(incoming) = core.at_once(take) {
+            return Ok(Some(incoming));
+        }
+        let received = core.until(wait, |pattern, net| match take(pattern, net) {
+            Some(incoming) => Some(Some(incoming)),
+            None => halted().then_some(None),
+        });
+        received.map_err(recv_error)
+    }
+
+    /// `false`: it had to wait, and was `halted`.
+    #[inline]
+    pub(super) fn route_unless(
+        &self,
+        peer: &N::Key,
+        outgoing: Outgoing<'_>,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, SendErrorKind> {
+        let core = self.core();
+        let routed = match core.at_once(|pattern, net| attempt(pattern, net, peer, outgoing)) {
+            Some(routed) => routed.map(Some),
+            None => {
+                let routed = core.until(wait, |pattern, net| {
+                    match attempt(pattern, net, peer, outgoing) {
+                        Some(routed) => Some(routed.map(Some)),
+                        None => halted().then_some(Ok(None)),
+                    }
+                });
+                routed.unwrap_or_else(|stop| Err(send_error_kind(stop)))
+            }
+        };
+        routed.map(|routed| routed.is_some())
+    }
+
     pub(super) fn receive_batch(
         &self,
         max: usize,

@@ -76,6 +76,55 @@ impl<P: Sending + 'static> Socket<P> {
     }
 }
 
+impl<P: Sending + 'static> Socket<P> {
+    /// See [`SendBy::send_unless`](super::handle::SendBy::send_unless).
+    #[inline]
+    pub(super) fn send_unless(
+        &self,
+        message: &Message,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, SendErrorKind> {
+        let outgoing = Outgoing::of(message);
+        let parts = message.parts();
+        if P::SINGLE && parts > 1 {
+            return Err(SendErrorKind::Multipart { parts });
+        }
+        let sent = self.core().at_once(|pattern, net| {
+            let sent = pattern.send(&mut net.peers, outgoing);
+            net.pace(pattern, outgoing, sent.is_some());
+            sent
+        });
+        match sent {
+            Some(_) => Ok(true),
+            None => self.send_slowly_unless(outgoing, wait, halted),
+        }
+    }
+
+    #[inline(never)]
+    fn send_slowly_unless(
+        &self,
+        outgoing: Outgoing<'_>,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, SendErrorKind> {
+        let sent = self.core().until(wait, |pattern, net| {
+            let sent = pattern.send_any(&mut net.peers, outgoing);
+            net.pace(pattern, outgoing, sent.is_some());
+            match sent {
+                Some(_) => Some(Ok(true)),
+                None if halted() => Some(Ok(false)),
+                None => pattern.excess(&net.peers, outgoing).map(Err),
+            }
+        });
+        match sent {
+            Ok(Ok(sent)) => Ok(sent),
+            Ok(Err(excess)) => Err(excess.into()),
+            Err(stop) => Err(send_error_kind(stop)),
+        }
+    }
+}
+
 /// Messages of the socket have one frame, and this one has more.
 #[cold]
 pub(super) fn multipart(message: Message) -> SendError {

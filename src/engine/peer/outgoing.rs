@@ -3,7 +3,7 @@
 
 use super::out_buffer::OutBuffer;
 use super::pool::ChunkPool;
-use crate::message::{COPY_MAX, Frame, Message};
+use crate::message::{COPY_MAX, Frame, Message, Payload};
 use crate::zmtp::FrameKind;
 
 /// What to send: borrowed from the caller until it is accepted, so that a refusal costs nothing.
@@ -32,6 +32,17 @@ pub(crate) enum Envelope<'a> {
     Slices(&'a [&'a [u8]]),
     /// As they came, for the way back.
     Frames(&'a [Frame]),
+}
+
+impl<'a> Outgoing<'a> {
+    /// A message in the cheapest form.
+    #[inline]
+    pub(crate) fn of(message: &'a Message) -> Outgoing<'a> {
+        match message.as_single() {
+            Some(slice) => Outgoing::Slice(slice),
+            None => Outgoing::Message(message),
+        }
+    }
 }
 
 impl Outgoing<'_> {

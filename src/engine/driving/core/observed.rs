@@ -1,9 +1,9 @@
 //! A socket that is watched from outside of its calls: see [`levels`](crate::engine::driving::levels).
 
 use super::{Core, State};
-use crate::engine::Shut;
 use crate::engine::driving::attention::Changes;
 use crate::engine::driving::levels::{Observer, ObserverId, Side};
+use crate::engine::{Shut, Turn};
 use crate::pattern::Pattern;
 use std::sync::Arc;
 
@@ -14,6 +14,12 @@ pub(crate) trait Observable: Send + Sync {
 
     /// Shows it no longer.
     fn forget(&self, observer: ObserverId);
+
+    /// Makes calls look again that wait, for something that has changed outside of the socket.
+    fn look_again(&self);
+
+    /// Messages accepted from the application that have not left. None in a forked child, which cannot know it.
+    fn unsent(&self) -> usize;
 }
 
 impl<P: Pattern> Observable for Core<P> {
@@ -45,6 +51,20 @@ impl<P: Pattern> Observable for Core<P> {
         self.attention
             .observer_has_gone(&mut state.waiting, &self.presence);
         self.unlock(state);
+    }
+
+    fn look_again(&self) {
+        // In one that is not open nobody waits.
+        if let Ok(mut state) = self.enter() {
+            state.net.note_other_change();
+            self.notify_all(&mut state);
+            self.unlock(state);
+        }
+    }
+
+    fn unsent(&self) -> usize {
+        let unsent = self.inspect(|pattern, net| Turn::begin(net, pattern).unsent());
+        unsent.unwrap_or_default()
     }
 }
 

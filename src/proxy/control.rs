@@ -1,0 +1,190 @@
+//! Steering a proxy while it runs.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::ProxyEndCause;
+use super::statistics::{Counters, ProxyStatistics};
+use crate::engine::Observable;
+
+/// Steers a [`Proxy`](super::Proxy) while it runs in another thread. Clones steer the same one.
+///
+/// libzmq: the control socket of `zmq_proxy_steerable`, and what is sent to it: `PAUSE`, `RESUME`, `TERMINATE`, `STATISTICS`.
+#[derive(Clone)]
+pub struct ProxyControl {
+    course: Arc<Course>,
+}
+
+impl ProxyControl {
+    pub(super) fn new(course: Course) -> ProxyControl {
+        ProxyControl {
+            course: Arc::new(course),
+        }
+    }
+
+    pub(super) fn course(&self) -> &Course {
+        &self.course
+    }
+
+    /// Stops passing messages on, until [`resume`](Self::resume). What comes meanwhile waits in the sockets, up to their high-water marks,
+    /// and then with who sends it. A proxy that does not run yet begins paused.
+    pub fn pause(&self) {
+        self.course.steer(Steering::Paused);
+    }
+
+    /// Goes on.
+    pub fn resume(&self) {
+        self.course.steer(Steering::Running);
+    }
+
+    /// Ends [`run`](super::Proxy::run), paused or not, and at once: it does not wait for room. A proxy that does not run yet ends as soon as it
+    /// does; one that has ended this way can be run again.
+    pub fn terminate(&self) {
+        self.course.steer(Steering::Terminated);
+    }
+
+    /// What has been passed on so far.
+    pub fn statistics(&self) -> ProxyStatistics {
+        ProxyStatistics::of(&self.course.counters)
+    }
+}
+
+impl fmt::Debug for ProxyControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyControl")
+            .field("statistics", &self.statistics())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a proxy and those who steer it share.
+pub(super) struct Course {
+    /// What [`Steered::steering`] is, to be looked at for each message: whether that is `Running` and nothing has ended.
+    goes: AtomicU8,
+    steered: Mutex<Steered>,
+    changed: Condvar,
+    /// The sockets, whose calls are made to look again.
+    sockets: Mutex<Vec<Arc<dyn Observable>>>,
+    /// From the frontend to the backend, and back.
+    pub(super) counters: [Counters; 2],
+}
+
+struct Steered {
+    steering: Steering,
+    /// Why this run ends.
+    ended: Option<ProxyEndCause>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Steering {
+    Running,
+    Paused,
+    Terminated,
+}
+
+/// While it is there, the proxy runs.
+pub(super) struct Running<'a>(&'a Course);
+
+impl Course {
+    pub(super) fn new(sockets: impl IntoIterator<Item = Arc<dyn Observable>>) -> Course {
+        Course {
+            goes: AtomicU8::new(1),
+            steered: Mutex::new(Steered {
+                steering: Steering::Running,
+                ended: None,
+            }),
+            changed: Condvar::new(),
+            sockets: Mutex::new(sockets.into_iter().collect()),
+            counters: Default::default(),
+        }
+    }
+
+    pub(super) fn observe(&self, socket: Arc<dyn Observable>) {
+        lock(&self.sockets).push(socket);
+    }
+
+    /// Messages that have been given to the sockets and have not left.
+    pub(super) fn unsent(&self) -> usize {
+        let sockets: Vec<_> = lock(&self.sockets).clone();
+        sockets.iter().map(|socket| socket.unsent()).sum()
+    }
+
+    pub(super) fn begin(&self) -> Running<'_> {
+        self.set(|steered| steered.ended = None);
+        Running(self)
+    }
+
+    /// Whether messages are passed on: to be asked before each.
+    #[inline]
+    pub(super) fn goes(&self) -> bool {
+        self.goes.load(Ordering::Acquire) != 0
+    }
+
+    /// Waits while the proxy is paused; then, why it has ended, if it has.
+    pub(super) fn await_go(&self) -> Result<(), ProxyEndCause> {
+        let mut steered = lock(&self.steered);
+        loop {
+            match (steered.ended, steered.steering) {
+                (Some(cause), _) => return Err(cause),
+                (None, Steering::Terminated) => return Err(ProxyEndCause::Terminated),
+                (None, Steering::Running) => return Ok(()),
+                (None, Steering::Paused) => {
+                    let waited = self.changed.wait(steered);
+                    steered = waited.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// One direction has ended: so does the other. The first cause is the one that counts.
+    pub(super) fn end(&self, cause: ProxyEndCause) {
+        self.set(|steered| {
+            steered.ended.get_or_insert(cause);
+        });
+    }
+
+    /// Why it has ended.
+    pub(super) fn cause(&self) -> ProxyEndCause {
+        lock(&self.steered)
+            .ended
+            .unwrap_or(ProxyEndCause::Terminated)
+    }
+
+    fn steer(&self, steering: Steering) {
+        self.set(|steered| {
+            // Only the next run makes it go again.
+            if steered.steering != Steering::Terminated {
+                steered.steering = steering;
+            }
+        });
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Steered)) {
+        let mut steered = lock(&self.steered);
+        change(&mut steered);
+        let goes = steered.ended.is_none() && steered.steering == Steering::Running;
+        self.goes.store(u8::from(goes), Ordering::Release);
+        drop(steered);
+        self.changed.notify_all();
+        if !goes {
+            // With no lock held: a socket has its own.
+            let sockets: Vec<_> = lock(&self.sockets).clone();
+            sockets.iter().for_each(|socket| socket.look_again());
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut steered = lock(&self.0.steered);
+        if steered.steering == Steering::Terminated {
+            steered.steering = Steering::Running;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is in there is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
