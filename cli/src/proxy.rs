@@ -1,18 +1,16 @@
 //! `zerohop proxy`: the streamer from PULL to PUSH, the queue between ROUTER and DEALER, and the forwarder between XSUB and XPUB.
 
-mod both_ways;
-
 use std::str::FromStr;
 
 use zerohop::{
-    AnySocket, Context, Dealer, Options, Pub, Pull, Push, RecvError, RecvSocket, Router,
-    SendErrorKind, SendSocket, Xpub, Xsub,
+    AnySocket, Context, Dealer, Options, Proxy, ProxyEndCause, Pub, Pull, Push, RecvError,
+    RecvSocket, Router, SendSocket, Xpub, Xsub,
 };
 
 use crate::args::{EndpointArgs, SocketArgs};
 use crate::failure::{Failure, Outcome};
 use crate::receive::recv_failure;
-use crate::send::{insist, send_failure};
+use crate::send::cut_short;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::value::{Setting, endpoint};
@@ -194,6 +192,14 @@ impl Args {
         open(context, stop, &endpoints, &quietly).map(Some)
     }
 
+    fn prepare<'a>(&self, proxy: Proxy<'a>, capture: Option<&'a Session<Pub>>) -> Proxy<'a> {
+        let proxy = proxy.idle_timeout(self.socket.timeout);
+        match capture {
+            Some(capture) => proxy.capture(&*capture.socket),
+            None => proxy,
+        }
+    }
+
     /// What goes out has come in: the counters of one side are enough.
     fn quietly(&self) -> SocketArgs {
         SocketArgs {
@@ -208,11 +214,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     args.check_options(kind)?;
     match kind {
         Kind::Streamer => stream(args),
-        Kind::Queue => both_ways::run::<Router, Dealer>(args),
-        Kind::Forwarder => both_ways::run::<Xsub, Xpub>(args),
+        Kind::Queue => both_ways::<Router, Dealer>(args),
+        Kind::Forwarder => both_ways::<Xsub, Xpub>(args),
     }
 }
 
+/// From the frontend to the backend.
 fn stream(args: &Args) -> Outcome {
     // Two contexts, because a stop ends the receiving at once and the sending only when all is sent.
     let (receiving, sending) = (Context::new(), Context::new());
@@ -221,9 +228,87 @@ fn stream(args: &Args) -> Outcome {
     let backend: Session<Push> = open(&sending, &stop, &args.backends(), &args.socket)?;
     let capture = args.open_capture(&sending, &stop)?;
     let frontend: Session<Pull> = open(&receiving, &stop, &args.frontends(), &args.quietly())?;
-    let outcome = pass_on(&frontend, &backend, capture.as_ref());
+    let proxy = Proxy::one_way(&*frontend.socket, &*backend.socket);
+    let end = args.prepare(proxy, capture.as_ref()).run();
+    let lost = end.for_backend.is_some();
+    let outcome = match end.cause {
+        ProxyEndCause::ContextClosed if lost => Err(cut_short(&backend, "stopped")),
+        ProxyEndCause::ContextClosed => Err(recv_failure(&frontend, RecvError::ContextClosed)),
+        cause => Err(failure(cause, lost.then_some(&backend), &frontend)),
+    };
     // Each tells what it could not send, and passes on what was wrong before.
     close_capture(capture, backend.close(frontend.close(outcome)))
+}
+
+/// Both ways.
+fn both_ways<F, B>(args: &Args) -> Outcome
+where
+    F: SendSocket + RecvSocket,
+    B: SendSocket + RecvSocket,
+{
+    let context = Context::new();
+    let stop = Stop::listen(&context, args.socket.linger.0, args.socket.quiet)?;
+    let backend: Session<B> = open(&context, &stop, &args.backends(), &args.socket)?;
+    let capture = args.open_capture(&context, &stop)?;
+    let frontend: Session<F> = open(&context, &stop, &args.frontends(), &args.quietly())?;
+    let proxy = args.prepare(
+        Proxy::new(&*frontend.socket, &*backend.socket),
+        capture.as_ref(),
+    );
+    let control = proxy.control();
+    let end = proxy.run();
+    drop(proxy);
+    let held = [&end.for_backend, &end.for_frontend];
+    let held = held.into_iter().flatten().count();
+    let outcome = match end.cause {
+        ProxyEndCause::Closed | ProxyEndCause::ContextClosed => {
+            if held > 0 {
+                let messages = if held == 1 {
+                    "1 message was"
+                } else {
+                    "2 messages were"
+                };
+                backend.note(&format!(
+                    "{messages} not passed on: nobody took it before the end"
+                ));
+                stop.cut_short();
+            }
+            Ok(())
+        }
+        cause => Err(failure(cause, (held > 0).then_some(&backend), &frontend)),
+    };
+    let statistics = control.statistics();
+    let refused = statistics.frontend.refused + statistics.backend.refused;
+    match refused + missed(&*frontend.socket) + missed(&*backend.socket) {
+        0 => {}
+        missed => backend.note(&format!(
+            "peers that were gone or too slow missed {missed} messages; --hwm lets more wait"
+        )),
+    }
+    close_capture(capture, backend.close(frontend.close(outcome)))
+}
+
+/// Messages that somebody missed for whom they were.
+fn missed(socket: &impl AnySocket) -> u64 {
+    let dropped = socket.stats().dropped;
+    dropped.high_water_mark + dropped.unroutable + dropped.refused
+}
+
+/// What it means that a proxy has ended by itself. It may hold a message that the one side did not take, and otherwise nothing came.
+fn failure<F: AnySocket, T: AnySocket>(
+    cause: ProxyEndCause,
+    held_for: Option<&Session<T>>,
+    from: &Session<F>,
+) -> Failure {
+    match (cause, held_for) {
+        (ProxyEndCause::Idle, Some(to)) => Failure::TimedOut(format!(
+            "a message was not sent: no peer could take it in time{}",
+            to.trouble()
+        )),
+        (ProxyEndCause::Idle, None) => recv_failure(from, RecvError::TimedOut),
+        (ProxyEndCause::NoThread, _) => Failure::of("the system refused a thread"),
+        (cause, _) => Failure::of(format!("the proxy has ended: {cause:?}")),
+    }
 }
 
 fn close_capture(capture: Option<Session<Pub>>, outcome: Outcome) -> Outcome {
@@ -253,33 +338,6 @@ fn open<S: AnySocket>(
         Options::new(),
         |_| Ok(()),
     )
-}
-
-/// Passes messages on until the stop, or until none has come nor left for as long as `--timeout` allows.
-fn pass_on(
-    frontend: &Session<Pull>,
-    backend: &Session<Push>,
-    capture: Option<&Session<Pub>>,
-) -> Outcome {
-    loop {
-        let received = match backend.slice() {
-            None => RecvSocket::recv(&*frontend.socket),
-            Some(slice) => backend.insist(
-                |error| *error == RecvError::TimedOut,
-                || RecvSocket::recv_timeout(&*frontend.socket, slice),
-            ),
-        };
-        let message = received.map_err(|error| recv_failure(frontend, error))?;
-        if let Some(capture) = capture
-            && let Err(error) = SendSocket::send(&*capture.socket, &message)
-            && error.kind() != SendErrorKind::ContextClosed
-        {
-            return Err(send_failure(capture, &error));
-        }
-        let sent = SendSocket::send(&*backend.socket, message);
-        let sent = sent.or_else(|error| insist(backend, error));
-        sent.map_err(|error| send_failure(backend, &error))?;
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Input into a socket: what `push`, `pub` and `xpub` do.
 
+use std::fmt::Display;
 use std::sync::atomic::Ordering;
 
-use zerohop::{Bytes, Message, SendError, SendErrorKind};
+use zerohop::{AnySocket, Bytes, Message, SendError, SendErrorKind};
 
 use crate::args::{EndpointArgs, FramingArgs, InputArgs, SocketArgs};
 use crate::failure::{Failure, Outcome};
@@ -191,19 +192,23 @@ pub(crate) fn send_failure<S: Sending>(session: &Session<S>, error: &SendError) 
             "a message was not sent: {error}{}",
             session.trouble()
         )),
-        SendErrorKind::ContextClosed if stop.cause().is_some() => {
-            stop.cut_short();
-            // Texts of the command line are no input: a stop ends them at once.
-            if stop.holds_input() {
-                session.note(&format!(
-                    "input was lost: no peer took it within the linger time{}",
-                    session.trouble()
-                ));
-            }
-            stop.ending().unwrap_or_else(|| Failure::of(error))
-        }
+        SendErrorKind::ContextClosed if stop.cause().is_some() => cut_short(session, error),
         _ => Failure::of(error),
     }
+}
+
+/// What it means that a stop has come before a message could be sent.
+pub(crate) fn cut_short<S: AnySocket>(session: &Session<S>, error: impl Display) -> Failure {
+    let stop = &session.stop;
+    stop.cut_short();
+    // Texts of the command line are no input: a stop ends them at once.
+    if stop.holds_input() {
+        session.note(&format!(
+            "input was lost: no peer took it within the linger time{}",
+            session.trouble()
+        ));
+    }
+    stop.ending().unwrap_or_else(|| Failure::of(error))
 }
 
 #[cfg(test)]
