@@ -97,7 +97,11 @@ fn a_run_is_shown_kept_and_shown_again() -> Result<(), Box<dyn Error>> {
     let output = bench(&arguments, &out)?;
     assert!(output.status.success(), "{}", text(&output.stderr));
     let table = text(&output.stdout);
-    assert!(table.contains("medians of 2 rounds; × raw"), "{table}");
+    assert!(
+        table.contains("medians of 2 rounds; of bare: 100 %"),
+        "{table}"
+    );
+    assert!(table.contains("latency mean"), "{table}");
 
     let results: Value = serde_json::from_slice(&fs::read(out.0.join("results.json"))?)?;
     let workloads = results["workloads"].as_array().ok_or("no workloads")?;
@@ -125,6 +129,17 @@ fn a_run_is_shown_kept_and_shown_again() -> Result<(), Box<dyn Error>> {
     let again = bench(&["--show"], &out)?;
     assert!(again.status.success(), "{}", text(&again.stderr));
     assert_eq!(text(&again.stdout), table);
+
+    // Beside itself everything is as good as before.
+    let baseline = out.0.join("results.json");
+    let baseline = baseline.to_str().ok_or("not a text")?;
+    let beside = bench(&["--show", "--baseline", baseline], &out)?;
+    assert!(beside.status.success(), "{}", text(&beside.stderr));
+    let beside = text(&beside.stdout);
+    assert!(beside.contains("× before"), "{beside}");
+    let rows = beside.lines().filter(|line| line.contains("messages/s "));
+    let ends: Vec<&str> = rows.filter_map(|row| row.rsplit(' ').next()).collect();
+    assert_eq!(ends, ["1.00"], "{beside}");
     Ok(())
 }
 
@@ -139,6 +154,7 @@ fn what_is_not_there_is_refused() -> Result<(), Box<dyn Error>> {
         (["--rounds", "0"], "--rounds"),
         (["--seconds", "nan"], "--seconds"),
         (["--show", "--out=/nonexistent"], "results.json"),
+        (["--show", "--baseline=/nonexistent"], "/nonexistent"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_zerohop"))
             .arg("bench")

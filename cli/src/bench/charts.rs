@@ -39,6 +39,16 @@ const COLOURS: [RGBColor; 12] = [
     RGBColor(0xb8, 0x4a, 0x4a),
 ];
 
+/// Each has its colour in every chart, whoever else takes part.
+const KNOWN: [&str; 3] = ["zerohop", "libzmq", "raw"];
+
+/// The colour of a contestant; of one that is not known, by its number among those.
+fn colour_of(name: &str, number: usize) -> RGBColor {
+    let known = KNOWN.iter().position(|known| *known == name);
+    let others = COLOURS.len() - KNOWN.len();
+    COLOURS[known.unwrap_or(KNOWN.len() + number % others)]
+}
+
 const WIDTH: u32 = 720;
 const HEIGHT: u32 = 420;
 
@@ -53,6 +63,8 @@ struct Series {
     name: String,
     colour: RGBColor,
     points: Vec<(f64, f64)>,
+    /// The least and the most of all rounds at each point.
+    spread: Vec<(f64, f64, f64)>,
 }
 
 /// What a chart of lines shows.
@@ -182,18 +194,23 @@ fn series(
     metric: Metric,
     x_of: impl Fn(usize, &WorkloadResult) -> f64,
 ) -> Vec<Series> {
-    let names = results.contestants().into_iter();
-    let all = names.enumerate().map(|(number, name)| Series {
-        name: name.to_owned(),
-        colour: COLOURS[number % COLOURS.len()],
-        points: workloads
-            .iter()
-            .enumerate()
-            .filter_map(|(index, result)| {
-                let median = result.median(name, metric)?;
-                Some((x_of(index, result), median))
-            })
-            .collect(),
+    let names = results.contestants();
+    let unknown = |name: &&str| !KNOWN.contains(name);
+    let others: Vec<&str> = names.iter().copied().filter(unknown).collect();
+    let all = names.into_iter().map(|name| {
+        let number = others.iter().position(|other| *other == name);
+        let summaries = workloads.iter().enumerate().filter_map(|(index, result)| {
+            Some((x_of(index, result), result.summary(name, metric)?))
+        });
+        let (points, spread) = summaries
+            .map(|(x, summary)| ((x, summary.median), (x, summary.min, summary.max)))
+            .unzip();
+        Series {
+            name: name.to_owned(),
+            colour: colour_of(name, number.unwrap_or(0)),
+            points,
+            spread,
+        }
     });
     all.filter(|series| !series.points.is_empty()).collect()
 }
@@ -208,6 +225,7 @@ fn axis_label(metric: Metric) -> &'static str {
         | Metric::LatencyP50
         | Metric::LatencyP99
         | Metric::LatencyP999
+        | Metric::LatencyMean
         | Metric::BytesPerAccepted
         | Metric::BytesPerConnected => metric.label(),
     }
@@ -217,9 +235,11 @@ fn shower(metric: Metric) -> fn(f64) -> String {
     match metric {
         Metric::MessagesPerSecond | Metric::ConnectionsPerSecond => |value| plain(value, ""),
         Metric::BytesPerSecond => |value| plain(value, "B/s"),
-        Metric::CpuPerMessage | Metric::LatencyP50 | Metric::LatencyP99 | Metric::LatencyP999 => {
-            |value| plain(value / 1e9, "s")
-        }
+        Metric::CpuPerMessage
+        | Metric::LatencyP50
+        | Metric::LatencyP99
+        | Metric::LatencyP999
+        | Metric::LatencyMean => |value| plain(value / 1e9, "s"),
         Metric::BytesPerAccepted | Metric::BytesPerConnected => |value| plain(value, "B"),
     }
 }
@@ -253,8 +273,12 @@ impl Lines {
 
     /// The range of one coordinate, with a margin.
     fn range(&self, coordinate: fn(&(f64, f64)) -> f64) -> (f64, f64) {
-        let points = self.series.iter().flat_map(|series| &series.points);
-        let values = points.map(coordinate);
+        let points = self.series.iter().flat_map(|series| {
+            let spread = series.spread.iter();
+            let ends = spread.flat_map(|&(x, least, most)| [(x, least), (x, most)]);
+            series.points.iter().copied().chain(ends)
+        });
+        let values = points.map(|point| coordinate(&point));
         let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| {
             (low.min(value), high.max(value))
         });
@@ -326,6 +350,13 @@ where
     for series in &lines.series {
         let style = series.colour.stroke_width(3);
         let points = series.points.iter().copied();
+        let spread = series.spread.iter().map(|&(x, least, most)| {
+            PathElement::new(
+                [(x, least), (x, most)],
+                series.colour.mix(0.45).stroke_width(6),
+            )
+        });
+        chart.draw_series(spread)?;
         chart.draw_series(LineSeries::new(points.clone(), style))?;
         chart.draw_series(points.map(|point| Circle::new(point, 4, series.colour.filled())))?;
     }

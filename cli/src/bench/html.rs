@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::charts::charts;
 use super::child::Fallible;
-use super::results::{Results, WorkloadResult};
-use super::table::{metrics, ratio};
+use super::results::{Reference, Results, WorkloadResult};
+use super::table::{metrics, ratio, since};
 
 const HEAD: &str = r#"<!doctype html>
 <html lang="en">
@@ -26,41 +26,54 @@ const HEAD: &str = r#"<!doctype html>
   main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 640px), 1fr)); gap: 1rem; }
   figure, .table { margin: 0; padding: 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
   figcaption, h3 { font-weight: 600; margin: 0 0 .5rem; font-size: 1rem; }
-  svg { max-width: 100%; height: auto; display: block; }
+  svg { width: 100%; height: auto; display: block; }
   .table { overflow-x: auto; }
   table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .875rem; }
   th, td { text-align: right; padding: .15rem .5rem; font-weight: 400; white-space: nowrap; }
   th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
   tbody tr.first td { border-top: 1px solid var(--line); }
   tr.ours td { font-weight: 600; }
+  p.warning { color: #c4441f; font-weight: 600; }
   td.why { text-align: left; white-space: normal; color: #c4441f; }
 </style>
 "#;
 
 /// Writes `report.html` into the directory and tells where that is.
-pub(crate) fn save(results: &Results, directory: &Path) -> Fallible<PathBuf> {
+pub(crate) fn save(
+    results: &Results,
+    baseline: Option<&Results>,
+    directory: &Path,
+) -> Fallible<PathBuf> {
     fs::create_dir_all(directory)?;
     let path = directory.join("report.html");
-    fs::write(&path, page(results)?)?;
+    fs::write(&path, page(results, baseline)?)?;
     Ok(path)
 }
 
-fn page(results: &Results) -> Fallible<String> {
+fn page(results: &Results, baseline: Option<&Results>) -> Fallible<String> {
     let mut page = HEAD.to_owned();
     let machine = escape(&results.describe());
     let rounds = results.rounds;
     let reference = results.reference();
-    let beside = if reference == "raw" {
-        "bare sockets"
-    } else {
-        reference
-    };
+    let beside = reference.name();
     writeln!(page, "<h1>zerohop beside {beside}</h1>")?;
     writeln!(
         page,
         "<p>{machine}. Medians of {rounds} rounds, contestants in turn; two or more processes on one machine, \
-         default socket options; every message counted and checked.</p>\n<main>"
+         default socket options; every message counted and checked. {}.</p>",
+        reference.legend()
     )?;
+    if let Some(warning) = results.machine.warning() {
+        writeln!(page, "<p class=warning>{}</p>", escape(&warning))?;
+    }
+    if let Some(baseline) = baseline {
+        let before = escape(&baseline.describe());
+        writeln!(
+            page,
+            "<p>× before: how many times better than in {before}.</p>"
+        )?;
+    }
+    page += "<main>\n";
     for chart in charts(results)? {
         let title = escape(&chart.title);
         let svg = chart.svg;
@@ -71,17 +84,26 @@ fn page(results: &Results) -> Fallible<String> {
     }
     page += "</main>\n<h2>All figures</h2>\n<main>\n";
     for result in &results.workloads {
-        add_table(&mut page, result, reference)?;
+        let before = baseline.map(|baseline| baseline.workload(&result.name));
+        add_table(&mut page, result, reference, before)?;
     }
     page += "</main>\n</html>\n";
     Ok(page)
 }
 
-fn add_table(page: &mut String, result: &WorkloadResult, reference: &str) -> Fallible<()> {
+/// `before` as in the table for a terminal.
+fn add_table(
+    page: &mut String,
+    result: &WorkloadResult,
+    reference: Reference,
+    before: Option<Option<&WorkloadResult>>,
+) -> Fallible<()> {
     let title = escape(&result.workload.title());
+    let head = reference.head();
+    let beside = before.map_or("", |_| "<th>× before");
     writeln!(
         page,
-        "<div class=table><h3>{title}</h3><table><thead><tr><th><th><th>median<th>min<th>max<th>× {reference}</thead><tbody>"
+        "<div class=table><h3>{title}</h3><table><thead><tr><th><th><th>median<th>min<th>max<th>{head}{beside}</thead><tbody>"
     )?;
     for metric in metrics(result) {
         let mut label = metric.label();
@@ -98,9 +120,16 @@ fn add_table(page: &mut String, result: &WorkloadResult, reference: &str) -> Fal
                 (true, false) => "",
             };
             let ratio = ratio(result, metric, summary.median, reference);
+            let since = since(
+                before.flatten(),
+                &contestant.contestant,
+                metric,
+                summary.median,
+            );
+            let since = before.map_or(String::new(), |_| format!("<td>{since}"));
             writeln!(
                 page,
-                "<tr class='{class}'><td>{label}<td>{}<td>{}<td>{}<td>{}<td>{ratio}",
+                "<tr class='{class}'><td>{label}<td>{}<td>{}<td>{}<td>{}<td>{ratio}{since}",
                 escape(&contestant.contestant),
                 metric.show(summary.median),
                 metric.show(summary.min),
@@ -115,7 +144,7 @@ fn add_table(page: &mut String, result: &WorkloadResult, reference: &str) -> Fal
             let why = escape(why);
             writeln!(
                 page,
-                "<tr class=first><td>{word}<td>{name}<td colspan=4 class=why>{why}"
+                "<tr class=first><td>{word}<td>{name}<td colspan=5 class=why>{why}"
             )?;
         }
     }

@@ -32,6 +32,7 @@ use cast::Entrant;
 use child::{Fallible, Fault, Task};
 pub(crate) use contestants::play;
 
+use machine::Machine;
 use results::Results;
 use runner::Outcome;
 use workload::{Scale, Workload, workloads};
@@ -82,6 +83,9 @@ pub(crate) struct Args {
     /// Measure nothing: show the results in DIR again
     #[arg(long, conflicts_with_all = ["full", "smoke", "filter", "only", "rounds", "seconds", "awake", "list"])]
     show: bool,
+    /// Compare with an earlier run: its results.json, or the directory that holds it
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, conflicts_with_all = ["smoke", "list"])]
+    baseline: Option<PathBuf>,
     /// Be one of the measured processes
     #[arg(long, value_name = "TASK", hide = true)]
     child: Option<String>,
@@ -95,8 +99,16 @@ pub(crate) fn run(args: &Args, cast: Fallible<Cast>) -> Fallible<()> {
         return (cast.play)(&task);
     }
     let directory = args.out.as_ref().unwrap_or(&cast.out);
+    // Read first: it may be what the new results replace.
+    let baseline = args.baseline.as_deref().map(results::load_baseline);
+    let baseline = baseline.transpose()?;
     if args.show {
-        return present(&results::load(directory)?, directory, args);
+        return present(
+            &results::load(directory)?,
+            baseline.as_ref(),
+            directory,
+            args,
+        );
     }
     let chosen = choose(args)?;
     let entrants = cast.select(&args.only)?;
@@ -110,6 +122,11 @@ pub(crate) fn run(args: &Args, cast: Fallible<Cast>) -> Fallible<()> {
         awake: args.awake,
         patience: runner::PATIENCE,
     };
+    if !args.smoke
+        && let Some(warning) = Machine::look(&[]).warning()
+    {
+        tell(warning);
+    }
     // A smoke run measures nothing that deserves to be kept and shown.
     let keep = |results: &Results| match args.smoke {
         true => Ok(()),
@@ -118,7 +135,7 @@ pub(crate) fn run(args: &Args, cast: Fallible<Cast>) -> Fallible<()> {
     let Outcome { results, failures } =
         runner::run(&plan, &chosen, &entrants, &cast.libraries, keep)?;
     if !args.smoke {
-        present(&results, directory, args)?;
+        present(&results, baseline.as_ref(), directory, args)?;
     }
     if failures.is_empty() {
         return Ok(());
@@ -167,10 +184,18 @@ fn list(workloads: &[Workload], entrants: &[&Entrant]) -> Fallible<()> {
 }
 
 /// On the terminal, as a page, and as a picture where one is wanted.
-fn present(results: &Results, directory: &Path, args: &Args) -> Fallible<()> {
-    let mut text = table::of(results);
+fn present(
+    results: &Results,
+    baseline: Option<&Results>,
+    directory: &Path,
+    args: &Args,
+) -> Fallible<()> {
+    let mut text = table::of(results, baseline);
     text += &format!("\nresults: {}\n", results::path_in(directory).display());
-    text += &format!("report: {}\n", html::save(results, directory)?.display());
+    text += &format!(
+        "report: {}\n",
+        html::save(results, baseline, directory)?.display()
+    );
     if let Some(path) = &args.picture {
         charts::save_picture(results, path)?;
         text += &format!("picture: {}\n", path.display());

@@ -48,6 +48,57 @@ pub(crate) struct Measure {
     pub(crate) samples: Vec<f64>,
 }
 
+/// Whom everybody is compared with: libzmq, or bare sockets where it has not taken part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reference {
+    Libzmq,
+    /// The limit of what is possible, and so figures are parts of it.
+    BareSockets,
+}
+
+impl Reference {
+    pub(crate) fn contestant(self) -> &'static str {
+        match self {
+            Reference::Libzmq => "libzmq",
+            Reference::BareSockets => "raw",
+        }
+    }
+
+    /// The name, for a sentence.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Reference::Libzmq => "libzmq",
+            Reference::BareSockets => "bare sockets",
+        }
+    }
+
+    /// The head of a column of ratios.
+    pub(crate) fn head(self) -> &'static str {
+        match self {
+            Reference::Libzmq => "× libzmq",
+            Reference::BareSockets => "of bare",
+        }
+    }
+
+    /// What such a column says.
+    pub(crate) fn legend(self) -> &'static str {
+        match self {
+            Reference::Libzmq => "× libzmq: how many times better",
+            Reference::BareSockets => {
+                "of bare: 100 % is as good as bare sockets, for which nothing is framed, queued or routed"
+            }
+        }
+    }
+
+    /// A ratio of which more is better.
+    pub(crate) fn show(self, ratio: f64) -> String {
+        match self {
+            Reference::Libzmq => format!("{ratio:.2}"),
+            Reference::BareSockets => format!("{:.0} %", ratio * 100.0),
+        }
+    }
+}
+
 /// What a number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,6 +111,7 @@ pub(crate) enum Metric {
     LatencyP50,
     LatencyP99,
     LatencyP999,
+    LatencyMean,
     BytesPerAccepted,
     BytesPerConnected,
 }
@@ -74,6 +126,7 @@ impl Metric {
             Metric::LatencyP50 => "latency p50",
             Metric::LatencyP99 => "latency p99",
             Metric::LatencyP999 => "latency p99.9",
+            Metric::LatencyMean => "latency mean",
             Metric::BytesPerAccepted => "accepting side",
             Metric::BytesPerConnected => "connecting side",
         }
@@ -85,7 +138,9 @@ impl Metric {
             Metric::MessagesPerSecond | Metric::ConnectionsPerSecond => scaled(value, ""),
             Metric::BytesPerSecond => scaled(value, "B/s"),
             Metric::CpuPerMessage => format!("{:.3} s", value / 1e3),
-            Metric::LatencyP50 | Metric::LatencyP99 | Metric::LatencyP999 => show_nanos(value),
+            Metric::LatencyP50 | Metric::LatencyP99 | Metric::LatencyP999 | Metric::LatencyMean => {
+                show_nanos(value)
+            }
             Metric::BytesPerAccepted | Metric::BytesPerConnected => {
                 format!("{:.1} KiB", value / 1024.0)
             }
@@ -102,6 +157,7 @@ impl Metric {
             | Metric::LatencyP50
             | Metric::LatencyP99
             | Metric::LatencyP999
+            | Metric::LatencyMean
             | Metric::BytesPerAccepted
             | Metric::BytesPerConnected => reference / value,
         }
@@ -122,11 +178,16 @@ impl ContestantResult {
 impl WorkloadResult {
     /// The median of a contestant's measure.
     pub(crate) fn median(&self, contestant: &str, metric: Metric) -> Option<f64> {
+        Some(self.summary(contestant, metric)?.median)
+    }
+
+    /// The samples of a contestant's measure, condensed.
+    pub(crate) fn summary(&self, contestant: &str, metric: Metric) -> Option<Summary> {
         let mut contestants = self.contestants.iter();
         let found = contestants.find(|result| result.contestant == contestant)?;
         let mut measures = found.measures.iter();
         let measure = measures.find(|measure| measure.metric == metric)?;
-        Some(measure.summary.median)
+        Some(measure.summary)
     }
 }
 
@@ -140,13 +201,17 @@ impl Results {
         }
     }
 
-    /// Whom everybody is compared with: libzmq, or bare sockets where it has not taken part.
-    pub(crate) fn reference(&self) -> &'static str {
-        let libzmq = "libzmq";
-        match self.contestants().contains(&libzmq) {
-            true => libzmq,
-            false => "raw",
+    /// Whom everybody is compared with.
+    pub(crate) fn reference(&self) -> Reference {
+        match self.contestants().contains(&Reference::Libzmq.contestant()) {
+            true => Reference::Libzmq,
+            false => Reference::BareSockets,
         }
+    }
+
+    /// The results for the workload of this name.
+    pub(crate) fn workload(&self, name: &str) -> Option<&WorkloadResult> {
+        self.workloads.iter().find(|result| result.name == name)
     }
 
     /// The contestants of all workloads, in the order of their first appearance.
@@ -170,8 +235,19 @@ pub(crate) fn save(results: &Results, directory: &Path) -> Fallible<()> {
 
 /// Reads what [`save`] has written.
 pub(crate) fn load(directory: &Path) -> Fallible<Results> {
-    let path = path_in(directory);
-    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    load_file(&path_in(directory))
+}
+
+/// Reads results from a file, or from `results.json` in a directory.
+pub(crate) fn load_baseline(path: &Path) -> Fallible<Results> {
+    match path.is_dir() {
+        true => load(path),
+        false => load_file(path),
+    }
+}
+
+fn load_file(path: &Path) -> Fallible<Results> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(serde_json::from_str(&text)?)
 }
 

@@ -376,6 +376,7 @@ fn metrics(workload: &Workload, bound: &Report, connected: &[Report]) -> Vec<(Me
                 (Metric::LatencyP50, quantiles.p50 as f64),
                 (Metric::LatencyP99, quantiles.p99 as f64),
                 (Metric::LatencyP999, quantiles.p999 as f64),
+                (Metric::LatencyMean, quantiles.mean as f64),
             ]
         })
     };

@@ -1,27 +1,48 @@
 //! The results as text, for a terminal.
 
-use super::results::{Metric, Results, WorkloadResult};
+use super::results::{Metric, Reference, Results, WorkloadResult};
 
-/// All results.
-pub(crate) fn of(results: &Results) -> String {
+/// All results; beside those of an earlier run, if there is one.
+pub(crate) fn of(results: &Results, baseline: Option<&Results>) -> String {
     let machine = results.describe();
     let rounds = results.rounds;
     let reference = results.reference();
-    let mut text =
-        format!("\n{machine}\nmedians of {rounds} rounds; × {reference}: how many times better\n");
+    let mut text = format!(
+        "\n{machine}\nmedians of {rounds} rounds; {}\n",
+        reference.legend()
+    );
+    if let Some(baseline) = baseline {
+        text += &format!(
+            "× before: how many times better than in {}\n",
+            baseline.describe()
+        );
+    }
+    if let Some(warning) = results.machine.warning() {
+        text += &format!("{warning}\n");
+    }
     for result in &results.workloads {
-        add_workload(&mut text, result, reference);
+        let before = baseline.map(|baseline| baseline.workload(&result.name));
+        add_workload(&mut text, result, reference, before);
     }
     text
 }
 
-fn add_workload(text: &mut String, result: &WorkloadResult, reference: &str) {
+/// `before` is there if there is an earlier run, and holds its results for the workload if it had that.
+fn add_workload(
+    text: &mut String,
+    result: &WorkloadResult,
+    reference: Reference,
+    before: Option<Option<&WorkloadResult>>,
+) {
     *text += &format!("\n{}\n", result.workload.title());
-    let against = format!("× {reference}");
-    *text += &format!(
-        "  {:<18} {:<20} {:>11} {:>11} {:>11} {against:>9}\n",
+    let against = reference.head();
+    let beside = before.map_or("", |_| "× before");
+    let head = format!(
+        "  {:<18} {:<20} {:>11} {:>11} {:>11} {against:>9} {beside:>9}",
         "", "", "median", "min", "max"
     );
+    *text += head.trim_end();
+    text.push('\n');
     for metric in metrics(result) {
         let mut label = metric.label();
         for contestant in &result.contestants {
@@ -30,14 +51,22 @@ fn add_workload(text: &mut String, result: &WorkloadResult, reference: &str) {
                 continue;
             };
             let summary = measure.summary;
-            *text += &format!(
-                "  {label:<18} {:<20} {:>11} {:>11} {:>11} {:>9}\n",
+            let row = format!(
+                "  {label:<18} {:<20} {:>11} {:>11} {:>11} {:>9} {:>9}",
                 contestant.contestant,
                 metric.show(summary.median),
                 metric.show(summary.min),
                 metric.show(summary.max),
                 ratio(result, metric, summary.median, reference),
+                since(
+                    before.flatten(),
+                    &contestant.contestant,
+                    metric,
+                    summary.median
+                ),
             );
+            *text += row.trim_end();
+            text.push('\n');
             label = "";
         }
     }
@@ -48,16 +77,29 @@ fn add_workload(text: &mut String, result: &WorkloadResult, reference: &str) {
     }
 }
 
-/// How many times better than the reference that is, where the reference took part.
+/// How good that is beside the reference, where the reference took part.
 pub(crate) fn ratio(
     result: &WorkloadResult,
     metric: Metric,
     value: f64,
-    reference: &str,
+    reference: Reference,
 ) -> String {
-    let reference = result.median(reference, metric);
-    reference.map_or(String::new(), |reference| {
-        format!("{:.2}", metric.ratio(value, reference))
+    let theirs = result.median(reference.contestant(), metric);
+    theirs.map_or(String::new(), |theirs| {
+        reference.show(metric.ratio(value, theirs))
+    })
+}
+
+/// How many times better than the same contestant was before, if it took part.
+pub(crate) fn since(
+    before: Option<&WorkloadResult>,
+    contestant: &str,
+    metric: Metric,
+    value: f64,
+) -> String {
+    let old = before.and_then(|before| before.median(contestant, metric));
+    old.map_or(String::new(), |old| {
+        format!("{:.2}", metric.ratio(value, old))
     })
 }
 

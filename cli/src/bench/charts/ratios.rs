@@ -4,9 +4,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::super::child::Fallible;
-use super::super::results::Results;
+use super::super::results::{Reference, Results};
 use super::super::table;
-use super::{COLOURS, Chart, INK, WIDTH, draw, ink_text};
+use super::{Chart, INK, WIDTH, colour_of, draw, ink_text};
 
 const ROW: i32 = 24;
 /// The heads of the columns.
@@ -19,11 +19,15 @@ const RIGHT: i32 = 60;
 /// good is as long as half as good.
 pub(super) fn chart(results: &Results) -> Fallible<Option<Chart>> {
     let reference = results.reference();
+    let show = |ratio: f64| match reference {
+        Reference::Libzmq => times(ratio),
+        Reference::BareSockets => reference.show(ratio),
+    };
     let mut rows = Vec::new();
     for result in &results.workloads {
         if let Some(metric) = table::metrics(result).into_iter().next()
             && let Some(ours) = result.median("zerohop", metric)
-            && let Some(theirs) = result.median(reference, metric)
+            && let Some(theirs) = result.median(reference.contestant(), metric)
         {
             let ratio = metric.ratio(ours, theirs);
             if ratio.is_finite() && ratio > 0.0 {
@@ -46,7 +50,7 @@ pub(super) fn chart(results: &Results) -> Fallible<Option<Chart>> {
             ))?;
             let middle = ink_text(13).pos(Pos::new(HPos::Center, VPos::Center));
             root.draw(&Text::new(
-                times(2f64.powi(doubling)),
+                show(2f64.powi(doubling)),
                 (x, TOP / 2 - 2),
                 middle,
             ))?;
@@ -56,14 +60,18 @@ pub(super) fn chart(results: &Results) -> Fallible<Option<Chart>> {
             let text = ink_text(14).pos(Pos::new(HPos::Left, VPos::Center));
             let (one, end) = (scale.pixels(1.0), scale.pixels(*ratio));
             let bar = [(one.min(end), middle - 8), (one.max(end), middle + 8)];
-            let colour = COLOURS[if *ratio >= 1.0 { 0 } else { 2 }];
+            let colour = colour_of("zerohop", 0).mix(if *ratio >= 1.0 { 1.0 } else { 0.55 });
             root.draw(&Rectangle::new(bar, colour.filled()))?;
             root.draw(&Text::new(title.clone(), (4, middle), text.clone()))?;
-            root.draw(&Text::new(times(*ratio), (one.max(end) + 6, middle), text))?;
+            root.draw(&Text::new(show(*ratio), (one.max(end) + 6, middle), text))?;
         }
         Ok(())
     })?;
-    let title = format!("zerohop, times better than {reference} (first metric of each workload)");
+    let title = match reference {
+        Reference::Libzmq => "zerohop, times better than libzmq",
+        Reference::BareSockets => "zerohop, in percent of bare sockets",
+    };
+    let title = format!("{title} (first metric of each workload)");
     Ok(Some(Chart { title, svg }))
 }
 

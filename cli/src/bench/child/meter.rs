@@ -134,6 +134,7 @@ impl Latency {
             p50: self.histogram.value_at_quantile(0.5),
             p99: self.histogram.value_at_quantile(0.99),
             p999: self.histogram.value_at_quantile(0.999),
+            mean: self.histogram.mean() as u64,
         }
     }
 }

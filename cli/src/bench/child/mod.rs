@@ -94,6 +94,9 @@ pub(crate) struct Quantiles {
     pub p50: u64,
     pub p99: u64,
     pub p999: u64,
+    /// Missing from children of an earlier version.
+    #[serde(default)]
+    pub mean: u64,
 }
 
 /// The length of a topic.
