@@ -486,3 +486,57 @@ fn a_future_that_was_ready_does_not_panic() {
     assert!(recv.as_mut().poll(&mut context).is_pending());
     assert_eq!(push.stats().messages_out, 1);
 }
+
+/// Of many tasks that ask by one socket, each is woken by its own reply, and the others sleep on. The end of a connection wakes those who asked
+/// over it.
+#[test]
+fn a_reply_wakes_the_task_that_asked_and_no_other() {
+    const TASKS: usize = 32;
+    let context = Context::new();
+    let options = || Options::new().linger(Duration::ZERO);
+    let rep = Rep::with_options(&context, options()).expect("a REP");
+    let req = Req::with_options(&context, options()).expect("a REQ");
+    req.connect(rep.bind("tcp://127.0.0.1:*").expect("bound"))
+        .expect("connected");
+    let counts: Vec<_> = (0..TASKS).map(|_| Arc::new(Count::default())).collect();
+    let mut tasks: Vec<_> = (0..TASKS as u32)
+        .map(|number| Box::pin(req.request_async(number.to_be_bytes())))
+        .collect();
+    let mut requests = Vec::new();
+    for (task, count) in tasks.iter_mut().zip(&counts) {
+        begin(task.as_mut(), &Waker::from(Arc::clone(count)));
+        requests.push(rep.recv_timeout(DEADLINE).expect("a request"));
+    }
+    let woken = || counts.iter().map(|count| count.times()).collect::<Vec<_>>();
+    assert_eq!(woken().iter().sum::<usize>(), 0, "{:?}", woken());
+    // The last first, as order is not what tells them apart.
+    let end = Instant::now() + DEADLINE;
+    for request in requests.drain(TASKS / 2..).rev() {
+        let number = request.message().first().to_vec();
+        let place = u32::from_be_bytes(number.clone().try_into().expect("four bytes")) as usize;
+        request.reply(number.clone()).expect("replied");
+        while counts[place].times() == 0 {
+            assert!(Instant::now() < end, "{place} was not woken");
+            thread::yield_now();
+        }
+        let result = block_on(tasks[place].as_mut());
+        assert_eq!(result.expect("a reply"), number);
+    }
+    let half = TASKS / 2;
+    assert!(
+        woken()[..half].iter().all(|times| *times == 0),
+        "{:?}",
+        woken()
+    );
+    assert!(
+        woken()[half..].iter().all(|times| *times == 1),
+        "{:?}",
+        woken()
+    );
+    drop(requests);
+    drop(rep);
+    for task in &mut tasks[..half] {
+        let result = block_on(task.as_mut());
+        assert!(matches!(result, Err(RequestError::PeerGone)), "{result:?}");
+    }
+}

@@ -203,6 +203,11 @@ pub(crate) trait Pattern: Send {
         true
     }
 
+    /// The requests that have ended since this was last asked, by their tickets.
+    fn ended(&mut self, _peers: &mut Peers) -> Vec<u32> {
+        Vec::new()
+    }
+
     /// A peer that was full has room again.
     fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
 

@@ -24,6 +24,8 @@ pub(crate) struct ReqPattern {
     queue: FairQueue,
     requests: HashMap<Ticket, Request>,
     next_ticket: Ticket,
+    /// Requests that have ended, in order, until somebody asks which; those that are not known any more do no harm.
+    ended: Vec<Ticket>,
     correlate: bool,
     relaxed: bool,
     /// Replies still to come, by peer, that nobody waits for. Only counted without ids.
@@ -80,6 +82,7 @@ impl ReqPattern {
             queue: FairQueue::new(),
             requests: HashMap::new(),
             next_ticket: first_ticket,
+            ended: Vec::new(),
             correlate,
             relaxed,
             stale: HashMap::new(),
@@ -215,7 +218,17 @@ impl ReqPattern {
         }
         let body = Message::from_frames(message.into_frames().skip(start));
         request.outcome = Some(Outcome::Reply(body));
+        self.note_end(ticket);
         None
+    }
+
+    fn note_end(&mut self, ticket: Ticket) {
+        if self.ended.len() > 2 * self.requests.len() + 16 {
+            // Nobody asks, as only threads wait.
+            let requests = &self.requests;
+            self.ended.retain(|ticket| requests.contains_key(ticket));
+        }
+        self.ended.push(ticket);
     }
 
     /// Whose reply this is, and where its body starts.
@@ -267,7 +280,8 @@ impl ReqPattern {
         for ticket in lost {
             match self.requests.get_mut(&ticket) {
                 Some(request) if request.cancelled.is_none() => {
-                    request.outcome = Some(Outcome::PeerGone)
+                    request.outcome = Some(Outcome::PeerGone);
+                    self.note_end(ticket);
                 }
                 Some(_) => drop(self.requests.remove(&ticket)),
                 None => {}
@@ -332,6 +346,7 @@ impl Pattern for ReqPattern {
             Some(request) if request.cancelled.is_none() => {
                 let size = message.size();
                 request.outcome = Some(Outcome::Refused { size, cause });
+                self.note_end(ticket);
             }
             Some(_) => drop(self.requests.remove(&ticket)),
             None => {}
@@ -354,6 +369,11 @@ impl Pattern for ReqPattern {
             self.receive(peers);
         }
         Ok(())
+    }
+
+    fn ended(&mut self, peers: &mut Peers) -> Vec<u32> {
+        self.receive(peers);
+        std::mem::take(&mut self.ended)
     }
 
     fn writable(&mut self, _peers: &mut Peers, id: PeerId) {

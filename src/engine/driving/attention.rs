@@ -16,8 +16,8 @@
 //!
 //! - **While a message is there and a task waits for one, another task has been woken for a message that has neither looked since nor
 //!   been dropped.** A new message wakes one task, not all. That one looks, and if there is more, wakes the next; if it is dropped
-//!   instead, [`Attention::deregister`] says so, and the wake-up is passed on. Tasks that wait for something else are all
-//!   woken: what suits one of them need not suit another.
+//!   instead, [`Attention::deregister`] says so, and the wake-up is passed on. Of the tasks that wait for their requests to end, those are
+//!   woken whose requests have. Tasks that wait for something else are all woken: what suits one of them need not suit another.
 //! - **While a task waits, or an observer shows a low level, somebody hears of the kernel's events at once**: a caller in the seat, or
 //!   the caretaker, which watches the socket or has been told to. See [`Presence::tasks_wait`].
 
@@ -71,8 +71,10 @@ impl Changes {
 pub(crate) enum Interest {
     /// A message, whichever it is: what one task takes, no other needs to look for.
     Message,
-    /// Something of its own: room for its message, or the reply to its request.
+    /// Something of its own: room for its message.
     Own,
+    /// The end of the request with this number. The pattern says which have ended.
+    Ended(u32),
 }
 
 /// Names a task that waits, or has been woken and not looked since.
@@ -91,6 +93,8 @@ pub(crate) struct Waiting {
     for_messages: BTreeMap<u64, Waker>,
     /// The same for those that wait for something of their own.
     for_their_own: BTreeMap<u64, Waker>,
+    /// Those that wait for their requests to end, by the numbers of those.
+    for_ends: BTreeMap<u64, Waker>,
     next: u64,
     /// Those who watch from outside of the calls, if there are any.
     pub(crate) levels: Option<Box<Levels>>,
@@ -109,14 +113,21 @@ pub(crate) enum Deregistered {
 impl Waiting {
     /// Whether somebody waits who does not sit in the seat, and is not a thread in a call.
     fn is_anybody_outside(&self) -> bool {
-        let tasks = !(self.for_messages.is_empty() && self.for_their_own.is_empty());
-        tasks || self.levels.as_ref().is_some_and(|levels| levels.any_low())
+        let tasks = [&self.for_messages, &self.for_their_own, &self.for_ends];
+        tasks.iter().any(|tasks| !tasks.is_empty())
+            || self.levels.as_ref().is_some_and(|levels| levels.any_low())
+    }
+
+    /// Whether tasks wait for their requests to end.
+    pub(crate) fn awaits_ends(&self) -> bool {
+        !self.for_ends.is_empty()
     }
 
     fn tasks(&mut self, interest: Interest) -> &mut BTreeMap<u64, Waker> {
         match interest {
             Interest::Message => &mut self.for_messages,
             Interest::Own => &mut self.for_their_own,
+            Interest::Ended(_) => &mut self.for_ends,
         }
     }
 
@@ -124,6 +135,8 @@ impl Waiting {
     fn take(&mut self, changes: Changes, mut wake: impl FnMut(Waker)) {
         if changes.has(Changes::CLOSED) {
             let all = std::mem::take(&mut self.for_messages);
+            all.into_values().for_each(&mut wake);
+            let all = std::mem::take(&mut self.for_ends);
             all.into_values().for_each(&mut wake);
         } else if changes.has(Changes::READABLE)
             && let Some((_, waker)) = self.for_messages.pop_first()
@@ -179,8 +192,13 @@ impl Attention {
             discard(std::mem::replace(before, waker));
             return false;
         }
-        waiting.next += 1;
-        let number = waiting.next;
+        let number = match interest {
+            Interest::Message | Interest::Own => {
+                waiting.next += 1;
+                waiting.next
+            }
+            Interest::Ended(request) => u64::from(request),
+        };
         waiting.tasks(interest).insert(number, waker);
         *key = Some(Key { number, interest });
         first && presence.tasks_wait()
@@ -196,7 +214,7 @@ impl Attention {
         let Some(waker) = waiting.tasks(key.interest).remove(&key.number) else {
             return match key.interest {
                 Interest::Message => Deregistered::WakeUp,
-                Interest::Own => Deregistered::Nothing,
+                Interest::Own | Interest::Ended(_) => Deregistered::Nothing,
             };
         };
         if !waiting.is_anybody_outside() {
@@ -222,6 +240,23 @@ impl Attention {
             if !waiting.is_anybody_outside() {
                 presence.no_task_waits();
             }
+        }
+    }
+
+    /// Wakes the tasks whose requests have ended, and no others.
+    pub(crate) fn tell_ended(
+        &self,
+        waiting: &mut Waiting,
+        presence: &Presence,
+        requests: impl Iterator<Item = u32>,
+        wake: impl FnMut(Waker),
+    ) {
+        let ends = &mut waiting.for_ends;
+        requests
+            .filter_map(|request| ends.remove(&u64::from(request)))
+            .for_each(wake);
+        if !waiting.is_anybody_outside() {
+            presence.no_task_waits();
         }
     }
 

@@ -441,10 +441,30 @@ impl<P: Pattern> Core<P> {
         let later = net.later();
         self.attention
             .tell(waiting, &self.presence, changes, |waker| later.wake(waker));
+        if state.waiting.awaits_ends() {
+            self.tell_ended(state);
+        }
         if has_levels {
             self.update_levels(state);
             state.net.note_change(Changes::LEVELS);
         }
+    }
+
+    /// Wakes the tasks whose requests have ended.
+    #[cold]
+    fn tell_ended(&self, state: &mut State<P>) {
+        let State {
+            pattern,
+            net,
+            waiting,
+            ..
+        } = state;
+        let ended = pattern.ended(&mut net.peers);
+        let later = net.later();
+        self.attention
+            .tell_ended(waiting, &self.presence, ended.into_iter(), |waker| {
+                later.wake(waker);
+            });
     }
 
     /// Makes everybody look again who waits, in the seat too. For whoever has changed the state from elsewhere.
