@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `allow` | [`Allow`]: what decides, a list or code of the application |
 //! | `path` | a list in a file or a directory |
+//! | `zap` | asking a handler of RFC 27 |
 //! | `answer` | [`Answer`]: the verdict on its way to the handshake that waits for it |
 //!
 //! The engine asks ([`Authenticator`]) in the middle of a handshake, under the lock of a socket. A list answers there and then. Code of the
@@ -13,8 +14,8 @@
 mod allow;
 mod answer;
 mod path;
+mod zap;
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,7 +24,11 @@ use bytes::Bytes;
 pub use allow::Allow;
 pub use answer::Answer;
 pub(crate) use answer::{Ask, Deciding};
+pub use zap::ZapFault;
+pub(crate) use zap::{HANDLER, Zap};
 
+use crate::engine::ContextInner;
+use crate::options::Options;
 use crate::zmtp::{Credentials, Denial, Grant, Principal, SocketType};
 
 /// A process at the other end of a Unix socket, as the system knows it.
@@ -93,6 +98,8 @@ pub struct Verdict(Result<Grant, Denied>);
 pub(crate) struct Denied {
     pub(crate) denial: Denial,
     pub(crate) reason: String,
+    /// The handler has said nothing that makes sense.
+    pub(crate) fault: Option<ZapFault>,
 }
 
 impl Verdict {
@@ -119,6 +126,21 @@ impl Verdict {
         Verdict(Err(Denied {
             denial,
             reason: reason.into(),
+            fault: None,
+        }))
+    }
+
+    /// The peer is let in, and this is who it is and what is said of it.
+    fn allow_with(user_id: &str, metadata: Vec<(String, Bytes)>) -> Verdict {
+        let user_id = user_id.to_owned();
+        Verdict(Ok(Grant { user_id, metadata }))
+    }
+
+    fn fault(fault: ZapFault) -> Verdict {
+        Verdict(Err(Denied {
+            denial: Denial::Internal,
+            reason: fault.to_string(),
+            fault: Some(fault),
         }))
     }
 
@@ -142,40 +164,88 @@ impl From<bool> for Verdict {
 }
 
 /// How a socket finds out whether a peer is let in.
-#[derive(Clone)]
 pub(crate) struct Authenticator {
     allow: Allow,
+    domain: String,
+    enforces_domain: bool,
 }
 
 impl Authenticator {
-    pub(crate) fn new(allow: Allow) -> Arc<Authenticator> {
-        Arc::new(Authenticator { allow })
+    pub(crate) fn new(options: &Options) -> Arc<Authenticator> {
+        Arc::new(Authenticator {
+            allow: options.allow.clone(),
+            domain: options.zap_domain.clone(),
+            enforces_domain: options.zap_enforce_domain,
+        })
+    }
+
+    pub(crate) fn domain(&self) -> &str {
+        &self.domain
     }
 
     /// Whether peers are let in by a verdict only, whatever they show.
     pub(crate) fn is_there(&self) -> bool {
-        !self.allow.is_anyone()
+        !self.allow.is_anyone() || !self.domain.is_empty()
+    }
+
+    /// Whether a ZAP handler is asked, and what it means that there is none.
+    fn zap(&self, request: &AuthRequest) -> Handler {
+        let shows = !matches!(request.credentials, Credentials::None);
+        if self.domain.is_empty() && !(self.allow.is_anyone() && shows) {
+            return Handler::NotAsked;
+        }
+        let password = matches!(request.credentials, Credentials::Plain { .. });
+        let required = (self.allow.is_anyone() && password)
+            || (self.enforces_domain && !self.domain.is_empty());
+        match required {
+            true => Handler::Required,
+            false => Handler::AskedIfThere,
+        }
     }
 
     /// The verdict, where that takes neither code of the application nor a system call.
-    pub(crate) fn decide_at_once(&self, request: &AuthRequest) -> Option<Verdict> {
-        if self.allow.is_anyone() && request.mechanism == "PLAIN" {
-            let reason = "a PLAIN server lets in nobody without `allow` or a ZAP handler";
-            return Some(Verdict::deny_with(Denial::Internal, reason));
+    pub(crate) fn decide_at_once(
+        &self,
+        request: &AuthRequest,
+        context: &ContextInner,
+    ) -> Option<Verdict> {
+        let listed = self.allow.decide_at_once(request)?;
+        if !listed.is_allowed() {
+            return Some(listed);
         }
-        self.allow.decide_at_once(request)
+        match self.zap(request) {
+            Handler::NotAsked => Some(listed),
+            _ if context.has_zap_handler() => None,
+            Handler::AskedIfThere => Some(listed),
+            Handler::Required => Some(no_handler(request)),
+        }
     }
 
     /// Finds the verdict, with no lock held, and says it to `answer`, now or later.
-    pub(crate) fn decide(&self, request: AuthRequest, answer: Answer) {
-        self.allow.decide(request, answer);
+    pub(crate) fn decide(&self, request: AuthRequest, answer: Answer, context: &Arc<ContextInner>) {
+        let Some((request, answer)) = self.allow.decide(request, answer) else {
+            return;
+        };
+        match self.zap(&request) {
+            Handler::NotAsked => answer.give(true),
+            _ if context.has_zap_handler() => context.zap.ask(context, request, answer),
+            Handler::AskedIfThere => answer.give(true),
+            Handler::Required => answer.give(no_handler(&request)),
+        }
     }
 }
 
-impl fmt::Debug for Authenticator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authenticator")
-            .field("allow", &self.allow)
-            .finish()
-    }
+#[derive(Clone, Copy)]
+enum Handler {
+    NotAsked,
+    AskedIfThere,
+    Required,
+}
+
+fn no_handler(request: &AuthRequest) -> Verdict {
+    let reason = format!(
+        "nobody says who is let in by {}: there is neither `allow` nor a ZAP handler at inproc://{HANDLER}",
+        request.mechanism
+    );
+    Verdict::deny_with(Denial::Internal, reason)
 }

@@ -194,7 +194,7 @@ mod sync;
 mod transport;
 mod zmtp;
 
-pub use auth::{Allow, Answer, AuthRequest, IpcCredentials, Verdict};
+pub use auth::{Allow, Answer, AuthRequest, IpcCredentials, Verdict, ZapFault};
 pub use bytes::Bytes;
 pub use context::{Context, ContextOptions};
 pub use error::{

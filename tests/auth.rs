@@ -17,3 +17,5 @@ mod open_ports;
 mod plain;
 #[path = "access/verdicts.rs"]
 mod verdicts;
+#[path = "access/zap.rs"]
+mod zap;

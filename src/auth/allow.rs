@@ -114,14 +114,15 @@ impl Allow {
     }
 
     /// Whoever this lets in. It runs on one of a few threads that all sockets of a context share, so it should not wait for others: that
-    /// is what [`ask`](Self::ask) is for. One that panics lets nobody in.
+    /// is what [`ask`](Self::ask) is for. One that panics lets nobody in. With [`Verdict::allow_as`] no ZAP handler is asked
+    /// besides.
     pub fn by<V: Into<Verdict>>(
         decide: impl Fn(&AuthRequest) -> V + Send + Sync + 'static,
     ) -> Allow {
         Allow(Rule::By(Arc::new(move |request| decide(request).into())))
     }
 
-    /// Whoever this says is let in, now or later: it may pass the [`Answer`] on, to a task or a thread. A peer that is not answered
+    /// Whoever this says is let in, now or later, whatever a ZAP handler would say: it may pass the [`Answer`] on, to a task or a thread. A peer that is not answered
     /// for is gone when its [`handshake_timeout`](crate::Options::handshake_timeout) is over.
     pub fn ask(ask: impl Fn(AuthRequest, Answer) + Send + Sync + 'static) -> Allow {
         Allow(Rule::Ask(Arc::new(ask)))
@@ -135,14 +136,28 @@ impl Allow {
         }
     }
 
-    pub(super) fn decide(&self, request: AuthRequest, answer: Answer) {
-        match &self.0 {
-            Rule::Anyone => answer.give(Verdict::allow()),
-            Rule::List(list) => answer.give(list.decide(&request)),
-            Rule::Path(path) => answer.give(path.decide(&request)),
-            Rule::By(decide) => answer.give(decide(&request)),
-            Rule::Ask(ask) => ask(request, answer),
+    /// Gives both back if the peer is let in as far as this is concerned, and no more is said of it; otherwise it has been answered for,
+    /// or is going to be.
+    pub(super) fn decide(
+        &self,
+        request: AuthRequest,
+        answer: Answer,
+    ) -> Option<(AuthRequest, Answer)> {
+        let verdict = match &self.0 {
+            Rule::Anyone => Verdict::allow(),
+            Rule::List(list) => list.decide(&request),
+            Rule::Path(path) => path.decide(&request),
+            Rule::By(decide) => decide(&request),
+            Rule::Ask(ask) => {
+                ask(request, answer);
+                return None;
+            }
+        };
+        if verdict == Verdict::allow() {
+            return Some((request, answer));
         }
+        answer.give(verdict);
+        None
     }
 
     /// What it is, in a word or two.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{AuthRequest, Authenticator, Verdict};
-use crate::engine::{Note, Place, Question, SocketMailbox, contain};
+use crate::engine::{ContextInner, Note, Place, Question, SocketMailbox, contain};
 use crate::process::Process;
 use crate::transport::JobQueue;
 use crate::zmtp::Denial;
@@ -78,13 +78,13 @@ pub(crate) struct Ask {
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) request: AuthRequest,
     pub(crate) answer: Answer,
-    pub(crate) deciding: Arc<Deciding>,
+    pub(crate) context: Arc<ContextInner>,
 }
 
 impl Ask {
     /// Has it asked on a thread of its own. With no lock held.
     pub(crate) fn start(self) {
-        let deciding = Arc::clone(&self.deciding);
+        let deciding = Arc::clone(&self.context.deciding);
         if !deciding.jobs.push(self) {
             return;
         }
@@ -96,10 +96,10 @@ impl Ask {
                     authenticator,
                     request,
                     answer,
-                    ..
+                    context,
                 }) = worker.jobs.next()
                 {
-                    contain(|| authenticator.decide(request, answer));
+                    contain(|| authenticator.decide(request, answer, &context));
                 }
             });
         if started.is_err() {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{PeerRefusal, RefusalCause};
+use crate::auth::ZapFault;
 use crate::zmtp::{Denial, PeerFacts, ProtocolError};
 
 /// The number of a connection: unique in the process and never used again, so it tells two connections of the
@@ -315,6 +316,8 @@ pub enum DisconnectCause {
         /// Why, for us alone.
         reason: String,
     },
+    /// The peer is not let in, as the ZAP handler that was asked has given a reply that makes no sense.
+    ZapReply(ZapFault),
     /// Nobody said in time whether to let the peer in.
     VerdictTimeout,
     /// The system had no memory for a message of the peer's, of which more came than there was memory for.
@@ -371,6 +374,7 @@ impl fmt::Display for DisconnectCause {
                     reason.escape_debug()
                 )
             }
+            DisconnectCause::ZapReply(fault) => write!(f, "not let in: {fault}"),
             DisconnectCause::VerdictTimeout => {
                 f.write_str("nobody said in time whether to let the peer in")
             }

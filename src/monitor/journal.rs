@@ -123,6 +123,7 @@ fn level_of(event: &Event) -> Option<Level> {
                 cause,
                 DisconnectCause::Protocol(_)
                     | DisconnectCause::Denied { .. }
+                    | DisconnectCause::ZapReply(_)
                     | DisconnectCause::VerdictTimeout
             ) =>
         {

@@ -56,7 +56,10 @@ impl Options {
 
     /// Whether listeners are for this machine alone: nobody would keep others out.
     pub(crate) fn loopback_only(&self) -> bool {
-        self.mechanism() == MechanismConfig::Null && self.allow.is_anyone() && !self.allow_insecure
+        self.mechanism() == MechanismConfig::Null
+            && self.allow.is_anyone()
+            && self.zap_domain.is_empty()
+            && !self.allow_insecure
     }
 
     /// The mechanism that is set.

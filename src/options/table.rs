@@ -177,6 +177,27 @@ option_table! {
         default: 0o600, "384",
     }
 
+    /// The domain that a ZAP handler (RFC 27) is asked by, which is a REP or ROUTER of the same context that has bound
+    /// `inproc://zeromq.zap.01`. With a domain it is asked about each peer, whatever the mechanism, and without one about those that show
+    /// a password or a key where [`allow`](Options::allow) says nothing of them. Where both decide, a peer has to be let in by both.
+    zap_domain(impl Into<String>) -> String {
+        libzmq: "ZMQ_ZAP_DOMAIN" = 55,
+        sockets: all,
+        unit: "bytes",
+        range: "up to 255 bytes of UTF-8, or none", allows: |domain| domain.len() <= 255,
+        default: String::new(), "none",
+    }
+
+    /// Whether a domain also means that nobody is let in while there is no handler. Off, a missing handler lets in
+    /// everyone, but for peers of PLAIN that nobody else decides on. libzmq's default is off.
+    zap_enforce_domain(bool) -> bool {
+        libzmq: "ZMQ_ZAP_ENFORCE_DOMAIN" = 93,
+        sockets: all,
+        unit: "",
+        range: "true or false", allows: any,
+        default: true, "true",
+    }
+
     /// Who is let in: see [`Allow`]. [`anyone`](Allow::anyone) is everyone who gets through the handshake of the mechanism.
     ///
     /// With NULL peers show nothing of who they are but, over `ipc`, their user of the system; so there

@@ -32,6 +32,7 @@ const ZMQ_H: &[(i32, &str)] = &[
     (52, "REQ_CORRELATE"),
     (53, "REQ_RELAXED"),
     (54, "CONFLATE"),
+    (55, "ZAP_DOMAIN"),
     (56, "ROUTER_HANDOVER"),
     (57, "TOS"),
     (66, "HANDSHAKE_IVL"),
@@ -43,6 +44,7 @@ const ZMQ_H: &[(i32, &str)] = &[
     (77, "HEARTBEAT_TIMEOUT"),
     (78, "XPUB_VERBOSER"),
     (79, "CONNECT_TIMEOUT"),
+    (93, "ZAP_ENFORCE_DOMAIN"),
     (98, "XPUB_MANUAL_LAST_VALUE"),
 ];
 

@@ -1,9 +1,14 @@
 //! The DEALER socket.
 
+use std::sync::Arc;
+
 use super::Socket;
 use super::common::common;
 use super::receiving::receiving;
 use super::sending::sending;
+use crate::engine::ContextInner;
+use crate::error::SocketError;
+use crate::options::Options;
 use crate::pattern::DealerPattern;
 
 /// Sends each message to one of its peers, in turn, and receives from all of them, fairly: a client that need not wait for one
@@ -49,6 +54,18 @@ pub struct Dealer {
 }
 
 common!(Dealer, "DEALER", options => DealerPattern::new(options.probe_router, options.conflate));
+
+impl Dealer {
+    /// One of the library's own.
+    pub(crate) fn within(
+        context: &Arc<ContextInner>,
+        options: Options,
+    ) -> Result<Dealer, SocketError> {
+        let make = |options: &Options| DealerPattern::new(options.probe_router, options.conflate);
+        let socket = Socket::within(context, options, make)?;
+        Ok(Dealer { socket })
+    }
+}
 
 sending!(Dealer);
 

@@ -94,9 +94,17 @@ impl<P: Pattern + 'static> Socket<P> {
         options: Options,
         make: impl FnOnce(&Options) -> P,
     ) -> Result<Self, SocketError> {
+        Socket::within(context.inner(), options, make)
+    }
+
+    /// The same for a socket of the library's own, which holds no handle of the context.
+    pub(crate) fn within(
+        inner: &Arc<ContextInner>,
+        options: Options,
+        make: impl FnOnce(&Options) -> P,
+    ) -> Result<Self, SocketError> {
         options.validate().map_err(SocketError::Option)?;
         options.check_mechanism().map_err(SocketError::Option)?;
-        let inner: &Arc<ContextInner> = context.inner();
         if !inner.process.is_current() {
             return Err(SocketError::Forked);
         }

@@ -61,7 +61,7 @@ pub(crate) use frame::{
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig, Outgoing};
 pub(crate) use mechanism::MechanismConfig;
-pub(crate) use metadata::own_metadata;
+pub(crate) use metadata::{Metadata, own_metadata};
 pub(crate) use peer::Announced;
 pub use peer::{PeerFacts, Version};
 pub use socket_type::{SocketType, SocketTypes};
@@ -71,6 +71,6 @@ pub(crate) use traffic::{Limits, Scanned, Scanner};
 pub(crate) use self::{
     command::{put_error, put_ready},
     frame::put_frame,
-    metadata::{Metadata, put_property},
+    metadata::put_property,
     traffic::Passed,
 };

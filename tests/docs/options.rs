@@ -77,6 +77,10 @@ const DIFFERENT: &[(&str, &str)] = &[
     ),
     ("plain_username", "none is libzmq's null"),
     ("plain_password", "none is libzmq's null"),
+    (
+        "zap_enforce_domain",
+        "on by default: without a handler nobody is let in",
+    ),
 ];
 
 /// Where else that is which libzmq has as an option, or why it is not there.
@@ -124,7 +128,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ZMQ_CURVE_PUBLICKEY", "not there yet"),
     ("ZMQ_CURVE_SECRETKEY", "not there yet"),
     ("ZMQ_CURVE_SERVERKEY", "not there yet"),
-    ("ZMQ_ZAP_DOMAIN", "not there yet"),
     (
         "ZMQ_CONNECT_ROUTING_ID",
         "`Router::connect_with_routing_id`",

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::lingering::Lingering;
 use super::reactor::Reactor;
-use crate::auth::Deciding;
+use crate::auth::{Deciding, HANDLER, Zap};
 use crate::engine::{Caretaker, Driven, Names, SocketMailbox, lock};
 use crate::process::Process;
 use crate::transport::Resolver;
+use crate::zmtp::SocketType;
 
 /// See the module.
 pub(crate) struct ContextInner {
@@ -24,6 +25,8 @@ pub(crate) struct ContextInner {
     pub(crate) deciding: Arc<Deciding>,
     /// Drives sockets that tasks wait for.
     reactor: Option<Arc<dyn Reactor>>,
+    /// Where a ZAP handler is asked.
+    pub(crate) zap: Arc<Zap>,
     lingering: Lingering,
     sockets: Mutex<Vec<Weak<dyn Driven>>>,
     shut_down: AtomicBool,
@@ -42,6 +45,7 @@ impl ContextInner {
             names: Mutex::new(Names::default()),
             deciding: Arc::default(),
             reactor,
+            zap: Arc::default(),
             lingering: Lingering::default(),
             sockets: Mutex::new(Vec::new()),
             shut_down: AtomicBool::new(false),
@@ -79,6 +83,11 @@ impl ContextInner {
     #[inline]
     pub(crate) fn is_shut_down(&self) -> bool {
         self.shut_down.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody in this context decides who is let in (RFC 27).
+    pub(crate) fn has_zap_handler(&self) -> bool {
+        lock(&self.names).is_bound_for(HANDLER, SocketType::Dealer)
     }
 
     /// Ends every blocking call on the context's sockets.

@@ -126,6 +126,11 @@ impl Names {
         Ok(())
     }
 
+    /// Whether a socket has bound the name that goes with this type.
+    pub(crate) fn is_bound_for(&self, name: &str, socket_type: SocketType) -> bool {
+        matches!(self.names.get(name), Some(Name::Bound { socket_type: bound, .. }) if bound.accepts(socket_type))
+    }
+
     /// Frees a name that this socket has bound; `false` if it has not.
     pub(crate) fn unbind(&mut self, name: &str, mailbox: &Arc<SocketMailbox>) -> bool {
         let freed = self.names.get_mut(name).is_some_and(|it| it.free(mailbox));

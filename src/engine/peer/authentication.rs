@@ -35,13 +35,13 @@ impl Turn<'_> {
             peer: state.stream.peer_label(),
             ip: state.stream.peer_ip(),
             ipc: state.stream.ipc_credentials(),
-            domain: String::new(),
+            domain: self.net.authenticator.domain().to_owned(),
             socket_type: handshake.socket_type,
             routing_id: handshake.routing_id.clone(),
         };
         state.principal = request.principal();
         let authenticator = Arc::clone(&self.net.authenticator);
-        if let Some(verdict) = authenticator.decide_at_once(&request) {
+        if let Some(verdict) = authenticator.decide_at_once(&request, &self.net.context) {
             return self.decided(id, verdict);
         }
         let question = Arc::new(Question::new());
@@ -50,7 +50,7 @@ impl Turn<'_> {
             authenticator,
             request,
             answer: Answer::new(question, Arc::clone(&self.net.mailbox), place),
-            deciding: Arc::clone(&self.net.context.deciding),
+            context: Arc::clone(&self.net.context),
         });
     }
 
@@ -92,9 +92,12 @@ impl Turn<'_> {
             Err(denied) => {
                 machine.refuse(denied.denial, output);
                 self.net.denied += 1;
-                let cause = DisconnectCause::Denied {
-                    denial: denied.denial,
-                    reason: denied.reason,
+                let cause = match denied.fault {
+                    Some(fault) => DisconnectCause::ZapReply(fault),
+                    None => DisconnectCause::Denied {
+                        denial: denied.denial,
+                        reason: denied.reason,
+                    },
                 };
                 self.connection_lost(id, cause);
             }

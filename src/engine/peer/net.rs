@@ -104,7 +104,7 @@ impl Net {
     ) -> Self {
         let socket_type = pattern.socket_type();
         let routing_id = options.routing_id.clone().into_bytes();
-        let authenticator = Authenticator::new(options.allow.clone());
+        let authenticator = Authenticator::new(&options);
         let handshake = HandshakeConfig {
             socket_type,
             metadata: own_metadata(socket_type, &routing_id, announced(pattern, &options)),
