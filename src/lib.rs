@@ -217,9 +217,9 @@ pub use proxy::{
 pub use reactor::Reactor;
 pub use secret::Secret;
 pub use socket::{
-    AnySocket, Channel, Client, Dealer, Dish, Gather, GroupMessage, Incoming, Iter, Pair, Peer,
-    PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, RecvSocket, Rep, Req, Request, Router,
-    Scatter, SendSocket, Server, Sub, Xpub, Xsub,
+    AnySocket, Ask, Channel, Client, Dealer, Dish, Gather, GroupMessage, Incoming, Iter, Pair,
+    Peer, PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, RecvSocket, Rep, Req, Request,
+    Retry, Router, Scatter, SendSocket, Server, Sub, Xpub, Xsub,
 };
 #[cfg(feature = "futures")]
 pub use socket::{RecvStream, SendSink};

@@ -10,7 +10,9 @@ use std::collections::HashMap;
 use super::envelope;
 use super::fair_turns::take_fairly;
 use super::{FairQueue, LoadBalancer, Pattern};
-use crate::engine::{Envelope, Enveloped, Excess, Outgoing, PeerId, Peers, Unsent, Withdrawal};
+use crate::engine::{
+    Envelope, Enveloped, Excess, Outgoing, PeerId, Peers, Tried, Unsent, Withdrawal,
+};
 use crate::message::{Frame, Message};
 use crate::monitor::RefusalCause;
 use crate::zmtp::{ProtocolError, SocketType};
@@ -91,11 +93,44 @@ impl ReqPattern {
         }
     }
 
+    /// Sends a request to a peer that is connected, has room, and is not among those that have been `tried`. `None`: there is none.
+    pub(crate) fn send_elsewhere(
+        &mut self,
+        peers: &mut Peers,
+        outgoing: Outgoing<'_>,
+        tried: &[PeerId],
+    ) -> Option<Ticket> {
+        let attempt = |peers: &mut Peers, id, outgoing: Outgoing<'_>| match tried.contains(&id)
+            || !peers.is_connected(id)
+        {
+            true => Tried::Refused,
+            false => peers.try_send(id, outgoing),
+        };
+        self.send_by(peers, outgoing, attempt).ok()
+    }
+
+    /// The peer that a request has gone to, until that has ended and its caller knows.
+    pub(crate) fn peer_of(&self, ticket: Ticket) -> Option<PeerId> {
+        self.requests.get(&ticket).map(|request| request.peer)
+    }
+
     /// Sends a request to the next peer with room.
     pub(crate) fn send(
         &mut self,
         peers: &mut Peers,
         outgoing: Outgoing<'_>,
+    ) -> Result<Ticket, Refusal> {
+        self.send_by(peers, outgoing, |peers, id, outgoing| {
+            peers.try_send(id, outgoing)
+        })
+    }
+
+    #[inline]
+    fn send_by(
+        &mut self,
+        peers: &mut Peers,
+        outgoing: Outgoing<'_>,
+        mut attempt: impl FnMut(&mut Peers, PeerId, Outgoing<'_>) -> Tried,
     ) -> Result<Ticket, Refusal> {
         if !self.relaxed {
             // The reply that stands in the way may have come since its caller gave up.
@@ -120,7 +155,7 @@ impl ReqPattern {
         let outgoing = Outgoing::Enveloped(&enveloped);
         let id = self
             .balancer
-            .give(peers, |peers, id| peers.try_send(id, outgoing))
+            .give(peers, |peers, id| attempt(peers, id, outgoing))
             .ok_or_else(|| self.why_not_sent(peers, outgoing))?;
         self.next_ticket = ticket.wrapping_add(1);
         let request = Request {

@@ -54,7 +54,7 @@ pub use radio::Radio;
 pub use ready::{PollRecv, PollSend, ReadyFd};
 pub use receiving::Iter;
 pub use rep::{Rep, Request};
-pub use req::Req;
+pub use req::{Ask, Req, Retry};
 pub use router::Router;
 pub use routing::Incoming;
 pub use scatter::Scatter;

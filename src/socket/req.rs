@@ -1,8 +1,12 @@
 //! The REQ socket.
 
+mod ask;
+
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
+
+pub use ask::{Ask, Retry};
 
 use super::common::common;
 use super::{Refused, Socket, send_error, send_error_kind};
@@ -22,7 +26,7 @@ use crate::pattern::{Outcome, Refusal, ReqPattern, Ticket};
 ///   [`close`](Self::close) does not wait for it. [`Dropped::withdrawn`](crate::Dropped::withdrawn) counts it. What has left may
 ///   be carried out.
 /// - A request is sent once. If the connection breaks after it has left, `request` says so: only the
-///   caller knows whether asking twice is safe.
+///   caller knows whether asking twice is safe, and can ask for that ([`ask`](Self::ask)).
 ///
 /// RFC 28; libzmq: `ZMQ_REQ`.
 ///
@@ -176,10 +180,14 @@ pub(super) fn try_ask(
         Err(Refusal::OutOfTurn) => return Some(Err(SendErrorKind::OutOfTurn)),
         Err(Refusal::TooLarge(excess)) => return Some(Err(excess.into())),
     };
-    // Whoever asks waits for the answer: there is no stream to gather for.
+    Some(Ok(sent(pattern, net, outgoing, ticket)))
+}
+
+/// Has a request that is queued written. Whoever asks waits for the answer: there is no stream to gather for.
+fn sent(pattern: &mut ReqPattern, net: &mut Net, outgoing: Outgoing<'_>, ticket: Ticket) -> Ticket {
     net.pause();
     net.pace(pattern, outgoing, true);
-    Some(Ok(ticket))
+    ticket
 }
 
 /// How a request has ended, if it has. If another one can be sent only now, whoever waits for that is told.

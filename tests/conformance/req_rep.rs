@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Options, Rep, ReplyErrorKind, Req, Request, RequestError, SendErrorKind};
+use zerohop::{
+    Context, Options, Rep, ReplyErrorKind, Req, Request, RequestError, Retry, SendErrorKind,
+};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
@@ -20,6 +22,9 @@ on_every_transport!(
     goes_on_after_the_server_restarts,
     strict_mode_insists_on_the_reply,
     tells_a_reply_that_nobody_gets,
+    asks_another_server_if_told_to,
+    asks_again_when_a_server_is_killed,
+    has_a_deadline_for_all_attempts,
 );
 
 fn pair(transport: Transport, options: Options) -> (Req, Rep) {
@@ -302,4 +307,97 @@ fn tells_a_reply_that_nobody_gets(transport: Transport) {
     let error = request.reply("too late").expect_err("nobody is there");
     assert_eq!(error.kind(), ReplyErrorKind::PeerGone);
     assert_eq!(error.into_message(), *"too late");
+}
+
+fn servers(transport: Transport, count: usize) -> (Req, Vec<Rep>) {
+    let context = Context::new();
+    let req = Req::with_options(&context, nimble()).expect("a REQ");
+    let servers: Vec<Rep> = (0..count)
+        .map(|_| {
+            let rep = Rep::with_options(&context, nimble()).expect("a REP");
+            Socket::connect(&req, &Socket::bind(&rep, &transport.endpoint()));
+            rep
+        })
+        .collect();
+    req.wait_for_peers(count, DEADLINE).expect("all servers");
+    (req, servers)
+}
+
+/// Two of three hang, and whichever a request goes to first, it ends with the third.
+fn asks_another_server_if_told_to(transport: Transport) {
+    let (req, servers) = servers(transport, 3);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..6 {
+                let request = servers[1].recv_timeout(DEADLINE).expect("a request");
+                let text = request.message().clone();
+                request.reply(text).expect("replied");
+            }
+        });
+        for number in 0..6 {
+            let text = number.to_string();
+            let retry = Retry::attempts(3).each(10 * GLANCE);
+            let ask = req.ask().deadline(DEADLINE).retry(retry);
+            assert_eq!(ask.request(&text).expect("a reply"), *text);
+        }
+    });
+    // Without being told to, it asks once.
+    let error = req
+        .ask()
+        .deadline(GLANCE)
+        .request("once")
+        .expect_err("nobody answers");
+    assert!(
+        matches!(error, RequestError::TimedOut | RequestError::Send(_)),
+        "{error}"
+    );
+}
+
+/// The servers are killed one by one, each with a request in hand.
+fn asks_again_when_a_server_is_killed(transport: Transport) {
+    let (req, servers) = servers(transport, 3);
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let ask = req.ask().deadline(DEADLINE).retry(Retry::attempts(3));
+            ask.request("who lives?")
+        });
+        let mut servers = servers;
+        let mut last = None;
+        while last.is_none() {
+            let waiting = servers.iter().position(|rep| {
+                rep.recv_timeout(GLANCE).is_ok_and(|request| {
+                    // It is never answered, but by the last one.
+                    if servers.len() == 1 {
+                        last = Some(request.reply("I do"));
+                    }
+                    true
+                })
+            });
+            if let Some(index) = waiting
+                && last.is_none()
+            {
+                drop(servers.swap_remove(index));
+            }
+        }
+        last.expect("a reply").expect("replied");
+        assert_eq!(asking.join().expect("it ends").expect("a reply"), "I do");
+    });
+    // All attempts in vain.
+    let ask = req
+        .ask()
+        .retry(Retry::attempts(2).each(GLANCE).pause(GLANCE));
+    assert!(ask.request("anybody?").is_err());
+}
+
+fn has_a_deadline_for_all_attempts(transport: Transport) {
+    let (req, _servers) = servers(transport, 2);
+    let start = Instant::now();
+    let retry = Retry::attempts(u32::MAX).each(GLANCE);
+    let ask = req.ask().deadline(10 * GLANCE).retry(retry);
+    let error = ask.request("anybody?").expect_err("nobody answers");
+    assert!(
+        matches!(error, RequestError::TimedOut | RequestError::Send(_)),
+        "{error}"
+    );
+    assert!(start.elapsed() >= 10 * GLANCE);
 }
