@@ -145,7 +145,8 @@
 //! - Bytes from outside never bring the process down: what is not ZMTP, or too much, ends that one connection with a
 //!   [`ProtocolError`] that a [`Monitor`] reports.
 //!
-//! Nothing here encrypts or authenticates yet.
+//! [`Options::allow`] says who is let in, by a list, by code or by a ZAP handler, and [`Options::plain_server`] by passwords. `bind` refuses a port that
+//! would let in everybody on the network unseen. Nothing here encrypts yet.
 //!
 //! # Where things are
 //!
@@ -197,6 +198,7 @@ mod zmtp;
 pub use auth::{Allow, Answer, AuthRequest, IpcCredentials, Verdict, ZapFault};
 pub use bytes::Bytes;
 pub use context::{Context, ContextOptions};
+pub use engine::AddressLimit;
 pub use error::{
     CloseError, ConnectError, GroupError, OptionError, RecvError, ReplyError, ReplyErrorKind,
     RequestError, SendBatchError, SendError, SendErrorKind, SocketError, SubscribeError,
@@ -239,3 +241,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/production.md")]
 struct Production;
+
+/// Runs the code of a page as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/closed-ports.md")]
+struct ClosedPorts;

@@ -45,6 +45,10 @@ fn links_lead_somewhere() {
         ("docs/pipelines.md", include_str!("../docs/pipelines.md")),
         ("docs/options.md", include_str!("../docs/options.md")),
         ("docs/production.md", include_str!("../docs/production.md")),
+        (
+            "docs/closed-ports.md",
+            include_str!("../docs/closed-ports.md"),
+        ),
         ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
         ("SECURITY.md", include_str!("../SECURITY.md")),
         ("cli/README.md", include_str!("../cli/README.md")),

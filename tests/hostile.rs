@@ -8,6 +8,8 @@ mod common {
     pub(crate) mod raw;
 }
 
+#[path = "attacks/addresses.rs"]
+mod addresses;
 #[path = "attacks/identities.rs"]
 mod identities;
 #[path = "attacks/starvation.rs"]

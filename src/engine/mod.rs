@@ -44,6 +44,7 @@ pub(crate) use self::driving::reactor::Reactor;
 pub(crate) use self::driving::ready_list::ReadyList;
 pub(crate) use self::driving::wait::{Deadline, Shut, Stop, Wait};
 pub(crate) use self::inproc::names::{Accepted, Names, Offer};
+pub use self::peer::addresses::AddressLimit;
 use self::peer::dialer::Attempt;
 pub(crate) use self::peer::limits::{Excess, Tried};
 #[cfg(feature = "cli-internals")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{PeerRefusal, RefusalCause};
 use crate::auth::ZapFault;
+use crate::engine::AddressLimit;
 use crate::zmtp::{Denial, PeerFacts, ProtocolError};
 
 /// The number of a connection: unique in the process and never used again, so it tells two connections of the
@@ -318,6 +319,8 @@ pub enum DisconnectCause {
     },
     /// The peer is not let in, as the ZAP handler that was asked has given a reply that makes no sense.
     ZapReply(ZapFault),
+    /// Its address has as much of this socket as one may have.
+    AddressLimit(AddressLimit),
     /// Nobody said in time whether to let the peer in.
     VerdictTimeout,
     /// The system had no memory for a message of the peer's, of which more came than there was memory for.
@@ -375,6 +378,7 @@ impl fmt::Display for DisconnectCause {
                 )
             }
             DisconnectCause::ZapReply(fault) => write!(f, "not let in: {fault}"),
+            DisconnectCause::AddressLimit(limit) => limit.fmt(f),
             DisconnectCause::VerdictTimeout => {
                 f.write_str("nobody said in time whether to let the peer in")
             }

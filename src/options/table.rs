@@ -221,6 +221,42 @@ option_table! {
         default: 1024, "1024",
     }
 
+    /// How many accepted connections one address may have, over all endpoints of the socket. One more is closed at once
+    /// ([`DisconnectCause::AddressLimit`](crate::DisconnectCause::AddressLimit)), so that one machine does not keep the others out; it comes
+    /// again after a while, as after any failure. Of IPv6 the first 64 bits are an address.
+    ///
+    /// `None` is 512 for other machines, and no limit for this one (loopback). A number holds for both.
+    max_connections_per_address(impl Into<Option<usize>>) -> Option<usize> {
+        sockets: all,
+        unit: "connections",
+        range: "any number, 0 is no limit, or none for 512 with other machines", allows: any,
+        default: None, "none",
+    }
+
+    /// How many of them may be in their handshake, over all endpoints of the socket. One more is closed at once
+    /// ([`DisconnectCause::AddressLimit`](crate::DisconnectCause::AddressLimit)), so that one machine does not keep the others out; it comes
+    /// again after a while, as after any failure. Of IPv6 the first 64 bits are an address.
+    ///
+    /// `None` is 128 for other machines, and no limit for this one (loopback). A number holds for both.
+    max_handshakes_per_address(impl Into<Option<usize>>) -> Option<usize> {
+        sockets: all,
+        unit: "connections",
+        range: "any number, 0 is no limit, or none for 128 with other machines", allows: any,
+        default: None, "none",
+    }
+
+    /// How many of them may come in a second, and at once after a time without any, over all endpoints of the socket. One more is closed at once
+    /// ([`DisconnectCause::AddressLimit`](crate::DisconnectCause::AddressLimit)), so that one machine does not keep the others out; it comes
+    /// again after a while, as after any failure. Of IPv6 the first 64 bits are an address.
+    ///
+    /// `None` is 256 for other machines, and no limit for this one (loopback). A number holds for both.
+    max_handshake_rate_per_address(impl Into<Option<usize>>) -> Option<usize> {
+        sockets: all,
+        unit: "connections per second",
+        range: "any number, 0 is no limit, or none for 256 with other machines", allows: any,
+        default: None, "none",
+    }
+
     /// The largest message that a peer may send, all frames together. A peer that begins a larger one is
     /// disconnected before anything is stored for it. zerohop peers are told the limit, and refuse such messages themselves. Over inproc it
     /// does not apply, nor does libzmq's. libzmq's option limits each frame, and its

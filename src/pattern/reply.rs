@@ -7,7 +7,7 @@ use super::fair_turns::{next_is, take_fairly};
 use super::{FairQueue, Pattern, envelope};
 use crate::engine::{Envelope, Enveloped, Excess, Outgoing, PeerId, Peers, Place, Tried};
 use crate::message::{Frame, Message};
-use crate::zmtp::{ProtocolError, SocketType};
+use crate::zmtp::{PeerFacts, ProtocolError, SocketType};
 
 /// See the module.
 pub(crate) struct RepPattern {
@@ -57,6 +57,17 @@ impl RepPattern {
             let body = Message::from_frames(frames);
             return Some((ReturnAddress { place, envelope }, body));
         }
+    }
+
+    /// Who has asked, as long as the connection stands that the request came by.
+    pub(crate) fn requester<'a>(
+        peers: &'a Peers,
+        address: &ReturnAddress,
+    ) -> Option<&'a PeerFacts> {
+        let place = address
+            .place
+            .filter(|place| peers.is_connected_at(*place))?;
+        peers.facts(place.id)
     }
 
     /// Answers a request.

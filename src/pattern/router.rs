@@ -11,7 +11,7 @@ use super::{Admission, FairQueue, Pattern};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::{Message, RoutingId};
 use crate::monitor::PeerRefusal;
-use crate::zmtp::{ProtocolError, SocketType};
+use crate::zmtp::{PeerFacts, ProtocolError, SocketType};
 
 /// What became of a message that was sent to a routing id.
 ///
@@ -171,6 +171,11 @@ impl<N: Name> RouterOf<N> {
         }
         self.unroutable += 1;
         Ok(Routed::Unroutable)
+    }
+
+    /// What is known of the peer that messages for this routing id go to.
+    pub(crate) fn facts<'a>(&self, peers: &'a Peers, id: &N::Key) -> Option<&'a PeerFacts> {
+        peers.facts(self.routes.peer(id)?)
     }
 
     /// Whether messages may be sent to a peer of this name.

@@ -9,6 +9,7 @@ use crate::engine::{Core, Deadline, Net, Outgoing, Stop};
 use crate::error::{RecvError, ReplyError, ReplyErrorKind};
 use crate::message::{Message, Payload};
 use crate::pattern::{RepPattern, ReturnAddress, Undeliverable};
+use crate::zmtp::PeerFacts;
 
 /// Receives requests from all its peers, fairly, and answers each.
 ///
@@ -99,6 +100,15 @@ impl Request {
     /// What was asked.
     pub fn message(&self) -> &Message {
         &self.message
+    }
+
+    /// Who has asked, and what is known of it: its [`principal`](PeerFacts::principal) above all. `None` once the connection has ended that
+    /// the request came by.
+    pub fn peer(&self) -> Option<PeerFacts> {
+        let facts = |_: &mut RepPattern, net: &mut Net| {
+            RepPattern::requester(&net.peers, &self.address).cloned()
+        };
+        self.core.inspect(facts).ok().flatten()
     }
 
     /// Takes the message out, and leaves an empty one: to pass large requests on without a copy.

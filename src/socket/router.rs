@@ -19,6 +19,7 @@ use crate::error::{ConnectError, RecvError, SendError, SendErrorKind};
 use crate::message::{COPY_MAX, Message, Payload, RoutingId};
 use crate::pattern::{Routed, RouterPattern};
 use crate::transport::{Endpoint, EndpointError};
+use crate::zmtp::PeerFacts;
 
 /// Receives from all its peers, fairly, and says from which; sends each message to the peer that it names.
 ///
@@ -91,6 +92,16 @@ common!(Router, "ROUTER", options => RouterPattern::new(
 ));
 
 impl Router {
+    /// What is known of the peer that messages for this routing id go to: its [`principal`](PeerFacts::principal) above all. `None` if there is no
+    /// such peer now. A routing id that has fallen free may be another peer's when this is asked.
+    pub fn facts(&self, peer: &RoutingId) -> Option<PeerFacts> {
+        let facts = self
+            .socket
+            .core()
+            .inspect(|pattern, net| pattern.facts(&net.peers, peer.as_bytes()).cloned());
+        facts.ok().flatten()
+    }
+
     /// Connects to an endpoint, as [`connect`](Self::connect) does, and gives the peer there a name, whatever it asks to be called: it can
     /// be sent to at once, and what is sent waits for the connection.
     ///

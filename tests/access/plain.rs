@@ -4,6 +4,7 @@ use zerohop::{
     Allow, Context, Denial, DisconnectCause, Options, Principal, ProtocolError, Pull, Push,
     SocketError,
 };
+use zerohop::{Dealer, Rep, Router};
 
 use crate::common::deadline::DEADLINE;
 use crate::common::events::wait_for_end;
@@ -162,4 +163,36 @@ fn a_client_shows_nothing_to_another_mechanism() {
         ),
         "{cause:?}"
     );
+}
+
+/// Whoever serves several users knows which of them asks.
+#[test]
+fn a_server_knows_who_asks() {
+    let context = Context::new();
+    let users = || Allow::new().user("alice", "tiger").user("bob", "lion");
+    let server = || Options::new().plain_server(true).allow(users());
+    let alice = Some(Principal::User("alice".to_owned()));
+
+    let rep = Rep::with_options(&context, server()).expect("a REP");
+    let options = Options::new().plain_client("alice", "tiger");
+    let dealer = Dealer::with_options(&context, options).expect("a DEALER");
+    dealer
+        .connect(rep.bind("ipc://*").expect("bound"))
+        .expect("connected");
+    dealer.send(["", "who am I?"]).expect("queued");
+    let request = rep.recv_timeout(DEADLINE).expect("asked");
+    let facts = request.peer().expect("there");
+    assert_eq!(facts.principal().cloned(), alice);
+
+    let router = Router::with_options(&context, server()).expect("a ROUTER");
+    dealer
+        .connect(router.bind("ipc://*").expect("bound"))
+        .expect("connected");
+    dealer.wait_for_peers(2, DEADLINE).expect("both");
+    dealer.send("to one").expect("queued");
+    dealer.send("to the other").expect("queued");
+    let incoming = router.recv_timeout(DEADLINE).expect("asked");
+    let facts = router.facts(&incoming.peer).expect("there");
+    assert_eq!(facts.principal().cloned(), alice);
+    assert!(router.facts(&"nobody".into()).is_none());
 }

@@ -314,6 +314,9 @@ impl Turn<'_> {
             watches_room: true,
         }));
         self.net.readable.push_back(id);
+        if let Some(address) = peer.counted {
+            self.net.addresses.shaken_hands(address);
+        }
         peer.takes = takes;
         match &mut peer.origin {
             Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
@@ -400,6 +403,7 @@ impl Net {
             label,
             facts: None,
             takes: Takes::default(),
+            counted: None,
             counters: Counters::default(),
         })
     }

@@ -1,16 +1,18 @@
 //! Accepting connections, and surviving those that never speak.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::Interest;
 use mio::event::Source as _;
 
+use super::addresses::{AddressLimit, Limits};
 use super::net::{Net, listener_token};
 use super::state::{Link, Origin, Peer};
 use super::turn::Turn;
 use crate::engine::driving::timers::Timer;
-use crate::monitor::{ConnectionId, DisconnectCause, Event, IoFailure};
+use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure};
 use crate::transport::{self, Address, BindError, Endpoint, Listener, Reason};
 
 /// How long a listener rests when file descriptors or memory have run out.
@@ -135,11 +137,27 @@ impl Turn<'_> {
             return;
         };
         let label = Arc::clone(&listening.endpoint);
+        let counted = stream.peer_ip();
+        if let Some(ip) = counted
+            && let Err(limit) = self.admit_address(ip)
+        {
+            self.net.handshakes_failed += 1;
+            let event = self
+                .net
+                .peers
+                .wants_events()
+                .then(|| Event::HandshakeFailed {
+                    connection: ConnectionInfo::new(ConnectionId::next(), &*label, address),
+                    cause: DisconnectCause::AddressLimit(limit),
+                });
+            return self.net.peers.tell(event);
+        }
         let id = self
             .net
             .new_peer(Link::Down, Origin::Accepted(index), label);
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
             peer.address = address.into();
+            peer.counted = counted;
         }
         let event = self.net.peers.wants_events().then(|| Event::Accepted {
             connection: self.net.info(id),
@@ -149,6 +167,16 @@ impl Turn<'_> {
         self.net.pending_count += 1;
         self.limit_pending();
         self.greet_accepted(id, stream);
+    }
+
+    fn admit_address(&mut self, ip: IpAddr) -> Result<(), AddressLimit> {
+        let options = &self.net.options;
+        let limits = Limits {
+            connections: options.max_connections_per_address,
+            handshakes: options.max_handshakes_per_address,
+            rate: options.max_handshake_rate_per_address,
+        };
+        self.net.addresses.admit(ip, limits, self.now)
     }
 
     /// Keeps the number of accepted connections that have not shaken hands yet within its limit: the

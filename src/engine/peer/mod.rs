@@ -10,6 +10,7 @@
 //! | `state` | one of them, as the engine sees it |
 //! | `link`, `dialer`, `listen`, `farewell` | the life of a connection: made, lost, made again, let go |
 //! | `local` | the same for a peer within the process: offered, adopted, offered again |
+//! | `addresses` | how much one address may take |
 //! | `authentication` | whether a peer is let in |
 //! | `reading`, `in_buffer` | bytes in from the wire, up to whole messages |
 //! | `outgoing`, `out_buffer`, `writing`, `direct` | messages out, up to the wire |
@@ -19,6 +20,7 @@
 //! | `pool` | the chunks that both kinds of buffers are made of |
 //! | `stand` | for the tests: sockets without a network |
 
+pub(super) mod addresses;
 mod authentication;
 pub(super) mod dialer;
 pub(super) mod direct;

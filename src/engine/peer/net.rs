@@ -12,6 +12,7 @@ use std::time::Instant;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
+use super::addresses::Addresses;
 use super::farewell::Farewells;
 use super::link::Loss;
 use super::listen::Listening;
@@ -71,6 +72,7 @@ pub(crate) struct Net {
     /// Accepted peers whose handshake is not done, oldest first; entries may be stale.
     pub(super) pending: VecDeque<(PeerId, ConnectionId)>,
     pub(super) pending_count: usize,
+    pub(super) addresses: Addresses,
     /// The last endpoint bound or connected.
     pub(super) last_endpoint: Option<crate::Endpoint>,
     pub(super) tempo: Tempo,
@@ -135,6 +137,7 @@ impl Net {
             readable: VecDeque::new(),
             pending: VecDeque::new(),
             pending_count: 0,
+            addresses: Addresses::default(),
             last_endpoint: None,
             tempo: Tempo::default(),
             handshakes_failed: 0,

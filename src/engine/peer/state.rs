@@ -2,6 +2,7 @@
 //!
 //! A dialed peer keeps its place through every connection; what belongs to one connection is in [`Link`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -70,6 +71,8 @@ pub(crate) struct Peer {
     pub(super) facts: Option<Box<PeerFacts>>,
     /// What it takes, as it has announced on its present connection.
     pub(super) takes: Takes,
+    /// It counts for this address, as long as its connection is there.
+    pub(super) counted: Option<IpAddr>,
     pub(super) counters: Counters,
 }
 

@@ -265,6 +265,12 @@ impl Net {
                 None
             }
         };
+        if let Some(address) = peer.counted.take() {
+            if failed_handshake == Some(true) {
+                self.addresses.shaken_hands(address);
+            }
+            self.addresses.closed(address);
+        }
         // What it takes it said of that connection.
         peer.takes = Takes::default();
         let Some(failed_handshake) = failed_handshake else {
