@@ -190,6 +190,7 @@ mod proxy;
 mod reactor;
 mod secret;
 mod socket;
+pub mod spool;
 mod stats;
 mod sync;
 mod transport;

@@ -42,6 +42,10 @@ fn links_lead_somewhere() {
             "docs/experiments.md",
             include_str!("../docs/experiments.md"),
         ),
+        (
+            "docs/spool-format.md",
+            include_str!("../docs/spool-format.md"),
+        ),
         ("docs/pipelines.md", include_str!("../docs/pipelines.md")),
         ("docs/options.md", include_str!("../docs/options.md")),
         ("docs/production.md", include_str!("../docs/production.md")),

@@ -1,0 +1,472 @@
+//! Reads a spool from its folder, and finds out what became of it: closed in good order, torn by a crash, or damaged. Changes nothing.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::{Disk, DiskFile};
+use super::error::SpoolError;
+use super::identity::{self, Identity};
+use super::index::{Index, Segment};
+use super::record::{self, Kind, Note, Record, get_copy, get_numbers, u32_at};
+use super::scan::{Found, Scan};
+use super::segment::{
+    self, BadHeader, HEADER, SegmentFile, SegmentHeader, file_name, number_of, seed,
+};
+
+/// The lock file.
+pub(crate) const LOCK: &str = "spool.lock";
+
+/// A place in the log: the number of the segment, and the offset in it.
+pub(crate) type Position = (u64, u64);
+
+/// A part of a file that holds no records although it should: what a crash left unwritten, or damage that was gone on without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// The first byte.
+    pub from: u64,
+    /// The byte behind the last. For the end of the log it is where the file ends.
+    pub to: u64,
+}
+
+/// What was found in a folder.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) identity: Identity,
+    pub(crate) index: Index,
+    /// The number for the next message, if the spool was closed in good order.
+    pub(crate) next_seq: u64,
+    /// The number for the next segment.
+    pub(crate) next_segment: u64,
+    /// Where the last segment ends.
+    pub(crate) end: u64,
+    /// All before was on the disk.
+    pub(crate) synced: Position,
+    /// It was closed in good order by the one who opened it last.
+    pub(crate) clean: bool,
+    /// What cannot be read, and was not known before.
+    pub(crate) damage: Vec<Damage>,
+    /// The same, but for the end of the log, as segment, first and last byte.
+    pub(crate) holes: Vec<[u64; 3]>,
+    /// The header of the last segment, if it can be read.
+    pub(crate) last_header: Option<SegmentHeader>,
+    /// Files that are no longer needed, or were not yet.
+    pub(crate) leftovers: Vec<String>,
+    /// Records that were read.
+    pub(crate) records: u64,
+}
+
+/// A segment's file, before its records are read.
+struct Candidate {
+    name: String,
+    number: u64,
+    header: Result<SegmentHeader, BadHeader>,
+    len: u64,
+    file: Box<dyn DiskFile>,
+}
+
+impl Candidate {
+    /// Its header, if it is not that of an earlier use of the file.
+    fn own_header(&self) -> Option<SegmentHeader> {
+        self.header
+            .ok()
+            .filter(|header| header.number == self.number)
+    }
+}
+
+/// What is gathered from one record to the next.
+struct Reading<'a> {
+    folder: &'a Path,
+    index: Index,
+    next_seq: u64,
+    synced: Position,
+    closed: Option<u64>,
+    known: Vec<[u64; 3]>,
+    damage: Vec<[u64; 3]>,
+    /// Bytes that were damaged since the last message: so many numbers may be missing.
+    lost: u64,
+    records: u64,
+    last_header: Option<SegmentHeader>,
+}
+
+/// Reads the folder. `None`: it is empty, or was about to become a spool. With `salvage` damage is gone on without.
+pub(crate) fn load(
+    disk: &dyn Disk,
+    folder: &Path,
+    writable: bool,
+    salvage: bool,
+) -> Result<Option<Loaded>, SpoolError> {
+    let names = disk
+        .list()
+        .map_err(|error| SpoolError::io("list", folder, &error))?;
+    let Some(identity) = Identity::read(disk, folder)? else {
+        if names
+            .iter()
+            .all(|name| name == LOCK || name == identity::NEW_NAME)
+        {
+            return Ok(None);
+        }
+        return Err(SpoolError::NotASpool {
+            path: folder.to_owned(),
+            what: "the folder is not empty, and has no file spool.id",
+        });
+    };
+    let mut leftovers: Vec<String> = names
+        .iter()
+        .filter(|name| name.starts_with("spare-") || name.starts_with("new-"))
+        .cloned()
+        .collect();
+    let mut candidates = candidates(disk, folder, writable, &names, &identity)?;
+    let oldest = candidates.iter().filter_map(|c| c.header.as_ref().ok());
+    let oldest = oldest.map(|header| header.oldest).max().unwrap_or(0);
+    // They were given up, and are back after a crash.
+    while candidates
+        .front()
+        .is_some_and(|first| first.number < oldest)
+    {
+        leftovers.extend(candidates.pop_front().map(|first| first.name));
+    }
+
+    let mut reading = Reading {
+        folder,
+        index: Index::default(),
+        next_seq: 1,
+        synced: (0, 0),
+        closed: None,
+        known: Vec::new(),
+        damage: Vec::new(),
+        lost: 0,
+        records: 0,
+        last_header: None,
+    };
+    let mut next_segment = candidates.front().map_or(1, |first| first.number);
+    let mut torn = None;
+    let mut buffer = Vec::new();
+    while let Some(candidate) = candidates.pop_front() {
+        if candidate.number != next_segment {
+            let file = folder.join(file_name(next_segment));
+            return Err(corrupt(file, 0, "the segment is missing"));
+        }
+        let next = candidates.front();
+        let read = reading.segment(&identity, candidate, next, &mut buffer, salvage)?;
+        match read {
+            Ended::At { torn: at } => torn = at,
+            Ended::Unused { name } => {
+                leftovers.push(name);
+                break;
+            }
+        }
+        next_segment += 1;
+    }
+    reading.finish(identity, next_segment, torn, leftovers, salvage)
+}
+
+/// The files of segments, in order, with their headers.
+fn candidates(
+    disk: &dyn Disk,
+    folder: &Path,
+    writable: bool,
+    names: &[String],
+    identity: &Identity,
+) -> Result<VecDeque<Candidate>, SpoolError> {
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
+    numbers.sort_unstable();
+    let mut candidates = VecDeque::new();
+    for number in numbers {
+        let name = file_name(number);
+        let path = folder.join(&name);
+        let io = |error| SpoolError::io("read", &path, &error);
+        let file = disk.open(&name, writable).map_err(io)?;
+        let mut bytes = [0; HEADER];
+        let len = file.len().map_err(io)?;
+        file.read_at(&mut bytes, 0).map_err(io)?;
+        let header = SegmentHeader::decode(&bytes);
+        match header {
+            Err(BadHeader::Newer(version)) => {
+                return Err(SpoolError::Newer {
+                    file: path,
+                    version,
+                });
+            }
+            Ok(header) if header.stream != identity.stream => {
+                return Err(SpoolError::NotASpool {
+                    path,
+                    what: "the segment belongs to another spool",
+                });
+            }
+            _ => {}
+        }
+        candidates.push_back(Candidate {
+            name,
+            number,
+            header,
+            len,
+            file,
+        });
+    }
+    Ok(candidates)
+}
+
+/// How reading a segment ended.
+enum Ended {
+    /// Behind a record. Of the last segment, whether there was something behind.
+    At { torn: Option<(PathBuf, u64, u64)> },
+    /// It has no records: it had been made, and not been used.
+    Unused { name: String },
+}
+
+impl Reading<'_> {
+    fn segment(
+        &mut self,
+        identity: &Identity,
+        candidate: Candidate,
+        next: Option<&Candidate>,
+        buffer: &mut Vec<u8>,
+        salvage: bool,
+    ) -> Result<Ended, SpoolError> {
+        let Candidate {
+            name, number, len, ..
+        } = candidate;
+        let path = self.folder.join(&name);
+        let header = candidate
+            .header
+            .ok()
+            .filter(|header| header.number == number);
+        let following = next.and_then(Candidate::own_header);
+        let limit = following.map_or(len, |following| following.previous_end);
+        let readable = limit.min(len);
+        if let Some(header) = header
+            && next.is_none()
+            && header.allocated
+            && len < header.size
+            && !salvage
+        {
+            return Err(corrupt(path, len, "the file is shorter than it was made"));
+        }
+        buffer.resize(usize::try_from(readable).unwrap_or(usize::MAX), 0);
+        let read = candidate.file.read_at(buffer, 0);
+        let read = read.map_err(|error| SpoolError::io("read", &path, &error))?;
+        buffer.truncate(read);
+        let readable = read as u64;
+
+        let seed = seed(&identity.stream, number);
+        let fresh = header.is_some_and(|header| header.fresh) && next.is_none();
+        let mut scan = Scan::new(buffer, seed, HEADER, fresh);
+        let mut found = scan.next();
+        let empty = matches!(found, Found::End { .. });
+        if let Some(header) = header {
+            if header.first_seq < self.next_seq {
+                return Err(corrupt(
+                    path,
+                    0,
+                    "its messages come before those of the segment before",
+                ));
+            }
+            self.next_seq = header.first_seq;
+        }
+        if next.is_none()
+            && empty
+            && (header.is_none() || matches!(found, Found::End { torn: false, .. }))
+        {
+            return Ok(Ended::Unused { name });
+        }
+        if header.is_none() {
+            self.damaged(number, 0, HEADER as u64);
+            let mut look = Scan::new(buffer, seed, HEADER, false);
+            self.next_seq = loop {
+                match look.next() {
+                    Found::Record(_, record) if record.kind == Kind::Message as u8 => {
+                        break record.seq.max(self.next_seq);
+                    }
+                    Found::End { .. } => break self.next_seq,
+                    _ => {}
+                }
+            };
+        }
+        let file = SegmentFile {
+            number,
+            seed,
+            base_time: header.map_or(0, |header| header.base_time),
+            file: candidate.file,
+            spare_name: None,
+            recycled: false,
+        };
+        let segment = Segment::new(Arc::new(file), len, self.next_seq);
+        self.index.segments.push_back(segment);
+        self.last_header = header;
+
+        let mut torn = None;
+        let end = loop {
+            match found {
+                Found::Record(at, record) => {
+                    self.record(number, at as u64, &record)
+                        .map_err(|what| corrupt(path.clone(), at as u64, what))?;
+                }
+                Found::Hole(from, to) => self.damaged(number, from as u64, to as u64),
+                Found::End { at, torn: is_torn } => {
+                    let at = at as u64;
+                    if next.is_some() && at < limit {
+                        self.damaged(number, at, limit);
+                    } else if next.is_none() && is_torn {
+                        torn = Some((path, at, readable));
+                    }
+                    break at;
+                }
+            }
+            found = scan.next();
+        };
+        if let Some(segment) = self.index.segments.back_mut() {
+            segment.end = if next.is_some() { limit.max(end) } else { end };
+            segment.written = segment.end;
+        }
+        Ok(Ended::At { torn })
+    }
+
+    fn damaged(&mut self, segment: u64, from: u64, to: u64) {
+        self.damage.push([segment, from, to]);
+        self.lost += to - from;
+        self.closed = None;
+    }
+
+    /// Takes a record in.
+    fn record(&mut self, segment: u64, at: u64, record: &Record<'_>) -> Result<(), &'static str> {
+        const MALFORMED: &str = "a record of its kind does not look like this";
+        let kind =
+            Kind::of(record.kind).ok_or("a kind of record that this version does not know")?;
+        let (seq, body) = (record.seq, record.body);
+        self.records += 1;
+        self.closed = None;
+        match kind {
+            Kind::Message => {
+                let gap = seq
+                    .checked_sub(self.next_seq)
+                    .ok_or("its number has been given out before")?;
+                // Each that is missing took a header at least.
+                if gap > self.lost / record::HEADER as u64 {
+                    return Err("the numbers between it and the message before are missing");
+                }
+                self.index.push(seq, at, self.lost > 0);
+                self.lost = 0;
+                self.next_seq = seq.checked_add(1).ok_or(MALFORMED)?;
+            }
+            Kind::Copy => {
+                let copy = get_copy(body).ok_or(MALFORMED)?;
+                self.index
+                    .push_copy(seq, at, record.len() as u64, copy.note);
+            }
+            Kind::Settled => {
+                for pair in get_numbers(body, 2).ok_or(MALFORMED)?.chunks_exact(2) {
+                    self.index.settle(pair[0], pair[1]);
+                }
+            }
+            Kind::Dead => {
+                let reason = str::from_utf8(body.get(4..).ok_or(MALFORMED)?);
+                let reason = reason.map_err(|_| MALFORMED)?;
+                self.index.note(seq, |note| {
+                    *note = Note {
+                        deliveries: u32_at(body, 0),
+                        due: 0,
+                        dead: Some(reason.into()),
+                    }
+                });
+            }
+            Kind::Retry => {
+                let [due, deliveries] = get_numbers(body, 2).ok_or(MALFORMED)?[..] else {
+                    return Err(MALFORMED);
+                };
+                let deliveries = u32::try_from(deliveries).map_err(|_| MALFORMED)?;
+                self.index.note(seq, |note| {
+                    *note = Note {
+                        deliveries,
+                        due,
+                        dead: None,
+                    }
+                });
+            }
+            Kind::Replayed => {
+                self.index.note(seq, |note| *note = Note::default());
+            }
+            Kind::Synced => {
+                let [number, offset] = get_numbers(body, 2).ok_or(MALFORMED)?[..] else {
+                    return Err(MALFORMED);
+                };
+                self.is_synced((number, offset), (segment, at));
+            }
+            Kind::Holes => {
+                let numbers = get_numbers(body, 3).ok_or(MALFORMED)?;
+                let holes = numbers
+                    .chunks_exact(3)
+                    .map(|hole| [hole[0], hole[1], hole[2]]);
+                self.known.extend(holes);
+            }
+            Kind::Closed => {
+                let [incarnation, number, offset] = get_numbers(body, 3).ok_or(MALFORMED)?[..]
+                else {
+                    return Err(MALFORMED);
+                };
+                self.is_synced((number, offset), (segment, at));
+                self.closed = Some(incarnation);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is said at `here` about what was on the disk by then.
+    fn is_synced(&mut self, said: Position, here: Position) {
+        self.synced = self.synced.max(said.min(here));
+    }
+
+    fn finish(
+        self,
+        identity: Identity,
+        next_segment: u64,
+        torn: Option<(PathBuf, u64, u64)>,
+        leftovers: Vec<String>,
+        salvage: bool,
+    ) -> Result<Option<Loaded>, SpoolError> {
+        let mut damage = Vec::new();
+        let mut holes = Vec::new();
+        for hole in self.damage {
+            let [number, from, to] = hole;
+            if self.known.contains(&hole) {
+                continue;
+            }
+            let file = self.folder.join(segment::file_name(number));
+            if (number, from) < self.synced && !salvage {
+                return Err(corrupt(
+                    file,
+                    from,
+                    "no valid record, and what is here was on the disk",
+                ));
+            }
+            damage.push(Damage { file, from, to });
+            holes.push(hole);
+        }
+        // Behind the last record of a spool that was closed, nothing was being written: what looks so is left from what the file was before.
+        let clean = self.closed == Some(identity.incarnation) && holes.is_empty();
+        if let Some((file, from, to)) = torn.filter(|_| !clean) {
+            damage.push(Damage { file, from, to });
+        }
+        Ok(Some(Loaded {
+            identity,
+            next_seq: self.next_seq,
+            next_segment,
+            end: self.index.segments.back().map_or(0, |last| last.end),
+            index: self.index,
+            synced: self.synced,
+            clean,
+            damage,
+            holes,
+            last_header: self.last_header,
+            leftovers,
+            records: self.records,
+        }))
+    }
+}
+
+fn corrupt(file: PathBuf, offset: u64, what: &'static str) -> SpoolError {
+    SpoolError::Corrupt { file, offset, what }
+}

@@ -1,0 +1,128 @@
+//! How a spool is opened.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Disk, Folder};
+use super::error::SpoolError;
+use super::store::OpenSpool;
+
+/// What a committed message survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Sync {
+    /// The end of the process, by whatever cause: messages are with the operating system, which writes them to the disk when it sees
+    /// fit, mostly within half a minute.
+    Os,
+    /// Also a power failure: messages are on the disk (`fdatasync`), as far as the disk tells the truth.
+    #[default]
+    Disk,
+}
+
+/// Where a spool is, and how it is to be opened.
+///
+/// ```
+/// use zerohop::spool::{Spool, Sync};
+///
+/// let spool = Spool::at("orders.spool").sync(Sync::Os).limit(10 << 30);
+/// # let _ = spool;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spool {
+    pub(super) path: PathBuf,
+    pub(super) sync: Sync,
+    pub(super) segment_size: u64,
+    pub(super) limit: Option<u64>,
+    pub(super) salvage: bool,
+    pub(super) read_only: bool,
+}
+
+/// The smallest segment.
+const SEGMENT_MIN: u64 = 4096;
+
+/// The largest segment: offsets in it are kept in 32 bits, in units of 8 bytes, and so are the numbers of its messages.
+const SEGMENT_MAX: u64 = 4 << 30;
+
+impl Spool {
+    /// A spool in this folder, which is made if it is not there. It is for spools alone: one with other files in it is refused.
+    pub fn at(path: impl AsRef<Path>) -> Spool {
+        Spool {
+            path: path.as_ref().to_owned(),
+            sync: Sync::default(),
+            segment_size: 64 << 20,
+            limit: None,
+            salvage: false,
+            read_only: false,
+        }
+    }
+
+    /// What committed messages survive. By default [`Sync::Disk`].
+    #[must_use]
+    pub fn sync(mut self, sync: Sync) -> Spool {
+        self.sync = sync;
+        self
+    }
+
+    /// The size of new segments in bytes, by default 64 MiB; from 4 KiB to 4 GiB, in steps of 4 KiB (others are rounded). A longer message gets a segment
+    /// of its own. Room is given back, or used again, a segment at a time.
+    #[must_use]
+    pub fn segment_size(mut self, bytes: u64) -> Spool {
+        self.segment_size = bytes.clamp(SEGMENT_MIN, SEGMENT_MAX).next_multiple_of(4096);
+        self
+    }
+
+    /// The most bytes that all segments together may take, those prepared in advance included. By default there is no limit but the
+    /// disk's. When it is reached, appending fails with [`SpoolError::Limit`] until messages have been settled.
+    #[must_use]
+    pub fn limit(mut self, bytes: u64) -> Spool {
+        self.limit = Some(bytes);
+        self
+    }
+
+    /// Whether to go on without what cannot be read, instead of failing with [`SpoolError::Corrupt`]. By default not.
+    /// [`Recovery::damage`](super::Recovery::damage) tells what is missing.
+    #[must_use]
+    pub fn salvage(mut self, salvage: bool) -> Spool {
+        self.salvage = salvage;
+        self
+    }
+
+    /// Whether only to look: nothing in the folder is changed, and whatever would change it fails. By default not.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Spool {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Opens it, and keeps everybody else from doing so for as long as it is open.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Locked`], [`SpoolError::NotASpool`], [`SpoolError::Newer`], [`SpoolError::Corrupt`], [`SpoolError::Full`] or
+    /// [`SpoolError::Io`]. But for the last two the folder is then as it was.
+    pub fn open(&self) -> Result<OpenSpool, SpoolError> {
+        if !self.read_only {
+            self.make_folder()
+                .map_err(|error| SpoolError::no_room("make", &self.path, &error))?;
+        }
+        self.open_on(Box::new(Folder::new(&self.path)))
+    }
+
+    /// Makes the folder, so that it survives a crash.
+    fn make_folder(&self) -> io::Result<()> {
+        if self.path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.path)?;
+        match self.path.parent() {
+            Some(parent) if parent != Path::new("") => fs::File::open(parent)?.sync_all(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same on another disk.
+    pub(super) fn open_on(&self, disk: Box<dyn Disk>) -> Result<OpenSpool, SpoolError> {
+        OpenSpool::open(self.clone(), disk)
+    }
+}

@@ -1,0 +1,948 @@
+//! An open spool: appends, settles, and knows what became of each message.
+
+use std::fmt::{self, Debug};
+use std::mem;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::commit::{GroupCommit, Level, Reached};
+use super::disk::Disk;
+use super::error::SpoolError;
+use super::identity::{self, Identity};
+use super::index::{Index, Place, Segment};
+use super::reading::Reader;
+use super::record::{
+    self, Copied, Kind, Note, message_flags, message_len, put_message, put_numbers,
+};
+use super::recover::{Damage, LOCK, Loaded, Position, load};
+use super::segment::{HEADER, SegmentFile, SegmentHeader, seed};
+use super::settings::{Spool, Sync};
+use super::writing::{Maker, One, Spare, Writer};
+use crate::Payload;
+use crate::process::Process;
+use crate::sync::lock;
+
+/// More than this is not kept in memory: who appends it writes it.
+const PENDING_MAX: usize = 1 << 20;
+
+/// The record that says what is on the disk.
+const NOTE_LEN: usize = record::HEADER + 16;
+
+/// The longest reason of a dead letter in bytes; longer ones are cut.
+const REASON_MAX: usize = 1024;
+
+/// Ranges in one record of settlements.
+const RANGES: usize = 64;
+
+/// An open spool: see [the module](self). It may be used by several threads at once.
+///
+/// Dropping it closes it, as [`close`](OpenSpool::close) does, but tells of no error.
+pub struct OpenSpool {
+    pub(super) settings: Spool,
+    pub(super) disk: Box<dyn Disk>,
+    pub(super) group: GroupCommit<Writer>,
+    pub(super) state: Mutex<State>,
+    pub(super) maker: Mutex<Maker>,
+    compacting: One,
+    /// Files have been made, renamed or removed since the folder was last synced.
+    pub(super) folder_changed: AtomicBool,
+    identity: Identity,
+    process: Process,
+    recovery: Recovery,
+    /// Given back last.
+    _lock: Box<dyn Debug + Send + std::marker::Sync>,
+}
+
+/// What opening a spool has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// The process that had it before has closed it in good order.
+    pub clean: bool,
+    /// What could not be read. What is at the end of the log was being written when the system crashed; in the middle, it was not known to be on the disk,
+    /// or the spool was opened with [`Spool::salvage`].
+    pub damage: Vec<Damage>,
+    /// Segments.
+    pub segments: usize,
+    /// Records that were read.
+    pub records: u64,
+    /// Messages that are not settled, dead letters included.
+    pub unsettled: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// The time it took.
+    pub elapsed: Duration,
+}
+
+/// What the lock guards. No file is touched under it.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) index: Index,
+    pub(super) next_seq: u64,
+    /// Appended and not yet with the system, in order.
+    chunks: Vec<Chunk>,
+    pending: usize,
+    /// Buffers to be used again.
+    buffers: Vec<Vec<u8>>,
+    next_segment: u64,
+    /// All before is on the disk.
+    pub(super) synced: Position,
+    /// What of this is written in the log.
+    noted: Position,
+    pub(super) spares: Vec<Spare>,
+    /// In all files of segments.
+    pub(super) bytes: u64,
+    /// Why nothing more can be done.
+    pub(super) fault: Option<SpoolError>,
+}
+
+/// Bytes for one file.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) file: Arc<SegmentFile>,
+    pub(super) at: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl OpenSpool {
+    /// Opens the spool on this disk.
+    pub(super) fn open(settings: Spool, disk: Box<dyn Disk>) -> Result<OpenSpool, SpoolError> {
+        let begun = Instant::now();
+        let folder = settings.path.clone();
+        let io = |action| {
+            let folder = folder.clone();
+            move |error| SpoolError::io(action, &folder, &error)
+        };
+        // Nothing is put into a folder of somebody else.
+        if Identity::read(&*disk, &folder)?.is_none() {
+            let names = disk.list().map_err(io("list"))?;
+            let ours = |name: &String| name == LOCK || name == identity::NEW_NAME;
+            if settings.read_only || !names.iter().all(ours) {
+                return Err(SpoolError::NotASpool {
+                    path: folder,
+                    what: "it has no file spool.id",
+                });
+            }
+        }
+        let locked = disk.lock(LOCK, !settings.read_only).map_err(io("lock"))?;
+        let Some(lock) = locked else {
+            return Err(SpoolError::Locked { path: folder });
+        };
+        let loaded = load(&*disk, &folder, !settings.read_only, settings.salvage)?;
+        let mut loaded = match loaded {
+            Some(loaded) => loaded,
+            None => Loaded::new(Identity::new(now()).map_err(io("make"))?),
+        };
+        let recovery = Recovery {
+            clean: loaded.clean,
+            damage: mem::take(&mut loaded.damage),
+            segments: loaded.index.segments.len(),
+            records: loaded.records,
+            unsettled: loaded.index.live,
+            dead: loaded.index.dead,
+            elapsed: Duration::ZERO,
+        };
+        let mut spool = OpenSpool {
+            disk,
+            group: GroupCommit::new(Writer::default(), Reached::default()),
+            state: Mutex::new(State::new(Index::default(), 0, 0, (0, 0))),
+            maker: Mutex::default(),
+            compacting: One::default(),
+            folder_changed: AtomicBool::new(true),
+            identity: loaded.identity,
+            process: Process::current(),
+            recovery,
+            settings,
+            _lock: lock,
+        };
+        spool.start(loaded)?;
+        spool.recovery.elapsed = begun.elapsed();
+        Ok(spool)
+    }
+
+    /// From what was found to a spool that can be written to.
+    fn start(&mut self, mut loaded: Loaded) -> Result<(), SpoolError> {
+        let bytes = loaded
+            .index
+            .segments
+            .iter()
+            .map(|segment| segment.size)
+            .sum();
+        if self.settings.read_only {
+            let (end, next) = (loaded.end, loaded.next_seq);
+            let last = loaded
+                .index
+                .segments
+                .back()
+                .map_or(0, |last| last.file.number);
+            let mut state = State::new(loaded.index, next, loaded.next_segment, (last, end));
+            state.bytes = bytes;
+            self.state = Mutex::new(state);
+            return Ok(());
+        }
+        let first_time = loaded.index.segments.is_empty() && loaded.identity.incarnation == 0;
+        loaded.identity.incarnation += 1;
+        self.identity = loaded.identity;
+        self.identity.write(&*self.disk, &self.settings.path)?;
+        if !loaded.clean && !first_time {
+            // Numbers that may have been given out and seen by others, though no trace of them is left, are not given out again.
+            let epoch = (loaded.next_seq >> 32).max(loaded.identity.incarnation - 1) + 1;
+            loaded.next_seq = epoch << 32;
+        }
+        if self.settings.sync == Sync::Disk {
+            self.write_again(&loaded)?;
+        }
+        if !loaded.clean {
+            self.shrink(&mut loaded)?;
+        }
+        let last = loaded.index.segments.back();
+        let end = last.map_or((0, 0), |last| (last.file.number, last.end));
+        let synced = match self.settings.sync {
+            Sync::Disk => end,
+            Sync::Os => loaded.synced,
+        };
+        // What a process before has written is to be synced with what this one writes.
+        let segments = loaded.index.segments.iter();
+        let unsynced = match self.settings.sync {
+            Sync::Disk => Vec::new(),
+            Sync::Os => segments
+                .map(|segment| Arc::downgrade(&segment.file))
+                .collect(),
+        };
+        let mut state = State::new(loaded.index, loaded.next_seq, loaded.next_segment, synced);
+        state.noted = loaded.synced;
+        state.bytes = bytes;
+        state.spares = self.spares(loaded.leftovers, loaded.clean);
+        state.bytes += state.spares.iter().map(|spare| spare.size).sum::<u64>();
+        let reached = Reached {
+            written: loaded.next_seq,
+            synced: match self.settings.sync {
+                Sync::Disk => loaded.next_seq,
+                Sync::Os => 0,
+            },
+        };
+        self.group = GroupCommit::new(Writer::new(unsynced), reached);
+        self.state = Mutex::new(state);
+        if !loaded.clean {
+            self.begin_segment(&loaded.holes)?;
+        }
+        self.trim();
+        Ok(())
+    }
+
+    /// What is not known to be on the disk is written to it once more. The system may believe that it is there already: after a sync has failed, it
+    /// forgets what it could not write.
+    fn write_again(&self, loaded: &Loaded) -> Result<(), SpoolError> {
+        let mut buffer = Vec::new();
+        let (number, offset) = loaded.synced;
+        for segment in &loaded.index.segments {
+            let file = &segment.file;
+            let from = match file.number {
+                n if n < number => continue,
+                n if n == number => offset,
+                _ => 0,
+            };
+            let len = segment.end.min(segment.size).saturating_sub(from);
+            buffer.resize(usize::try_from(len).unwrap_or(0), 0);
+            let written = file.file.read_at(&mut buffer, from).and_then(|read| {
+                file.file.write_at(&buffer[..read], from)?;
+                file.file.sync()
+            });
+            let path = self.settings.path.join(file.name());
+            written.map_err(|error| SpoolError::io("write", path, &error))?;
+        }
+        self.disk
+            .sync()
+            .map_err(|error| SpoolError::io("sync", &self.settings.path, &error))
+    }
+
+    /// Cuts the last segment behind its last record: no more is written to it.
+    fn shrink(&self, loaded: &mut Loaded) -> Result<(), SpoolError> {
+        let (Some(last), Some(header)) = (loaded.index.segments.back_mut(), loaded.last_header)
+        else {
+            return Ok(());
+        };
+        let size = last.end.next_multiple_of(4096);
+        if size >= last.size {
+            return Ok(());
+        }
+        // Its header says how long it has to be, and so comes first.
+        let header = SegmentHeader { size, ..header }.encode();
+        let file = &last.file.file;
+        let shrunk = file.write_at(&header, 0).and_then(|()| {
+            if self.settings.sync == Sync::Disk {
+                file.sync()?;
+            }
+            file.set_len(size)
+        });
+        let path = self.settings.path.join(last.file.name());
+        shrunk.map_err(|error| SpoolError::io("write", path, &error))?;
+        last.size = size;
+        Ok(())
+    }
+
+    /// Sorts what was left over: files that can be used for segments, and others, which are removed. After a crash, a file may hold records of
+    /// the segment that is begun next, as it was on its way to become that one; so all are removed.
+    fn spares(&self, leftovers: Vec<String>, clean: bool) -> Vec<Spare> {
+        let mut spares = Vec::new();
+        for name in leftovers {
+            let size = self.settings.segment_size;
+            let usable = clean && name.starts_with("spare-") && spares.is_empty();
+            if usable
+                && let Ok(file) = self.disk.open(&name, true)
+                && matches!(file.len(), Ok(len) if len == size)
+            {
+                spares.push(Spare {
+                    name,
+                    file,
+                    size,
+                    fresh: false,
+                    allocated: false,
+                });
+            } else {
+                // It does no harm if it stays.
+                let _ = self.disk.remove(&name);
+            }
+        }
+        spares
+    }
+
+    /// Begins a segment, in which the damage that was found is noted, so that it is known from then on.
+    fn begin_segment(&self, holes: &[[u64; 3]]) -> Result<(), SpoolError> {
+        let len = record::padded(holes.len() * 24);
+        self.make_spare((HEADER + NOTE_LEN + len) as u64)?;
+        let mut state = lock(&self.state);
+        self.roll(&mut state, len);
+        if !holes.is_empty() {
+            state.put((Kind::Holes, 0), 0, now(), |out| {
+                put_numbers(out, holes.iter().flatten().copied());
+            });
+        }
+        drop(state);
+        let level = self.level();
+        self.reach(level, u64::MAX)
+    }
+
+    /// Appends a message, and gives its number. It is in memory then, and made safe by [`commit`](OpenSpool::commit), or by later calls.
+    ///
+    /// Pass a reference to keep the message if that fails: nothing of it is kept here then.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Full`], [`SpoolError::Limit`], [`SpoolError::TooLarge`], [`SpoolError::Failed`].
+    pub fn append(&self, message: impl Payload) -> Result<u64, SpoolError> {
+        match message.as_single() {
+            Some(bytes) => self.put_message(bytes.len(), 0, |out| out.extend_from_slice(bytes)),
+            None => {
+                let message = message.into_message();
+                let flags = message_flags(&message);
+                self.put_message(message_len(&message), flags, |out| {
+                    put_message(out, &message)
+                })
+            }
+        }
+    }
+
+    #[inline]
+    fn put_message(
+        &self,
+        len: usize,
+        flags: u8,
+        put: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<u64, SpoolError> {
+        if len > u32::MAX as usize - 4096 {
+            return Err(SpoolError::TooLarge { size: len as u64 });
+        }
+        let time = now();
+        let (mut state, rolled) = self.room(record::padded(len), true)?;
+        let seq = state.next_seq;
+        let at = state.put((Kind::Message, flags), seq, time, put);
+        state.index.push(seq, at, false);
+        state.next_seq += 1;
+        let full = state.pending >= PENDING_MAX;
+        drop(state);
+        if full {
+            self.reach(Level::Written, seq + 1)?;
+        }
+        if rolled {
+            // What cannot be copied now is tried again with the next segment.
+            let _ = self.compact();
+        }
+        Ok(seq)
+    }
+
+    /// Makes all messages up to this one as safe as [`Sync`] says. Waits for the disk, together with other threads that do the same. Of
+    /// several messages, commit the last.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Failed`]: it is not known whether they are safe, and it will not be before the spool is opened again.
+    pub fn commit(&self, seq: u64) -> Result<(), SpoolError> {
+        self.check_process()?;
+        self.reach(self.level(), seq.saturating_add(1))
+    }
+
+    /// Gives all that was appended to the operating system, settlements included: it survives this process.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Failed`].
+    pub fn flush(&self) -> Result<(), SpoolError> {
+        self.check_process()?;
+        self.reach(Level::Written, u64::MAX)
+    }
+
+    /// Makes all that was appended survive a power failure, whatever [`Sync`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Failed`].
+    pub fn sync(&self) -> Result<(), SpoolError> {
+        self.check_process()?;
+        self.reach(Level::Synced, u64::MAX)
+    }
+
+    /// All messages below this number are as safe as [`Sync`] says.
+    pub fn committed(&self) -> u64 {
+        self.group.reached().at(self.level())
+    }
+
+    /// Messages that have been processed, or shall be forgotten, dead letters included: they are not given again. Gives how many of them there
+    /// were. Others are passed over.
+    ///
+    /// This is written with the next commit, or by [`flush`](OpenSpool::flush); if it is lost before, the messages are there again after a
+    /// restart.
+    ///
+    /// # Errors
+    ///
+    /// The messages are settled, but that could not be noted, so that they may be there again after a restart.
+    pub fn settle(
+        &self,
+        ranges: impl IntoIterator<Item = RangeInclusive<u64>>,
+    ) -> Result<u64, SpoolError> {
+        self.check_writable()?;
+        let mut settled = 0;
+        let mut noted = Vec::new();
+        {
+            let mut state = lock(&self.state);
+            for range in ranges {
+                let (first, last) = range.into_inner();
+                let count = state.index.settle(first, last);
+                settled += count;
+                if count > 0 {
+                    noted.push((first, last));
+                }
+            }
+        }
+        self.trim();
+        for ranges in noted.chunks(RANGES) {
+            let (mut state, _) = self.room(record::padded(ranges.len() * 16), false)?;
+            let oldest = state
+                .index
+                .segments
+                .front()
+                .map_or(0, |oldest| oldest.first_seq);
+            // Of what was before there is nothing left.
+            let noted = ranges.iter().filter(|(_, last)| *last >= oldest);
+            let noted: Vec<u64> = noted.flat_map(|(first, last)| [*first, *last]).collect();
+            if !noted.is_empty() {
+                state.put((Kind::Settled, 0), 0, now(), |out| put_numbers(out, noted));
+            }
+        }
+        self.write_if_much()?;
+        Ok(settled)
+    }
+
+    /// The message is not to be delivered before `due`, and was delivered so often.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::NoSuchMessage`], or what [`append`](OpenSpool::append) fails with.
+    pub fn retry_at(&self, seq: u64, due: SystemTime, deliveries: u32) -> Result<(), SpoolError> {
+        let due = millis(due).max(1);
+        let note = Note {
+            deliveries,
+            due,
+            dead: None,
+        };
+        self.change(seq, Kind::Retry, 16, note, |out| {
+            put_numbers(out, [due, u64::from(deliveries)]);
+        })
+    }
+
+    /// The message becomes a dead letter. Of the reason, the first 1,024 bytes are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::NoSuchMessage`], or what [`append`](OpenSpool::append) fails with.
+    pub fn dead(&self, seq: u64, reason: &str, deliveries: u32) -> Result<(), SpoolError> {
+        let mut len = reason.len().min(REASON_MAX);
+        while !reason.is_char_boundary(len) {
+            len -= 1;
+        }
+        let reason = &reason[..len];
+        let note = Note {
+            deliveries,
+            due: 0,
+            dead: Some(reason.into()),
+        };
+        self.change(seq, Kind::Dead, 4 + len, note, |out| {
+            out.extend_from_slice(&deliveries.to_le_bytes());
+            out.extend_from_slice(reason.as_bytes());
+        })
+    }
+
+    /// A dead letter becomes a message again that was never delivered.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::NoSuchMessage`] if it is not a dead letter, or what [`append`](OpenSpool::append) fails with.
+    pub fn replay(&self, seq: u64) -> Result<(), SpoolError> {
+        let is_dead = |state: &State| state.index.next_dead(seq) == Some(seq);
+        if !is_dead(&lock(&self.state)) {
+            return Err(SpoolError::NoSuchMessage { seq });
+        }
+        self.change(seq, Kind::Replayed, 0, Note::default(), |_| {})
+    }
+
+    fn change(
+        &self,
+        seq: u64,
+        kind: Kind,
+        len: usize,
+        note: Note,
+        put: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), SpoolError> {
+        let (mut state, _) = self.room(record::padded(len), false)?;
+        if !state.index.note(seq, |old| *old = note) {
+            return Err(SpoolError::NoSuchMessage { seq });
+        }
+        state.put((kind, 0), seq, now(), put);
+        drop(state);
+        self.write_if_much()
+    }
+
+    fn write_if_much(&self) -> Result<(), SpoolError> {
+        if lock(&self.state).pending < PENDING_MAX {
+            return Ok(());
+        }
+        self.reach(Level::Written, u64::MAX)
+    }
+
+    /// If less than a twentieth of the oldest segment is needed, copies that to the end of the log, so that the segment can be given up; and so
+    /// with the next one. Appending does this from time to time. Gives whether there was something to do.
+    ///
+    /// # Errors
+    ///
+    /// A message cannot be read, or what [`append`](OpenSpool::append) and [`sync`](OpenSpool::sync) fail with.
+    pub fn compact(&self) -> Result<bool, SpoolError> {
+        self.check_writable()?;
+        let Some(_one) = self.compacting.enter() else {
+            return Ok(false);
+        };
+        let mut compacted = false;
+        loop {
+            let Some(seqs) = lock(&self.state).index.sparse() else {
+                return Ok(compacted);
+            };
+            for seq in seqs {
+                self.copy_forward(seq)?;
+            }
+            // The originals may go only when the copies are safe.
+            self.sync()?;
+            self.trim();
+            compacted = true;
+        }
+    }
+
+    fn copy_forward(&self, seq: u64) -> Result<(), SpoolError> {
+        let Some((place, _)) = self.place(seq)? else {
+            return Ok(());
+        };
+        let mut reader = Reader::one();
+        let raw = reader.find(self, &place, seq)?;
+        let reserved = record::padded(64 + REASON_MAX + raw.body.len());
+        let (mut state, _) = self.room(reserved, false)?;
+        if !state.index.is_live(seq) {
+            return Ok(());
+        }
+        let note = state.index.note_of(seq).cloned().unwrap_or_default();
+        let copy = Copied {
+            time: raw.time,
+            note: note.clone(),
+            body: raw.body,
+        };
+        let at = state.put((Kind::Copy, raw.flags), seq, now(), |out| copy.put(out));
+        let len = record::padded(copy.len()) as u64;
+        state.index.push_copy(seq, at, len, note);
+        Ok(())
+    }
+
+    /// Makes everything safe, and notes that the spool was closed in good order.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Failed`]. The spool is closed nevertheless.
+    pub fn close(self) -> Result<(), SpoolError> {
+        self.finish()
+    }
+
+    fn finish(&self) -> Result<(), SpoolError> {
+        if self.settings.read_only {
+            return Ok(());
+        }
+        self.check_writable()?;
+        self.reach(self.level(), u64::MAX)?;
+        let (mut state, _) = self.room(record::padded(24), false)?;
+        let (number, offset) = state.synced;
+        let numbers = [self.identity.incarnation, number, offset];
+        state.put((Kind::Closed, 0), 0, now(), |out| put_numbers(out, numbers));
+        drop(state);
+        self.reach(Level::Written, u64::MAX)?;
+        // No more is accepted, and dropping it does not do this again.
+        lock(&self.state).fault = Some(SpoolError::Closed);
+        Ok(())
+    }
+
+    /// Closes it, and leaves the handle.
+    #[cfg(test)]
+    pub(super) fn close_for_test(&self) {
+        self.finish().expect("a spool that can be closed");
+    }
+
+    /// Messages that are not settled, dead letters included.
+    pub fn len(&self) -> u64 {
+        lock(&self.state).index.live
+    }
+
+    /// Whether all messages are settled.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of dead letters.
+    pub fn dead_count(&self) -> u64 {
+        lock(&self.state).index.dead
+    }
+
+    /// The number that the next message will have, or a lower one.
+    pub fn next_seq(&self) -> u64 {
+        lock(&self.state).next_seq
+    }
+
+    /// Bytes in all segments, those prepared in advance included.
+    pub fn size(&self) -> u64 {
+        lock(&self.state).bytes
+    }
+
+    /// What opening it has found.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.settings.path
+    }
+
+    /// The id of the stream of messages: 16 random bytes that live as long as the folder. With it, the number of a message is unique in
+    /// the world. A copy of a folder has the same one: never use both.
+    pub fn stream_id(&self) -> [u8; 16] {
+        self.identity.stream
+    }
+
+    /// How often the spool has been opened to be written to, this time included.
+    pub fn incarnation(&self) -> u64 {
+        self.identity.incarnation
+    }
+
+    pub(super) fn level(&self) -> Level {
+        match self.settings.sync {
+            Sync::Os => Level::Written,
+            Sync::Disk => Level::Synced,
+        }
+    }
+
+    pub(super) fn fault(&self) -> SpoolError {
+        let fault = lock(&self.state).fault.clone();
+        fault.unwrap_or(SpoolError::Closed)
+    }
+
+    fn check_process(&self) -> Result<(), SpoolError> {
+        if self.process.is_current() {
+            Ok(())
+        } else {
+            Err(SpoolError::Forked)
+        }
+    }
+
+    fn check_writable(&self) -> Result<(), SpoolError> {
+        self.check_process()?;
+        if self.settings.read_only {
+            return Err(SpoolError::ReadOnly);
+        }
+        Ok(())
+    }
+
+    /// Where a live message is, with the system, and what is known of it.
+    pub(super) fn place(&self, seq: u64) -> Result<Option<(Place, Note)>, SpoolError> {
+        self.check_process()?;
+        loop {
+            {
+                let mut state = lock(&self.state);
+                let Some(place) = state.index.place(seq) else {
+                    return Ok(None);
+                };
+                if place.to <= place.written {
+                    let note = state.index.note_of(seq).cloned().unwrap_or_default();
+                    return Ok(Some((place, note)));
+                }
+            }
+            self.flush()?;
+        }
+    }
+
+    pub(super) fn next_unsettled(&self, from: u64) -> Option<u64> {
+        lock(&self.state).index.next_live(from)
+    }
+
+    pub(super) fn next_dead(&self, from: u64) -> Option<u64> {
+        lock(&self.state).index.next_dead(from)
+    }
+
+    /// The state, with room for a record of this length; and whether a segment was begun for it. Messages leave some room for
+    /// what is to be noted about them when the disk is full.
+    #[inline]
+    fn room(&self, len: usize, message: bool) -> Result<(MutexGuard<'_, State>, bool), SpoolError> {
+        self.check_writable()?;
+        let mut rolled = false;
+        loop {
+            let mut state = lock(&self.state);
+            if let Some(fault) = &state.fault {
+                return Err(fault.clone());
+            }
+            let reserve = if message && state.spares.is_empty() {
+                usize::try_from(self.settings.segment_size / 32).unwrap_or(0)
+            } else {
+                0
+            };
+            let wanted = NOTE_LEN + len;
+            if state.fits(wanted + reserve) {
+                return Ok((state, rolled));
+            }
+            if self.roll(&mut state, wanted + reserve) {
+                rolled = true;
+                // What is reserved may be as large as the segment, if that is a small one.
+                if state.fits(wanted) {
+                    return Ok((state, rolled));
+                }
+            }
+            drop(state);
+            self.make_spare((HEADER + wanted + reserve) as u64)?;
+        }
+    }
+
+    /// Begins a segment with room for so much, if there is a file for it.
+    fn roll(&self, state: &mut State, len: usize) -> bool {
+        let needed = (HEADER + len) as u64;
+        let Some(spare) = state.take_spare(needed) else {
+            return false;
+        };
+        let number = state.next_segment;
+        let base_time = now();
+        let segments = &mut state.index.segments;
+        let header = SegmentHeader {
+            stream: self.identity.stream,
+            number,
+            first_seq: state.next_seq,
+            previous_end: segments.back().map_or(0, |last| last.end),
+            oldest: segments.front().map_or(number, |first| first.file.number),
+            base_time,
+            size: spare.size,
+            fresh: spare.fresh,
+            allocated: spare.allocated,
+        };
+        let file = Arc::new(SegmentFile {
+            number,
+            seed: seed(&self.identity.stream, number),
+            base_time,
+            file: spare.file,
+            spare_name: Some(spare.name),
+            recycled: !spare.fresh,
+        });
+        segments.push_back(Segment::new(Arc::clone(&file), spare.size, state.next_seq));
+        state.next_segment += 1;
+        let mut bytes = state.buffers.pop().unwrap_or_default();
+        bytes.extend_from_slice(&header.encode());
+        state.chunks.push(Chunk { file, at: 0, bytes });
+        true
+    }
+}
+
+impl fmt::Debug for OpenSpool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSpool")
+            .field("settings", &self.settings)
+            .field("recovery", &self.recovery)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for OpenSpool {
+    fn drop(&mut self) {
+        // There is nobody to tell.
+        let _ = self.finish();
+    }
+}
+
+impl State {
+    fn new(index: Index, next_seq: u64, next_segment: u64, synced: Position) -> State {
+        State {
+            index,
+            next_seq,
+            chunks: Vec::new(),
+            pending: 0,
+            buffers: Vec::new(),
+            next_segment,
+            synced,
+            noted: (0, 0),
+            spares: Vec::new(),
+            bytes: 0,
+            fault: None,
+        }
+    }
+
+    /// Where the log ends.
+    pub(super) fn end(&self) -> Position {
+        let last = self.index.segments.back();
+        last.map_or((0, 0), |last| (last.file.number, last.end))
+    }
+
+    #[inline]
+    fn fits(&self, len: usize) -> bool {
+        let last = self.index.segments.back();
+        last.is_some_and(|last| last.end + len as u64 <= last.size)
+    }
+
+    /// Puts a record at the end of the log, where there is room for it, and gives its place in the segment.
+    #[inline]
+    fn put(
+        &mut self,
+        kind: (Kind, u8),
+        seq: u64,
+        time: u64,
+        put: impl FnOnce(&mut Vec<u8>),
+    ) -> u64 {
+        if self.chunks.is_empty() && self.noted < self.synced {
+            self.noted = self.synced;
+            let (number, offset) = self.synced;
+            self.put_record((Kind::Synced, 0), 0, time, |out| {
+                put_numbers(out, [number, offset])
+            });
+        }
+        self.put_record(kind, seq, time, put)
+    }
+
+    #[inline]
+    fn put_record(
+        &mut self,
+        kind: (Kind, u8),
+        seq: u64,
+        time: u64,
+        put: impl FnOnce(&mut Vec<u8>),
+    ) -> u64 {
+        let Some(last) = self.index.segments.back_mut() else {
+            return 0;
+        };
+        let at = last.end;
+        let same = |chunk: &Chunk| chunk.file.number == last.file.number;
+        if !self.chunks.last().is_some_and(same) {
+            self.chunks.push(Chunk {
+                file: Arc::clone(&last.file),
+                at,
+                bytes: self.buffers.pop().unwrap_or_default(),
+            });
+        }
+        if let Some(chunk) = self.chunks.last_mut() {
+            let before = chunk.bytes.len();
+            let time = time.saturating_sub(last.file.base_time);
+            let time = u32::try_from(time).unwrap_or(u32::MAX);
+            record::encode(&mut chunk.bytes, last.file.seed, kind, seq, time, put);
+            let len = chunk.bytes.len() - before;
+            last.end += len as u64;
+            self.pending += len;
+        }
+        at
+    }
+
+    /// What has been appended, for the leader to write.
+    pub(super) fn take_chunks(&mut self) -> Vec<Chunk> {
+        self.pending = 0;
+        mem::take(&mut self.chunks)
+    }
+
+    /// It has been written.
+    pub(super) fn written(&mut self, chunks: Vec<Chunk>) {
+        for chunk in chunks {
+            let upto = chunk.at + chunk.bytes.len() as u64;
+            let segments = self.index.segments.iter_mut().rev();
+            let mut same = segments.filter(|segment| segment.file.number == chunk.file.number);
+            if let Some(segment) = same.next() {
+                segment.written = upto;
+            }
+            let mut buffer = chunk.bytes;
+            if self.buffers.len() < 2 && buffer.capacity() <= 2 * PENDING_MAX {
+                buffer.clear();
+                self.buffers.push(buffer);
+            }
+        }
+    }
+
+    /// How much of the last segment is used, if there is no other for what comes then.
+    pub(super) fn wants_spare(&self) -> Option<u64> {
+        let last = self.index.segments.back()?;
+        self.spares.is_empty().then_some(last.end)
+    }
+
+    pub(super) fn has_spare(&self, size: u64) -> bool {
+        self.spares.iter().any(|spare| spare.size >= size)
+    }
+
+    fn take_spare(&mut self, size: u64) -> Option<Spare> {
+        let at = self.spares.iter().position(|spare| spare.size >= size)?;
+        Some(self.spares.swap_remove(at))
+    }
+}
+
+impl Loaded {
+    /// A new spool.
+    fn new(identity: Identity) -> Loaded {
+        Loaded {
+            identity,
+            index: Index::default(),
+            next_seq: 1,
+            next_segment: 1,
+            end: 0,
+            synced: (0, 0),
+            clean: false,
+            damage: Vec::new(),
+            holes: Vec::new(),
+            last_header: None,
+            leftovers: Vec::new(),
+            records: 0,
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn now() -> u64 {
+    millis(SystemTime::now())
+}

@@ -1,0 +1,6 @@
+//! Tests on a disk in memory. Those on a real one are in `tests/spool.rs`.
+
+mod crashes;
+mod damage;
+mod faults;
+pub(crate) mod memory;
