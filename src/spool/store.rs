@@ -37,7 +37,7 @@ const REASON_MAX: usize = 1024;
 /// Ranges in one record of settlements.
 const RANGES: usize = 64;
 
-/// An open spool: see [the module](self). It may be used by several threads at once.
+/// An open spool: see [the module](crate::spool). It may be used by several threads at once.
 ///
 /// Dropping it closes it, as [`close`](OpenSpool::close) does, but tells of no error.
 pub struct OpenSpool {
