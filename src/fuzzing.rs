@@ -5,6 +5,9 @@
 //! The promises: no panic, no more consumed than given, no more than the limits held back for a unit to
 //! become whole, and the same outcome however the bytes are cut into reads.
 
+#[cfg(feature = "curve")]
+mod curve;
+
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +20,9 @@ use crate::zmtp::{
     Scanner, SocketType, Version, decode_header, own_metadata, put_cancel, put_error, put_frame,
     put_membership, put_ping, put_pong, put_property, put_ready, put_subscribe,
 };
+
+#[cfg(feature = "curve")]
+pub use curve::{curve_hello, curve_initiate, curve_message, curve_welcome};
 
 /// Small enough for the fuzzers to reach from both sides.
 pub(crate) const LIMITS: Limits = Limits {

@@ -146,7 +146,8 @@
 //!   [`ProtocolError`] that a [`Monitor`] reports.
 //!
 //! [`Options::allow`] says who is let in, by a list, by code or by a ZAP handler, and [`Options::plain_server`] by passwords. `bind` refuses a port that
-//! would let in everybody on the network unseen. Nothing here encrypts yet.
+//! would let in everybody on the network unseen. Nothing is encrypted unless that is asked for: with the feature `curve`,
+//! [`Options::curve_server`] and `Options::curve_client` make sockets whose peers prove by keys who they are, and nobody else reads what they say.
 //!
 //! # Where things are
 //!
@@ -173,6 +174,8 @@ pub mod __bench;
 pub mod __cli;
 mod auth;
 mod context;
+#[cfg(feature = "curve")]
+mod curve;
 mod engine;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -199,6 +202,8 @@ mod zmtp;
 pub use auth::{Allow, Answer, AuthRequest, IpcCredentials, Verdict, ZapFault};
 pub use bytes::Bytes;
 pub use context::{Context, ContextOptions};
+#[cfg(feature = "curve")]
+pub use curve::{KeyError, KeyPair, PublicKey, SecretKey};
 pub use engine::AddressLimit;
 pub use error::{
     CloseError, ConnectError, GroupError, OptionError, RecvError, ReplyError, ReplyErrorKind,
@@ -210,7 +215,7 @@ pub use monitor::{
     ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerRefusal,
     RefusalCause,
 };
-pub use options::{LibzmqOption, OPTION_TABLE, OptionInfo, Options};
+pub use options::{CurveServer, LibzmqOption, OPTION_TABLE, OptionInfo, Options};
 pub use pattern::{Published, Routed, Subscription, Upstream};
 pub use poller::{Poller, PollerWaker, Ready};
 pub use proxy::{

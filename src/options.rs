@@ -5,11 +5,13 @@
 //! check of ranges, and [`OPTION_TABLE`] for whoever works with options by name or number.
 
 mod by_name;
+mod curve;
 mod security;
 mod table;
 mod value;
 
 pub(crate) use by_name::nearest as nearest_option;
+pub use curve::CurveServer;
 pub use table::{OPTION_TABLE, Options};
 
 use crate::zmtp::{SocketType, SocketTypes};
@@ -156,7 +158,10 @@ macro_rules! option_table {
                             Some(value) => self.$name = value,
                             None => {
                                 let given = <$kind as OptionValue>::quote(text);
-                                return Err(OptionError::new(stringify!($name), given, $range));
+                                return Err(match <$kind as OptionValue>::MISSING_FEATURE {
+                                    Some(feature) => OptionError::needs_feature(stringify!($name), feature),
+                                    None => OptionError::new(stringify!($name), given, $range),
+                                });
                             }
                         }
                         Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use zerohop::{Allow, Options, SubscribeError};
+use zerohop::{Allow, KeyError, KeyPair, Options, PublicKey, SubscribeError};
 
 use crate::failure::{Failure, Outcome};
 use crate::format::Format;
@@ -15,8 +15,8 @@ use crate::value::{
     Linger, Rate, Separator, Setting, Speed, bind_endpoint, connect_endpoint, duration,
 };
 use crate::{
-    bench, completions, dealer, man, pair, perf, probe, proxy, publish, pull, push, rep, req,
-    router, subscribe, xpub, xsub,
+    bench, completions, dealer, keygen, man, pair, perf, probe, proxy, publish, pull, push, rep,
+    req, router, subscribe, xpub, xsub,
 };
 
 /// Brokerless messaging from the shell: build pipelines between processes without writing a program.
@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Perf(perf::Args),
     /// Measure what this machine makes of zerohop, beside bare sockets
     Bench(bench::Args),
+    /// Make a pair of keys for CURVE
+    Keygen(keygen::Args),
     /// Print a script that completes zerohop's arguments in a shell
     Completions(completions::Args),
     /// Print the manual page
@@ -161,6 +163,16 @@ pub(crate) struct SecurityArgs {
     /// Show the password that is the first line of this file
     #[arg(long, value_name = "FILE", requires = "plain_user", help_heading = SECURITY)]
     pub(crate) plain_password_file: Option<PathBuf>,
+    /// Encrypt, and prove with the secret key in this file who this server is (CURVE); without --allow everyone is let in who knows
+    /// its public key
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["curve_key", "plain_server", "plain_user"], help_heading = SECURITY)]
+    pub(crate) curve_server: Option<PathBuf>,
+    /// Encrypt, and prove with the secret key in this file who this client is
+    #[arg(long, value_name = "FILE", requires = "server_key", conflicts_with_all = ["plain_server", "plain_user"], help_heading = SECURITY)]
+    pub(crate) curve_key: Option<PathBuf>,
+    /// The public key of the server, or a file with it: this client talks to no other
+    #[arg(long, value_name = "KEY-or-FILE", requires = "curve_key", help_heading = SECURITY)]
+    pub(crate) server_key: Option<String>,
 }
 
 impl SecurityArgs {
@@ -178,8 +190,27 @@ impl SecurityArgs {
         if let (Some(name), Some(path)) = (&self.plain_user, &self.plain_password_file) {
             options = options.plain_client(name, first_line(path)?);
         }
+        if let Some(path) = &self.curve_server {
+            options = options.curve_server(KeyPair::read(path).map_err(failed)?);
+        }
+        if let (Some(path), Some(server)) = (&self.curve_key, &self.server_key) {
+            let keys = KeyPair::read(path).map_err(failed)?;
+            options = options.curve_client(&keys, public_key(server)?);
+        }
         Ok(options)
     }
+}
+
+/// A key that is written out, or the one in a file of this name.
+fn public_key(text: &str) -> Outcome<PublicKey> {
+    match text.parse() {
+        Ok(key) => Ok(key),
+        Err(_) => PublicKey::read(text).map_err(failed),
+    }
+}
+
+fn failed(error: KeyError) -> Failure {
+    Failure::Failed(error.to_string())
 }
 
 fn first_line(path: &Path) -> Outcome<String> {

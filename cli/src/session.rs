@@ -398,7 +398,7 @@ fn bind_failure(error: &BindError) -> Failure {
         BindError::Insecure { endpoint } => {
             return Failure::Failed(format!(
                 "cannot bind {endpoint}: other machines could connect, and whoever does would be let in; \
-                 bind tcp://127.0.0.1:PORT, or say who is let in (--plain-server --allow FILE), or mean it (--insecure)"
+                 bind tcp://127.0.0.1:PORT, or say who is let in (--curve-server FILE --allow FILE), or mean it (--insecure)"
             ));
         }
         BindError::NotASocket { .. } | BindError::Io { .. } => "",

@@ -27,6 +27,7 @@ enum Wrong {
     Value,
     Name,
     SocketType(SocketType),
+    Feature,
 }
 
 impl OptionError {
@@ -36,6 +37,17 @@ impl OptionError {
             given,
             expected: expected.into(),
             wrong: Wrong::Value,
+        }
+    }
+
+    /// The option needs a feature that the library was built without.
+    #[cfg_attr(feature = "curve", allow(dead_code))]
+    pub(crate) fn needs_feature(option: &'static str, feature: &'static str) -> OptionError {
+        OptionError {
+            option: option.into(),
+            given: String::new(),
+            expected: feature.into(),
+            wrong: Wrong::Feature,
         }
     }
 
@@ -69,7 +81,8 @@ impl OptionError {
         &self.given
     }
 
-    /// What would have been right: values, or the socket types that the option is for, or the name that may be meant.
+    /// What would have been right: values, or the socket types that the option is for, or the name that may be meant, or the feature that is
+    /// missing.
     pub fn expected(&self) -> &str {
         &self.expected
     }
@@ -85,6 +98,10 @@ impl fmt::Display for OptionError {
         } = self;
         match wrong {
             Wrong::Value => write!(f, "option {option} can't be {given}; allowed is {expected}"),
+            Wrong::Feature => write!(
+                f,
+                "option {option} needs the feature {expected:?} of the library, which was built without it"
+            ),
             Wrong::Name if expected.is_empty() => write!(f, "there is no option {option:?}"),
             Wrong::Name => write!(f, "there is no option {option:?}; is it {expected}?"),
             Wrong::SocketType(socket_type) => write!(

@@ -64,7 +64,9 @@ impl Options {
 
     /// The mechanism that is set.
     pub(crate) fn mechanism(&self) -> MechanismConfig {
-        if self.plain_server {
+        if let Some(curve) = self.curve() {
+            curve
+        } else if self.plain_server {
             MechanismConfig::PlainServer
         } else if self.is_plain_client() {
             MechanismConfig::PlainClient {
@@ -86,7 +88,11 @@ impl Options {
             let expected = "false where plain_username or plain_password is set";
             return Err(OptionError::new("plain_server", "true".into(), expected));
         }
-        Ok(())
+        if self.is_curve() && (self.plain_server || self.is_plain_client()) {
+            let expected = "none where an option of PLAIN is set: a socket has one mechanism";
+            return Err(OptionError::new("curve_secretkey", "set".into(), expected));
+        }
+        self.check_curve()
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::curve::{CurveServer, PublicKey, SecretKey};
 use super::value::{
     OptionValue, any, buffer_size, from_1_ms, keepalive_time, up_to_a_second, up_to_longest,
 };
@@ -151,6 +152,48 @@ option_table! {
         unit: "bytes",
         range: "up to 255 bytes, or none", allows: |password| password.expose().len() <= 255,
         default: Secret::default(), "none",
+    }
+
+    /// Whether the socket is a server of the mechanism CURVE (RFC 26): its peers prove by a key who they are, [`allow`](Options::allow) says which are
+    /// let in, or a ZAP handler, and everything that is said is encrypted. Without either, everyone is let in who knows the
+    /// server's public key. Whether the socket binds or connects does not matter. Over `inproc` nothing is encrypted, nor asked for, as in libzmq.
+    ///
+    /// Given a `KeyPair`, that is who the server is; given `true`, [`curve_secretkey`](Options::curve_secretkey) says it. Needs the feature `curve`.
+    curve_server(impl Into<CurveServer>) -> CurveServer {
+        libzmq: "ZMQ_CURVE_SERVER" = 47,
+        sockets: all,
+        unit: "",
+        range: "true or false", allows: any,
+        default: CurveServer::default(), "false",
+    }
+
+    /// The public key that belongs to [`curve_secretkey`](Options::curve_secretkey). It need not be set; where it is, it has to be the
+    /// right one. Needs the feature `curve`.
+    curve_publickey(impl Into<Option<PublicKey>>) -> Option<PublicKey> {
+        libzmq: "ZMQ_CURVE_PUBLICKEY" = 48,
+        sockets: all,
+        unit: "",
+        range: "40 characters of Z85, 64 hexadecimal digits, or none", allows: any,
+        default: None, "none",
+    }
+
+    /// The secret key by which the socket proves who it is. It is shown by no `Debug` and no error, and [`get`](Options::get)
+    /// gives stars for it. Needs the feature `curve`.
+    curve_secretkey(impl Into<Option<SecretKey>>) -> Option<SecretKey> {
+        libzmq: "ZMQ_CURVE_SECRETKEY" = 49,
+        sockets: all,
+        unit: "",
+        range: "40 characters of Z85, 64 hexadecimal digits, or none", allows: any,
+        default: None, "none",
+    }
+
+    /// The public key of the server that the socket is a client of: it talks to no other. Needs the feature `curve`.
+    curve_serverkey(impl Into<Option<PublicKey>>) -> Option<PublicKey> {
+        libzmq: "ZMQ_CURVE_SERVERKEY" = 50,
+        sockets: all,
+        unit: "",
+        range: "40 characters of Z85, 64 hexadecimal digits, or none", allows: any,
+        default: None, "none",
     }
 
     /// Whether everyone may be let in, unseen, who reaches the socket over a network. Off, `bind` refuses

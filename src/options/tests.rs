@@ -28,6 +28,10 @@ const ZMQ_H: &[(i32, &str)] = &[
     (44, "PLAIN_SERVER"),
     (45, "PLAIN_USERNAME"),
     (46, "PLAIN_PASSWORD"),
+    (47, "CURVE_SERVER"),
+    (48, "CURVE_PUBLICKEY"),
+    (49, "CURVE_SECRETKEY"),
+    (50, "CURVE_SERVERKEY"),
     (51, "PROBE_ROUTER"),
     (52, "REQ_CORRELATE"),
     (53, "REQ_RELAXED"),
@@ -187,4 +191,30 @@ fn a_refusal_says_what_was_given_and_what_is_right() {
     );
     let error = Options::new().routing_id([0, b'a']).validate().unwrap_err();
     assert_eq!(error.given(), r"\0a");
+}
+
+#[cfg(not(feature = "curve"))]
+#[test]
+fn options_of_a_feature_that_is_not_there_name_it() {
+    let error = Options::new().curve_server(true).check_mechanism();
+    let said = error.expect_err("no CURVE").to_string();
+    assert!(said.contains("the feature \"curve\""), "{said}");
+    for (name, value) in [
+        ("curve_server", "true"),
+        (
+            "curve_serverkey",
+            "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7",
+        ),
+        (
+            "curve_secretkey",
+            "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6",
+        ),
+    ] {
+        let error = Options::new().set(name, value);
+        let said = error.expect_err("no CURVE").to_string();
+        assert!(said.contains("the feature \"curve\""), "{said}");
+    }
+    let mut options = Options::new();
+    options.set("curve_server", "false").expect("that it is");
+    options.set("curve_secretkey", "none").expect("that it is");
 }

@@ -6,6 +6,9 @@ use crate::{Allow, Frame, Secret};
 
 /// A value as text, for people and for whoever sets options by name.
 pub(super) trait OptionValue: Sized {
+    /// The feature of the library that it was built without, and that such an option needs.
+    const MISSING_FEATURE: Option<&str> = None;
+
     /// The value with its unit, where the type implies one.
     fn render(&self) -> String;
 
@@ -162,11 +165,17 @@ impl OptionValue for Allow {
 }
 
 impl<V: OptionValue> OptionValue for Option<V> {
+    const MISSING_FEATURE: Option<&str> = V::MISSING_FEATURE;
+
     fn render(&self) -> String {
         match self {
             Some(value) => value.render(),
             None => String::from("none"),
         }
+    }
+
+    fn quote(text: &str) -> String {
+        V::quote(text)
     }
 
     fn parse(text: &str) -> Option<Option<V>> {

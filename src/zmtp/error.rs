@@ -114,6 +114,37 @@ pub enum ProtocolError {
         /// The configured maximum.
         limit: usize,
     },
+    /// CURVE: what was sealed does not open. It was altered on its way, or sealed for somebody else; a client may have the wrong key
+    /// for the server.
+    BadBox {
+        /// The command that it came in.
+        command: &'static str,
+    },
+    /// CURVE: the client's INITIATE brings back another cookie than it was given on this connection.
+    BadCookie,
+    /// CURVE: the client has not shown that it has the secret key to the public one that it names, for this connection and this server.
+    BadVouch,
+    /// CURVE: the client speaks another version of it.
+    CurveVersion {
+        /// The number before the dot.
+        major: u8,
+        /// The number after the dot.
+        minor: u8,
+    },
+    /// CURVE: a message came again, or out of order.
+    NonceRepeated {
+        /// The highest number so far.
+        last: u64,
+        /// The number of this one.
+        given: u64,
+    },
+    /// CURVE: something came in clear after the handshake.
+    NotSealed {
+        /// Its first bytes, escaped.
+        begins: String,
+    },
+    /// CURVE: the handshake needs random bytes, and the system gave none. This is no fault of the peer's.
+    NoRandomBytes,
 }
 
 /// A protocol that is not ZMTP, told by its first bytes.
@@ -251,6 +282,35 @@ impl fmt::Display for ProtocolError {
             Self::TooManySubscriptions { limit } => {
                 write!(f, "the peer made more than {limit} subscriptions")
             }
+            Self::BadBox { command: "HELLO" } => f.write_str(
+                "the peer's HELLO does not open: it has another public key for this server",
+            ),
+            Self::BadBox { command } => {
+                write!(
+                    f,
+                    "the peer's {command} does not open: it was altered, or is for another key"
+                )
+            }
+            Self::BadCookie => {
+                f.write_str("the peer brought back another cookie than it was given")
+            }
+            Self::BadVouch => {
+                f.write_str("the peer has not shown that it has the secret key to its public one")
+            }
+            Self::CurveVersion { major, minor } => {
+                write!(f, "the peer speaks CURVE {major}.{minor}, we speak 1.0")
+            }
+            Self::NonceRepeated { last, given } => {
+                write!(
+                    f,
+                    "the peer's message {given} came after its message {last}"
+                )
+            }
+            Self::NotSealed { begins } => write!(
+                f,
+                "the peer sent something in clear after the handshake, which begins with \"{begins}\""
+            ),
+            Self::NoRandomBytes => f.write_str("the system gives no random bytes"),
         }
     }
 }

@@ -27,7 +27,7 @@ use super::credentials::{Credentials, Denial, Grant};
 use super::error::quote;
 use super::frame::{FrameKind, decode_header, put_frame};
 use super::greeting::{self, OPENING_LEN, REMAINDER_LEN, Revision};
-use super::mechanism::{Mechanism, MechanismConfig, Progress};
+use super::mechanism::{Mechanism, MechanismConfig, Progress, Security};
 use super::metadata::{self, Metadata};
 use super::traffic::command_body;
 use super::{PeerFacts, ProtocolError, SocketType, Version};
@@ -65,6 +65,8 @@ pub(crate) struct Established {
     /// The version to speak from now on.
     pub(crate) version: Version,
     pub(crate) facts: PeerFacts,
+    /// What is around messages from now on.
+    pub(crate) security: Security,
 }
 
 /// One side of one connection's handshake.
@@ -241,7 +243,7 @@ impl AwaitOpening {
             }
             Some(Revision::Three { major }) => {
                 greeting::put_remainder(cx.out, mechanism.name(), mechanism.as_server());
-                let mut mechanism = Mechanism::new(cx.config);
+                let mut mechanism = Mechanism::new(cx.config)?;
                 if cx.config.starts_early() {
                     // What starts early neither asks nor is done with that.
                     mechanism.start(cx.config, cx.out);
@@ -321,8 +323,9 @@ fn proceed(
             *cx.question = Some(credentials);
             After::State(State::Verdict(AwaitVerdict { version, mechanism }))
         }
-        Progress::Done(metadata) => {
-            After::Established(establish(version, metadata, grant.unwrap_or_default(), cx)?)
+        Progress::Done(metadata, security) => {
+            let grant = grant.unwrap_or_default();
+            After::Established(establish(version, metadata, grant, security, cx)?)
         }
     })
 }
@@ -376,6 +379,7 @@ impl AwaitRoutingId {
             established: Established {
                 version: Version::V2_0,
                 facts,
+                security: Security::Clear,
             },
         })
     }
@@ -409,6 +413,7 @@ fn establish(
     version: Version,
     metadata: Metadata,
     grant: Grant,
+    security: Security,
     cx: &mut Context<'_>,
 ) -> Result<Established, ProtocolError> {
     let socket_type = check_socket_type(cx.config.socket_type, &metadata).inspect_err(|error| {
@@ -416,7 +421,9 @@ fn establish(
             ProtocolError::MissingSocketType => "missing socket type",
             _ => "incompatible socket type",
         };
-        put_error(cx.out, reason);
+        if cx.config.mechanism.says_why() {
+            put_error(cx.out, reason);
+        }
     })?;
     let facts = PeerFacts {
         version,
@@ -430,7 +437,11 @@ fn establish(
         principal: None,
         granted: grant.metadata,
     };
-    Ok(Established { version, facts })
+    Ok(Established {
+        version,
+        facts,
+        security,
+    })
 }
 
 /// The peer's socket type, if it goes with ours. libzmq lets a peer in that does not say, and does not know then what it

@@ -32,7 +32,8 @@
 //! | properties                        | `Socket-Type`, `Identity`, `Max-`..., `X-`... | `metadata`    |
 //! | socket types                      | names in 3.x, the numbers 0 to 10 in 2.0    | `socket_type` |
 //! | HELLO, WELCOME, INITIATE          | `05 "HELLO"`, `07 "WELCOME"`, `08 "INITIATE"` | `mechanism::plain` |
-//! | mechanisms                        | `NULL`, `PLAIN`                             | `mechanism`   |
+//! | mechanisms                        | `NULL`, `PLAIN`, `CURVE`                    | `mechanism`   |
+//! | HELLO, WELCOME, INITIATE, MESSAGE | what CURVE seals, and around it             | `mechanism/curve` |
 
 mod command;
 mod credentials;
@@ -60,7 +61,11 @@ pub(crate) use frame::{
 };
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig, Outgoing};
-pub(crate) use mechanism::MechanismConfig;
+#[cfg(all(any(test, feature = "fuzzing"), feature = "curve"))]
+pub(crate) use mechanism::Session;
+#[cfg(feature = "curve")]
+pub(crate) use mechanism::{CurveConfig, CurveRole, Entropy, MESSAGE_OVERHEAD, Opener, Sealer};
+pub(crate) use mechanism::{MechanismConfig, Security};
 pub(crate) use metadata::{Metadata, own_metadata};
 pub(crate) use peer::Announced;
 pub use peer::{PeerFacts, Version};

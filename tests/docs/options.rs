@@ -124,10 +124,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "ZMQ_MECHANISM",
         "`PeerFacts`, which say for each connection",
     ),
-    ("ZMQ_CURVE_SERVER", "not there yet"),
-    ("ZMQ_CURVE_PUBLICKEY", "not there yet"),
-    ("ZMQ_CURVE_SECRETKEY", "not there yet"),
-    ("ZMQ_CURVE_SERVERKEY", "not there yet"),
     (
         "ZMQ_CONNECT_ROUTING_ID",
         "`Router::connect_with_routing_id`",

@@ -60,3 +60,77 @@ fn a_password_lets_in() {
         fs::remove_file(file).expect("removed");
     }
 }
+
+#[test]
+fn keys_let_in() {
+    let name = |who: &str| {
+        std::env::temp_dir()
+            .join(format!("{}-{who}", unique::name()))
+            .display()
+            .to_string()
+    };
+    let (server, alice, bob) = (name("server"), name("alice"), name("bob"));
+    let keygen = |name: &str| run(&["keygen", name]).ok();
+    let (key, alice_key, _) = (keygen(&server), keygen(&alice), keygen(&bob));
+    let file = |name: &str, ending: &str| format!("{name}.{ending}");
+    run(&["keygen", &server]).failed(1, &["already"]);
+    let list = scratch(&alice_key);
+    let secret = file(&server, "secret");
+    let mut pull = Program::start(&[
+        "pull",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "--curve-server",
+        &secret,
+        "--allow",
+        &list,
+        "-n",
+        "2",
+    ]);
+    let endpoint = pull.bound();
+    let push = |own: &str, server: &str, message: &str| {
+        let own = file(own, "secret");
+        run(&[
+            "push",
+            "--connect",
+            &endpoint,
+            "--curve-key",
+            &own,
+            "--server-key",
+            server,
+            "--timeout",
+            "1s",
+            "-m",
+            message,
+        ])
+    };
+    push(&bob, key.trim(), "from a stranger").failed(3, &["400"]);
+    let told = run(&["probe", &endpoint]).ok();
+    assert!(told.contains("CURVE"), "{told}");
+    push(&alice, key.trim(), "from alice").ok();
+    push(&alice, &file(&server, "public"), "from alice again").ok();
+    assert_eq!(pull.end().ok(), "from alice\nfrom alice again\n");
+    // A public key is no secret one.
+    let public = file(&alice, "public");
+    run(&[
+        "pull",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "--curve-server",
+        &public,
+    ])
+    .failed(1, &[&public]);
+    for name in [&server, &alice, &bob] {
+        for ending in ["secret", "public"] {
+            fs::remove_file(file(name, ending)).expect("removed");
+        }
+    }
+    fs::remove_file(list).expect("removed");
+}
+
+#[test]
+fn keys_are_printed_in_z85() {
+    let printed = run(&["keygen", "--z85"]).ok();
+    let lengths: Vec<usize> = printed.lines().map(str::len).collect();
+    assert_eq!(lengths, [40, 40]);
+}

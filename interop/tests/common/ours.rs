@@ -17,12 +17,20 @@ use super::peer::{Implementation, Peer, Role};
 /// The library under test.
 pub(crate) struct Zerohop {
     context: Context,
+    options: Options,
 }
 
 impl Zerohop {
+    #[allow(dead_code, reason = "some tests are about options")]
     pub(crate) fn new() -> Zerohop {
+        Zerohop::with_options(Options::new())
+    }
+
+    /// Whose sockets have these options.
+    pub(crate) fn with_options(options: Options) -> Zerohop {
         Zerohop {
             context: Context::new(),
+            options,
         }
     }
 }
@@ -34,7 +42,7 @@ impl Implementation for Zerohop {
 
     fn open(&self, role: Role) -> Box<dyn Peer> {
         // Without the linger of zero, the end of a failed test would wait for messages nobody takes.
-        let options = Options::new().linger(Some(Duration::ZERO));
+        let options = self.options.clone().linger(Some(Duration::ZERO));
         let context = &self.context;
         match role {
             Role::Push => direct(Push::with_options(context, options).expect("a PUSH")),

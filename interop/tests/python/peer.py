@@ -26,7 +26,15 @@ PERIOD = bytes(range(251))
 SHORT = 64
 
 # Options that take bytes.
-BYTES = {"ROUTING_ID", "PLAIN_USERNAME", "PLAIN_PASSWORD", "ZAP_DOMAIN"}
+BYTES = {
+    "ROUTING_ID",
+    "PLAIN_USERNAME",
+    "PLAIN_PASSWORD",
+    "ZAP_DOMAIN",
+    "CURVE_PUBLICKEY",
+    "CURVE_SECRETKEY",
+    "CURVE_SERVERKEY",
+}
 
 
 def pattern(length):

@@ -79,6 +79,14 @@ impl ReadOutcome {
         self.messages += accepted.messages;
         self.violation = accepted.violation;
     }
+
+    /// Behind what was read and accepted, there may be something that the reader does not give out.
+    #[inline]
+    fn then(&mut self, reader: &mut Reader) {
+        if self.violation.is_none() {
+            self.violation = reader.take_violation();
+        }
+    }
 }
 
 /// What a chunk held.
@@ -146,6 +154,7 @@ impl InBuffer {
         };
         let mut outcome = ReadOutcome::from(came);
         outcome.add(self.accept(chunk, scanner, pool, on_command));
+        outcome.then(reader);
         Ok(outcome)
     }
 
@@ -172,7 +181,11 @@ impl InBuffer {
     ) -> Accepted {
         let mut chunk = pool.take();
         reader.early(bytes, &mut chunk);
-        self.accept(chunk, scanner, pool, on_command)
+        let mut accepted = self.accept(chunk, scanner, pool, on_command);
+        if accepted.violation.is_none() {
+            accepted.violation = reader.take_violation();
+        }
+        accepted
     }
 
     /// Scans a chunk that begins at a frame boundary and keeps the frames of messages that it holds.

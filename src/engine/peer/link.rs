@@ -285,10 +285,11 @@ impl Turn<'_> {
         let by_system = || stream.ipc_credentials().map(|ipc| Principal::Uid(ipc.uid));
         let principal = principal.or_else(by_system);
         established.facts.principal = principal;
+        let (writer, reader) = wire::halves(established.security, limits);
         peer.link = Link::Up(Box::new(Connected {
             stream: Arc::new(stream),
-            writer: Some(wire::Writer::Frames),
-            reader: wire::Reader::Frames,
+            writer: Some(writer),
+            reader,
             scanner: Scanner::new(limits),
             heartbeat,
             since: self.now,

@@ -457,7 +457,7 @@ impl OutBuffer {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "curve"))]
 impl OutBuffer {
     /// The frames that have not been taken, with their lengths, if whole frames were taken so far.
     pub(super) fn untaken_frames(&self) -> impl Iterator<Item = (FrameKind, &[u8], usize)> {

@@ -13,14 +13,18 @@
 //!                    +--> error: what is in `out` by then is still to be sent
 //! ```
 //!
-//! A mechanism that encrypts will hand out its session keys along with the metadata, in two halves with
-//! their own counters:
+//! A mechanism that encrypts has a session when it is done ([`Security`]), in two halves with their own counters:
 //! - *seal* works where bytes leave the out-buffer, frame by frame, never where they enter it: the
 //!   out-buffer stays plain, so that after a lost connection its messages can go to another peer.
 //! - *open* works on each whole frame before it is scanned as the message part or command inside.
 
+#[cfg(feature = "curve")]
+mod curve;
 mod null;
 mod plain;
+
+#[cfg(feature = "curve")]
+use std::sync::Arc;
 
 use super::ProtocolError;
 use super::command::{self, parse_reason, put_error, split_name};
@@ -29,6 +33,10 @@ use super::error::quote;
 use super::handshake::HandshakeConfig;
 use super::metadata::Metadata;
 use crate::secret::Secret;
+#[cfg(feature = "curve")]
+pub(crate) use curve::{
+    CurveConfig, CurveRole, Entropy, MESSAGE_OVERHEAD, Opener, Sealer, Session,
+};
 use null::Null;
 use plain::{PlainClient, PlainServer};
 
@@ -42,6 +50,18 @@ pub(crate) enum MechanismConfig {
     PlainClient { username: String, password: Secret },
     /// The side that asks whether they are good enough.
     PlainServer,
+    /// Both sides prove by a key who they are, and everything is encrypted.
+    #[cfg(feature = "curve")]
+    Curve(Arc<CurveConfig>),
+}
+
+/// What is around messages when the handshake is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Security {
+    /// Nothing: they travel in clear.
+    Clear,
+    #[cfg(feature = "curve")]
+    Sealed(Box<Session>),
 }
 
 impl MechanismConfig {
@@ -50,6 +70,8 @@ impl MechanismConfig {
         match self {
             Self::Null => "NULL",
             Self::PlainClient { .. } | Self::PlainServer => "PLAIN",
+            #[cfg(feature = "curve")]
+            Self::Curve(_) => "CURVE",
         }
     }
 
@@ -59,6 +81,8 @@ impl MechanismConfig {
         match self {
             Self::Null => true,
             Self::PlainClient { .. } | Self::PlainServer => false,
+            #[cfg(feature = "curve")]
+            Self::Curve(_) => false,
         }
     }
 
@@ -69,6 +93,17 @@ impl MechanismConfig {
         match self {
             Self::Null | Self::PlainClient { .. } => false,
             Self::PlainServer => true,
+            #[cfg(feature = "curve")]
+            Self::Curve(config) => matches!(config.role, CurveRole::Server),
+        }
+    }
+
+    /// Whether a peer that is refused when the handshake is done may be told why, in clear.
+    pub(super) fn says_why(&self) -> bool {
+        match self {
+            Self::Null | Self::PlainClient { .. } | Self::PlainServer => true,
+            #[cfg(feature = "curve")]
+            Self::Curve(_) => false,
         }
     }
 }
@@ -80,8 +115,8 @@ pub(super) enum Progress {
     Wait,
     /// The mechanism goes on when it is known whether the peer is let in that has shown this.
     Ask(Credentials),
-    /// The handshake is done, and the peer has said this of itself.
-    Done(Metadata),
+    /// The handshake is done: the peer has said this of itself, and this is what is around messages.
+    Done(Metadata, Security),
 }
 
 /// One handshake's run of its mechanism.
@@ -90,15 +125,21 @@ pub(super) enum Mechanism {
     Null(Null),
     PlainClient(PlainClient),
     PlainServer(PlainServer),
+    #[cfg(feature = "curve")]
+    CurveClient(Box<curve::Client>),
+    #[cfg(feature = "curve")]
+    CurveServer(Box<curve::Server>),
 }
 
 impl Mechanism {
     /// Makes the mechanism that `config` names.
-    pub(super) fn new(config: &HandshakeConfig) -> Self {
+    pub(super) fn new(config: &HandshakeConfig) -> Result<Self, ProtocolError> {
         match &config.mechanism {
-            MechanismConfig::Null => Self::Null(Null),
-            MechanismConfig::PlainClient { .. } => Self::PlainClient(PlainClient::new(config)),
-            MechanismConfig::PlainServer => Self::PlainServer(PlainServer::new(config)),
+            MechanismConfig::Null => Ok(Self::Null(Null)),
+            MechanismConfig::PlainClient { .. } => Ok(Self::PlainClient(PlainClient::new(config))),
+            MechanismConfig::PlainServer => Ok(Self::PlainServer(PlainServer::new(config))),
+            #[cfg(feature = "curve")]
+            MechanismConfig::Curve(config) => config.mechanism(),
         }
     }
 
@@ -114,6 +155,10 @@ impl Mechanism {
                 Progress::Wait
             }
             Self::PlainServer(_) => Progress::Wait,
+            #[cfg(feature = "curve")]
+            Self::CurveClient(client) => client.start(config, out),
+            #[cfg(feature = "curve")]
+            Self::CurveServer(_) => Progress::Wait,
         }
     }
 
@@ -127,6 +172,10 @@ impl Mechanism {
             Self::Null(null) => null.handle_command(body, out),
             Self::PlainClient(client) => client.handle_command(body, out),
             Self::PlainServer(server) => server.handle_command(body, out),
+            #[cfg(feature = "curve")]
+            Self::CurveClient(client) => client.handle_command(body, out),
+            #[cfg(feature = "curve")]
+            Self::CurveServer(server) => server.handle_command(body, out),
         }
     }
 
@@ -141,6 +190,11 @@ impl Mechanism {
             // It asks about nobody.
             Self::PlainClient(_) => Ok(Progress::Wait),
             Self::PlainServer(server) => Ok(server.admit(out)),
+            // It does not ask: it knows whom it talks to.
+            #[cfg(feature = "curve")]
+            Self::CurveClient(_) => Ok(Progress::Wait),
+            #[cfg(feature = "curve")]
+            Self::CurveServer(server) => Ok(server.admit(config, out)),
         }
     }
 

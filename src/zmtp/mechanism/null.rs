@@ -13,7 +13,7 @@ use crate::zmtp::ProtocolError;
 use crate::zmtp::command::{self, put_ready, split_name};
 use crate::zmtp::credentials::Credentials;
 use crate::zmtp::handshake::HandshakeConfig;
-use crate::zmtp::mechanism::{Progress, unexpected};
+use crate::zmtp::mechanism::{Progress, Security, unexpected};
 use crate::zmtp::metadata::Metadata;
 
 #[derive(Debug)]
@@ -38,7 +38,9 @@ impl Null {
         _out: &mut Vec<u8>,
     ) -> Result<Progress, ProtocolError> {
         match split_name(body) {
-            Some((command::READY, list)) => Ok(Progress::Done(Metadata::parse(list)?)),
+            Some((command::READY, list)) => {
+                Ok(Progress::Done(Metadata::parse(list)?, Security::Clear))
+            }
             _ => Err(unexpected(body)),
         }
     }

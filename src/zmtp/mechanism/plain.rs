@@ -18,7 +18,7 @@ use crate::zmtp::command::{READY, parse_reason, put_command, put_ready, split_na
 use crate::zmtp::credentials::Credentials;
 use crate::zmtp::error::quote;
 use crate::zmtp::handshake::HandshakeConfig;
-use crate::zmtp::mechanism::{Progress, unexpected};
+use crate::zmtp::mechanism::{Progress, Security, unexpected};
 use crate::zmtp::metadata::Metadata;
 
 const HELLO: &[u8] = b"HELLO";
@@ -67,7 +67,9 @@ impl PlainClient {
                 Ok(Progress::Wait)
             }
             (Some((WELCOME, _)), false) => Err(malformed(WELCOME)),
-            (Some((READY, list)), true) => Ok(Progress::Done(Metadata::parse(list)?)),
+            (Some((READY, list)), true) => {
+                Ok(Progress::Done(Metadata::parse(list)?, Security::Clear))
+            }
             _ => Err(unexpected(body)),
         }
     }
@@ -108,7 +110,7 @@ impl PlainServer {
             (Some((INITIATE, list)), true) => {
                 let metadata = Metadata::parse(list)?;
                 put_ready(out, &self.metadata);
-                Ok(Progress::Done(metadata))
+                Ok(Progress::Done(metadata, Security::Clear))
             }
             _ => Err(unexpected(body)),
         }

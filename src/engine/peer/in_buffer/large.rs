@@ -75,6 +75,7 @@ impl InBuffer {
         };
         if (large.body.len() as u64) < large.header.body_len {
             pool.give(next);
+            outcome.then(reader);
             return Ok(outcome);
         }
         if let Some(large) = self.large.take() {
@@ -90,6 +91,7 @@ impl InBuffer {
         } else {
             outcome.add(self.accept(next, scanner, pool, on_command));
         }
+        outcome.then(reader);
         Ok(outcome)
     }
 }

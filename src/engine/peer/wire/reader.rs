@@ -3,12 +3,16 @@
 use std::io;
 
 use crate::transport::Stream;
+use crate::zmtp::ProtocolError;
 
 /// The incoming half of a connection: what is around messages, and what has been read of them and not been given out.
 #[derive(Debug)]
 pub(crate) enum Reader {
     /// Nothing: frames are read straight into the memory where they are to be.
     Frames,
+    /// Frames are sealed.
+    #[cfg(feature = "curve")]
+    Sealed(Box<super::sealed::SealedReader>),
     #[cfg(test)]
     Records(super::records::RecordReader),
 }
@@ -45,6 +49,8 @@ impl Reader {
     ) -> io::Result<Came> {
         match self {
             Reader::Frames => Ok(Came::filled(stream.read_spare(into, room)?, room)),
+            #[cfg(feature = "curve")]
+            Reader::Sealed(sealed) => sealed.read(stream, &mut [(into, room)]),
             #[cfg(test)]
             Reader::Records(records) => records.read(stream, &mut [(into, room)]),
         }
@@ -65,6 +71,8 @@ impl Reader {
                 let bytes = stream.read_spare_two(into, room, next, peek)?;
                 Ok(Came::filled(bytes, room + peek))
             }
+            #[cfg(feature = "curve")]
+            Reader::Sealed(sealed) => sealed.read(stream, &mut [(into, room), (next, peek)]),
             #[cfg(test)]
             Reader::Records(records) => records.read(stream, &mut [(into, room), (next, peek)]),
         }
@@ -74,8 +82,22 @@ impl Reader {
     pub(crate) fn early(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
         match self {
             Reader::Frames => into.extend_from_slice(bytes),
+            #[cfg(feature = "curve")]
+            Reader::Sealed(sealed) => sealed.early(bytes, into),
             #[cfg(test)]
             Reader::Records(records) => records.early(bytes, into),
+        }
+    }
+
+    /// What is wrong with what has been read, behind all that has been given out: the connection is to be closed.
+    #[inline]
+    pub(crate) fn take_violation(&mut self) -> Option<Box<ProtocolError>> {
+        match self {
+            Reader::Frames => None,
+            #[cfg(feature = "curve")]
+            Reader::Sealed(sealed) => sealed.take_violation(),
+            #[cfg(test)]
+            Reader::Records(_) => None,
         }
     }
 }

@@ -32,9 +32,16 @@ const PING: &[u8] = b"\x04\x07\x04PING\0\0";
 enum Around {
     Nothing,
     Records,
+    #[cfg(feature = "curve")]
+    Sealed,
 }
 
-const BOTH: [Around; 2] = [Around::Nothing, Around::Records];
+const ALL: &[Around] = &[
+    Around::Nothing,
+    Around::Records,
+    #[cfg(feature = "curve")]
+    Around::Sealed,
+];
 
 impl Around {
     /// What a frame with a body of so many bytes comes to on the wire.
@@ -42,6 +49,8 @@ impl Around {
         match self {
             Around::Nothing => body + if body > 255 { 9 } else { 2 },
             Around::Records => body + OVERHEAD,
+            #[cfg(feature = "curve")]
+            Around::Sealed => crate::zmtp::Sealer::sealed_len(body),
         }
     }
 
@@ -78,6 +87,15 @@ impl Connection {
                 Writer::Records(RecordWriter::default()),
                 Reader::Records(RecordReader::default()),
             ),
+            #[cfg(feature = "curve")]
+            Around::Sealed => {
+                use crate::zmtp::{Security, Session};
+
+                let (client, server) = Session::pair(7);
+                let (writer, _) = super::halves(Security::Sealed(Box::new(client)), UNLIMITED);
+                let (_, reader) = super::halves(Security::Sealed(Box::new(server)), UNLIMITED);
+                (writer, reader)
+            }
         };
         Connection {
             near,
@@ -200,14 +218,14 @@ fn cut_everywhere(around: Around, all: &[Message], most: usize) {
 
 #[test]
 fn a_connection_that_breaks_anywhere_loses_and_repeats_nothing() {
-    for around in BOTH {
+    for &around in ALL {
         cut_everywhere(around, &messages(2 * COPY_MAX), usize::MAX);
     }
 }
 
 #[test]
 fn it_does_not_matter_how_little_is_taken_at_a_time() {
-    for around in BOTH {
+    for &around in ALL {
         cut_everywhere(around, &messages(20), 1);
         cut_everywhere(around, &messages(300), 7);
     }
@@ -217,7 +235,7 @@ fn it_does_not_matter_how_little_is_taken_at_a_time() {
 fn what_is_read_does_not_depend_on_how_much_is_read_at_a_time() {
     let long = Message::from_frames([vec![5; 40_000], vec![6; 100_000], vec![7; 17_000]]);
     let all = [messages(2 * COPY_MAX), vec![long], messages(300)].concat();
-    for around in BOTH {
+    for &around in ALL {
         for (most, limit) in [(3, 9000), (701, 9000), (usize::MAX, 100), (5000, 5000)] {
             let pool = &mut ChunkPool::default();
             let mut buffer = OutBuffer::default();
@@ -255,7 +273,7 @@ fn there_is_more_until_all_that_was_read_has_been_given_out() {
 
 #[test]
 fn what_came_with_the_handshake_comes_first() {
-    for around in BOTH {
+    for &around in ALL {
         let pool = &mut ChunkPool::default();
         let mut buffer = OutBuffer::default();
         let all = messages(20);
@@ -286,7 +304,7 @@ fn what_came_with_the_handshake_comes_first() {
 #[test]
 fn a_tail_is_written_behind_what_is_queued() {
     let body = vec![9; 600_000];
-    for around in BOTH {
+    for &around in ALL {
         for room in [usize::MAX, 0, 3, 40, 2_000, 300_000, 600_040] {
             let pool = &mut ChunkPool::default();
             let mut buffer = OutBuffer::default();

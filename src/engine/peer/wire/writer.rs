@@ -17,6 +17,9 @@ const PIECE: usize = 4 * SEGMENT;
 pub(crate) enum Writer {
     /// Nothing: the frames of the out-buffer leave from its memory.
     Frames,
+    /// Frames are sealed.
+    #[cfg(feature = "curve")]
+    Sealed(Box<super::sealed::SealedWriter>),
     #[cfg(test)]
     Records(super::records::RecordWriter),
 }
@@ -40,6 +43,8 @@ impl Writer {
     ) -> Written {
         match self {
             Writer::Frames => write_frames(stream, buffer, pool),
+            #[cfg(feature = "curve")]
+            Writer::Sealed(sealed) => sealed.write(stream, buffer, pool),
             #[cfg(test)]
             Writer::Records(records) => records.write(stream, buffer, pool),
         }
@@ -57,6 +62,11 @@ impl Writer {
         match self {
             Writer::Frames => write_frames_with_tail(stream, buffer, body, pool),
             // What is made of it is a copy in any case.
+            #[cfg(feature = "curve")]
+            Writer::Sealed(sealed) => {
+                buffer.push(Outgoing::Slice(body), pool);
+                sealed.write(stream, buffer, pool).bytes
+            }
             #[cfg(test)]
             Writer::Records(records) => {
                 buffer.push(Outgoing::Slice(body), pool);
