@@ -24,6 +24,15 @@ fn background_threads() -> usize {
     names.filter(|name| name.trim() == "zerohop").count()
 }
 
+fn wait_for_background_threads(count: usize) {
+    let end = Instant::now() + DEADLINE;
+    while background_threads() != count {
+        let found = background_threads();
+        assert!(Instant::now() < end, "{found} threads and not {count}");
+        thread::yield_now();
+    }
+}
+
 /// Tasks wait at sockets of all threads, which take in what comes; when the context and its sockets are gone, so are the threads.
 #[test]
 fn each_thread_looks_after_its_sockets() {
@@ -39,7 +48,8 @@ fn each_thread_looks_after_its_sockets() {
             (push, pull)
         })
         .collect();
-    assert_eq!(background_threads(), 3);
+    // A thread takes its name once it runs.
+    wait_for_background_threads(3);
     thread::scope(|scope| {
         for (push, pull) in &pairs {
             scope.spawn(|| {
@@ -58,9 +68,5 @@ fn each_thread_looks_after_its_sockets() {
     });
     drop(pairs);
     drop(context);
-    let end = Instant::now() + DEADLINE;
-    while background_threads() > 0 {
-        assert!(Instant::now() < end, "they go on");
-        thread::yield_now();
-    }
+    wait_for_background_threads(0);
 }
