@@ -88,7 +88,8 @@ fn a_missing_folder_and_a_file_in_the_way_are_told() {
 
 #[test]
 fn a_foreign_address_is_told() {
-    run(&["pull", "--bind", "tcp://192.0.2.1:5555"]).failed(1, &["192.0.2.1", "no interface", "*"]);
+    run(&["pull", "--insecure", "--bind", "tcp://192.0.2.1:5555"])
+        .failed(1, &["192.0.2.1", "no interface", "*"]);
 }
 
 #[test]

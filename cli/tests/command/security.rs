@@ -88,7 +88,7 @@ fn keys_let_in() {
         "2",
     ]);
     let endpoint = pull.bound();
-    let push = |own: &str, server: &str, message: &str| {
+    let push = |own: &str, server: &str, message: &str, timeout: &str| {
         let own = file(own, "secret");
         run(&[
             "push",
@@ -99,16 +99,16 @@ fn keys_let_in() {
             "--server-key",
             server,
             "--timeout",
-            "1s",
+            timeout,
             "-m",
             message,
         ])
     };
-    push(&bob, key.trim(), "from a stranger").failed(3, &["400"]);
+    push(&bob, key.trim(), "from a stranger", "1s").failed(3, &["400"]);
     let told = run(&["probe", &endpoint]).ok();
     assert!(told.contains("CURVE"), "{told}");
-    push(&alice, key.trim(), "from alice").ok();
-    push(&alice, &file(&server, "public"), "from alice again").ok();
+    push(&alice, key.trim(), "from alice", "30s").ok();
+    push(&alice, &file(&server, "public"), "from alice again", "30s").ok();
     assert_eq!(pull.end().ok(), "from alice\nfrom alice again\n");
     // A public key is no secret one.
     let public = file(&alice, "public");
