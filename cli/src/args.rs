@@ -201,11 +201,13 @@ impl SecurityArgs {
     }
 }
 
-/// A key that is written out, or the one in a file of this name.
+/// The key in a file of this name, or one that is written out.
+///
+/// The file comes first: a path of 40 characters may well be a key in Z85, too, but no key is by chance the name of a file.
 fn public_key(text: &str) -> Outcome<PublicKey> {
-    match text.parse() {
-        Ok(key) => Ok(key),
-        Err(_) => PublicKey::read(text).map_err(failed),
+    match PublicKey::read(text) {
+        Err(error) if !Path::new(text).exists() => text.parse().map_err(|_| failed(error)),
+        read => read.map_err(failed),
     }
 }
 

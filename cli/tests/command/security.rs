@@ -129,6 +129,33 @@ fn keys_let_in() {
 }
 
 #[test]
+fn a_file_whose_name_may_be_a_key_is_a_file() {
+    let short = format!("/tmp/{}", unique::name());
+    let name = format!("{short:-<33}");
+    let public = format!("{name}.public");
+    assert_eq!(public.len(), 40, "as long as a key in Z85");
+    run(&["keygen", &name]).ok();
+    let mut pull = Program::start(&[
+        "pull",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "--curve-server",
+        &format!("{name}.secret"),
+        "-n",
+        "1",
+    ]);
+    let endpoint = pull.bound();
+    let secret = format!("{name}.secret");
+    let to = ["push", "--connect", &endpoint, "--curve-key", &secret];
+    run(&[&to[..], &["--server-key", &public, "-m", "hello"]].concat()).ok();
+    assert_eq!(pull.end().ok(), "hello\n");
+    run(&[&to[..], &["--server-key", "nothing", "-m", "hello"]].concat()).failed(1, &["nothing"]);
+    for file in [public, secret] {
+        fs::remove_file(file).expect("removed");
+    }
+}
+
+#[test]
 fn keys_are_printed_in_z85() {
     let printed = run(&["keygen", "--z85"]).ok();
     let lengths: Vec<usize> = printed.lines().map(str::len).collect();
