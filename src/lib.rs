@@ -181,6 +181,7 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod key_text;
 mod message;
 mod monitor;
 mod options;

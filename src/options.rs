@@ -128,11 +128,12 @@ macro_rules! option_table {
                 }
             )+
 
-            /// Checks every option against its range. Making a socket does the same.
+            /// Checks every option against its range, and that the options of PLAIN, CURVE and [`allow`](Options::allow) go together and
+            /// lack none. Making a socket does the same.
             ///
             /// # Errors
             ///
-            /// The first option of the table whose value is out of its range.
+            /// The first option of the table whose value is out of its range; or one that contradicts another, or is missing beside it.
             pub fn validate(&self) -> Result<(), OptionError> {
                 $(
                     let allows: fn(&$kind) -> bool = $allows;
@@ -141,7 +142,7 @@ macro_rules! option_table {
                         return Err(OptionError::new(stringify!($name), given, $range));
                     }
                 )+
-                Ok(())
+                self.check_security()
             }
 
             /// Every option's name and value as text, in the order of the table.

@@ -15,8 +15,9 @@ use std::thread;
 use std::time::Duration;
 
 use zerohop::{
-    Context, Dealer, DisconnectCause, KeyPair, Options, Pair, Principal, ProtocolError, Pub, Pull,
-    Push, Rep, Req, Router, RoutingId, SocketError, Sub, Xpub, Xsub,
+    Allow, Channel, Client, Context, Dealer, DisconnectCause, Dish, Gather, KeyPair, Options, Pair,
+    Peer, Principal, ProtocolError, Pub, Pull, Push, Radio, Rep, Req, Router, RoutingId, Scatter,
+    Server, SocketError, Sub, Xpub, Xsub,
 };
 
 use common::deadline::DEADLINE;
@@ -377,6 +378,12 @@ fn options_that_do_not_go_together_are_refused() {
     assert_eq!(refused(wrong), "curve_publickey");
     let plain = Options::new().curve_server(&server).plain_server(true);
     assert_eq!(refused(plain), "curve_secretkey");
+    for allow in [Allow::new().user("alice", "tiger"), Allow::new().uid(0)] {
+        let nobody = Options::new().curve_server(&server).allow(allow);
+        assert_eq!(refused(nobody), "allow");
+    }
+    let not_asked = Options::new().curve_client(&other, server.public());
+    assert_eq!(refused(not_asked.allow([server.public()])), "allow");
     let good = only.curve_server(true).curve_publickey(server.public());
     assert!(Pull::with_options(&Context::new(), good).is_ok());
     let shown = format!("{:?}", Options::new().curve_server(&server));
@@ -397,6 +404,24 @@ fn options_that_do_not_go_together_are_refused() {
         !error.to_string().contains(&secret.to_z85()[1..]),
         "{error}"
     );
+}
+
+/// Whatever the type of the socket, and before it has an endpoint.
+#[test]
+fn every_type_of_socket_checks_its_options() {
+    let context = Context::new();
+    let wrong = || Options::new().curve_server(true);
+    assert!(wrong().validate().is_err());
+    macro_rules! refuse {
+        ($($socket:ident)+) => {$(
+            assert!(
+                matches!($socket::with_options(&context, wrong()), Err(SocketError::Option(_))),
+                stringify!($socket)
+            );
+        )+};
+    }
+    refuse!(Push Pull Pub Sub Req Rep Dealer Router Pair Xpub Xsub);
+    refuse!(Client Server Peer Scatter Gather Channel Radio Dish);
 }
 
 /// Within the process there is no wire, and no CURVE.

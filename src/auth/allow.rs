@@ -45,6 +45,15 @@ enum Rule {
     Ask(Arc<dyn Fn(AuthRequest, Answer) + Send + Sync>),
 }
 
+/// By what somebody on a list is recognised.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recognised {
+    pub(crate) by_password: bool,
+    #[cfg_attr(not(feature = "curve"), expect(dead_code))]
+    pub(crate) by_key: bool,
+    pub(crate) by_uid: bool,
+}
+
 /// Those who are let in.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct List {
@@ -61,6 +70,18 @@ impl Allow {
 
     pub(crate) fn is_anyone(&self) -> bool {
         matches!(self.0, Rule::Anyone)
+    }
+
+    /// By what those on the list are recognised; `None` where it has nobody, is yet to be read, or is none.
+    pub(crate) fn recognised(&self) -> Option<Recognised> {
+        match &self.0 {
+            Rule::List(list) if **list != List::default() => Some(Recognised {
+                by_password: !list.users.is_empty(),
+                by_key: !list.keys.is_empty(),
+                by_uid: !list.uids.is_empty(),
+            }),
+            Rule::Anyone | Rule::List(_) | Rule::Path(_) | Rule::By(_) | Rule::Ask(_) => None,
+        }
     }
 
     /// A list that nobody is on.

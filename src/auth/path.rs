@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use super::allow::List;
 use super::{AuthRequest, Verdict};
+use crate::key_text::{self, KEY};
 use crate::sync::lock;
 use crate::zmtp::Denial;
 
@@ -165,14 +166,16 @@ fn parse_line(line: &str, list: &mut List) -> Option<()> {
     if line.is_empty() || line.starts_with('#') {
         return Some(());
     }
-    if let Some(key) = key(line) {
+    let mut key = [0; KEY];
+    if key_text::parse(line, &mut key).is_ok() {
         list.keys.push(key);
         return Some(());
     }
     if let Some((name, value)) = line.split_once(" = ") {
         if name.trim_end() == "public-key" {
             let text = value.trim().strip_prefix('"')?.strip_suffix('"')?;
-            list.keys.push(key(text)?);
+            key_text::parse(text, &mut key).ok()?;
+            list.keys.push(key);
         }
         return Some(());
     }
@@ -187,34 +190,6 @@ fn parse_line(line: &str, list: &mut List) -> Option<()> {
         _ => return None,
     }
     Some(())
-}
-
-const Z85: &[u8; 85] =
-    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-
-/// A key of 32 bytes, in 40 characters of Z85 (RFC 32) or 64 hexadecimal digits.
-fn key(text: &str) -> Option<[u8; 32]> {
-    let mut key = [0; 32];
-    match text.len() {
-        40 => {
-            let groups = text.as_bytes().chunks_exact(5);
-            for (group, bytes) in groups.zip(key.chunks_exact_mut(4)) {
-                let mut number = 0_u32;
-                for byte in group {
-                    let digit = Z85.iter().position(|digit| digit == byte)?;
-                    number = number.checked_mul(85)?.checked_add(digit as u32)?;
-                }
-                bytes.copy_from_slice(&number.to_be_bytes());
-            }
-        }
-        64 if text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            for (at, byte) in key.iter_mut().enumerate() {
-                *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-            }
-        }
-        _ => return None,
-    }
-    Some(key)
 }
 
 #[cfg(test)]
@@ -246,15 +221,9 @@ mod tests {
 
     #[test]
     fn hexadecimal_and_z85_are_the_same_key() {
-        let z85 = key("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7").expect("a key");
-        let hex: String = z85.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(key(&hex), Some(z85));
-        assert_eq!(key("#####################ffffffffffffffffffff"), None);
-        assert_eq!(
-            key("########################################"),
-            None,
-            "above 32 bits"
-        );
+        let z85 = list("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7").expect("a list");
+        let hex = list(&key_text::to_hex(&z85.keys[0])).expect("a list");
+        assert_eq!(hex.keys, z85.keys);
     }
 
     #[test]
@@ -270,6 +239,8 @@ mod tests {
             ("alice", 1),
             ("uid 1000\nuid root", 2),
             ("user alice", 1),
+            // Above 32 bits.
+            (&"%nSc1".repeat(8), 1),
             ("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf", 1),
             ("public-key = \"short\"", 1),
             ("public-key = rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", 1),

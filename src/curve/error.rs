@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::key_text::KeyTextError;
+
 /// A key could not be read, written or made. Never says what a secret key is.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -72,6 +74,16 @@ impl KeyError {
     }
 }
 
+impl From<KeyTextError> for KeyError {
+    fn from(error: KeyTextError) -> KeyError {
+        match error {
+            KeyTextError::Length { given } => KeyError::Length { given },
+            KeyTextError::Character { position } => KeyError::Character { position },
+            KeyTextError::Overflow { position } => KeyError::Overflow { position },
+        }
+    }
+}
+
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,3 +118,17 @@ impl fmt::Display for KeyError {
 }
 
 impl Error for KeyError {}
+
+#[cfg(test)]
+mod tests {
+    use crate::PublicKey;
+
+    #[test]
+    fn says_what_is_wrong_with_a_text() {
+        let wrong = |text: &str| text.parse::<PublicKey>().expect_err("no key").to_string();
+        let good = "HelloWorld".repeat(4);
+        assert!(wrong(&good[1..]).contains("39 characters"));
+        assert!(wrong(&good.replace('W', "~")).contains("character 6 "));
+        assert!(wrong(&"%nSc1".repeat(8)).contains("from 1 on"));
+    }
+}

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{KEY, KeyError, random, z85};
+use super::{KEY, KeyError, random};
+use crate::key_text;
 
 /// Who somebody is: given to all who are to recognise them. 32 bytes; as text, 40 characters of Z85 (RFC 32).
 ///
@@ -35,12 +36,12 @@ impl PublicKey {
 
     /// It in Z85, as libzmq and pyzmq give it. The same as its [`Display`](fmt::Display).
     pub fn to_z85(&self) -> String {
-        z85::to_z85(&self.0)
+        key_text::to_z85(&self.0)
     }
 
     /// It in hexadecimal digits.
     pub fn to_hex(&self) -> String {
-        z85::to_hex(&self.0)
+        key_text::to_hex(&self.0)
     }
 }
 
@@ -82,7 +83,9 @@ impl FromStr for PublicKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<PublicKey, KeyError> {
-        z85::parse(text).map(|key| PublicKey(*key))
+        let mut key = [0; KEY];
+        key_text::parse(text, &mut key)?;
+        Ok(PublicKey(key))
     }
 }
 
@@ -114,12 +117,12 @@ impl SecretKey {
 
     /// It in Z85. The caller is answerable for the text, which is not overwritten when it is dropped.
     pub fn to_z85(&self) -> String {
-        z85::to_z85(&self.0)
+        key_text::to_z85(&self.0)
     }
 
     /// It in hexadecimal digits. The caller is answerable for the text, which is not overwritten when it is dropped.
     pub fn to_hex(&self) -> String {
-        z85::to_hex(&self.0)
+        key_text::to_hex(&self.0)
     }
 
     /// The public key that belongs to it.
@@ -150,7 +153,9 @@ impl FromStr for SecretKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<SecretKey, KeyError> {
-        z85::parse(text).map(|key| SecretKey(*key))
+        let mut key = Zeroizing::new([0; KEY]);
+        key_text::parse(text, &mut key)?;
+        Ok(SecretKey(*key))
     }
 }
 

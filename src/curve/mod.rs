@@ -3,10 +3,11 @@
 //! | file | what |
 //! |---|---|
 //! | `keys` | [`PublicKey`], [`SecretKey`], [`KeyPair`]: made, compared, and as text |
-//! | `z85` | that text: Z85 (RFC 32), and hexadecimal digits |
 //! | `files` | keys in files: ours, and those of pyzmq and czmq |
 //! | `boxes` | a box of NaCl: sealed with a key that two sides have in common, and opened |
 //! | `error` | [`KeyError`] |
+//!
+//! What keys are as text is in `key_text.rs`, which allow-lists need without this, too.
 //!
 //! The primitives are those of the crate `dryoc`: X25519, XSalsa20 and Poly1305 in Rust, with vector instructions where the processor has them. Why
 //! that one, and what it costs, is in `docs/experiments.md`. Nothing here does arithmetic on secrets by itself.
@@ -15,11 +16,9 @@ mod boxes;
 mod error;
 mod files;
 mod keys;
-mod z85;
 
 pub(crate) use boxes::{BoxKey, MAC, NONCE, Nonce, random};
 pub use error::KeyError;
 pub use keys::{KeyPair, PublicKey, SecretKey};
 
-/// The bytes of a key, public or secret.
-pub(crate) const KEY: usize = 32;
+pub(crate) use crate::key_text::KEY;

@@ -122,11 +122,11 @@ impl Options {
         Options::from_pairs(socket_type, named)
     }
 
-    /// Checks every option against its range, and that those that are not at their defaults do something on sockets of this type.
+    /// As [`validate`](Options::validate), and checks that the options that are not at their defaults do something on sockets of this type.
     ///
     /// # Errors
     ///
-    /// The first option of the table that is out of its range, or does nothing.
+    /// As [`validate`](Options::validate), or the first option of the table that does nothing.
     ///
     /// ```
     /// use zerohop::{Options, SocketType};

@@ -54,12 +54,16 @@ impl Options {
         self.allow_insecure(true)
     }
 
-    /// Whether listeners are for this machine alone: nobody would keep others out.
+    /// Whether listeners are for this machine alone: nobody would keep others out. A client of PLAIN asks nobody who its server is.
     pub(crate) fn loopback_only(&self) -> bool {
-        self.mechanism() == MechanismConfig::Null
-            && self.allow.is_anyone()
-            && self.zap_domain.is_empty()
-            && !self.allow_insecure
+        let lets_everyone_in = match self.mechanism() {
+            MechanismConfig::Null => self.allow.is_anyone() && self.zap_domain.is_empty(),
+            MechanismConfig::PlainClient { .. } => true,
+            MechanismConfig::PlainServer => false,
+            #[cfg(feature = "curve")]
+            MechanismConfig::Curve(_) => false,
+        };
+        lets_everyone_in && !self.allow_insecure
     }
 
     /// The mechanism that is set.
@@ -82,8 +86,9 @@ impl Options {
         !self.plain_username.is_empty() || !self.plain_password.is_empty()
     }
 
-    /// A socket is a client or a server. In libzmq the option that is set last decides.
-    pub(crate) fn check_mechanism(&self) -> Result<(), OptionError> {
+    /// A socket has one mechanism, and is a client or a server of it, where in libzmq the option that is set last decides; and a list of
+    /// those who are let in is asked, and has somebody on it who can be recognised.
+    pub(super) fn check_security(&self) -> Result<(), OptionError> {
         if self.plain_server && self.is_plain_client() {
             let expected = "false where plain_username or plain_password is set";
             return Err(OptionError::new("plain_server", "true".into(), expected));
@@ -92,13 +97,41 @@ impl Options {
             let expected = "none where an option of PLAIN is set: a socket has one mechanism";
             return Err(OptionError::new("curve_secretkey", "set".into(), expected));
         }
-        self.check_curve()
+        self.check_curve()?;
+        self.check_allow()
+    }
+
+    fn check_allow(&self) -> Result<(), OptionError> {
+        let wrong = |expected| Err(OptionError::new("allow", self.allow.describe(), expected));
+        let mechanism = self.mechanism();
+        if mechanism.is_client() && !self.allow.is_anyone() {
+            return wrong(
+                "anyone where the socket is a client of PLAIN or CURVE: it asks about nobody",
+            );
+        }
+        let Some(recognised) = self.allow.recognised() else {
+            return Ok(());
+        };
+        match mechanism {
+            MechanismConfig::Null if !recognised.by_uid => wrong(
+                "a list with a uid where there is neither plain_server nor curve_server, by which others are recognised",
+            ),
+            MechanismConfig::PlainServer if !recognised.by_password => {
+                wrong("a list with a user where plain_server is set")
+            }
+            #[cfg(feature = "curve")]
+            MechanismConfig::Curve(_) if !recognised.by_key => {
+                wrong("a list with a public key where curve_server is set")
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::{Allow, AuthRequest};
 
     #[test]
     fn options_mean_one_mechanism() {
@@ -108,11 +141,47 @@ mod tests {
         assert_eq!(name(Options::new().plain_client("alice", "")), "PLAIN");
         assert_eq!(name(Options::new().plain_password("tiger")), "PLAIN");
         let both = Options::new().plain_client("alice", "").plain_server(true);
-        let error = both.check_mechanism().expect_err("both");
+        let error = both.validate().expect_err("both");
         assert_eq!(
             error.to_string(),
             "option plain_server can't be true; allowed is false where plain_username or plain_password is set"
         );
+    }
+
+    /// A list that is never asked, or on which nobody can be recognised, is a slip.
+    #[test]
+    fn a_list_of_those_let_in_goes_with_the_mechanism() {
+        let user = || Allow::new().user("alice", "tiger");
+        let key = || Allow::new().key([7; 32]);
+        let uid = || Allow::new().uid(1000);
+        let server = || Options::new().plain_server(true);
+        let client = || Options::new().plain_client("alice", "tiger");
+        for wrong in [
+            Options::new().allow(user()),
+            Options::new().allow(key()),
+            server().allow(key()),
+            server().allow(uid()),
+            client().allow(user()),
+            client().allow(Allow::new()),
+            client().allow(Allow::by(|_: &AuthRequest| true)),
+        ] {
+            let error = wrong.validate().expect_err("a slip");
+            assert_eq!(error.option(), "allow", "{error}");
+            assert!(!error.to_string().contains("tiger"), "{error}");
+        }
+        for right in [
+            Options::new().allow(uid()),
+            Options::new().allow(uid().key([7; 32])),
+            // Nobody, which says what it means.
+            Options::new().allow(Allow::new()),
+            Options::new().allow(Allow::by(|_: &AuthRequest| true)),
+            server().allow(user()),
+            server().allow(user().uid(1000)),
+            server().allow(Allow::path("/etc/allowed")),
+            client().allow(Allow::anyone()),
+        ] {
+            assert_eq!(right.validate(), Ok(()));
+        }
     }
 
     #[test]

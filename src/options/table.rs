@@ -198,7 +198,8 @@ option_table! {
 
     /// Whether everyone may be let in, unseen, who reaches the socket over a network. Off, `bind` refuses
     /// a tcp address that is not one of the loopback interface ([`BindError::Insecure`](crate::BindError::Insecure)) where the mechanism is
-    /// NULL and nobody says who is let in ([`allow`](Options::allow), [`zap_domain`](Options::zap_domain)).
+    /// NULL and nobody says who is let in ([`allow`](Options::allow), [`zap_domain`](Options::zap_domain)), or the socket is a client of PLAIN, which
+    /// shows its password to whoever says that it is a server.
     ///
     /// On is for networks in which each machine may do whatever the socket does. [`insecure`](Options::insecure) sets it.
     allow_insecure(bool) -> bool {
@@ -245,7 +246,8 @@ option_table! {
     ///
     /// With NULL peers show nothing of who they are but, over `ipc`, their user of the system; so there
     /// the list of a server is one of [uids](Allow::uid), or [code](Allow::by) that knows addresses. Such a socket talks to
-    /// no peer of ZMTP 2.0.
+    /// no peer of ZMTP 2.0. A list on which nobody can be recognised by the mechanism is an error, and so is one of a client of PLAIN or CURVE,
+    /// which asks about nobody.
     allow(impl Into<Allow>) -> Allow {
         sockets: all,
         unit: "",

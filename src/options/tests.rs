@@ -196,7 +196,7 @@ fn a_refusal_says_what_was_given_and_what_is_right() {
 #[cfg(not(feature = "curve"))]
 #[test]
 fn options_of_a_feature_that_is_not_there_name_it() {
-    let error = Options::new().curve_server(true).check_mechanism();
+    let error = Options::new().curve_server(true).validate();
     let said = error.expect_err("no CURVE").to_string();
     assert!(said.contains("the feature \"curve\""), "{said}");
     for (name, value) in [

@@ -104,7 +104,6 @@ impl<P: Pattern + 'static> Socket<P> {
         make: impl FnOnce(&Options) -> P,
     ) -> Result<Self, SocketError> {
         options.validate().map_err(SocketError::Option)?;
-        options.check_mechanism().map_err(SocketError::Option)?;
         if !inner.process.is_current() {
             return Err(SocketError::Forked);
         }

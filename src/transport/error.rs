@@ -237,7 +237,8 @@ pub enum BindError {
         /// What the look-up said.
         source: Arc<io::Error>,
     },
-    /// Other machines could reach the socket, and everyone would be let in unseen, as the mechanism is NULL.
+    /// Other machines could reach the socket, and everyone would be let in unseen: the mechanism is NULL, or the
+    /// socket is a client of PLAIN, which asks nobody who its server is.
     Insecure {
         /// What was to be bound.
         endpoint: Endpoint,
@@ -358,9 +359,9 @@ impl fmt::Display for Reason<'_> {
                 "no interface has that name and it cannot be looked up ({source})"
             ),
             BindError::Insecure { .. } => f.write_str(
-                "other machines could connect, and whoever does would be let in unseen (mechanism NULL). \
+                "other machines could connect, and whoever does would be let in unseen (mechanism NULL, or a client of PLAIN). \
                  Bind a loopback address, such as tcp://127.0.0.1:*; or say who is let in \
-                 (Options::allow, with a mechanism such as PLAIN); \
+                 (Options::allow, with curve_server or plain_server); \
                  or mean it (Options::insecure)",
             ),
             BindError::OthersSocket { uid, .. } => write!(

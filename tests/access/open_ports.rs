@@ -32,8 +32,13 @@ fn an_open_port_has_to_be_meant() {
         assert!(matches!(monitor.try_recv(), Ok(Event::BindFailed { .. })));
         assert_eq!(socket.last_endpoint(), None);
     }
+    // Whoever says that it is a server of PLAIN is taken for one.
+    let client = pull(Options::new().plain_client("alice", "tiger"));
+    let refused = client.bind("tcp://*:*");
+    assert!(matches!(refused, Err(BindError::Insecure { .. })));
     for options in [
         Options::new().insecure(),
+        Options::new().plain_client("alice", "tiger").insecure(),
         Options::new().allow(Allow::by(|_: &zerohop::AuthRequest| false)),
         Options::new().plain_server(true),
     ] {

@@ -98,6 +98,16 @@ impl MechanismConfig {
         }
     }
 
+    /// Whether this side shows who it is, and asks nobody whether its peer is let in.
+    pub(crate) fn is_client(&self) -> bool {
+        match self {
+            Self::Null | Self::PlainServer => false,
+            Self::PlainClient { .. } => true,
+            #[cfg(feature = "curve")]
+            Self::Curve(config) => matches!(config.role, CurveRole::Client(_)),
+        }
+    }
+
     /// Whether a peer that is refused when the handshake is done may be told why, in clear.
     pub(super) fn says_why(&self) -> bool {
         match self {
