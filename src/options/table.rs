@@ -36,6 +36,27 @@ option_table! {
         default: 1000, "1000",
     }
 
+    /// How many bytes may wait to be sent to one peer, with the headers of frames, counted until they are handed to the kernel. It holds beside
+    /// [`send_hwm`](Options::send_hwm), and what happens at it is the same. A message that is longer is queued when no other waits
+    /// for that peer. Over inproc it does not hold. 0 means no limit, as does libzmq, which counts messages only.
+    send_hwm_bytes(usize) -> usize {
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Scatter, Radio, Client, Server, Peer, Channel],
+        unit: "bytes",
+        range: "any number, 0 is no limit", allows: any,
+        default: 0, "0",
+    }
+
+    /// How many bytes of one peer are taken in before the application has received them, with the headers of frames. It holds beside
+    /// [`recv_hwm`](Options::recv_hwm): once there is a whole message and so many bytes, the peer is not read from until half of them
+    /// are received. One read more may come, of 64 KiB at most, and the rest of a message that has begun, which
+    /// [`max_message_size`](Options::max_message_size) limits. What an XPUB has taken in for the application to receive is not counted, nor is inproc.
+    recv_hwm_bytes(usize) -> usize {
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Gather, Dish, Client, Server, Peer, Channel],
+        unit: "bytes",
+        range: "any number, 0 is no limit", allows: any,
+        default: 0, "0",
+    }
+
     /// How long closing a socket goes on delivering messages that are still unsent, and waits for peers to read
     /// what has been sent; those left then are dropped. 0 drops them at once, `None` never gives up. libzmq's default is never.
     linger(impl Into<Option<Duration>>) -> Option<Duration> {

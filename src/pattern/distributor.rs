@@ -78,7 +78,7 @@ impl<M: Matching> Distributor<M> {
     /// Gives the message to all who want it. `None`: one of them has no room, and is to be waited for.
     #[inline]
     pub(super) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Published> {
-        if self.block && !self.may_send(peers, outgoing.first_frame()) {
+        if self.block && !self.may_send(peers, outgoing) {
             return None;
         }
         let mut published = Published::default();
@@ -97,7 +97,7 @@ impl<M: Matching> Distributor<M> {
     ) -> Option<Published> {
         let mut published = Published::default();
         if self.subscriptions.is_wanted_by(id, outgoing.first_frame()) {
-            if self.block && !peers.has_room(id) && peers.await_room(id) {
+            if self.block && peers.awaits_room(id, outgoing) {
                 return None;
             }
             deliver(peers, id, outgoing, &mut published);
@@ -114,7 +114,7 @@ impl<M: Matching> Distributor<M> {
     /// Whether everybody who wants a message with this topic has room for it. Asking them all each time would cost
     /// as much as sending, so what the fullest of all peers can take is granted in advance.
     #[inline]
-    fn may_send(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
+    fn may_send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> bool {
         if self.granted == 0 {
             self.granted = peers.least_room();
         }
@@ -122,15 +122,15 @@ impl<M: Matching> Distributor<M> {
             self.granted -= 1;
             return true;
         }
-        self.all_have_room(peers, topic)
+        self.all_have_room(peers, outgoing)
     }
 
     #[cold]
-    fn all_have_room(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
+    fn all_have_room(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> bool {
         self.full.clear();
         let full = &mut self.full;
-        M::for_each(&mut self.subscriptions, topic, |id| {
-            if !peers.has_room(id) && peers.await_room(id) {
+        M::for_each(&mut self.subscriptions, outgoing.first_frame(), |id| {
+            if peers.awaits_room(id, outgoing) {
                 full.push(id);
             }
         });

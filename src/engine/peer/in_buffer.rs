@@ -116,6 +116,8 @@ pub(crate) struct InBuffer {
     front: Vec<u8>,
     position: usize,
     segments: VecDeque<Segment>,
+    /// Bytes in `segments`; not kept for what a sender in the same process has appended.
+    queued: usize,
     messages: usize,
     partial: Vec<u8>,
     large: Option<Box<LargeFrame>>,
@@ -127,6 +129,12 @@ impl InBuffer {
     #[inline]
     pub(crate) fn messages(&self) -> usize {
         self.messages
+    }
+
+    /// Bytes that wait to be taken, with those of a message that is not whole.
+    pub(crate) fn bytes(&self) -> usize {
+        let large = self.large.as_ref().map_or(0, |large| large.received());
+        self.front.len() - self.position + self.queued + self.partial.len() + large
     }
 
     /// Reads once from the stream. `limit` bounds the bytes that may be read ahead of the application.
@@ -270,6 +278,7 @@ impl InBuffer {
 
     /// Appends a chunk of whole frames.
     fn keep(&mut self, chunk: Vec<u8>, pool: &mut ChunkPool) {
+        self.queued += chunk.len();
         if chunk.len() >= TRICKLE {
             return self.segments.push_back(Segment::Frames(chunk));
         }
@@ -451,6 +460,7 @@ impl InBuffer {
         self.position = self.front.len();
         match self.segments.pop_front() {
             Some(Segment::Body(body)) => {
+                self.queued = self.queued.saturating_sub(body.len());
                 let before = std::mem::replace(frame, Frame::from(body));
                 if before.is_foreign() {
                     pool.later.drop_message(Message::from(before));
@@ -470,6 +480,7 @@ impl InBuffer {
         self.position = 0;
         match self.segments.pop_front() {
             Some(Segment::Frames(chunk)) => {
+                self.queued = self.queued.saturating_sub(chunk.len());
                 self.front = chunk;
                 Some(())
             }
@@ -504,6 +515,7 @@ impl InBuffer {
             whole.push(Outgoing::Message(&message), pool);
         }
         self.clear(pool);
+        self.queued = whole.bytes();
         self.messages = whole.take_segments(&mut self.segments, pool);
         whole.clear(pool);
         debug_assert_eq!(self.messages, count);

@@ -12,6 +12,7 @@ use mio::event::Source as _;
 
 pub(crate) use loss::Loss;
 
+use super::bytes::ByteLimits;
 use super::dialer::{Attempt, Dialer};
 use super::in_buffer::InBuffer;
 use super::limits::Takes;
@@ -384,6 +385,10 @@ impl Net {
     /// Makes a place for a peer.
     pub(crate) fn new_peer(&mut self, link: Link, origin: Origin, label: Arc<str>) -> PeerId {
         let connection = ConnectionId::next();
+        let bytes = match origin {
+            Origin::Dialed(_) | Origin::Accepted(_) => ByteLimits::new(&self.options),
+            Origin::Bound(_) | Origin::Offered(_) => None,
+        };
         self.peers.slab.insert(Peer {
             link,
             origin,
@@ -394,6 +399,8 @@ impl Net {
             being_written: false,
             send_hwm: unlimited(self.options.send_hwm),
             recv_hwm: unlimited(self.options.recv_hwm),
+            gathered_at_most: ByteLimits::gathered_at_most(bytes.as_deref()),
+            bytes,
             attached: false,
             dirty: false,
             notice_at: 1,

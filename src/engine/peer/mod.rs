@@ -16,12 +16,14 @@
 //! | `outgoing`, `out_buffer`, `writing`, `direct` | messages out, up to the wire |
 //! | `wire` | all bytes between these and the kernel, with what is put around messages there |
 //! | `limits`, `withdraw` | what a peer takes, and what is taken back |
+//! | `bytes` | limits in bytes for both queues of a peer |
 //! | `stats` | what the application may know of them |
 //! | `pool` | the chunks that both kinds of buffers are made of |
 //! | `stand` | for the tests: sockets without a network |
 
 pub(super) mod addresses;
 mod authentication;
+mod bytes;
 pub(super) mod dialer;
 pub(super) mod direct;
 pub(super) mod farewell;

@@ -81,6 +81,11 @@ impl OutBuffer {
         self.messages
     }
 
+    /// Bytes of all that is not yet wholly handed to the kernel.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Bytes that nobody has begun to hand to the kernel.
     pub(crate) fn unwritten(&self) -> usize {
         self.bytes - self.taken

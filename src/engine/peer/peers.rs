@@ -14,7 +14,7 @@ use super::out_buffer::{OutBuffer, Unsent};
 use super::outgoing::Outgoing;
 use super::pool::ChunkPool;
 use super::state::{
-    Counters, Link, MAX_COMMAND_BYTES, NOT_SENT_TO, Peer, PeerId, Place, WRITE_AT, WRITE_KEPT_AT,
+    Counters, Link, MAX_COMMAND_BYTES, Peer, PeerId, Place, WRITE_AT, WRITE_KEPT_AT,
 };
 use crate::engine::Note;
 use crate::message::{Message, RoutingId};
@@ -88,8 +88,21 @@ impl Peers {
                 let wanted = link.appended.saturating_sub(peer.send_hwm / 2);
                 link.appended - link.outbox.await_released(wanted) >= peer.send_hwm
             }
-            _ => peer.send_hwm != NOT_SENT_TO && !peer.has_room(),
+            _ => {
+                peer.review_room();
+                peer.is_sent_to() && !peer.has_room()
+            }
         }
+    }
+
+    /// Whether there is no room for this message. Then the peer tells when that changes, as of [`await_room`](Self::await_room).
+    pub(crate) fn awaits_room(&mut self, id: PeerId, outgoing: Outgoing<'_>) -> bool {
+        if !self.has_room(id) {
+            return self.await_room(id);
+        }
+        let peer = self.slab.get_mut(id);
+        let peer = peer.filter(|peer| peer.bytes.is_some());
+        peer.is_some_and(|peer| !self.conflate && !peer.has_room_for(outgoing))
     }
 
     /// Queues a message of one frame to a peer for whom others are queued, if there is nothing else to do about it: in a stream of
@@ -110,7 +123,7 @@ impl Peers {
         if queued + 1 >= peer.send_hwm || body.len() >= peer.takes.any_below {
             return false;
         }
-        let sent = peer.outbound.push_single(body, WRITE_AT);
+        let sent = peer.outbound.push_single(body, peer.gathered_at_most);
         peer.counters.messages_out += u64::from(sent);
         self.gathered += usize::from(sent);
         sent
@@ -127,7 +140,7 @@ impl Peers {
             Outgoing::Slice(body) => body.len() < peer.takes.any_below,
             Outgoing::Message(_) | Outgoing::Rest(_) | Outgoing::Enveloped(_) => false,
         };
-        let sent_to = peer.send_hwm != NOT_SENT_TO;
+        let sent_to = peer.is_sent_to();
         if !fits && sent_to && peer.takes.excess(outgoing).is_some() {
             return Tried::Refused;
         }
@@ -137,6 +150,9 @@ impl Peers {
             }
         } else {
             if !peer.has_room() {
+                return Tried::NoRoom;
+            }
+            if peer.bytes.is_some() && !peer.has_room_for(outgoing) {
                 return Tried::NoRoom;
             }
             if let Outgoing::Slice(body) = outgoing
@@ -197,8 +213,13 @@ impl Peers {
             return usize::MAX;
         }
         let peers = self.slab.iter().map(|(_, peer)| peer);
-        let room = peers.filter(|peer| peer.send_hwm != NOT_SENT_TO);
-        room.map(Peer::room).min().unwrap_or(0)
+        let room = peers.filter(|peer| peer.is_sent_to());
+        // In bytes it depends on the messages.
+        let room = room.map(|peer| match peer.bytes {
+            Some(_) => 0,
+            None => peer.room(),
+        });
+        room.min().unwrap_or(0)
     }
 
     /// Queues messages again that were accepted for the same peer at an earlier place, whether there is room or not.
@@ -348,7 +369,7 @@ impl Peers {
         let ids: Vec<PeerId> = self.slab.iter().map(|(id, _)| id).collect();
         let sent_to = |peers: &Self, id| {
             let peer: Option<&Peer> = peers.slab.get(id);
-            peer.is_some_and(|peer| peer.send_hwm != NOT_SENT_TO)
+            peer.is_some_and(Peer::is_sent_to)
         };
         let mut full = 0;
         for id in ids {
@@ -403,7 +424,7 @@ impl Peers {
             }
             return true;
         }
-        if peer.paused && remaining <= peer.resume_at() {
+        if peer.paused && peer.may_resume(remaining) {
             peer.resume();
             self.resumable.push(id);
         }
@@ -423,7 +444,7 @@ impl Peers {
             return;
         };
         let remaining = held + peer.inbound.messages();
-        if peer.paused && remaining <= peer.resume_at() {
+        if peer.paused && peer.may_resume(remaining) {
             peer.resume();
             self.resumable.push(id);
         }
@@ -479,7 +500,7 @@ impl Peers {
     /// Counts a message that was not queued because the peer is at its high-water mark; `false` if it is not sent to any more.
     pub(crate) fn count_drop(&mut self, id: PeerId) -> bool {
         let peer = self.slab.get_mut(id);
-        let Some(peer) = peer.filter(|peer| peer.send_hwm != NOT_SENT_TO) else {
+        let Some(peer) = peer.filter(|peer| peer.is_sent_to()) else {
             return false;
         };
         peer.counters.dropped_hwm += 1;

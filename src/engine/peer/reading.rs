@@ -118,11 +118,11 @@ impl Turn<'_> {
     fn read_once(&mut self, id: PeerId) -> Option<Result<ReadOutcome, DisconnectCause>> {
         let peer = self.net.peers.slab.get_mut(id)?;
         let mut effects = CommandEffects::of(peer);
+        let here = peer.inbound.messages() + self.pattern.waiting(id);
+        let beyond = here >= peer.recv_hwm || peer.holds_enough_bytes(here);
         let Link::Up(up) = &mut peer.link else {
             return None;
         };
-        let here = peer.inbound.messages() + self.pattern.waiting(id);
-        let beyond = here >= peer.recv_hwm;
         let room = match (beyond, up.sends_pings) {
             (false, _) => {
                 up.read_beyond = 0;
@@ -134,7 +134,7 @@ impl Turn<'_> {
         };
         if room == 0 {
             up.heartbeat.suspend(self.now);
-            peer.pause();
+            peer.pause_at_limit(here);
             return None;
         }
         let limit = peer.recv_hwm.saturating_mul(READ_PER_MESSAGE);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::bytes::ByteLimits;
 use super::dialer::Dialer;
 use super::in_buffer::InBuffer;
 use super::limits::Takes;
@@ -53,6 +54,10 @@ pub(crate) struct Peer {
     pub(super) being_written: bool,
     pub(super) send_hwm: usize,
     pub(super) recv_hwm: usize,
+    /// Limits in bytes, if there are any.
+    pub(super) bytes: Option<Box<ByteLimits>>,
+    /// The short way gathers up to so many bytes.
+    pub(super) gathered_at_most: usize,
     /// The pattern knows the peer as one to send to.
     pub(super) attached: bool,
     /// In the list of peers with something to write.

@@ -52,6 +52,7 @@ impl Peers {
             }
             _ => peer.outbound.withdraw(wanted, &mut self.pool),
         };
+        peer.review_room();
         match found {
             Found::TakenOut => {
                 peer.counters.withdrawn += 1;

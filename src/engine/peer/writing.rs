@@ -128,6 +128,7 @@ impl Turn<'_> {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
+        peer.review_room();
         if was_full && peer.outbound.messages() < peer.send_hwm {
             self.net.changes.add(Changes::WRITABLE);
             self.pattern.writable(&mut self.net.peers, id);
@@ -164,6 +165,9 @@ impl Turn<'_> {
         peer.being_written = false;
         let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
         peer.in_flight = 0;
+        if let Some(limits) = &mut peer.bytes {
+            limits.in_flight = 0;
+        }
         peer.commands_in_flight = 0;
         peer.counters.bytes_out += written as u64;
         let same = peer.connection == connection && matches!(peer.link, Link::Up(_));
@@ -195,6 +199,9 @@ impl Turn<'_> {
         self.net.changes.add(Changes::PEERS);
         self.pattern.returned(&mut self.net.peers, id, same);
         self.net.peers.mark_dirty(id);
+        if let Some(peer) = self.net.peers.slab.get_mut(id) {
+            peer.review_room();
+        }
         if was_full && self.net.peers.has_room(id) {
             self.net.changes.add(Changes::WRITABLE);
             self.pattern.writable(&mut self.net.peers, id);
@@ -315,6 +322,9 @@ impl Net {
             up.writable_again = false;
             let buffer = std::mem::take(&mut peer.outbound);
             peer.in_flight = buffer.messages();
+            if let Some(limits) = &mut peer.bytes {
+                limits.in_flight = buffer.bytes();
+            }
             peer.commands_in_flight = buffer.commands();
             return Some(WriteJob {
                 id,

@@ -34,6 +34,11 @@ impl LargeFrame {
         LargeFrame { header, body }
     }
 
+    /// How much of the body has come.
+    pub(super) fn received(&self) -> usize {
+        self.body.len()
+    }
+
     /// Sees to it that there is room for some more of the body; returns how much of it is still to come.
     /// An error if the system has no memory for it.
     fn make_room(&mut self) -> io::Result<usize> {
@@ -81,6 +86,7 @@ impl InBuffer {
         if let Some(large) = self.large.take() {
             scanner.body_received(&large.header);
             outcome.messages = usize::from(large.header.kind == FrameKind::Last);
+            self.queued += large.body.len();
             self.segments
                 .push_back(Segment::Body(Bytes::from(large.body)));
             self.messages += outcome.messages;

@@ -47,6 +47,7 @@ impl Turn<'_> {
             peer.counters.dropped_disconnect += peer.outbound.messages() as u64;
             peer.outbound.clear(&mut self.net.peers.pool);
         }
+        peer.review_room();
         if was_up {
             self.net.changes.add(Changes::PEERS);
             self.pattern.lost(&mut self.net.peers, id);
@@ -185,7 +186,7 @@ impl Turn<'_> {
     fn begins_to_forget(&mut self, id: PeerId) -> bool {
         let forgets = self.pattern.remembers(id);
         if forgets && let Some(peer) = self.net.peers.slab.get_mut(id) {
-            peer.send_hwm = NOT_SENT_TO;
+            peer.set_send_hwm(NOT_SENT_TO);
             self.net.forgets = true;
         }
         forgets
@@ -198,7 +199,7 @@ impl Turn<'_> {
             let Some(peer) = self.net.peers.slab.get_mut(id) else {
                 continue;
             };
-            peer.send_hwm = unlimited(self.net.options.send_hwm);
+            peer.set_send_hwm(unlimited(self.net.options.send_hwm));
             if matches!(peer.link, Link::Gone) {
                 self.let_go(id);
             }
