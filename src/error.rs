@@ -9,6 +9,8 @@
 mod group;
 mod sending;
 mod setup;
+#[cfg(any(feature = "json", feature = "msgpack"))]
+mod values;
 mod watching;
 
 use std::error::Error;
@@ -20,6 +22,8 @@ pub use sending::{
     ReplyError, ReplyErrorKind, RequestError, SendBatchError, SendError, SendErrorKind,
 };
 pub use setup::{ConnectError, OptionError, SocketError, SubscribeError, UnbindError};
+#[cfg(any(feature = "json", feature = "msgpack"))]
+pub use values::{RecvValueError, SendValueError};
 pub use watching::WatchError;
 
 const CLOSED: &str = "the socket is closed";

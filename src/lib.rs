@@ -152,6 +152,9 @@
 //! # Where things are
 //!
 //! - [`Options`] and their one table, [`OPTION_TABLE`]: high-water marks, times, limits, TCP.
+//! - Features, all off by default: `curve` (encryption), `serde` (`Options` from configuration files, `Stats` into any format), `json` and
+//!   `msgpack` (values as messages: `send_json`, `recv_json`, `Message::from_json`), `futures`, `tokio` and `async-io` (see
+//!   [In tasks](#in-tasks)).
 //! - The log: every event goes to the crate [`log`] under the target `zerohop`. Peers that break the protocol or do not fit, and
 //!   messages that are refused, are warnings; peers that come and go are `info`, attempts to connect `debug`. About each peer there are ten
 //!   lines of a level in ten seconds, and then the number of those left out.
@@ -211,6 +214,10 @@ pub use error::{
     RequestError, SendBatchError, SendError, SendErrorKind, SocketError, SubscribeError,
     UnbindError, WaitError, WatchError,
 };
+#[cfg(any(feature = "json", feature = "msgpack"))]
+pub use error::{RecvValueError, SendValueError};
+#[cfg(any(feature = "json", feature = "msgpack"))]
+pub use message::{DecodeError, EncodeError};
 pub use message::{Frame, Frames, IntoFrames, Message, PartsError, Payload, RoutingId, TextError};
 pub use monitor::{
     ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerRefusal,

@@ -6,6 +6,8 @@ mod frame;
 mod iter;
 mod payload;
 mod routing_id;
+#[cfg(any(feature = "json", feature = "msgpack"))]
+mod values;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,6 +21,8 @@ pub use iter::{Frames, IntoFrames};
 pub(crate) use payload::COPY_MAX;
 pub use payload::Payload;
 pub use routing_id::RoutingId;
+#[cfg(any(feature = "json", feature = "msgpack"))]
+pub use values::{DecodeError, EncodeError};
 
 /// `Debug` shows this many frames of a message.
 const DEBUG_FRAMES: usize = 4;

@@ -9,6 +9,8 @@ mod curve;
 mod security;
 mod table;
 mod value;
+#[cfg(feature = "serde")]
+mod with_serde;
 
 pub(crate) use by_name::nearest as nearest_option;
 pub use curve::CurveServer;
@@ -95,9 +97,25 @@ macro_rules! option_table {
         /// assert!(options.validate().is_ok());
         /// assert!(Options::new().max_parts(0).validate().is_err());
         /// ```
+        ///
+        /// Each option is also a field of the same name, in its own type; [`get`](Options::get) gives it as text, by name.
+        ///
+        /// ```
+        /// # use std::time::Duration;
+        /// # use zerohop::Options;
+        /// let options = Options::new().send_hwm(10_000);
+        /// assert_eq!(options.send_hwm, 10_000);
+        /// assert_eq!(options.linger, Some(Duration::from_secs(30)));
+        /// assert_eq!(options.get("send_hwm").as_deref(), Some("10000"));
+        /// ```
         #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         pub struct Options {
-            $(pub(crate) $name: $kind,)+
+            $(
+                #[doc = concat!("See the setter, [`", stringify!($name), "`](fn@Options::", stringify!($name), ").")]
+                #[doc = concat!("Default: ", $default_text, ".")]
+                pub $name: $kind,
+            )+
         }
 
         impl Default for Options {
@@ -148,6 +166,15 @@ macro_rules! option_table {
             /// Every option's name and value as text, in the order of the table.
             pub(super) fn rendered(&self) -> Vec<(&'static str, String)> {
                 vec![$((stringify!($name), OptionValue::render(&self.$name)),)+]
+            }
+
+            /// The first option of the table in which the two differ.
+            #[cfg(feature = "serde")]
+            pub(super) fn first_difference(&self, other: &Options) -> Option<&'static str> {
+                $(if self.$name != other.$name {
+                    return Some(stringify!($name));
+                })+
+                None
             }
 
             /// Sets an option that is there to a value that it may have.

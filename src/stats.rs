@@ -1,6 +1,8 @@
 //! What a socket has done so far, in numbers.
 
 mod export;
+#[cfg(feature = "serde")]
+mod with_serde;
 
 use crate::{ConnectionId, Principal};
 
@@ -17,7 +19,10 @@ use crate::{ConnectionId, Principal};
 /// }
 /// # assert_eq!(messages_per_second(&Stats::default(), &Stats::default(), Duration::from_secs(1)), 0.0);
 /// ```
+///
+/// `Display` gives a line, [`prometheus`](Stats::prometheus) a page for Prometheus, and the feature `serde` `Serialize`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Stats {
     /// The peers there are now, one for each connection that has shaken hands and for each endpoint
@@ -60,6 +65,7 @@ pub struct Stats {
 /// Only the first is part of normal work: a PUB drops for peers that are too slow. Where replies are late, so are the last two of a
 /// REQ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Dropped {
     /// The peer was at its high-water mark.
@@ -112,6 +118,7 @@ impl Dropped {
 
 /// The counters of one peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PeerStats {
     /// The present connection; `None` while there is none.

@@ -34,6 +34,8 @@ mod server;
 mod streams;
 mod sub;
 mod traits;
+#[cfg(any(feature = "json", feature = "msgpack"))]
+mod values;
 mod xpub;
 mod xsub;
 

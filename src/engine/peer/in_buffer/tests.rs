@@ -183,7 +183,7 @@ fn commands_are_cut_out_wherever_they_stand() {
             .iter()
             .map(|segment| segment.as_slice().len())
             .sum();
-        assert_eq!(bytes, frames.iter().map(|frame| frame.len()).sum());
+        assert_eq!(bytes, frames.iter().map(|frame| frame.len()).sum::<usize>());
         let expected = [Message::from("first"), long.clone(), parts.clone()];
         assert_eq!(take_all(&mut buffer, pool), expected);
     }
