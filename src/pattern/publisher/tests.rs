@@ -235,8 +235,8 @@ fn topics_beyond_the_announced_number_wait_for_room() {
     assert_eq!(told, expected);
     let mut unsubscribe =
         |text: &str| said(|tell| publisher.unsubscribe(text.as_bytes(), &mut |t| tell(t)));
-    assert_eq!(unsubscribe("too long"), []);
-    assert_eq!(unsubscribe("d"), []);
+    assert!(unsubscribe("too long").is_empty());
+    assert!(unsubscribe("d").is_empty());
     let expected = [Said::Cancel(topic("a")), Said::Subscribe(topic("c"))];
     assert_eq!(unsubscribe("a"), expected);
     assert_eq!(unsubscribe("b"), [Said::Cancel(topic("b"))]);
