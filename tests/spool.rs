@@ -237,3 +237,29 @@ fn a_full_file_system_refuses_messages_and_keeps_the_others() {
     assert_eq!(found, kept[401..]);
     drop(spool);
 }
+
+#[test]
+fn tells_which_messages_it_holds_and_where() {
+    let folder = Folder::new();
+    let spool = folder.settings().sync(Sync::Os).open().expect("a spool");
+    assert_eq!(spool.range(), None);
+    for _ in 0..100 {
+        spool.append([1; 1000]).expect("room");
+    }
+    assert_eq!(spool.range(), Some(1..=100));
+    let segments = spool.segments();
+    assert_eq!(segments.len(), 2);
+    let unsettled: u64 = segments.iter().map(|segment| segment.unsettled).sum();
+    assert_eq!(unsettled, 100);
+    let last = &segments[1];
+    assert_eq!(last.file, folder.0.join("0000000000000002.seg"));
+    assert_eq!(last.size, 64 * 1024);
+    assert!(last.used > last.unsettled * 1000 && last.used <= last.size);
+
+    spool.flush().expect("written");
+    spool.settle([1..=70, 100..=100]).expect("room");
+    assert_eq!(spool.range(), Some(71..=99));
+    assert_eq!(spool.segments().len(), 1);
+    spool.settle([0..=u64::MAX]).expect("room");
+    assert_eq!(spool.range(), None);
+}

@@ -16,7 +16,7 @@ use crate::value::{
 };
 use crate::{
     bench, completions, dealer, keygen, man, pair, perf, probe, proxy, publish, pull, push, rep,
-    req, router, subscribe, xpub, xsub,
+    req, router, spool, subscribe, xpub, xsub,
 };
 
 /// Brokerless messaging from the shell: build pipelines between processes without writing a program.
@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Perf(perf::Args),
     /// Measure what this machine makes of zerohop, beside bare sockets
     Bench(bench::Args),
+    /// Look into a spool, check it, and send what is in it
+    Spool(spool::Args),
     /// Make a pair of keys for CURVE
     Keygen(keygen::Args),
     /// Print a script that completes zerohop's arguments in a shell

@@ -106,11 +106,13 @@ impl FromStr for Template {
 }
 
 impl Template {
-    /// Gives what is printed, piece by piece, with whether a piece is the message's own bytes. `number` counts from 1.
+    /// Gives what is printed, piece by piece, with whether a piece is the message's own bytes. `number` counts from 1; without a time it
+    /// is now.
     pub(crate) fn fill<E>(
         &self,
         message: &Message,
         number: u64,
+        time: Option<SystemTime>,
         separator: &[u8],
         mut put: impl FnMut(&[u8], bool) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -130,7 +132,7 @@ impl Template {
                         put(frame, true)?;
                     }
                 }
-                Piece::Time => put(now().as_bytes(), false)?,
+                Piece::Time => put(text_of(time).as_bytes(), false)?,
                 Piece::Number => put(number.to_string().as_bytes(), false)?,
                 Piece::Size => put(message.size().to_string().as_bytes(), false)?,
                 Piece::FrameCount => put(message.frames().len().to_string().as_bytes(), false)?,
@@ -145,9 +147,9 @@ pub(crate) fn to_json(message: &Message) -> Value {
     message.frames().map(|frame| frame_to_json(frame)).collect()
 }
 
-/// The same with the time, which is now.
-pub(crate) fn to_envelope(message: &Message) -> Value {
-    json!({ "time": now(), "frames": to_json(message) })
+/// The same with the time. Without one it is now.
+pub(crate) fn to_envelope(message: &Message, time: Option<SystemTime>) -> Value {
+    json!({ "time": text_of(time), "frames": to_json(message) })
 }
 
 fn frame_to_json(frame: &[u8]) -> Value {
@@ -158,8 +160,9 @@ fn frame_to_json(frame: &[u8]) -> Value {
 }
 
 /// The time in UTC, as RFC 3339 has it.
-fn now() -> String {
-    humantime::format_rfc3339_micros(SystemTime::now()).to_string()
+fn text_of(time: Option<SystemTime>) -> String {
+    let time = time.unwrap_or_else(SystemTime::now);
+    humantime::format_rfc3339_micros(time).to_string()
 }
 
 /// A message that was printed as JSON, and its time if it was in an envelope. A string alone is a message of one frame.
@@ -221,7 +224,7 @@ mod tests {
             out.extend_from_slice(bytes);
             Ok::<(), ()>(())
         };
-        assert_eq!(template.fill(message, 7, b"|", put), Ok(()));
+        assert_eq!(template.fill(message, 7, None, b"|", put), Ok(()));
         String::from_utf8(out).expect("text")
     }
 
@@ -254,9 +257,13 @@ mod tests {
         let message = Message::from_frames([&b"text"[..], b"\xff\x00", b""]);
         let read = from_json(to_json(&message).to_string().as_bytes());
         assert_eq!(read, Ok((message.clone(), None)));
-        let (read, time) = from_json(to_envelope(&message).to_string().as_bytes()).expect("read");
+        let (read, time) =
+            from_json(to_envelope(&message, None).to_string().as_bytes()).expect("read");
         assert_eq!(read, message);
         assert!(time.is_some());
+        let then = Some(SystemTime::UNIX_EPOCH);
+        let read = from_json(to_envelope(&message, then).to_string().as_bytes());
+        assert_eq!(read, Ok((message, then)));
         assert_eq!(from_json(b"\"one\""), Ok((Message::from("one"), None)));
     }
 

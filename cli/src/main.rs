@@ -4,7 +4,7 @@
 //!   args, value       the command line's shape        failure           exit codes, and what is said
 //!   push pull publish subscribe req rep               one module per command: its arguments and its `run`
 //!   dealer router pair xpub xsub
-//!   proxy probe perf bench keygen completions man
+//!   proxy probe perf bench spool keygen completions man
 //!   session           a socket from its arguments to its orderly end
 //!   input ─► send ─► socket ─► receive ─► output      the way of a message; exec runs commands instead
 //!   talk              both at once
@@ -45,6 +45,7 @@ mod router;
 mod send;
 mod session;
 mod sockets;
+mod spool;
 mod stats;
 mod stop;
 mod subscribe;
@@ -91,6 +92,7 @@ fn run(command: &Command) -> Outcome {
         Command::Probe(args) => probe::run(args),
         Command::Perf(args) => perf::run(args),
         Command::Bench(args) => bench::run(args, bench::Cast::own(&["bench"])).map_err(Failure::of),
+        Command::Spool(args) => spool::run(args),
         Command::Keygen(args) => keygen::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

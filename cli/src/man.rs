@@ -18,8 +18,8 @@ Examples:
   zerohop man push > zerohop-push.1
   zerohop man --all ~/.local/share/man/man1")]
 pub(crate) struct Args {
-    /// Print the page of this command instead of the one of zerohop itself
-    command: Option<String>,
+    /// Print the page of this command, as push or spool ls, instead of the one of zerohop itself
+    command: Vec<String>,
     /// Write the pages of zerohop and all its commands into this folder
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "command")]
     all: Option<PathBuf>,
@@ -31,15 +31,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if let Some(folder) = &args.all {
         return write_all(&whole, folder);
     }
-    let command = match &args.command {
-        None => whole,
-        Some(name) => {
-            let found = whole.find_subcommand(name);
-            let found =
-                found.ok_or_else(|| Failure::Usage(format!("there is no command {name:?}")))?;
-            titled(found)
-        }
-    };
+    let mut command = whole;
+    for name in &args.command {
+        let found = titled(&command).into_iter().find(|(of, _)| of == name);
+        let found = found.ok_or_else(|| Failure::Usage(format!("there is no command {name:?}")))?;
+        command = found.1;
+    }
     output::print(&page(command)?)
 }
 
@@ -50,8 +47,9 @@ fn write_all(whole: &Command, folder: &Path) -> Outcome {
         move |error: io::Error| Failure::Failed(format!("cannot write {path}: {error}"))
     };
     fs::create_dir_all(folder).map_err(failed(folder))?;
-    let commands = whole.get_subcommands().map(titled);
-    for command in std::iter::once(whole.clone()).chain(commands) {
+    let mut commands = vec![whole.clone()];
+    while let Some(command) = commands.pop() {
+        commands.extend(titled(&command).into_iter().map(|(_, command)| command));
         let name = command.get_display_name().unwrap_or("zerohop");
         let path = folder.join(format!("{name}.1"));
         fs::write(&path, page(command)?).map_err(failed(&path))?;
@@ -59,10 +57,17 @@ fn write_all(whole: &Command, folder: &Path) -> Outcome {
     Ok(())
 }
 
-/// A command under the name of its page.
-fn titled(command: &Command) -> Command {
-    let title = format!("zerohop-{}", command.get_name());
-    command.clone().display_name(title)
+/// The commands of a command, by name, each titled as its page is.
+fn titled(of: &Command) -> Vec<(String, Command)> {
+    let before = of.get_display_name().unwrap_or("zerohop");
+    let commands = of.get_subcommands().map(|command| {
+        let title = format!("{before}-{}", command.get_name());
+        (
+            command.get_name().to_owned(),
+            command.clone().display_name(title),
+        )
+    });
+    commands.collect()
 }
 
 fn page(command: Command) -> Outcome<Vec<u8>> {

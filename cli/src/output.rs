@@ -6,8 +6,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::thread;
+use std::time::SystemTime;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use serde_json::Value;
 use zerohop::{Frame, Message};
 
 use crate::args::{FramingArgs, OutputArgs};
@@ -59,16 +61,46 @@ impl Output {
     /// Prints a message, into a buffer.
     #[inline]
     pub(crate) fn write(&mut self, message: &Message) -> Outcome {
+        self.write_timed(message, None)
+    }
+
+    /// The same for a message of another time than now.
+    pub(crate) fn write_of(&mut self, message: &Message, time: SystemTime) -> Outcome {
+        self.write_timed(message, Some(time))
+    }
+
+    /// The same with something in front of it, which is left out where the form is of frames alone.
+    pub(crate) fn write_after(
+        &mut self,
+        before: &str,
+        message: &Message,
+        time: SystemTime,
+    ) -> Outcome {
+        if matches!(self.format, Format::Text | Format::Hex) {
+            let put = self.out.put(before.as_bytes());
+            put.map_err(|error| Failure::of_output(&error))?;
+        }
+        self.write_of(message, time)
+    }
+
+    /// Prints a line of JSON, into a buffer.
+    pub(crate) fn write_json(&mut self, value: &Value) -> Outcome {
+        self.write_line(value.to_string().as_bytes())
+            .map_err(|error| Failure::of_output(&error))
+    }
+
+    #[inline]
+    fn write_timed(&mut self, message: &Message, time: Option<SystemTime>) -> Outcome {
         let written = match &self.format {
             Format::Text if self.terminal => self.write_escaped(message),
             Format::Text => self.write_text(message),
             Format::Raw => self.write_frames(message),
             Format::Hex => self.write_hex(message),
             Format::Json => self.write_line(to_json(message).to_string().as_bytes()),
-            Format::Envelope => self.write_line(to_envelope(message).to_string().as_bytes()),
+            Format::Envelope => self.write_line(to_envelope(message, time).to_string().as_bytes()),
             Format::Template(template) => {
                 let template = Arc::clone(template);
-                self.write_template(&template, message)
+                self.write_template(&template, message, time)
             }
         };
         written.map_err(|error| Failure::of_output(&error))
@@ -154,12 +186,18 @@ impl Output {
         self.out.put(&[self.delimiter])
     }
 
-    fn write_template(&mut self, template: &Template, message: &Message) -> io::Result<()> {
+    fn write_template(
+        &mut self,
+        template: &Template,
+        message: &Message,
+        time: Option<SystemTime>,
+    ) -> io::Result<()> {
         self.printed += 1;
         let (out, terminal) = (&mut self.out, self.terminal);
         template.fill(
             message,
             self.printed,
+            time,
             &self.separator,
             |bytes, foreign| match foreign && terminal {
                 true => out.put(escaped(bytes).as_bytes()),

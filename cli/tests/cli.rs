@@ -23,6 +23,7 @@ mod command {
     mod refusing;
     mod reporting;
     mod security;
+    mod spool;
     mod talking;
     mod telling;
     mod terminating;

@@ -122,6 +122,13 @@ impl Segment {
         Some(self.first_seq + word as u64 * 64 + u64::from(bits.trailing_zeros()))
     }
 
+    /// The last live message.
+    fn last_live(&self) -> Option<u64> {
+        let word = self.live.iter().rposition(|bits| *bits != 0)?;
+        let bit = 63 - self.live.get(word)?.leading_zeros();
+        Some(self.first_seq + word as u64 * 64 + u64::from(bit))
+    }
+
     fn place(&self, seq: u64) -> Place {
         let index = (seq - self.first_seq) as u32;
         let next = self.places.partition_point(|(first, _)| *first <= index);
@@ -278,6 +285,13 @@ impl Index {
             (Some(own), Some(moved)) => Some(own.min(moved)),
             (own, moved) => own.or(moved),
         }
+    }
+
+    /// The last live message.
+    pub(crate) fn last_live(&self) -> Option<u64> {
+        let moved = self.moved.last_key_value().map(|(seq, _)| *seq);
+        let own = self.segments.iter().rev().find_map(Segment::last_live);
+        own.max(moved)
     }
 
     /// The first dead letter from this number on.

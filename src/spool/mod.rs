@@ -73,7 +73,7 @@ pub use error::SpoolError;
 pub use reading::{DeadLetters, Stored, Unsettled};
 pub use recover::Damage;
 pub use settings::{Spool, Sync};
-pub use store::{OpenSpool, Recovery};
+pub use store::{OpenSpool, Recovery, SegmentInfo};
 
 /// The version of the format.
 const VERSION: u32 = 1;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug};
 use std::mem;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -75,6 +75,20 @@ pub struct Recovery {
     pub dead: u64,
     /// The time it took.
     pub elapsed: Duration,
+}
+
+/// A segment of a spool, which is one file: see [`OpenSpool::segments`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SegmentInfo {
+    /// The file.
+    pub file: PathBuf,
+    /// Bytes in the file.
+    pub size: u64,
+    /// Bytes of it that are used, messages that are settled included.
+    pub used: u64,
+    /// Messages in it that are not settled, dead letters included.
+    pub unsettled: u64,
 }
 
 /// What the lock guards. No file is touched under it.
@@ -631,6 +645,26 @@ impl OpenSpool {
     /// The number that the next message will have, or a lower one.
     pub fn next_seq(&self) -> u64 {
         lock(&self.state).next_seq
+    }
+
+    /// The numbers of the oldest and of the newest message that is not settled, dead letters included. `None` if all are settled.
+    pub fn range(&self) -> Option<RangeInclusive<u64>> {
+        let state = lock(&self.state);
+        Some(state.index.next_live(0)?..=state.index.last_live()?)
+    }
+
+    /// The segments, from the oldest on, without files that are prepared in advance.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        let state = lock(&self.state);
+        let segments = state.index.segments.iter();
+        segments
+            .map(|segment| SegmentInfo {
+                file: self.path().join(segment.file.name()),
+                size: segment.size,
+                used: segment.end,
+                unsettled: segment.live_count + segment.guests,
+            })
+            .collect()
     }
 
     /// Bytes in all segments, those prepared in advance included.

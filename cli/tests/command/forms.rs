@@ -178,18 +178,25 @@ fn each_command_explains_itself_with_an_example() {
         "proxy",
         "probe",
         "perf",
+        "spool",
+        "spool cat",
+        "spool dead",
+        "spool replay",
+        "spool verify",
         "completions",
         "man",
     ];
     for command in commands {
-        let help = run(&[command, "--help"]).ok();
+        let words: Vec<&str> = command.split(' ').collect();
+        let help = run(&[&words[..], &["--help"]].concat()).ok();
         assert!(help.contains("Example"), "{help}");
         assert!(
             help.contains(&format!("  zerohop {command}"))
                 || help.contains(&format!("| zerohop {command}")),
             "{help}"
         );
-        assert!(run(&["man", command]).ok().contains(".TH"), "{command}");
+        let page = run(&[&["man"], &words[..]].concat()).ok();
+        assert!(page.contains(".TH"), "{command}");
     }
     assert!(run(&["--help"]).ok().contains("zerohop push"));
     assert!(run(&["man"]).ok().contains("push"));
@@ -358,7 +365,7 @@ fn manual_pages_go_into_a_folder() {
     let folder = std::env::temp_dir().join(crate::common::unique::name());
     let written = run(&["man", "--all", folder.to_str().expect("text")]);
     assert_eq!(written.code, Some(0), "{written:?}");
-    for name in ["zerohop", "zerohop-push", "zerohop-bench"] {
+    for name in ["zerohop", "zerohop-push", "zerohop-spool-ls"] {
         let page = std::fs::read_to_string(folder.join(format!("{name}.1"))).expect("a page");
         assert!(page.contains(".TH"), "{name}: {page}");
     }
