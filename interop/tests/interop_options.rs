@@ -169,7 +169,8 @@ fn type_for(row: &OptionInfo) -> zmq::SocketType {
 fn expected(row: &OptionInfo) -> Vec<Answer> {
     let default = row.default;
     match (row.kind, default) {
-        ("Frame" | "String", "none") => vec![Answer::Bytes(Vec::new())],
+        // Of text it tells the NUL at the end, too.
+        ("Frame" | "String", "none") => vec![Answer::Bytes(Vec::new()), Answer::Bytes(vec![0])],
         (_, "none") => vec![Answer::Number(-1), Answer::Number(0)],
         (_, "true") => vec![Answer::Number(1)],
         (_, "false") => vec![Answer::Number(0)],
@@ -206,6 +207,10 @@ fn defaults_that_are_called_the_same_are() {
         "ZMQ_ONLY_FIRST_SUBSCRIBE",
         "ZMQ_ROUTER_NOTIFY",
     ];
+    let built_without = |option: &str| {
+        let curve = zmq::has("curve").unwrap_or(false);
+        option.starts_with("ZMQ_CURVE_") && !curve
+    };
     let mut asked = 0;
     for cells in rows("## All options") {
         let [name, _, _, _, compared, ..] = &cells[..] else {
@@ -227,7 +232,11 @@ fn defaults_that_are_called_the_same_are() {
                 );
                 asked += 1;
             }
-            Err(error) => assert!(NOT_TOLD.contains(&option.name), "{}: {error}", option.name),
+            Err(error) => assert!(
+                NOT_TOLD.contains(&option.name) || built_without(option.name),
+                "{}: {error}",
+                option.name
+            ),
         }
     }
     assert!(asked > 8, "only {asked} options were asked for");
