@@ -233,6 +233,9 @@ pub(crate) struct EndpointArgs {
     /// Connect to this endpoint (repeatable)
     #[arg(short, long, value_name = "ENDPOINT", value_parser = connect_endpoint, help_heading = SOCKET)]
     pub(crate) connect: Vec<String>,
+    /// Listen at the sockets that systemd has opened and hands down (LISTEN_FDS)
+    #[arg(long, help_heading = SOCKET)]
+    pub(crate) listen_fds: bool,
 }
 
 const SOCKET: &str = "Socket";

@@ -183,7 +183,7 @@ impl Args {
         };
         let endpoints = EndpointArgs {
             bind: vec![endpoint.clone()],
-            connect: Vec::new(),
+            ..EndpointArgs::default()
         };
         let quietly = SocketArgs {
             timeout: None,

@@ -14,6 +14,7 @@ use crate::args::{EndpointArgs, SocketArgs};
 use crate::console;
 use crate::events::Watch;
 use crate::failure::{Failure, Outcome};
+use crate::inherited;
 use crate::progress::Progress;
 use crate::stats::Report;
 use crate::stop::{Stop, Waited};
@@ -325,6 +326,15 @@ fn attach<S: AnySocket>(
     args: &SocketArgs,
     stop: &Stop,
 ) -> Outcome {
+    if endpoints.listen_fds {
+        for descriptor in inherited::listeners().map_err(Failure::Usage)? {
+            let bound = socket.bind_listener(descriptor);
+            let bound = bound.map_err(|error| bind_failure(&error))?;
+            if !args.quiet {
+                console::say(&format!("zerohop: listening at {bound}"));
+            }
+        }
+    }
     for text in &endpoints.bind {
         let endpoint: Endpoint = text.parse().map_err(Failure::usage)?;
         let bound = if needs_lookup(&endpoint) {
@@ -401,7 +411,7 @@ fn bind_failure(error: &BindError) -> Failure {
                  bind tcp://127.0.0.1:PORT, or say who is let in (--curve-server FILE --allow FILE), or mean it (--insecure)"
             ));
         }
-        BindError::NotASocket { .. } | BindError::Io { .. } => "",
+        BindError::NotASocket { .. } | BindError::NotAListener { .. } | BindError::Io { .. } => "",
         _ => "",
     };
     Failure::Failed(format!("{error}{advice}"))

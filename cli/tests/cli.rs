@@ -13,6 +13,7 @@ mod command {
     mod exec;
     mod files;
     mod forms;
+    mod handed_down;
     mod names;
     mod perf;
     // What `interop/` needs of it, too.

@@ -46,6 +46,37 @@ macro_rules! common {
                 self.socket.bind($crate::socket::endpoint(endpoint)?)
             }
 
+            /// Listens at a socket that is bound and listens already: a [`TcpListener`](std::net::TcpListener) or
+            /// [`UnixListener`](std::os::unix::net::UnixListener), or a descriptor that was handed down, as by systemd (`LISTEN_FDS`).
+            /// Gives its endpoint, for [`unbind`](Self::unbind).
+            ///
+            /// The backlog and the permissions of a file are as whoever made it has set them, and the file stays; all else is as
+            /// after [`bind`](Self::bind), and the same addresses are refused. libzmq: `ZMQ_USE_FD`.
+            ///
+            /// # Errors
+            ///
+            /// It is no such socket, other machines can reach it and everyone would be let in
+            /// ([`Insecure`](crate::BindError::Insecure)), or the system refused a file descriptor. It is closed then.
+            ///
+            /// ```
+            #[doc = concat!("# use zerohop::{Context, ", stringify!($name), "};")]
+            /// use std::net::TcpListener;
+            ///
+            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let context = Context::new();
+            #[doc = concat!("let socket = ", stringify!($name), "::new(&context)?;")]
+            /// let endpoint = socket.bind_listener(TcpListener::bind("127.0.0.1:0")?)?;
+            /// assert!(endpoint.to_string().starts_with("tcp://127.0.0.1:"));
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn bind_listener(
+                &self,
+                listener: impl Into<std::os::fd::OwnedFd>,
+            ) -> Result<$crate::Endpoint, $crate::BindError> {
+                self.socket.bind_listener(listener.into())
+            }
+
             /// Connects to an endpoint, in the background and again and again until it succeeds; after
             /// every loss too. May be called for any number of endpoints, and before anything is bound
             /// there.

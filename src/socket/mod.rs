@@ -39,6 +39,7 @@ mod values;
 mod xpub;
 mod xsub;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,6 +143,17 @@ impl<P: Pattern + 'static> Socket<P> {
                 .core
                 .inspect(|_, net| net.bind_failed(&endpoint, error));
         })?;
+        self.listen(&endpoint, listener)
+    }
+
+    #[inline(never)]
+    fn bind_listener(&self, descriptor: OwnedFd) -> Result<Endpoint, BindError> {
+        let stream_options = self.core.inspect(|_, net| net.stream_options())?;
+        let listener = Listener::adopt(descriptor, &stream_options)?;
+        self.listen(&listener.endpoint().clone(), listener)
+    }
+
+    fn listen(&self, asked: &Endpoint, listener: Listener) -> Result<Endpoint, BindError> {
         let bound = listener.endpoint().clone();
         let listened = self.core.extend(|_, net| {
             net.warn_of_clear_text(&bound);
@@ -149,7 +161,7 @@ impl<P: Pattern + 'static> Socket<P> {
         });
         match listened {
             Ok(Ok(Ok(()))) => Ok(bound),
-            Ok(Err(error) | Ok(Err(error))) => Err(BindError::from_io(&endpoint, error)),
+            Ok(Err(error) | Ok(Err(error))) => Err(BindError::from_io(asked, error)),
             Err(shut) => Err(shut.into()),
         }
     }

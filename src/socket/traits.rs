@@ -1,5 +1,6 @@
 //! What code can be written over, whatever the type of the socket: see [`AnySocket`].
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::handle::{Handle, RecvBy, SendBy};
@@ -81,6 +82,15 @@ pub trait AnySocket: Handle + Send + Sync + 'static {
     /// The endpoint is malformed, in use, not of this machine, or not permitted; or the system refused a file descriptor.
     fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
         self.socket().bind(self::endpoint(endpoint)?)
+    }
+
+    /// Listens at a socket that is bound and listens already; see [`Push::bind_listener`](crate::Push::bind_listener).
+    ///
+    /// # Errors
+    ///
+    /// It is no such socket, or one that lets in everyone from other machines; or the system refused a file descriptor.
+    fn bind_listener(&self, listener: OwnedFd) -> Result<Endpoint, BindError> {
+        self.socket().bind_listener(listener)
     }
 
     /// Connects to an endpoint; see [`Push::connect`](crate::Push::connect).

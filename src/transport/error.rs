@@ -250,6 +250,11 @@ pub enum BindError {
         /// The user that it belongs to.
         uid: u32,
     },
+    /// What was to be listened on is no stream socket of tcp or ipc that listens already.
+    NotAListener {
+        /// What the system said of it, or what it is.
+        source: Arc<io::Error>,
+    },
     /// The system refused for another reason.
     Io {
         /// What was to be bound.
@@ -279,6 +284,7 @@ impl BindError {
             | BindError::OthersSocket { endpoint, .. }
             | BindError::Io { endpoint, .. } => Some(endpoint),
             BindError::Endpoint(_)
+            | BindError::NotAListener { .. }
             | BindError::Closed
             | BindError::ContextClosed
             | BindError::Forked => None,
@@ -288,7 +294,7 @@ impl BindError {
     /// The kind that the system's error had, or would have had.
     pub(crate) fn kind(&self) -> io::ErrorKind {
         match self {
-            BindError::Endpoint(_) => io::ErrorKind::InvalidInput,
+            BindError::Endpoint(_) | BindError::NotAListener { .. } => io::ErrorKind::InvalidInput,
             BindError::AddrInUse { .. } => io::ErrorKind::AddrInUse,
             BindError::AddrNotAvailable { .. } => io::ErrorKind::AddrNotAvailable,
             BindError::PermissionDenied { .. }
@@ -300,6 +306,12 @@ impl BindError {
             BindError::Closed | BindError::ContextClosed | BindError::Forked => {
                 io::ErrorKind::NotConnected
             }
+        }
+    }
+
+    pub(crate) fn not_a_listener(source: io::Error) -> BindError {
+        BindError::NotAListener {
+            source: Arc::new(source),
         }
     }
 
@@ -368,6 +380,9 @@ impl fmt::Display for Reason<'_> {
                 f,
                 "a socket of another user (uid {uid}) stands there; have it removed, or choose another path"
             ),
+            BindError::NotAListener { source } => {
+                write!(f, "the descriptor is no socket to accept peers from: {source}")
+            }
             BindError::Io { source, .. } => source.fmt(f),
             BindError::Closed => f.write_str("the socket is closed"),
             BindError::ContextClosed => f.write_str("the context is shut down"),

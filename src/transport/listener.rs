@@ -41,6 +41,8 @@ pub(crate) struct Listener {
     endpoint: Endpoint,
     options: StreamOptions,
     process: Process,
+    /// Somebody else has opened it, and may have it still.
+    adopted: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,32 @@ impl Listener {
                 Err(BindError::from_io(endpoint, error))
             }
         }
+    }
+
+    /// Takes over a socket that somebody else has bound and that listens already. A file that it has in the file system is theirs.
+    pub(crate) fn adopt(
+        descriptor: OwnedFd,
+        options: &StreamOptions,
+    ) -> Result<Listener, BindError> {
+        let socket = Socket::from(descriptor);
+        let address = address_of_listener(&socket).map_err(BindError::not_a_listener)?;
+        let endpoint = adopted_endpoint(&address);
+        if let SocketAddress::Inet(address) = &address
+            && options.loopback_only
+            && is_reachable(address)
+        {
+            return Err(BindError::Insecure { endpoint });
+        }
+        let io = take_over(socket, address, options)
+            .map_err(|error| BindError::from_io(&endpoint, error))?;
+        Ok(Listener {
+            _file: None,
+            io,
+            endpoint,
+            options: options.clone(),
+            process: Process::current(),
+            adopted: true,
+        })
     }
 
     /// The next waiting stream. `WouldBlock` if there is none; see [`is_exhaustion`] for the error to prepare for.
@@ -126,9 +154,9 @@ impl Listener {
 
 impl Drop for Listener {
     /// Closing alone would keep the address as long as a forked child has a copy of the descriptor, and connections
-    /// would be made there that nobody accepts.
+    /// would be made there that nobody accepts. What was adopted others may listen on.
     fn drop(&mut self) {
-        if self.process.has_forked() {
+        if self.process.has_forked() && !self.adopted {
             let socket = match &self.io {
                 Io::Tcp(listener) => SockRef::from(listener),
                 Io::Unix(listener, _) => SockRef::from(listener),
@@ -183,8 +211,7 @@ fn bind_tcp(
 ) -> Result<Listener, BindError> {
     let failed = |error| BindError::from_io(endpoint, error);
     let candidates = bind_candidates(endpoint, tcp, options)?;
-    let reachable = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
-    if options.loopback_only && candidates.iter().any(reachable) {
+    if options.loopback_only && candidates.iter().any(is_reachable) {
         return Err(BindError::Insecure {
             endpoint: endpoint.clone(),
         });
@@ -197,7 +224,69 @@ fn bind_tcp(
         endpoint: bound_endpoint(tcp, bound),
         options: options.clone(),
         process: Process::current(),
+        adopted: false,
     })
+}
+
+/// Whether other machines can reach it.
+fn is_reachable(address: &SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
+/// Where a socket listens, if it is one of ours to accept from.
+fn address_of_listener(socket: &Socket) -> io::Result<SocketAddress> {
+    let unfit = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    if socket.r#type()? != Type::STREAM {
+        return unfit("it is not a stream socket");
+    }
+    // Elsewhere accepting fails.
+    #[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux"))]
+    if !socket.is_listener()? {
+        return unfit("the socket does not listen");
+    }
+    let address = socket.local_addr()?;
+    if let Some(address) = address.as_socket() {
+        return Ok(SocketAddress::Inet(address));
+    }
+    if let Some(path) = address.as_pathname() {
+        return Ok(SocketAddress::Unix(path.to_owned()));
+    }
+    match address.as_abstract_namespace().map(str::from_utf8) {
+        Some(Ok(name)) => Ok(SocketAddress::Abstract(name.to_owned())),
+        Some(Err(_)) => unfit("its name is not UTF-8"),
+        None => unfit("it is neither of tcp nor a Unix domain socket with a name"),
+    }
+}
+
+fn adopted_endpoint(address: &SocketAddress) -> Endpoint {
+    let ipc = match address {
+        SocketAddress::Inet(address) => {
+            let asked = TcpAddress {
+                source: None,
+                host: Host::Any,
+                port: address.port(),
+            };
+            return bound_endpoint(&asked, *address);
+        }
+        SocketAddress::Unix(path) => IpcAddress::Path(path.clone()),
+        SocketAddress::Abstract(name) => IpcAddress::Abstract(name.clone()),
+    };
+    Endpoint::from(Address::Ipc(ipc))
+}
+
+/// Gives a listening socket the options that its streams are to inherit.
+fn take_over(socket: Socket, address: SocketAddress, options: &StreamOptions) -> io::Result<Io> {
+    socket.set_nonblocking(true)?;
+    // Whoever hands it down has left that off.
+    socket.set_cloexec(true)?;
+    options.apply_buffers(&SockRef::from(&socket))?;
+    match address {
+        SocketAddress::Inet(address) => {
+            options.apply_tcp(&SockRef::from(&socket), address.ip())?;
+            Ok(Io::Tcp(TcpListener::from(OwnedFd::from(socket))))
+        }
+        address => Ok(Io::Unix(UnixListener::from(OwnedFd::from(socket)), address)),
+    }
 }
 
 /// The addresses that the host stands for, the preferred first.
@@ -313,6 +402,7 @@ fn bind_ipc(
                 endpoint: endpoint.clone(),
                 options: options.clone(),
                 process: Process::current(),
+                adopted: false,
             })
         }
     }
@@ -336,6 +426,7 @@ fn bind_path(
                     endpoint: endpoint.clone(),
                     options: options.clone(),
                     process: Process::current(),
+                    adopted: false,
                 });
             }
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(failed(error)),

@@ -21,6 +21,7 @@ mod connecting;
 mod dealer;
 mod draft;
 mod flow;
+mod handed_down;
 mod pair;
 mod pairs;
 mod pub_sub;

@@ -166,7 +166,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ZMQ_VMCI_BUFFER_MIN_SIZE", "not there: the same"),
     ("ZMQ_VMCI_BUFFER_MAX_SIZE", "not there: the same"),
     ("ZMQ_VMCI_CONNECT_TIMEOUT", "not there: the same"),
-    ("ZMQ_USE_FD", "not there yet"),
+    ("ZMQ_USE_FD", "`bind_listener`"),
     (
         "ZMQ_BINDTODEVICE",
         "`tcp://INTERFACE:PORT` binds to the addresses of an interface; binding to the device is not there",
