@@ -104,12 +104,17 @@ impl RawPeer {
 
     /// Waits for the socket to close the connection, whatever it still writes before.
     pub(crate) fn expect_closed(&mut self) {
-        let mut scrap = [0; 4096];
+        self.rest();
+    }
+
+    /// What the socket still writes before it closes the connection.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let (mut rest, mut bytes) = (Vec::new(), [0; 4096]);
         loop {
-            match self.stream.read(&mut scrap) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if is_closed(error.kind()) => return,
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return rest,
+                Ok(count) => rest.extend_from_slice(&bytes[..count]),
+                Err(error) if is_closed(error.kind()) => return rest,
                 Err(error) => panic!("the socket does not close the connection: {error}"),
             }
         }
