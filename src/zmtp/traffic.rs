@@ -27,6 +27,12 @@ pub(crate) struct Limits {
     pub(crate) max_command_size: u64,
 }
 
+impl Limits {
+    fn takes_singles(&self) -> bool {
+        self.max_parts > 0 && self.min_parts <= 1
+    }
+}
+
 /// What is at the start of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scanned<'a> {
@@ -63,8 +69,8 @@ pub(crate) struct Scanner {
     message_bytes: u64,
     /// The number of those parts.
     parts: u32,
-    /// Messages of one part are within the limits.
-    takes_singles: bool,
+    /// No message has begun, and one of a single part is within the limits for parts. Then such a message changes nothing here.
+    takes_single: bool,
 }
 
 impl Scanner {
@@ -73,7 +79,7 @@ impl Scanner {
             limits,
             message_bytes: 0,
             parts: 0,
-            takes_singles: limits.max_parts > 0 && limits.min_parts <= 1,
+            takes_single: limits.takes_singles(),
         }
     }
 
@@ -82,7 +88,7 @@ impl Scanner {
     #[inline]
     pub(crate) fn pass_singles(&self, input: &[u8]) -> Passed {
         let mut passed = Passed::default();
-        if self.parts > 0 || !self.takes_singles {
+        if !self.takes_single {
             return passed;
         }
         let limit = self.limits.max_message_size;
@@ -121,13 +127,20 @@ impl Scanner {
             FrameKind::More => false,
             FrameKind::Command => return self.scan_command(header, input),
         };
-        let message_bytes = self.check_part(header)?;
+        let single = last && self.takes_single;
+        let message_bytes = match single {
+            true if header.body_len <= self.limits.max_message_size => header.body_len,
+            true => return Err(self.message_too_large(header)),
+            false => self.check_part(header)?,
+        };
         // The header was read from the input, so the input is at least as long.
         let available = input.len().saturating_sub(header.header_len);
         if header.body_len > available as u64 {
             return Ok(Scanned::Partial { header });
         }
-        self.account(last, message_bytes);
+        if !single {
+            self.account(last, message_bytes);
+        }
         // The body is no longer than the input, so the cast keeps its value.
         Ok(Scanned::Frame {
             len: header.header_len + header.body_len as usize,
@@ -177,8 +190,10 @@ impl Scanner {
     fn account(&mut self, last: bool, message_bytes: u64) {
         if last {
             (self.message_bytes, self.parts) = (0, 0);
+            self.takes_single = self.limits.takes_singles();
         } else {
             (self.message_bytes, self.parts) = (message_bytes, self.parts.saturating_add(1));
+            self.takes_single = false;
         }
     }
 
