@@ -661,4 +661,26 @@ option_table! {
         range: "any number of bytes, or none", allows: any,
         default: Frame::new(), "none",
     }
+
+    /// Whether an XSUB tells its publishers of the end of each subscription, and not only of the last one to a topic; also of one that was
+    /// never made. For publishers that count, such as an XPUB that is [manual](Options::xpub_manual): for any other the first end that
+    /// it is told of is the end of what this socket wants, however often the topic was subscribed. A draft in libzmq.
+    xsub_verbose_unsubscribe(bool) -> bool {
+        libzmq: "ZMQ_XSUB_VERBOSE_UNSUBSCRIBE" = 115,
+        sockets: [Xsub],
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// Whether subscriptions say what is not wanted: each connected peer is sent what it has not subscribed to, and everything before it
+    /// has subscribed. To be set on both sides: a SUB drops on arrival what its own subscriptions match. libzmq also queues
+    /// messages for a peer that it dials and that is not connected yet.
+    invert_matching(bool) -> bool {
+        libzmq: "ZMQ_INVERT_MATCHING" = 74,
+        sockets: [Pub, Sub, Xpub],
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
 }

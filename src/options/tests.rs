@@ -43,6 +43,7 @@ const ZMQ_H: &[(i32, &str)] = &[
     (69, "XPUB_NODROP"),
     (71, "XPUB_MANUAL"),
     (72, "XPUB_WELCOME_MSG"),
+    (74, "INVERT_MATCHING"),
     (75, "HEARTBEAT_IVL"),
     (76, "HEARTBEAT_TTL"),
     (77, "HEARTBEAT_TIMEOUT"),
@@ -50,6 +51,7 @@ const ZMQ_H: &[(i32, &str)] = &[
     (79, "CONNECT_TIMEOUT"),
     (93, "ZAP_ENFORCE_DOMAIN"),
     (98, "XPUB_MANUAL_LAST_VALUE"),
+    (115, "XSUB_VERBOSE_UNSUBSCRIBE"),
 ];
 
 fn refused(options: Options) -> String {

@@ -21,6 +21,8 @@ pub(super) struct Distributor<M = Topics> {
     allowed: Allowed,
     /// Wait for room instead of skipping.
     block: bool,
+    /// With inverted matching: the peers that are connected, each of which gets what it has not subscribed to.
+    inverted: Option<Vec<PeerId>>,
     /// Peers that a message waits for, reused.
     full: Vec<PeerId>,
     /// Messages that all peers have room for, whatever becomes of them.
@@ -70,6 +72,7 @@ impl<M: Matching> Distributor<M> {
             subscriptions: Subscriptions::new(),
             allowed: Allowed::new(options),
             block: options.pub_block,
+            inverted: (options.invert_matching && !M::GROUPS).then(Vec::new),
             full: Vec::new(),
             granted: 0,
         }
@@ -82,10 +85,25 @@ impl<M: Matching> Distributor<M> {
             return None;
         }
         let mut published = Published::default();
+        if self.inverted.is_some() {
+            self.for_each_recipient(outgoing.first_frame(), |id| {
+                deliver(peers, id, outgoing, &mut published);
+            });
+            return Some(published);
+        }
         M::for_each(&mut self.subscriptions, outgoing.first_frame(), |id| {
             deliver(peers, id, outgoing, &mut published);
         });
         Some(published)
+    }
+
+    /// Calls `f` once with each peer that a message with this topic goes to.
+    #[inline(never)]
+    fn for_each_recipient(&mut self, topic: &[u8], f: impl FnMut(PeerId)) {
+        match &self.inverted {
+            Some(connected) => self.subscriptions.for_each_other(connected, topic, f),
+            None => M::for_each(&mut self.subscriptions, topic, f),
+        }
     }
 
     /// The same to one peer alone, if it wants the message.
@@ -96,7 +114,8 @@ impl<M: Matching> Distributor<M> {
         outgoing: Outgoing<'_>,
     ) -> Option<Published> {
         let mut published = Published::default();
-        if self.subscriptions.is_wanted_by(id, outgoing.first_frame()) {
+        let subscribed = self.subscriptions.is_wanted_by(id, outgoing.first_frame());
+        if subscribed != self.inverted.is_some() {
             if self.block && peers.awaits_room(id, outgoing) {
                 return None;
             }
@@ -127,13 +146,14 @@ impl<M: Matching> Distributor<M> {
 
     #[cold]
     fn all_have_room(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> bool {
-        self.full.clear();
-        let full = &mut self.full;
-        M::for_each(&mut self.subscriptions, outgoing.first_frame(), |id| {
+        let mut full = std::mem::take(&mut self.full);
+        full.clear();
+        self.for_each_recipient(outgoing.first_frame(), |id| {
             if peers.awaits_room(id, outgoing) {
                 full.push(id);
             }
         });
+        self.full = full;
         self.full.is_empty()
     }
 
@@ -145,6 +165,19 @@ impl<M: Matching> Distributor<M> {
     /// A new peer may have less room than the others had.
     pub(super) fn attached(&mut self) {
         self.granted = 0;
+    }
+
+    /// A peer is connected, for the first time or again.
+    pub(super) fn established(&mut self, id: PeerId) {
+        if let Some(connected) = &mut self.inverted {
+            connected.push(id);
+        }
+    }
+
+    fn disconnected(&mut self, id: PeerId) {
+        if let Some(connected) = &mut self.inverted {
+            connected.retain(|connected| *connected != id);
+        }
     }
 
     /// Whether a peer may subscribe to this topic, too.
@@ -162,10 +195,12 @@ impl<M: Matching> Distributor<M> {
 
     /// What a peer wanted was said on its connection, and goes with it: at once, or with [`forget_more`](Self::forget_more).
     pub(super) fn lost(&mut self, id: PeerId, told: Told<'_>) {
+        self.disconnected(id);
         self.subscriptions.begin_removing(id, told);
     }
 
     pub(super) fn forget(&mut self, id: PeerId, told: Told<'_>) {
+        self.disconnected(id);
         self.subscriptions.remove_peer(id, told);
     }
 
@@ -192,7 +227,15 @@ impl<M: Matching> Distributor<M> {
 
     /// How many peers would get a message with this topic.
     pub(super) fn subscribers(&mut self, topic: &[u8]) -> usize {
-        self.subscriptions.matching::<M>(topic)
+        match &self.inverted {
+            Some(connected) => {
+                let mut count = 0;
+                self.subscriptions
+                    .for_each_other(connected, topic, |_| count += 1);
+                count
+            }
+            None => self.subscriptions.matching::<M>(topic),
+        }
     }
 
     /// How many peers have subscribed to anything.

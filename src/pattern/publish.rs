@@ -115,6 +115,10 @@ impl<M: Matching> Pattern for PubOf<M> {
         self.distributor.attached();
     }
 
+    fn established(&mut self, _peers: &mut Peers, id: PeerId) {
+        self.distributor.established(id);
+    }
+
     fn lost(&mut self, _peers: &mut Peers, id: PeerId) {
         self.distributor.lost(id, None);
     }

@@ -264,14 +264,26 @@ impl Publisher {
 
     /// A topic is wanted once more.
     pub(crate) fn repeat(&self, topic: &[u8], tell: &mut dyn FnMut(Tell<'_>)) {
+        if self.is_told_of(topic) {
+            tell(Tell::Subscribe(topic));
+        }
+    }
+
+    /// A topic is wanted once less, and still is, or never was.
+    pub(crate) fn repeat_end(&self, topic: &[u8], tell: &mut dyn FnMut(Tell<'_>)) {
+        if self.is_told_of(topic) {
+            tell(Tell::Cancel(topic));
+        }
+    }
+
+    /// Whether this topic is none that is kept from it, or that it is to be told of later.
+    fn is_told_of(&self, topic: &[u8]) -> bool {
         let takes = |limits: TopicLimits| topic.len() as u64 <= limits.length;
         let withheld = self.refused.contains(topic) || self.over.contains(topic);
         let waits = self.doubt.as_ref().is_some_and(|doubt| {
             !doubt.waiting.is_empty() && doubt.waiting.contains(&Topic::new(topic.to_vec()))
         });
-        if self.limits.is_some_and(takes) && !withheld && !waits {
-            tell(Tell::Subscribe(topic));
-        }
+        self.limits.is_some_and(takes) && !withheld && !waits
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::fair_turns::{next_is, take_fairly};
 use super::matching::{Groups, Matching, Topics};
 use super::upstream::Upstreams;
-use super::{FairQueue, Pattern, Receiving};
+use super::{FairQueue, Pattern, Receiving, TopicFilter};
 use crate::engine::{PeerId, Peers, Unsent};
 use crate::message::Message;
 use crate::zmtp::{ProtocolError, SocketType};
@@ -22,9 +22,11 @@ pub(crate) type DishPattern = SubOf<Groups>;
 
 impl<M: Matching> SubOf<M> {
     /// A publisher may end so many connections over one topic.
-    pub(crate) fn new(most: Option<u32>) -> Self {
+    /// Inverted, it wants what no topic matches.
+    pub(crate) fn new(most: Option<u32>, inverted: bool) -> Self {
+        let filter = TopicFilter::new().inverted(inverted);
         SubOf {
-            topics: Upstreams::new(most),
+            topics: Upstreams::new(most, filter),
             queue: FairQueue::new(),
         }
     }

@@ -284,6 +284,26 @@ impl Subscriptions {
         }
     }
 
+    /// Calls `f` once with each of these peers that has no subscription this topic starts with.
+    pub(crate) fn for_each_other(
+        &mut self,
+        among: &[usize],
+        topic: &[u8],
+        mut f: impl FnMut(usize),
+    ) {
+        self.generation += 1;
+        for subscribers in self.trie.prefixes(topic) {
+            for subscriber in subscribers.list() {
+                self.stamps[subscriber.peer as usize] = self.generation;
+            }
+        }
+        for &peer in among {
+            if self.stamps.get(peer) != Some(&self.generation) {
+                f(peer);
+            }
+        }
+    }
+
     /// Whether this peer has a subscription that the topic starts with.
     pub(crate) fn is_wanted_by(&mut self, peer: usize, topic: &[u8]) -> bool {
         let mut wanted = false;

@@ -13,6 +13,8 @@ pub(crate) struct TopicFilter {
     references: PrefixTrie<NonZeroUsize>,
     /// The only topic, as long as there has been no other: most subscribers have one, and every message is compared with it.
     only: Option<Label>,
+    /// Wanted is what no topic matches.
+    inverted: bool,
 }
 
 impl TopicFilter {
@@ -20,7 +22,13 @@ impl TopicFilter {
         Self {
             references: PrefixTrie::new(),
             only: None,
+            inverted: false,
         }
+    }
+
+    /// One that wants what no topic matches, if so told.
+    pub(crate) fn inverted(self, inverted: bool) -> Self {
+        Self { inverted, ..self }
     }
 
     /// Adds a reference; says whether it is the first.
@@ -31,7 +39,8 @@ impl TopicFilter {
             *count = count.saturating_add(1);
             return false;
         }
-        self.only = self.references.is_empty().then(|| Label::new(topic));
+        let is_only = self.references.is_empty() && !self.inverted;
+        self.only = is_only.then(|| Label::new(topic));
         self.references.insert(topic, NonZeroUsize::MIN);
         true
     }
@@ -69,7 +78,7 @@ impl TopicFilter {
 
     #[inline(never)]
     fn matches_any(&self, topic: &[u8]) -> bool {
-        self.references.prefixes(topic).next().is_some()
+        self.references.prefixes(topic).next().is_some() != self.inverted
     }
 
     /// Each topic once, whatever its references, in no useful order.
@@ -124,6 +133,19 @@ mod tests {
         assert!(!filter.matches(b"weathe"));
         assert!(!filter.matches(b"wealth"));
         assert!(!filter.matches(b""));
+    }
+
+    #[test]
+    fn inverted_it_wants_what_no_topic_matches() {
+        let mut filter = TopicFilter::new().inverted(true);
+        assert!(filter.matches(b"") && filter.matches(b"weather.eu"));
+        filter.subscribe(b"weather");
+        assert!(!filter.matches(b"weather.eu"));
+        assert!(filter.matches(b"weathe") && filter.matches(b""));
+        filter.subscribe(b"sport");
+        assert!(!filter.matches(b"weather") && !filter.matches(b"sport"));
+        filter.unsubscribe(b"weather");
+        assert!(filter.matches(b"weather") && !filter.matches(b"sport"));
     }
 
     #[test]

@@ -19,10 +19,10 @@ pub(super) struct Upstreams<M = Topics> {
 
 impl<M: Matching> Upstreams<M> {
     /// A publisher may end so many connections over one topic.
-    pub(super) fn new(most: Option<u32>) -> Self {
+    pub(super) fn new(most: Option<u32>, filter: TopicFilter) -> Self {
         Upstreams {
             matching: PhantomData,
-            filter: TopicFilter::new(),
+            filter,
             publishers: Vec::new(),
             most,
         }
@@ -47,11 +47,20 @@ impl<M: Matching> Upstreams<M> {
     }
 
     /// Takes a reference back, and tells of the last one.
-    pub(super) fn unsubscribe(&mut self, peers: &mut Peers, topic: &[u8]) {
-        if self.filter.unsubscribe(topic) {
+    pub(super) fn unsubscribe(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
+        let last = self.filter.unsubscribe(topic);
+        if last {
             for (id, publisher) in &mut self.publishers {
                 publisher.unsubscribe(topic, &mut |what| tell::<M>(peers, *id, what));
             }
+        }
+        last
+    }
+
+    /// Tells of the end of a subscription that was not the last to its topic, or of none.
+    pub(super) fn repeat_end(&mut self, peers: &mut Peers, topic: &[u8]) {
+        for (id, publisher) in &self.publishers {
+            publisher.repeat_end(topic, &mut |what| tell::<M>(peers, *id, what));
         }
     }
 

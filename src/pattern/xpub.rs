@@ -276,8 +276,9 @@ impl Pattern for XpubPattern {
         self.distributor.attached();
     }
 
-    /// Nothing can have been sent before: the peer has not subscribed yet.
+    /// Nothing can have been sent before: the peer was not connected.
     fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        self.distributor.established(id);
         if let Some(welcome) = &self.welcome {
             self.distributor
                 .send_unasked(peers, id, Outgoing::Message(welcome));

@@ -2,7 +2,7 @@
 
 use super::fair_turns::{next_is, take_fairly};
 use super::upstream::Upstreams;
-use super::{FairQueue, Pattern, Published, Receiving, Sending};
+use super::{FairQueue, Pattern, Published, Receiving, Sending, TopicFilter};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::{Frame, Message};
 use crate::zmtp::{Command, ProtocolError, SocketType};
@@ -13,15 +13,18 @@ pub(crate) struct XsubPattern {
     queue: FairQueue,
     /// Peers that messages go to, connected or not.
     attached: Vec<PeerId>,
+    /// Publishers are told of the end of each subscription, and not only of the last to a topic.
+    tells_all_ends: bool,
 }
 
 impl XsubPattern {
     /// A publisher may end so many connections over one topic.
-    pub(crate) fn new(most: Option<u32>) -> Self {
+    pub(crate) fn new(most: Option<u32>, tells_all_ends: bool) -> Self {
         XsubPattern {
-            topics: Upstreams::new(most),
+            topics: Upstreams::new(most, TopicFilter::new()),
             queue: FairQueue::new(),
             attached: Vec::new(),
+            tells_all_ends,
         }
     }
 
@@ -33,7 +36,9 @@ impl XsubPattern {
     }
 
     pub(crate) fn unsubscribe(&mut self, peers: &mut Peers, topic: &[u8]) {
-        self.topics.unsubscribe(peers, topic);
+        if !self.topics.unsubscribe(peers, topic) && self.tells_all_ends {
+            self.topics.repeat_end(peers, topic);
+        }
     }
 
     /// Subscriptions in the form of a message; what else is in it goes on as a message.

@@ -24,7 +24,7 @@ pub struct Dish {
     pub(super) socket: Socket<DishPattern>,
 }
 
-common!(Dish, "DISH", options => DishPattern::new(options.max_delivery_attempts));
+common!(Dish, "DISH", options => DishPattern::new(options.max_delivery_attempts, false));
 
 /// A message, and the group that it was sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,10 @@ pub struct Sub {
     pub(super) socket: Socket<SubPattern>,
 }
 
-common!(Sub, "SUB", options => SubPattern::new(options.max_delivery_attempts));
+common!(Sub, "SUB", options => SubPattern::new(
+    options.max_delivery_attempts,
+    options.invert_matching,
+));
 
 receiving!(Sub);
 

@@ -11,7 +11,7 @@ use crate::pattern::{Published, XsubPattern};
 /// A [`Sub`](crate::Sub) that sends as well: the upstream side of a proxy, or a subscriber that talks back to its publishers.
 ///
 /// - Subscriptions are sent to all publishers, present and future. They are counted: the end of one is sent when a topic has been
-///   unsubscribed as often as subscribed. Each `subscribe` is sent, also that of a topic which is wanted already: behind a proxy a
+///   unsubscribed as often as subscribed (but see [`xsub_verbose_unsubscribe`](crate::Options::xsub_verbose_unsubscribe)). Each `subscribe` is sent, also that of a topic which is wanted already: behind a proxy a
 ///   publisher may want to hear of every one.
 /// - [`send`](Self::send) takes subscriptions in libzmq's form, as an [`Xpub`](crate::Xpub) receives them: a frame that begins with 1, or 0
 ///   for its end, and goes on with the topic. Everything else goes as a message to all publishers; an XPUB receives it, a PUB does not.
@@ -46,7 +46,10 @@ pub struct Xsub {
     pub(super) socket: Socket<XsubPattern>,
 }
 
-common!(Xsub, "XSUB", options => XsubPattern::new(options.max_delivery_attempts));
+common!(Xsub, "XSUB", options => XsubPattern::new(
+    options.max_delivery_attempts,
+    options.xsub_verbose_unsubscribe,
+));
 
 receiving!(Xsub);
 

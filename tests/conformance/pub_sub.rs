@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zerohop::{Context, Options, Pub, SendErrorKind, Sub, WaitError};
+use zerohop::{Context, Options, Pub, SendErrorKind, Sub, WaitError, Xpub};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
@@ -18,6 +18,8 @@ on_every_transport!(
     subscribes_again_with_a_new_publisher,
     counts_what_the_slow_miss,
     blocks_for_the_slow_if_told_to,
+    sends_what_is_not_subscribed_if_inverted,
+    inverted_waits_for_the_slow_if_told_to,
 );
 
 fn pair(transport: Transport, options: Options) -> (Pub, Sub) {
@@ -221,5 +223,80 @@ fn blocks_for_the_slow_if_told_to(transport: Transport) {
             .expect("the publishing thread")
             .expect("published");
     });
+    assert_eq!(publisher.stats().dropped.total(), 0);
+}
+
+/// Each is sent what it has not subscribed to, also by an XPUB, and again on its next connection.
+fn sends_what_is_not_subscribed_if_inverted(transport: Transport) {
+    let options = nimble().invert_matching(true);
+    let (publisher, one) = pair(transport, options.clone());
+    let context = Context::new();
+    let other = Sub::with_options(&context, options.clone()).expect("a SUB");
+    let endpoint = transport.endpoint();
+    Socket::connect(&other, &endpoint);
+    publisher.wait_for_peers(1, DEADLINE).expect("a peer");
+    assert_eq!(publisher.send("before").expect("published").sent, 1);
+    assert_eq!(next(&one), *"before");
+
+    one.subscribe("news").expect("subscribed");
+    one.subscribe("new").expect("subscribed");
+    until("the subscription is there", || {
+        let wanted = publisher.wait_for_subscribers("newspaper", 1, Duration::ZERO);
+        wanted.is_err().then_some(())
+    });
+    for topic in ["news", "new", "newspaper"] {
+        assert_eq!(publisher.send([topic, "body"]).expect("published").sent, 0);
+    }
+    for topic in ["other", "ne", ""] {
+        assert_eq!(publisher.send([topic, "new"]).expect("published").sent, 1);
+        assert_eq!(next(&one), [topic, "new"]);
+    }
+
+    for _ in 0..2 {
+        let xpub = Xpub::with_options(&context, options.clone()).expect("an XPUB");
+        Socket::bind(&xpub, &endpoint);
+        other.subscribe("mine").expect("subscribed");
+        let message = xpub.recv_timeout(DEADLINE).expect("a subscription");
+        assert_eq!(message, *"\u{1}mine");
+        assert_eq!(xpub.send("mine").expect("published").sent, 0);
+        assert_eq!(xpub.send("not mine").expect("published").sent, 1);
+        assert_eq!(next(&other), *"not mine");
+        other.unsubscribe("mine").expect("unsubscribed");
+        let message = xpub.recv_timeout(DEADLINE).expect("its end");
+        assert_eq!(message, *"\0mine");
+        assert_eq!(xpub.send("mine").expect("published").sent, 1);
+        assert_eq!(next(&other), *"mine");
+    }
+}
+
+fn inverted_waits_for_the_slow_if_told_to(transport: Transport) {
+    let options = nimble().invert_matching(true).send_hwm(10).recv_hwm(10);
+    let (publisher, sub) = pair(transport, options.pub_block(true));
+    sub.subscribe("not this").expect("subscribed");
+    until("the subscription is there", || {
+        publisher.wait_for_peers(1, DEADLINE).expect("a peer");
+        let others = publisher.wait_for_subscribers("not this", 1, Duration::ZERO);
+        others.is_err().then_some(())
+    });
+    let body = vec![b'x'; 50_000];
+    let mut sent = 0;
+    let error = loop {
+        match publisher.send_timeout(&body, Duration::from_millis(50)) {
+            Ok(published) => sent += published.sent,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), SendErrorKind::TimedOut);
+    // Nobody is to have it, so nobody is waited for.
+    let published = publisher.send_timeout("not this", Duration::ZERO);
+    assert_eq!(published.expect("published").sent, 0);
+    for _ in 0..sent {
+        assert_eq!(next(&sub).size(), body.len());
+    }
+    assert_eq!(
+        publisher.send_timeout("room", DEADLINE).expect("sent").sent,
+        1
+    );
+    assert_eq!(next(&sub), *"room");
     assert_eq!(publisher.stats().dropped.total(), 0);
 }

@@ -25,6 +25,7 @@ on_every_transport!(
     carries_messages_up,
     sends_subscriptions_as_messages,
     counts_references,
+    tells_of_every_end_if_told_to,
     tells_later_publishers_each_topic_once,
     passes_on_through_a_proxy,
     blocks_for_the_slow_if_told_to,
@@ -376,6 +377,26 @@ fn counts_references(transport: Transport) {
     assert_eq!(told(&xpub), "-a");
     assert_eq!(xpub.send("a").expect("published").sent, 0);
     assert_eq!(xsub.recv_timeout(DEADLINE).expect("a message"), "a");
+}
+
+/// Also of what was never there. An XPUB that is manual hears all of it.
+fn tells_of_every_end_if_told_to(transport: Transport) {
+    let (context, xpub, endpoint, _sub) = pair(transport, nimble().xpub_manual(true));
+    let options = nimble().xsub_verbose_unsubscribe(true);
+    let xsub = Xsub::with_options(&context, options).expect("an XSUB");
+    Socket::connect(&xsub, &endpoint);
+    xsub.wait_for_peers(1, DEADLINE).expect("a publisher");
+    for _ in 0..2 {
+        xsub.subscribe("a").expect("subscribed");
+        assert_eq!(told(&xpub), "+a");
+    }
+    for _ in 0..2 {
+        xsub.unsubscribe("a").expect("unsubscribed");
+        assert_eq!(told(&xpub), "-a");
+    }
+    assert_eq!(xsub.send("\0never there").expect("sent").sent, 1);
+    assert_eq!(told(&xpub), "-never there");
+    quiet(&xpub);
 }
 
 fn tells_later_publishers_each_topic_once(transport: Transport) {

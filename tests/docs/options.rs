@@ -57,6 +57,11 @@ const DIFFERENT: &[(&str, &str)] = &[
         "on: without it a late reply could be taken for another's",
     ),
     ("xpub_manual_last_value", "a draft in libzmq"),
+    ("xsub_verbose_unsubscribe", "a draft in libzmq"),
+    (
+        "invert_matching",
+        "the same; only peers that are connected are sent to, where libzmq queues for those that it dials as well",
+    ),
     (
         "xpub_welcome_message",
         "sent with each connection, where libzmq sends it once for each call of connect",
@@ -150,7 +155,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "not there: Kerberos needs a C library",
     ),
     ("ZMQ_SOCKS_PROXY", "not there yet"),
-    ("ZMQ_INVERT_MATCHING", "not there yet"),
     (
         "ZMQ_TCP_MAXRT",
         "not there: `heartbeat_timeout` notices a dead peer on every system",

@@ -331,6 +331,29 @@ fn remove_peer(subscriptions: &mut Subscriptions, peer: usize, mut gone: impl Fn
     subscriptions.remove_peer(peer, Some(&mut told));
 }
 
+#[test]
+fn others_are_those_without_a_subscription_that_matches() {
+    let mut subscriptions = Subscriptions::new();
+    subscriptions.insert(1, b"news");
+    subscriptions.insert(1, b"n");
+    subscriptions.insert(2, b"sport");
+    // Nothing is known of a peer that has never subscribed.
+    let connected = [2, 1, 7];
+    let mut others = |topic: &[u8]| {
+        let mut others = Vec::new();
+        subscriptions.for_each_other(&connected, topic, |peer| others.push(peer));
+        others
+    };
+    assert_eq!(others(b"newspaper"), [2, 7]);
+    assert_eq!(others(b"sport"), [1, 7]);
+    assert_eq!(others(b"else"), [2, 1, 7]);
+    assert_eq!(others(b""), [2, 1, 7]);
+    subscriptions.insert(7, b"");
+    let mut others = Vec::new();
+    subscriptions.for_each_other(&connected, b"else", |peer| others.push(peer));
+    assert_eq!(others, [2, 1]);
+}
+
 /// A group is the whole of a first frame, and has members of its own beside the groups whose names begin like its.
 #[test]
 fn a_group_is_no_prefix() {

@@ -153,7 +153,7 @@ fn each_subscriber_takes_what_it_can() {
     let publisher = PubPattern::new(&Options::new());
     let publisher = Stand::new(&context, Options::new(), publisher);
     let subscribers: Vec<_> = (0..4)
-        .map(|_| Stand::new(&context, Options::new(), SubPattern::new(None)))
+        .map(|_| Stand::new(&context, Options::new(), SubPattern::new(None, false)))
         .collect();
     let wires: Vec<_> = subscribers
         .iter()

@@ -30,7 +30,7 @@ impl<M: Matching> Rig<M> {
         let pattern = PubOf::new(&options());
         let publisher = Stand::new(&context, options(), pattern);
         let subscribers: Vec<_> = (0..3)
-            .map(|_| Stand::new(&context, options(), SubOf::new(None)))
+            .map(|_| Stand::new(&context, options(), SubOf::new(None, false)))
             .collect();
         let wires = subscribers
             .iter()

@@ -64,7 +64,7 @@ impl Rig {
         let pattern = XpubPattern::new(&telling.options());
         let xpub = Stand::new(&context, telling.options(), pattern);
         let xsubs: Vec<_> = (0..3)
-            .map(|_| Stand::new(&context, options(), XsubPattern::new(None)))
+            .map(|_| Stand::new(&context, options(), XsubPattern::new(None, false)))
             .collect();
         let wires = xsubs.iter().map(|xsub| join(xsub, &xpub, None));
         Rig {
@@ -326,7 +326,7 @@ fn a_subscriber_that_has_gone_is_granted_nothing() {
     let manual = Telling::Manual.options();
     let pattern = XpubPattern::new(&manual);
     let mut xpub = Stand::new(&context, manual, pattern);
-    let xsub = Stand::new(&context, options(), XsubPattern::new(None));
+    let xsub = Stand::new(&context, options(), XsubPattern::new(None, false));
     xsub.look(|pattern, net| pattern.subscribe(&mut net.peers, b"a"));
     let next = |xpub: &Stand<XpubPattern>| {
         let next = xpub.look(|pattern, net| pattern.next(&mut net.peers));
