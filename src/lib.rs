@@ -258,5 +258,15 @@ struct Production;
 
 /// Runs the code of a page as tests.
 #[cfg(doctest)]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;
+
+/// Runs the code of a page as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migrating.md")]
+struct Migrating;
+
+/// Runs the code of a page as tests.
+#[cfg(doctest)]
 #[doc = include_str!("../docs/closed-ports.md")]
 struct ClosedPorts;

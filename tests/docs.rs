@@ -53,6 +53,14 @@ fn links_lead_somewhere() {
             "docs/closed-ports.md",
             include_str!("../docs/closed-ports.md"),
         ),
+        ("docs/SUMMARY.md", include_str!("../docs/SUMMARY.md")),
+        ("docs/guide.md", include_str!("../docs/guide.md")),
+        ("docs/migrating.md", include_str!("../docs/migrating.md")),
+        ("docs/stability.md", include_str!("../docs/stability.md")),
+        (
+            "docs/other-tools.md",
+            include_str!("../docs/other-tools.md"),
+        ),
         ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
         ("SECURITY.md", include_str!("../SECURITY.md")),
         ("cli/README.md", include_str!("../cli/README.md")),
@@ -64,6 +72,48 @@ fn links_lead_somewhere() {
         for target in targets.filter(|target| !target.starts_with("http")) {
             assert!(folder.join(target).exists(), "{name} links to {target}");
         }
+    }
+}
+
+/// The site that mdBook makes has the pages that SUMMARY.md names.
+#[test]
+fn every_page_is_in_the_summary_once() {
+    let summary = include_str!("../docs/SUMMARY.md");
+    for entry in fs::read_dir(root().join("docs")).expect("a folder") {
+        let name = entry.expect("an entry").file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".md") && name != "SUMMARY.md" {
+            let times = summary.matches(&format!("({name})")).count();
+            assert_eq!(times, 1, "docs/SUMMARY.md names {name}");
+        }
+    }
+}
+
+/// Some doctest includes each page with Rust on it.
+#[test]
+fn blocks_of_rust_are_tested() {
+    let mut sources = Vec::new();
+    for folder in ["src", "cli/src", "runtimes"] {
+        collect_sources(&root().join(folder), &mut sources);
+    }
+    let sources: Vec<String> = sources
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .collect();
+    for entry in fs::read_dir(root().join("docs")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a page");
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let included = format!("/docs/{name}\")");
+        let tested = sources.iter().any(|source| source.contains(&included));
+        assert!(tested || !text.contains("```rust"), "{name} is not tested");
+        // The one for another crate is compared with a test of `interop/`.
+        let ignored = text.matches("```rust,ignore").count();
+        let allowed = usize::from(name == "migrating.md");
+        assert_eq!(ignored, allowed, "{name}");
     }
 }
 

@@ -335,6 +335,21 @@ fn the_customer_in_the_readme_gets_its_price() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "9.99");
 }
 
+/// The Python of docs/migrating.md, as it stands there.
+#[test]
+fn the_program_in_the_migration_guide_runs() {
+    let Some(pyzmq) = Pyzmq::available() else {
+        return;
+    };
+    let page = include_str!("../../docs/migrating.md").split("```python\n");
+    let program = page.last().and_then(|rest| rest.split("```").next());
+    let program = program.expect("the page has Python in it");
+    let mut python = Command::new(pyzmq.python());
+    let output = python.args(["-c", program]).output().expect("Python runs");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(printed.trim(), "resize photo.jpg", "{output:?}");
+}
+
 fn numbered(number: usize) -> Vec<Part> {
     message([number.to_string().as_str()])
 }
