@@ -31,7 +31,7 @@ fn resize() -> Result<String, Box<dyn std::error::Error>> {
 #[test]
 fn the_program_for_zmq_rs_runs_as_it_stands() {
     assert_eq!(resize().expect("a job"), "resize photo.jpg");
-    let shown = block("```rust,ignore\n");
+    let shown = block("```rs\n");
     let (_, here) = THIS.split_once("// Also on the page.\n").expect("a mark");
     let (here, _) = here.split_once("\n}\n").expect("an end");
     assert_eq!(shown, format!("{here}\n}}\n"));

@@ -84,16 +84,57 @@ impl<P: Receiving + 'static> Socket<P> {
 
 /// Receives messages until the socket is closed or the context shut down, or
 /// [`recv_timeout`](crate::Options::recv_timeout) has passed without one. Made by `iter`.
+///
+/// [`end`](Iter::end) says which of them it was, if the loop borrows the iterator:
+///
+/// ```
+/// use std::time::Duration;
+/// use zerohop::{Context, Options, Pull, RecvError};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let context = Context::new();
+/// let options = Options::new().recv_timeout(Duration::from_millis(10));
+/// let pull = Pull::with_options(&context, options)?;
+/// let mut messages = pull.iter();
+/// for message in &mut messages {
+///     println!("{message:?}");
+/// }
+/// assert_eq!(messages.end(), Some(RecvError::TimedOut));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Iter<'a, S> {
-    pub(super) socket: &'a S,
+    socket: &'a S,
+    end: Option<RecvError>,
+}
+
+impl<'a, S: RecvSocket> Iter<'a, S> {
+    pub(super) fn new(socket: &'a S) -> Iter<'a, S> {
+        Iter { socket, end: None }
+    }
+
+    /// Why there was no further message, after `next` has given `None`. A later `next` tries again, and may give one then after a
+    /// time-out.
+    pub fn end(&self) -> Option<RecvError> {
+        self.end
+    }
 }
 
 impl<S: RecvSocket> Iterator for Iter<'_, S> {
     type Item = Message;
 
     fn next(&mut self) -> Option<Message> {
-        self.socket.recv().ok()
+        match self.socket.recv() {
+            Ok(message) => {
+                self.end = None;
+                Some(message)
+            }
+            Err(error) => {
+                self.end = Some(error);
+                None
+            }
+        }
     }
 }
 
@@ -215,7 +256,8 @@ macro_rules! receiving {
             }
 
             /// The messages as they come, without end: until the socket or its context is shut
-            /// down, or [`recv_timeout`](crate::Options::recv_timeout) has passed without one.
+            /// down, or [`recv_timeout`](crate::Options::recv_timeout) has passed without one: [`Iter::end`](crate::Iter::end)
+            /// says which.
             pub fn iter(&self) -> $crate::Iter<'_, $name> {
                 $crate::RecvSocket::iter(self)
             }

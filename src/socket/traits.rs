@@ -308,8 +308,8 @@ pub trait RecvSocket: AnySocket + RecvBy {
     }
 
     /// The messages as they come, without end: until the socket or its context is shut down, or
-    /// [`recv_timeout`](Options::recv_timeout) has passed without one.
+    /// [`recv_timeout`](Options::recv_timeout) has passed without one: [`Iter::end`] says which.
     fn iter(&self) -> Iter<'_, Self> {
-        Iter { socket: self }
+        Iter::new(self)
     }
 }

@@ -1,6 +1,6 @@
 //! PUSH and PULL: frames, order, turns.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zerohop::{Context, Message, Options, Pull, Push, RecvError};
 
@@ -17,6 +17,7 @@ on_every_transport!(
     streams_all_sorts,
     carries_batches,
     iterates,
+    iterates_again_after_a_time_out,
     takes_turns,
     passes_over_the_full,
     conflates,
@@ -264,8 +265,27 @@ fn iterates(transport: Transport) {
     for text in ["a", "b", "c"] {
         push.send_timeout(text, DEADLINE).expect("sent");
     }
-    let texts: Vec<Message> = pull.iter().take(3).collect();
+    let mut messages = pull.iter();
+    let texts: Vec<Message> = messages.by_ref().take(3).collect();
     assert_eq!(texts, ["a", "b", "c"].map(Message::from));
+    assert_eq!(messages.end(), None);
+    pull.shutdown();
+    assert_eq!(messages.next(), None);
+    assert_eq!(messages.end(), Some(RecvError::Closed));
+}
+
+fn iterates_again_after_a_time_out(transport: Transport) {
+    let (push, pull) = pair(transport, nimble().recv_timeout(Duration::from_millis(1)));
+    let mut messages = pull.iter();
+    assert_eq!(messages.next(), None);
+    assert_eq!(messages.end(), Some(RecvError::TimedOut));
+    push.send_timeout("late", DEADLINE).expect("sent");
+    let late = Instant::now() + DEADLINE;
+    let message = std::iter::repeat_with(|| messages.next())
+        .take_while(|_| Instant::now() < late)
+        .find_map(|message| message);
+    assert_eq!(message, Some(Message::from("late")));
+    assert_eq!(messages.end(), None);
 }
 
 /// With room everywhere, messages go round strictly.
