@@ -50,6 +50,7 @@ mod stats;
 mod stop;
 mod subscribe;
 mod talk;
+mod tee;
 mod value;
 mod xpub;
 mod xsub;

@@ -18,6 +18,7 @@ use crate::descriptor;
 use crate::failure::{Failure, Outcome};
 use crate::format::{Format, Template, to_envelope, to_json};
 use crate::stop::{Cause, Stop};
+use crate::tee::Tee;
 
 /// As much is written at once while more is waiting.
 const BUFFER: usize = 128 * 1024;
@@ -35,6 +36,8 @@ pub(crate) struct Output {
     terminal: bool,
     /// Messages so far, for a template.
     printed: u64,
+    /// What messages go to besides.
+    pub(crate) tee: Option<Tee>,
 }
 
 impl Output {
@@ -55,6 +58,7 @@ impl Output {
             delimiter: framing.delimiter(),
             separator: given.unwrap_or_else(|| usual.to_vec()),
             printed: 0,
+            tee: None,
         })
     }
 
@@ -103,7 +107,11 @@ impl Output {
                 self.write_template(&template, message, time)
             }
         };
-        written.map_err(|error| Failure::of_output(&error))
+        written.map_err(|error| Failure::of_output(&error))?;
+        match &self.tee {
+            Some(tee) => tee.write(message).map_err(Failure::Failed),
+            None => Ok(()),
+        }
     }
 
     /// Prints who a message is from, as text or as a frame like the others, and the message.
@@ -123,6 +131,9 @@ impl Output {
 
     /// Hands over what was written.
     pub(crate) fn flush(&mut self) -> Outcome {
+        if let Some(tee) = &self.tee {
+            tee.flush().map_err(Failure::Failed)?;
+        }
         if self.out.buffer.is_empty() {
             return Ok(());
         }

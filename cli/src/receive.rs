@@ -1,5 +1,8 @@
 //! What comes in, onto standard output or into commands: what `pull`, `sub` and `xsub` do.
 
+use std::path::PathBuf;
+
+use clap::ValueHint;
 use zerohop::{AnySocket, Options, RecvError, RecvSocket};
 
 use crate::args::{CountArgs, EndpointArgs, FramingArgs, OutputArgs, SocketArgs};
@@ -7,6 +10,7 @@ use crate::exec::{ExecArgs, Shell, Work};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Output};
 use crate::session::Session;
+use crate::tee::Tee;
 
 /// The arguments of a command that receives messages one after the other. A command adds its own beside them.
 #[derive(Debug, clap::Args)]
@@ -20,6 +24,9 @@ pub(crate) struct ReceiverArgs {
     count: CountArgs,
     #[command(flatten)]
     output: OutputArgs,
+    /// Also append every message to FILE, as --format envelope prints it and --replay reads it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    tee: Option<PathBuf>,
     #[command(flatten)]
     framing: FramingArgs,
     #[command(flatten)]
@@ -33,19 +40,21 @@ pub(crate) fn run<S: RecvSocket>(
     args: &ReceiverArgs,
     before: impl FnOnce(&S) -> Outcome,
 ) -> Outcome {
+    let tee = args.tee.as_deref().map(Tee::open).transpose()?;
     match &args.exec {
-        Some(command) => execute(args, command, before),
+        Some(command) => execute(args, command, tee, before),
         None => {
             let session =
                 Session::open_with(&args.endpoints, &args.socket, Options::new(), before)?;
-            print_all(session, args)
+            print_all(session, args, tee)
         }
     }
 }
 
-fn print_all<S: RecvSocket>(session: Session<S>, args: &ReceiverArgs) -> Outcome {
+fn print_all<S: RecvSocket>(session: Session<S>, args: &ReceiverArgs, tee: Option<Tee>) -> Outcome {
     let opened = Output::open(&args.output, &args.framing, &session.stop);
     let outcome = opened.and_then(|mut output| {
+        output.tee = tee;
         output::watch_reader(&session.stop);
         let count = args.count.count;
         let printed = print(&session, &mut output, count.unwrap_or(u64::MAX));
@@ -62,6 +71,7 @@ fn print_all<S: RecvSocket>(session: Session<S>, args: &ReceiverArgs) -> Outcome
 fn execute<S: RecvSocket>(
     args: &ReceiverArgs,
     command: &Shell,
+    tee: Option<Tee>,
     before: impl FnOnce(&S) -> Outcome,
 ) -> Outcome {
     let options = Options::new().recv_hwm(args.jobs.jobs.get());
@@ -72,7 +82,14 @@ fn execute<S: RecvSocket>(
         args.jobs.jobs,
         session.timeout,
         || RecvSocket::recv(&*session.socket),
-        |message| command.run(&message, &args.framing),
+        |message| {
+            let recorded = match &tee {
+                Some(tee) => tee.write(&message).and_then(|()| tee.flush()),
+                None => Ok(()),
+            };
+            // What could not be recorded is still worked on.
+            command.run(&message, &args.framing).and(recorded)
+        },
     );
     let outcome = work_outcome(&session, &work, ended);
     session.close(outcome)

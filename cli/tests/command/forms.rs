@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::program::{Program, run};
+use crate::common::unique;
 
 /// Sends with `push` and these arguments and input; gives what `pull` with those prints.
 fn through(push_args: &[&str], input: &[u8], pull_args: &[&str]) -> String {
@@ -26,6 +27,35 @@ fn a_line_is_a_message() {
         through(&[], b"one\n\nthree", &json),
         "[\"one\"]\n[\"\"]\n[\"three\"]\n"
     );
+}
+
+#[test]
+fn messages_go_into_a_file_as_well() {
+    let file = std::env::temp_dir().join(unique::name());
+    let path = file.display().to_string();
+    let recorded = |count: usize| {
+        let text = std::fs::read_to_string(&file).expect("a file");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), count, "{text}");
+        assert!(lines.iter().all(|line| line.contains("\"time\"")), "{text}");
+        lines[count - 1].to_owned()
+    };
+    let printed = through(&[], b"one\ntwo\n", &["-n", "2", "--tee", &path]);
+    assert_eq!(printed, "one\ntwo\n");
+    assert!(recorded(2).contains("[\"two\"]"));
+    // Appended, and also where a command gets the messages.
+    let exec = ["-n", "1", "--exec", "tr a-z A-Z", "--tee", &path];
+    assert_eq!(through(&[], b"three\n", &exec), "THREE");
+    assert!(recorded(3).contains("[\"three\"]"));
+    let again = std::fs::read(&file).expect("a file");
+    assert_eq!(
+        through(&["--replay=1000000"], &again, &["-n", "3"]),
+        "one\ntwo\nthree\n"
+    );
+    std::fs::remove_file(&file).expect("removed");
+
+    let nowhere = ["pull", "-b", "tcp://127.0.0.1:*", "--tee", "/no/such/file"];
+    run(&nowhere).failed(1, &["/no/such/file", "No such file"]);
 }
 
 #[test]
