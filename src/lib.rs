@@ -13,6 +13,7 @@
 //! | [`Pull`] | | from all peers, fairly | |
 //! | [`Pub`] | to all who subscribed to a prefix of the first frame | | skips that subscriber, and counts it |
 //! | [`Sub`] | | what it subscribed to, fairly | |
+//! | [`Stream`] | bytes without ZMTP, to the connection it names | bytes of all its connections, fairly, each with its name | waits; without such a connection it fails |
 //! | [`Xpub`] | as a [`Pub`] | subscriptions, and messages of [`Xsub`] peers | skips that subscriber, and counts it |
 //! | [`Xsub`] | subscriptions and messages, to all | what it subscribed to, fairly | skips that publisher, and counts it |
 //! | [`Req`] | a request, to one peer, in turn | its reply | waits |
@@ -235,7 +236,7 @@ pub use secret::Secret;
 pub use socket::{
     AnySocket, Ask, Channel, Client, Dealer, Dish, Gather, GroupMessage, Incoming, Iter, Pair,
     Peer, PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, RecvSocket, Rep, Req, Request,
-    Retry, Router, Scatter, SendSocket, Server, Sub, Xpub, Xsub,
+    Retry, Router, Scatter, SendSocket, Server, Stream, Sub, Xpub, Xsub,
 };
 #[cfg(feature = "futures")]
 pub use socket::{RecvStream, SendSink};

@@ -224,10 +224,13 @@ macro_rules! option_table {
     };
 }
 
-/// The set of types that a row names: `all`, or a list.
+/// The set of types that a row names: `all`, `zmtp` for all that speak it, or a list.
 macro_rules! socket_types {
     (all) => {
         $crate::SocketTypes::ALL
+    };
+    (zmtp) => {
+        $crate::SocketTypes::ZMTP
     };
     ([$($socket:ident),+]) => {
         $crate::SocketTypes::of(&[$($crate::SocketType::$socket),+])
@@ -238,6 +241,9 @@ macro_rules! socket_types {
 macro_rules! socket_names {
     (all) => {
         "all"
+    };
+    (zmtp) => {
+        "all but `Stream`"
     };
     ([$first:ident $(, $socket:ident)*]) => {
         concat!("`", stringify!($first), "`", $(", `", stringify!($socket), "`"),*)

@@ -206,6 +206,8 @@ fn defaults_that_are_called_the_same_are() {
         "ZMQ_ROUTER_HANDOVER",
         "ZMQ_ONLY_FIRST_SUBSCRIBE",
         "ZMQ_ROUTER_NOTIFY",
+        "ZMQ_ROUTER_RAW",
+        "ZMQ_STREAM_NOTIFY",
     ];
     let built_without = |option: &str| {
         let curve = zmq::has("curve").unwrap_or(false);

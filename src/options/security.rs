@@ -1,8 +1,8 @@
 //! Which security mechanism the options mean.
 
-use super::Options;
+use super::{OPTION_TABLE, Options};
 use crate::error::OptionError;
-use crate::zmtp::MechanismConfig;
+use crate::zmtp::{MechanismConfig, SocketType};
 
 impl Options {
     /// Makes the socket a client of the mechanism PLAIN, which shows this name and password, in clear: see
@@ -84,6 +84,34 @@ impl Options {
 
     fn is_plain_client(&self) -> bool {
         !self.plain_username.is_empty() || !self.plain_password.is_empty()
+    }
+
+    /// Where no ZMTP is spoken nobody can be asked who they are, and nothing be kept from others: an option that wants that is refused.
+    pub(crate) fn check_unsecured(&self, socket_type: SocketType) -> Result<(), OptionError> {
+        const SECURITY: &[&str] = &[
+            "plain_server",
+            "plain_username",
+            "plain_password",
+            "curve_server",
+            "curve_publickey",
+            "curve_secretkey",
+            "curve_serverkey",
+            "zap_domain",
+            "allow",
+        ];
+        for ((name, value), row) in self.rendered().into_iter().zip(OPTION_TABLE) {
+            if !SECURITY.contains(&name) || value == row.default {
+                continue;
+            }
+            return Err(match socket_type {
+                SocketType::Stream => OptionError::not_for(row, socket_type),
+                _ => {
+                    let expected = "false where an option is set that says who is let in";
+                    OptionError::new("router_raw", "true".into(), expected)
+                }
+            });
+        }
+        Ok(())
     }
 
     /// A socket has one mechanism, and is a client or a server of it, where in libzmq the option that is set last decides; and a list of

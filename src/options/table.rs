@@ -20,7 +20,7 @@ option_table! {
     /// Over inproc, where there is one queue between two sockets, the sender's mark and the receiver's add up.
     send_hwm(usize) -> usize {
         libzmq: "ZMQ_SNDHWM" = 23,
-        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Scatter, Radio, Client, Server, Peer, Channel],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Scatter, Radio, Client, Server, Peer, Channel],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -30,7 +30,7 @@ option_table! {
     /// the peer's messages stay in the kernel, and then with the peer.
     recv_hwm(usize) -> usize {
         libzmq: "ZMQ_RCVHWM" = 24,
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Gather, Dish, Client, Server, Peer, Channel],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Gather, Dish, Client, Server, Peer, Channel],
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -40,7 +40,7 @@ option_table! {
     /// [`send_hwm`](Options::send_hwm), and what happens at it is the same. A message that is longer is queued when no other waits
     /// for that peer. Over inproc it does not hold. 0 means no limit, as does libzmq, which counts messages only.
     send_hwm_bytes(usize) -> usize {
-        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Scatter, Radio, Client, Server, Peer, Channel],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Scatter, Radio, Client, Server, Peer, Channel],
         unit: "bytes",
         range: "any number, 0 is no limit", allows: any,
         default: 0, "0",
@@ -51,7 +51,7 @@ option_table! {
     /// are received. One read more may come, of 64 KiB at most, and the rest of a message that has begun, which
     /// [`max_message_size`](Options::max_message_size) limits. What an XPUB has taken in for the application to receive is not counted, nor is inproc.
     recv_hwm_bytes(usize) -> usize {
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Gather, Dish, Client, Server, Peer, Channel],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Gather, Dish, Client, Server, Peer, Channel],
         unit: "bytes",
         range: "any number, 0 is no limit", allows: any,
         default: 0, "0",
@@ -61,7 +61,7 @@ option_table! {
     /// what has been sent; those left then are dropped. 0 drops them at once, `None` never gives up. libzmq's default is never.
     linger(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_LINGER" = 17,
-        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Scatter, Radio, Client, Server, Peer, Channel],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Scatter, Radio, Client, Server, Peer, Channel],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: Some(Duration::from_secs(30)), "30 s",
@@ -70,7 +70,7 @@ option_table! {
     /// How long a blocking send waits for room. `None` waits for ever, 0 not at all.
     send_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_SNDTIMEO" = 28,
-        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Scatter, Radio, Client, Server, Peer, Channel],
+        sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Scatter, Radio, Client, Server, Peer, Channel],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -79,7 +79,7 @@ option_table! {
     /// How long a blocking receive waits for a message. `None` waits for ever, 0 not at all.
     recv_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RCVTIMEO" = 27,
-        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Gather, Dish, Client, Server, Peer, Channel],
+        sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Gather, Dish, Client, Server, Peer, Channel],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -136,7 +136,7 @@ option_table! {
     /// How long a peer may take over its handshake before the connection is closed.
     handshake_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HANDSHAKE_IVL" = 66,
-        sockets: all,
+        sockets: zmtp,
         unit: "time",
         range: "1 ms to 365 days, or none for no end", allows: from_1_ms,
         default: Some(Duration::from_secs(30)), "30 s",
@@ -150,7 +150,7 @@ option_table! {
     /// tunnel; the log warns elsewhere.
     plain_server(bool) -> bool {
         libzmq: "ZMQ_PLAIN_SERVER" = 44,
-        sockets: all,
+        sockets: zmtp,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -160,7 +160,7 @@ option_table! {
     /// client; see also [`plain_client`](Options::plain_client).
     plain_username(impl Into<String>) -> String {
         libzmq: "ZMQ_PLAIN_USERNAME" = 45,
-        sockets: all,
+        sockets: zmtp,
         unit: "bytes",
         range: "up to 255 bytes of UTF-8, or none", allows: |name| name.len() <= 255,
         default: String::new(), "none",
@@ -169,7 +169,7 @@ option_table! {
     /// The password that goes with it. It is shown by no `Debug` and no error, and [`get`](Options::get) gives stars for it.
     plain_password(impl Into<Secret>) -> Secret {
         libzmq: "ZMQ_PLAIN_PASSWORD" = 46,
-        sockets: all,
+        sockets: zmtp,
         unit: "bytes",
         range: "up to 255 bytes, or none", allows: |password| password.expose().len() <= 255,
         default: Secret::default(), "none",
@@ -182,7 +182,7 @@ option_table! {
     /// Given a `KeyPair`, that is who the server is; given `true`, [`curve_secretkey`](Options::curve_secretkey) says it. Needs the feature `curve`.
     curve_server(impl Into<CurveServer>) -> CurveServer {
         libzmq: "ZMQ_CURVE_SERVER" = 47,
-        sockets: all,
+        sockets: zmtp,
         unit: "",
         range: "true or false", allows: any,
         default: CurveServer::default(), "false",
@@ -192,7 +192,7 @@ option_table! {
     /// right one. Needs the feature `curve`.
     curve_publickey(impl Into<Option<PublicKey>>) -> Option<PublicKey> {
         libzmq: "ZMQ_CURVE_PUBLICKEY" = 48,
-        sockets: all,
+        sockets: zmtp,
         unit: "",
         range: "40 characters of Z85, 64 hexadecimal digits, or none", allows: any,
         default: None, "none",
@@ -202,7 +202,7 @@ option_table! {
     /// gives stars for it. Needs the feature `curve`.
     curve_secretkey(impl Into<Option<SecretKey>>) -> Option<SecretKey> {
         libzmq: "ZMQ_CURVE_SECRETKEY" = 49,
-        sockets: all,
+        sockets: zmtp,
         unit: "",
         range: "40 characters of Z85, 64 hexadecimal digits, or none", allows: any,
         default: None, "none",
@@ -211,7 +211,7 @@ option_table! {
     /// The public key of the server that the socket is a client of: it talks to no other. Needs the feature `curve`.
     curve_serverkey(impl Into<Option<PublicKey>>) -> Option<PublicKey> {
         libzmq: "ZMQ_CURVE_SERVERKEY" = 50,
-        sockets: all,
+        sockets: zmtp,
         unit: "",
         range: "40 characters of Z85, 64 hexadecimal digits, or none", allows: any,
         default: None, "none",
@@ -236,7 +236,7 @@ option_table! {
     ///
     /// libzmq leaves it to the umask, which mostly lets everyone read and this user alone connect.
     ipc_mode(u32) -> u32 {
-        sockets: all,
+        sockets: zmtp,
         unit: "",
         range: "0 to 511, which is 0777 in octal", allows: |&mode| mode <= 0o777,
         default: 0o600, "384",
@@ -247,7 +247,7 @@ option_table! {
     /// a password or a key where [`allow`](Options::allow) says nothing of them. Where both decide, a peer has to be let in by both.
     zap_domain(impl Into<String>) -> String {
         libzmq: "ZMQ_ZAP_DOMAIN" = 55,
-        sockets: all,
+        sockets: zmtp,
         unit: "bytes",
         range: "up to 255 bytes of UTF-8, or none", allows: |domain| domain.len() <= 255,
         default: String::new(), "none",
@@ -257,7 +257,7 @@ option_table! {
     /// everyone, but for peers of PLAIN that nobody else decides on. libzmq's default is off.
     zap_enforce_domain(bool) -> bool {
         libzmq: "ZMQ_ZAP_ENFORCE_DOMAIN" = 93,
-        sockets: all,
+        sockets: zmtp,
         unit: "",
         range: "true or false", allows: any,
         default: true, "true",
@@ -270,7 +270,7 @@ option_table! {
     /// no peer of ZMTP 2.0. A list on which nobody can be recognised by the mechanism is an error, and so is one of a client of PLAIN or CURVE,
     /// which asks about nobody.
     allow(impl Into<Allow>) -> Allow {
-        sockets: all,
+        sockets: zmtp,
         unit: "",
         range: "anyone, a list, code, or (by name) the path of a list", allows: any,
         default: Allow::anyone(), "anyone",
@@ -281,7 +281,7 @@ option_table! {
     /// ([`DisconnectCause::TooManyPending`](crate::DisconnectCause::TooManyPending)): a peer that means well is done within
     /// milliseconds, and so those that never speak keep nobody out.
     max_pending_handshakes(usize) -> usize {
-        sockets: all,
+        sockets: zmtp,
         unit: "connections",
         range: "1 or more", allows: |&count| count > 0,
         default: 1024, "1024",
@@ -506,7 +506,7 @@ option_table! {
     /// asks. Peers that speak ZMTP 2.0 are not asked.
     heartbeat_interval(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_IVL" = 75,
-        sockets: all,
+        sockets: zmtp,
         unit: "time",
         range: "1 ms to 365 days, or none for never", allows: from_1_ms,
         default: None, "none",
@@ -517,7 +517,7 @@ option_table! {
     /// for it, or as it has no room for more and its system answers (Linux): so back-pressure ends no connection. libzmq ends it.
     heartbeat_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_TIMEOUT" = 77,
-        sockets: all,
+        sockets: zmtp,
         unit: "time",
         range: "1 ms to 365 days, or none for the interval", allows: from_1_ms,
         default: None, "none",
@@ -527,7 +527,7 @@ option_table! {
     /// tenths of a second, rounded down, and as 65.5 s when longer, since libzmq misreads more.
     heartbeat_ttl(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_TTL" = 76,
-        sockets: all,
+        sockets: zmtp,
         unit: "time",
         range: "0 to 6553.5 s, or none",
         allows: |ttl| ttl.is_none_or(|ttl| ttl <= Duration::from_millis(6_553_500)),
@@ -538,7 +538,7 @@ option_table! {
     /// still waits and nothing at all leaves for it. Then its connection is closed. `None` leaves it open for as long as the peer does. A peer that reads, however slowly, is
     /// not meant, nor one that sends a PING now and then: 64 KiB are thousands of answers.
     answers_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
-        sockets: all,
+        sockets: zmtp,
         unit: "time",
         range: "1 ms to 365 days, or none for never", allows: from_1_ms,
         default: Some(Duration::from_secs(60)), "60 s",
@@ -682,5 +682,26 @@ option_table! {
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
+    }
+
+    /// Whether a ROUTER speaks no ZMTP but bytes of any protocol, as a [`Stream`](crate::Stream) does: each peer has a routing id that is
+    /// made up here, a message that comes is what a read brought, and an empty message that is sent ends the connection. Over
+    /// tcp only, and with no security, as it is there. What cannot be routed is dropped or an error, as
+    /// [`router_mandatory`](Options::router_mandatory) says. Deprecated in libzmq, where STREAM is to be used in its place.
+    router_raw(bool) -> bool {
+        libzmq: "ZMQ_ROUTER_RAW" = 41,
+        sockets: [Router],
+        unit: "",
+        range: "true or false", allows: any,
+        default: false, "false",
+    }
+
+    /// Whether a STREAM receives an empty message from each peer when its connection begins, and another when it ends.
+    stream_notify(bool) -> bool {
+        libzmq: "ZMQ_STREAM_NOTIFY" = 73,
+        sockets: [Stream],
+        unit: "",
+        range: "true or false", allows: any,
+        default: true, "true",
     }
 }

@@ -90,6 +90,12 @@ use crate::zmtp::{ProtocolError, SocketType};
 pub(crate) trait Pattern: Send {
     fn socket_type(&self) -> SocketType;
 
+    /// Whether peers speak no ZMTP: bytes are all there is, as they come, over tcp. There is no handshake then, and nothing to keep
+    /// strangers out.
+    fn is_raw(&self) -> bool {
+        false
+    }
+
     /// Whether to let in a peer whose handshake is done, for the first time or again; what it said in it is known
     /// ([`Peers::facts`]). One that is refused is told neither of as `established` nor as `lost`.
     fn admit(&mut self, _peers: &mut Peers, _id: PeerId) -> Admission {
@@ -315,7 +321,7 @@ mod tests {
     use super::*;
     use crate::{OPTION_TABLE, Options};
 
-    fn patterns() -> [Box<dyn Pattern>; 19] {
+    fn patterns() -> [Box<dyn Pattern>; 20] {
         [
             Box::new(PushPattern::new()),
             Box::new(PullPattern::new()),
@@ -325,6 +331,7 @@ mod tests {
             Box::new(RepPattern::new()),
             Box::new(DealerPattern::new(false, false)),
             Box::new(RouterPattern::new(true, true, true, 0)),
+            Box::new(RouterPattern::stream(0)),
             Box::new(PairPattern::new()),
             Box::new(XpubPattern::new(&Options::new())),
             Box::new(XsubPattern::new(Some(2), false)),

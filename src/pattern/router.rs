@@ -3,6 +3,8 @@
 //! A peer is known by the routing id that it announces, or by one that is made up here. A peer that we dial keeps its id through
 //! every connection, as it does in libzmq: the id is that of the place.
 //!
+//! STREAM is the same without ZMTP: peers ask for no name, and an empty message ends a connection.
+//!
 //! And SERVER (RFC 41) and PEER (RFC 51), for which ids are numbers that are made up here, and whose messages have one frame.
 
 use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
@@ -11,6 +13,7 @@ use super::{Admission, FairQueue, Pattern};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::{Message, RoutingId};
 use crate::monitor::PeerRefusal;
+use crate::options::Options;
 use crate::zmtp::{PeerFacts, ProtocolError, SocketType};
 
 /// What became of a message that was sent to a routing id.
@@ -48,6 +51,8 @@ pub(crate) struct RouterOf<N> {
     handover: bool,
     /// Each new connection is told of by an empty message.
     probe: bool,
+    /// Peers speak no ZMTP, and an empty message ends the connection.
+    raw: bool,
     unroutable: u64,
     unexpected: u64,
 }
@@ -68,6 +73,7 @@ impl NumberedPattern {
             mandatory: true,
             handover: false,
             probe: false,
+            raw: false,
             unroutable: 0,
             unexpected: 0,
         }
@@ -94,8 +100,30 @@ impl RouterPattern {
             mandatory,
             handover,
             probe,
+            raw: false,
             unroutable: 0,
             unexpected: 0,
+        }
+    }
+
+    pub(crate) fn with_options(options: &Options, first: u32) -> Self {
+        RouterOf {
+            raw: options.router_raw,
+            ..RouterPattern::new(
+                options.router_mandatory,
+                options.router_handover,
+                options.probe_router && !options.router_raw,
+                first,
+            )
+        }
+    }
+
+    /// STREAM.
+    pub(crate) fn stream(first: u32) -> Self {
+        RouterOf {
+            socket_type: SocketType::Stream,
+            raw: true,
+            ..RouterPattern::new(true, false, false, first)
         }
     }
 }
@@ -131,10 +159,22 @@ impl<N: Name> RouterOf<N> {
         let Some(peer) = self.routes.peer(id) else {
             return self.unroutable();
         };
+        if self.raw && outgoing.extent().0 == 0 {
+            self.end(peers, peer);
+            return Ok(Routed::Queued);
+        }
         if peers.send_single(peer, outgoing) {
             return Ok(Routed::Queued);
         }
         self.send_any(peers, peer, outgoing)
+    }
+
+    /// Ends the connection of a peer, once all that is queued for it has left.
+    #[cold]
+    fn end(&mut self, peers: &mut Peers, peer: PeerId) {
+        self.routes.release(peer);
+        self.queue.remove(peer);
+        peers.end(peer);
     }
 
     #[inline(never)]
@@ -205,6 +245,10 @@ impl<N: Name> Pattern for RouterOf<N> {
         self.socket_type
     }
 
+    fn is_raw(&self) -> bool {
+        self.raw
+    }
+
     fn receives(&self) -> bool {
         true
     }
@@ -259,6 +303,13 @@ impl<N: Name> Pattern for RouterOf<N> {
         }
     }
 
+    /// Bytes for a connection make no sense on the next one: until there is one, nothing is taken for this peer.
+    fn lost(&mut self, _peers: &mut Peers, id: PeerId) {
+        if self.raw {
+            self.routes.release(id);
+        }
+    }
+
     fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
         self.routes.release(id);
     }
@@ -286,7 +337,7 @@ impl<N: Name> Pattern for RouterOf<N> {
     }
 
     fn keeps_unsent(&self) -> bool {
-        true
+        !self.raw
     }
 
     /// They are for one peer.

@@ -2,7 +2,7 @@
 
 /// What every socket type has: making one, its endpoints, waiting for peers, watching and closing. And what the traits need of it.
 macro_rules! common {
-    ($name:ident, $text:literal, $options:ident => $pattern:ident::new($($argument:tt)*)) => {
+    ($name:ident, $text:literal, $options:ident => $pattern:ident::$make:ident($($argument:tt)*)) => {
         impl $name {
             #[doc = concat!("Makes a ", $text, " socket with default options.")]
             ///
@@ -213,7 +213,7 @@ macro_rules! common {
             type Pattern = $pattern;
 
             fn pattern($options: &$crate::Options) -> $pattern {
-                $pattern::new($($argument)*)
+                $pattern::$make($($argument)*)
             }
 
             fn from_socket(socket: $crate::socket::Socket<$pattern>) -> $name {

@@ -4,6 +4,7 @@
 //! others. What these do is in generic code over [`Socket`]. The macros write the calls of the type itself, which say in its own words
 //! what they do and need no trait in scope; the public traits are written once, over what `handle.rs` says of a handle.
 
+mod addressed;
 mod asking;
 mod channel;
 mod client;
@@ -30,6 +31,7 @@ mod routing;
 mod scatter;
 mod sending;
 mod server;
+mod stream;
 #[cfg(feature = "futures")]
 mod streams;
 mod sub;
@@ -62,6 +64,7 @@ pub use router::Router;
 pub use routing::Incoming;
 pub use scatter::Scatter;
 pub use server::Server;
+pub use stream::Stream;
 #[cfg(feature = "futures")]
 pub use streams::{RecvStream, SendSink};
 pub use sub::Sub;
@@ -114,6 +117,10 @@ impl<P: Pattern + 'static> Socket<P> {
             return Err(SocketError::ContextClosed);
         }
         let pattern = make(&options);
+        if pattern.is_raw() {
+            let unsecured = options.check_unsecured(pattern.socket_type());
+            unsecured.map_err(SocketError::Option)?;
+        }
         let core = Core::new(inner, options.clone(), pattern).map_err(SocketError::Io)?;
         Ok(Socket {
             core,
@@ -133,6 +140,7 @@ impl<P: Pattern + 'static> Socket<P> {
     #[inline(never)]
     fn bind(&self, endpoint: Endpoint) -> Result<Endpoint, BindError> {
         endpoint.check_bind()?;
+        self.check_transport(&endpoint)??;
         if let Address::Inproc(name) = endpoint.address() {
             return self.bind_inproc(&endpoint, name);
         }
@@ -150,7 +158,14 @@ impl<P: Pattern + 'static> Socket<P> {
     fn bind_listener(&self, descriptor: OwnedFd) -> Result<Endpoint, BindError> {
         let stream_options = self.core.inspect(|_, net| net.stream_options())?;
         let listener = Listener::adopt(descriptor, &stream_options)?;
+        self.check_transport(listener.endpoint())??;
         self.listen(&listener.endpoint().clone(), listener)
+    }
+
+    /// Where no ZMTP is spoken, there is only tcp.
+    fn check_transport(&self, endpoint: &Endpoint) -> Result<Result<(), EndpointError>, Shut> {
+        let raw = self.core.inspect(|pattern, _| pattern.is_raw())?;
+        Ok(if raw { endpoint.check_tcp() } else { Ok(()) })
     }
 
     fn listen(&self, asked: &Endpoint, listener: Listener) -> Result<Endpoint, BindError> {
@@ -191,6 +206,7 @@ impl<P: Pattern + 'static> Socket<P> {
         ask: impl FnOnce(&mut P, PeerId) -> T,
     ) -> Result<T, ConnectError> {
         endpoint.check_connect()?;
+        self.check_transport(&endpoint)??;
         let connected = self.core.extend(|pattern, net| {
             if let Some(id) = name.as_ref().filter(|name| is_taken(pattern, name)) {
                 return Err(ConnectError::RoutingId { id: id.clone() });

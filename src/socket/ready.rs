@@ -9,7 +9,7 @@ use mio::unix::pipe;
 use super::handle::Handle;
 use super::{
     Channel, Client, Dealer, Dish, Gather, Pair, Peer, Pub, Pull, Push, Radio, Rep, Router,
-    Scatter, Server, Sub, Xpub, Xsub,
+    Scatter, Server, Stream, Sub, Xpub, Xsub,
 };
 use crate::engine::{Observable, Observer, ObserverId, Shut, Side};
 use crate::error::WatchError;
@@ -60,6 +60,7 @@ polls! {
     Rep: PollRecv;
     Dealer: PollRecv, PollSend;
     Router: PollRecv, PollSend;
+    Stream: PollRecv, PollSend;
     Pair: PollRecv, PollSend;
     Xpub: PollRecv, PollSend;
     Xsub: PollRecv, PollSend;

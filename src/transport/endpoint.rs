@@ -141,6 +141,16 @@ impl Endpoint {
         }
     }
 
+    /// Whether it is of TCP, which is all that bytes without ZMTP travel by.
+    pub(crate) fn check_tcp(&self) -> Result<(), EndpointError> {
+        match &self.address {
+            Address::Tcp(_) => Ok(()),
+            Address::Ipc(_) | Address::Inproc(_) => Err(EndpointError::TcpOnly {
+                endpoint: self.to_string(),
+            }),
+        }
+    }
+
     /// Whether this can be connected to on this platform; says why if not.
     pub(crate) fn check_connect(&self) -> Result<(), EndpointError> {
         let wildcard = match &self.address {

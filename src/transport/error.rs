@@ -93,6 +93,11 @@ pub enum EndpointError {
         /// The whole endpoint.
         endpoint: String,
     },
+    /// A socket that speaks no ZMTP, as [`Stream`](crate::Stream), was given an endpoint that is not of `tcp`.
+    TcpOnly {
+        /// The whole endpoint.
+        endpoint: String,
+    },
 }
 
 impl fmt::Display for EndpointError {
@@ -184,6 +189,12 @@ impl fmt::Display for EndpointError {
                     f,
                     "endpoint {endpoint:?} names a source address, which only connect can use: \
                      bind the part after \";\""
+                )
+            }
+            EndpointError::TcpOnly { endpoint } => {
+                write!(
+                    f,
+                    "endpoint {endpoint:?} is not of tcp, which is all that bytes without ZMTP travel by"
                 )
             }
         }

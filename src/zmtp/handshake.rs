@@ -69,6 +69,21 @@ pub(crate) struct Established {
     pub(crate) security: Security,
 }
 
+impl Established {
+    /// With a peer that speaks no ZMTP: there is no handshake, and nothing is known of it.
+    pub(crate) fn raw() -> Self {
+        Established {
+            version: Version::NONE,
+            facts: PeerFacts {
+                version: Version::NONE,
+                mechanism: "",
+                ..PeerFacts::local(SocketType::Stream, Bytes::new())
+            },
+            security: Security::Raw,
+        }
+    }
+}
+
 /// One side of one connection's handshake.
 ///
 /// [`new`](Self::new) appends the first bytes to send. Whenever bytes have come, call

@@ -17,6 +17,8 @@ pub struct Version {
 }
 
 impl Version {
+    /// Of peers that speak no ZMTP, but bytes of any protocol.
+    pub(crate) const NONE: Self = Self { major: 0, minor: 0 };
     /// ZMTP 2.0, spoken by libzmq 3.x: no commands, no metadata, no security.
     pub const V2_0: Self = Self { major: 2, minor: 0 };
     /// ZMTP 3.0, spoken by libzmq 4.0 to 4.3.2: subscriptions travel as messages.
@@ -81,12 +83,12 @@ impl PeerFacts {
         }
     }
 
-    /// The version of ZMTP spoken with this peer.
+    /// The version of ZMTP spoken with this peer; 0.0 where there is none, as with the peers of a [`Stream`](crate::Stream).
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The peer's socket type, which goes with ours.
+    /// The peer's socket type, which goes with ours. Where no ZMTP is spoken it is [`SocketType::Stream`].
     pub fn socket_type(&self) -> SocketType {
         self.socket_type
     }
@@ -96,7 +98,7 @@ impl PeerFacts {
         &self.routing_id
     }
 
-    /// The security mechanism in use, by its wire name.
+    /// The security mechanism in use, by its wire name; empty where no ZMTP is spoken.
     pub fn mechanism(&self) -> &'static str {
         self.mechanism
     }

@@ -33,6 +33,8 @@ pub enum SocketType {
     Xpub = 9,
     /// Subscriber that writes its subscriptions as messages.
     Xsub = 10,
+    /// Bytes of any protocol over TCP, without ZMTP.
+    Stream = 11,
     /// Draft: replier that knows its clients by number, and whose messages have one frame.
     Server = 12,
     /// Draft: requester whose messages have one frame.
@@ -52,8 +54,8 @@ pub enum SocketType {
 }
 
 impl SocketType {
-    /// Every type, in the order of the wire codes.
-    pub(crate) const ALL: [Self; 19] = [
+    /// Every type, in the order of the codes.
+    pub(crate) const ALL: [Self; 20] = [
         Self::Pair,
         Self::Pub,
         Self::Sub,
@@ -65,6 +67,7 @@ impl SocketType {
         Self::Push,
         Self::Xpub,
         Self::Xsub,
+        Self::Stream,
         Self::Server,
         Self::Client,
         Self::Radio,
@@ -89,6 +92,7 @@ impl SocketType {
             Self::Push => "PUSH",
             Self::Xpub => "XPUB",
             Self::Xsub => "XSUB",
+            Self::Stream => "STREAM",
             Self::Server => "SERVER",
             Self::Client => "CLIENT",
             Self::Radio => "RADIO",
@@ -110,14 +114,21 @@ impl SocketType {
         self as u8
     }
 
+    /// Whether it speaks ZMTP, so that its name and its code may be on the wire.
+    pub(crate) fn speaks_zmtp(self) -> bool {
+        self != Self::Stream
+    }
+
     /// The type with this wire name; the spelling is exact, as every implementation sends it.
     pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.name().as_bytes() == name)
+        let mut types = Self::ALL.into_iter().filter(|t| t.speaks_zmtp());
+        types.find(|t| t.name().as_bytes() == name)
     }
 
     /// The type with this ZMTP 2.0 type byte.
     pub(crate) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.code() == code)
+        let mut types = Self::ALL.into_iter().filter(|t| t.speaks_zmtp());
+        types.find(|t| t.code() == code)
     }
 
     /// Whether RFC 37, or that of a draft type, lets a socket of this type talk to one of type `peer`.
@@ -132,6 +143,7 @@ impl SocketType {
             Self::Router => &[Self::Req, Self::Dealer, Self::Router],
             Self::Pull => &[Self::Push],
             Self::Push => &[Self::Pull],
+            Self::Stream => &[],
             Self::Server => &[Self::Client],
             Self::Client => &[Self::Server],
             Self::Radio => &[Self::Dish],
@@ -160,6 +172,7 @@ impl SocketType {
             | Self::Push
             | Self::Xpub
             | Self::Xsub
+            | Self::Stream
             | Self::Server
             | Self::Client
             | Self::Radio
@@ -183,6 +196,7 @@ impl SocketType {
             | Self::Push
             | Self::Xpub
             | Self::Xsub
+            | Self::Stream
             | Self::Server
             | Self::Client
             | Self::Radio
@@ -219,6 +233,10 @@ pub struct SocketTypes(u32);
 impl SocketTypes {
     /// Every type.
     pub const ALL: SocketTypes = SocketTypes::of(&SocketType::ALL);
+
+    /// All that speak ZMTP, which is every type but STREAM.
+    pub(crate) const ZMTP: SocketTypes =
+        SocketTypes(SocketTypes::ALL.0 & !SocketTypes::of(&[SocketType::Stream]).0);
 
     /// The set of these types.
     pub const fn of(types: &[SocketType]) -> SocketTypes {
@@ -268,7 +286,7 @@ mod tests {
     fn codes_are_those_of_zmtp_2() {
         let codes: Vec<u8> = SocketType::ALL.iter().map(|t| t.code()).collect();
         let draft = [12, 13, 14, 15, 16, 17, 19, 20];
-        assert_eq!(codes, (0..=10).chain(draft).collect::<Vec<u8>>());
+        assert_eq!(codes, (0..=11).chain(draft).collect::<Vec<u8>>());
         assert_eq!(SocketType::Dealer.code(), 5);
         assert_eq!(SocketType::Push.code(), 8);
         assert_eq!(SocketType::from_code(11), None);
@@ -278,12 +296,15 @@ mod tests {
     #[test]
     fn names_and_codes_lead_back() {
         for socket_type in SocketType::ALL {
+            assert_eq!(socket_type.to_string(), socket_type.name());
+            if socket_type == SocketType::Stream {
+                continue;
+            }
             assert_eq!(
                 SocketType::from_name(socket_type.name().as_bytes()),
                 Some(socket_type)
             );
             assert_eq!(SocketType::from_code(socket_type.code()), Some(socket_type));
-            assert_eq!(socket_type.to_string(), socket_type.name());
         }
         for wrong in [&b""[..], b"push", b"PUSH\0", b"PUS", b"DGRAM", b"STREAM"] {
             assert_eq!(SocketType::from_name(wrong), None);

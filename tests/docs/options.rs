@@ -120,11 +120,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "ZMQ_LAST_ENDPOINT",
         "`last_endpoint`; `bind` returns the same",
     ),
-    ("ZMQ_ROUTER_RAW", "not there yet"),
-    (
-        "ZMQ_STREAM_NOTIFY",
-        "not there yet: with the socket type STREAM",
-    ),
     (
         "ZMQ_MECHANISM",
         "`PeerFacts`, which say for each connection",

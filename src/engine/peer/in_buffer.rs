@@ -34,7 +34,7 @@ use crate::prefetch::prefetch;
 use crate::transport::Stream;
 use crate::zmtp::{
     Command, FrameKind, Header, ProtocolError, SHORT_HEADER, Scanned, Scanner, decode_header,
-    long_message, short_message,
+    encode_header, long_message, short_message,
 };
 
 /// Frames from this size on are read straight into memory of their own. Below, one more copy out of the
@@ -294,6 +294,23 @@ impl InBuffer {
             }
         }
         pool.give(chunk);
+    }
+
+    /// Appends a message that the peer has not sent. There is no frame in part.
+    pub(crate) fn push(&mut self, message: &Message, pool: &mut ChunkPool) {
+        let mut frames = Vec::new();
+        let last = message.parts() - 1;
+        for (index, frame) in message.frames().enumerate() {
+            let kind = match index == last {
+                true => FrameKind::Last,
+                false => FrameKind::More,
+            };
+            let (header, header_len) = encode_header(kind, frame.len());
+            frames.extend_from_slice(&header[..header_len]);
+            frames.extend_from_slice(frame);
+        }
+        self.messages += 1;
+        self.keep(frames, pool);
     }
 
     /// Has the beginning of the next frame fetched into the cache.

@@ -17,6 +17,7 @@ use super::dialer::{Attempt, Dialer};
 use super::in_buffer::InBuffer;
 use super::limits::Takes;
 use super::net::{BOTH, Net};
+use super::notices::Happened;
 use super::out_buffer::OutBuffer;
 use super::state::{Connected, Counters, Handshaking, Link, Origin, Peer, PeerId};
 use super::turn::Turn;
@@ -226,11 +227,9 @@ impl Turn<'_> {
         let token = self.net.token_of(id);
         let mut output = Vec::with_capacity(HANDSHAKE);
         let machine = Handshake::new(Arc::clone(&self.net.handshake), &mut output);
-        let deadline = self
-            .net
-            .options
-            .handshake_timeout
-            .map(|timeout| self.now + timeout);
+        let timeout = self.net.options.handshake_timeout;
+        let timeout = timeout.filter(|_| !self.net.raw);
+        let deadline = timeout.map(|timeout| self.now + timeout);
         if let Some(deadline) = deadline {
             self.net.timers.arm(deadline, Timer::Connection(token.0));
         }
@@ -247,7 +246,10 @@ impl Turn<'_> {
                 principal: None,
             }));
         }
-        self.advance_handshake(id);
+        match self.net.raw {
+            true => self.established(id, Established::raw()),
+            false => self.advance_handshake(id),
+        }
     }
 
     /// Moves a handshake on: writes what is to be said, reads what was answered.
@@ -344,6 +346,7 @@ impl Turn<'_> {
         self.pattern.established(&mut self.net.peers, id);
         self.watch_topics(id);
         self.net.peers.mark_dirty(id);
+        self.put_notices(id, Happened::Begun);
         if !input.is_empty() {
             self.preload(id, &input);
         }
@@ -351,6 +354,9 @@ impl Turn<'_> {
 
     /// A deadline of the current connection may have passed.
     pub(crate) fn connection_timer(&mut self, id: PeerId) {
+        if self.is_overdue(id) {
+            return;
+        }
         if self.leaves_answers_unread(id) {
             return self.connection_lost(id, DisconnectCause::AnswersUnread);
         }
@@ -402,6 +408,8 @@ impl Net {
             gathered_at_most: ByteLimits::gathered_at_most(bytes.as_deref()),
             bytes,
             attached: false,
+            ending: false,
+            ends_at: None,
             dirty: false,
             notice_at: 1,
             paused: false,

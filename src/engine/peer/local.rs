@@ -212,12 +212,16 @@ impl Turn<'_> {
     }
 
     /// Takes topics from inproc peers, as many as there is time for in this turn, and lets those go that have gone, and peers of any
-    /// kind that are gone and have been read empty.
+    /// kind that are gone and have been read empty, or that the application has ended the connection of.
     pub(crate) fn take_news(&mut self) {
         while let Some(id) = self.net.peers.news.pop() {
             let Some(peer) = self.net.peers.slab.get(id) else {
                 continue;
             };
+            if peer.ending && !matches!(peer.link, Link::Gone) {
+                self.see_off(id);
+                continue;
+            }
             let link = match &peer.link {
                 Link::Inproc(link) => link,
                 Link::Gone => {

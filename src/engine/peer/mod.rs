@@ -15,6 +15,7 @@
 //! | `reading`, `in_buffer` | bytes in from the wire, up to whole messages |
 //! | `outgoing`, `out_buffer`, `writing`, `direct` | messages out, up to the wire |
 //! | `wire` | all bytes between these and the kernel, with what is put around messages there |
+//! | `notices` | messages that tell of a connection's beginning and end, and connections that the application ends |
 //! | `limits`, `withdraw` | what a peer takes, and what is taken back |
 //! | `bytes` | limits in bytes for both queues of a peer |
 //! | `stats` | what the application may know of them |
@@ -35,6 +36,7 @@ pub(super) mod link;
 pub(super) mod listen;
 mod local;
 pub(super) mod net;
+mod notices;
 pub(super) mod out_buffer;
 pub(super) mod outgoing;
 pub(super) mod peers;

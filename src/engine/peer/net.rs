@@ -17,6 +17,7 @@ use super::farewell::Farewells;
 use super::link::Loss;
 use super::listen::Listening;
 use super::local::LateTopics;
+use super::notices::Notices;
 use super::peers::Peers;
 use super::state::{Link, PeerId};
 use crate::auth::Authenticator;
@@ -59,6 +60,9 @@ pub(crate) struct Net {
     pub(super) stream_options: StreamOptions,
     pub(super) handshake: Arc<HandshakeConfig>,
     pub(super) authenticator: Arc<Authenticator>,
+    /// Peers speak no ZMTP.
+    pub(super) raw: bool,
+    pub(super) notices: Notices,
     pub(super) registry: LazyRegistry,
     pub(super) context: Arc<ContextInner>,
     pub(super) mailbox: Arc<SocketMailbox>,
@@ -107,6 +111,7 @@ impl Net {
         let socket_type = pattern.socket_type();
         let routing_id = options.routing_id.clone().into_bytes();
         let authenticator = Authenticator::new(&options);
+        let notices = Notices::new(socket_type, &options);
         let handshake = HandshakeConfig {
             socket_type,
             metadata: own_metadata(socket_type, &routing_id, announced(pattern, &options)),
@@ -128,6 +133,8 @@ impl Net {
             options,
             handshake: Arc::new(handshake),
             authenticator,
+            raw: pattern.is_raw(),
+            notices,
             registry: LazyRegistry::default(),
             context,
             mailbox,
@@ -196,7 +203,9 @@ impl Net {
     fn waits_for(&self, at: Instant, token: Token) -> bool {
         let peer = self.peer_at(token).and_then(|id| self.peers.slab.get(id));
         peer.is_some_and(|peer| match &peer.link {
-            Link::Up(up) => [up.armed, up.answers_due, up.topics_due].contains(&Some(at)),
+            Link::Up(up) => {
+                [up.armed, up.answers_due, up.topics_due, peer.ends_at].contains(&Some(at))
+            }
             Link::Connecting(_) | Link::Handshaking(_) => true,
             Link::Down | Link::Inproc(_) | Link::Gone => false,
         })
@@ -209,7 +218,15 @@ impl Net {
 
     /// The size limits for what peers send.
     pub(crate) fn limits(&self) -> Limits {
-        limits(self.handshake.socket_type, &self.options)
+        let limits = limits(self.handshake.socket_type, &self.options);
+        match self.raw {
+            // What comes is cut into messages here, and none of them is long.
+            true => Limits {
+                max_message_size: u64::MAX,
+                ..limits
+            },
+            false => limits,
+        }
     }
 
     /// Whether there is something to do without the kernel saying so.

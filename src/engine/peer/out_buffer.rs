@@ -462,10 +462,18 @@ impl OutBuffer {
     }
 }
 
-#[cfg(any(test, feature = "curve"))]
 impl OutBuffer {
     /// The frames that have not been taken, with their lengths, if whole frames were taken so far.
+    #[cfg(any(test, feature = "curve"))]
     pub(super) fn untaken_frames(&self) -> impl Iterator<Item = (FrameKind, &[u8], usize)> {
+        self.frames_from(0)
+    }
+
+    /// The same, and before them those that the last `held` bytes that have been taken are.
+    pub(super) fn frames_from(
+        &self,
+        held: usize,
+    ) -> impl Iterator<Item = (FrameKind, &[u8], usize)> {
         let mut walk = Walk::new(self);
         let mut offset = 0;
         std::iter::from_fn(move || {
@@ -475,7 +483,7 @@ impl OutBuffer {
                 walk.skip_body(header_len, body_len);
                 let len = header_len + body_len;
                 offset += len;
-                if offset > self.taken {
+                if offset > self.taken - held {
                     return Some((kind, body, len));
                 }
             }

@@ -14,7 +14,7 @@ use super::out_buffer::{OutBuffer, Unsent};
 use super::outgoing::Outgoing;
 use super::pool::ChunkPool;
 use super::state::{
-    Counters, Link, MAX_COMMAND_BYTES, Peer, PeerId, Place, WRITE_AT, WRITE_KEPT_AT,
+    Counters, Link, MAX_COMMAND_BYTES, NOT_SENT_TO, Peer, PeerId, Place, WRITE_AT, WRITE_KEPT_AT,
 };
 use crate::engine::Note;
 use crate::message::{Message, RoutingId};
@@ -490,6 +490,21 @@ impl Peers {
         let mut message = Message::new();
         while self.take(id, &mut message).is_some() {}
         self.discard(message);
+    }
+
+    /// Ends the connection of a peer once all that is queued for it has left. Nothing is sent to it any more, and nothing
+    /// received.
+    pub(crate) fn end(&mut self, id: PeerId) {
+        self.discard_inbound(id);
+        if let Some(peer) = self.slab.get_mut(id) {
+            peer.ending = true;
+            peer.set_send_hwm(NOT_SENT_TO);
+            self.news.push(id);
+        }
+    }
+
+    pub(super) fn is_ending(&self, id: PeerId) -> bool {
+        self.slab.get(id).is_some_and(|peer| peer.ending)
     }
 
     /// Drops a message that came and is of no use, once no lock is held.

@@ -12,7 +12,7 @@ use crate::engine::driving::attention::Changes;
 use crate::monitor::DisconnectCause;
 use crate::pattern::Pattern;
 use crate::transport::Stream;
-use crate::zmtp::{Command, ProtocolError, put_pong};
+use crate::zmtp::{Command, MAX_HEADER, ProtocolError, put_pong};
 
 /// What the kernel is effects for at once, at the least. It is what libzmq's decoder always reads …
 const SMALL_READ: usize = 8 * 1024;
@@ -29,6 +29,9 @@ const READ_AHEAD: usize = 512 * 1024;
 
 /// What is effects for where each few bytes are a topic to find in a large table. It holds some 300 of the shortest.
 const ACTED_ON_READ: usize = 4 * 1024;
+
+/// What is a message of its own where no ZMTP is spoken, at the most: as much as libzmq reads. With the header that it gets here.
+const RAW_READ: usize = SMALL_READ + MAX_HEADER;
 
 /// Reads ahead of the application, in one turn and for one peer, before the others get theirs.
 const READS_PER_TURN: usize = 4;
@@ -99,6 +102,10 @@ impl Turn<'_> {
         if self.net.peers.messages(id) == 0 {
             return true;
         }
+        if self.net.raw && self.net.peers.is_ending(id) {
+            self.net.peers.discard_inbound(id);
+            return true;
+        }
         self.net.changes.add(Changes::READABLE);
         match self.pattern.readable(&mut self.net.peers, id) {
             Ok(()) => true,
@@ -142,6 +149,7 @@ impl Turn<'_> {
         // What takes long for each byte is read in small pieces, as nobody looks at the clock in between.
         let limit = match self.pattern.holds_subscriptions() {
             true => ACTED_ON_READ,
+            false if self.net.raw => RAW_READ,
             false => limit.min(room),
         };
         let result = peer.inbound.read(

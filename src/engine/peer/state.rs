@@ -60,6 +60,9 @@ pub(crate) struct Peer {
     pub(super) gathered_at_most: usize,
     /// The pattern knows the peer as one to send to.
     pub(super) attached: bool,
+    /// The application has ended its connection, which goes once all has left, or at that time.
+    pub(super) ending: bool,
+    pub(super) ends_at: Option<Instant>,
     /// In the list of peers with something to write.
     pub(super) dirty: bool,
     /// When fewer messages than this are left, there is more to do than to take one: see `Peers::after_take`.
@@ -293,6 +296,12 @@ impl Peer {
             Link::Inproc(link) => link.outbox.queued(),
             _ => self.outbound.messages() + self.in_flight,
         }
+    }
+
+    /// Whether nothing is left that could still leave on its connection.
+    pub(super) fn has_left(&self) -> bool {
+        let leaves = matches!(self.link, Link::Up(_));
+        !leaves || self.outbound.is_empty() && !self.being_written
     }
 
     /// Bytes of commands that the peer has not been handed yet.

@@ -124,6 +124,9 @@ impl Turn<'_> {
         let written = writer.write(&up.stream, &mut peer.outbound, &mut self.net.peers.pool);
         up.carried |= peer.outbound.messages() < messages;
         peer.counters.bytes_out += written.bytes as u64;
+        if peer.ending && peer.outbound.is_empty() {
+            self.net.peers.news.push(id);
+        }
         self.net.after_write(id, written.result);
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
@@ -197,6 +200,9 @@ impl Turn<'_> {
             self.sort_out_refused(id);
         }
         self.net.changes.add(Changes::PEERS);
+        if self.net.peers.is_ending(id) {
+            self.net.peers.news.push(id);
+        }
         self.pattern.returned(&mut self.net.peers, id, same);
         self.net.peers.mark_dirty(id);
         if let Some(peer) = self.net.peers.slab.get_mut(id) {

@@ -60,6 +60,8 @@ pub(crate) enum MechanismConfig {
 pub(crate) enum Security {
     /// Nothing: they travel in clear.
     Clear,
+    /// There are no messages: the peer does not speak ZMTP.
+    Raw,
     #[cfg(feature = "curve")]
     Sealed(Box<Session>),
 }

@@ -190,8 +190,9 @@ fn every_split_of_every_version_mix() {
 
 #[test]
 fn every_pair_of_socket_types_against_the_matrix() {
-    for a in SocketType::ALL {
-        for b in SocketType::ALL {
+    let types = SocketType::ALL.into_iter().filter(|t| t.speaks_zmtp());
+    for a in types.clone() {
+        for b in types.clone() {
             for cuts in [Cuts::At(0), Cuts::Everywhere] {
                 let (by_a, by_b, to_b, to_a) = join(
                     Peer::connecting(a),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::limits::Takes;
 use super::super::net::Net;
+use super::super::notices::Happened;
 use super::super::reading::discard_input;
 use super::super::state::{Link, NOT_SENT_TO, Origin, Peer, PeerId};
 use super::super::turn::Turn;
@@ -37,9 +38,16 @@ impl Turn<'_> {
         };
         peer.inbound.rollback(&mut self.net.peers.pool);
         peer.resume();
-        if matches!(peer.origin, Origin::Accepted(_)) {
+        let goes = matches!(peer.origin, Origin::Accepted(_)) || peer.ending;
+        if was_up {
+            self.put_notices(id, Happened::Ended);
+        }
+        if goes {
             return self.retire(id);
         }
+        let Some(peer) = self.net.peers.slab.get_mut(id) else {
+            return;
+        };
         if keep {
             peer.counters.withdrawn += peer.outbound.unwanted() as u64;
             peer.outbound.rewind(&mut self.net.peers.pool);

@@ -12,10 +12,11 @@
 //! | `reader` | [`Reader`]: the incoming half |
 //! | `handshake` | bytes before there are messages |
 //! | `sealed` | frames in MESSAGEs of CURVE |
+//! | `raw` | no frames: bodies alone, for peers that speak no ZMTP |
 //! | `records` | for the tests: an encoding that makes frames longer |
 //!
 //! Both buffers hold plain ZMTP frames, whatever is on the wire. What is put around them is a variant of both halves: nothing, or MESSAGEs of
-//! CURVE. Whoever adds another (raw bytes, WebSocket) keeps what belongs to the connection, such as keys, counters
+//! CURVE; or less than nothing, where bodies travel alone. Whoever adds another (WebSocket) keeps what belongs to the connection, such as keys, counters
 //! and bytes that have not left yet, in the variant; `records` shows all that is needed.
 //!
 //! - *Out:* a writer takes whole frames from the out-buffer, and lets them go when all bytes that it has made of them have left. So
@@ -26,6 +27,7 @@
 //!   [`WriteJob`](super::writing::WriteJob). The incoming half is always under the lock.
 
 mod handshake;
+mod raw;
 mod reader;
 #[cfg(feature = "curve")]
 mod sealed;
@@ -47,6 +49,7 @@ use crate::zmtp::{Limits, Security};
 pub(super) fn halves(security: Security, limits: Limits) -> (Writer, Reader) {
     match security {
         Security::Clear => (Writer::Frames, Reader::Frames),
+        Security::Raw => (Writer::Raw(raw::RawWriter::default()), Reader::Raw),
         #[cfg(feature = "curve")]
         Security::Sealed(session) => {
             let (sealer, opener) = session.split();

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::raw;
 use crate::transport::Stream;
 use crate::zmtp::ProtocolError;
 
@@ -10,6 +11,8 @@ use crate::zmtp::ProtocolError;
 pub(crate) enum Reader {
     /// Nothing: frames are read straight into the memory where they are to be.
     Frames,
+    /// There are no frames: each read is one.
+    Raw,
     /// Frames are sealed.
     #[cfg(feature = "curve")]
     Sealed(Box<super::sealed::SealedReader>),
@@ -29,7 +32,7 @@ pub(crate) struct Came {
 }
 
 impl Came {
-    fn filled(bytes: usize, room: usize) -> Came {
+    pub(super) fn filled(bytes: usize, room: usize) -> Came {
         Came {
             bytes,
             more: bytes == room,
@@ -49,6 +52,7 @@ impl Reader {
     ) -> io::Result<Came> {
         match self {
             Reader::Frames => Ok(Came::filled(stream.read_spare(into, room)?, room)),
+            Reader::Raw => raw::read(stream, into, room),
             #[cfg(feature = "curve")]
             Reader::Sealed(sealed) => sealed.read(stream, &mut [(into, room)]),
             #[cfg(test)]
@@ -71,6 +75,8 @@ impl Reader {
                 let bytes = stream.read_spare_two(into, room, next, peek)?;
                 Ok(Came::filled(bytes, room + peek))
             }
+            // Only of frames that come in parts, which these never do.
+            Reader::Raw => raw::read(stream, into, room),
             #[cfg(feature = "curve")]
             Reader::Sealed(sealed) => sealed.read(stream, &mut [(into, room), (next, peek)]),
             #[cfg(test)]
@@ -82,6 +88,7 @@ impl Reader {
     pub(crate) fn early(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
         match self {
             Reader::Frames => into.extend_from_slice(bytes),
+            Reader::Raw => raw::put(bytes, into),
             #[cfg(feature = "curve")]
             Reader::Sealed(sealed) => sealed.early(bytes, into),
             #[cfg(test)]
@@ -93,7 +100,7 @@ impl Reader {
     #[inline]
     pub(crate) fn take_violation(&mut self) -> Option<Box<ProtocolError>> {
         match self {
-            Reader::Frames => None,
+            Reader::Frames | Reader::Raw => None,
             #[cfg(feature = "curve")]
             Reader::Sealed(sealed) => sealed.take_violation(),
             #[cfg(test)]

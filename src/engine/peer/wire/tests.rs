@@ -366,3 +366,83 @@ fn what_the_writer_holds_leaves_or_goes_with_the_connection() {
         assert_eq!((buffer.messages(), buffer.unwanted()), (0, 0));
     }
 }
+
+/// Without ZMTP there are the bodies alone, in order and once, whatever the kernel takes at a time; and what is read of them is whole, however
+/// much is read at a time.
+#[test]
+fn bodies_travel_alone_where_there_is_no_zmtp() {
+    let all = [messages(2 * COPY_MAX), messages(20), messages(300)].concat();
+    let bodies = |messages: &[Message]| -> Vec<u8> {
+        let frames = messages.iter().flat_map(Message::frames);
+        frames.flat_map(|frame| frame.to_vec()).collect()
+    };
+    let expected = bodies(&all);
+    for (most, limit) in [
+        (1, 100),
+        (7, 9000),
+        (usize::MAX, 10),
+        (5000, 300),
+        (300, 265),
+    ] {
+        let pool = &mut ChunkPool::default();
+        let mut buffer = OutBuffer::default();
+        for message in &all {
+            buffer.push(Outgoing::Message(message), pool);
+        }
+        let mut connection = Connection::new(Around::Nothing);
+        let (writer, reader) = super::halves(crate::zmtp::Security::Raw, UNLIMITED);
+        (connection.writer, connection.reader) = (Some(writer), reader);
+        connection.out.set_most(most);
+        while connection.write(&mut buffer).is_err() {}
+        assert_eq!(connection.out.written(), expected.len());
+        assert!(buffer.is_empty() && buffer.messages() == 0);
+        while connection.read(limit) {}
+        let came = connection.take_all();
+        assert!(
+            came.iter()
+                .all(|piece| piece.parts() == 1 && piece.size() > 0)
+        );
+        assert!(bodies(&came) == expected, "{most}, {limit}");
+    }
+}
+
+/// A message that is half written is finished before another is begun, and what has left is let go.
+#[test]
+fn a_body_that_has_left_in_part_goes_on_where_it_was() {
+    let all = [Message::from(vec![1; 400]), Message::from(["", "ab", "c"])];
+    for cut in 0..=403 {
+        let pool = &mut ChunkPool::default();
+        let mut buffer = OutBuffer::default();
+        for message in &all {
+            buffer.push(Outgoing::Message(message), pool);
+        }
+        let mut connection = Connection::new(Around::Nothing);
+        let (writer, reader) = super::halves(crate::zmtp::Security::Raw, UNLIMITED);
+        (connection.writer, connection.reader) = (Some(writer), reader);
+        connection.out.set_room(cut);
+        let result = connection.write(&mut buffer);
+        assert_eq!(
+            (result.is_ok(), connection.out.written()),
+            (cut == 403, cut)
+        );
+        let waiting = match cut {
+            0..400 => 2,
+            400..403 => 1,
+            _ => 0,
+        };
+        assert_eq!(buffer.messages(), waiting, "cut at {cut}");
+        // Behind it comes more, which is not begun before.
+        buffer.push(Outgoing::Slice(b"more"), pool);
+        connection.out.set_room(usize::MAX);
+        connection.write(&mut buffer).expect("all room there is");
+        let came: Vec<u8> = connection
+            .take_all()
+            .iter()
+            .flat_map(|piece| piece.first().to_vec())
+            .collect();
+        assert!(
+            came.ends_with(b"abcmore") && came.len() == 407,
+            "cut at {cut}"
+        );
+    }
+}

@@ -17,6 +17,8 @@ const PIECE: usize = 4 * SEGMENT;
 pub(crate) enum Writer {
     /// Nothing: the frames of the out-buffer leave from its memory.
     Frames,
+    /// The bodies of frames leave alone.
+    Raw(super::raw::RawWriter),
     /// Frames are sealed.
     #[cfg(feature = "curve")]
     Sealed(Box<super::sealed::SealedWriter>),
@@ -43,6 +45,7 @@ impl Writer {
     ) -> Written {
         match self {
             Writer::Frames => write_frames(stream, buffer, pool),
+            Writer::Raw(raw) => raw.write(stream, buffer, pool),
             #[cfg(feature = "curve")]
             Writer::Sealed(sealed) => sealed.write(stream, buffer, pool),
             #[cfg(test)]
@@ -61,6 +64,10 @@ impl Writer {
     ) -> usize {
         match self {
             Writer::Frames => write_frames_with_tail(stream, buffer, body, pool),
+            Writer::Raw(raw) => {
+                buffer.push(Outgoing::Slice(body), pool);
+                raw.write(stream, buffer, pool).bytes
+            }
             // What is made of it is a copy in any case.
             #[cfg(feature = "curve")]
             Writer::Sealed(sealed) => {

@@ -105,7 +105,7 @@ impl Side {
     fn session(&mut self) -> (Sealer, Opener) {
         match self.established.take().expect("established").security {
             Security::Sealed(session) => session.split(),
-            Security::Clear => panic!("in clear"),
+            Security::Clear | Security::Raw => panic!("in clear"),
         }
     }
 }
