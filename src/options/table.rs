@@ -704,4 +704,15 @@ option_table! {
         range: "true or false", allows: any,
         default: true, "true",
     }
+
+    /// Whether a ROUTER receives an empty message from each peer when its connection begins (1), when it ends (2), or both (3). It lies before
+    /// what comes by the connection, or behind that. Not over inproc, as in libzmq, and not for a connection whose handshake fails or
+    /// that the application itself ends. A draft in libzmq.
+    router_notify(u32) -> u32 {
+        libzmq: "ZMQ_ROUTER_NOTIFY" = 97,
+        sockets: [Router],
+        unit: "",
+        range: "0 to 3", allows: |&notify| notify <= 3,
+        default: 0, "0",
+    }
 }

@@ -52,6 +52,7 @@ const ZMQ_H: &[(i32, &str)] = &[
     (78, "XPUB_VERBOSER"),
     (79, "CONNECT_TIMEOUT"),
     (93, "ZAP_ENFORCE_DOMAIN"),
+    (97, "ROUTER_NOTIFY"),
     (98, "XPUB_MANUAL_LAST_VALUE"),
     (115, "XSUB_VERBOSE_UNSUBSCRIBE"),
 ];

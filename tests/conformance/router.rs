@@ -30,6 +30,8 @@ on_every_transport!(
     receives_what_a_peer_has_left,
     says_hello_to_routers,
     speaks_libzmqs_form,
+    tells_of_connections_if_told_to,
+    tells_of_each_connection_that_it_makes,
     echoes_for_many_threads,
 );
 
@@ -560,4 +562,78 @@ fn echoes_for_many_threads(transport: Transport) {
         }
         server.shutdown();
     });
+}
+
+/// As `test_router_notify` of libzmq: of those that begin, that end, or both, in the peer's name; and over inproc of none.
+fn tells_of_connections_if_told_to(transport: Transport) {
+    for notify in 0..=3 {
+        let context = Context::new();
+        let (server, endpoint) = server(&context, nimble().router_notify(notify), transport);
+        if let Some(address) = endpoint.strip_prefix("tcp://") {
+            // A handshake that fails is none.
+            drop(std::net::TcpStream::connect(address).expect("connected"));
+        }
+        let client = client(&context, "client", &endpoint);
+        let frames = Message::from_frames([b"two".to_vec(), vec![b'x'; 100_000]]);
+        send(&client, "server", &frames);
+        let mut expected = vec![frames];
+        if transport != Transport::Inproc {
+            if notify & 1 != 0 {
+                expected.insert(0, Message::new());
+            }
+            if notify & 2 != 0 {
+                expected.push(Message::new());
+            }
+        }
+        for (index, message) in expected.iter().enumerate() {
+            let incoming = recv(&server);
+            assert_eq!(incoming.peer, "client");
+            assert_eq!(incoming.message, *message, "{index} with {notify}");
+            if message.parts() > 1 {
+                client.shutdown();
+            }
+        }
+        let none = server.recv_timeout(GLANCE);
+        assert_eq!(none, Err(RecvError::TimedOut), "with {notify}");
+        until("its name is free", || {
+            let _ = server.wait_for_peers(usize::MAX, GLANCE);
+            server.routing_ids().is_empty().then_some(())
+        });
+    }
+    let error = Router::with_options(&Context::new(), nimble().router_notify(4)).err();
+    assert!(error.is_some_and(|error| error.to_string().contains("router_notify")));
+}
+
+/// A peer that this socket connects to keeps its name, and each connection has a beginning and an end.
+fn tells_of_each_connection_that_it_makes(transport: Transport) {
+    let context = Context::new();
+    let client = router(&context, nimble().router_notify(3));
+    let endpoint = transport.endpoint();
+    let connected = client.connect_with_routing_id(&*endpoint, "server");
+    connected.expect("connected");
+    for _ in 0..3 {
+        let server = router(&context, nimble().routing_id("any"));
+        Socket::bind(&server, &endpoint);
+        client.wait_for_peers(1, DEADLINE).expect("a peer");
+        if transport != Transport::Inproc {
+            assert_eq!(recv(&client).message, "", "its beginning");
+        }
+        until("it is known", || {
+            let _ = server.wait_for_peers(1, GLANCE);
+            let ids = server.routing_ids();
+            ids.first().map(|id| send(&server, id, "hello"))
+        });
+        let incoming = recv(&client);
+        assert_eq!(
+            (text(&incoming.message).as_str(), incoming.peer),
+            ("hello", RoutingId::from("server"))
+        );
+        drop(server);
+        if transport != Transport::Inproc {
+            assert_eq!(recv(&client).message, "", "its end");
+        } else {
+            client.wait_for_peers(0, DEADLINE).expect("any number");
+        }
+    }
+    assert_eq!(client.recv_timeout(GLANCE), Err(RecvError::TimedOut));
 }

@@ -30,10 +30,16 @@ pub(super) enum Happened {
 impl Notices {
     pub(super) fn new(socket_type: SocketType, options: &Options) -> Notices {
         let mut notices = Notices::default();
-        if socket_type == SocketType::Stream && options.stream_notify {
-            notices.begun.push(Message::new());
-            notices.ended.push(Message::new());
-        }
+        let (begun, ended) = match socket_type {
+            SocketType::Stream => (options.stream_notify, options.stream_notify),
+            SocketType::Router => (
+                options.router_notify & 1 != 0,
+                options.router_notify & 2 != 0,
+            ),
+            _ => (false, false),
+        };
+        notices.begun.extend(begun.then(Message::new));
+        notices.ended.extend(ended.then(Message::new));
         notices
     }
 
