@@ -20,6 +20,7 @@ pub(crate) struct Cast {
 }
 
 /// One who takes part.
+#[derive(Clone)]
 pub(crate) struct Entrant {
     pub(crate) name: String,
     /// The program that plays it, and arguments; a task follows.
@@ -29,6 +30,8 @@ pub(crate) struct Entrant {
     /// Works that it cannot do as everybody else does, and why: for people to read.
     pub(crate) left_out: Vec<(Work, String)>,
     pub(crate) most_peers: usize,
+    /// Takes part with CURVE as well, as NAME-curve, if that is asked for.
+    pub(crate) has_curve: bool,
 }
 
 pub(crate) const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Ipc, Transport::Inproc];
@@ -57,6 +60,7 @@ impl Cast {
             works: WORKS.to_vec(),
             left_out: Vec::new(),
             most_peers: usize::MAX,
+            has_curve: true,
         };
         let raw = Entrant {
             name: String::from("raw"),
@@ -65,6 +69,7 @@ impl Cast {
             works: vec![Work::PushPull, Work::Shared, Work::Latency],
             left_out: Vec::new(),
             most_peers: 1,
+            has_curve: false,
         };
         Ok(Cast {
             entrants: vec![zerohop, raw],
@@ -72,6 +77,19 @@ impl Cast {
             libraries: vec![concat!("zerohop ", env!("CARGO_PKG_VERSION")).to_owned()],
             out: PathBuf::from(OUT),
         })
+    }
+
+    /// Has those who can take part with CURVE, too; within a process nothing is sealed.
+    pub(super) fn add_curve(&mut self) {
+        let sealed = self.entrants.iter().filter(|entrant| entrant.has_curve);
+        let sealed: Vec<Entrant> = sealed
+            .map(|entrant| Entrant {
+                name: format!("{}-curve", entrant.name),
+                transports: vec![Transport::Tcp, Transport::Ipc],
+                ..entrant.clone()
+            })
+            .collect();
+        self.entrants.extend(sealed);
     }
 
     /// Those with one of these names, or everybody where there are none.

@@ -30,6 +30,8 @@ use std::path::{Path, PathBuf};
 pub(crate) use cast::Cast;
 use cast::Entrant;
 use child::{Fallible, Fault, Task};
+#[allow(unused_imports, reason = "for contestants of other programs")]
+pub(crate) use contestants::ours::well_known_keys;
 pub(crate) use contestants::play;
 
 use machine::Machine;
@@ -62,6 +64,9 @@ pub(crate) struct Args {
     /// Only this contestant (repeatable)
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Let those who can take part with CURVE, too, as NAME-curve, over tcp and ipc
+    #[arg(long)]
+    curve: bool,
     /// Rounds per workload [default: 5; of a smoke run 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
@@ -81,7 +86,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     picture: Option<PathBuf>,
     /// Measure nothing: show the results in DIR again
-    #[arg(long, conflicts_with_all = ["full", "smoke", "filter", "only", "rounds", "seconds", "awake", "list"])]
+    #[arg(long, conflicts_with_all = ["full", "smoke", "filter", "only", "curve", "rounds", "seconds", "awake", "list"])]
     show: bool,
     /// Compare with an earlier run: its results.json, or the directory that holds it
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, conflicts_with_all = ["smoke", "list"])]
@@ -93,7 +98,10 @@ pub(crate) struct Args {
 
 /// Runs the benchmark with that cast, or the part of it that this process is.
 pub(crate) fn run(args: &Args, cast: Fallible<Cast>) -> Fallible<()> {
-    let cast = cast?;
+    let mut cast = cast?;
+    if args.curve {
+        cast.add_curve();
+    }
     if let Some(task) = &args.child {
         let task: Task = serde_json::from_str(task)?;
         return (cast.play)(&task);

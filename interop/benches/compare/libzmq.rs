@@ -6,29 +6,61 @@ use zmq::{Context, Message, Socket, SocketType};
 
 use crate::bench::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
 use crate::bench::child::{Fallible, TOPIC_LEN};
+use crate::bench::well_known_keys;
 
 /// The mark that every socket has unless told otherwise.
 const DEFAULT_HWM: usize = 1000;
 
 pub(crate) struct Libzmq {
     context: Context,
+    curve: bool,
 }
 
 impl Libzmq {
     pub(crate) fn open() -> Fallible<Libzmq> {
         Ok(Libzmq {
             context: Context::new(),
+            curve: false,
         })
     }
 
-    fn bind(&self, kind: SocketType, endpoint: &str) -> Fallible<LibzmqSocket> {
+    /// With CURVE.
+    pub(crate) fn open_sealed() -> Fallible<Libzmq> {
+        Ok(Libzmq {
+            curve: true,
+            ..Libzmq::open()?
+        })
+    }
+
+    fn binding(&self, kind: SocketType) -> Fallible<Socket> {
         let socket = self.context.socket(kind)?;
+        if self.curve {
+            let (server, _) = well_known_keys();
+            socket.set_curve_server(true)?;
+            socket.set_curve_secretkey(server.secret().as_bytes())?;
+        }
+        Ok(socket)
+    }
+
+    fn connecting(&self, kind: SocketType) -> Fallible<Socket> {
+        let socket = self.context.socket(kind)?;
+        if self.curve {
+            let (server, client) = well_known_keys();
+            socket.set_curve_serverkey(server.public().as_bytes())?;
+            socket.set_curve_publickey(client.public().as_bytes())?;
+            socket.set_curve_secretkey(client.secret().as_bytes())?;
+        }
+        Ok(socket)
+    }
+
+    fn bind(&self, kind: SocketType, endpoint: &str) -> Fallible<LibzmqSocket> {
+        let socket = self.binding(kind)?;
         socket.bind(endpoint)?;
         Ok(LibzmqSocket::new(socket))
     }
 
     fn connect(&self, kind: SocketType, endpoint: &str) -> Fallible<LibzmqSocket> {
-        let socket = self.context.socket(kind)?;
+        let socket = self.connecting(kind)?;
         socket.connect(endpoint)?;
         Ok(LibzmqSocket::new(socket))
     }
@@ -51,7 +83,7 @@ impl Contestant for Libzmq {
     }
 
     async fn bind_pub(&self, endpoint: &str) -> Fallible<LibzmqSocket> {
-        let mut socket = self.context.socket(zmq::PUB)?;
+        let mut socket = self.binding(zmq::PUB)?;
         wait_instead_of_dropping(&mut socket)?;
         socket.bind(endpoint)?;
         Ok(LibzmqSocket::new(socket))
@@ -62,7 +94,7 @@ impl Contestant for Libzmq {
         endpoint: &str,
         topics: &[[u8; TOPIC_LEN]],
     ) -> Fallible<LibzmqSocket> {
-        let socket = self.context.socket(zmq::SUB)?;
+        let socket = self.connecting(zmq::SUB)?;
         if topics.len() > DEFAULT_HWM {
             // At its high-water mark libzmq drops subscriptions, silently; the workload could not run.
             socket.set_sndhwm(0)?;

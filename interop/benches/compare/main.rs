@@ -68,6 +68,8 @@ fn cast(with_peers: bool) -> Fallible<Cast> {
         works: WORKS.to_vec(),
         left_out: Vec::new(),
         most_peers: usize::MAX,
+        // It may have been built without.
+        has_curve: zmq::has("curve") == Some(true),
     };
     cast.entrants.insert(1, libzmq);
     let (major, minor, patch) = zmq::version();
@@ -87,6 +89,7 @@ fn cast(with_peers: bool) -> Fallible<Cast> {
 fn play(task: &Task) -> Fallible<()> {
     match task.contestant.as_str() {
         "libzmq" => child::run(task, libzmq::Libzmq::open),
+        "libzmq-curve" => child::run(task, libzmq::Libzmq::open_sealed),
         _ => bench::play(task),
     }
 }

@@ -42,6 +42,7 @@ pub(crate) fn entrants() -> Fallible<Vec<Entrant>> {
         works: peer.works,
         left_out: peer.left_out,
         most_peers: usize::MAX,
+        has_curve: false,
     });
     Ok(entrants.collect())
 }

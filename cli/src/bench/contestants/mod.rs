@@ -1,6 +1,6 @@
 //! The contestants that every program with this module can play.
 
-mod ours;
+pub(crate) mod ours;
 mod raw;
 
 use super::child::{self, Fallible, Fault, Task};
@@ -9,6 +9,7 @@ use super::child::{self, Fallible, Fault, Task};
 pub(crate) fn play(task: &Task) -> Fallible<()> {
     match task.contestant.as_str() {
         "zerohop" => child::run(task, ours::Ours::open),
+        "zerohop-curve" => child::run(task, ours::Ours::open_sealed),
         "raw" => child::run(task, || raw::Raw::open(task.size)),
         other => Err(Fault::from(format!("{other} is not known here"))),
     }

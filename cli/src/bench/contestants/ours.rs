@@ -1,20 +1,54 @@
 //! zerohop.
 
 use bytes::Bytes;
-use zerohop::{Context, Message, Options, Pub, Pull, Push, RecvError, Rep, Req, Sub};
+use zerohop::{
+    Context, KeyPair, Message, Options, Pub, Pull, Push, RecvError, Rep, Req, SecretKey, Sub,
+};
 
 use super::super::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
 use super::super::child::{Fallible, TOPIC_LEN};
 
 pub(crate) struct Ours {
     context: Context,
+    curve: bool,
+}
+
+/// The keys of whoever binds, and of whoever connects: the same in all processes, and known to everybody.
+pub(crate) fn well_known_keys() -> (KeyPair, KeyPair) {
+    let keys = |seed| KeyPair::from(SecretKey::from_bytes([seed; 32]));
+    (keys(1), keys(2))
 }
 
 impl Ours {
     pub(crate) fn open() -> Fallible<Ours> {
         Ok(Ours {
             context: Context::new(),
+            curve: false,
         })
+    }
+
+    /// With CURVE.
+    pub(crate) fn open_sealed() -> Fallible<Ours> {
+        Ok(Ours {
+            curve: true,
+            ..Ours::open()?
+        })
+    }
+
+    fn binding(&self) -> Options {
+        let (server, client) = well_known_keys();
+        match self.curve {
+            true => Options::new().curve_server(server).allow([client.public()]),
+            false => Options::new(),
+        }
+    }
+
+    fn connecting(&self) -> Options {
+        let (server, client) = well_known_keys();
+        match self.curve {
+            true => Options::new().curve_client(&client, server.public()),
+            false => Options::new(),
+        }
     }
 }
 
@@ -27,19 +61,19 @@ impl Contestant for Ours {
     type Rep = Rep;
 
     async fn bind_pull(&self, endpoint: &str) -> Fallible<Receiving<Pull>> {
-        let socket = Pull::new(&self.context)?;
+        let socket = Pull::with_options(&self.context, self.binding())?;
         socket.bind(endpoint)?;
         Ok(Receiving::new(socket))
     }
 
     async fn connect_push(&self, endpoint: &str) -> Fallible<Push> {
-        let socket = Push::new(&self.context)?;
+        let socket = Push::with_options(&self.context, self.connecting())?;
         socket.connect(endpoint)?;
         Ok(socket)
     }
 
     async fn bind_pub(&self, endpoint: &str) -> Fallible<Pub> {
-        let socket = Pub::with_options(&self.context, Options::new().pub_block(true))?;
+        let socket = Pub::with_options(&self.context, self.binding().pub_block(true))?;
         socket.bind(endpoint)?;
         Ok(socket)
     }
@@ -49,7 +83,7 @@ impl Contestant for Ours {
         endpoint: &str,
         topics: &[[u8; TOPIC_LEN]],
     ) -> Fallible<Receiving<Sub>> {
-        let socket = Sub::new(&self.context)?;
+        let socket = Sub::with_options(&self.context, self.connecting())?;
         for topic in topics {
             socket.subscribe(topic)?;
         }
@@ -58,13 +92,13 @@ impl Contestant for Ours {
     }
 
     async fn bind_rep(&self, endpoint: &str) -> Fallible<Rep> {
-        let socket = Rep::new(&self.context)?;
+        let socket = Rep::with_options(&self.context, self.binding())?;
         socket.bind(endpoint)?;
         Ok(socket)
     }
 
     async fn connect_req(&self, endpoint: &str) -> Fallible<Req> {
-        let socket = Req::new(&self.context)?;
+        let socket = Req::with_options(&self.context, self.connecting())?;
         socket.connect(endpoint)?;
         Ok(socket)
     }

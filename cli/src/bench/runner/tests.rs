@@ -14,6 +14,7 @@ fn shell(name: &str, script: &str) -> Entrant {
         works: vec![Work::PushPull, Work::OpenLoop],
         left_out: vec![(Work::FanOut, "it drops".to_owned())],
         most_peers: 1,
+        has_curve: false,
     }
 }
 
