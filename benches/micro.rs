@@ -105,3 +105,12 @@ fn inproc_publish_and_recv(bencher: Bencher<'_, '_>, topics: usize) {
         }
     });
 }
+
+/// What a stranger can make a server of CURVE do with 264 bytes: `--features bench-internals,curve`.
+#[cfg(feature = "curve")]
+#[divan::bench(args = [true, false])]
+fn answer_hello(bencher: Bencher<'_, '_>, genuine: bool) {
+    let hello = zerohop::__bench::Hello::new(genuine);
+    assert_eq!(hello.answer() > 64, genuine);
+    bencher.bench_local(|| black_box(&hello).answer());
+}

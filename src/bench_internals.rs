@@ -1,6 +1,9 @@
 //! The inner loops that have no public call of their own, for the benchmarks in `benches/`: frames and the match of
 //! subscriptions. Hidden, behind the feature `bench-internals`, and no part of the stable API.
 
+#[cfg(feature = "curve")]
+use std::sync::Arc;
+
 use crate::pattern;
 use crate::zmtp::{FrameKind, Limits, Scanned, Scanner, encode_header};
 
@@ -55,5 +58,60 @@ impl Subscriptions {
         let mut sum = 0;
         self.inner.for_each_match(topic, |peer| sum += peer);
         sum
+    }
+}
+
+/// What a server of CURVE is asked by whoever reaches it: greeting and HELLO.
+#[cfg(feature = "curve")]
+#[derive(Debug)]
+pub struct Hello {
+    server: Arc<crate::zmtp::HandshakeConfig>,
+    said: Vec<u8>,
+}
+
+#[cfg(feature = "curve")]
+impl Hello {
+    /// A genuine one, or one that does not open.
+    pub fn new(genuine: bool) -> Hello {
+        use crate::zmtp::{
+            Announced, CurveConfig, CurveRole, Entropy, Handshake, HandshakeConfig,
+            MechanismConfig, SocketType, own_metadata,
+        };
+        use crate::{Bytes, KeyPair, SecretKey};
+
+        let keys = |seed| KeyPair::from(SecretKey::from_bytes([seed; 32]));
+        let config = |socket_type, own, role| {
+            let mechanism = MechanismConfig::Curve(Arc::new(CurveConfig {
+                keys: keys(own),
+                role,
+                entropy: Entropy::System,
+            }));
+            Arc::new(HandshakeConfig {
+                socket_type,
+                routing_id: Bytes::new(),
+                mechanism,
+                authenticates: false,
+                metadata: own_metadata(socket_type, b"", Announced::default()),
+                max_command_size: 16 * 1024,
+            })
+        };
+        let server = config(SocketType::Pull, 1, CurveRole::Server);
+        let meant = if genuine { 1 } else { 3 };
+        let role = CurveRole::Client(keys(meant).public());
+        let (mut said, mut answer) = (Vec::new(), Vec::new());
+        let mut client = Handshake::new(config(SocketType::Push, 2, role), &mut said);
+        let mut other = Handshake::new(Arc::clone(&server), &mut answer);
+        // Each greets when the other's signature is there, and then the client goes on.
+        let _ = other.handle_input(&said, &mut answer);
+        let _ = client.handle_input(&answer, &mut said);
+        Hello { server, said }
+    }
+
+    /// All that the server does of it. Gives the length of what it answers.
+    pub fn answer(&self) -> usize {
+        let mut out = Vec::new();
+        let mut server = crate::zmtp::Handshake::new(Arc::clone(&self.server), &mut out);
+        let _ = server.handle_input(&self.said, &mut out);
+        out.len()
     }
 }
