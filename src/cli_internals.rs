@@ -79,3 +79,101 @@ pub fn connect(
     poll.registry().deregister(&mut stream)?;
     stream.blocking_copy()
 }
+
+/// The client's side of a handshake with CURVE, without a socket: bytes in, bytes out.
+#[cfg(feature = "curve")]
+#[derive(Debug)]
+pub struct CurveHandshake {
+    handshake: crate::zmtp::Handshake,
+    input: Vec<u8>,
+    server_proven: bool,
+}
+
+/// What a server of CURVE says of itself.
+#[cfg(feature = "curve")]
+#[derive(Debug, PartialEq, Eq)]
+pub struct BehindCurve {
+    /// The name of its socket type; `None`: it does not say.
+    pub socket_type: Option<String>,
+    /// All its properties; empty where its type does not go with that of the client, and so the handshake has failed.
+    pub metadata: Vec<(String, Vec<u8>)>,
+}
+
+#[cfg(feature = "curve")]
+impl CurveHandshake {
+    /// A client of this type, which would talk to the server with this key and no other. Appends how it begins.
+    pub fn new(
+        keys: &crate::KeyPair,
+        server: crate::PublicKey,
+        socket_type: crate::SocketType,
+        out: &mut Vec<u8>,
+    ) -> CurveHandshake {
+        use crate::zmtp::{Announced, Handshake, HandshakeConfig, own_metadata};
+
+        let options = Options::new().curve_client(keys, server);
+        let config = HandshakeConfig {
+            socket_type,
+            routing_id: crate::Bytes::new(),
+            mechanism: options.mechanism(),
+            authenticates: false,
+            metadata: own_metadata(socket_type, b"", Announced::default()),
+            max_command_size: 64 * 1024,
+        };
+        CurveHandshake {
+            handshake: Handshake::new(std::sync::Arc::new(config), out),
+            input: Vec::new(),
+            server_proven: false,
+        }
+    }
+
+    /// Takes what the peer has sent, and appends what it is to be told. Gives what it says of itself once it does.
+    ///
+    /// # Errors
+    ///
+    /// What the peer does wrong, or why it does not let the client in ([`PeerError`](crate::ProtocolError::PeerError)).
+    pub fn handle(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<BehindCurve>, crate::ProtocolError> {
+        use crate::ProtocolError;
+
+        self.input.extend_from_slice(bytes);
+        let before = out.len();
+        let outcome = self.handshake.handle_input(&self.input, out);
+        let said = &out[before..];
+        self.server_proven |= said.windows(9).any(|window| window == b"\x08INITIATE");
+        let typed = |name: String| BehindCurve {
+            socket_type: Some(name),
+            metadata: Vec::new(),
+        };
+        match outcome {
+            Ok((consumed, established)) => {
+                self.input.drain(..consumed);
+                Ok(established.map(|established| BehindCurve {
+                    socket_type: Some(established.facts.socket_type().to_string()),
+                    metadata: established
+                        .facts
+                        .properties
+                        .iter()
+                        .map(|(name, value)| (name.clone().into_owned(), value.to_vec()))
+                        .collect(),
+                }))
+            }
+            Err(ProtocolError::IncompatibleSocketType { theirs, .. }) => {
+                Ok(Some(typed(theirs.to_string())))
+            }
+            Err(ProtocolError::UnknownSocketType { name }) => Ok(Some(typed(name))),
+            Err(ProtocolError::MissingSocketType) => Ok(Some(BehindCurve {
+                socket_type: None,
+                metadata: Vec::new(),
+            })),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the peer has shown that it has the server's secret key.
+    pub fn server_proven(&self) -> bool {
+        self.server_proven
+    }
+}

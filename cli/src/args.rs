@@ -196,11 +196,16 @@ impl SecurityArgs {
             options = options.curve_server(KeyPair::read(path).map_err(failed)?);
         }
         if let (Some(path), Some(server)) = (&self.curve_key, &self.server_key) {
-            let keys = KeyPair::read(path).map_err(failed)?;
-            options = options.curve_client(&keys, public_key(server)?);
+            let (keys, server) = curve_keys(path, server)?;
+            options = options.curve_client(&keys, server);
         }
         Ok(options)
     }
+}
+
+/// A client's own keys, and the server's.
+pub(crate) fn curve_keys(own: &Path, server: &str) -> Outcome<(KeyPair, PublicKey)> {
+    Ok((KeyPair::read(own).map_err(failed)?, public_key(server)?))
 }
 
 /// The key in a file of this name, or one that is written out.

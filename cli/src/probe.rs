@@ -3,12 +3,14 @@
 mod wire;
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use zerohop::__cli::check_connect;
 use zerohop::{Endpoint, Options};
 
+use crate::args::curve_keys;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::value::{duration, endpoint};
@@ -18,8 +20,12 @@ use wire::Facts;
 #[command(after_help = "\
 A probe shakes only half of the peer's hand, and so never takes a message away from anybody.
 
-Example:
-  zerohop probe tcp://localhost:5555")]
+What is behind CURVE shows only to a client with a key that is let in. The probe then comes as one of the types to which
+nobody hands out messages (PUSH, SUB, PUB, REQ), one after the other, until the peer tells its type or has refused all.
+
+Examples:
+  zerohop probe tcp://localhost:5555
+  zerohop probe tcp://host:5555 --curve-key alice.secret --server-key server.public")]
 pub(crate) struct Args {
     /// Endpoint to connect to
     #[arg(value_parser = endpoint)]
@@ -33,13 +39,23 @@ pub(crate) struct Args {
     /// Give up after so long, and exit with 3
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
     timeout: Duration,
+    /// Look behind CURVE, with the secret key in this file
+    #[arg(long, value_name = "FILE", requires = "server_key")]
+    curve_key: Option<PathBuf>,
+    /// The public key of the server, or a file with it: whether the peer has the secret key to it
+    #[arg(long, value_name = "KEY-or-FILE", requires = "curve_key")]
+    server_key: Option<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let endpoint: Endpoint = args.endpoint.parse().map_err(Failure::usage)?;
     check_connect(&endpoint).map_err(Failure::usage)?;
     let options = Options::new().ipv6(args.ipv6);
-    match wire::shake_hands(&endpoint, &options, args.timeout) {
+    let keys = match (&args.curve_key, &args.server_key) {
+        (Some(own), Some(server)) => Some(curve_keys(own, server)?),
+        _ => None,
+    };
+    match wire::shake_hands(&endpoint, &options, keys, args.timeout) {
         Ok(facts) if args.json => print(&to_json(&facts, &args.endpoint).to_string()),
         Ok(facts) => print(to_screen(&facts, &args.endpoint).trim_end()),
         Err(obstacle) => {
@@ -69,6 +85,7 @@ fn to_json(facts: &Facts, endpoint: &str) -> Value {
         "version": version(facts),
         "socket_type": facts.socket_type,
         "mechanism": facts.mechanism,
+        "server_proven": facts.server_proven,
         "metadata": metadata,
         "rtt_us": facts.round_trip.as_nanos() as f64 / 1000.0,
     })
@@ -84,9 +101,18 @@ fn to_screen(facts: &Facts, endpoint: &str) -> String {
     let socket_type = facts.socket_type.as_deref();
     row(
         "socket type",
-        socket_type.unwrap_or("not told before the peer has seen credentials"),
+        socket_type.unwrap_or(match facts.server_proven {
+            true => {
+                "not told to a PUSH, SUB, PUB or REQ: it may hand out messages, and is left alone"
+            }
+            false => "not told before the peer has seen credentials",
+        }),
     );
     row("mechanism", &facts.mechanism);
+    if facts.server_proven {
+        let let_in = socket_type.map_or("", |_| "; our key is let in");
+        row("server key", &format!("the one that was given{let_in}"));
+    }
     for (name, value) in &facts.metadata {
         row("metadata", &format!("{name} = {}", value.escape_ascii()));
     }
@@ -95,9 +121,13 @@ fn to_screen(facts: &Facts, endpoint: &str) -> String {
         &format!("{:.0} µs", facts.round_trip.as_secs_f64() * 1e6),
     );
     if let Some(command) = socket_type.and_then(counterpart) {
+        let keys = match facts.server_proven {
+            true => " --curve-key FILE --server-key KEY-or-FILE",
+            false => "",
+        };
         row(
             "talk to it",
-            &format!("zerohop {command} --connect {endpoint}"),
+            &format!("zerohop {command} --connect {endpoint}{keys}"),
         );
     }
     screen

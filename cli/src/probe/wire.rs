@@ -7,6 +7,9 @@
 //!
 //! We greet and send no READY of our own, so the peer never takes us for one of its peers: no message is dealt to us,
 //! none is lost, and a type that does not fit is no matter. The library itself can't do that, nor should it.
+//! Behind CURVE a server tells its type only to a client that has told its own, and has become its peer if the two go together. So we come as those
+//! types to which nobody hands out messages, each on a connection of its own.
+//!
 //! A ZMTP 2.0 peer ends its greeting after the version with the number of its socket type.
 
 use std::fmt;
@@ -18,8 +21,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use zerohop::__cli::{Address, connect, resolve};
-use zerohop::{Endpoint, Options};
+use zerohop::__cli::{Address, BehindCurve, CurveHandshake, connect, resolve};
+use zerohop::{Endpoint, KeyPair, Options, ProtocolError, PublicKey, SocketType};
 
 const SIGNATURE_LEN: usize = 10;
 const GREETING_LEN: usize = 64;
@@ -35,6 +38,14 @@ const TYPE_NAMES: [&str; 11] = [
     "PAIR", "PUB", "SUB", "REQ", "REP", "DEALER", "ROUTER", "PULL", "PUSH", "XPUB", "XSUB",
 ];
 
+/// The types as which we look behind CURVE: whoever they go with has nothing to give them that they have not asked for.
+const HARMLESS: [SocketType; 4] = [
+    SocketType::Push,
+    SocketType::Sub,
+    SocketType::Pub,
+    SocketType::Req,
+];
+
 /// What a peer said of itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Facts {
@@ -42,6 +53,8 @@ pub(super) struct Facts {
     /// Unknown where the mechanism wants credentials first.
     pub(super) socket_type: Option<String>,
     pub(super) mechanism: String,
+    /// The peer has shown that it has the server's secret key, and let us in.
+    pub(super) server_proven: bool,
     pub(super) metadata: Vec<(String, Vec<u8>)>,
     /// From our greeting to the peer's answer to it.
     pub(super) round_trip: Duration,
@@ -66,6 +79,10 @@ pub(super) enum Obstacle {
     Http(Vec<u8>),
     /// The peer refused us, and said why.
     Refused(String),
+    /// It does not have the secret key that belongs to the server's key we were given.
+    OtherServer,
+    /// It breaks the protocol of CURVE.
+    Curve(ProtocolError),
 }
 
 /// How far we have come.
@@ -119,6 +136,10 @@ impl fmt::Display for Obstacle {
                 first_line(bytes).escape_ascii()
             ),
             Obstacle::Refused(reason) => write!(f, "the peer refused us: \"{reason}\""),
+            Obstacle::OtherServer => f.write_str(
+                "speaks CURVE, and does not have the key that was given as the server's",
+            ),
+            Obstacle::Curve(error) => write!(f, "breaks the handshake of CURVE: {error}"),
         }
     }
 }
@@ -128,6 +149,7 @@ impl fmt::Display for Obstacle {
 pub(super) fn shake_hands(
     endpoint: &Endpoint,
     options: &Options,
+    keys: Option<(KeyPair, PublicKey)>,
     timeout: Duration,
 ) -> Result<Facts, Obstacle> {
     let start = Instant::now();
@@ -141,8 +163,25 @@ pub(super) fn shake_hands(
         let addresses = resolve(&endpoint, &options).map_err(Obstacle::LookUp)?;
         reach(Stage::Connect);
         let left = || timeout.saturating_sub(start.elapsed());
-        let stream = connect_to_one(&endpoint, &addresses, &options, left)?;
+        let mut stream = connect_to_one(&endpoint, &addresses, &options, left)?;
         reach(Stage::Handshake);
+        if let Some((own, server)) = &keys {
+            let mut first = Some(stream);
+            let connect = || {
+                let stream = match first.take() {
+                    Some(stream) => stream,
+                    None => connect_to_one(&endpoint, &addresses, &options, left)?,
+                };
+                Ok(Patience {
+                    stream: File::from(stream),
+                    time: left() / 2,
+                })
+            };
+            if let Some(facts) = behind_curve(connect, own, *server)? {
+                return Ok(facts);
+            }
+            stream = connect_to_one(&endpoint, &addresses, &options, left)?;
+        }
         let patience = Patience {
             stream: File::from(stream),
             // An answer takes a round trip. Who waits for the end of a line that never comes is asked in another way then.
@@ -204,6 +243,7 @@ fn converse(mut stream: impl Read + Write) -> Result<Facts, Obstacle> {
             version: (2, 0),
             socket_type: name.map(str::to_owned),
             mechanism: "none".to_owned(),
+            server_proven: false,
             metadata: Vec::new(),
             round_trip: start.elapsed(),
         });
@@ -219,6 +259,7 @@ fn converse(mut stream: impl Read + Write) -> Result<Facts, Obstacle> {
         version: (major, number),
         socket_type: None,
         mechanism: name.escape_ascii().to_string(),
+        server_proven: false,
         metadata: Vec::new(),
         round_trip: start.elapsed(),
     };
@@ -230,6 +271,78 @@ fn converse(mut stream: impl Read + Write) -> Result<Facts, Obstacle> {
         facts.socket_type = socket_type.map(|(_, value)| value.escape_ascii().to_string());
     }
     Ok(facts)
+}
+
+/// What is behind CURVE; `None`: the peer does not speak it, which is to be told without.
+fn behind_curve<S: Read + Write>(
+    mut connect: impl FnMut() -> Result<S, Obstacle>,
+    own: &KeyPair,
+    server: PublicKey,
+) -> Result<Option<Facts>, Obstacle> {
+    let mut seen = None;
+    for socket_type in HARMLESS {
+        let start = Instant::now();
+        let mut greeting = Vec::new();
+        let looked = look_behind(connect()?, own, server, socket_type, &mut greeting);
+        if greeting.get(12..17) != Some(b"CURVE") {
+            return Ok(None);
+        }
+        let behind = looked?;
+        let facts = Facts {
+            version: (greeting[10], greeting[11]),
+            socket_type: behind.as_ref().and_then(|known| known.socket_type.clone()),
+            mechanism: "CURVE".to_owned(),
+            server_proven: true,
+            metadata: behind.map_or_else(Vec::new, |known| known.metadata),
+            round_trip: start.elapsed(),
+        };
+        if facts.socket_type.is_some() {
+            return Ok(Some(facts));
+        }
+        seen = Some(facts);
+    }
+    Ok(seen)
+}
+
+/// What a server of CURVE says to a client of this type, behind its greeting; `None`: it has shown that it has its key, and has closed the
+/// connection without a word.
+fn look_behind(
+    mut stream: impl Read + Write,
+    own: &KeyPair,
+    server: PublicKey,
+    socket_type: SocketType,
+    greeting: &mut Vec<u8>,
+) -> Result<Option<BehindCurve>, Obstacle> {
+    let mut out = Vec::new();
+    let mut handshake = CurveHandshake::new(own, server, socket_type, &mut out);
+    let mut bytes = [0; 1024];
+    loop {
+        let written = stream.write_all(&out);
+        out.clear();
+        let read = match written.and_then(|()| stream.read(&mut bytes)) {
+            Ok(read) => read,
+            Err(error) => match error.kind() {
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => 0,
+                io::ErrorKind::TimedOut => return Err(Obstacle::TimedOut(Stage::Handshake)),
+                _ => return Err(Obstacle::Io(error)),
+            },
+        };
+        if read == 0 {
+            return match handshake.server_proven() {
+                true => Ok(None),
+                false => Err(Obstacle::OtherServer),
+            };
+        }
+        let missing = GREETING_LEN.saturating_sub(greeting.len());
+        greeting.extend_from_slice(&bytes[..read.min(missing)]);
+        match handshake.handle(&bytes[..read], &mut out) {
+            Ok(None) => {}
+            Ok(behind) => return Ok(behind),
+            Err(ProtocolError::PeerError { reason }) => return Err(Obstacle::Refused(reason)),
+            Err(ProtocolError::BadBox { .. }) => return Err(Obstacle::OtherServer),
+            Err(error) => return Err(Obstacle::Curve(error)),
+        }
+    }
 }
 
 /// A connection of which each read has so much time.

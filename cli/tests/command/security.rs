@@ -107,6 +107,15 @@ fn keys_let_in() {
     push(&bob, key.trim(), "from a stranger", "1s").failed(3, &["400"]);
     let told = run(&["probe", &endpoint]).ok();
     assert!(told.contains("CURVE"), "{told}");
+    let probe = |own: &str, server: &str| {
+        let own = file(own, "secret");
+        let keys = ["--curve-key", &own, "--server-key", server];
+        run(&[&["probe", &endpoint][..], &keys].concat())
+    };
+    let told = probe(&alice, key.trim()).ok();
+    assert!(told.contains("PULL") && told.contains("let in"), "{told}");
+    probe(&bob, key.trim()).failed(1, &["400"]);
+    probe(&alice, alice_key.trim()).failed(1, &["does not have the key"]);
     push(&alice, key.trim(), "from alice", "30s").ok();
     push(&alice, &file(&server, "public"), "from alice again", "30s").ok();
     assert_eq!(pull.end().ok(), "from alice\nfrom alice again\n");
@@ -126,6 +135,36 @@ fn keys_let_in() {
         }
     }
     fs::remove_file(list).expect("removed");
+}
+
+/// A PUSH would hand out its messages to whoever comes as a PULL; a probe comes as none, and takes nothing.
+#[test]
+fn a_probe_with_a_key_takes_no_message() {
+    let name = std::env::temp_dir()
+        .join(unique::name())
+        .display()
+        .to_string();
+    let key = run(&["keygen", &name]).ok();
+    let secret = format!("{name}.secret");
+    let keys = ["--curve-key", &secret, "--server-key", key.trim()];
+    let mut push = Program::start(&[
+        "push",
+        "--bind",
+        "tcp://127.0.0.1:*",
+        "--curve-server",
+        &secret,
+        "-m",
+        "for a pull",
+    ]);
+    let endpoint = push.bound();
+    let told = run(&[&["probe", &endpoint][..], &keys].concat()).ok();
+    assert!(told.contains("PUSH"), "{told}");
+    let told = run(&[&["pull", "--connect", &endpoint, "-n", "1"][..], &keys].concat()).ok();
+    assert_eq!(told, "for a pull\n");
+    push.end().ok();
+    for ending in ["secret", "public"] {
+        fs::remove_file(format!("{name}.{ending}")).expect("removed");
+    }
 }
 
 #[test]

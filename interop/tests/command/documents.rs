@@ -1,8 +1,9 @@
-//! The blocks of docs/pipelines.md and of the README's section on the shell, run as they stand.
+//! The blocks of docs/pipelines.md, of docs/closed-ports.md and of the README's section on the shell, run as they stand.
 
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -12,10 +13,25 @@ use crate::common::unique;
 use crate::zerohop;
 
 const PIPELINES: &str = include_str!("../../../docs/pipelines.md");
+const CLOSED_PORTS: &str = include_str!("../../../docs/closed-ports.md");
 const README: &str = include_str!("../../../README.md");
 
 #[test]
 fn the_pipelines_run_as_they_stand() {
+    run_as_they_stand(PIPELINES, 6);
+}
+
+/// But for the port, which may be another program's here.
+#[test]
+fn open_ports_are_closed_as_they_stand() {
+    let free = TcpListener::bind("0.0.0.0:0").and_then(|listener| listener.local_addr());
+    let port = free.expect("a port").port().to_string();
+    let count = if Pyzmq::available().is_some() { 2 } else { 0 };
+    run_as_they_stand(&CLOSED_PORTS.replace("5555", &port), count);
+}
+
+/// Runs the blocks, of which there are so many at least.
+fn run_as_they_stand(text: &str, least: usize) {
     let pyzmq = Pyzmq::available();
     let folders = [
         Path::new(zerohop()).parent(),
@@ -25,7 +41,7 @@ fn the_pipelines_run_as_they_stand() {
     let folders = folders.into_iter().flatten().map(Path::to_owned);
     let path = env::join_paths(folders.chain(env::split_paths(&usual))).expect("a path");
     let mut count = 0;
-    for rest in PIPELINES.split("```sh\n").skip(1) {
+    for rest in text.split("```sh\n").skip(1) {
         let mut blocks = rest.split("```");
         let script = blocks.next().unwrap_or_default();
         if script.contains("python3") && pyzmq.is_none() {
@@ -35,7 +51,7 @@ fn the_pipelines_run_as_they_stand() {
         assert_eq!(Some(printed(script, &path).as_str()), expected, "{script}");
         count += 1;
     }
-    assert!(count >= 6, "{count} blocks");
+    assert!(count >= least, "{count} blocks");
 }
 
 #[test]

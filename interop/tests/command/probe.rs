@@ -1,8 +1,14 @@
 //! `zerohop probe` at sockets of libzmq.
 
+use std::fs;
+
 use serde_json::Value;
 
 use super::program::run;
+use crate::common::part::Part;
+use crate::common::peer::{Peer, Role};
+use crate::common::pyzmq::Pyzmq;
+use crate::common::unique;
 
 #[test]
 fn probe_tells_what_is_there() {
@@ -50,4 +56,39 @@ fn probe_tells_a_name() {
     let endpoint = socket.get_last_endpoint().expect("an endpoint");
     let screen = run(&["probe", &endpoint.expect("in UTF-8")]).ok();
     assert!(screen.contains("Identity = till 4"), "{screen}");
+}
+
+/// Those that would hand out messages do not tell their type to a probe, as it comes as nothing that goes with them.
+#[test]
+fn probe_looks_behind_curve() {
+    let Some(pyzmq) = Pyzmq::available() else {
+        return;
+    };
+    let name = std::env::temp_dir().join(unique::name());
+    let name = name.display().to_string();
+    let key = run(&["keygen", &name]).ok();
+    let secret = format!("{name}.secret");
+    let text = fs::read_to_string(&secret).expect("keys");
+    let own = text.split('"').nth(3).expect("a secret key");
+    for (role, told) in [
+        (Role::Pull, "socket type  PULL"),
+        (Role::XPub, "socket type  XPUB"),
+        (Role::Sub, "socket type  SUB"),
+        (Role::Router, "socket type  ROUTER"),
+        (Role::Push, "may hand out messages"),
+        (Role::Dealer, "may hand out messages"),
+    ] {
+        let mut server = pyzmq.start(role);
+        server.set("CURVE_SECRETKEY", Part::from(own));
+        server.set("CURVE_SERVER", 1);
+        let endpoint = server.bind("tcp://127.0.0.1:*");
+        let keys = ["--curve-key", &secret, "--server-key", key.trim()];
+        let screen = run(&[&["probe", &endpoint][..], &keys].concat()).ok();
+        assert!(screen.contains(told), "{screen}");
+        assert!(screen.contains("mechanism    CURVE"), "{screen}");
+        assert!(screen.contains("the one that was given"), "{screen}");
+    }
+    for ending in ["secret", "public"] {
+        fs::remove_file(format!("{name}.{ending}")).expect("removed");
+    }
 }
