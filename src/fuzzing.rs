@@ -1,5 +1,5 @@
 //! What the fuzzers in `fuzz/` call: one function per target, each of which takes any bytes and panics when
-//! the protocol layer breaks a promise. The unit tests replay the seed corpus, and mutations of it,
+//! the protocol layer, or the reader of spools, breaks a promise. The unit tests replay the seed corpus, and mutations of it,
 //! through the same functions.
 //!
 //! The promises: no panic, no more consumed than given, no more than the limits held back for a unit to
@@ -34,6 +34,11 @@ pub(crate) const LIMITS: Limits = Limits {
 
 /// The longest thing a handshake may wait for, beside a command: the rest of a greeting.
 const GREETING_REMAINDER: u64 = 53;
+
+/// Any bytes as what the files of a spool hold. The first byte says how it is opened.
+pub fn spool(data: &[u8]) {
+    crate::spool::fuzzing::run(data);
+}
 
 /// Any bytes as a peer's greeting and handshake. The first byte picks our socket type.
 pub fn greeting(data: &[u8]) {

@@ -51,13 +51,20 @@
 //   store                                    appends, settles
 //   writing                                  what the leader of a group does, and spare segments
 //   reading                                  reads messages back
+//   memory, fuzzing                          a disk in memory, and what the fuzzer calls
 
 mod commit;
 mod crc;
 mod disk;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod identity;
 mod index;
+// The fuzzer's disk never fails.
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code))]
+mod memory;
 mod reading;
 mod record;
 mod recover;

@@ -129,7 +129,8 @@ impl Reader {
             let copy = get_copy(record.body).ok_or_else(|| corrupt(at))?;
             (copy.body, copy.time)
         } else {
-            (record.body, file.base_time + u64::from(record.time))
+            let time = file.base_time.saturating_add(u64::from(record.time));
+            (record.body, time)
         };
         Ok(Raw {
             flags: record.flags,

@@ -17,6 +17,15 @@ use super::segment::{
 /// The lock file.
 pub(crate) const LOCK: &str = "spool.lock";
 
+/// Numbers of messages and segments are below this. It leaves room for those that are left out, and cannot be reached.
+const NUMBER_MAX: u64 = 1 << 62;
+
+/// How often a spool may have been opened: each time may leave out 2^32 numbers.
+const INCARNATION_MAX: u64 = 1 << 30;
+
+/// No segment is longer: one for a message of nearly 4 GiB.
+const LEN_MAX: u64 = 5 << 30;
+
 /// A place in the log: the number of the segment, and the offset in it.
 pub(crate) type Position = (u64, u64);
 
@@ -114,6 +123,10 @@ pub(crate) fn load(
             what: "the folder is not empty, and has no file spool.id",
         });
     };
+    if identity.incarnation > INCARNATION_MAX {
+        let file = folder.join(identity::NAME);
+        return Err(corrupt(file, 32, "no spool is opened so often"));
+    }
     let mut leftovers: Vec<String> = names
         .iter()
         .filter(|name| name.starts_with("spare-") || name.starts_with("new-"))
@@ -197,6 +210,16 @@ fn candidates(
                     what: "the segment belongs to another spool",
                 });
             }
+            Ok(header) if !is_sound(&header) => {
+                return Err(corrupt(
+                    path,
+                    0,
+                    "no segment has such numbers in its header",
+                ));
+            }
+            _ if number >= NUMBER_MAX => {
+                return Err(corrupt(path, 0, "no segment has such a number"));
+            }
             _ => {}
         }
         candidates.push_back(Candidate {
@@ -208,6 +231,14 @@ fn candidates(
         });
     }
     Ok(candidates)
+}
+
+/// Whether the numbers of a header are such as this library writes. It would lead astray otherwise, whoever wrote it.
+fn is_sound(header: &SegmentHeader) -> bool {
+    let numbers = [header.number, header.first_seq];
+    numbers.into_iter().all(|number| number < NUMBER_MAX)
+        && header.oldest <= header.number
+        && header.previous_end <= LEN_MAX
 }
 
 /// How reading a segment ended.
@@ -266,6 +297,8 @@ impl Reading<'_> {
                 ));
             }
             self.next_seq = header.first_seq;
+            // What is missing before has been counted: also by who no longer finds the segments before.
+            self.lost = 0;
         }
         if next.is_none()
             && empty
@@ -344,16 +377,28 @@ impl Reading<'_> {
                 let gap = seq
                     .checked_sub(self.next_seq)
                     .ok_or("its number has been given out before")?;
+                if seq >= NUMBER_MAX {
+                    return Err("no message has such a number");
+                }
                 // Each that is missing took a header at least.
                 if gap > self.lost / record::HEADER as u64 {
                     return Err("the numbers between it and the message before are missing");
                 }
                 self.index.push(seq, at, self.lost > 0);
                 self.lost = 0;
-                self.next_seq = seq.checked_add(1).ok_or(MALFORMED)?;
+                self.next_seq = seq + 1;
             }
             Kind::Copy => {
                 let copy = get_copy(body).ok_or(MALFORMED)?;
+                // It was in an older segment. Where the header is missing, that is not known.
+                let before = match self.last_header {
+                    Some(header) => header.first_seq,
+                    None => NUMBER_MAX,
+                };
+                if seq >= before {
+                    return Err("a copy of a message that was not in an older segment");
+                }
+                self.next_seq = self.next_seq.max(seq + 1);
                 self.index
                     .push_copy(seq, at, record.len() as u64, copy.note);
             }

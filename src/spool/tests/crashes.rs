@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::super::memory::{MemoryDisk, Random};
 use super::super::{OpenSpool, Spool, SpoolError, Sync};
-use super::memory::{MemoryDisk, Random};
 use crate::Message;
 
 /// What may become of a message.

@@ -1,7 +1,7 @@
 //! Files that are cut at every byte, and whose bits are flipped.
 
+use super::super::memory::{MemoryDisk, Random};
 use super::super::{OpenSpool, Spool, SpoolError, Stored, Sync};
-use super::memory::{MemoryDisk, Random};
 
 fn settings() -> Spool {
     Spool::at("memory").sync(Sync::Disk).segment_size(4096)

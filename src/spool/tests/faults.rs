@@ -1,7 +1,7 @@
 //! Disks that are full, that fail to sync or to write, and spools that are open already.
 
+use super::super::memory::{MemoryDisk, Random};
 use super::super::{OpenSpool, Spool, SpoolError, Sync};
-use super::memory::{MemoryDisk, Random};
 
 fn open(disk: &MemoryDisk, sync: Sync) -> OpenSpool {
     let settings = Spool::at("memory").sync(sync).segment_size(4096);

@@ -3,4 +3,3 @@
 mod crashes;
 mod damage;
 mod faults;
-pub(crate) mod memory;

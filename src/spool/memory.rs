@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile};
 use crate::sync::lock;
 
 /// What a disk writes as a whole.
@@ -92,6 +92,11 @@ impl MemoryDisk {
             }
         }
         next
+    }
+
+    /// A handle to the same disk.
+    pub(crate) fn boxed(&self) -> Box<dyn Disk> {
+        Box::new(self.clone())
     }
 
     pub(crate) fn room(&self, bytes: Option<u64>) {
