@@ -6,6 +6,7 @@ mod common {
     pub(crate) mod deadline;
     pub(crate) mod endpoints;
     pub(crate) mod events;
+    pub(crate) mod line_peer;
     pub(crate) mod ours;
     pub(crate) mod part;
     pub(crate) mod peer;
@@ -24,6 +25,7 @@ use zerohop::{
 
 use common::deadline::DEADLINE;
 use common::events::wait_for_end;
+use common::line_peer::LinePeer;
 use common::ours::Zerohop;
 use common::part::Part;
 use common::peer::{
@@ -31,7 +33,7 @@ use common::peer::{
     Role::{self, Dealer, Pair, Pub, Rep, Req, Router, Sub, XPub, XSub},
     each_way,
 };
-use common::pyzmq::{Pyzmq, PyzmqPeer};
+use common::pyzmq::Pyzmq;
 use common::scenarios;
 
 fn keys() -> KeyPair {
@@ -47,7 +49,7 @@ struct Keyed {
 }
 
 impl Keyed {
-    fn start(&self, role: Role) -> PyzmqPeer {
+    fn start(&self, role: Role) -> LinePeer {
         let mut peer = self.pyzmq.start(role);
         let text = |text: String| Part::from(text.as_str());
         peer.set("CURVE_PUBLICKEY", text(self.keys.public().to_z85()));

@@ -7,6 +7,7 @@ mod common {
     pub(crate) mod deadline;
     pub(crate) mod endpoints;
     pub(crate) mod libzmq;
+    pub(crate) mod line_peer;
     pub(crate) mod part;
     pub(crate) mod peer;
     pub(crate) mod pyzmq;

@@ -5,6 +5,7 @@ mod common {
     pub(crate) mod deadline;
     pub(crate) mod endpoints;
     pub(crate) mod events;
+    pub(crate) mod line_peer;
     #[allow(dead_code, reason = "frames here are short")]
     pub(crate) mod part;
     #[allow(dead_code, reason = "no scenario runs each way here")]

@@ -7,6 +7,7 @@ mod common {
     pub(crate) mod deadline;
     pub(crate) mod endpoints;
     pub(crate) mod events;
+    pub(crate) mod line_peer;
     pub(crate) mod ours;
     pub(crate) mod part;
     pub(crate) mod peer;

@@ -1,4 +1,4 @@
-//! One side of a conversation, whoever implements it: zerohop, libzmq in this process, or pyzmq in its own.
+//! One side of a conversation, whoever implements it: zerohop, libzmq in this process, or pyzmq and others in their own.
 //!
 //! A scenario is written once against [`Peer`] and then runs over every transport with either side binding and
 //! either implementation in each role: [`each_way`].
@@ -66,6 +66,11 @@ pub(crate) trait Implementation {
     /// For the name of a failing case.
     fn name(&self) -> &str;
 
+    /// What it can be reached over.
+    fn transports(&self) -> &[Transport] {
+        Transport::FOREIGN
+    }
+
     /// A new socket.
     fn open(&self, role: Role) -> Box<dyn Peer>;
 }
@@ -89,7 +94,8 @@ pub(crate) fn each_transport(
     roles: (Role, Role),
     scenario: fn(&mut dyn Peer, &mut dyn Peer),
 ) {
-    for &transport in Transport::FOREIGN {
+    let both = |transport: &&Transport| second.transports().contains(transport);
+    for &transport in first.transports().iter().filter(both) {
         for binder in [roles.0, roles.1] {
             // The harness shows this only when the case fails.
             let (from, to) = (first.name(), second.name());

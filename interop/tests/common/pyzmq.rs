@@ -5,11 +5,9 @@ use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use super::child::LineChild;
 use super::deadline::DEADLINE;
-use super::part::Part;
+use super::line_peer::LinePeer;
 use super::peer::{Implementation, Peer, Role};
 
 /// A Python that has pyzmq.
@@ -41,11 +39,9 @@ impl Pyzmq {
     }
 
     /// A socket that can be killed, process and all.
-    pub(crate) fn start(&self, role: Role) -> PyzmqPeer {
+    pub(crate) fn start(&self, role: Role) -> LinePeer {
         let mut command = Command::new(self.python());
-        let child = LineChild::spawn(command.arg(script("peer.py")));
-        let mut peer = PyzmqPeer { child };
-        peer.ask(&format!("open {}", format!("{role:?}").to_uppercase()));
+        let mut peer = LinePeer::open("pyzmq", command.arg(script("peer.py")), role);
         peer.set("SNDTIMEO", DEADLINE.as_millis());
         peer
     }
@@ -58,61 +54,6 @@ impl Implementation for Pyzmq {
 
     fn open(&self, role: Role) -> Box<dyn Peer> {
         Box::new(self.start(role))
-    }
-}
-
-/// A pyzmq socket; dropping it kills its process with SIGKILL.
-pub(crate) struct PyzmqPeer {
-    child: LineChild,
-}
-
-impl PyzmqPeer {
-    /// Sets a socket option by its name in zmq.h, without the prefix: to a number, or to the bytes of a [`Part`].
-    pub(crate) fn set(&mut self, option: &str, value: impl std::fmt::Display) {
-        self.ask(&format!("set {option} {value}"));
-    }
-
-    /// The answer to a command, without the word that says it succeeded.
-    pub(crate) fn ask(&mut self, command: &str) -> String {
-        let answer = self.child.ask(command);
-        match answer.strip_prefix("ok") {
-            Some(rest) => rest.trim().to_owned(),
-            None => panic!("pyzmq answers {command:?} with {answer:?}"),
-        }
-    }
-}
-
-impl Peer for PyzmqPeer {
-    fn bind(&mut self, endpoint: &str) -> String {
-        self.ask(&format!("bind {endpoint}"))
-    }
-
-    fn connect(&mut self, endpoint: &str) {
-        self.ask(&format!("connect {endpoint}"));
-    }
-
-    fn send(&mut self, message: &[Part]) {
-        let frames: Vec<String> = message.iter().map(Part::to_string).collect();
-        self.ask(&format!("send {}", frames.join(" ")));
-    }
-
-    fn recv_within(&mut self, patience: Duration) -> Option<Vec<Part>> {
-        let answer = self.child.ask(&format!("recv {}", patience.as_millis()));
-        if answer == "none" {
-            return None;
-        }
-        let frames = answer
-            .strip_prefix("msg ")
-            .and_then(|tokens| tokens.split(' ').map(parse_frame).collect());
-        Some(frames.unwrap_or_else(|| panic!("pyzmq answers recv with {answer:?}")))
-    }
-
-    fn subscribe(&mut self, topic: &str) {
-        self.ask(&format!("subscribe {}", Part::from(topic)));
-    }
-
-    fn unsubscribe(&mut self, topic: &str) {
-        self.ask(&format!("unsubscribe {}", Part::from(topic)));
     }
 }
 
@@ -131,19 +72,6 @@ fn set_up() -> Result<PathBuf, String> {
     let complaint = String::from_utf8_lossy(&made.stderr);
     let last = complaint.lines().last().unwrap_or("python3 gave no reason");
     Err(format!("{}: {last}", folder.display()))
-}
-
-/// Reads a frame the way `peer.py` prints it.
-fn parse_frame(token: &str) -> Option<Part> {
-    if token == "-" {
-        return Some(Part::Bytes(Vec::new()));
-    }
-    if let Some(length) = token.strip_prefix('@') {
-        return length.parse().ok().map(Part::Pattern);
-    }
-    let byte = |at: usize| u8::from_str_radix(token.get(at..at + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..token.len()).step_by(2).map(byte).collect();
-    bytes.map(Part::Bytes)
 }
 
 fn script(name: &str) -> PathBuf {

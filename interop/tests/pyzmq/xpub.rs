@@ -19,7 +19,7 @@ fn options() -> Options {
 /// An XPUB of either side.
 enum Either {
     Ours(Box<Xpub>),
-    Theirs(crate::common::pyzmq::PyzmqPeer),
+    Theirs(crate::common::line_peer::LinePeer),
 }
 
 impl Either {
