@@ -16,6 +16,9 @@ mod common {
     pub(crate) mod until;
 }
 
+#[path = "others/drafts.rs"]
+mod drafts;
+
 use common::others::Other;
 use common::ours::Zerohop;
 use common::peer::{Peer, Role, each_way};

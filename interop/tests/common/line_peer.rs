@@ -16,9 +16,19 @@ pub(crate) struct LinePeer {
 impl LinePeer {
     /// Starts the program, and opens its socket.
     pub(crate) fn open(name: &'static str, command: &mut Command, role: Role) -> LinePeer {
+        let socket_type = format!("{role:?}").to_uppercase();
+        LinePeer::open_type(name, command, &socket_type)
+    }
+
+    /// The same with a type that is no [`Role`], by its name in zmq.h.
+    pub(crate) fn open_type(
+        name: &'static str,
+        command: &mut Command,
+        socket_type: &str,
+    ) -> LinePeer {
         let child = LineChild::spawn(command);
         let mut peer = LinePeer { name, child };
-        peer.ask(&format!("open {}", format!("{role:?}").to_uppercase()));
+        peer.ask(&format!("open {socket_type}"));
         peer
     }
 

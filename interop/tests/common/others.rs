@@ -51,6 +51,11 @@ impl Other {
         None
     }
 
+    /// A socket of any type, by its name in zmq.h.
+    pub(crate) fn start(self, socket_type: &str) -> LinePeer {
+        LinePeer::open_type(self.known_as(), &mut self.command(), socket_type)
+    }
+
     /// Test binaries run side by side: one of them builds while others wait.
     fn build(self) -> Result<(), String> {
         let folder = folder();

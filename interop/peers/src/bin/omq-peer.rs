@@ -12,8 +12,10 @@ struct Omq {
     runtime: Runtime,
     socket: Socket,
     kind: SocketType,
-    /// Who has sent a SERVER or PEER the last message.
+    /// Who has sent a SERVER the last message.
     asker: u32,
+    /// Who has sent a PEER the last message: the frame that it shows in front.
+    other: Bytes,
 }
 
 fn main() {
@@ -28,6 +30,7 @@ fn main() {
             socket,
             kind,
             asker: 0,
+            other: Bytes::new(),
         }))
     });
 }
@@ -90,7 +93,8 @@ impl Driven for Omq {
     fn send(&mut self, frames: Vec<Bytes>) -> Result<(), String> {
         let message = match (self.kind, frames.as_slice()) {
             (SocketType::Radio, [group, body]) => Message::with_group(group.clone(), body.clone()),
-            (SocketType::Server | SocketType::Peer, [body]) => {
+            (SocketType::Peer, [body]) => Message::multipart([self.other.clone(), body.clone()]),
+            (SocketType::Server, [body]) => {
                 Message::single(body.clone()).with_routing_id(self.asker)
             }
             _ => Message::multipart(frames),
@@ -113,11 +117,10 @@ impl Driven for Omq {
         if let Some(asker) = message.routing_id() {
             self.asker = asker;
         }
-        Ok(Some(
-            message
-                .iter()
-                .map(|part| Bytes::copy_from_slice(part.as_ref()))
-                .collect(),
-        ))
+        let mut frames: Vec<Bytes> = message.iter().collect();
+        if self.kind == SocketType::Peer && frames.len() > 1 {
+            self.other = frames.remove(0);
+        }
+        Ok(Some(frames))
     }
 }
