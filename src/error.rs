@@ -8,6 +8,7 @@
 
 mod group;
 mod sending;
+mod settling;
 mod setup;
 #[cfg(any(feature = "json", feature = "msgpack"))]
 mod values;
@@ -21,6 +22,7 @@ pub(crate) use sending::Shortage;
 pub use sending::{
     ReplyError, ReplyErrorKind, RequestError, SendBatchError, SendError, SendErrorKind,
 };
+pub use settling::{ReceiptError, SettleError};
 pub use setup::{ConnectError, OptionError, SocketError, SubscribeError, UnbindError};
 #[cfg(any(feature = "json", feature = "msgpack"))]
 pub use values::{RecvValueError, SendValueError};

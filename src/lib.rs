@@ -211,9 +211,9 @@ pub use context::{Context, ContextOptions};
 pub use curve::{KeyError, KeyPair, PublicKey, SecretKey};
 pub use engine::AddressLimit;
 pub use error::{
-    CloseError, ConnectError, GroupError, OptionError, RecvError, ReplyError, ReplyErrorKind,
-    RequestError, SendBatchError, SendError, SendErrorKind, SocketError, SubscribeError,
-    UnbindError, WaitError, WatchError,
+    CloseError, ConnectError, GroupError, OptionError, ReceiptError, RecvError, ReplyError,
+    ReplyErrorKind, RequestError, SendBatchError, SendError, SendErrorKind, SettleError,
+    SocketError, SubscribeError, UnbindError, WaitError, WatchError,
 };
 #[cfg(any(feature = "json", feature = "msgpack"))]
 pub use error::{RecvValueError, SendValueError};
@@ -224,8 +224,10 @@ pub use monitor::{
     ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerRefusal,
     RefusalCause,
 };
-pub use options::{CurveServer, LibzmqOption, OPTION_TABLE, OptionInfo, Options};
-pub use pattern::{Published, Routed, Subscription, Upstream};
+pub use options::{CurveServer, Delivery, LibzmqOption, OPTION_TABLE, OptionInfo, Options};
+pub use pattern::{
+    DeadLetter, DeadReason, JobId, Published, Routed, Settled, Subscription, Upstream,
+};
 pub use poller::{Poller, PollerWaker, Ready};
 pub use proxy::{
     Proxy, ProxyControl, ProxyEnd, ProxyEndCause, ProxyStatistics, SideStatistics, proxy,
@@ -234,17 +236,17 @@ pub use proxy::{
 pub use reactor::Reactor;
 pub use secret::Secret;
 pub use socket::{
-    AnySocket, Ask, Channel, Client, Dealer, Dish, Gather, GroupMessage, Incoming, Iter, Pair,
-    Peer, PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, RecvSocket, Rep, Req, Request,
-    Retry, Router, Scatter, SendSocket, Server, Stream, Sub, Xpub, Xsub,
+    AnySocket, Ask, Channel, Client, Dealer, Dish, Gather, GroupMessage, Incoming, Iter, Job, Pair,
+    Peer, PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, Receipt, RecvSocket, Rep, Req,
+    Request, Retry, Router, Scatter, SendSocket, Server, Stream, Sub, Xpub, Xsub,
 };
 #[cfg(feature = "futures")]
 pub use socket::{RecvStream, SendSink};
-pub use stats::{Dropped, PeerStats, Stats};
+pub use stats::{DeliveryStats, Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};
 pub use zmtp::{
-    Credentials, Denial, ForeignProtocol, PeerFacts, Principal, ProtocolError, SocketType,
-    SocketTypes, Version,
+    Credentials, DeliveryError, Denial, ForeignProtocol, PeerFacts, Principal, ProtocolError,
+    SocketType, SocketTypes, Version,
 };
 
 /// Runs the code of the README as tests.

@@ -6,6 +6,7 @@
 
 mod by_name;
 mod curve;
+mod delivery;
 mod security;
 mod table;
 mod value;
@@ -14,6 +15,7 @@ mod with_serde;
 
 pub(crate) use by_name::nearest as nearest_option;
 pub use curve::CurveServer;
+pub use delivery::Delivery;
 pub use table::{OPTION_TABLE, Options};
 
 use crate::zmtp::{SocketType, SocketTypes};
@@ -160,6 +162,7 @@ macro_rules! option_table {
                         return Err(OptionError::new(stringify!($name), given, $range));
                     }
                 )+
+                self.check_delivery()?;
                 self.check_security()
             }
 

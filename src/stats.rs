@@ -58,6 +58,25 @@ pub struct Stats {
     pub protocol_errors: u64,
     /// Connections now in their handshake.
     pub handshakes_pending: usize,
+    /// What has become of messages that are to be settled: of a PUSH with [`Options::delivery`](crate::Options::delivery).
+    pub delivery: DeliveryStats,
+}
+
+/// What has become of the messages of a PUSH that are to be settled by who receives them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct DeliveryStats {
+    /// Messages that are held now: neither settled nor dead.
+    pub unsettled: usize,
+    /// Messages that a PULL has settled.
+    pub settled: u64,
+    /// Deliveries that came to nothing, and were or will be followed by another one.
+    pub retried: u64,
+    /// Messages that have become [dead letters](crate::Push::dead_letters).
+    pub dead: u64,
+    /// Those of them that were dropped, since [more](crate::Delivery::keep_dead_letters) came than are kept.
+    pub dead_dropped: u64,
 }
 
 /// Messages that were dropped, by reason.

@@ -42,6 +42,7 @@ fn links_lead_somewhere() {
             "docs/experiments.md",
             include_str!("../docs/experiments.md"),
         ),
+        ("docs/delivery.md", include_str!("../docs/delivery.md")),
         (
             "docs/spool-format.md",
             include_str!("../docs/spool-format.md"),

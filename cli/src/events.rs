@@ -296,6 +296,7 @@ fn name_of(event: &Event) -> &'static str {
         Event::Disconnected { .. } => "disconnected",
         Event::MessageRefused { .. } => "message_refused",
         Event::SubscriptionRefused { .. } => "subscription_refused",
+        Event::Unacknowledged { .. } => "unacknowledged",
         Event::Lost(_) => "lost",
         _ => "other",
     }

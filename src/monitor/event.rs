@@ -185,6 +185,12 @@ pub enum Event {
         /// Why.
         cause: RefusalCause,
     },
+    /// The peer does not know acknowledged delivery, which this socket asks for ([`Options::delivery`](crate::Options::delivery)): what goes to it or
+    /// comes from it is not settled.
+    Unacknowledged {
+        /// The connection.
+        connection: ConnectionInfo,
+    },
     /// So many events were dropped here, because the monitor was not read.
     Lost(u64),
 }
@@ -199,7 +205,8 @@ impl Event {
             | Event::HandshakeFailed { connection, .. }
             | Event::Disconnected { connection, .. }
             | Event::MessageRefused { connection, .. }
-            | Event::SubscriptionRefused { connection, .. } => Some(connection),
+            | Event::SubscriptionRefused { connection, .. }
+            | Event::Unacknowledged { connection } => Some(connection),
             Event::Listening { .. }
             | Event::ListenerClosed { .. }
             | Event::BindFailed { .. }
@@ -227,7 +234,8 @@ impl Event {
             | Event::HandshakeFailed { connection, .. }
             | Event::Disconnected { connection, .. }
             | Event::MessageRefused { connection, .. }
-            | Event::SubscriptionRefused { connection, .. } => Some(&connection.endpoint),
+            | Event::SubscriptionRefused { connection, .. }
+            | Event::Unacknowledged { connection } => Some(&connection.endpoint),
             Event::Lost(_) => None,
         }
     }
@@ -254,6 +262,12 @@ impl fmt::Display for Event {
                 write!(f, "{endpoint}: next attempt in {delay:?}")
             }
             Event::Accepted { connection } => write!(f, "{connection}: accepted"),
+            Event::Unacknowledged { connection } => {
+                write!(
+                    f,
+                    "{connection}: the peer does not know acknowledged delivery"
+                )
+            }
             Event::Connected { connection } => write!(f, "{connection}: connected"),
             Event::HandshakeSucceeded { connection, .. } => {
                 write!(f, "{connection}: handshake done")

@@ -117,6 +117,7 @@ fn level_of(event: &Event) -> Option<Level> {
         Event::BindFailed { .. }
         | Event::AcceptFailed { .. }
         | Event::MessageRefused { .. }
+        | Event::Unacknowledged { .. }
         | Event::SubscriptionRefused { .. } => Level::Warn,
         Event::HandshakeFailed { cause, .. } | Event::Disconnected { cause, .. }
             if matches!(

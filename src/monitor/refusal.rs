@@ -74,6 +74,10 @@ pub enum PeerRefusal {
     /// The peer asks to be known by a routing id that no peer may have: it starts with a zero byte, as those do that a ROUTER gives
     /// to peers without one, or is longer than 255 bytes.
     RoutingIdReserved,
+    /// The peer does not know acknowledged delivery, which is [required](crate::Delivery::required) here.
+    NoDelivery,
+    /// What the peer said of acknowledged delivery makes no sense.
+    MalformedDelivery,
 }
 
 impl fmt::Display for PeerRefusal {
@@ -82,6 +86,10 @@ impl fmt::Display for PeerRefusal {
             PeerRefusal::HasPeer => "there is a peer already",
             PeerRefusal::RoutingIdTaken => "another peer has its routing id",
             PeerRefusal::RoutingIdHandedOver => "another peer has come with its routing id",
+            PeerRefusal::NoDelivery => "it does not know acknowledged delivery",
+            PeerRefusal::MalformedDelivery => {
+                "what it said of acknowledged delivery makes no sense"
+            }
             PeerRefusal::RoutingIdReserved => {
                 "its routing id starts with a zero byte, or is too long"
             }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::curve::{CurveServer, PublicKey, SecretKey};
+use super::delivery::Delivery;
 use super::value::{
     OptionValue, any, buffer_size, from_1_ms, keepalive_time, up_to_a_second, up_to_longest,
 };
@@ -82,6 +83,20 @@ option_table! {
         sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Gather, Dish, Client, Server, Peer, Channel],
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
+        default: None, "none",
+    }
+
+    /// Whether messages are settled by who receives them, and delivered again until they are: see [`Delivery`]. Both sides have to ask for it; with a
+    /// peer that does not, the socket does what it does without, and a monitor is told
+    /// ([`Event::Unacknowledged`](crate::Event::Unacknowledged)). Over inproc nothing is settled.
+    ///
+    /// With it [`send_hwm`](Options::send_hwm) counts all messages of the socket that are not settled. By name it is `at_least_once` or
+    /// `required`, and what differs from the defaults: `at_least_once, window=16, limit=5`; besides these there are `job_timeout`, `grace`, `backoff_first`,
+    /// `backoff_longest` and `keep_dead_letters`.
+    delivery(impl Into<Option<Delivery>>) -> Option<Delivery> {
+        sockets: [Push, Pull],
+        unit: "",
+        range: "none, or a valid `Delivery`", allows: |delivery| delivery.as_ref().is_none_or(Delivery::is_allowed),
         default: None, "none",
     }
 

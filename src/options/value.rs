@@ -188,7 +188,7 @@ impl<V: OptionValue> OptionValue for Option<V> {
 
 /// The longest time an option takes: so a deadline can always be computed, and whoever means for ever
 /// says `None`.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// For every value of the type is allowed.
 pub(super) fn any<V>(_: &V) -> bool {

@@ -9,6 +9,7 @@
 //! | [`LoadBalancer`] | who takes the next message? | PUSH, REQ, DEALER |
 //! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
 //! | [`Distributor`](distributor::Distributor), [`Subscriptions`](subscriptions::Subscriptions) | who wants this message? | PUB, XPUB, RADIO |
+//! | [`acked_out`], [`acked_in`] | which messages are settled? | PUSH, PULL, where that is asked for |
 //! | [`TopicFilter`] | do I want this message? | SUB, DISH |
 //! | [`Publisher`](publisher::Publisher) | which topics is this publisher told? | SUB, XSUB, DISH |
 //! | [`routes`] | whose name is this? | ROUTER, SERVER, PEER |
@@ -20,6 +21,8 @@
 //! here are indexed by it and grow to the largest id seen; an id must leave every structure before it names
 //! someone else.
 
+mod acked_in;
+mod acked_out;
 mod dealer;
 mod distributor;
 mod fair_queue;
@@ -60,6 +63,8 @@ pub(crate) use publish::PubOf;
 #[cfg(test)]
 pub(crate) use subscribe::SubOf;
 
+pub(crate) use acked_in::HeldJob;
+pub use acked_out::{DeadLetter, DeadReason, JobId, Settled};
 pub(crate) use dealer::{ClientPattern, DealerPattern};
 pub(crate) use pair::{ChannelPattern, PairPattern};
 pub use publish::Published;
@@ -76,9 +81,13 @@ pub(crate) use xpub::{Subscriber, XpubPattern};
 pub use xpub::{Subscription, Upstream};
 pub(crate) use xsub::XsubPattern;
 
+use std::time::Instant;
+
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::message::Message;
 use crate::monitor::{PeerRefusal, RefusalCause};
+use crate::stats::DeliveryStats;
+use crate::zmtp::delivery::{Hello, Notice};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// What the engine tells a socket type of its peers. Everything is called under the socket's state lock;
@@ -229,6 +238,40 @@ pub(crate) trait Pattern: Send {
 
     /// Either of them, of a peer in this process, for which there are no limits.
     fn own_topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) {}
+
+    /// What is said of acknowledged delivery in the handshake, if the socket asks for that.
+    fn hello(&self) -> Option<Hello> {
+        None
+    }
+
+    /// The peer has said something of acknowledged delivery. Where that was not agreed upon, it means nothing.
+    fn delivery(
+        &mut self,
+        _id: PeerId,
+        _notice: Notice<'_>,
+        _now: Instant,
+    ) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    /// What follows from it.
+    fn settled(&mut self, _peers: &mut Peers, _id: PeerId) {}
+
+    /// When acknowledged delivery has something to do: asked where that may have changed.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// That time has come.
+    fn handle_timeout(&mut self, _peers: &mut Peers, _now: Instant) {}
+
+    /// What acknowledged delivery has counted.
+    fn delivery_stats(&self) -> DeliveryStats {
+        DeliveryStats::default()
+    }
+
+    /// The socket begins to close: what is still to be said to peers goes into their queues.
+    fn closing(&mut self, _peers: &mut Peers) {}
 
     /// The socket is closed: messages that it still holds go to [`Peers::discard`].
     fn clear(&mut self, _peers: &mut Peers) {}

@@ -1,11 +1,15 @@
 //! PULL: one message from each peer that has one, in turn. And GATHER, whose messages have one frame.
 
 use std::marker::PhantomData;
+use std::time::Instant;
 
+use super::acked_in::AckedIn;
 use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
-use super::{FairQueue, Pattern, Receiving};
-use crate::engine::{PeerId, Peers};
+use super::{Admission, FairQueue, Pattern, Receiving};
+use crate::Options;
+use crate::engine::{PeerId, Peers, Unsent};
 use crate::message::Message;
+use crate::zmtp::delivery::{Hello, Notice};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
@@ -13,6 +17,8 @@ pub(crate) struct PullOf<F> {
     form: PhantomData<F>,
     queue: FairQueue,
     unexpected: u64,
+    /// Where messages are to be settled, they come this way alone: nothing is in the queue then.
+    acked: Option<Box<AckedIn>>,
 }
 
 /// PULL.
@@ -27,14 +33,32 @@ impl<F: Form> PullOf<F> {
             form: PhantomData,
             queue: FairQueue::new(),
             unexpected: 0,
+            acked: None,
         }
+    }
+
+    /// Messages are to be settled, if that is what the options ask for.
+    pub(crate) fn with_options(options: &Options) -> Self {
+        let delivery = options.delivery.as_ref();
+        PullOf {
+            acked: delivery.map(|delivery| Box::new(AckedIn::new(delivery))),
+            ..PullOf::new()
+        }
+    }
+
+    /// What knows of messages that are to be settled.
+    pub(crate) fn acked(&mut self) -> Option<&mut AckedIn> {
+        self.acked.as_deref_mut()
     }
 }
 
 impl<F: Form> Receiving for PullOf<F> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
-        take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected).map(drop)
+        if take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected).is_some() {
+            return Some(());
+        }
+        self.acked.as_mut()?.recv(peers, message)
     }
 }
 
@@ -54,19 +78,92 @@ impl<F: Form> Pattern for PullOf<F> {
         !F::SINGLE
     }
 
+    fn hello(&self) -> Option<Hello> {
+        self.acked.as_ref().map(|acked| acked.hello())
+    }
+
+    fn admit(&mut self, peers: &mut Peers, id: PeerId) -> Admission {
+        match &self.acked {
+            Some(acked) => acked.admit(peers, id),
+            None => Admission::Granted,
+        }
+    }
+
+    fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(acked) = &mut self.acked {
+            acked.established(peers, id);
+        }
+    }
+
+    fn lost(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(acked) = &mut self.acked {
+            acked.lost(peers, id);
+        }
+    }
+
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
+        self.lost(peers, id);
+    }
+
     fn forget(&mut self, id: PeerId) {
         self.queue.remove(id);
+        if let Some(acked) = &mut self.acked {
+            acked.forget(id);
+        }
+    }
+
+    fn delivery(
+        &mut self,
+        id: PeerId,
+        notice: Notice<'_>,
+        _now: Instant,
+    ) -> Result<(), ProtocolError> {
+        match &mut self.acked {
+            Some(acked) => acked.delivery(id, notice),
+            None => Ok(()),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.acked.as_ref()?.deadline()
+    }
+
+    fn handle_timeout(&mut self, peers: &mut Peers, now: Instant) {
+        if let Some(acked) = &mut self.acked {
+            acked.handle_timeout(peers, now);
+        }
+    }
+
+    fn closing(&mut self, peers: &mut Peers) {
+        if let Some(acked) = &mut self.acked {
+            acked.closing(peers);
+        }
+    }
+
+    fn clear(&mut self, peers: &mut Peers) {
+        if let Some(acked) = &mut self.acked {
+            acked.clear(peers);
+        }
     }
 
     fn has_more(&self) -> bool {
-        self.queue.front().is_some()
+        match &self.acked {
+            Some(acked) => acked.has_more(),
+            None => self.queue.front().is_some(),
+        }
     }
 
     fn would_receive(&mut self, peers: &mut Peers) -> bool {
-        next_formed::<F>(&mut self.queue, peers, &mut self.unexpected)
+        match &mut self.acked {
+            Some(acked) => acked.would_receive(peers),
+            None => next_formed::<F>(&mut self.queue, peers, &mut self.unexpected),
+        }
     }
 
-    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+    fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        if let Some(acked) = &mut self.acked {
+            return acked.readable(peers, id);
+        }
         self.queue.push(id);
         Ok(())
     }

@@ -1,17 +1,24 @@
 //! PUSH: each message to one peer, in turn, of those that have room. And SCATTER, whose messages have one frame.
 
 use std::marker::PhantomData;
+use std::time::Instant;
 
+use super::acked_out::{AckedOut, DeadLetter, JobId, Settled};
 use super::form::{AnyFrames, Form, OneFrame};
 use super::outlet::Outlet;
-use super::{Pattern, Sending};
+use super::{Admission, Pattern, Sending};
+use crate::Options;
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
+use crate::stats::DeliveryStats;
+use crate::zmtp::delivery::{Hello, Notice};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
 pub(crate) struct PushOf<F> {
     form: PhantomData<F>,
     outlet: Outlet,
+    /// Where messages are to be settled, they go this way alone: no peer is known to the outlet then.
+    acked: Option<Box<AckedOut>>,
 }
 
 /// PUSH.
@@ -25,7 +32,49 @@ impl<F: Form> PushOf<F> {
         PushOf {
             form: PhantomData,
             outlet: Outlet::default(),
+            acked: None,
         }
+    }
+
+    /// Messages are to be settled, if that is what the options ask for.
+    pub(crate) fn with_options(options: &Options) -> Self {
+        let delivery = options.delivery.as_ref();
+        PushOf {
+            acked: delivery.map(|delivery| Box::new(AckedOut::new(delivery, options.send_hwm))),
+            ..PushOf::new()
+        }
+    }
+
+    /// Sends a message of whose end [`settled_as`](Self::settled_as) tells, by its name; without one where messages are not settled.
+    pub(crate) fn send_later(
+        &mut self,
+        peers: &mut Peers,
+        outgoing: Outgoing<'_>,
+    ) -> Option<Option<JobId>> {
+        match &mut self.acked {
+            Some(acked) => acked.send_later(peers, outgoing).map(Some),
+            None => self.outlet.send_any(peers, outgoing).map(|()| None),
+        }
+    }
+
+    /// What has become of the message with this number, if that is known.
+    pub(crate) fn settled_as(&self, number: u64) -> Option<Settled> {
+        self.acked.as_ref()?.settled_as(number)
+    }
+
+    /// Nobody asks for that any more.
+    pub(crate) fn forget_receipt(&mut self, number: u64) {
+        if let Some(acked) = &mut self.acked {
+            acked.forget_receipt(number);
+        }
+    }
+
+    /// The messages that are delivered no more, since this was last asked.
+    pub(crate) fn take_dead(&mut self) -> Vec<DeadLetter> {
+        self.acked
+            .as_mut()
+            .map(|acked| acked.take_dead())
+            .unwrap_or_default()
     }
 }
 
@@ -37,15 +86,24 @@ impl<F: Form> Sending for PushOf<F> {
     /// Gives the message to the next peer with room. `None`: there is none.
     #[inline(always)]
     fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
-        self.outlet.send(peers, outgoing)
+        if let Some(sent) = self.outlet.send(peers, outgoing) {
+            return Some(sent);
+        }
+        self.acked.as_mut()?.send(peers, outgoing)
     }
 
     fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
-        self.outlet.send_any(peers, outgoing)
+        match &mut self.acked {
+            Some(acked) => acked.send(peers, outgoing),
+            None => self.outlet.send_any(peers, outgoing),
+        }
     }
 
     fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
-        self.outlet.excess(peers, outgoing)
+        match &self.acked {
+            Some(acked) => acked.excess(peers, outgoing),
+            None => self.outlet.excess(peers, outgoing),
+        }
     }
 }
 
@@ -65,21 +123,46 @@ impl<F: Form> Pattern for PushOf<F> {
         !F::SINGLE
     }
 
+    fn hello(&self) -> Option<Hello> {
+        self.acked.as_ref().map(|acked| acked.hello())
+    }
+
+    fn admit(&mut self, peers: &mut Peers, id: PeerId) -> Admission {
+        match &self.acked {
+            Some(acked) => acked.admit(peers, id),
+            None => Admission::Granted,
+        }
+    }
+
     fn attached(&mut self, peers: &mut Peers, id: PeerId) {
-        self.outlet.attached(peers, id);
+        if self.acked.is_none() {
+            self.outlet.attached(peers, id);
+        }
+    }
+
+    fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(acked) = &mut self.acked {
+            acked.established(peers, id);
+        }
     }
 
     fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
-        self.outlet.detached(peers, id, unsent);
+        match &mut self.acked {
+            Some(acked) => acked.detached(peers, id, unsent),
+            None => self.outlet.detached(peers, id, unsent),
+        }
     }
 
     fn orphaned(&mut self, peers: &mut Peers, unsent: Vec<Unsent>) {
-        self.outlet.orphaned(peers, unsent);
+        match &mut self.acked {
+            Some(acked) => acked.orphaned(peers, unsent),
+            None => self.outlet.orphaned(peers, unsent),
+        }
     }
 
     /// Another peer may take them.
     fn refused(&mut self, peers: &mut Peers, _id: PeerId, unsent: Vec<Unsent>) {
-        self.outlet.orphaned(peers, unsent);
+        self.orphaned(peers, unsent);
     }
 
     /// A PUSH never reads: what a peer sends is forgotten.
@@ -89,15 +172,24 @@ impl<F: Form> Pattern for PushOf<F> {
     }
 
     fn would_send(&mut self, peers: &mut Peers) -> bool {
-        self.outlet.would_send(peers)
+        match &self.acked {
+            Some(acked) => acked.would_send(),
+            None => self.outlet.would_send(peers),
+        }
     }
 
     fn writable(&mut self, peers: &mut Peers, id: PeerId) {
-        self.outlet.writable(peers, id);
+        match &mut self.acked {
+            Some(acked) => acked.dispatch(peers),
+            None => self.outlet.writable(peers, id),
+        }
     }
 
     fn clear(&mut self, peers: &mut Peers) {
         self.outlet.clear(peers);
+        if let Some(acked) = &mut self.acked {
+            acked.clear(peers);
+        }
     }
 
     fn keeps_unsent(&self) -> bool {
@@ -105,6 +197,42 @@ impl<F: Form> Pattern for PushOf<F> {
     }
 
     fn orphans(&self) -> usize {
-        self.outlet.orphans()
+        match &self.acked {
+            Some(acked) => acked.unsettled(),
+            None => self.outlet.orphans(),
+        }
+    }
+
+    fn delivery(
+        &mut self,
+        id: PeerId,
+        notice: Notice<'_>,
+        now: Instant,
+    ) -> Result<(), ProtocolError> {
+        match &mut self.acked {
+            Some(acked) => acked.delivery(id, notice, now),
+            None => Ok(()),
+        }
+    }
+
+    fn settled(&mut self, peers: &mut Peers, _id: PeerId) {
+        if let Some(acked) = &mut self.acked {
+            acked.dispatch(peers);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.acked.as_ref()?.deadline()
+    }
+
+    fn handle_timeout(&mut self, peers: &mut Peers, now: Instant) {
+        if let Some(acked) = &mut self.acked {
+            acked.handle_timeout(peers, now);
+        }
+    }
+
+    fn delivery_stats(&self) -> DeliveryStats {
+        let acked = self.acked.as_ref();
+        acked.map(|acked| acked.stats()).unwrap_or_default()
     }
 }

@@ -11,11 +11,13 @@ use crate::pattern::PullPattern;
 /// [`recv_hwm`](crate::Options::recv_hwm) messages are read ahead per peer; after that the network's own
 /// flow control holds the sender back.
 ///
+/// With [`Options::delivery`](crate::Options::delivery), [`recv_job`](Pull::recv_job) gives each message as a [`Job`](crate::Job) to be settled.
+///
 /// RFC 30; libzmq: `ZMQ_PULL`. For an example see [`Push`](crate::Push).
 pub struct Pull {
     pub(super) socket: Socket<PullPattern>,
 }
 
-common!(Pull, "PULL", _options => PullPattern::new());
+common!(Pull, "PULL", options => PullPattern::with_options(options));
 
 receiving!(Pull);

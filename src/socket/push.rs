@@ -3,7 +3,7 @@
 use super::Socket;
 use super::common::common;
 use super::sending::sending;
-use crate::pattern::PushPattern;
+use crate::pattern::{DeadLetter, PushPattern};
 
 /// Sends each message to one of its peers, in turn: the head of a pipeline.
 ///
@@ -16,6 +16,7 @@ use crate::pattern::PushPattern;
 ///   and otherwise it is given up after [`max_delivery_attempts`](crate::Options::max_delivery_attempts) connections have broken
 ///   over it.
 /// - Order is kept per peer.
+/// - With [`Options::delivery`](crate::Options::delivery) each message is held until a PULL has settled it, and delivered again until then.
 ///
 /// RFC 30; libzmq: `ZMQ_PUSH`.
 ///
@@ -48,6 +49,18 @@ pub struct Push {
     pub(super) socket: Socket<PushPattern>,
 }
 
-common!(Push, "PUSH", _options => PushPattern::new());
+common!(Push, "PUSH", options => PushPattern::with_options(options));
 
 sending!(Push);
+
+impl Push {
+    /// Takes the messages that are delivered no more, of those that are to be settled ([`Options::delivery`](crate::Options::delivery)): rejected by a worker,
+    /// delivered too often, or larger than any worker takes. The oldest is first. [So many](crate::Delivery::keep_dead_letters) are kept until they are taken,
+    /// and none is once the socket is closed.
+    ///
+    /// For an example see [`Job`](crate::Job).
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        let dead = self.socket.core().inspect(|pattern, _| pattern.take_dead());
+        dead.unwrap_or_default()
+    }
+}

@@ -50,7 +50,7 @@ struct Metric {
 }
 
 /// All metrics. Peers are none: there may be thousands, and each that comes and goes would stay in the database.
-const METRICS: [Metric; 11] = [
+const METRICS: [Metric; 13] = [
     Metric {
         name: "zerohop_messages_total",
         kind: Kind::Counter,
@@ -108,6 +108,25 @@ const METRICS: [Metric; 11] = [
         kind: Kind::Counter,
         help: "Connections that ended because the peer broke the protocol or a limit.",
         values: |stats| vec![("", stats.protocol_errors)],
+    },
+    Metric {
+        name: "zerohop_deliveries_total",
+        kind: Kind::Counter,
+        help: "Messages of a PUSH that are to be settled, by what has become of them.",
+        values: |stats| {
+            vec![
+                (r#"outcome="settled""#, stats.delivery.settled),
+                (r#"outcome="retried""#, stats.delivery.retried),
+                (r#"outcome="dead""#, stats.delivery.dead),
+                (r#"outcome="dead_dropped""#, stats.delivery.dead_dropped),
+            ]
+        },
+    },
+    Metric {
+        name: "zerohop_unsettled",
+        kind: Kind::Gauge,
+        help: "Messages of a PUSH that are held until they are settled.",
+        values: |stats| vec![("", stats.delivery.unsettled as u64)],
     },
     Metric {
         name: "zerohop_handshakes_pending",

@@ -11,10 +11,13 @@
 //! LEAVE     = 05 "LEAVE" group
 //! PING      = 04 "PING" ttl(2, BE, 0.1 s) context(0..16)
 //! PONG      = 04 "PONG" context(0..16)
+//! RUN       = 03 "RUN" fields                     to and from peers that know acknowledged delivery (`delivery`)
+//! SETTLE    = 06 "SETTLE" fields
 //! ```
 
 use std::time::Duration;
 
+use super::delivery::{Notice, wire};
 use super::error::quote;
 use super::frame::{FrameKind, put_frame, put_header};
 use super::{ProtocolError, Version};
@@ -61,6 +64,8 @@ pub(crate) enum Command<'a> {
     Ping { ttl: Duration, context: &'a [u8] },
     /// The answer to a PING.
     Pong { context: &'a [u8] },
+    /// Of acknowledged delivery; to be ignored where that was not agreed upon.
+    Delivery(Notice<'a>),
     /// Any other command, by its name: to be ignored, so that later versions can add some.
     /// A body with no whole name is one too, with the name left empty.
     Unknown(&'a [u8]),
@@ -92,6 +97,8 @@ impl<'a> Command<'a> {
                 }
             }
             PONG => Self::Pong { context: data },
+            wire::RUN => Self::Delivery(Notice::Run(data)),
+            wire::SETTLE => Self::Delivery(Notice::Settle(data)),
             unknown => Self::Unknown(unknown),
         })
     }

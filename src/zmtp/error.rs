@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::SocketType;
+use super::{DeliveryError, SocketType};
 
 /// How a peer broke the protocol. The connection is closed; nothing else is affected.
 ///
@@ -143,6 +143,8 @@ pub enum ProtocolError {
         /// Its first bytes, escaped.
         begins: String,
     },
+    /// The peer broke the rules of acknowledged delivery.
+    Delivery(DeliveryError),
     /// CURVE: the handshake needs random bytes, and the system gave none. This is no fault of the peer's.
     NoRandomBytes,
 }
@@ -310,12 +312,19 @@ impl fmt::Display for ProtocolError {
                 f,
                 "the peer sent something in clear after the handshake, which begins with \"{begins}\""
             ),
+            Self::Delivery(error) => error.fmt(f),
             Self::NoRandomBytes => f.write_str("the system gives no random bytes"),
         }
     }
 }
 
 impl std::error::Error for ProtocolError {}
+
+impl From<DeliveryError> for ProtocolError {
+    fn from(error: DeliveryError) -> ProtocolError {
+        ProtocolError::Delivery(error)
+    }
+}
 
 /// The most of a peer's bytes that an error keeps: the longest reason an ERROR command can carry.
 const MAX_QUOTED: usize = 255;

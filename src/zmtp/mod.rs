@@ -29,7 +29,8 @@
 //! | SUBSCRIBE, CANCEL (3.1)           | `09 "SUBSCRIBE"`, `06 "CANCEL"`             | `command`     |
 //! | subscribe, cancel (3.0 and below) | messages that begin with `01`, `00`         | `command`     |
 //! | PING, PONG                        | `04 "PING"`, `04 "PONG"`                    | `command`     |
-//! | properties                        | `Socket-Type`, `Identity`, `Max-`..., `X-`... | `metadata`    |
+//! | RUN, SETTLE                       | `03 "RUN"`, `06 "SETTLE"`, to who knows them | `delivery`    |
+//! | properties                        | `Socket-Type`, `Identity`, `Max-`..., `Delivery`, `X-`... | `metadata`    |
 //! | socket types                      | names in 3.x, the numbers 0 to 10 in 2.0    | `socket_type` |
 //! | HELLO, WELCOME, INITIATE          | `05 "HELLO"`, `07 "WELCOME"`, `08 "INITIATE"` | `mechanism::plain` |
 //! | mechanisms                        | `NULL`, `PLAIN`, `CURVE`                    | `mechanism`   |
@@ -37,6 +38,7 @@
 
 mod command;
 mod credentials;
+pub(crate) mod delivery;
 mod error;
 mod frame;
 mod greeting;
@@ -54,6 +56,7 @@ mod tests;
 pub(crate) use command::{Command, put_cancel, put_membership, put_ping, put_pong, put_subscribe};
 pub(crate) use credentials::Grant;
 pub use credentials::{Credentials, Denial, Principal};
+pub use delivery::DeliveryError;
 pub use error::{ForeignProtocol, ProtocolError};
 pub(crate) use frame::{
     FrameKind, Header, MAX_HEADER, SHORT_HEADER, decode_header, encode_header, long_header,
@@ -66,7 +69,7 @@ pub(crate) use mechanism::Session;
 #[cfg(feature = "curve")]
 pub(crate) use mechanism::{CurveConfig, CurveRole, Entropy, MESSAGE_OVERHEAD, Opener, Sealer};
 pub(crate) use mechanism::{MechanismConfig, Security};
-pub(crate) use metadata::{Metadata, own_metadata};
+pub(crate) use metadata::{Metadata, own_metadata, put_property};
 pub(crate) use peer::Announced;
 pub use peer::{PeerFacts, Version};
 pub use socket_type::{SocketType, SocketTypes};
@@ -76,6 +79,5 @@ pub(crate) use traffic::{Limits, Scanned, Scanner};
 pub(crate) use self::{
     command::{put_error, put_ready},
     frame::put_frame,
-    metadata::put_property,
     traffic::Passed,
 };

@@ -338,7 +338,9 @@ impl<P: Pattern> Core<P> {
     /// Does what an attempt that succeeded has left to do.
     #[cold]
     fn do_chores(&self, mut state: StateGuard<'_, State<P>>) {
-        state.turn().settle();
+        let mut turn = state.turn();
+        turn.settle();
+        turn.arm_delivery();
         self.notify_all(&mut state);
         self.report_work(&state);
         self.unlock(state);
@@ -415,6 +417,11 @@ impl<P: Pattern> Core<P> {
                 all = state.net.all_served();
             }
         };
+        if state.net.has_later() {
+            let mut turn = state.turn();
+            turn.settle();
+            turn.arm_delivery();
+        }
         self.report_work(&state);
         self.unlock(state);
         result

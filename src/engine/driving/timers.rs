@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     Offer(usize, Attempt),
     /// The listener at this index accepts again.
     Listener(usize),
+    /// Something of acknowledged delivery is due.
+    Delivery,
     /// The connection at this index of those ended by us has been waited for long enough.
     Farewell(usize),
 }

@@ -410,6 +410,7 @@ impl Net {
             attached: false,
             ending: false,
             ends_at: None,
+            held: false,
             dirty: false,
             notice_at: 1,
             paused: false,

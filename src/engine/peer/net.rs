@@ -34,7 +34,8 @@ use crate::monitor::{ConnectionId, Journal, Monitors};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
-use crate::zmtp::{Announced, HandshakeConfig, Limits, SocketType, own_metadata};
+use crate::zmtp::delivery::PROPERTY;
+use crate::zmtp::{Announced, HandshakeConfig, Limits, SocketType, own_metadata, put_property};
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
@@ -97,24 +98,32 @@ pub(crate) struct Net {
     pub(super) changes: Changes,
     /// The pattern has yet to forget what peers that have gone had subscribed to.
     pub(super) forgets: bool,
+    /// The earliest timer that is armed for acknowledged delivery.
+    pub(super) delivery_armed: Option<Instant>,
 }
 
 impl Net {
     pub(crate) fn new(
         pattern: &dyn Pattern,
-        options: Options,
+        mut options: Options,
         context: Arc<ContextInner>,
         mailbox: Arc<SocketMailbox>,
         caretaker: Arc<Caretaker>,
         id: usize,
     ) -> Self {
         let socket_type = pattern.socket_type();
+        // Before its handshake nobody knows whether a peer settles messages.
+        options.immediate |= pattern.hello().is_some();
         let routing_id = options.routing_id.clone().into_bytes();
         let authenticator = Authenticator::new(&options);
         let notices = Notices::new(socket_type, &options);
+        let mut metadata = own_metadata(socket_type, &routing_id, announced(pattern, &options));
+        if let Some(hello) = pattern.hello() {
+            put_property(&mut metadata, PROPERTY, &hello.encode());
+        }
         let handshake = HandshakeConfig {
             socket_type,
-            metadata: own_metadata(socket_type, &routing_id, announced(pattern, &options)),
+            metadata,
             routing_id,
             mechanism: options.mechanism(),
             max_command_size: limits(socket_type, &options).max_command_size,
@@ -157,6 +166,7 @@ impl Net {
             late_topics: VecDeque::new(),
             changes: Changes::default(),
             forgets: false,
+            delivery_armed: None,
         }
     }
 
@@ -186,7 +196,7 @@ impl Net {
             timers.retain(|at, timer| match timer {
                 Timer::Connection(token) => self.waits_for(at, Token(*token)),
                 Timer::Farewell(index) => self.farewells.contains(*index),
-                Timer::Redial(..) | Timer::Offer(..) | Timer::Listener(_) => true,
+                Timer::Redial(..) | Timer::Offer(..) | Timer::Listener(_) | Timer::Delivery => true,
             });
             self.timers = timers;
         }
@@ -318,6 +328,17 @@ impl Net {
     /// That of the socket's poll, once it has one.
     pub(crate) fn registry(&self) -> Option<&Registry> {
         self.registry.get().ok()
+    }
+
+    /// Sees to it that what is due of acknowledged delivery is done then. Says whether that is sooner than what was known.
+    pub(crate) fn arm_delivery(&mut self, at: Option<Instant>) -> bool {
+        let armed = self.delivery_armed;
+        let Some(at) = at.filter(|at| armed.is_none_or(|armed| *at < armed)) else {
+            return false;
+        };
+        self.delivery_armed = Some(at);
+        self.timers.arm(at, Timer::Delivery);
+        true
     }
 
     /// When the next timer is due.

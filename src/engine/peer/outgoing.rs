@@ -46,6 +46,25 @@ impl<'a> Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
+    /// The same as a message of its own.
+    pub(crate) fn to_message(self) -> Message {
+        match self {
+            Outgoing::Slice(slice) => Message::from(slice),
+            Outgoing::Message(message) => message.clone(),
+            Outgoing::Rest(message) => Message::from_frames(message.frames().skip(1).cloned()),
+            Outgoing::Enveloped(enveloped) => {
+                let envelope: Vec<Frame> = match enveloped.envelope {
+                    Envelope::Slices(slices) => {
+                        slices.iter().map(|slice| (*slice).into()).collect()
+                    }
+                    Envelope::Frames(frames) => frames.to_vec(),
+                };
+                let body = enveloped.body.to_message();
+                Message::from_frames(envelope.into_iter().chain(body.into_frames()))
+            }
+        }
+    }
+
     /// The first frame: what subscriptions are matched against.
     pub(crate) fn first_frame(&self) -> &[u8] {
         match self {

@@ -264,6 +264,41 @@ impl Peers {
         }
     }
 
+    /// Says whether the pattern itself holds what is queued for this peer, until that has settled it.
+    pub(crate) fn set_held(&mut self, id: PeerId, held: bool) {
+        if let Some(peer) = self.slab.get_mut(id) {
+            peer.held = held;
+        }
+    }
+
+    /// Queues a message that the pattern holds; it was queued before, for whichever peer, if it goes out `again`.
+    pub(crate) fn send_held(&mut self, id: PeerId, message: &Message, again: bool) {
+        self.send_with(id, |buffer, pool| {
+            buffer.push(Outgoing::Message(message), pool)
+        });
+        self.moved += u64::from(again);
+    }
+
+    /// Bytes of commands that this peer has yet to take.
+    pub(crate) fn waiting_commands(&self, id: PeerId) -> usize {
+        self.slab.get(id).map_or(0, Peer::waiting_commands)
+    }
+
+    /// Makes the call that is going on, if it goes the short way, see to what is to be written.
+    pub(crate) fn prompt(&mut self) {
+        self.pool.later.prompt();
+    }
+
+    /// Tells of a peer that does not know acknowledged delivery.
+    pub(crate) fn tell_unacknowledged(&mut self, id: PeerId) {
+        let told = self.wants_events() && !self.is_within(id);
+        let peer = self.slab.get(id).filter(|_| told);
+        let event = peer.map(|peer| Event::Unacknowledged {
+            connection: peer.info(),
+        });
+        self.tell(event);
+    }
+
     /// Queues the PONG that was held back, if there is room for it by now.
     #[inline]
     pub(crate) fn send_held_pong(&mut self, id: PeerId) {

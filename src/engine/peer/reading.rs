@@ -1,7 +1,7 @@
 //! Bytes in from established connections.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::in_buffer::{Accepted, ReadOutcome};
 use super::net::Net;
@@ -158,7 +158,7 @@ impl Turn<'_> {
             &mut up.scanner,
             &mut self.net.peers.pool,
             limit,
-            &mut |command| effects.handle(id, command, self.pattern),
+            &mut |command| effects.handle(id, command, self.pattern, self.now),
         );
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -202,7 +202,7 @@ impl Turn<'_> {
             bytes,
             &mut up.scanner,
             &mut self.net.peers.pool,
-            &mut |command| effects.handle(id, command, self.pattern),
+            &mut |command| effects.handle(id, command, self.pattern, self.now),
         );
         peer.counters.bytes_in += bytes.len() as u64;
         self.after_read(id, messages, effects);
@@ -243,6 +243,9 @@ impl Turn<'_> {
         if !effects.pongs.is_empty() {
             self.net.peers.send_commands(id, &effects.pongs);
         }
+        if effects.settled {
+            self.after_settled(id);
+        }
         if effects.answered {
             self.after_answer(id, effects.goes_on);
         }
@@ -251,6 +254,28 @@ impl Turn<'_> {
 }
 
 impl Turn<'_> {
+    /// The peer has settled messages.
+    #[cold]
+    fn after_settled(&mut self, id: PeerId) {
+        self.net.changes.add(Changes::WRITABLE);
+        self.pattern.settled(&mut self.net.peers, id);
+        self.arm_delivery();
+    }
+
+    /// What acknowledged delivery has waited for has come.
+    pub(super) fn delivery_due(&mut self) {
+        self.net.delivery_armed.take_if(|at| *at <= self.now);
+        self.net.changes.add(Changes::PEERS);
+        self.pattern.handle_timeout(&mut self.net.peers, self.now);
+        self.arm_delivery();
+    }
+
+    /// Sees to it that somebody comes when acknowledged delivery has something to do.
+    pub(crate) fn arm_delivery(&mut self) {
+        let at = self.pattern.deadline();
+        self.net.arm_delivery(at);
+    }
+
     /// The peer has answered what the pattern had effects.
     #[cold]
     fn after_answer(&mut self, id: PeerId, goes_on: bool) {
@@ -294,6 +319,8 @@ struct CommandEffects {
     goes_on: bool,
     /// The peer has subscribed to something, or no longer does.
     topics: bool,
+    /// It has settled messages.
+    settled: bool,
 }
 
 impl CommandEffects {
@@ -311,6 +338,7 @@ impl CommandEffects {
             answered: false,
             goes_on: false,
             topics: false,
+            settled: false,
         }
     }
 
@@ -319,6 +347,7 @@ impl CommandEffects {
         id: PeerId,
         command: Command<'_>,
         pattern: &mut dyn Pattern,
+        now: Instant,
     ) -> Result<(), ProtocolError> {
         match command {
             Command::Ping { ttl, context } => {
@@ -345,6 +374,10 @@ impl CommandEffects {
             Command::Leave(group) => {
                 self.topics = true;
                 return pattern.group(id, group, false);
+            }
+            Command::Delivery(notice) => {
+                self.settled = true;
+                return pattern.delivery(id, notice, now);
             }
             // It counts as life like any byte, and may be the answer that the pattern waits for.
             Command::Pong { context } => {

@@ -63,6 +63,8 @@ pub(crate) struct Peer {
     /// The application has ended its connection, which goes once all has left, or at that time.
     pub(super) ending: bool,
     pub(super) ends_at: Option<Instant>,
+    /// The pattern holds what is queued for the peer, and queues it anew for another connection.
+    pub(super) held: bool,
     /// In the list of peers with something to write.
     pub(super) dirty: bool,
     /// When fewer messages than this are left, there is more to do than to take one: see `Peers::after_take`.

@@ -34,6 +34,7 @@ impl Net {
             denied: self.denied,
             protocol_errors: self.protocol_errors,
             handshakes_pending: self.pending_count,
+            delivery: pattern.delivery_stats(),
         }
     }
 

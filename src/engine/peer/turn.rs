@@ -252,12 +252,15 @@ impl Turn<'_> {
             Timer::Offer(id, attempt) => self.offer_again(id, attempt),
             Timer::Listener(index) => self.accept_ready(index),
             Timer::Farewell(index) => self.net.farewells.timer(index, self.now),
+            Timer::Delivery => self.delivery_due(),
         }
     }
 
     /// Messages accepted from the application that the kernel, or the peer, does not have yet.
     pub(crate) fn unsent(&self) -> usize {
         let peers = self.net.peers.slab.iter();
+        // What the pattern holds it counts itself.
+        let peers = peers.filter(|(_, peer)| !peer.held);
         peers.map(|(_, peer)| peer.unsent()).sum::<usize>() + self.pattern.orphans()
     }
 

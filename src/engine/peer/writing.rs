@@ -148,12 +148,14 @@ impl Turn<'_> {
             writer,
             messages,
             written,
+            held,
             spare,
             stream,
         } = job;
         self.net.peers.pool.absorb(spare);
         let lost = self.net.lost_while_written.take();
-        if let Some(loss) = lost.filter(|loss| loss.connection == connection) {
+        let lost = lost.filter(|loss| loss.connection == connection && !held);
+        if let Some(loss) = lost {
             self.blame(id, &mut buffer, loss);
         }
         let peer = self.net.peers.slab.get_mut(id);
@@ -163,7 +165,7 @@ impl Turn<'_> {
             if messages > 0 {
                 self.net.bid_farewell(stream, self.farewell_time());
             }
-            return self.orphan(unsent);
+            return self.orphan(unsent, held);
         };
         peer.being_written = false;
         let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
@@ -183,9 +185,9 @@ impl Turn<'_> {
         if !same {
             peer.counters.withdrawn += buffer.unwanted() as u64;
         }
-        if !same && (matches!(peer.link, Link::Gone) || !self.pattern.keeps_unsent()) {
+        if !same && (matches!(peer.link, Link::Gone) || !self.pattern.keeps_unsent() || held) {
             let unsent = buffer.drain(&mut self.net.peers.pool);
-            self.orphan(unsent);
+            self.orphan(unsent, held);
         } else {
             let pool = &mut self.net.peers.pool;
             if !same {
@@ -215,7 +217,13 @@ impl Turn<'_> {
     }
 
     /// Messages whose connection broke while they were being written, and is not coming back to them.
-    fn orphan(&mut self, unsent: Vec<Unsent>) {
+    fn orphan(&mut self, unsent: Vec<Unsent>, held: bool) {
+        if held {
+            unsent
+                .into_iter()
+                .for_each(|unsent| self.net.peers.discard(unsent.message));
+            return;
+        }
         if !self.pattern.moves_unsent() {
             self.net.peers.past.dropped_disconnect += unsent.len() as u64;
         }
@@ -341,6 +349,7 @@ impl Net {
                 messages: peer.in_flight,
                 buffer,
                 written: 0,
+                held: peer.held,
                 spare: ChunkPool::default(),
             });
         }
@@ -363,6 +372,8 @@ pub(crate) struct WriteJob {
     /// Messages to write at the start, and bytes that have left since.
     messages: usize,
     written: usize,
+    /// The pattern holds the messages, too.
+    held: bool,
     /// Chunks that have come free.
     spare: ChunkPool,
 }

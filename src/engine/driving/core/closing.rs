@@ -17,6 +17,8 @@ impl<P: Pattern> Core<P> {
             Phase::Open => {
                 state.phase = Phase::Closing(deadline);
                 state.net.note_change(Changes::CLOSED);
+                let State { pattern, net, .. } = &mut *state;
+                pattern.closing(&mut net.peers);
                 self.stop_offering(&mut state);
             }
             Phase::Closing(_) => state.phase = Phase::Closing(deadline),

@@ -115,7 +115,9 @@ impl<P: Pattern> Core<P> {
             None
         };
         if worked || state.net.has_chores() || state.net.has_changes() {
-            state.turn().settle();
+            let mut turn = state.turn();
+            turn.settle();
+            turn.arm_delivery();
             self.notify_all(&mut state);
         }
         if tell && state.enlisted {

@@ -76,6 +76,9 @@ impl Turn<'_> {
         let (Some(loss), Some(peer)) = (loss, self.net.peers.slab.get_mut(id)) else {
             return;
         };
+        if peer.held {
+            return;
+        }
         if peer.being_written {
             self.net.lost_while_written = Some(loss);
             return;
@@ -168,6 +171,7 @@ impl Turn<'_> {
         }
         self.net.changes.add(Changes::PEERS);
         self.pattern.detached(&mut self.net.peers, id, unsent);
+        self.arm_delivery();
     }
 
     /// A peer that will never have a connection again: its place goes as soon as it is read empty.

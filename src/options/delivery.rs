@@ -1,0 +1,258 @@
+//! The option for acknowledged delivery.
+
+use std::time::Duration;
+
+use super::Options;
+use super::value::{LONGEST, OptionValue};
+use crate::error::OptionError;
+
+/// How messages are delivered that are to be settled by who receives them: the value of [`Options::delivery`], for a PUSH and for the PULL at the
+/// other end. Both sides have to have it; what each of them goes by is said with each setting.
+///
+/// A PUSH holds each message until a PULL has settled it. When a worker dies, or says that it could not do it, the message is delivered again, to
+/// whoever is there. `docs/delivery.md` has what is guaranteed, and what travels on the wire.
+///
+/// ```
+/// use std::time::Duration;
+/// use zerohop::{Context, Delivery, Options, Pull, Push};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let context = Context::new();
+/// let delivery = Delivery::at_least_once().window(16).limit(5);
+/// let pull = Pull::with_options(&context, Options::new().delivery(delivery.clone()))?;
+/// let push = Push::with_options(&context, Options::new().delivery(delivery))?;
+/// push.connect(pull.bind("tcp://127.0.0.1:*")?)?;
+///
+/// push.send("order 1")?;
+/// let job = pull.recv_job()?;
+/// assert_eq!(job.message(), "order 1");
+/// job.settle()?;
+///
+/// // Whoever closes waits until all is settled.
+/// push.close(Duration::from_secs(5))?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub(crate) window: u32,
+    pub(crate) job_timeout: Option<Duration>,
+    pub(crate) grace: Duration,
+    pub(crate) backoff: (Duration, Duration),
+    pub(crate) limit: u32,
+    pub(crate) dead_letters: usize,
+    pub(crate) required: bool,
+}
+
+impl Delivery {
+    /// Each message is delivered until it is settled, and so more than once if a settlement is lost.
+    pub fn at_least_once() -> Delivery {
+        Delivery {
+            window: 256,
+            job_timeout: Some(Duration::from_secs(30)),
+            grace: Duration::from_secs(1),
+            backoff: (Duration::from_millis(100), Duration::from_secs(60)),
+            limit: 20,
+            dead_letters: 1000,
+            required: false,
+        }
+    }
+
+    /// How many messages a PULL takes from one PUSH that it has not settled: those that it works on, and those that wait for it here. From 1 to
+    /// 65,536, and 256 unless set. A small one spreads jobs that take long more evenly.
+    #[must_use]
+    pub fn window(self, messages: u32) -> Delivery {
+        Delivery {
+            window: messages,
+            ..self
+        }
+    }
+
+    /// How long the application of a PULL may take for a job, from [`recv_job`](crate::Pull::recv_job) on or the last
+    /// [`extend`](crate::Job::extend); then the job is delivered again. 1 ms to 365 days, 30 s unless set; `None` never takes a job back.
+    #[must_use]
+    pub fn job_timeout(self, timeout: impl Into<Option<Duration>>) -> Delivery {
+        Delivery {
+            job_timeout: timeout.into(),
+            ..self
+        }
+    }
+
+    /// For how long a PUSH waits for a PULL whose connection is lost, before it gives its messages to others. 0 to 365 days, 1 s unless set.
+    /// A PULL that is back by then gets no message twice.
+    #[must_use]
+    pub fn grace(self, grace: Duration) -> Delivery {
+        Delivery { grace, ..self }
+    }
+
+    /// How long a PUSH waits before it delivers a message again that a PULL has given back without saying when: `first`, then twice as long with each
+    /// time, up to `longest`, each varied at random by up to a half. 100 ms and 60 s unless set.
+    #[must_use]
+    pub fn backoff(self, first: Duration, longest: Duration) -> Delivery {
+        Delivery {
+            backoff: (first, longest),
+            ..self
+        }
+    }
+
+    /// How often a PUSH delivers a message: it counts when it is given back, when its time is over, and when its connection is lost. Then it is a
+    /// [dead letter](crate::Push::dead_letters). 1 or more, 20 unless set.
+    #[must_use]
+    pub fn limit(self, deliveries: u32) -> Delivery {
+        Delivery {
+            limit: deliveries,
+            ..self
+        }
+    }
+
+    /// How many [dead letters](crate::Push::dead_letters) a PUSH keeps, 1000 unless set. Of more the oldest are dropped, and
+    /// [counted](crate::DeliveryStats::dead_dropped).
+    #[must_use]
+    pub fn keep_dead_letters(self, most: usize) -> Delivery {
+        Delivery {
+            dead_letters: most,
+            ..self
+        }
+    }
+
+    /// Refuses peers that do not know acknowledged delivery
+    /// ([`PeerRefusal::NoDelivery`](crate::PeerRefusal::NoDelivery)). Otherwise messages go to and come from them as without this option, and
+    /// [`Event::Unacknowledged`](crate::Event::Unacknowledged) says so.
+    #[must_use]
+    pub fn required(self) -> Delivery {
+        Delivery {
+            required: true,
+            ..self
+        }
+    }
+
+    pub(super) fn is_allowed(&self) -> bool {
+        let times = [self.grace, self.backoff.0, self.backoff.1];
+        (1..=65_536).contains(&self.window)
+            && self.limit > 0
+            && self.backoff.0 <= self.backoff.1
+            && times.iter().all(|time| *time <= LONGEST)
+            && self
+                .job_timeout
+                .is_none_or(|time| (Duration::from_millis(1)..=LONGEST).contains(&time))
+    }
+}
+
+/// A name, and behind it what differs from it: `at_least_once, window=16, job_timeout=5 min`.
+impl OptionValue for Delivery {
+    fn render(&self) -> String {
+        let plain = Delivery::at_least_once();
+        let mut text = String::from(match self.required {
+            false => "at_least_once",
+            true => "required",
+        });
+        for ((name, value), (_, usual)) in self.settings().into_iter().zip(plain.settings()) {
+            if value != usual {
+                text.push_str(&format!(", {name}={value}"));
+            }
+        }
+        text
+    }
+
+    fn parse(text: &str) -> Option<Delivery> {
+        let mut parts = text.split(',').map(str::trim);
+        let mut delivery = match parts.next()? {
+            "at_least_once" => Delivery::at_least_once(),
+            "required" => Delivery::at_least_once().required(),
+            _ => return None,
+        };
+        for part in parts {
+            let (name, value) = part.split_once('=')?;
+            let value = value.trim();
+            match name.trim() {
+                "window" => delivery.window = OptionValue::parse(value)?,
+                "job_timeout" => delivery.job_timeout = OptionValue::parse(value)?,
+                "grace" => delivery.grace = OptionValue::parse(value)?,
+                "backoff_first" => delivery.backoff.0 = OptionValue::parse(value)?,
+                "backoff_longest" => delivery.backoff.1 = OptionValue::parse(value)?,
+                "limit" => delivery.limit = OptionValue::parse(value)?,
+                "keep_dead_letters" => delivery.dead_letters = OptionValue::parse(value)?,
+                _ => return None,
+            }
+        }
+        Some(delivery)
+    }
+}
+
+impl Delivery {
+    fn settings(&self) -> [(&'static str, String); 7] {
+        [
+            ("window", self.window.render()),
+            ("job_timeout", self.job_timeout.render()),
+            ("grace", self.grace.render()),
+            ("backoff_first", self.backoff.0.render()),
+            ("backoff_longest", self.backoff.1.render()),
+            ("limit", self.limit.render()),
+            ("keep_dead_letters", self.dead_letters.render()),
+        ]
+    }
+}
+
+impl Options {
+    /// A message that is replaced by a newer one is never settled.
+    pub(super) fn check_delivery(&self) -> Result<(), OptionError> {
+        if self.conflate && self.delivery.is_some() {
+            let expected = "false where delivery is set: what is replaced is never settled";
+            return Err(OptionError::new("conflate", "true".into(), expected));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let plain = Delivery::at_least_once;
+        let second = Duration::from_secs(1);
+        for delivery in [
+            plain().window(0),
+            plain().window(65_537),
+            plain().limit(0),
+            plain().job_timeout(Duration::ZERO),
+            plain().grace(LONGEST + second),
+            plain().backoff(second, Duration::ZERO),
+        ] {
+            let error = Options::new().delivery(delivery).validate();
+            assert_eq!(error.expect_err("out of range").option(), "delivery");
+        }
+        let most = plain().window(65_536).limit(1).job_timeout(None);
+        assert!(Options::new().delivery(most).validate().is_ok());
+    }
+
+    #[test]
+    fn it_has_names() {
+        let mut options = Options::new();
+        for name in ["at_least_once", "required", "none"] {
+            options.set("delivery", name).expect("a name");
+            assert_eq!(options.get("delivery").as_deref(), Some(name));
+        }
+        assert_eq!(options, Options::new());
+        for wrong in [
+            "exactly_once",
+            "at_least_once, window",
+            "at_least_once, window=0",
+            "required, haste=1",
+        ] {
+            assert!(options.set("delivery", wrong).is_err(), "{wrong}");
+        }
+        let all = "required, window=16, job_timeout=none, grace=2 s, backoff_first=1 ms, backoff_longest=10 s, limit=3, keep_dead_letters=7";
+        options.set("delivery", all).expect("all settings");
+        assert_eq!(options.get("delivery").as_deref(), Some(all));
+    }
+
+    #[test]
+    fn nothing_is_conflated_that_is_to_be_settled() {
+        let options = Options::new().delivery(Delivery::at_least_once());
+        assert!(options.check_delivery().is_ok());
+        let error = options.conflate(true).check_delivery().expect_err("both");
+        assert_eq!(error.option(), "conflate");
+    }
+}

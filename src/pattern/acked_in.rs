@@ -1,0 +1,255 @@
+//! Messages that are to be settled, on the side of a PULL: the [`Receiver`] of acknowledged delivery, over peers.
+
+use std::time::{Duration, Instant};
+
+use super::acked_out::{JobId, admit, hello_of, new_id};
+use super::{Admission, FairQueue};
+use crate::Delivery;
+use crate::engine::{PeerId, Peers};
+use crate::message::Message;
+use crate::zmtp::ProtocolError;
+use crate::zmtp::delivery::{
+    DeliveryError, Hello, Job, Notice, Receiver, Settling, Taken, Unsettled,
+};
+
+/// A sender that leaves so many bytes of settlements unread is told of no more, and runs out of credit.
+const MAX_UNREAD: usize = 64 * 1024;
+
+/// Then it is looked at again after so long.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A message that the application works on.
+#[derive(Debug)]
+pub(crate) struct HeldJob {
+    /// By which it is settled.
+    pub(crate) key: usize,
+    pub(crate) id: JobId,
+    pub(crate) deliveries: u64,
+}
+
+/// See the module. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
+pub(crate) struct AckedIn {
+    hello: Hello,
+    required: bool,
+    receiver: Receiver,
+    /// All peers that have messages, those that want them settled or not.
+    queue: FairQueue,
+    /// What was looked at, to see whether there is something.
+    seen: Option<(Message, Option<(PeerId, Job)>)>,
+    /// Peers that could not be told what was due, and when to look at them again.
+    unread: Vec<PeerId>,
+    look_again: Option<Instant>,
+    /// Reused.
+    frames: Vec<u8>,
+}
+
+impl AckedIn {
+    pub(super) fn new(delivery: &Delivery) -> Self {
+        let window = u64::from(delivery.window);
+        AckedIn {
+            hello: Hello {
+                id: new_id(),
+                window,
+            },
+            required: delivery.required,
+            receiver: Receiver::new(window, delivery.job_timeout),
+            queue: FairQueue::new(),
+            seen: None,
+            unread: Vec::new(),
+            look_again: None,
+            frames: Vec::new(),
+        }
+    }
+
+    pub(super) fn hello(&self) -> Hello {
+        self.hello
+    }
+
+    /// Takes the next message, which is settled thereby.
+    pub(super) fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
+        if let Some((id, job)) = self.next(peers, message)? {
+            self.receiver.done(job);
+            self.report_due(peers, id);
+        }
+        Some(())
+    }
+
+    /// Takes the next message, for the application to settle. `None` inside: nobody waits for that.
+    pub(crate) fn recv_job(
+        &mut self,
+        peers: &mut Peers,
+        message: &mut Message,
+    ) -> Option<Option<HeldJob>> {
+        let Some((_, job)) = self.next(peers, message)? else {
+            return Some(None);
+        };
+        Some(Some(HeldJob {
+            id: JobId {
+                stream: job.stream,
+                number: job.number,
+            },
+            deliveries: job.deliveries,
+            key: self.receiver.hold(job, Instant::now()),
+        }))
+    }
+
+    fn next(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<(PeerId, Job)>> {
+        if let Some((seen, job)) = self.seen.take() {
+            *message = seen;
+            return Some(job);
+        }
+        loop {
+            let id = self.queue.front()?;
+            match peers.take(id, message) {
+                Some(true) => self.queue.rotate(),
+                Some(false) => {
+                    self.queue.remove(id);
+                }
+                None => {
+                    self.queue.remove(id);
+                    continue;
+                }
+            }
+            match self.receiver.take(id) {
+                None => return Some(None),
+                Some(Taken::New(job)) => return Some(Some((id, job))),
+                Some(Taken::Known) => {
+                    peers.discard(std::mem::take(message));
+                    self.report_due(peers, id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        self.seen.is_some() || self.queue.front().is_some()
+    }
+
+    pub(super) fn would_receive(&mut self, peers: &mut Peers) -> bool {
+        if self.seen.is_none() {
+            let mut message = Message::new();
+            let next = self.next(peers, &mut message);
+            self.seen = next.map(|job| (message, job));
+        }
+        self.seen.is_some()
+    }
+
+    /// The application has settled a message.
+    pub(crate) fn settle(
+        &mut self,
+        peers: &mut Peers,
+        key: usize,
+        settling: Settling,
+    ) -> Result<(), Unsettled> {
+        let settled = self.receiver.settle(key, settling);
+        if let Ok(id) = settled {
+            self.report_due(peers, id);
+        }
+        settled.map(drop)
+    }
+
+    /// The application needs more time for a message. `false`: its time was over.
+    pub(crate) fn extend(&mut self, key: usize) -> bool {
+        self.receiver.extend(key, Instant::now())
+    }
+
+    fn report_due(&mut self, peers: &mut Peers, id: PeerId) {
+        let now = Instant::now();
+        let before = self.receiver.deadline();
+        if self.receiver.is_due(id, peers.messages(id), now) {
+            self.report(peers, id, now);
+        } else if self.receiver.deadline() != before {
+            peers.prompt();
+        }
+    }
+
+    /// Says what there is to be said to a peer.
+    fn report(&mut self, peers: &mut Peers, id: PeerId, now: Instant) {
+        if peers.waiting_commands(id) > MAX_UNREAD {
+            if !self.unread.contains(&id) {
+                self.unread.push(id);
+            }
+            self.look_again = Some(now + LOOK_AGAIN);
+            return;
+        }
+        self.frames.clear();
+        self.receiver.report(id, now, &mut self.frames);
+        if !self.frames.is_empty() {
+            peers.send_commands(id, &self.frames);
+            peers.prompt();
+        }
+    }
+
+    pub(super) fn admit(&self, peers: &Peers, id: PeerId) -> Admission {
+        admit(peers, id, self.required)
+    }
+
+    pub(super) fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        // One whose property is malformed is not let in.
+        match hello_of(peers, id).ok().flatten() {
+            Some(hello) => self.receiver.opened(id, hello.id),
+            None => peers.tell_unacknowledged(id),
+        }
+    }
+
+    /// The connection is gone. What came over it and is to be settled comes again, to this PULL or another one.
+    pub(super) fn lost(&mut self, peers: &mut Peers, id: PeerId) {
+        if self.receiver.is_acknowledged(id) {
+            self.receiver.closed(id);
+            self.queue.remove(id);
+            self.unread.retain(|unread| *unread != id);
+            peers.discard_inbound(id);
+        }
+    }
+
+    pub(super) fn forget(&mut self, id: PeerId) {
+        self.queue.remove(id);
+    }
+
+    pub(super) fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        self.receiver.arrived(id, peers.messages(id) as u64)?;
+        self.queue.push(id);
+        Ok(())
+    }
+
+    pub(super) fn delivery(&mut self, id: PeerId, notice: Notice<'_>) -> Result<(), ProtocolError> {
+        if !self.receiver.is_acknowledged(id) {
+            return Ok(());
+        }
+        match notice {
+            Notice::Run(data) => Ok(self.receiver.run(id, data)?),
+            Notice::Settle(_) => Err(DeliveryError::WrongSide { command: "SETTLE" }.into()),
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let deadlines = self.receiver.deadline().into_iter();
+        deadlines.chain(self.look_again).min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, peers: &mut Peers, now: Instant) {
+        if self.look_again.take_if(|at| *at <= now).is_some() {
+            for id in std::mem::take(&mut self.unread) {
+                self.report(peers, id, now);
+            }
+        }
+        self.receiver.handle_timeout(now);
+        while let Some(id) = self.receiver.hurried() {
+            self.report(peers, id, now);
+        }
+    }
+
+    /// What has been settled is said before the connections end.
+    pub(super) fn closing(&mut self, peers: &mut Peers) {
+        let now = Instant::now();
+        for id in self.receiver.connections() {
+            self.report(peers, id, now);
+        }
+    }
+
+    pub(super) fn clear(&mut self, peers: &mut Peers) {
+        if let Some((message, _)) = self.seen.take() {
+            peers.discard(message);
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Messages that are to be settled, on the side of a PUSH: the [`Sender`] of acknowledged delivery, over peers.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Instant;
+
+use crate::Delivery;
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
+use crate::message::Message;
+use crate::monitor::PeerRefusal;
+use crate::pattern::Admission;
+use crate::stats::DeliveryStats;
+use crate::zmtp::ProtocolError;
+use crate::zmtp::delivery::{
+    DeadLine, DeliveryError, Fate, Finished, Hello, Id, Notice, PROPERTY, Policy, Room, Sender,
+    put_run,
+};
+
+/// Names a message however often it is delivered: the stream of the PUSH that has sent it, and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId {
+    /// Which PUSH it is from. It is another one each time that such a socket is made.
+    pub stream: [u8; 16],
+    /// The number of the message, counted from 1.
+    pub number: u64,
+}
+
+/// The stream as hexadecimal digits, a hyphen, and the number.
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.stream {
+            write!(f, "{byte:02x}")?;
+        }
+        write!(f, "-{}", self.number)
+    }
+}
+
+/// A message that is delivered no more: see [`Push::dead_letters`](crate::Push::dead_letters).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// What was sent.
+    pub message: Message,
+    /// Its name, as [`Job::id`](crate::Job::id) gave it.
+    pub id: JobId,
+    /// How often it was delivered.
+    pub deliveries: u32,
+    /// Why it is delivered no more.
+    pub reason: DeadReason,
+}
+
+/// Why a message is delivered no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeadReason {
+    /// A PULL has [rejected](crate::Job::reject) it, for the reason that it gave.
+    Rejected(String),
+    /// It has been delivered as often as [`Delivery::limit`](crate::Delivery::limit) says.
+    DeliveryLimit,
+    /// All peers have announced to take no message as large as this, or of so many frames.
+    TooLarge,
+}
+
+impl fmt::Display for DeadReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeadReason::Rejected(reason) => write!(f, "rejected: {reason}"),
+            DeadReason::DeliveryLimit => f.write_str("delivered too often"),
+            DeadReason::TooLarge => f.write_str("larger than any peer takes"),
+        }
+    }
+}
+
+/// What has become of a message that was to be settled: see [`Receipt`](crate::Receipt).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settled {
+    /// A worker has settled it.
+    Done,
+    /// It is delivered no more: it is, or was, among the [dead letters](crate::Push::dead_letters).
+    Dead(DeadReason),
+    /// It was handed to a peer that does not say what becomes of it; or this socket was not asked to have its messages settled.
+    Unacknowledged,
+}
+
+/// See the module. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
+pub(crate) struct AckedOut {
+    hello: Hello,
+    required: bool,
+    /// As many messages are held at the most.
+    send_hwm: usize,
+    sender: Sender<Message>,
+    dead: VecDeque<DeadLetter>,
+    most_dead: usize,
+    dead_dropped: u64,
+    /// Messages that somebody has a receipt of, by their numbers, with what has become of them.
+    receipts: HashMap<u64, Option<Settled>>,
+    /// Reused.
+    frame: Vec<u8>,
+}
+
+/// A name for a stream, or a receiver, that no other has.
+pub(super) fn new_id() -> Id {
+    // The system's randomness, which each of these has its share of; and the process, since a child of a fork has the same.
+    let half = || RandomState::new().hash_one((std::process::id(), Instant::now()));
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&half().to_le_bytes());
+    id[8..].copy_from_slice(&half().to_le_bytes());
+    id
+}
+
+/// What a peer has said of acknowledged delivery.
+pub(super) fn hello_of(peers: &Peers, id: PeerId) -> Result<Option<Hello>, PeerRefusal> {
+    let value = match peers.facts(id) {
+        Some(facts) if !peers.is_within(id) && facts.version().has_commands() => {
+            facts.property(PROPERTY)
+        }
+        Some(_) | None => None,
+    };
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    match Hello::parse(value) {
+        Some(hello) => Ok(Some(hello)),
+        None => Err(PeerRefusal::MalformedDelivery),
+    }
+}
+
+/// Whether a peer is let in, for what it has said of acknowledged delivery.
+pub(super) fn admit(peers: &Peers, id: PeerId, required: bool) -> Admission {
+    match hello_of(peers, id) {
+        Err(refusal) => Admission::Refused(refusal),
+        Ok(None) if required => Admission::Refused(PeerRefusal::NoDelivery),
+        Ok(_) => Admission::Granted,
+    }
+}
+
+impl AckedOut {
+    pub(super) fn new(delivery: &Delivery, send_hwm: usize) -> Self {
+        let id = new_id();
+        let policy = Policy {
+            grace: delivery.grace,
+            backoff: delivery.backoff,
+            limit: delivery.limit,
+        };
+        let seed = RandomState::new().hash_one(id);
+        AckedOut {
+            hello: Hello { id, window: 0 },
+            required: delivery.required,
+            send_hwm: match send_hwm {
+                0 => usize::MAX,
+                most => most,
+            },
+            sender: Sender::new(policy, seed),
+            dead: VecDeque::new(),
+            most_dead: delivery.dead_letters,
+            dead_dropped: 0,
+            receipts: HashMap::new(),
+            frame: Vec::new(),
+        }
+    }
+
+    pub(super) fn hello(&self) -> Hello {
+        self.hello
+    }
+
+    pub(super) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        self.offer(peers, outgoing)?;
+        self.dispatch(peers);
+        Some(())
+    }
+
+    /// The same; what becomes of it is [told](Self::settled_as).
+    pub(super) fn send_later(
+        &mut self,
+        peers: &mut Peers,
+        outgoing: Outgoing<'_>,
+    ) -> Option<JobId> {
+        let number = self.offer(peers, outgoing)?;
+        self.receipts.insert(number, None);
+        self.dispatch(peers);
+        Some(JobId {
+            stream: self.hello.id,
+            number,
+        })
+    }
+
+    fn offer(&mut self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<u64> {
+        if self.sender.len() >= self.send_hwm || self.excess(peers, outgoing).is_some() {
+            return None;
+        }
+        Some(self.sender.offer(outgoing.to_message(), false))
+    }
+
+    /// What has become of a message with a receipt, if that is known.
+    pub(super) fn settled_as(&self, number: u64) -> Option<Settled> {
+        self.receipts.get(&number).cloned().flatten()
+    }
+
+    pub(super) fn forget_receipt(&mut self, number: u64) {
+        self.receipts.remove(&number);
+    }
+
+    pub(super) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
+        let (_, excess) = peers.refused_by_all(self.sender.connections(), outgoing)?;
+        Some(excess)
+    }
+
+    pub(super) fn would_send(&self) -> bool {
+        self.sender.len() < self.send_hwm
+    }
+
+    /// Sends what can be sent.
+    pub(super) fn dispatch(&mut self, peers: &mut Peers) {
+        loop {
+            let next = self.sender.next(|id, message| {
+                if peers.excess(id, Outgoing::Message(message)).is_some() {
+                    return Room::Refuses;
+                }
+                match peers.has_room(id) || !peers.await_room(id) {
+                    true => Room::Free,
+                    false => Room::Full,
+                }
+            });
+            let Some(next) = next else {
+                break;
+            };
+            if let Some(run) = next.run {
+                self.frame.clear();
+                put_run(&mut self.frame, run);
+                peers.send_commands(next.connection, &self.frame);
+            }
+            if let Some(message) = self.sender.payload(next.key) {
+                peers.send_held(next.connection, message, next.again);
+            }
+            if next.plain {
+                self.sender.handed_over(next.key);
+            }
+        }
+        self.collect(peers);
+    }
+
+    /// Sees to the messages that are finished.
+    fn collect(&mut self, peers: &mut Peers) {
+        for done in self.sender.finished() {
+            let Finished {
+                payload: message,
+                number,
+                deliveries,
+                fate,
+            } = done;
+            let settled = match fate {
+                Fate::Settled => Settled::Done,
+                Fate::Unacknowledged => Settled::Unacknowledged,
+                Fate::Dead(DeadLine::Rejected(reason)) => {
+                    Settled::Dead(DeadReason::Rejected(reason))
+                }
+                Fate::Dead(DeadLine::Limit) => Settled::Dead(DeadReason::DeliveryLimit),
+                Fate::Dead(DeadLine::TooLarge) => Settled::Dead(DeadReason::TooLarge),
+            };
+            if !self.receipts.is_empty()
+                && let Some(receipt) = self.receipts.get_mut(&number)
+            {
+                *receipt = Some(settled.clone());
+            }
+            let reason = match settled {
+                Settled::Done | Settled::Unacknowledged => {
+                    peers.discard(message);
+                    continue;
+                }
+                Settled::Dead(reason) => reason,
+            };
+            self.dead.push_back(DeadLetter {
+                message,
+                id: JobId {
+                    stream: self.hello.id,
+                    number,
+                },
+                deliveries,
+                reason,
+            });
+            if self.dead.len() > self.most_dead
+                && let Some(dropped) = self.dead.pop_front()
+            {
+                self.dead_dropped += 1;
+                peers.discard(dropped.message);
+            }
+        }
+    }
+
+    pub(crate) fn take_dead(&mut self) -> Vec<DeadLetter> {
+        self.dead.drain(..).collect()
+    }
+
+    pub(super) fn admit(&self, peers: &Peers, id: PeerId) -> Admission {
+        admit(peers, id, self.required)
+    }
+
+    pub(super) fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        // One whose property is malformed is not let in.
+        let hello = hello_of(peers, id).ok().flatten();
+        self.sender
+            .opened(id, hello.map(|hello| (hello.id, hello.window)));
+        peers.set_held(id, hello.is_some());
+        if hello.is_none() {
+            peers.tell_unacknowledged(id);
+        }
+        self.dispatch(peers);
+    }
+
+    pub(super) fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
+        let held = self.sender.is_acknowledged(id);
+        self.sender.closed(id, unsent.len(), Instant::now());
+        match held {
+            true => unsent
+                .into_iter()
+                .for_each(|unsent| peers.discard(unsent.message)),
+            false => self.offer_again(unsent),
+        }
+        self.dispatch(peers);
+    }
+
+    /// What a peer that settles nothing was not sent goes to another.
+    pub(super) fn orphaned(&mut self, peers: &mut Peers, unsent: Vec<Unsent>) {
+        self.offer_again(unsent);
+        self.dispatch(peers);
+    }
+
+    fn offer_again(&mut self, unsent: Vec<Unsent>) {
+        for unsent in unsent {
+            self.sender.offer(unsent.message, true);
+        }
+    }
+
+    pub(super) fn delivery(
+        &mut self,
+        id: PeerId,
+        notice: Notice<'_>,
+        now: Instant,
+    ) -> Result<(), ProtocolError> {
+        if !self.sender.is_acknowledged(id) {
+            return Ok(());
+        }
+        match notice {
+            Notice::Settle(data) => Ok(self.sender.settle(id, data, now)?),
+            Notice::Run(_) => Err(DeliveryError::WrongSide { command: "RUN" }.into()),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.sender.deadline()
+    }
+
+    pub(super) fn handle_timeout(&mut self, peers: &mut Peers, now: Instant) {
+        self.sender.handle_timeout(now);
+        self.dispatch(peers);
+    }
+
+    pub(super) fn clear(&mut self, peers: &mut Peers) {
+        for message in self.sender.clear() {
+            peers.discard(message);
+        }
+        for dead in self.dead.drain(..) {
+            peers.discard(dead.message);
+        }
+    }
+
+    pub(super) fn unsettled(&self) -> usize {
+        self.sender.len()
+    }
+
+    pub(super) fn stats(&self) -> DeliveryStats {
+        let counts = self.sender.counts();
+        DeliveryStats {
+            unsettled: self.sender.len(),
+            settled: counts.settled,
+            retried: counts.retried,
+            dead: counts.dead,
+            dead_dropped: self.dead_dropped,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What says that a message has been settled.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Push, send_error, send_error_kind};
+use crate::engine::{Core, Outgoing, Wait};
+use crate::error::{ReceiptError, SendError, Shortage};
+use crate::message::Payload;
+use crate::pattern::{JobId, PushPattern, Sending, Settled};
+
+/// Tells what becomes of a message; given by [`Push::send_later`]. It can be dropped at any time: the message goes its way all the same.
+///
+/// ```
+/// use std::time::Duration;
+/// use zerohop::{Context, Delivery, Options, Pull, Push, Settled};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let context = Context::new();
+/// # let options = Options::new().delivery(Delivery::at_least_once());
+/// # let pull = Pull::with_options(&context, options.clone())?;
+/// # let push = Push::with_options(&context, options)?;
+/// # push.connect(pull.bind("tcp://127.0.0.1:*")?)?;
+/// let first = push.send_later("order 1")?;
+/// let second = push.send_later("order 2")?;
+/// # std::thread::scope(|scope| -> Result<(), Box<dyn std::error::Error>> {
+/// # let worker = scope.spawn(move || {
+/// #     pull.recv_job().unwrap().settle().unwrap();
+/// #     pull.recv_job().unwrap().reject("sold out").unwrap();
+/// #     pull
+/// # });
+/// assert_eq!(first.settled()?, Settled::Done);
+/// let Settled::Dead(reason) = second.settled_timeout(Duration::from_secs(5))? else {
+///     panic!("it is rejected");
+/// };
+/// assert_eq!(reason.to_string(), "rejected: sold out");
+/// # drop(worker.join());
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+pub struct Receipt {
+    /// `None`: nobody is going to settle the message.
+    waits: Option<Waits>,
+}
+
+/// Of what a receipt tells.
+struct Waits {
+    id: JobId,
+    core: Arc<Core<PushPattern>>,
+}
+
+impl Push {
+    /// Sends a message as [`send`](Push::send) does, and gives a receipt that tells when a worker has settled it. Without the option
+    /// [`delivery`](crate::Options::delivery) it tells that nobody will.
+    ///
+    /// # Errors
+    ///
+    /// As with [`send`](Push::send): the message has not been sent, and the error gives it back.
+    pub fn send_later(&self, message: impl Payload) -> Result<Receipt, SendError> {
+        let message = message.into_message();
+        let outgoing = Outgoing::Message(&message);
+        let core = self.socket.core();
+        let mut shortage = Shortage::default();
+        let sent = core.until(self.socket.send_wait(), |pattern, net| {
+            let sent = pattern.send_later(&mut net.peers, outgoing);
+            net.pace(pattern, outgoing, sent.is_some());
+            match sent {
+                Some(id) => Some(Ok(id)),
+                None => {
+                    shortage = net.shortage();
+                    pattern.excess(&net.peers, outgoing).map(Err)
+                }
+            }
+        });
+        let kind = match sent {
+            Ok(Ok(id)) => {
+                let core = Arc::clone(core);
+                return Ok(Receipt {
+                    waits: id.map(|id| Waits { id, core }),
+                });
+            }
+            Ok(Err(excess)) => excess.into(),
+            Err(stop) => send_error_kind(stop),
+        };
+        Err(send_error(super::Refused { kind, shortage }, message))
+    }
+}
+
+impl Receipt {
+    /// The name of the message, as [`Job::id`](crate::Job::id) gives it to the worker. `None` where messages are not settled.
+    pub fn id(&self) -> Option<JobId> {
+        self.waits.as_ref().map(|waits| waits.id)
+    }
+
+    /// Waits until it is known what has become of the message.
+    ///
+    /// # Errors
+    ///
+    /// The socket has been closed before that was known.
+    pub fn settled(&self) -> Result<Settled, ReceiptError> {
+        self.wait(Wait::Forever)
+    }
+
+    /// What has become of the message, if that is known now.
+    ///
+    /// # Errors
+    ///
+    /// It is not, or the socket has been closed before.
+    pub fn try_settled(&self) -> Result<Settled, ReceiptError> {
+        self.wait(Wait::Not)
+    }
+
+    /// Waits for at most `timeout` until it is known what has become of the message.
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or the socket has been closed before.
+    pub fn settled_timeout(&self, timeout: Duration) -> Result<Settled, ReceiptError> {
+        self.wait(Wait::AtMost(timeout))
+    }
+
+    fn wait(&self, wait: Wait) -> Result<Settled, ReceiptError> {
+        let Some(Waits { id, core }) = &self.waits else {
+            return Ok(Settled::Unacknowledged);
+        };
+        // What was known before the socket was closed still is.
+        let known = core.inspect(|pattern, _| pattern.settled_as(id.number));
+        if let Ok(Some(settled)) = known {
+            return Ok(settled);
+        }
+        let settled = core.until(wait, |pattern, _| pattern.settled_as(id.number));
+        Ok(settled?)
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if let Some(Waits { id, core }) = &self.waits {
+            // In a forked child there is nothing to forget.
+            let _ = core.inspect(|pattern, _| pattern.forget_receipt(id.number));
+        }
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receipt")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,714 @@
+//! The side that receives: which message is which, and what is said of it.
+//!
+//! Its calls: [`opened`](Receiver::opened) and [`closed`](Receiver::closed) as connections come and go; [`run`](Receiver::run) for each RUN, and
+//! [`arrived`](Receiver::arrived) when messages have come. With each message that is taken [`take`](Receiver::take); where that says
+//! [`Taken::New`], the application gets it, and it is settled at once ([`done`](Receiver::done)) or [held](Receiver::hold) until the application
+//! [settles](Receiver::settle) it. [`handle_timeout`](Receiver::handle_timeout) when the [`deadline`](Receiver::deadline) has come. What is to be said then is in
+//! [`report`](Receiver::report).
+//!
+//! **What comes again is known.** A sender that has lost the connection sends again what has not been settled, for all it knows. Of that the
+//! application gets nothing that it works on ([`Held`]), nor what it has settled: of each stream as many numbers are
+//! remembered as its sender can have missed the settlement of, and four times that.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use super::wire::{self, MAX_RANGES, Run};
+use super::{DeliveryError, Id};
+
+/// Settled messages are remembered for as many windows.
+const REMEMBERED_WINDOWS: u64 = 4;
+
+/// Streams that are remembered without a connection; the first of them that came is forgotten first.
+const MAX_STREAMS: usize = 256;
+
+/// Settlements wait for others for so long at the most while there is more to receive.
+const REPORT_AFTER: Duration = Duration::from_millis(1);
+
+/// What is said of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Settling {
+    Done,
+    /// After so long, or when the sender thinks fit.
+    Retry(Option<Duration>),
+    Rejected(String),
+}
+
+/// What has been taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    New(Job),
+    /// The application works on it, or has settled it: it is not for the application.
+    Known,
+}
+
+/// A message that has been taken from a connection, and has to be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    connection: usize,
+    tag: u64,
+    /// Where the stream is remembered, if that is still this one.
+    slot: usize,
+    pub(crate) stream: Id,
+    pub(crate) number: u64,
+    /// How often it has been delivered before.
+    pub(crate) deliveries: u64,
+}
+
+/// Why a message that the application has settled is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unsettled {
+    /// The time for it was over: it has gone back.
+    TimedOut,
+    /// The connection is gone. If it comes again to this receiver, it is settled then.
+    Lost,
+}
+
+struct Line {
+    slot: usize,
+    stream: Id,
+    /// Of the next message that is taken.
+    next_tag: u64,
+    /// The first covers that message, if any does.
+    runs: VecDeque<Run>,
+    /// No run may begin before this.
+    next_run: u64,
+    /// Settlements that have been given out to be said.
+    reported: u64,
+    /// Ranges of tags that are done, in any order, and how many tags these are.
+    done: Vec<(u64, u64)>,
+    done_len: u64,
+    /// What is to be said beside those, and of how many tags.
+    said: Vec<u8>,
+    said_len: u64,
+    /// When that was last said.
+    reported_at: Option<Instant>,
+}
+
+/// What the application works on.
+struct Held {
+    job: Job,
+    /// The connection is there that it came over, or has come again over.
+    connected: bool,
+    deadline: Option<Instant>,
+    timed_out: bool,
+}
+
+/// What is remembered of a stream.
+struct Stream {
+    id: Id,
+    lines: usize,
+    /// The numbers of messages that have been settled for good, with the reason of one that was rejected.
+    settled: VecDeque<(u64, Option<Box<str>>)>,
+}
+
+/// See the module.
+pub(crate) struct Receiver {
+    window: u64,
+    job_timeout: Option<Duration>,
+    lines: Vec<Option<Line>>,
+    streams: Slab<Stream>,
+    /// Those without a connection, in the order in which they lost it.
+    idle: VecDeque<usize>,
+    held: Slab<Held>,
+    /// One entry at the most for each key of `held`, which is no later than what that one waits for.
+    deadlines: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Whether there is one, by key.
+    watched: Vec<bool>,
+    /// Connections on which something is to be said at once.
+    hurried: Vec<usize>,
+    /// When what has waited to be said is said.
+    report_at: Option<Instant>,
+}
+
+impl Receiver {
+    pub(crate) fn new(window: u64, job_timeout: Option<Duration>) -> Self {
+        Receiver {
+            window,
+            job_timeout,
+            lines: Vec::new(),
+            streams: Slab::new(),
+            idle: VecDeque::new(),
+            held: Slab::new(),
+            deadlines: BinaryHeap::new(),
+            watched: Vec::new(),
+            hurried: Vec::new(),
+            report_at: None,
+        }
+    }
+
+    /// A connection to a sender is there.
+    pub(crate) fn opened(&mut self, connection: usize, stream: Id) {
+        if connection >= self.lines.len() {
+            self.lines.resize_with(connection + 1, || None);
+        }
+        let known = self.streams.iter().find(|(_, known)| known.id == stream);
+        let slot = known.map(|(slot, _)| slot).unwrap_or_else(|| {
+            self.streams.insert(Stream {
+                id: stream,
+                lines: 0,
+                settled: VecDeque::new(),
+            })
+        });
+        self.streams[slot].lines += 1;
+        self.idle.retain(|&idle| idle != slot);
+        self.lines[connection] = Some(Line {
+            slot,
+            stream,
+            next_tag: 0,
+            runs: VecDeque::new(),
+            next_run: 0,
+            reported: 0,
+            done: Vec::new(),
+            done_len: 0,
+            said: Vec::new(),
+            said_len: 0,
+            reported_at: None,
+        });
+    }
+
+    /// A connection is gone, and with it what came over it and has not been taken.
+    pub(crate) fn closed(&mut self, connection: usize) {
+        let Some(line) = self.lines.get_mut(connection).and_then(Option::take) else {
+            return;
+        };
+        for (_, held) in &mut self.held {
+            held.connected &= held.job.connection != connection;
+        }
+        let Some(stream) = self.streams.get_mut(line.slot) else {
+            return;
+        };
+        stream.lines = stream.lines.saturating_sub(1);
+        if stream.lines > 0 {
+            return;
+        }
+        self.idle.push_back(line.slot);
+        if self.idle.len() > MAX_STREAMS
+            && let Some(first) = self.idle.pop_front()
+        {
+            self.streams.try_remove(first);
+        }
+    }
+
+    /// Whether this is a connection to a sender that wants its messages settled.
+    pub(crate) fn is_acknowledged(&self, connection: usize) -> bool {
+        self.lines.get(connection).is_some_and(Option::is_some)
+    }
+
+    /// The connections that are there.
+    pub(crate) fn connections(&self) -> Vec<usize> {
+        let lines = self.lines.iter().enumerate();
+        lines
+            .filter_map(|(connection, line)| line.as_ref().map(|_| connection))
+            .collect()
+    }
+
+    /// A RUN has come. An error ends the connection.
+    pub(crate) fn run(&mut self, connection: usize, data: &[u8]) -> Result<(), DeliveryError> {
+        let run = wire::parse_run(data)?;
+        let window = self.window;
+        let line = self.lines.get_mut(connection).and_then(Option::as_mut);
+        let line = line.ok_or(DeliveryError::Malformed { command: "RUN" })?;
+        if run.tag < line.next_run.max(line.next_tag) {
+            return Err(DeliveryError::Repeated { tag: run.tag });
+        }
+        if run.tag >= line.reported.saturating_add(window) {
+            return Err(DeliveryError::OutOfWindow { window });
+        }
+        // The first message has to have a number, and no number is beyond what one can say.
+        if line.next_run == 0 && run.tag > 0
+            || run.number_of(run.tag.saturating_add(window)).is_none()
+        {
+            return Err(DeliveryError::Malformed { command: "RUN" });
+        }
+        line.next_run = run.tag + 1;
+        line.runs.push_back(run);
+        Ok(())
+    }
+
+    /// So many messages have come and have not been taken. An error ends the connection.
+    pub(crate) fn arrived(&self, connection: usize, waiting: u64) -> Result<(), DeliveryError> {
+        let Some(line) = self.lines.get(connection).and_then(Option::as_ref) else {
+            return Ok(());
+        };
+        if waiting > 0 && line.next_run == 0 {
+            return Err(DeliveryError::Unnumbered);
+        }
+        let unsettled = line.next_tag.saturating_add(waiting) - line.reported;
+        match unsettled > self.window {
+            true => Err(DeliveryError::OutOfWindow {
+                window: self.window,
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// The next message of a connection has been taken. `None`: it is none to be settled.
+    pub(crate) fn take(&mut self, connection: usize) -> Option<Taken> {
+        let line = self.lines.get_mut(connection)?.as_mut()?;
+        let tag = line.next_tag;
+        while line.runs.get(1).is_some_and(|run| run.tag <= tag) {
+            line.runs.pop_front();
+        }
+        let run = *line.runs.front()?;
+        line.next_tag += 1;
+        let job = Job {
+            connection,
+            tag,
+            slot: line.slot,
+            stream: line.stream,
+            // It was looked at for a whole window; a run that goes on for longer goes on from there.
+            number: run.number_of(tag).unwrap_or(u64::MAX),
+            deliveries: run.deliveries,
+        };
+        if run.deliveries > 0 && self.is_known(job) {
+            return Some(Taken::Known);
+        }
+        Some(Taken::New(job))
+    }
+
+    /// Whether a message that comes again is known; if so, what there is to be said of it has been seen to.
+    #[cold]
+    fn is_known(&mut self, job: Job) -> bool {
+        let is_it = |held: &Held| {
+            !held.timed_out && held.job.number == job.number && held.job.stream == job.stream
+        };
+        if let Some((_, held)) = self.held.iter_mut().find(|(_, held)| is_it(held)) {
+            held.job.connection = job.connection;
+            held.job.tag = job.tag;
+            held.job.slot = job.slot;
+            held.connected = true;
+            return true;
+        }
+        let stream = self
+            .streams
+            .get(job.slot)
+            .filter(|known| known.id == job.stream);
+        let mut settled = stream.into_iter().flat_map(|known| known.settled.iter());
+        let Some((_, rejected)) = settled.find(|(number, _)| *number == job.number) else {
+            return false;
+        };
+        match rejected.clone() {
+            None => self.mark_done(job.connection, job.tag),
+            Some(reason) => self.say(job.connection, |said| {
+                wire::put_rejected(said, job.tag, &reason);
+            }),
+        }
+        true
+    }
+
+    /// The application has a message, and that settles it.
+    pub(crate) fn done(&mut self, job: Job) {
+        self.remember(job, None);
+        self.mark_done(job.connection, job.tag);
+    }
+
+    /// The application works on a message from now on.
+    pub(crate) fn hold(&mut self, job: Job, now: Instant) -> usize {
+        let deadline = self.job_timeout.and_then(|time| now.checked_add(time));
+        let key = self.held.insert(Held {
+            job,
+            connected: true,
+            deadline,
+            timed_out: false,
+        });
+        self.watch(key, deadline);
+        key
+    }
+
+    fn watch(&mut self, key: usize, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else {
+            return;
+        };
+        if key >= self.watched.len() {
+            self.watched.resize(key + 1, false);
+        }
+        if !std::mem::replace(&mut self.watched[key], true) {
+            self.deadlines.push(Reverse((deadline, key)));
+        }
+    }
+
+    /// The application has all its time again. `false`: it was over.
+    pub(crate) fn extend(&mut self, key: usize, now: Instant) -> bool {
+        let timeout = self.job_timeout;
+        match self.held.get_mut(key) {
+            Some(held) if !held.timed_out => {
+                // The entry that is there moves it on when it comes up.
+                held.deadline = timeout.and_then(|time| now.checked_add(time));
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// The application has settled a message, and holds it no longer. Gives the connection on which that is to be said.
+    pub(crate) fn settle(&mut self, key: usize, settling: Settling) -> Result<usize, Unsettled> {
+        let Some(held) = self.held.try_remove(key) else {
+            return Err(Unsettled::TimedOut);
+        };
+        if held.timed_out {
+            return Err(Unsettled::TimedOut);
+        }
+        let job = held.job;
+        match &settling {
+            Settling::Done => self.remember(job, None),
+            Settling::Rejected(reason) => self.remember(job, Some(wire::cut(reason))),
+            Settling::Retry(_) => {}
+        }
+        if !held.connected {
+            return Err(Unsettled::Lost);
+        }
+        match settling {
+            Settling::Done => self.mark_done(job.connection, job.tag),
+            Settling::Retry(delay) => self.say_retry(job, delay),
+            Settling::Rejected(reason) => self.say(job.connection, |said| {
+                wire::put_rejected(said, job.tag, &reason);
+            }),
+        }
+        Ok(job.connection)
+    }
+
+    fn say_retry(&mut self, job: Job, delay: Option<Duration>) {
+        let millis = delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+        self.say(job.connection, |said| {
+            wire::put_retry(said, job.tag, millis);
+        });
+    }
+
+    fn say(&mut self, connection: usize, put: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(Some(line)) = self.lines.get_mut(connection) {
+            line.said_len += 1;
+            put(&mut line.said);
+            self.hurried.push(connection);
+        }
+    }
+
+    fn mark_done(&mut self, connection: usize, tag: u64) {
+        let Some(Some(line)) = self.lines.get_mut(connection) else {
+            return;
+        };
+        line.done_len += 1;
+        match line.done.last_mut() {
+            Some((first, length)) if *first + *length == tag => *length += 1,
+            _ => line.done.push((tag, 1)),
+        }
+    }
+
+    fn remember(&mut self, job: Job, rejected: Option<&str>) {
+        let most = self.window.saturating_mul(REMEMBERED_WINDOWS);
+        let known = self.streams.get_mut(job.slot);
+        if let Some(stream) = known.filter(|known| known.id == job.stream) {
+            if stream.settled.len() as u64 >= most {
+                stream.settled.pop_front();
+            }
+            stream
+                .settled
+                .push_back((job.number, rejected.map(Box::from)));
+        }
+    }
+
+    /// Whether something is to be said on a connection now. It is if nothing more is `waiting` to be taken, if there is enough of it, or if nothing has
+    /// been said for a while; otherwise it will be by the [`deadline`](Self::deadline).
+    pub(crate) fn is_due(&mut self, connection: usize, waiting: usize, now: Instant) -> bool {
+        let Some(Some(line)) = self.lines.get_mut(connection) else {
+            return false;
+        };
+        if !line.said.is_empty() {
+            return true;
+        }
+        if line.done_len == 0 {
+            return false;
+        }
+        let enough = (self.window / 4).max(1);
+        if waiting == 0 || line.done_len >= enough || line.done.len() >= MAX_RANGES {
+            return true;
+        }
+        let due = line.reported_at.map(|at| at + REPORT_AFTER);
+        let Some(due) = due.filter(|due| *due > now) else {
+            return true;
+        };
+        self.report_at = Some(self.report_at.map_or(due, |at| at.min(due)));
+        false
+    }
+
+    /// Connections on which something is to be said at once.
+    pub(crate) fn hurried(&mut self) -> Option<usize> {
+        self.hurried.pop()
+    }
+
+    /// What is to be said on a connection, as command frames.
+    pub(crate) fn report(&mut self, connection: usize, now: Instant, out: &mut Vec<u8>) {
+        let Some(Some(line)) = self.lines.get_mut(connection) else {
+            return;
+        };
+        out.append(&mut line.said);
+        line.reported += std::mem::take(&mut line.done_len) + std::mem::take(&mut line.said_len);
+        line.reported_at = Some(now);
+        line.done.sort_unstable();
+        let mut ranges: Vec<(u64, u64)> = Vec::with_capacity(line.done.len());
+        for (first, length) in line.done.drain(..) {
+            match ranges.last_mut() {
+                Some((before, more)) if *before + *more == first => *more += length,
+                _ => ranges.push((first, length)),
+            }
+        }
+        for ranges in ranges.chunks(MAX_RANGES) {
+            wire::put_done(out, ranges);
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let held = self.deadlines.peek().map(|Reverse((at, _))| *at);
+        held.into_iter().chain(self.report_at).min()
+    }
+
+    /// What the application has worked on for too long goes back, and what has waited to be said is said.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.report_at.take_if(|at| *at <= now).is_some() {
+            let lines = self.lines.iter().enumerate();
+            let unsaid =
+                lines.filter(|(_, line)| line.as_ref().is_some_and(|line| line.done_len > 0));
+            self.hurried
+                .extend(unsaid.map(|(connection, _)| connection));
+        }
+        while let Some(&Reverse((at, key))) = self.deadlines.peek() {
+            if at > now {
+                return;
+            }
+            self.deadlines.pop();
+            self.watched[key] = false;
+            let Some(held) = self.held.get_mut(key).filter(|held| !held.timed_out) else {
+                continue;
+            };
+            match held.deadline {
+                // It has been given more time, or another message has the key by now.
+                Some(deadline) if deadline > now => self.watch(key, Some(deadline)),
+                Some(_) => {
+                    held.timed_out = true;
+                    let (job, connected) = (held.job, held.connected);
+                    if connected {
+                        self.say_retry(job, None);
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zmtp::delivery::wire::put_run;
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn receiver(window: u64) -> (Receiver, Instant) {
+        let mut receiver = Receiver::new(window, Some(TIMEOUT));
+        receiver.opened(0, [1; 16]);
+        (receiver, Instant::now())
+    }
+
+    /// Tells of a RUN.
+    fn run(
+        receiver: &mut Receiver,
+        connection: usize,
+        tag: u64,
+        number: u64,
+        deliveries: u64,
+    ) -> Result<(), DeliveryError> {
+        let mut frame = Vec::new();
+        put_run(
+            &mut frame,
+            Run {
+                tag,
+                number,
+                stride: 1,
+                deliveries,
+            },
+        );
+        // Header, and the name with its length.
+        receiver.run(connection, &frame[2 + 4..])
+    }
+
+    fn take(receiver: &mut Receiver, connection: usize) -> Job {
+        match receiver.take(connection) {
+            Some(Taken::New(job)) => job,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn said(receiver: &mut Receiver, connection: usize, now: Instant) -> String {
+        let mut out = Vec::new();
+        receiver.report(connection, now, &mut out);
+        out.escape_ascii().to_string()
+    }
+
+    #[test]
+    fn messages_have_the_numbers_that_runs_give_them() {
+        let (mut receiver, now) = receiver(40);
+        run(&mut receiver, 0, 0, 5, 0).expect("a run");
+        run(&mut receiver, 0, 2, 100, 1).expect("a run");
+        let jobs: Vec<_> = (0..4).map(|_| take(&mut receiver, 0)).collect();
+        let numbers: Vec<_> = jobs
+            .iter()
+            .map(|job| (job.number, job.deliveries))
+            .collect();
+        assert_eq!(numbers, [(5, 0), (6, 0), (100, 1), (101, 1)]);
+        for job in [jobs[3], jobs[0], jobs[1]] {
+            receiver.done(job);
+        }
+        assert!(receiver.is_due(0, 1, now), "nothing has been said yet");
+        assert_eq!(
+            said(&mut receiver, 0, now),
+            r"\x04\x0c\x06SETTLE\x00\x00\x02\x01\x01"
+        );
+        assert_eq!(said(&mut receiver, 0, now), "");
+        receiver.done(jobs[2]);
+        assert!(!receiver.is_due(0, 1, now));
+        assert!(receiver.is_due(0, 0, now), "nothing more is there");
+        let due = now + REPORT_AFTER;
+        assert_eq!(receiver.deadline(), Some(due));
+        assert!(receiver.is_due(0, 1, due));
+        receiver.handle_timeout(due);
+        assert_eq!((receiver.hurried(), receiver.deadline()), (Some(0), None));
+    }
+
+    #[test]
+    fn what_does_not_fit_ends_the_connection() {
+        let (mut receiver, now) = receiver(2);
+        assert_eq!(receiver.arrived(0, 1), Err(DeliveryError::Unnumbered));
+        let malformed = Err(DeliveryError::Malformed { command: "RUN" });
+        assert_eq!(
+            run(&mut receiver, 0, 1, 1, 0),
+            malformed,
+            "not from the first on"
+        );
+        assert_eq!(run(&mut receiver, 0, 0, u64::MAX - 1, 0), malformed);
+        assert_eq!(
+            run(&mut receiver, 9, 0, 1, 0),
+            malformed,
+            "no such connection"
+        );
+        run(&mut receiver, 0, 0, 1, 0).expect("a run");
+        let repeated = Err(DeliveryError::Repeated { tag: 0 });
+        assert_eq!(run(&mut receiver, 0, 0, 1, 0), repeated);
+        let beyond = Err(DeliveryError::OutOfWindow { window: 2 });
+        assert_eq!(run(&mut receiver, 0, 2, 1, 0), beyond, "premature");
+        assert_eq!(receiver.arrived(0, 2), Ok(()));
+        assert_eq!(receiver.arrived(0, 3), beyond);
+        // What is settled gives credit back when that is said.
+        let job = take(&mut receiver, 0);
+        receiver.done(job);
+        assert_eq!(receiver.arrived(0, 2), beyond);
+        said(&mut receiver, 0, now);
+        assert_eq!(receiver.arrived(0, 2), Ok(()));
+        assert_eq!(
+            run(&mut receiver, 0, 0, 1, 0),
+            repeated,
+            "it has been taken"
+        );
+    }
+
+    #[test]
+    fn runs_without_end_are_cut_off() {
+        let (mut receiver, _) = receiver(100);
+        let mut told = 0;
+        let error = loop {
+            match run(&mut receiver, 0, told, 1, 0) {
+                Ok(()) => told += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error, DeliveryError::OutOfWindow { window: 100 });
+        assert_eq!(told, 100);
+    }
+
+    #[test]
+    fn what_comes_again_is_known() {
+        let (mut receiver, now) = receiver(10);
+        run(&mut receiver, 0, 0, 1, 0).expect("a run");
+        let jobs: Vec<_> = (0..4).map(|_| take(&mut receiver, 0)).collect();
+        receiver.done(jobs[0]);
+        let held = receiver.hold(jobs[1], now);
+        let bad = receiver.hold(jobs[2], now);
+        let late = receiver.hold(jobs[3], now);
+        receiver.closed(0);
+        let lost = Err(Unsettled::Lost);
+        let reason = Settling::Rejected("bad".into());
+        assert_eq!(receiver.settle(bad, reason), lost);
+        // It comes again over another connection, and so do two that the receiver has not seen.
+        receiver.opened(1, [1; 16]);
+        run(&mut receiver, 1, 0, 1, 1).expect("a run");
+        assert_eq!(receiver.take(1), Some(Taken::Known));
+        assert_eq!(receiver.take(1), Some(Taken::Known));
+        assert_eq!(receiver.take(1), Some(Taken::Known));
+        assert_eq!(
+            said(&mut receiver, 1, now),
+            r"\x04\x0c\x06SETTLE\x02\x02bad\x04\n\x06SETTLE\x00\x00\x01"
+        );
+        assert_eq!(receiver.settle(held, Settling::Done), Ok(1));
+        assert_eq!(said(&mut receiver, 1, now), r"\x04\n\x06SETTLE\x00\x01\x01");
+        // What was given back comes again as new, and so does another stream's.
+        assert_eq!(receiver.settle(late, Settling::Retry(None)), lost);
+        assert_eq!(take(&mut receiver, 1).number, 4);
+        receiver.opened(2, [2; 16]);
+        run(&mut receiver, 2, 0, 1, 1).expect("a run");
+        assert_eq!(take(&mut receiver, 2).number, 1);
+    }
+
+    #[test]
+    fn a_job_that_takes_too_long_goes_back() {
+        let (mut receiver, now) = receiver(10);
+        run(&mut receiver, 0, 0, 1, 0).expect("a run");
+        let (first, second) = (take(&mut receiver, 0), take(&mut receiver, 0));
+        let first = receiver.hold(first, now);
+        let second = receiver.hold(second, now);
+        assert_eq!(receiver.deadline(), Some(now + TIMEOUT));
+        let later = now + TIMEOUT / 2;
+        assert!(receiver.extend(second, later));
+        receiver.handle_timeout(now + TIMEOUT);
+        assert_eq!(receiver.hurried(), Some(0));
+        assert_eq!(said(&mut receiver, 0, now), r"\x04\n\x06SETTLE\x01\x00\x00");
+        assert!(!receiver.extend(first, now));
+        assert_eq!(
+            receiver.settle(first, Settling::Done),
+            Err(Unsettled::TimedOut)
+        );
+        assert_eq!(receiver.deadline(), Some(later + TIMEOUT));
+        assert_eq!(receiver.settle(second, Settling::Done), Ok(0));
+        receiver.handle_timeout(later + TIMEOUT);
+        assert_eq!(receiver.deadline(), None);
+    }
+
+    #[test]
+    fn what_is_watched_does_not_pile_up() {
+        let (mut receiver, now) = receiver(4);
+        run(&mut receiver, 0, 0, 1, 0).expect("a run");
+        for _ in 0..1000 {
+            let job = take(&mut receiver, 0);
+            let key = receiver.hold(job, now);
+            receiver.settle(key, Settling::Done).expect("settled");
+            said(&mut receiver, 0, now);
+        }
+        assert_eq!(receiver.deadlines.len(), 1);
+        assert_eq!(receiver.streams[0].settled.len(), 16);
+    }
+
+    #[test]
+    fn streams_without_a_connection_are_forgotten_in_the_end() {
+        let (mut receiver, _) = receiver(4);
+        for stream in 0..1000_u64 {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&stream.to_le_bytes());
+            receiver.opened(1, id);
+            receiver.closed(1);
+        }
+        assert_eq!(receiver.streams.len(), MAX_STREAMS + 1);
+        assert!(receiver.is_acknowledged(0));
+    }
+}

@@ -1,0 +1,712 @@
+//! Acknowledged delivery from PUSH to PULL: what is settled, what comes again, and what ends as a dead letter.
+
+mod common {
+    pub(crate) mod deadline;
+    pub(crate) mod events;
+    pub(crate) mod raw;
+    pub(crate) mod until;
+}
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zerohop::{
+    CloseError, Context, DeadReason, Delivery, DeliveryError, DisconnectCause, Event, Job, Options,
+    PeerRefusal, ProtocolError, Pull, Push, ReceiptError, RecvError, SendErrorKind, SettleError,
+    Settled, SocketError,
+};
+
+use common::deadline::DEADLINE;
+use common::events::wait_for_end;
+use common::raw::{self, MORE, RawPeer, command, frame, greeting, property};
+use common::until::{GLANCE, until};
+
+const ANY_PORT: &str = "tcp://127.0.0.1:*";
+
+/// Waits are as short as they can be: what comes again comes soon.
+fn quick() -> Delivery {
+    Delivery::at_least_once()
+        .grace(Duration::from_millis(50))
+        .backoff(Duration::from_millis(1), Duration::from_millis(20))
+}
+
+fn options(delivery: Delivery) -> Options {
+    Options::new()
+        .delivery(delivery)
+        .reconnect_interval(Duration::from_millis(10))
+        .reconnect_interval_max(None)
+}
+
+/// A PUSH that has bound an endpoint.
+fn push(context: &Context, delivery: Delivery) -> (Push, String) {
+    let push = Push::with_options(context, options(delivery)).expect("a PUSH");
+    let endpoint = push.bind(ANY_PORT).expect("bound").to_string();
+    (push, endpoint)
+}
+
+fn worker(context: &Context, delivery: Delivery, endpoint: &str) -> Pull {
+    let pull = Pull::with_options(context, options(delivery)).expect("a PULL");
+    pull.connect(endpoint).expect("connected");
+    pull
+}
+
+fn job(pull: &Pull) -> Job {
+    pull.recv_job_timeout(DEADLINE).expect("a job")
+}
+
+fn text(job: &Job) -> String {
+    job.message().to_str().expect("text").to_owned()
+}
+
+/// Waits until the PUSH holds no message.
+fn all_settled(push: &Push) {
+    until("all is settled", || {
+        thread::sleep(Duration::from_millis(1));
+        (push.stats().delivery.unsettled == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_stream_is_settled_message_by_message() {
+    let context = Context::new();
+    let (push, endpoint) = push(&context, quick().window(100));
+    let pull = worker(&context, quick().window(100), &endpoint);
+    let sending = thread::spawn(move || {
+        for number in 0..20_000_u32 {
+            push.send(number.to_be_bytes()).expect("sent");
+        }
+        push.send(["two", "frames"]).expect("sent");
+        push.send(vec![7; 100_000]).expect("sent");
+        all_settled(&push);
+        push
+    });
+    for number in 0..20_000_u32 {
+        if number % 2 == 0 {
+            let message = pull.recv_timeout(DEADLINE).expect("a message");
+            assert_eq!(message, number.to_be_bytes());
+            continue;
+        }
+        let job = job(&pull);
+        assert_eq!(*job.message(), number.to_be_bytes());
+        assert_eq!(job.deliveries(), 0);
+        assert_eq!(job.id().map(|id| id.number), Some(u64::from(number) + 1));
+        job.settle().expect("settled");
+    }
+    let two = job(&pull);
+    assert_eq!(*two.message(), ["two", "frames"]);
+    two.settle().expect("settled");
+    assert_eq!(
+        pull.recv_timeout(DEADLINE).expect("a message").size(),
+        100_000
+    );
+    let push = sending.join().expect("no panic");
+    let stats = push.stats();
+    assert_eq!(stats.delivery.settled, 20_002);
+    assert_eq!((stats.delivery.retried, stats.messages_out), (0, 20_002));
+    assert!(push.dead_letters().is_empty());
+    push.close(DEADLINE).expect("nothing is left");
+}
+
+#[test]
+fn a_dead_workers_jobs_go_to_others() {
+    let context = Context::new();
+    let (push, endpoint) = push(&context, quick().window(8));
+    let dies = worker(&context, quick().window(8), &endpoint);
+    push.wait_for_peers(1, DEADLINE).expect("connected");
+    for number in 0..8 {
+        push.send(number.to_string()).expect("sent");
+    }
+    let done = job(&dies);
+    let id = done.id();
+    assert_eq!(text(&done), "0");
+    done.settle().expect("settled");
+    let lost = job(&dies);
+    let lost_id = lost.id();
+    assert_ne!(lost_id, id);
+    until("the first is settled", || {
+        thread::sleep(Duration::from_millis(1));
+        (push.stats().delivery.settled == 1).then_some(())
+    });
+    drop(dies);
+    assert_eq!(lost.settle(), Err(SettleError::Closed));
+    let other = worker(&context, quick().window(8), &endpoint);
+    let mut seen = HashMap::new();
+    for _ in 0..7 {
+        let job = job(&other);
+        assert!(job.deliveries() > 0);
+        seen.insert(text(&job), job.id());
+        job.settle().expect("settled");
+    }
+    assert_eq!(seen.len(), 7, "{seen:?}");
+    assert_eq!(seen["1"], lost_id, "it has the same name");
+    all_settled(&push);
+    assert_eq!(
+        other.try_recv_job().expect_err("all is done"),
+        RecvError::WouldBlock
+    );
+}
+
+#[test]
+fn a_job_that_is_dropped_or_given_back_or_takes_too_long_comes_again() {
+    let context = Context::new();
+    let delivery = quick().job_timeout(Duration::from_millis(100));
+    let (push, endpoint) = push(&context, delivery.clone());
+    let pull = worker(&context, delivery, &endpoint);
+    push.send("job").expect("sent");
+    drop(job(&pull));
+    let again = job(&pull);
+    assert_eq!(again.deliveries(), 1);
+    let unwinds = thread::scope(|scope| {
+        let working = scope.spawn(move || {
+            let _job = again;
+            std::panic::resume_unwind(Box::new("the work failed"));
+        });
+        working.join()
+    });
+    assert!(unwinds.is_err());
+    let again = job(&pull);
+    assert_eq!(again.deliveries(), 2);
+    again
+        .retry_in(Duration::from_millis(1))
+        .expect("given back");
+    let hangs = job(&pull);
+    assert_eq!(hangs.deliveries(), 3);
+    // It is delivered again while this worker is still at it.
+    let last = job(&pull);
+    assert_eq!(last.deliveries(), 4);
+    assert_eq!(last.id(), hangs.id());
+    assert_eq!(hangs.extend(), Err(SettleError::TimedOut));
+    assert_eq!(hangs.settle(), Err(SettleError::TimedOut));
+    last.extend().expect("there was time left");
+    last.settle().expect("settled");
+    all_settled(&push);
+    assert_eq!(push.stats().delivery.retried, 4);
+}
+
+#[test]
+fn dead_letters_have_a_reason_and_a_bound() {
+    let context = Context::new();
+    let (push, endpoint) = push(&context, quick().limit(3).keep_dead_letters(2));
+    let pull = worker(&context, quick(), &endpoint);
+    push.send("bad").expect("sent");
+    job(&pull).reject("no such article").expect("rejected");
+    all_settled(&push);
+    push.send("never done").expect("sent");
+    for deliveries in 0..3 {
+        let job = job(&pull);
+        assert_eq!(job.deliveries(), deliveries);
+        job.retry_in(Duration::ZERO).expect("given back");
+    }
+    all_settled(&push);
+    let dead = push.dead_letters();
+    let [rejected, given_up] = &dead[..] else {
+        panic!("{dead:?}");
+    };
+    assert_eq!((&rejected.message, rejected.deliveries), (&"bad".into(), 1));
+    assert_eq!(
+        rejected.reason,
+        DeadReason::Rejected("no such article".into())
+    );
+    assert_eq!(given_up.message, "never done");
+    assert_eq!((given_up.deliveries, given_up.id.number), (3, 2));
+    assert_eq!(given_up.reason, DeadReason::DeliveryLimit);
+    assert!(push.dead_letters().is_empty(), "they have been taken");
+    for number in 0..5 {
+        push.send(number.to_string()).expect("sent");
+        job(&pull).reject("").expect("rejected");
+    }
+    all_settled(&push);
+    let stats = push.stats().delivery;
+    assert_eq!((stats.dead, stats.dead_dropped), (7, 3));
+    let kept: Vec<_> = push
+        .dead_letters()
+        .iter()
+        .map(|dead| dead.message.clone())
+        .collect();
+    assert_eq!(kept, ["3", "4"]);
+}
+
+/// A worker announces its limit. What is larger dies, however often such a worker comes; and what nobody takes now is refused by `send`.
+#[test]
+fn what_no_worker_takes_is_a_dead_letter() {
+    let context = Context::new();
+    let (push, endpoint) = push(&context, quick());
+    push.send(vec![0; 2000]).expect("nobody has said anything");
+    push.send("small").expect("sent");
+    let pull = Pull::with_options(&context, options(quick()).max_message_size(1000));
+    let pull = pull.expect("a PULL");
+    pull.connect(&*endpoint).expect("connected");
+    let small = job(&pull);
+    assert_eq!(*small.message(), "small");
+    small.settle().expect("settled");
+    all_settled(&push);
+    let dead = push.dead_letters();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(
+        (dead[0].message.size(), &dead[0].reason),
+        (2000, &DeadReason::TooLarge)
+    );
+    let error = push.send(vec![0; 2000]).expect_err("too large");
+    assert!(matches!(error.kind(), SendErrorKind::TooLarge { .. }));
+}
+
+/// A worker that hangs up over a message and never says why gets it as often as the limit says, and alone in the end: the others come through.
+#[test]
+fn what_breaks_connections_dies_alone() {
+    let context = Context::new();
+    let delivery = quick().grace(Duration::ZERO).limit(6);
+    let (push, endpoint) = push(&context, delivery);
+    for number in 0..4 {
+        let len = if number == 1 { 5000 } else { 10 };
+        push.send(vec![number; len]).expect("sent");
+    }
+    let mut taken = Vec::new();
+    let mut broken = 0;
+    while taken.len() < 3 {
+        let mut peer = RawPeer::connect(&endpoint);
+        hello(&mut peer, "PULL", 16);
+        let mut tag = 0;
+        while taken.len() < 3 {
+            let (flags, body) = peer.read_frame();
+            if flags & raw::COMMAND != 0 {
+                continue;
+            }
+            if body.len() > 1000 {
+                broken += 1;
+                break;
+            }
+            taken.push(body[0]);
+            peer.write(&command("SETTLE", &[0, tag, 1]));
+            tag += 1;
+        }
+    }
+    all_settled_but_dead(&push, 1);
+    taken.sort_unstable();
+    assert_eq!(taken, [0, 2, 3]);
+    assert!((1..=6).contains(&broken), "{broken}");
+    let reason = DeadReason::DeliveryLimit;
+    assert_eq!(push.dead_letters()[0].reason, reason);
+}
+
+/// Goes on hanging up over what is left until that is dead.
+fn all_settled_but_dead(push: &Push, dead: u64) {
+    let endpoint = push.last_endpoint().expect("bound").to_string();
+    until("the last one is dead", || {
+        if push.stats().delivery.dead == dead {
+            return Some(());
+        }
+        let mut peer = RawPeer::connect(&endpoint);
+        hello(&mut peer, "PULL", 16);
+        if push.stats().delivery.unsettled > 0 {
+            while peer.read_frame().0 & raw::COMMAND != 0 {}
+        }
+        None
+    });
+}
+
+/// Shakes hands as a peer that knows acknowledged delivery.
+fn hello(peer: &mut RawPeer, socket_type: &str, window: u8) {
+    let mut value = vec![1];
+    value.extend_from_slice(&[window; 16]);
+    value.push(window);
+    say_hello(peer, socket_type, &value);
+}
+
+fn say_hello(peer: &mut RawPeer, socket_type: &str, value: &[u8]) {
+    let list = [
+        property("Socket-Type", socket_type.as_bytes()),
+        property("Delivery", value),
+    ];
+    peer.write(&greeting(1, "NULL"));
+    peer.write(&command("READY", &list.concat()));
+    peer.read(64);
+    let (_, ready) = peer.read_frame();
+    assert!(
+        ready.windows(8).any(|name| name == b"Delivery"),
+        "it offers it"
+    );
+}
+
+#[test]
+fn hostile_workers_lose_their_connection_and_nothing_else() {
+    let malformed = DeliveryError::Malformed { command: "SETTLE" };
+    let too_many = [&[0][..], &[1; 2 * 65]].concat();
+    let cases: [(&str, &[u8], DeliveryError); 9] = [
+        ("SETTLE", b"", malformed),
+        ("SETTLE", b"\x09\0", malformed),
+        ("SETTLE", b"\0\0\xff", malformed),
+        ("SETTLE", b"\0\x02\x01", DeliveryError::NeverSent { tag: 2 }),
+        ("SETTLE", b"\x01\x07\0", DeliveryError::NeverSent { tag: 7 }),
+        (
+            "SETTLE",
+            b"\x02\x07why",
+            DeliveryError::NeverSent { tag: 7 },
+        ),
+        (
+            "SETTLE",
+            b"\0\0\x01\0\x01",
+            DeliveryError::Repeated { tag: 1 },
+        ),
+        (
+            "SETTLE",
+            &too_many,
+            DeliveryError::TooManyRanges { limit: 64 },
+        ),
+        (
+            "RUN",
+            b"\0\x01\x01\0",
+            DeliveryError::WrongSide { command: "RUN" },
+        ),
+    ];
+    let context = Context::new();
+    for (name, data, expected) in cases {
+        let (push, endpoint) = push(&context, quick());
+        let monitor = push.monitor();
+        for number in 0..2 {
+            push.send(number.to_string()).expect("sent");
+        }
+        let mut peer = RawPeer::connect(&endpoint);
+        hello(&mut peer, "PULL", 2);
+        for _ in 0..3 {
+            peer.read_frame();
+        }
+        if matches!(expected, DeliveryError::Repeated { .. }) {
+            peer.write(&command("SETTLE", b"\0\x01\x01"));
+        }
+        peer.write(&command(name, data));
+        let cause = DisconnectCause::Protocol(ProtocolError::Delivery(expected));
+        let told = wait_for_end(&monitor);
+        match expected {
+            // Of the range the part before is settled.
+            DeliveryError::Repeated { .. } => assert!(
+                matches!(
+                    told,
+                    DisconnectCause::Protocol(ProtocolError::Delivery(
+                        DeliveryError::Repeated { .. }
+                    ))
+                ),
+                "{told:?}"
+            ),
+            _ => assert_eq!(told, cause),
+        }
+        peer.expect_closed();
+        // What is left goes to a worker that means well.
+        let pull = worker(&context, quick(), &endpoint);
+        while push.stats().delivery.unsettled > 0 {
+            if let Ok(job) = pull.recv_job_timeout(GLANCE) {
+                let _ = job.settle();
+            }
+        }
+        assert_eq!(push.stats().delivery.settled, 2);
+    }
+}
+
+#[test]
+fn hostile_senders_lose_their_connection_and_nothing_else() {
+    let run = |tag: u8| command("RUN", &[tag, 1, 1, 0]);
+    let message = frame(0, b"message");
+    let malformed = DeliveryError::Malformed { command: "RUN" };
+    let beyond = DeliveryError::OutOfWindow { window: 4 };
+    let cases = [
+        (message.clone(), DeliveryError::Unnumbered),
+        (run(1), malformed),
+        (command("RUN", b""), malformed),
+        (command("RUN", b"\0\x01\0\0"), malformed),
+        (
+            [run(0), run(0)].concat(),
+            DeliveryError::Repeated { tag: 0 },
+        ),
+        ([run(0), run(4)].concat(), beyond),
+        ([run(0), message.repeat(5)].concat(), beyond),
+        (
+            command("SETTLE", b"\0\0\x01"),
+            DeliveryError::WrongSide { command: "SETTLE" },
+        ),
+    ];
+    let context = Context::new();
+    let pull = Pull::with_options(&context, options(quick().window(4))).expect("a PULL");
+    let endpoint = pull.bind(ANY_PORT).expect("bound").to_string();
+    let monitor = pull.monitor();
+    for (bytes, expected) in cases {
+        let mut peer = RawPeer::connect(&endpoint);
+        hello(&mut peer, "PUSH", 0);
+        peer.pour(&bytes);
+        let cause = DisconnectCause::Protocol(ProtocolError::Delivery(expected));
+        assert_eq!(wait_for_end(&monitor), cause);
+        peer.expect_closed();
+    }
+    let push = Push::with_options(&context, options(quick())).expect("a PUSH");
+    push.connect(&endpoint).expect("connected");
+    push.send("well meant").expect("sent");
+    let job = job(&pull);
+    assert_eq!(*job.message(), "well meant");
+    job.settle().expect("settled");
+    all_settled(&push);
+}
+
+#[test]
+fn receipts_tell_what_has_become_of_messages() {
+    let context = Context::new();
+    let (push, endpoint) = push(&context, quick());
+    let [done, bad, held] = ["done", "bad", "held"].map(|text| push.send_later(text));
+    let done = done.expect("sent");
+    let (bad, held) = (bad.expect("sent"), held.expect("sent"));
+    assert_eq!(done.try_settled(), Err(ReceiptError::WouldBlock));
+    assert_eq!(done.settled_timeout(GLANCE), Err(ReceiptError::TimedOut));
+    let pull = worker(&context, quick(), &endpoint);
+    let kept = thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                let first = job(&pull);
+                assert_eq!(first.id(), done.id());
+                first.settle().expect("settled");
+                job(&pull).reject("broken").expect("rejected");
+                job(&pull)
+            })
+            .join()
+            .expect("no panic")
+    });
+    assert_eq!(done.settled(), Ok(Settled::Done));
+    assert_eq!(done.settled(), Ok(Settled::Done), "as often as one asks");
+    let dead = Settled::Dead(DeadReason::Rejected("broken".into()));
+    assert_eq!(bad.settled_timeout(DEADLINE), Ok(dead));
+    assert_eq!(held.try_settled(), Err(ReceiptError::WouldBlock));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| held.settled());
+        push.shutdown();
+        assert_eq!(waiting.join().expect("no panic"), Err(ReceiptError::Closed));
+    });
+    assert_eq!(done.try_settled(), Ok(Settled::Done), "that is still known");
+    kept.settle().expect("while the sender closes");
+    drop(push);
+    let plain = Push::new(&context).expect("a PUSH");
+    let other = Pull::new(&context).expect("a PULL");
+    plain
+        .connect(other.bind(ANY_PORT).expect("bound"))
+        .expect("connected");
+    let receipt = plain.send_later("plain").expect("sent");
+    assert_eq!(receipt.settled(), Ok(Settled::Unacknowledged));
+    assert_eq!(other.recv_timeout(DEADLINE).expect("a message"), "plain");
+}
+
+/// The window bounds what a worker that never settles gets, and the mark what is held for it.
+#[test]
+fn a_worker_that_never_settles_holds_the_sender_back() {
+    let context = Context::new();
+    let bounded = options(quick()).send_hwm(10);
+    let push = Push::with_options(&context, bounded).expect("a PUSH");
+    let endpoint = push.bind(ANY_PORT).expect("bound").to_string();
+    let mut peer = RawPeer::connect(&endpoint);
+    hello(&mut peer, "PULL", 4);
+    for number in 0..10 {
+        push.send(number.to_string()).expect("sent");
+    }
+    let error = push.try_send("one more").expect_err("the mark");
+    assert_eq!(error.kind(), SendErrorKind::WouldBlock);
+    assert_eq!(error.into_message(), "one more");
+    assert_eq!(peer.read_frame().1, b"\x03RUN\0\x01\x01\0");
+    for number in 0..4 {
+        assert_eq!(peer.read_frame().1, number.to_string().as_bytes());
+    }
+    peer.write(&command("SETTLE", b"\0\0\x02"));
+    for number in 4..6 {
+        assert_eq!(peer.read_frame().1, number.to_string().as_bytes());
+    }
+    push.send_timeout("one more", DEADLINE)
+        .expect("there is room");
+    assert_eq!(push.stats().delivery.unsettled, 9);
+    let left = push.close(GLANCE);
+    assert_eq!(left.map_err(|error: CloseError| error.unsent()), Err(9));
+}
+
+#[test]
+fn peers_without_it_get_what_they_always_got() {
+    let context = Context::new();
+    let push = Push::with_options(&context, options(quick())).expect("a PUSH");
+    let monitor = push.monitor();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    push.connect(format!("tcp://{address}")).expect("connected");
+    let mut peer = RawPeer::accept(&listener);
+    peer.shake_hands(1, "PULL");
+    push.send("plain").expect("sent");
+    push.send("and plain").expect("sent");
+    assert_eq!(peer.read_frame(), (0, b"plain".to_vec()));
+    assert_eq!(peer.read_frame(), (0, b"and plain".to_vec()));
+    all_settled(&push);
+    assert_eq!(push.stats().delivery.settled, 0, "nobody has said so");
+    until("the monitor is told", || {
+        match monitor.recv_timeout(DEADLINE) {
+            Ok(Event::Unacknowledged { .. }) => Some(()),
+            Ok(_) => None,
+            Err(error) => panic!("{error}"),
+        }
+    });
+    let pull = Pull::with_options(&context, options(quick())).expect("a PULL");
+    let endpoint = pull.bind(ANY_PORT).expect("bound").to_string();
+    let mut peer = RawPeer::connect(&endpoint);
+    peer.shake_hands(1, "PUSH");
+    peer.write(&[frame(0, b"plain"), frame(MORE, b"again"), frame(0, b"")].concat());
+    // What a peer says without having agreed means nothing.
+    peer.write(&command("RUN", b""));
+    let plain = job(&pull);
+    assert_eq!((text(&plain), plain.id()), ("plain".into(), None));
+    assert_eq!(plain.reject("why not"), Err(SettleError::Unacknowledged));
+    let again = job(&pull);
+    assert_eq!(*again.message(), ["again", ""]);
+    again.settle().expect("nothing to say");
+}
+
+#[test]
+fn within_the_process_nothing_is_settled() {
+    let context = Context::new();
+    let push = Push::with_options(&context, options(quick())).expect("a PUSH");
+    push.bind("inproc://jobs").expect("bound");
+    let pull = worker(&context, quick(), "inproc://jobs");
+    push.send("plain").expect("sent");
+    let plain = job(&pull);
+    assert_eq!((text(&plain), plain.id()), ("plain".into(), None));
+    all_settled(&push);
+    let strict = worker(&context, quick().required(), "inproc://jobs");
+    push.send("to the other").expect("sent");
+    assert_eq!(text(&job(&pull)), "to the other");
+    let none = strict.try_recv_job().expect_err("refused");
+    assert_eq!(none, RecvError::WouldBlock);
+}
+
+#[test]
+fn peers_without_it_are_refused_where_it_is_required() {
+    let context = Context::new();
+    let (push, push_at) = push(&context, quick().required());
+    let pull = Pull::with_options(&context, options(quick().required())).expect("a PULL");
+    let pull_at = pull.bind(ANY_PORT).expect("bound").to_string();
+    for (monitor, endpoint, theirs) in [
+        (push.monitor(), &push_at, "PULL"),
+        (pull.monitor(), &pull_at, "PUSH"),
+    ] {
+        let mut peer = RawPeer::connect(endpoint);
+        peer.shake_hands(1, theirs);
+        let cause = DisconnectCause::Refused(PeerRefusal::NoDelivery);
+        assert_eq!(wait_for_end(&monitor), cause);
+        peer.expect_closed();
+        let mut peer = RawPeer::connect(endpoint);
+        say_hello(&mut peer, theirs, b"\x01too short");
+        let cause = DisconnectCause::Refused(PeerRefusal::MalformedDelivery);
+        assert_eq!(wait_for_end(&monitor), cause);
+    }
+    pull.connect(&*push_at).expect("connected");
+    push.send("to one who knows it").expect("sent");
+    job(&pull).settle().expect("settled");
+    all_settled(&push);
+}
+
+#[test]
+fn nothing_is_conflated_that_is_to_be_settled() {
+    let context = Context::new();
+    for conflating in [
+        Push::with_options(&context, options(quick()).conflate(true)).err(),
+        Pull::with_options(&context, options(quick()).conflate(true)).err(),
+    ] {
+        let Some(SocketError::Option(error)) = conflating else {
+            panic!("{conflating:?}");
+        };
+        assert_eq!(error.option(), "conflate");
+    }
+}
+
+/// A network in between that can be cut.
+struct Relay {
+    address: String,
+    links: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Relay {
+    fn to(endpoint: &str) -> Relay {
+        let target = endpoint.strip_prefix("tcp://").expect("tcp").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("tcp://{}", listener.local_addr().expect("an address"));
+        let links = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&links);
+        thread::spawn(move || {
+            for near in listener.incoming() {
+                let (Ok(near), Ok(far)) = (near, TcpStream::connect(&target)) else {
+                    return;
+                };
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let mut from = from.try_clone().expect("a descriptor");
+                    let mut to = to.try_clone().expect("a descriptor");
+                    thread::spawn(move || {
+                        let _ = io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+                kept.lock().expect("no panic").extend([near, far]);
+            }
+        });
+        Relay { address, links }
+    }
+
+    fn cut(&self) -> usize {
+        let links: Vec<_> = self.links.lock().expect("no panic").drain(..).collect();
+        for link in &links {
+            let _ = link.shutdown(Shutdown::Both);
+        }
+        links.len()
+    }
+}
+
+/// With cuts that are shorter than the grace, each message is received once.
+#[test]
+fn a_link_that_is_cut_loses_nothing_and_repeats_nothing() {
+    const MESSAGES: u32 = 3_000;
+    let context = Context::new();
+    let patient = quick().grace(DEADLINE).limit(1_000_000).window(64);
+    let (push, endpoint) = push(&context, patient.clone());
+    let relay = Relay::to(&endpoint);
+    let pull = worker(&context, patient, &relay.address);
+    let sending = thread::spawn(move || {
+        for number in 0..MESSAGES {
+            push.send(number.to_be_bytes()).expect("sent");
+        }
+        all_settled(&push);
+        push
+    });
+    let mut seen = HashMap::new();
+    let mut cuts = 0;
+    let end = Instant::now() + DEADLINE;
+    while seen.len() < MESSAGES as usize {
+        assert!(Instant::now() < end, "{} of {MESSAGES}", seen.len());
+        let Ok(job) = pull.recv_job_timeout(GLANCE) else {
+            continue;
+        };
+        let number: [u8; 4] = job
+            .message()
+            .as_bytes()
+            .expect("a body")
+            .try_into()
+            .expect("four");
+        *seen.entry(number).or_insert(0) += 1;
+        if seen.len() % 300 == 0 {
+            cuts += relay.cut();
+        }
+        match job.settle() {
+            Ok(()) | Err(SettleError::Lost) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    // What was settled while there was no connection is settled with the next one.
+    until("the sender knows", || {
+        if let Ok(job) = pull.recv_job_timeout(GLANCE) {
+            panic!("again: {job:?}");
+        }
+        sending.is_finished().then_some(())
+    });
+    let push = sending.join().expect("no panic");
+    assert!(cuts > 4, "{cuts}");
+    assert!(seen.values().all(|&times| times == 1), "some came twice");
+    assert_eq!(push.stats().delivery.settled, u64::from(MESSAGES));
+}
