@@ -404,7 +404,7 @@ fn a_peer_that_shuts_down_its_side_has_ended() {
 /// Connections that come and go unheard leave no more behind than some thousands of them; those beyond wait with the system.
 #[test]
 fn many_connections_are_bounded() {
-    const COME: usize = 5000;
+    const COME: usize = 8000;
     let (server, address) = server(options());
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -417,7 +417,8 @@ fn many_connections_are_bounded() {
         });
         thread::sleep(GLANCE);
         let held = server.stats().peers.len();
-        assert!(held < 4096 + 256, "{held} are held");
+        // Beside those that are gone, what was accepted in one go.
+        assert!(held < 4096 + 2048, "{held} are held");
         for _ in 0..2 * COME {
             assert_eq!(server.recv().expect("a notice").message, "");
         }
