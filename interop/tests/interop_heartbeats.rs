@@ -35,6 +35,8 @@ fn leaves_nothing<S: AnySocket>(peer: zmq::SocketType) {
             let socket = theirs.socket(peer).expect("a libzmq socket");
             socket.set_linger(0).expect("linger");
             socket.set_heartbeat_ivl(10).expect("heartbeats");
+            // By default as long as the interval, and a busy machine may take that: new connections would count as growth.
+            socket.set_heartbeat_timeout(60_000).expect("patience");
             socket.connect(&endpoint).expect("connected");
             socket
         })
