@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 use zerohop::{
     ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerFacts,
+    PeerRefusal,
 };
 
 use crate::args::SocketArgs;
@@ -94,7 +95,7 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>, refused: 
         if style.words {
             console::say(&format!("zerohop: {event}"));
         }
-        if let Some((what, why)) = refusal_of(&event)
+        if let Some((what, why)) = refusal_of(&event).or_else(|| plain_peer_of(&event))
             && style.refusals
             && told.insert(why.clone())
         {
@@ -180,6 +181,28 @@ fn refusal_of(event: &Event) -> Option<(String, String)> {
     // A unix socket's peer has no address.
     let who = if peer.is_empty() { endpoint } else { peer };
     Some((what, format!("{who}: {why}")))
+}
+
+/// Who does not settle messages, or ask for that, though this socket does; and where and why: the same for all who come so.
+fn plain_peer_of(event: &Event) -> Option<(String, String)> {
+    let (what, connection, why) = match event {
+        Event::Unacknowledged { connection } => (
+            "nothing is settled with",
+            connection,
+            PeerRefusal::NoDelivery,
+        ),
+        Event::Disconnected {
+            connection,
+            cause:
+                DisconnectCause::Refused(
+                    why @ (PeerRefusal::NoDelivery | PeerRefusal::MalformedDelivery),
+                ),
+        } => ("turned away", connection, *why),
+        _ => return None,
+    };
+    let ConnectionInfo { endpoint, peer, .. } = connection;
+    let who = if peer.is_empty() { "somebody" } else { peer };
+    Some((format!("{what} {who}"), format!(" at {endpoint}: {why}")))
 }
 
 /// What keeps messages from moving, in words for somebody who has just mistyped a port.

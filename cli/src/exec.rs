@@ -57,13 +57,26 @@ impl FromStr for Shell {
 impl Shell {
     /// Runs the command with the message; its output is ours. The error is a sentence about what went wrong.
     pub(crate) fn run(&self, message: &Message, framing: &FramingArgs) -> Result<(), String> {
-        let Started { mut child, unfit } = self.start(message, Stdio::inherit)?;
+        self.run_for_code(message, framing).0
+    }
+
+    /// The same, and the exit code, if the command has ended with one. Without a code it may have failed unnoticed: what it
+    /// printed went to a reader that has gone.
+    pub(crate) fn run_for_code(
+        &self,
+        message: &Message,
+        framing: &FramingArgs,
+    ) -> (Result<(), String>, Option<i32>) {
+        let Started { mut child, unfit } = match self.start(message, Stdio::inherit) {
+            Ok(started) => started,
+            Err(complaint) => return (Err(complaint), None),
+        };
         if let Some(stdin) = child.stdin.take() {
             write_frames(stdin, message, framing);
         }
         match child.wait() {
-            Ok(status) => self.judge(status, unfit),
-            Err(error) => Err(self.complaint(&error.to_string())),
+            Ok(status) => (self.judge(status, unfit), status.code()),
+            Err(error) => (Err(self.complaint(&error.to_string())), None),
         }
     }
 

@@ -39,6 +39,7 @@ mod publish;
 mod pull;
 mod push;
 mod receive;
+mod reliable;
 mod rep;
 mod req;
 mod router;

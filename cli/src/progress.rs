@@ -11,6 +11,10 @@ pub(crate) struct Progress {
     /// are no work of ours.
     bytes: u64,
     queued: usize,
+    /// Messages that no worker has settled yet, where that is waited for.
+    unsettled: usize,
+    /// Messages that workers have settled, or that are dead letters.
+    ended: u64,
 }
 
 impl Progress {
@@ -18,9 +22,9 @@ impl Progress {
         Progress::in_numbers(&socket.stats())
     }
 
-    /// Whether anything waits to be sent.
+    /// Whether anything waits to be sent, or to be settled.
     pub(crate) fn is_queued(&self) -> bool {
-        self.queued > 0
+        self.queued + self.unsettled > 0
     }
 
     fn in_numbers(stats: &Stats) -> Progress {
@@ -30,6 +34,8 @@ impl Progress {
             left: stats.messages_out.saturating_sub(queued as u64),
             bytes: waiting.map(|peer| peer.bytes_out).sum(),
             queued,
+            unsettled: stats.delivery.unsettled,
+            ended: stats.delivery.settled + stats.delivery.dead,
         }
     }
 }

@@ -2,19 +2,38 @@
 
 use std::time::Duration;
 
-use zerohop::{AnySocket, Push, WaitError};
+use zerohop::{AnySocket, Delivery, Message, Options, Push, WaitError};
 
+use crate::console;
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::send::{self, SenderArgs};
-use crate::session::Session;
+use crate::session::{Quiet, Session};
+
+/// Of so many messages that were not done it is said why.
+const MOST_TOLD: usize = 10;
+
+/// Of a message so many characters are shown.
+const MOST_SHOWN: usize = 100;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+With --reliable the command ends when all messages are settled, --linger after the end of the input at the latest. Messages that workers have rejected, or have \
+not settled in twenty deliveries, are told of on standard error, and the exit code is 1; as it is when some are not settled in the end, whose number is told. At most --hwm are \
+unsettled at a time. A message may be delivered more than once. Nothing is kept on disk: what is not settled is lost if this process dies.
+
 Examples:
   zerohop push --connect tcp://localhost:5555 < orders.txt
   seq 100 | zerohop push --bind 'tcp://127.0.0.1:5555' --wait-peers 4
+  zerohop push --bind 'tcp://127.0.0.1:5555' --reliable --linger forever < orders.txt
   zerohop push --connect ipc:///tmp/work --message 'hello' --repeat 10 --rate 2/s")]
 pub(crate) struct Args {
+    /// Hold each message until a worker has settled it (pull --reliable), and deliver it again when one dies
+    #[arg(long)]
+    reliable: bool,
+    /// Let no worker in that does not settle messages
+    #[arg(long, requires = "reliable")]
+    required: bool,
     /// Wait for so many peers before the first message
     #[arg(long, value_name = "N")]
     wait_peers: Option<usize>,
@@ -23,7 +42,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let session = args.sender.open::<Push>()?;
+    let delivery = Delivery::at_least_once();
+    let delivery = match (args.reliable, args.required) {
+        (false, _) => None,
+        (true, false) => Some(delivery),
+        (true, true) => Some(delivery.required()),
+    };
+    let options = Options::new().delivery(delivery);
+    let mut session = args.sender.open_with::<Push>(options)?;
     let wait = session.timeout.unwrap_or(Duration::MAX);
     if let Some(peers) = args.wait_peers
         && let Err(error) = session.socket.wait_for_peers(peers, wait)
@@ -31,7 +57,46 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let failure = wait_failure(&session, "peers", error);
         return session.close(Err(failure));
     }
+    if args.reliable {
+        session.await_settlement(tell_dead_letters);
+    }
     send::run(session, &args.sender)
+}
+
+/// Says which messages no worker has done.
+fn tell_dead_letters(push: &Push, quiet: Quiet) -> Outcome {
+    let dead = push.dead_letters();
+    for letter in dead.iter().take(MOST_TOLD).filter(|_| !quiet) {
+        // Both are others' texts.
+        let reason = output::in_a_line(letter.reason.to_string().as_bytes());
+        let message = in_short(&letter.message);
+        console::say(&format!("zerohop: not done: {message}: {reason}"));
+    }
+    match dead.len() as u64 + push.stats().delivery.dead_dropped {
+        0 => Ok(()),
+        1 => Err(Failure::of("1 message was not done")),
+        count => Err(Failure::Failed(format!("{count} messages were not done"))),
+    }
+}
+
+/// As much of a message as fits into a line, with tabs between its frames.
+fn in_short(message: &Message) -> String {
+    let mut start = Vec::new();
+    for (index, frame) in message.frames().enumerate() {
+        if index > 0 {
+            start.push(b'\t');
+        }
+        // One byte more than is shown tells that there is more.
+        start.extend_from_slice(&frame[..frame.len().min(4 * MOST_SHOWN + 1)]);
+        if start.len() > 4 * MOST_SHOWN {
+            break;
+        }
+    }
+    let text = output::in_a_line(&start);
+    match text.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
 }
 
 /// What it means that not enough of those waited for came.

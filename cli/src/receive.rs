@@ -17,22 +17,22 @@ use crate::tee::Tee;
 pub(crate) struct ReceiverArgs {
     /// Run COMMAND with the shell for each message instead of printing it
     #[arg(long, value_name = "COMMAND")]
-    exec: Option<Shell>,
+    pub(crate) exec: Option<Shell>,
     #[command(flatten)]
-    jobs: ExecArgs,
+    pub(crate) jobs: ExecArgs,
     #[command(flatten)]
-    count: CountArgs,
+    pub(crate) count: CountArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    pub(crate) output: OutputArgs,
     /// Also append every message to FILE, as --format envelope prints it and --replay reads it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    tee: Option<PathBuf>,
+    pub(crate) tee: Option<PathBuf>,
     #[command(flatten)]
-    framing: FramingArgs,
+    pub(crate) framing: FramingArgs,
     #[command(flatten)]
-    endpoints: EndpointArgs,
+    pub(crate) endpoints: EndpointArgs,
     #[command(flatten)]
-    socket: SocketArgs,
+    pub(crate) socket: SocketArgs,
 }
 
 /// Opens the socket, which `before` prepares before it has any peer, and deals with messages until there are enough.

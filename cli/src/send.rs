@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::sync::atomic::Ordering;
 
-use zerohop::{AnySocket, Bytes, Message, SendError, SendErrorKind};
+use zerohop::{AnySocket, Bytes, Message, Options, SendError, SendErrorKind};
 
 use crate::args::{EndpointArgs, FramingArgs, InputArgs, SocketArgs};
 use crate::failure::{Failure, Outcome};
@@ -26,7 +26,11 @@ pub(crate) struct SenderArgs {
 
 impl SenderArgs {
     pub(crate) fn open<S: Sending>(&self) -> Outcome<Session<S>> {
-        Session::open(&self.endpoints, &self.socket)
+        self.open_with(Options::new())
+    }
+
+    pub(crate) fn open_with<S: Sending>(&self, options: Options) -> Outcome<Session<S>> {
+        Session::open_with(&self.endpoints, &self.socket, options, |_| Ok(()))
     }
 }
 

@@ -38,7 +38,15 @@ pub(crate) struct Session<S: AnySocket> {
     companion: Option<JoinHandle<()>>,
     /// Whether nothing is amiss while no input comes: what comes back is something that happens, too.
     pub(crate) input_may_wait: bool,
+    /// Looks at the socket when nothing more is waited for, before it is closed.
+    last_look: Option<LastLook<S>>,
 }
+
+/// What it finds is how the command ends, if nothing has failed before.
+type LastLook<S> = fn(&S, Quiet) -> Outcome;
+
+/// Whether nothing but failures is to be told.
+pub(crate) type Quiet = bool;
 
 impl<S: AnySocket> Session<S> {
     /// Opens the socket with the options that all commands share.
@@ -105,6 +113,7 @@ impl<S: AnySocket> Session<S> {
             report,
             companion: None,
             input_may_wait: false,
+            last_look: None,
         })
     }
 
@@ -112,6 +121,11 @@ impl<S: AnySocket> Session<S> {
     pub(crate) fn accompany(&mut self, work: impl FnOnce(&S) + Send + 'static) {
         let socket = Arc::clone(&self.socket);
         self.companion = Some(thread::spawn(move || work(&socket)));
+    }
+
+    /// Waits in the end until peers have settled all messages, and then looks at the socket once more.
+    pub(crate) fn await_settlement(&mut self, then: LastLook<S>) {
+        self.last_look = Some(then);
     }
 
     /// Tells the person at the terminal something that is no failure.
@@ -140,11 +154,20 @@ impl<S: AnySocket> Session<S> {
         };
         let timed_out = linger.is_zero() || self.timeout.is_some_and(|timeout| timeout < linger);
         let stop = self.stop.clone();
-        let (left, trouble) = self.shut(linger);
+        let done = match self.last_look {
+            Some(_) => "settled",
+            None => "sent",
+        };
+        let Shut {
+            left,
+            trouble,
+            found,
+        } = self.shut(linger);
         let closed = match left {
             0 => Ok(()),
-            left => Err(unsent(left, timed_out, &trouble)),
+            left => Err(unsent(left, done, timed_out, &trouble)),
         };
+        let outcome = outcome.and(found);
         match (outcome, closed, stop.cause()) {
             (Ok(()), Err(unsent), None) => Err(unsent),
             (outcome, closed, _) => {
@@ -164,19 +187,29 @@ impl<S: AnySocket> Session<S> {
         first_of(outcome, &stop)
     }
 
-    /// Gives the number of messages that were not sent, and what stood in their way.
-    fn shut(self, linger: Duration) -> (u64, String) {
+    fn shut(self, linger: Duration) -> Shut {
+        let look = |socket: &S| match self.last_look {
+            Some(look) => look(socket, self.quiet),
+            None => Ok(()),
+        };
         if linger.is_zero() {
             if let Some(report) = self.report {
                 report.finish();
             }
             let is_queued = Progress::of(&*self.socket).is_queued();
             let grace = if is_queued { Duration::ZERO } else { GRACE };
-            return close(self.socket, self.companion, grace, self.watch);
+            let found = look(&self.socket);
+            let (left, trouble) = close(self.socket, self.companion, grace, self.watch);
+            return Shut {
+                left,
+                trouble,
+                found,
+            };
         }
         let end = Instant::now().checked_add(linger);
         // The totals are to be those of the end, and a closed socket has no counters.
-        let waited = if self.report.is_some() || self.timeout.is_some() {
+        let waits = self.report.is_some() || self.last_look.is_some();
+        let waited = if waits || self.timeout.is_some() {
             wait_until_sent(&*self.socket, end, self.timeout)
         } else {
             Waiting::Over
@@ -193,7 +226,13 @@ impl<S: AnySocket> Session<S> {
                 })
                 .min(self.timeout.unwrap_or(Duration::MAX)),
         };
-        close(self.socket, self.companion, left, self.watch)
+        let found = look(&self.socket);
+        let (left, trouble) = close(self.socket, self.companion, left, self.watch);
+        Shut {
+            left,
+            trouble,
+            found,
+        }
     }
 
     /// How long one attempt of [`insist`](Session::insist) may wait.
@@ -230,6 +269,16 @@ impl<S: AnySocket> Session<S> {
     }
 }
 
+/// How a session has ended.
+struct Shut {
+    /// Messages that were not sent, or not settled where that was waited for.
+    left: u64,
+    /// What stood in their way.
+    trouble: String,
+    /// What the last look at the socket has found.
+    found: Outcome,
+}
+
 /// A part of `--timeout`, after which is looked whether anything has left.
 fn slice(timeout: Duration) -> Duration {
     (timeout / 8).max(Duration::from_millis(1))
@@ -262,18 +311,18 @@ fn first_of(outcome: Outcome, stop: &Stop) -> Outcome {
 }
 
 /// What it means that messages were left in the end.
-fn unsent(count: u64, timed_out: bool, trouble: &str) -> Failure {
+fn unsent(count: u64, done: &str, timed_out: bool, trouble: &str) -> Failure {
     let messages = match count {
         1 => "1 message was".to_owned(),
         count => format!("{count} messages were"),
     };
     if timed_out {
         return Failure::TimedOut(format!(
-            "{messages} not sent in time{trouble}; is anybody receiving?"
+            "{messages} not {done} in time{trouble}; is anybody receiving?"
         ));
     }
     Failure::Failed(format!(
-        "{messages} not sent within the linger time{trouble}; is anybody receiving? --linger gives more time"
+        "{messages} not {done} within the linger time{trouble}; is anybody receiving? --linger gives more time"
     ))
 }
 
@@ -285,7 +334,7 @@ pub(crate) enum Waiting {
     InVain,
 }
 
-/// Waits until nothing is queued to be sent, or until the end, or until nothing has left for as long as `timeout`.
+/// Waits until nothing is queued to be sent or held to be settled, or until the end, or until nothing has left for as long as `timeout`.
 pub(crate) fn wait_until_sent(
     socket: &impl AnySocket,
     end: Option<Instant>,

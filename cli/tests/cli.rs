@@ -24,6 +24,7 @@ mod command {
     mod refusing;
     mod reporting;
     mod security;
+    mod settling;
     mod spool;
     mod talking;
     mod telling;

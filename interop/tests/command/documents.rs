@@ -1,4 +1,4 @@
-//! The blocks of docs/pipelines.md, of docs/closed-ports.md and of the README's section on the shell, run as they stand.
+//! The blocks of docs/pipelines.md, of docs/closed-ports.md, of docs/delivery.md and of the README's section on the shell, run as they stand.
 
 use std::env;
 use std::ffi::OsStr;
@@ -14,6 +14,7 @@ use crate::zerohop;
 
 const PIPELINES: &str = include_str!("../../../docs/pipelines.md");
 const CLOSED_PORTS: &str = include_str!("../../../docs/closed-ports.md");
+const DELIVERY: &str = include_str!("../../../docs/delivery.md");
 const README: &str = include_str!("../../../README.md");
 
 #[test]
@@ -28,6 +29,11 @@ fn open_ports_are_closed_as_they_stand() {
     let port = free.expect("a port").port().to_string();
     let count = if Pyzmq::available().is_some() { 2 } else { 0 };
     run_as_they_stand(&CLOSED_PORTS.replace("5555", &port), count);
+}
+
+#[test]
+fn messages_are_settled_as_they_stand() {
+    run_as_they_stand(DELIVERY, 1);
 }
 
 /// Runs the blocks, of which there are so many at least.
