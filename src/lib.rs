@@ -224,7 +224,9 @@ pub use monitor::{
     ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerRefusal,
     RefusalCause,
 };
-pub use options::{CurveServer, Delivery, LibzmqOption, OPTION_TABLE, OptionInfo, Options};
+pub use options::{
+    CurveServer, Delivery, LibzmqOption, OPTION_TABLE, OptionInfo, Options, SlowSubscriber,
+};
 pub use pattern::{
     DeadLetter, DeadReason, JobId, Published, Routed, Settled, Subscription, Upstream,
 };

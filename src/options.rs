@@ -8,6 +8,7 @@ mod by_name;
 mod curve;
 mod delivery;
 mod security;
+mod slow;
 mod table;
 mod value;
 #[cfg(feature = "serde")]
@@ -16,6 +17,7 @@ mod with_serde;
 pub(crate) use by_name::nearest as nearest_option;
 pub use curve::CurveServer;
 pub use delivery::Delivery;
+pub use slow::SlowSubscriber;
 pub use table::{OPTION_TABLE, Options};
 
 use crate::zmtp::{SocketType, SocketTypes};

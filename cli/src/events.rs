@@ -281,6 +281,9 @@ fn to_json(event: &Event) -> Value {
             set("length", json!(length));
             set("cause", json!(cause.to_string()));
         }
+        Event::SubscriberSlow { policy, .. } => {
+            set("policy", json!(policy.to_string()));
+        }
         Event::Lost(count) => {
             set("count", json!(count));
         }
@@ -320,6 +323,7 @@ fn name_of(event: &Event) -> &'static str {
         Event::MessageRefused { .. } => "message_refused",
         Event::SubscriptionRefused { .. } => "subscription_refused",
         Event::Unacknowledged { .. } => "unacknowledged",
+        Event::SubscriberSlow { .. } => "subscriber_slow",
         Event::Lost(_) => "lost",
         _ => "other",
     }

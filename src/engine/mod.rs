@@ -82,6 +82,8 @@ pub(crate) enum Note {
     InprocReadable(Place),
     /// A peer's channel has room again.
     InprocWritable(Place),
+    /// A subscriber has no room, and is to go.
+    TooSlow(Place),
     /// Whether a peer is let in has been decided.
     Verdict(Place),
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{PeerRefusal, RefusalCause};
 use crate::auth::ZapFault;
 use crate::engine::AddressLimit;
+use crate::options::SlowSubscriber;
 use crate::zmtp::{Denial, PeerFacts, ProtocolError};
 
 /// The number of a connection: unique in the process and never used again, so it tells two connections of the
@@ -191,6 +192,15 @@ pub enum Event {
         /// The connection.
         connection: ConnectionInfo,
     },
+    /// A subscriber of a publisher has no room for a message, and this is done about it now and from now on. Told again only when it has kept up for a while: when half
+    /// as many messages as its mark allows for have been queued for it without such a want. What it misses is counted in
+    /// [`Dropped::high_water_mark`](crate::Dropped::high_water_mark).
+    SubscriberSlow {
+        /// The connection to the subscriber.
+        connection: ConnectionInfo,
+        /// What is done.
+        policy: SlowSubscriber,
+    },
     /// So many events were dropped here, because the monitor was not read.
     Lost(u64),
 }
@@ -206,7 +216,8 @@ impl Event {
             | Event::Disconnected { connection, .. }
             | Event::MessageRefused { connection, .. }
             | Event::SubscriptionRefused { connection, .. }
-            | Event::Unacknowledged { connection } => Some(connection),
+            | Event::Unacknowledged { connection }
+            | Event::SubscriberSlow { connection, .. } => Some(connection),
             Event::Listening { .. }
             | Event::ListenerClosed { .. }
             | Event::BindFailed { .. }
@@ -235,7 +246,8 @@ impl Event {
             | Event::Disconnected { connection, .. }
             | Event::MessageRefused { connection, .. }
             | Event::SubscriptionRefused { connection, .. }
-            | Event::Unacknowledged { connection } => Some(&connection.endpoint),
+            | Event::Unacknowledged { connection }
+            | Event::SubscriberSlow { connection, .. } => Some(&connection.endpoint),
             Event::Lost(_) => None,
         }
     }
@@ -294,6 +306,9 @@ impl fmt::Display for Event {
                 f,
                 "{connection}: a topic of {length} bytes is not subscribed to: {cause}"
             ),
+            Event::SubscriberSlow { connection, policy } => {
+                write!(f, "{connection}: the subscriber is too slow: {policy}")
+            }
             Event::Lost(count) => write!(f, "{count} events lost: the monitor was not read"),
         }
     }
@@ -317,6 +332,9 @@ pub enum DisconnectCause {
     AnswersUnread,
     /// The peer did not complete its handshake in time.
     HandshakeTimeout,
+    /// The subscriber had no room for a message, and is not to hold it up or miss it unnoticed:
+    /// [`SlowSubscriber::Disconnect`](crate::SlowSubscriber::Disconnect).
+    TooSlow,
     /// Too many accepted connections had not completed their handshake, and this was the oldest of them.
     TooManyPending,
     /// The socket let go of the connection: by `disconnect`, `unbind` or close.
@@ -378,6 +396,7 @@ impl fmt::Display for DisconnectCause {
             DisconnectCause::HandshakeTimeout => {
                 f.write_str("the peer did not complete its handshake in time")
             }
+            DisconnectCause::TooSlow => f.write_str("the subscriber was too slow"),
             DisconnectCause::TooManyPending => {
                 f.write_str("too many connections were waiting for their handshake")
             }

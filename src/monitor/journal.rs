@@ -118,7 +118,8 @@ fn level_of(event: &Event) -> Option<Level> {
         | Event::AcceptFailed { .. }
         | Event::MessageRefused { .. }
         | Event::Unacknowledged { .. }
-        | Event::SubscriptionRefused { .. } => Level::Warn,
+        | Event::SubscriptionRefused { .. }
+        | Event::SubscriberSlow { .. } => Level::Warn,
         Event::HandshakeFailed { cause, .. } | Event::Disconnected { cause, .. }
             if matches!(
                 cause,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::curve::{CurveServer, PublicKey, SecretKey};
 use super::delivery::Delivery;
+use super::slow::SlowSubscriber;
 use super::value::{
     OptionValue, any, buffer_size, from_1_ms, keepalive_time, up_to_a_second, up_to_longest,
 };
@@ -626,6 +627,19 @@ option_table! {
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
+    }
+
+    /// What becomes of a message for which a subscriber has no room, being at [`send_hwm`](Options::send_hwm) or another limit: by name
+    /// `drop_newest`, `drop_oldest`, `disconnect` or `wait`. Each is counted, and [`Event::SubscriberSlow`](crate::Event::SubscriberSlow) says when it begins.
+    /// With [`pub_block`](Options::pub_block) it is `wait`, whatever is set here.
+    ///
+    /// Over inproc there is no connection to end, and what the subscriber's socket has cannot be taken back: there `drop_oldest` and
+    /// `disconnect` drop the newest.
+    slow_subscriber(SlowSubscriber) -> SlowSubscriber {
+        sockets: [Pub, Xpub, Radio],
+        unit: "",
+        range: "drop_newest, drop_oldest, disconnect or wait", allows: any,
+        default: SlowSubscriber::DropNewest, "drop_newest",
     }
 
     /// Whether an XPUB receives every subscription that its peers make, and not only the first one to a topic.

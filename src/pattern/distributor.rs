@@ -11,7 +11,7 @@ use super::matching::{Matching, Topics};
 use super::subscriptions::{Inserted, Removed, Told};
 use super::{Published, Subscriptions};
 use crate::engine::{Outgoing, PeerId, Peers, Tried};
-use crate::options::Options;
+use crate::options::{Options, SlowSubscriber};
 use crate::zmtp::ProtocolError;
 
 /// See the module.
@@ -19,8 +19,8 @@ pub(super) struct Distributor<M = Topics> {
     matching: PhantomData<M>,
     subscriptions: Subscriptions,
     allowed: Allowed,
-    /// Wait for room instead of skipping.
-    block: bool,
+    /// What becomes of a message for which there is no room.
+    policy: SlowSubscriber,
     /// With inverted matching: the peers that are connected, each of which gets what it has not subscribed to.
     inverted: Option<Vec<PeerId>>,
     /// Peers that a message waits for, reused.
@@ -71,7 +71,10 @@ impl<M: Matching> Distributor<M> {
             matching: PhantomData,
             subscriptions: Subscriptions::new(),
             allowed: Allowed::new(options),
-            block: options.pub_block,
+            policy: match options.pub_block {
+                true => SlowSubscriber::Wait,
+                false => options.slow_subscriber,
+            },
             inverted: (options.invert_matching && !M::GROUPS).then(Vec::new),
             full: Vec::new(),
             granted: 0,
@@ -81,18 +84,19 @@ impl<M: Matching> Distributor<M> {
     /// Gives the message to all who want it. `None`: one of them has no room, and is to be waited for.
     #[inline]
     pub(super) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Published> {
-        if self.block && !self.may_send(peers, outgoing) {
+        if self.waits() && !self.may_send(peers, outgoing) {
             return None;
         }
         let mut published = Published::default();
+        let policy = self.policy;
         if self.inverted.is_some() {
             self.for_each_recipient(outgoing.first_frame(), |id| {
-                deliver(peers, id, outgoing, &mut published);
+                deliver(peers, id, outgoing, policy, &mut published);
             });
             return Some(published);
         }
         M::for_each(&mut self.subscriptions, outgoing.first_frame(), |id| {
-            deliver(peers, id, outgoing, &mut published);
+            deliver(peers, id, outgoing, policy, &mut published);
         });
         Some(published)
     }
@@ -116,10 +120,10 @@ impl<M: Matching> Distributor<M> {
         let mut published = Published::default();
         let subscribed = self.subscriptions.is_wanted_by(id, outgoing.first_frame());
         if subscribed != self.inverted.is_some() {
-            if self.block && peers.awaits_room(id, outgoing) {
+            if self.waits() && peers.awaits_room(id, outgoing) {
                 return None;
             }
-            deliver(peers, id, outgoing, &mut published);
+            deliver(peers, id, outgoing, self.policy, &mut published);
         }
         Some(published)
     }
@@ -127,7 +131,12 @@ impl<M: Matching> Distributor<M> {
     /// The same to one peer, whether it wants the message or not.
     pub(super) fn send_unasked(&mut self, peers: &mut Peers, id: PeerId, outgoing: Outgoing<'_>) {
         self.granted = 0;
-        deliver(peers, id, outgoing, &mut Published::default());
+        let policy = SlowSubscriber::DropNewest;
+        deliver(peers, id, outgoing, policy, &mut Published::default());
+    }
+
+    fn waits(&self) -> bool {
+        self.policy == SlowSubscriber::Wait
     }
 
     /// Whether everybody who wants a message with this topic has room for it. Asking them all each time would cost
@@ -150,6 +159,7 @@ impl<M: Matching> Distributor<M> {
         full.clear();
         self.for_each_recipient(outgoing.first_frame(), |id| {
             if peers.awaits_room(id, outgoing) {
+                peers.tell_slow(id, SlowSubscriber::Wait);
                 full.push(id);
             }
         });
@@ -159,7 +169,7 @@ impl<M: Matching> Distributor<M> {
 
     /// Whether a message would be taken by all, whatever its topic.
     pub(super) fn would_send(&self, peers: &mut Peers) -> bool {
-        !self.block || peers.all_have_room()
+        !self.waits() || peers.all_have_room()
     }
 
     /// A new peer may have less room than the others had.
@@ -245,17 +255,49 @@ impl<M: Matching> Distributor<M> {
 }
 
 #[inline]
-fn deliver(peers: &mut Peers, id: PeerId, outgoing: Outgoing<'_>, published: &mut Published) {
+fn deliver(
+    peers: &mut Peers,
+    id: PeerId,
+    outgoing: Outgoing<'_>,
+    policy: SlowSubscriber,
+    published: &mut Published,
+) {
     if peers.send_single(id, outgoing) {
         published.sent += 1;
         return;
     }
     match peers.try_send(id, outgoing) {
         Tried::Queued => published.sent += 1,
-        Tried::NoRoom => published.skipped += usize::from(peers.count_drop(id)),
+        Tried::NoRoom => no_room(peers, id, outgoing, policy, published),
         Tried::Refused => {
             peers.skip_refused(id, outgoing);
             published.refused += 1;
         }
+    }
+}
+
+/// A subscriber has no room.
+#[cold]
+fn no_room(
+    peers: &mut Peers,
+    id: PeerId,
+    outgoing: Outgoing<'_>,
+    policy: SlowSubscriber,
+    published: &mut Published,
+) {
+    if policy == SlowSubscriber::DropOldest
+        && let Some(displaced) = peers.send_in_place_of_older(id, outgoing)
+    {
+        published.sent += 1;
+        published.displaced += displaced;
+        return;
+    }
+    if !peers.count_drop(id) {
+        return;
+    }
+    published.skipped += 1;
+    peers.tell_slow(id, policy);
+    if policy == SlowSubscriber::Disconnect {
+        peers.send_away_slow(id);
     }
 }

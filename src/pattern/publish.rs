@@ -28,6 +28,8 @@ pub struct Published {
     pub sent: usize,
     /// Subscribers that wanted it and were at their high-water mark: they miss it.
     pub skipped: usize,
+    /// Older messages that were dropped to make room for it, with [`SlowSubscriber::DropOldest`](crate::SlowSubscriber::DropOldest).
+    pub displaced: usize,
     /// Subscribers that wanted it and take nothing that large, as they have announced: they miss it.
     pub refused: usize,
 }

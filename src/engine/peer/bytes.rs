@@ -74,6 +74,12 @@ impl Peer {
         self.send_hwm = hwm;
     }
 
+    /// The mark for messages, whatever the one for bytes is.
+    pub(super) fn normal_hwm(&self) -> usize {
+        let full = self.bytes.as_deref().and_then(|limits| limits.full);
+        full.map_or(self.send_hwm, |full| full.send_hwm)
+    }
+
     /// Whether a message of so many bytes fits beside what is queued. One that is longer than the limit does if nothing is.
     fn fits(&self, len: usize) -> bool {
         let Some(limits) = self.bytes.as_deref() else {

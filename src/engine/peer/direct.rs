@@ -25,6 +25,9 @@ const WRITE: u8 = 1;
 /// A message that has been set aside.
 const DIRECTLY: u8 = 2;
 
+/// Subscribers that are to go.
+const SEND_AWAY: u8 = 4;
+
 impl Due {
     /// In one comparison: this is asked with each message.
     #[inline]
@@ -45,6 +48,18 @@ impl Due {
     pub(super) fn written(&mut self) {
         debug_assert!(!self.is_directly(), "what was set aside is written first");
         self.0 &= !WRITE;
+    }
+
+    pub(super) fn is_send_away(self) -> bool {
+        self.0 & SEND_AWAY != 0
+    }
+
+    pub(super) fn send_away(&mut self) {
+        self.0 |= SEND_AWAY;
+    }
+
+    pub(super) fn sent_away(&mut self) {
+        self.0 &= !SEND_AWAY;
     }
 
     fn is_directly(self) -> bool {

@@ -422,6 +422,7 @@ impl Net {
             takes: Takes::default(),
             counted: None,
             counters: Counters::default(),
+            slow_at: None,
         })
     }
 

@@ -18,6 +18,7 @@
 //! | `notices` | messages that tell of a connection's beginning and end, and connections that the application ends |
 //! | `limits`, `withdraw` | what a peer takes, and what is taken back |
 //! | `bytes` | limits in bytes for both queues of a peer |
+//! | `slow` | subscribers that do not keep up |
 //! | `stats` | what the application may know of them |
 //! | `pool` | the chunks that both kinds of buffers are made of |
 //! | `stand` | for the tests: sockets without a network |
@@ -42,6 +43,7 @@ pub(super) mod outgoing;
 pub(super) mod peers;
 pub(super) mod pool;
 pub(super) mod reading;
+mod slow;
 #[cfg(test)]
 pub(in crate::engine) mod stand;
 pub(super) mod state;

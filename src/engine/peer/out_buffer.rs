@@ -370,17 +370,48 @@ impl OutBuffer {
             self.clear(pool);
             return dropped;
         }
+        self.drop_unstarted_of(usize::MAX, pool)
+    }
+
+    /// Drops the oldest message of which no byte has been taken; returns how many it was. Behind one that is half written, what stays has to be copied:
+    /// there it is an eighth of them at once.
+    pub(crate) fn drop_oldest(&mut self, pool: &mut ChunkPool) -> usize {
+        if self.messages == 0 {
+            return 0;
+        }
+        if self.taken == 0
+            && let Some((len, FrameKind::Last)) = self.first_message()
+        {
+            self.messages -= 1;
+            if !self.marks.is_empty() {
+                self.take_out_mark(0);
+            }
+            match len == self.bytes {
+                true => self.clear(pool),
+                false => self.drop_front(len, pool),
+            }
+            return 1;
+        }
+        self.drop_unstarted_of(self.messages.div_ceil(8), pool)
+    }
+
+    /// Drops so many messages, the oldest first, of those of which no byte has been taken; returns how many there were.
+    fn drop_unstarted_of(&mut self, most: usize, pool: &mut ChunkPool) -> usize {
         let mut kept = OutBuffer::default();
         // What has been taken in part has to be finished.
-        let (mut offset, mut begun, mut begins) = (0, false, true);
+        let (mut offset, mut begins, mut keeps) = (0, true, true);
+        let (mut begun, mut dropped) = (0, 0);
         let mut walk = Walk::new(self);
         while let Some((kind, body)) = walk.next_body() {
-            if begins {
-                begun = offset < self.taken;
+            let is_begun = offset < self.taken;
+            if begins && kind != FrameKind::Command {
+                keeps = is_begun || dropped == most;
+                begun += usize::from(is_begun);
+                dropped += usize::from(!keeps);
             }
             begins = kind != FrameKind::More;
             offset += frame_len(body.len());
-            if begun || kind == FrameKind::Command {
+            if keeps || kind == FrameKind::Command {
                 match body.shared() {
                     Some(shared) if shared.len() >= COPY_MAX => {
                         kept.push_body(kind, shared.clone(), pool);
@@ -391,8 +422,13 @@ impl OutBuffer {
         }
         kept.taken = self.taken;
         kept.marks = std::mem::take(&mut self.marks);
-        kept.marks.retain(|mark| mark.index < kept.messages);
-        let dropped = self.messages - kept.messages;
+        kept.marks
+            .retain(|mark| mark.index < begun || mark.index >= begun + dropped);
+        for mark in &mut kept.marks {
+            if mark.index >= begun {
+                mark.index -= dropped;
+            }
+        }
         self.clear(pool);
         *self = kept;
         dropped

@@ -31,6 +31,8 @@ pub(crate) struct Peers {
     pub(super) dirty: Vec<PeerId>,
     /// Whether there are peers that have to be written now: full, or at [`WRITE_AT`], or a message was set aside for them.
     pub(super) due: Due,
+    /// Subscribers whose connection is to be closed, as they have no room.
+    pub(super) too_slow: Vec<Place>,
     /// Peers for which the message that is being sent was set aside; reused.
     pub(super) aside: Vec<PeerId>,
     /// Peers whose reading was paused and may go on.

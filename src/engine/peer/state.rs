@@ -84,6 +84,8 @@ pub(crate) struct Peer {
     /// It counts for this address, as long as its connection is there.
     pub(super) counted: Option<IpAddr>,
     pub(super) counters: Counters,
+    /// A subscriber: what had been queued for it when it last had no room.
+    pub(super) slow_at: Option<u64>,
 }
 
 /// Where a peer came from.

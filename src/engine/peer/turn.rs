@@ -220,6 +220,7 @@ impl Turn<'_> {
                     self.announce(place.id);
                 }
             }
+            Note::TooSlow(place) => self.send_away_slow(place),
             Note::Verdict(place) => self.verdict_given(place),
             Note::InprocWritable(place) => {
                 if self.net.at_place(place) {

@@ -53,6 +53,9 @@ impl Net {
     /// What the clock decides. Not inlined: benches/instructions.rs leaves it out by its name.
     #[inline(never)]
     fn pace_slowly(&mut self, pattern: &mut dyn Pattern, slice: Option<&[u8]>, queued: bool) {
+        if self.peers.due.is_send_away() {
+            self.note_slow();
+        }
         if self.write_aside(slice) && self.may_wait() {
             return;
         }

@@ -73,3 +73,40 @@ fn only_messages_not_begun_are_dropped() {
         assert_eq!(buffer.messages(), usize::from(begun), "{written} written");
     }
 }
+
+/// Wherever a write has stopped: what is half written stays, the oldest behind it goes, and the others leave whole and in order.
+#[test]
+fn the_oldest_that_has_not_begun_is_dropped() {
+    let pool = &mut ChunkPool::default();
+    let messages: Vec<Message> = (0..20_u8)
+        .map(|number| match number % 3 {
+            0 => Message::from([vec![number; 3], vec![number; 300]]),
+            1 => Message::from(vec![number]),
+            _ => Message::from(vec![number; COPY_MAX]),
+        })
+        .collect();
+    let filled = |pool: &mut ChunkPool| {
+        let mut buffer = OutBuffer::default();
+        for message in &messages {
+            buffer.push(Outgoing::Message(message), pool);
+        }
+        buffer
+    };
+    let total = filled(pool).unwritten();
+    for written in (0..total).step_by(7) {
+        let mut buffer = filled(pool);
+        buffer.advance(written, pool);
+        let left = buffer.messages();
+        let begun = usize::from(buffer.taken > 0);
+        let dropped = buffer.drop_oldest(pool);
+        let most = if begun == 0 { 1 } else { left.div_ceil(8) };
+        assert_eq!(dropped, most.min(left - begun), "{written} written");
+        assert_eq!(buffer.messages(), left - dropped);
+        let mut expected: Vec<&Message> = messages[messages.len() - left..].iter().collect();
+        expected.drain(begun..begun + dropped);
+        let kept = buffer.drain(pool);
+        let kept: Vec<&Message> = kept.iter().map(|unsent| &unsent.message).collect();
+        assert_eq!(kept, expected, "{written} written");
+        assert!(buffer.is_empty());
+    }
+}

@@ -1,0 +1,89 @@
+//! What is done about a subscriber that has no room, in the place of dropping the message for it.
+
+use super::limits::Tried;
+use super::net::Net;
+use super::peers::Peers;
+use super::state::{Link, PeerId, Place};
+use super::turn::Turn;
+use crate::engine::{Note, Outgoing};
+use crate::monitor::{DisconnectCause, Event};
+use crate::options::SlowSubscriber;
+
+impl Peers {
+    /// Drops messages that wait for this peer, the oldest first, until there is room for this one, and queues it. Says how many, or
+    /// `None` if there is none that can be dropped: what is being written cannot, nor what is within the process.
+    pub(crate) fn send_in_place_of_older(
+        &mut self,
+        id: PeerId,
+        outgoing: Outgoing<'_>,
+    ) -> Option<usize> {
+        let mut dropped = 0;
+        loop {
+            let peer = self.slab.get_mut(id)?;
+            if !peer.is_sent_to() || matches!(peer.link, Link::Inproc(_)) {
+                return None;
+            }
+            let count = peer.outbound.drop_oldest(&mut self.pool);
+            if count == 0 {
+                return None;
+            }
+            dropped += count;
+            peer.counters.dropped_hwm += count as u64;
+            peer.review_room();
+            if self.try_send(id, outgoing) == Tried::Queued {
+                self.tell_slow(id, SlowSubscriber::DropOldest);
+                return Some(dropped);
+            }
+        }
+    }
+
+    /// Tells monitors that a subscriber has no room: once, until as many messages have been queued for it as half its mark.
+    pub(crate) fn tell_slow(&mut self, id: PeerId, policy: SlowSubscriber) {
+        let told = self.wants_events();
+        let Some(peer) = self.slab.get_mut(id) else {
+            return;
+        };
+        let queued = peer.counters.messages_out;
+        let again = peer.slow_at.replace(queued);
+        let half = (peer.normal_hwm() / 2).max(1) as u64;
+        if again.is_none_or(|before| queued - before >= half) {
+            let event = told.then(|| Event::SubscriberSlow {
+                connection: peer.info(),
+                policy,
+            });
+            self.tell(event);
+        }
+    }
+
+    /// Has the connection closed of a subscriber that has no room, as soon as somebody drives.
+    pub(crate) fn send_away_slow(&mut self, id: PeerId) {
+        if let Some(place) = self.place(id)
+            && let Some(peer) = self.slab.get_mut(id)
+            && matches!(peer.link, Link::Up(_))
+            && !self.too_slow.contains(&place)
+        {
+            self.too_slow.push(place);
+            self.due.send_away();
+        }
+    }
+}
+
+impl Net {
+    /// Leaves a note for whoever drives of each subscriber that is to go.
+    #[cold]
+    pub(super) fn note_slow(&mut self) {
+        self.peers.due.sent_away();
+        for place in std::mem::take(&mut self.peers.too_slow) {
+            self.mailbox.post(Note::TooSlow(place));
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// A subscriber goes that had no room.
+    pub(super) fn send_away_slow(&mut self, place: Place) {
+        if self.net.peers.is_connected_at(place) {
+            self.connection_lost(place.id, DisconnectCause::TooSlow);
+        }
+    }
+}
