@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::process::Process;
+
 /// A folder. Names are those of files right in it.
 pub(crate) trait Disk: Debug + Send + Sync {
     /// The names of the files.
@@ -93,9 +95,31 @@ impl Disk for Folder {
             .truncate(false)
             .open(self.0.join(name))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => Ok(Some(Box::new(FolderLock {
+                file,
+                process: Process::current(),
+            }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// A file that is locked.
+#[derive(Debug)]
+struct FolderLock {
+    file: File,
+    /// A child's copy is its parent's lock.
+    process: Process,
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Not only by closing it: a child that was forked meanwhile has it open, too.
+        if self.process.is_current()
+            && let Err(error) = self.file.unlock()
+        {
+            log::debug!("cannot unlock a spool: {error}");
         }
     }
 }
@@ -128,5 +152,27 @@ impl DiskFile for File {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         File::set_len(self, len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_given_back_is_free_even_if_a_child_has_the_file_open() {
+        let path = std::env::temp_dir().join(format!("zerohop-lock-{}", std::process::id()));
+        fs::create_dir(&path).expect("a folder");
+        let folder = Folder::new(&path);
+        let file = File::create(path.join("lock")).expect("a file");
+        file.try_lock().expect("locked");
+        let childs = file.try_clone().expect("as a child has it");
+        let process = Process::current();
+        let lock = FolderLock { file, process };
+        assert!(folder.lock("lock", true).expect("opened").is_none());
+        drop(lock);
+        assert!(folder.lock("lock", true).expect("opened").is_some());
+        drop(childs);
+        fs::remove_dir_all(path).expect("removed");
     }
 }
