@@ -7,8 +7,8 @@
 //! How often a stream looks at the clock and writes is a matter of time, and valgrind's is not the processor's. So these
 //! looks and writes are left out of the stream's count, and counted where every message is written by itself. What the
 //! scheduler lets the background thread do in the middle of a batch costs the stream up to a quarter more. So its batches
-//! are counted one by one, and the lower quartile of them is its count: it moves by two in a hundred, whether the machine
-//! has one processor or several, idle or busy.
+//! are counted one by one, and the fiftieth part that cost least stands for what is undisturbed: nothing makes a batch cheaper
+//! than it is. The lower quartile, which was its count before, lay between 385 and 444 for the same code, by the machine and its load.
 //!
 //! `-- --save` makes what is counted now the baseline; without it, a path that costs a tenth more than the baseline
 //! says fails the run.
@@ -167,7 +167,7 @@ fn count_stream() -> Fallible<f64> {
         return Err(format!("callgrind told of {} batches", batches.len()).into());
     }
     batches.sort_unstable();
-    Ok(batches[batches.len() / 4] as f64 / BATCH as f64)
+    Ok(batches[batches.len() / 50] as f64 / BATCH as f64)
 }
 
 /// The instructions of a process's main thread that runs a path for so many messages, one count for each part that
