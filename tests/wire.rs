@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{
-    Channel, Client, Context, DisconnectCause, Dish, Gather, Options, Peer, ProtocolError, Pub,
-    Pull, Push, Radio, Rep, Req, RequestError, Scatter, Server, Sub,
+    Channel, Client, Context, Dealer, DisconnectCause, Dish, Event, Gather, Options, Peer,
+    ProtocolError, Pub, Pull, Push, Radio, Rep, Req, RequestError, Router, Scatter, Server, Sub,
 };
 
 use common::deadline::DEADLINE;
@@ -759,4 +759,53 @@ fn draft_types_drop_messages_of_several_frames() {
     );
     scatter.send_timeout("one", DEADLINE).expect("sent");
     assert_eq!(raw.read(5), b"\x00\x03one");
+}
+
+/// What greets a peer is a message like any other, and the first on each connection; one that the peer says it does not take is left out.
+#[test]
+fn a_hello_message_is_first_on_each_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let options = Options::new()
+        .hello_message("hello")
+        .reconnect_interval(Duration::from_millis(5))
+        .linger(Duration::ZERO);
+    let dealer = Dealer::with_options(&Context::new(), options).expect("a DEALER");
+    let monitor = dealer.monitor();
+    dealer.connect(endpoint_of(&listener)).expect("connecting");
+    dealer.send("queued").expect("sent");
+    for _ in 0..2 {
+        let mut raw = RawPeer::accept(&listener);
+        raw.write(&greeting(1, "NULL"));
+        raw.read(64);
+        // Gone before it says who it is: nothing is lost, and nothing sent to it.
+        assert_eq!(raw.read_frame().0, COMMAND);
+    }
+    let mut raw = RawPeer::accept(&listener);
+    raw.shake_hands(1, "ROUTER");
+    assert_eq!(raw.read(7 + 8), b"\x00\x05hello\x00\x06queued");
+    drop(raw);
+    let mut raw = RawPeer::accept(&listener);
+    raw.shake_hands(1, "ROUTER");
+    assert_eq!(raw.read(7), b"\x00\x05hello");
+    dealer.send("next").expect("sent");
+    assert_eq!(raw.read(6), b"\x00\x04next");
+    drop(raw);
+
+    let router = Router::with_options(&Context::new(), Options::new().max_message_size(4));
+    let router = router.expect("a ROUTER");
+    let endpoint = router.bind(ANY_PORT).expect("bound");
+    dealer.connect(&endpoint).expect("connecting");
+    let size = loop {
+        match monitor.recv_timeout(DEADLINE).expect("an event") {
+            Event::MessageRefused { size, .. } => break size,
+            _ => continue,
+        }
+    };
+    assert_eq!(size, 5);
+    dealer
+        .disconnect(endpoint_of(&listener))
+        .expect("it is there");
+    dealer.send_timeout("body", DEADLINE).expect("sent");
+    let incoming = router.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(incoming.message, "body");
 }

@@ -725,6 +725,39 @@ option_table! {
         default: false, "false",
     }
 
+    /// A message of one frame that is sent first on each connection, before all that is queued for the peer. It counts as no message that
+    /// waits: a connection that ends before it has left takes it along, and closing the socket does not wait for it. A peer that says that it
+    /// takes none that large is not sent it ([`Event::MessageRefused`](crate::Event::MessageRefused)). With [`conflate`](Options::conflate) a
+    /// newer message may take its place. A draft in libzmq.
+    hello_message(impl Into<Frame>) -> Frame {
+        libzmq: "ZMQ_HELLO_MSG" = 110,
+        sockets: [Router, Dealer, Client, Server, Peer],
+        unit: "bytes",
+        range: "any number of bytes, or none", allows: any,
+        default: Frame::new(), "none",
+    }
+
+    /// A message of one frame that is received in the name of a peer that has gone, behind all that it has sent: of one whose connection this socket had
+    /// accepted, or that had connected to it over inproc. Not of one whose handshake fails, or that the application itself sends away. A peer
+    /// can send the same itself. A draft in libzmq.
+    disconnect_message(impl Into<Frame>) -> Frame {
+        libzmq: "ZMQ_DISCONNECT_MSG" = 111,
+        sockets: [Router, Server, Peer],
+        unit: "bytes",
+        range: "any number of bytes, or none", allows: any,
+        default: Frame::new(), "none",
+    }
+
+    /// A message of one frame that is received of a peer that this socket connects to, when its connection has ended, behind all that it has
+    /// sent: the connection is made again, and what the peer knew of this socket may be gone. Not over inproc, as in libzmq. A draft in libzmq.
+    hiccup_message(impl Into<Frame>) -> Frame {
+        libzmq: "ZMQ_HICCUP_MSG" = 114,
+        sockets: [Dealer, Client, Peer],
+        unit: "bytes",
+        range: "any number of bytes, or none", allows: any,
+        default: Frame::new(), "none",
+    }
+
     /// Whether a STREAM receives an empty message from each peer when its connection begins, and another when it ends.
     stream_notify(bool) -> bool {
         libzmq: "ZMQ_STREAM_NOTIFY" = 73,

@@ -54,6 +54,9 @@ const ZMQ_H: &[(i32, &str)] = &[
     (93, "ZAP_ENFORCE_DOMAIN"),
     (97, "ROUTER_NOTIFY"),
     (98, "XPUB_MANUAL_LAST_VALUE"),
+    (110, "HELLO_MSG"),
+    (111, "DISCONNECT_MSG"),
+    (114, "HICCUP_MSG"),
     (115, "XSUB_VERBOSE_UNSUBSCRIBE"),
 ];
 

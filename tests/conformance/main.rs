@@ -22,6 +22,7 @@ mod dealer;
 mod draft;
 mod flow;
 mod handed_down;
+mod notices;
 mod pair;
 mod pairs;
 mod pub_sub;

@@ -59,6 +59,9 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("xpub_manual_last_value", "a draft in libzmq"),
     ("xsub_verbose_unsubscribe", "a draft in libzmq"),
     ("router_notify", "a draft in libzmq"),
+    ("hello_message", "a draft in libzmq"),
+    ("disconnect_message", "a draft in libzmq"),
+    ("hiccup_message", "a draft in libzmq"),
     (
         "invert_matching",
         "the same; only peers that are connected are sent to, where libzmq queues for those that it dials as well",

@@ -60,6 +60,13 @@ pub(crate) struct Appended {
     pub(crate) tell: bool,
 }
 
+/// What nobody has received.
+pub(crate) struct Reclaimed {
+    pub(crate) messages: Vec<Unsent>,
+    /// How many there were besides that were for this connection alone.
+    pub(crate) unwanted: usize,
+}
+
 /// What the reader found.
 pub(crate) struct Received {
     pub(crate) messages: usize,
@@ -285,15 +292,16 @@ impl Channel {
     }
 
     /// Takes the messages back that nobody has received: the other end has gone.
-    pub(crate) fn reclaim(&self, pool: &mut ChunkPool) -> Vec<Unsent> {
+    pub(crate) fn reclaim(&self, pool: &mut ChunkPool) -> Reclaimed {
         let mut queue = lock(&self.queue);
         let mut oldest = OutBuffer::default();
         if let Some(lane) = self.lane.get() {
             lane.take(|len, body| oldest.push_blocks(len, body, pool));
         }
+        let unwanted = queue.buffer.unwanted();
         let mut messages = oldest.drain(pool);
         messages.append(&mut queue.buffer.drain(pool));
-        messages
+        Reclaimed { messages, unwanted }
     }
 
     /// Messages not yet received.

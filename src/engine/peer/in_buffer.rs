@@ -24,7 +24,7 @@ use std::io;
 
 use large::{LargeFrame, PEEK};
 
-use super::out_buffer::{OutBuffer, Segment};
+use super::out_buffer::{OutBuffer, Segment, encoded};
 use super::outgoing::Outgoing;
 use super::pool::{CHUNK, ChunkPool};
 use super::wire::{Came, Reader};
@@ -34,7 +34,7 @@ use crate::prefetch::prefetch;
 use crate::transport::Stream;
 use crate::zmtp::{
     Command, FrameKind, Header, ProtocolError, SHORT_HEADER, Scanned, Scanner, decode_header,
-    encode_header, long_message, short_message,
+    long_message, short_message,
 };
 
 /// Frames from this size on are read straight into memory of their own. Below, one more copy out of the
@@ -298,19 +298,8 @@ impl InBuffer {
 
     /// Appends a message that the peer has not sent. There is no frame in part.
     pub(crate) fn push(&mut self, message: &Message, pool: &mut ChunkPool) {
-        let mut frames = Vec::new();
-        let last = message.parts() - 1;
-        for (index, frame) in message.frames().enumerate() {
-            let kind = match index == last {
-                true => FrameKind::Last,
-                false => FrameKind::More,
-            };
-            let (header, header_len) = encode_header(kind, frame.len());
-            frames.extend_from_slice(&header[..header_len]);
-            frames.extend_from_slice(frame);
-        }
         self.messages += 1;
-        self.keep(frames, pool);
+        self.keep(encoded(message), pool);
     }
 
     /// Has the beginning of the next frame fetched into the cache.

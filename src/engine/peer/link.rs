@@ -342,6 +342,7 @@ impl Turn<'_> {
         }
         self.attach(id);
         self.sort_out_refused(id);
+        self.greet(id);
         self.net.changes.add(Changes::PEERS);
         self.pattern.established(&mut self.net.peers, id);
         self.watch_topics(id);

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::dialer::Attempt;
 use super::net::Net;
+use super::notices::Happened;
 use super::out_buffer::Unsent;
 use super::state::{Link, Origin, PeerId, Place};
 use super::turn::Turn;
@@ -94,6 +95,7 @@ impl Turn<'_> {
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
             peer.link = Link::Inproc(Box::new(link));
         }
+        self.greet(id);
         self.net.peers.hand_over_queue(id);
         if !self.net.options.immediate {
             self.attach(id);
@@ -137,6 +139,7 @@ impl Turn<'_> {
             place,
             accepted: Box::new(accepted),
         });
+        self.greet(id);
         self.attach(id);
         self.pattern.established(&mut self.net.peers, id);
         self.fetch_inproc(id);
@@ -281,7 +284,9 @@ impl Turn<'_> {
         let Link::Inproc(link) = &peer.link else {
             return;
         };
-        let mut unsent = link.outbox.reclaim(&mut self.net.peers.pool);
+        let reclaimed = link.outbox.reclaim(&mut self.net.peers.pool);
+        let mut unsent = reclaimed.messages;
+        peer.counters.withdrawn += reclaimed.unwanted as u64;
         if let Link::Inproc(link) = std::mem::replace(&mut peer.link, Link::Gone) {
             self.net.peers.pool.later.drop_link(link);
         }
@@ -302,6 +307,9 @@ impl Turn<'_> {
         if std::mem::take(&mut peer.attached) {
             self.net.changes.add(Changes::PEERS);
             self.pattern.detached(&mut self.net.peers, id, unsent);
+        }
+        if end == End::Gone {
+            self.put_notices(id, Happened::Ended);
         }
         self.let_go(id);
         if let Some(offerer) = renewed {

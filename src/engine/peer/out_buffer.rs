@@ -16,6 +16,7 @@
 //! ([`OutBuffer::take`]), and has them let go ([`OutBuffer::let_go`]) when all that it made of them has left. What is taken can no longer be
 //! changed on this connection.
 
+mod first;
 mod marks;
 mod suspects;
 mod withdraw;
@@ -24,6 +25,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
+pub(super) use first::encoded;
 use marks::Mark;
 pub(crate) use suspects::Unsent;
 

@@ -203,6 +203,7 @@ impl Turn<'_> {
             self.net.after_write(id, result);
         } else {
             self.sort_out_refused(id);
+            self.greet_late(id);
         }
         self.net.changes.add(Changes::PEERS);
         if self.net.peers.is_ending(id) {

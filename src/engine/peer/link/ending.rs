@@ -162,7 +162,9 @@ impl Turn<'_> {
         let unsent = match &peer.link {
             // What another socket has taken up is that one's to read.
             Link::Inproc(link) if link.remote.get().is_none() => {
-                link.outbox.reclaim(&mut self.net.peers.pool)
+                let reclaimed = link.outbox.reclaim(&mut self.net.peers.pool);
+                peer.counters.withdrawn += reclaimed.unwanted as u64;
+                reclaimed.messages
             }
             _ => peer.outbound.drain(&mut self.net.peers.pool),
         };

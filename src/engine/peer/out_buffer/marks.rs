@@ -9,7 +9,7 @@ pub(super) struct Mark {
     pub(super) index: usize,
     /// How many connections in a row broke while it was being written.
     pub(super) breaks: u32,
-    /// It has begun to leave, and nobody waits for it any more: it goes with this connection.
+    /// It goes with this connection: it has begun to leave and nobody waits for it any more, or it greets the peer.
     pub(super) unwanted: bool,
 }
 
@@ -42,7 +42,7 @@ impl OutBuffer {
         }
     }
 
-    /// How many messages have begun to leave and are wanted by nobody any more.
+    /// How many messages go with this connection.
     pub(crate) fn unwanted(&self) -> usize {
         self.marks.iter().filter(|mark| mark.unwanted).count()
     }
