@@ -10,7 +10,8 @@ use super::super::child::{Fallible, TOPIC_LEN};
 
 pub(crate) struct Ours {
     context: Context,
-    curve: bool,
+    /// The keys of whoever binds, and of whoever connects, with CURVE.
+    keys: Option<(KeyPair, KeyPair)>,
 }
 
 /// The keys of whoever binds, and of whoever connects: the same in all processes, and known to everybody.
@@ -23,31 +24,29 @@ impl Ours {
     pub(crate) fn open() -> Fallible<Ours> {
         Ok(Ours {
             context: Context::new(),
-            curve: false,
+            keys: None,
         })
     }
 
     /// With CURVE.
     pub(crate) fn open_sealed() -> Fallible<Ours> {
         Ok(Ours {
-            curve: true,
+            keys: Some(well_known_keys()),
             ..Ours::open()?
         })
     }
 
     fn binding(&self) -> Options {
-        let (server, client) = well_known_keys();
-        match self.curve {
-            true => Options::new().curve_server(server).allow([client.public()]),
-            false => Options::new(),
+        match &self.keys {
+            Some((server, client)) => Options::new().curve_server(server).allow([client.public()]),
+            None => Options::new(),
         }
     }
 
     fn connecting(&self) -> Options {
-        let (server, client) = well_known_keys();
-        match self.curve {
-            true => Options::new().curve_client(&client, server.public()),
-            false => Options::new(),
+        match &self.keys {
+            Some((server, client)) => Options::new().curve_client(client, server.public()),
+            None => Options::new(),
         }
     }
 }
