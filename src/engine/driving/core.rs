@@ -389,7 +389,10 @@ impl<P: Pattern> Core<P> {
             let now = Instant::now();
             // Reads what is known to be readable before it asks the kernel what else is.
             let worked = state.net.has_work();
-            state.turn_at(now).settle();
+            // A call that waits comes here several times, and mostly for nothing: then no turn is made.
+            if state.net.is_unsettled() {
+                state.turn_at(now).settle();
+            }
             let State { pattern, net, .. } = &mut *state;
             let result = attempt(pattern, net);
             let looked = polled && net.has_served(all);

@@ -239,6 +239,12 @@ impl Net {
         }
     }
 
+    /// Whether [`settle`](super::turn::Turn::settle) has anything to do.
+    #[inline]
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.has_work() || !self.peers.dirty.is_empty() && !self.tempo.is_gathering()
+    }
+
     /// Whether there is something to do without the kernel saying so.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {

@@ -250,6 +250,16 @@ impl OutBuffer {
         count
     }
 
+    /// What is to be written next, up to `most` bytes, if it is known at once that it is one slice: that of the messages which fill no
+    /// chunk yet.
+    pub(crate) fn only_slice(&self, most: usize) -> Option<&[u8]> {
+        if !self.sealed.is_empty() {
+            return None;
+        }
+        let rest = self.tail.get(self.head + self.taken..)?;
+        Some(&rest[..rest.len().min(most)])
+    }
+
     /// Notes that the kernel took the next `n` bytes.
     pub(crate) fn advance(&mut self, n: usize, pool: &mut ChunkPool) {
         self.take(n);
@@ -438,8 +448,11 @@ impl OutBuffer {
 
     /// Empties the buffer and returns its chunks.
     pub(crate) fn clear(&mut self, pool: &mut ChunkPool) {
-        for segment in self.sealed.drain(..) {
-            pool.give_segment(segment);
+        // Mostly there is none, and even to drain nothing takes dozens of instructions.
+        if !self.sealed.is_empty() {
+            for segment in self.sealed.drain(..) {
+                pool.give_segment(segment);
+            }
         }
         if self.sealed.capacity() > 4 {
             self.sealed = VecDeque::new();

@@ -14,7 +14,7 @@ use crate::pattern::Pattern;
 use crate::transport::Stream;
 use crate::zmtp::{Command, MAX_HEADER, ProtocolError, put_pong};
 
-/// What the kernel is effects for at once, at the least. It is what libzmq's decoder always reads …
+/// What the kernel is asked for at once, at the least. It is what libzmq's decoder always reads …
 const SMALL_READ: usize = 8 * 1024;
 
 /// … and so much for each message up to the high-water mark, so that a small mark means a small read-ahead.
@@ -27,7 +27,7 @@ const BEYOND_MARK: usize = 64 * 1024;
 /// cache until the application has taken it, one message from each peer in turn.
 const READ_AHEAD: usize = 512 * 1024;
 
-/// What is effects for where each few bytes are a topic to find in a large table. It holds some 300 of the shortest.
+/// What is asked for where each few bytes are a topic to find in a large table. It holds some 300 of the shortest.
 const ACTED_ON_READ: usize = 4 * 1024;
 
 /// What is a message of its own where no ZMTP is spoken, at the most: as much as libzmq reads. With the header that it gets here.
@@ -97,7 +97,7 @@ impl Turn<'_> {
 
     /// Tells the pattern of whole messages, if there are any. `false`: one of them breaks the protocol, and the connection is
     /// closed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn announce(&mut self, id: PeerId) -> bool {
         if self.net.peers.messages(id) == 0 {
             return true;
@@ -213,13 +213,28 @@ impl Turn<'_> {
         }
     }
 
-    /// So many messages have become whole, and commands have effects for something.
+    /// So many messages have become whole, and commands have had these effects.
     #[inline(always)]
     fn after_read(&mut self, id: PeerId, messages: usize, effects: CommandEffects) {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
-        if let Link::Up(up) = &mut peer.link {
+        peer.counters.messages_in += messages as u64;
+        if self.net.peers.conflate {
+            let replaced = peer.inbound.keep_newest(&mut self.net.peers.pool);
+            peer.counters.dropped_conflated += replaced as u64;
+        }
+        if effects.any {
+            self.after_commands(id, effects);
+        }
+        self.net.arm_heartbeat(id);
+    }
+
+    #[cold]
+    fn after_commands(&mut self, id: PeerId, effects: CommandEffects) {
+        if let Some(peer) = self.net.peers.slab.get_mut(id)
+            && let Link::Up(up) = &mut peer.link
+        {
             if let Some(ttl) = effects.ttl {
                 up.heartbeat.peer_ttl(ttl, self.now);
                 up.sends_pings = true;
@@ -232,14 +247,6 @@ impl Turn<'_> {
         if effects.topics {
             self.net.changes.add(Changes::PEERS);
         }
-        let Some(peer) = self.net.peers.slab.get_mut(id) else {
-            return;
-        };
-        peer.counters.messages_in += messages as u64;
-        if self.net.peers.conflate {
-            let replaced = peer.inbound.keep_newest(&mut self.net.peers.pool);
-            peer.counters.dropped_conflated += replaced as u64;
-        }
         if !effects.pongs.is_empty() {
             self.net.peers.send_commands(id, &effects.pongs);
         }
@@ -249,7 +256,6 @@ impl Turn<'_> {
         if effects.answered {
             self.after_answer(id, effects.goes_on);
         }
-        self.net.arm_heartbeat(id);
     }
 }
 
@@ -276,7 +282,7 @@ impl Turn<'_> {
         self.net.arm_delivery(at);
     }
 
-    /// The peer has answered what the pattern had effects.
+    /// The peer has answered what the pattern had asked.
     #[cold]
     fn after_answer(&mut self, id: PeerId, goes_on: bool) {
         if let Some(peer) = self.net.peers.slab.get_mut(id)
@@ -307,6 +313,8 @@ impl Net {
 
 /// What follows from the commands of one read.
 struct CommandEffects {
+    /// There was a command: what else is here may be more than nothing.
+    any: bool,
     pongs: Vec<u8>,
     /// PONGs are made while they are no longer than this; of the others only the last.
     room: usize,
@@ -327,6 +335,7 @@ impl CommandEffects {
     /// Nothing yet.
     fn of(peer: &Peer) -> Self {
         CommandEffects {
+            any: false,
             pongs: Vec::new(),
             room: MAX_COMMAND_BYTES.saturating_sub(peer.waiting_commands()),
             held_pong: Vec::new(),
@@ -349,6 +358,7 @@ impl CommandEffects {
         pattern: &mut dyn Pattern,
         now: Instant,
     ) -> Result<(), ProtocolError> {
+        self.any = true;
         match command {
             Command::Ping { ttl, context } => {
                 self.ttl = Some(ttl);

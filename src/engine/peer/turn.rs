@@ -145,9 +145,7 @@ impl Turn<'_> {
     /// Does what is due whoever calls: reads from readable peers, takes news, writes what cannot wait.
     #[inline]
     pub(crate) fn settle(&mut self) {
-        let writes = !self.net.peers.dirty.is_empty() && !self.net.tempo.is_gathering();
-        // A call that waits for a message comes here several times, and mostly for nothing.
-        if writes || self.net.has_work() {
+        if self.net.is_unsettled() {
             self.do_work();
         }
     }

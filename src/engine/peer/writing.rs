@@ -99,11 +99,14 @@ impl Turn<'_> {
         self.net.peers.due.written();
         self.net.peers.gathered = 0;
         let mut dirty = std::mem::take(&mut self.net.peers.dirty);
-        for id in dirty.drain(..) {
+        for &id in &dirty {
             self.write_peer(id);
         }
+        dirty.clear();
         // Writing may have made others dirty: keep both, and the allocation.
-        dirty.append(&mut self.net.peers.dirty);
+        if !self.net.peers.dirty.is_empty() {
+            dirty.append(&mut self.net.peers.dirty);
+        }
         self.net.peers.dirty = dirty;
     }
 

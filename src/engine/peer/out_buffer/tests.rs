@@ -9,6 +9,9 @@ fn unwritten(buffer: &OutBuffer) -> Vec<u8> {
     let count = buffer.slices(&mut slices, usize::MAX);
     let bytes: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
     assert_eq!(bytes.len(), buffer.unwritten());
+    if let Some(only) = buffer.only_slice(usize::MAX) {
+        assert_eq!(only, bytes, "in one slice as in several");
+    }
     bytes
 }
 
@@ -33,6 +36,25 @@ fn commands_count_apart_from_messages() {
     assert_eq!(counts(&buffer), (1, 7, 15));
     buffer.rewind(pool);
     assert_eq!(counts(&buffer), (1, 0, 8));
+}
+
+#[test]
+fn what_fills_no_chunk_is_one_slice() {
+    let pool = &mut ChunkPool::default();
+    let mut buffer = OutBuffer::default();
+    for body in ["first", "second"] {
+        buffer.push(Outgoing::Slice(body.as_bytes()), pool);
+    }
+    buffer.advance(3, pool);
+    assert_eq!(
+        buffer.only_slice(usize::MAX),
+        Some(&b"irst\0\x06second"[..])
+    );
+    assert_eq!(buffer.only_slice(5), Some(&b"irst\0"[..]));
+    buffer.push(Outgoing::Slice(&[7; CHUNK]), pool);
+    buffer.push(Outgoing::Slice(b"third"), pool);
+    assert_eq!(buffer.only_slice(usize::MAX), None);
+    assert!(unwritten(&buffer).starts_with(b"irst\0\x06second"));
 }
 
 /// For peers of before ZMTP 3.1 they are frames of messages, which nobody has counted.

@@ -86,13 +86,9 @@ impl Writer {
 fn write_frames(stream: &Stream, buffer: &mut OutBuffer, pool: &mut ChunkPool) -> Written {
     let mut bytes = 0;
     while !buffer.is_empty() {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = buffer.slices(&mut slices, WRITE_KEPT_AT);
-        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-        let written = match slices.get(..count) {
-            Some([single]) => stream.write(single),
-            Some(many) => stream.write_vectored(many),
-            None => Ok(0),
+        let (offered, written) = match buffer.only_slice(WRITE_KEPT_AT) {
+            Some(only) => (only.len(), stream.write(only)),
+            None => write_slices(stream, buffer),
         };
         let written = match written {
             Ok(written) => written,
@@ -113,6 +109,22 @@ fn write_frames(stream: &Stream, buffer: &mut OutBuffer, pool: &mut ChunkPool) -
         bytes,
         result: Ok(()),
     }
+}
+
+/// Offers the kernel several slices at once. Returns how many bytes that was, and how many it has taken.
+///
+/// By itself, as it fills a kilobyte of the stack first, which takes longer than all else that is done for a short message.
+#[inline(never)]
+fn write_slices(stream: &Stream, buffer: &OutBuffer) -> (usize, io::Result<usize>) {
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    let count = buffer.slices(&mut slices, WRITE_KEPT_AT);
+    let slices = &slices[..count];
+    let offered = slices.iter().map(|slice| slice.len()).sum();
+    let written = match slices {
+        [single] => stream.write(single),
+        many => stream.write_vectored(many),
+    };
+    (offered, written)
 }
 
 fn write_frames_with_tail(
