@@ -229,8 +229,19 @@ fn connects_gives_names_and_connects_again() {
     until("it has gone", || {
         client.stats().peers.is_empty().then_some(())
     });
+    // Another connection comes, breaks, and comes again meanwhile.
+    let other = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let endpoint = format!("tcp://{}", other.local_addr().expect("an address"));
+    client
+        .connect_with_routing_id(&*endpoint, "other")
+        .expect("connected");
+    for _ in 0..3 {
+        drop(other.accept().expect("accepted"));
+        for _ in ["its beginning", "its end"] {
+            assert_eq!(begun(&client), "other");
+        }
+    }
     listener.set_nonblocking(true).expect("non-blocking");
-    thread::sleep(GLANCE);
     let none = listener.accept().expect_err("nobody");
     assert_eq!(none.kind(), ErrorKind::WouldBlock);
 }
@@ -405,17 +416,28 @@ fn a_peer_that_shuts_down_its_side_has_ended() {
 #[test]
 fn many_connections_are_bounded() {
     const COME: usize = 8000;
-    let (server, address) = server(options());
+    let context = Context::new();
+    let server = Stream::with_options(&context, options()).expect("a STREAM");
+    let address = server.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let address = address.trim_start_matches("tcp://");
     thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..COME {
-                drop(client(&address));
+                drop(client(address));
             }
         });
         until("as many as may be", || {
             (server.stats().peers.len() >= 4096).then_some(())
         });
-        thread::sleep(GLANCE);
+        // Another socket of the same context serves its own meanwhile.
+        let other = Stream::with_options(&context, options()).expect("a STREAM");
+        let endpoint = other.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+        for _ in 0..100 {
+            drop(client(endpoint.trim_start_matches("tcp://")));
+            for _ in ["its beginning", "its end"] {
+                begun(&other);
+            }
+        }
         let held = server.stats().peers.len();
         // Beside those that are gone, what was accepted in one go.
         assert!(held < 4096 + 2048, "{held} are held");
