@@ -23,7 +23,9 @@ pub use sending::{
     ReplyError, ReplyErrorKind, RequestError, SendBatchError, SendError, SendErrorKind,
 };
 pub use settling::{ReceiptError, SettleError};
-pub use setup::{ConnectError, OptionError, SocketError, SubscribeError, UnbindError};
+pub use setup::{
+    ConnectError, OptionError, ReconfigureError, SocketError, SubscribeError, UnbindError,
+};
 #[cfg(any(feature = "json", feature = "msgpack"))]
 pub use values::{RecvValueError, SendValueError};
 pub use watching::WatchError;

@@ -211,9 +211,9 @@ pub use context::{Context, ContextOptions};
 pub use curve::{KeyError, KeyPair, PublicKey, SecretKey};
 pub use engine::AddressLimit;
 pub use error::{
-    CloseError, ConnectError, GroupError, OptionError, ReceiptError, RecvError, ReplyError,
-    ReplyErrorKind, RequestError, SendBatchError, SendError, SendErrorKind, SettleError,
-    SocketError, SubscribeError, UnbindError, WaitError, WatchError,
+    CloseError, ConnectError, GroupError, OptionError, ReceiptError, ReconfigureError, RecvError,
+    ReplyError, ReplyErrorKind, RequestError, SendBatchError, SendError, SendErrorKind,
+    SettleError, SocketError, SubscribeError, UnbindError, WaitError, WatchError,
 };
 #[cfg(any(feature = "json", feature = "msgpack"))]
 pub use error::{RecvValueError, SendValueError};
@@ -225,7 +225,7 @@ pub use monitor::{
     RefusalCause,
 };
 pub use options::{
-    CurveServer, Delivery, LibzmqOption, OPTION_TABLE, OptionInfo, Options, SlowSubscriber,
+    Change, CurveServer, Delivery, LibzmqOption, OPTION_TABLE, OptionInfo, Options, SlowSubscriber,
 };
 pub use pattern::{
     DeadLetter, DeadReason, JobId, Published, Routed, Settled, Subscription, Upstream,

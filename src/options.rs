@@ -5,6 +5,7 @@
 //! check of ranges, and [`OPTION_TABLE`] for whoever works with options by name or number.
 
 mod by_name;
+mod change;
 mod curve;
 mod delivery;
 mod security;
@@ -15,6 +16,7 @@ mod value;
 mod with_serde;
 
 pub(crate) use by_name::nearest as nearest_option;
+pub use change::Change;
 pub use curve::CurveServer;
 pub use delivery::Delivery;
 pub use slow::SlowSubscriber;
@@ -42,6 +44,8 @@ pub struct OptionInfo {
     pub default: &'static str,
     /// The socket types that the option applies to; the others ignore it, see [`Options::validate_for`].
     pub sockets: SocketTypes,
+    /// What a change does on a socket that is in use.
+    pub change: Change,
 }
 
 impl OptionInfo {
@@ -78,6 +82,7 @@ macro_rules! option_table {
         $name:ident($argument:ty) -> $kind:ty {
             $(libzmq: $libzmq:literal = $id:literal,)?
             sockets: $sockets:tt,
+            change: $change:expr,
             unit: $unit:literal,
             range: $range:literal, allows: $allows:expr,
             default: $default:expr, $default_text:literal $(,)?
@@ -85,7 +90,8 @@ macro_rules! option_table {
     )+) => {
         /// The options of a socket; each setter says what its option does.
         ///
-        /// Options are set before the socket is made, and are checked then. So that sockets of several types can be made with
+        /// Options are set before the socket is made, and are checked then; [most can be changed](Change) later, with
+        /// [`reconfigure`](crate::Push::reconfigure). So that sockets of several types can be made with
         /// the same options, those that do not apply to a type are ignored then; [`validate_for`](Options::validate_for)
         /// finds them, and options that are set by name for a type ([`set_for`](Options::set_for),
         /// [`from_pairs`](Options::from_pairs), [`from_env`](Options::from_env)) have to apply to it.
@@ -173,6 +179,19 @@ macro_rules! option_table {
                 vec![$((stringify!($name), OptionValue::render(&self.$name)),)+]
             }
 
+            /// Takes over what somebody who had `before` has changed to `after`. Gives the rows of these options.
+            pub(crate) fn take_over(&mut self, before: &Options, after: &Options) -> Vec<&'static OptionInfo> {
+                let mut changed = Vec::new();
+                let mut rows = OPTION_TABLE.iter();
+                $(
+                    changed.extend(rows.next().filter(|_| before.$name != after.$name).inspect(|row| {
+                        debug_assert_eq!(row.name, stringify!($name));
+                        self.$name = after.$name.clone();
+                    }));
+                )+
+                changed
+            }
+
             /// The first option of the table in which the two differ.
             #[cfg(feature = "serde")]
             pub(super) fn first_difference(&self, other: &Options) -> Option<&'static str> {
@@ -224,6 +243,7 @@ macro_rules! option_table {
                 range: $range,
                 default: $default_text,
                 sockets: $crate::options::socket_types!($sockets),
+                change: $change,
             },
         )+];
     };

@@ -1,11 +1,19 @@
 //! The table of options beside the `zmq.h` that libzmq here was built with, and beside what libzmq says its defaults are.
 
-use std::collections::BTreeMap;
+mod common {
+    pub(crate) mod deadline;
+}
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use zerohop::{OPTION_TABLE, OptionInfo, SocketType};
+use common::deadline::DEADLINE;
+use zerohop::{
+    Change, Context, Dealer, OPTION_TABLE, OptionInfo, Options, Push, Router, SocketType,
+};
 
 const PAGE: &str = include_str!("../../docs/options.md");
 
@@ -242,4 +250,86 @@ fn defaults_that_are_called_the_same_are() {
         }
     }
     assert!(asked > 8, "only {asked} options were asked for");
+}
+
+/// How many messages of a hundred are taken.
+fn taken(send: impl Fn() -> bool) -> usize {
+    (0..100).take_while(|_| send()).count()
+}
+
+/// What holds at once in libzmq does so here; and what it takes over with the next endpoint waits for the next connection here.
+#[test]
+fn options_change_when_libzmqs_do() {
+    const NOBODY: &str = "tcp://127.0.0.1:1";
+    let change = |name: &str| {
+        let row = OPTION_TABLE.iter().find(|row| row.name == name);
+        row.expect("an option").change
+    };
+    let (context, theirs) = (Context::new(), zmq::Context::new());
+    let options = || Options::new().linger(Duration::ZERO);
+
+    assert_eq!(change("send_hwm"), Change::AtOnce);
+    let push = theirs.socket(zmq::PUSH).expect("a socket");
+    push.set_linger(0).expect("set");
+    push.set_sndhwm(1).expect("set");
+    push.connect(NOBODY).expect("connecting");
+    push.set_sndhwm(5).expect("set");
+    assert_eq!(taken(|| push.send("x", zmq::DONTWAIT).is_ok()), 5);
+    let push = Push::with_options(&context, options().send_hwm(1)).expect("a socket");
+    push.connect(NOBODY).expect("connecting");
+    push.set("send_hwm", "5").expect("changed");
+    assert_eq!(taken(|| push.try_send("x").is_ok()), 5);
+    // There what is full takes no more before the peer has read some.
+    push.set("send_hwm", "6").expect("changed");
+    assert_eq!(taken(|| push.try_send("x").is_ok()), 1);
+
+    assert_eq!(change("router_mandatory"), Change::AtOnce);
+    let router = theirs.socket(zmq::ROUTER).expect("a socket");
+    let to_nobody = |router: &zmq::Socket| router.send_multipart(["nobody", "x"], 0).is_ok();
+    assert!(to_nobody(&router));
+    router.set_router_mandatory(true).expect("set");
+    assert!(!to_nobody(&router));
+    let router = Router::with_options(&context, options()).expect("a socket");
+    assert!(router.send_to("nobody", "x").is_ok());
+    router.set("router_mandatory", "true").expect("changed");
+    assert!(router.send_to("nobody", "x").is_err());
+
+    assert_eq!(change("routing_id"), Change::Later);
+    let endpoints = [(); 2].map(|()| router.bind("tcp://127.0.0.1:*").expect("bound"));
+    let [first, second] = endpoints.map(|endpoint| endpoint.to_string());
+    let name = || {
+        let incoming = router.recv_timeout(DEADLINE).expect("a message");
+        incoming.peer.to_string()
+    };
+    let dealer = theirs.socket(zmq::DEALER).expect("a socket");
+    dealer.set_linger(0).expect("set");
+    dealer.set_identity(b"first").expect("set");
+    dealer.connect(&first).expect("connecting");
+    dealer.send("x", 0).expect("sent");
+    assert_eq!(name(), "first");
+    dealer.set_identity(b"second").expect("set");
+    dealer.send("x", 0).expect("sent");
+    assert_eq!(name(), "first");
+    dealer.connect(&second).expect("connecting");
+    dealer.send("x", 0).expect("sent");
+    dealer.send("x", 0).expect("sent");
+    let names = BTreeSet::from([name(), name()]);
+    assert_eq!(names, BTreeSet::from(["first", "second"].map(String::from)));
+    drop(dealer);
+
+    let dealer = Dealer::with_options(&context, options().routing_id("a")).expect("a socket");
+    dealer.connect(&first).expect("connecting");
+    dealer.send("x").expect("sent");
+    assert_eq!(name(), "a");
+    dealer.set("routing_id", "b").expect("changed");
+    dealer.send("x").expect("sent");
+    assert_eq!(name(), "a");
+    dealer.connect(&second).expect("connecting");
+    for _ in 0..2 {
+        dealer.send("x").expect("sent");
+    }
+    assert_eq!(
+        BTreeSet::from([name(), name()]),
+        BTreeSet::from(["a", "b"].map(String::from))
+    );
 }

@@ -47,6 +47,7 @@ pub(crate) use self::inproc::names::{Accepted, Names, Offer};
 pub use self::peer::addresses::AddressLimit;
 use self::peer::dialer::Attempt;
 pub(crate) use self::peer::limits::{Excess, Tried};
+pub(crate) use self::peer::link::unlimited;
 #[cfg(feature = "cli-internals")]
 pub(crate) use self::peer::net::stream_options;
 pub(crate) use self::peer::net::{Net, WAKER};

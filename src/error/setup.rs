@@ -9,7 +9,7 @@ use super::{CLOSED, CONTEXT_CLOSED, FORKED};
 use crate::message::RoutingId;
 use crate::monitor::IoFailure;
 use crate::options::{OptionInfo, nearest_option};
-use crate::transport::EndpointError;
+use crate::transport::{Endpoint, EndpointError};
 use crate::zmtp::SocketType;
 
 /// An option was given a value that it can't have, does nothing on a socket of that type, or is none.
@@ -28,6 +28,8 @@ enum Wrong {
     Name,
     SocketType(SocketType),
     Feature,
+    /// It can't be changed any more.
+    Change,
 }
 
 impl OptionError {
@@ -71,6 +73,16 @@ impl OptionError {
         }
     }
 
+    /// The option can't be changed on a socket that is there, or not now, for this reason.
+    pub(crate) fn fixed(option: &'static str, why: &'static str) -> OptionError {
+        OptionError {
+            option: option.into(),
+            given: String::new(),
+            expected: why.into(),
+            wrong: Wrong::Change,
+        }
+    }
+
     /// The name of the option, which is that of its setter; if there is no such option, the name that was given.
     pub fn option(&self) -> &str {
         &self.option
@@ -82,7 +94,7 @@ impl OptionError {
     }
 
     /// What would have been right: values, or the socket types that the option is for, or the name that may be meant, or the feature that is
-    /// missing.
+    /// missing. If the option can't be changed, why.
     pub fn expected(&self) -> &str {
         &self.expected
     }
@@ -104,6 +116,10 @@ impl fmt::Display for OptionError {
             ),
             Wrong::Name if expected.is_empty() => write!(f, "there is no option {option:?}"),
             Wrong::Name => write!(f, "there is no option {option:?}; is it {expected}?"),
+            Wrong::Change => write!(
+                f,
+                "option {option} can't be changed on a socket that is in use: {expected}"
+            ),
             Wrong::SocketType(socket_type) => write!(
                 f,
                 "option {option} does nothing on a {socket_type} socket; it is for {expected}"
@@ -113,6 +129,49 @@ impl fmt::Display for OptionError {
 }
 
 impl Error for OptionError {}
+
+/// Why options of a socket were not changed. Then none was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReconfigureError {
+    /// An option has a value that it can't have, or can't be changed on a socket that is in use.
+    Option(OptionError),
+    /// Everyone would be let in at this endpoint, which other machines can reach: see
+    /// [`allow_insecure`](crate::Options::allow_insecure).
+    Insecure {
+        /// The endpoint, as it was bound.
+        endpoint: Endpoint,
+    },
+    /// The socket is closed.
+    Closed,
+    /// The context is shut down.
+    ContextClosed,
+    /// The socket belongs to the process that this one was forked from.
+    Forked,
+}
+
+impl From<OptionError> for ReconfigureError {
+    fn from(error: OptionError) -> ReconfigureError {
+        ReconfigureError::Option(error)
+    }
+}
+
+impl fmt::Display for ReconfigureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReconfigureError::Option(error) => error.fmt(f),
+            ReconfigureError::Insecure { endpoint } => write!(
+                f,
+                "{endpoint} would let everyone in who reaches it; unbind it first, or set allow_insecure if that is meant"
+            ),
+            ReconfigureError::Closed => f.write_str(CLOSED),
+            ReconfigureError::ContextClosed => f.write_str(CONTEXT_CLOSED),
+            ReconfigureError::Forked => f.write_str(FORKED),
+        }
+    }
+}
+
+impl Error for ReconfigureError {}
 
 /// Why a socket was not made.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::change::Change::{AtOnce, Fixed, Later};
 use super::curve::{CurveServer, PublicKey, SecretKey};
 use super::delivery::Delivery;
 use super::slow::SlowSubscriber;
@@ -23,16 +24,18 @@ option_table! {
     send_hwm(usize) -> usize {
         libzmq: "ZMQ_SNDHWM" = 23,
         sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Scatter, Radio, Client, Server, Peer, Channel],
+        change: AtOnce,
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
     }
 
     /// How many messages of one peer are taken in before the application has received them. Beyond,
-    /// the peer's messages stay in the kernel, and then with the peer.
+    /// the peer's messages stay in the kernel, and then with the peer. A change does not hold for inproc connections that are there.
     recv_hwm(usize) -> usize {
         libzmq: "ZMQ_RCVHWM" = 24,
         sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Gather, Dish, Client, Server, Peer, Channel],
+        change: AtOnce,
         unit: "messages",
         range: "any number, 0 is no limit", allows: any,
         default: 1000, "1000",
@@ -43,6 +46,7 @@ option_table! {
     /// for that peer. Over inproc it does not hold. 0 means no limit, as does libzmq, which counts messages only.
     send_hwm_bytes(usize) -> usize {
         sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Scatter, Radio, Client, Server, Peer, Channel],
+        change: Later,
         unit: "bytes",
         range: "any number, 0 is no limit", allows: any,
         default: 0, "0",
@@ -54,6 +58,7 @@ option_table! {
     /// [`max_message_size`](Options::max_message_size) limits. What an XPUB has taken in for the application to receive is not counted, nor is inproc.
     recv_hwm_bytes(usize) -> usize {
         sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Gather, Dish, Client, Server, Peer, Channel],
+        change: Later,
         unit: "bytes",
         range: "any number, 0 is no limit", allows: any,
         default: 0, "0",
@@ -64,6 +69,7 @@ option_table! {
     linger(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_LINGER" = 17,
         sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Scatter, Radio, Client, Server, Peer, Channel],
+        change: AtOnce,
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: Some(Duration::from_secs(30)), "30 s",
@@ -73,6 +79,7 @@ option_table! {
     send_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_SNDTIMEO" = 28,
         sockets: [Push, Pub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Scatter, Radio, Client, Server, Peer, Channel],
+        change: AtOnce,
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -82,6 +89,7 @@ option_table! {
     recv_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RCVTIMEO" = 27,
         sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Stream, Gather, Dish, Client, Server, Peer, Channel],
+        change: AtOnce,
         unit: "time",
         range: "0 to 365 days, or none for no end", allows: up_to_longest,
         default: None, "none",
@@ -96,6 +104,7 @@ option_table! {
     /// `backoff_longest` and `keep_dead_letters`.
     delivery(impl Into<Option<Delivery>>) -> Option<Delivery> {
         sockets: [Push, Pull],
+        change: Fixed("it is agreed on in the handshake, and messages that are not settled hang on it"),
         unit: "",
         range: "none, or a valid `Delivery`", allows: |delivery| delivery.as_ref().is_none_or(Delivery::is_allowed),
         default: None, "none",
@@ -112,6 +121,7 @@ option_table! {
     /// ([`Event::SubscriptionRefused`](crate::Event::SubscriptionRefused)).
     max_delivery_attempts(impl Into<Option<u32>>) -> Option<u32> {
         sockets: [Push, Sub, Req, Dealer, Router, Pair, Xsub, Scatter, Dish, Client, Server, Peer, Channel],
+        change: AtOnce,
         unit: "connections",
         range: "1 or more, or none for no end", allows: |most| most.is_none_or(|most| most > 0),
         default: Some(2), "2",
@@ -124,6 +134,7 @@ option_table! {
     reconnect_interval(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RECONNECT_IVL" = 18,
         sockets: all,
+        change: Later,
         unit: "time",
         range: "1 ms to 365 days, or none for never", allows: from_1_ms,
         default: Some(Duration::from_millis(100)), "100 ms",
@@ -134,6 +145,7 @@ option_table! {
     reconnect_interval_max(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_RECONNECT_IVL_MAX" = 21,
         sockets: all,
+        change: Later,
         unit: "time",
         range: "1 ms to 365 days, or none for no growth", allows: from_1_ms,
         default: Some(Duration::from_secs(10)), "10 s",
@@ -144,6 +156,7 @@ option_table! {
     connect_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_CONNECT_TIMEOUT" = 79,
         sockets: all,
+        change: Later,
         unit: "time",
         range: "1 ms to 365 days, or none", allows: from_1_ms,
         default: None, "none",
@@ -153,6 +166,7 @@ option_table! {
     handshake_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HANDSHAKE_IVL" = 66,
         sockets: zmtp,
+        change: Later,
         unit: "time",
         range: "1 ms to 365 days, or none for no end", allows: from_1_ms,
         default: Some(Duration::from_secs(30)), "30 s",
@@ -167,6 +181,7 @@ option_table! {
     plain_server(bool) -> bool {
         libzmq: "ZMQ_PLAIN_SERVER" = 44,
         sockets: zmtp,
+        change: Later,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -177,6 +192,7 @@ option_table! {
     plain_username(impl Into<String>) -> String {
         libzmq: "ZMQ_PLAIN_USERNAME" = 45,
         sockets: zmtp,
+        change: Later,
         unit: "bytes",
         range: "up to 255 bytes of UTF-8, or none", allows: |name| name.len() <= 255,
         default: String::new(), "none",
@@ -186,6 +202,7 @@ option_table! {
     plain_password(impl Into<Secret>) -> Secret {
         libzmq: "ZMQ_PLAIN_PASSWORD" = 46,
         sockets: zmtp,
+        change: Later,
         unit: "bytes",
         range: "up to 255 bytes, or none", allows: |password| password.expose().len() <= 255,
         default: Secret::default(), "none",
@@ -199,6 +216,7 @@ option_table! {
     curve_server(impl Into<CurveServer>) -> CurveServer {
         libzmq: "ZMQ_CURVE_SERVER" = 47,
         sockets: zmtp,
+        change: Later,
         unit: "",
         range: "true or false", allows: any,
         default: CurveServer::default(), "false",
@@ -209,6 +227,7 @@ option_table! {
     curve_publickey(impl Into<Option<PublicKey>>) -> Option<PublicKey> {
         libzmq: "ZMQ_CURVE_PUBLICKEY" = 48,
         sockets: zmtp,
+        change: Later,
         unit: "",
         range: "40 characters of Z85, 64 hexadecimal digits, or none", allows: any,
         default: None, "none",
@@ -219,6 +238,7 @@ option_table! {
     curve_secretkey(impl Into<Option<SecretKey>>) -> Option<SecretKey> {
         libzmq: "ZMQ_CURVE_SECRETKEY" = 49,
         sockets: zmtp,
+        change: Later,
         unit: "",
         range: "40 characters of Z85, 64 hexadecimal digits, or none", allows: any,
         default: None, "none",
@@ -228,6 +248,7 @@ option_table! {
     curve_serverkey(impl Into<Option<PublicKey>>) -> Option<PublicKey> {
         libzmq: "ZMQ_CURVE_SERVERKEY" = 50,
         sockets: zmtp,
+        change: Later,
         unit: "",
         range: "40 characters of Z85, 64 hexadecimal digits, or none", allows: any,
         default: None, "none",
@@ -241,6 +262,7 @@ option_table! {
     /// On is for networks in which each machine may do whatever the socket does. [`insecure`](Options::insecure) sets it.
     allow_insecure(bool) -> bool {
         sockets: all,
+        change: Later,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -253,6 +275,7 @@ option_table! {
     /// libzmq leaves it to the umask, which mostly lets everyone read and this user alone connect.
     ipc_mode(u32) -> u32 {
         sockets: zmtp,
+        change: Later,
         unit: "",
         range: "0 to 511, which is 0777 in octal", allows: |&mode| mode <= 0o777,
         default: 0o600, "384",
@@ -264,6 +287,7 @@ option_table! {
     zap_domain(impl Into<String>) -> String {
         libzmq: "ZMQ_ZAP_DOMAIN" = 55,
         sockets: zmtp,
+        change: Later,
         unit: "bytes",
         range: "up to 255 bytes of UTF-8, or none", allows: |domain| domain.len() <= 255,
         default: String::new(), "none",
@@ -274,6 +298,7 @@ option_table! {
     zap_enforce_domain(bool) -> bool {
         libzmq: "ZMQ_ZAP_ENFORCE_DOMAIN" = 93,
         sockets: zmtp,
+        change: Later,
         unit: "",
         range: "true or false", allows: any,
         default: true, "true",
@@ -287,6 +312,7 @@ option_table! {
     /// which asks about nobody.
     allow(impl Into<Allow>) -> Allow {
         sockets: zmtp,
+        change: Later,
         unit: "",
         range: "anyone, a list, code, or (by name) the path of a list", allows: any,
         default: Allow::anyone(), "anyone",
@@ -298,6 +324,7 @@ option_table! {
     /// milliseconds, and so those that never speak keep nobody out.
     max_pending_handshakes(usize) -> usize {
         sockets: zmtp,
+        change: Later,
         unit: "connections",
         range: "1 or more", allows: |&count| count > 0,
         default: 1024, "1024",
@@ -310,6 +337,7 @@ option_table! {
     /// `None` is 512 for other machines, and no limit for this one (loopback). A number holds for both.
     max_connections_per_address(impl Into<Option<usize>>) -> Option<usize> {
         sockets: all,
+        change: Later,
         unit: "connections",
         range: "any number, 0 is no limit, or none for 512 with other machines", allows: any,
         default: None, "none",
@@ -322,6 +350,7 @@ option_table! {
     /// `None` is 128 for other machines, and no limit for this one (loopback). A number holds for both.
     max_handshakes_per_address(impl Into<Option<usize>>) -> Option<usize> {
         sockets: all,
+        change: Later,
         unit: "connections",
         range: "any number, 0 is no limit, or none for 128 with other machines", allows: any,
         default: None, "none",
@@ -334,6 +363,7 @@ option_table! {
     /// `None` is 256 for other machines, and no limit for this one (loopback). A number holds for both.
     max_handshake_rate_per_address(impl Into<Option<usize>>) -> Option<usize> {
         sockets: all,
+        change: Later,
         unit: "connections per second",
         range: "any number, 0 is no limit, or none for 256 with other machines", allows: any,
         default: None, "none",
@@ -346,6 +376,7 @@ option_table! {
     max_message_size(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_MAXMSGSIZE" = 22,
         sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Gather, Dish, Client, Server, Peer, Channel],
+        change: Later,
         unit: "bytes",
         range: "any number, or none for no limit", allows: any,
         default: Some(256 * 1024 * 1024), "268435456",
@@ -355,6 +386,7 @@ option_table! {
     /// times that in memory: this is what bounds them. A peer that sends more is disconnected.
     max_parts(u32) -> u32 {
         sockets: [Pull, Sub, Req, Rep, Dealer, Router, Pair, Xpub, Xsub, Gather, Client, Server, Peer, Channel],
+        change: Later,
         unit: "frames",
         range: "1 or more", allows: |&parts| parts > 0,
         default: 4096, "4096",
@@ -363,6 +395,7 @@ option_table! {
     /// The longest topic that a peer may subscribe to. A peer that sends a longer one is disconnected.
     max_subscription_length(usize) -> usize {
         sockets: [Pub, Xpub, Radio],
+        change: Fixed("peers have been told of it, and keep to it"),
         unit: "bytes",
         range: "any number", allows: any,
         default: 4096, "4096",
@@ -372,6 +405,7 @@ option_table! {
     /// keep to it.
     max_subscriptions(usize) -> usize {
         sockets: [Pub, Xpub, Radio],
+        change: Fixed("peers have been told of it, and keep to it"),
         unit: "subscriptions",
         range: "1 or more", allows: |&count| count > 0,
         default: 250_000, "250000",
@@ -381,6 +415,7 @@ option_table! {
     /// which zerohop has done better already. libzmq has it always on.
     tcp_nodelay(bool) -> bool {
         sockets: all,
+        change: Later,
         unit: "",
         range: "true or false", allows: any,
         default: true, "true",
@@ -391,6 +426,7 @@ option_table! {
     tcp_keepalive(bool) -> bool {
         libzmq: "ZMQ_TCP_KEEPALIVE" = 34,
         sockets: all,
+        change: Later,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -401,6 +437,7 @@ option_table! {
     tcp_keepalive_idle(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_TCP_KEEPALIVE_IDLE" = 36,
         sockets: all,
+        change: Later,
         unit: "time",
         range: "1 to 32767 whole seconds, or none", allows: keepalive_time,
         default: None, "none",
@@ -410,6 +447,7 @@ option_table! {
     tcp_keepalive_interval(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_TCP_KEEPALIVE_INTVL" = 37,
         sockets: all,
+        change: Later,
         unit: "time",
         range: "1 to 32767 whole seconds, or none", allows: keepalive_time,
         default: None, "none",
@@ -420,6 +458,7 @@ option_table! {
     tcp_keepalive_count(impl Into<Option<u32>>) -> Option<u32> {
         libzmq: "ZMQ_TCP_KEEPALIVE_CNT" = 35,
         sockets: all,
+        change: Later,
         unit: "probes",
         range: "1 to 127, or none", allows: |count| count.is_none_or(|count| (1..=127).contains(&count)),
         default: None, "none",
@@ -430,6 +469,7 @@ option_table! {
     send_buffer(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_SNDBUF" = 11,
         sockets: all,
+        change: Later,
         unit: "bytes",
         range: "1 to 2147483647, or none", allows: buffer_size,
         default: None, "none",
@@ -439,6 +479,7 @@ option_table! {
     recv_buffer(impl Into<Option<usize>>) -> Option<usize> {
         libzmq: "ZMQ_RCVBUF" = 12,
         sockets: all,
+        change: Later,
         unit: "bytes",
         range: "1 to 2147483647, or none", allows: buffer_size,
         default: None, "none",
@@ -449,6 +490,7 @@ option_table! {
     tos(impl Into<Option<u32>>) -> Option<u32> {
         libzmq: "ZMQ_TOS" = 57,
         sockets: all,
+        change: Later,
         unit: "",
         range: "0 to 255, or none", allows: |tos| tos.is_none_or(|tos| tos <= 255),
         default: None, "none",
@@ -462,6 +504,7 @@ option_table! {
     ipv6(bool) -> bool {
         libzmq: "ZMQ_IPV6" = 42,
         sockets: all,
+        change: Later,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -472,6 +515,7 @@ option_table! {
     backlog(u32) -> u32 {
         libzmq: "ZMQ_BACKLOG" = 19,
         sockets: all,
+        change: Later,
         unit: "connections",
         range: "1 to 2147483647", allows: |&backlog| backlog >= 1 && i32::try_from(backlog).is_ok(),
         default: 1024, "1024",
@@ -482,6 +526,7 @@ option_table! {
     immediate(bool) -> bool {
         libzmq: "ZMQ_IMMEDIATE" = 39,
         sockets: [Push, Req, Dealer, Router, Pair, Scatter, Client, Server, Peer, Channel],
+        change: Later,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -491,6 +536,7 @@ option_table! {
     conflate(bool) -> bool {
         libzmq: "ZMQ_CONFLATE" = 54,
         sockets: [Push, Pull, Pub, Sub, Dealer],
+        change: Fixed("queues that are there hold more than their newest message"),
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -501,6 +547,7 @@ option_table! {
     routing_id(impl Into<Frame>) -> Frame {
         libzmq: "ZMQ_ROUTING_ID" = 5,
         sockets: [Req, Dealer, Router],
+        change: Later,
         unit: "bytes",
         range: "1 to 255 bytes that do not start with 0, or none",
         allows: |id| id.len() <= 255 && id.first() != Some(&0),
@@ -513,6 +560,7 @@ option_table! {
     probe_router(bool) -> bool {
         libzmq: "ZMQ_PROBE_ROUTER" = 51,
         sockets: [Dealer, Router],
+        change: Later,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -523,6 +571,7 @@ option_table! {
     heartbeat_interval(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_IVL" = 75,
         sockets: zmtp,
+        change: Later,
         unit: "time",
         range: "1 ms to 365 days, or none for never", allows: from_1_ms,
         default: None, "none",
@@ -534,6 +583,7 @@ option_table! {
     heartbeat_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_TIMEOUT" = 77,
         sockets: zmtp,
+        change: Later,
         unit: "time",
         range: "1 ms to 365 days, or none for the interval", allows: from_1_ms,
         default: None, "none",
@@ -544,6 +594,7 @@ option_table! {
     heartbeat_ttl(impl Into<Option<Duration>>) -> Option<Duration> {
         libzmq: "ZMQ_HEARTBEAT_TTL" = 76,
         sockets: zmtp,
+        change: Later,
         unit: "time",
         range: "0 to 6553.5 s, or none",
         allows: |ttl| ttl.is_none_or(|ttl| ttl <= Duration::from_millis(6_553_500)),
@@ -555,6 +606,7 @@ option_table! {
     /// not meant, nor one that sends a PING now and then: 64 KiB are thousands of answers.
     answers_timeout(impl Into<Option<Duration>>) -> Option<Duration> {
         sockets: zmtp,
+        change: Later,
         unit: "time",
         range: "1 ms to 365 days, or none for never", allows: from_1_ms,
         default: Some(Duration::from_secs(60)), "60 s",
@@ -565,6 +617,7 @@ option_table! {
     req_relaxed(bool) -> bool {
         libzmq: "ZMQ_REQ_RELAXED" = 53,
         sockets: [Req],
+        change: AtOnce,
         unit: "",
         range: "true or false", allows: any,
         default: true, "true",
@@ -575,6 +628,7 @@ option_table! {
     req_correlate(bool) -> bool {
         libzmq: "ZMQ_REQ_CORRELATE" = 52,
         sockets: [Req],
+        change: AtOnce,
         unit: "",
         range: "true or false", allows: any,
         default: true, "true",
@@ -587,6 +641,7 @@ option_table! {
     router_mandatory(bool) -> bool {
         libzmq: "ZMQ_ROUTER_MANDATORY" = 33,
         sockets: [Router],
+        change: AtOnce,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -600,6 +655,7 @@ option_table! {
     router_handover(bool) -> bool {
         libzmq: "ZMQ_ROUTER_HANDOVER" = 56,
         sockets: [Router],
+        change: AtOnce,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -614,6 +670,7 @@ option_table! {
     /// quarter.
     busy_poll(impl Into<Option<Duration>>) -> Option<Duration> {
         sockets: all,
+        change: Fixed("it belongs to how calls wait, and some may be waiting"),
         unit: "time",
         range: "0 to 1 s, or none for what suits the type", allows: up_to_a_second,
         default: None, "none",
@@ -624,6 +681,7 @@ option_table! {
     pub_block(bool) -> bool {
         libzmq: "ZMQ_XPUB_NODROP" = 69,
         sockets: [Pub, Xpub, Radio],
+        change: AtOnce,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -637,6 +695,7 @@ option_table! {
     /// `disconnect` drop the newest.
     slow_subscriber(SlowSubscriber) -> SlowSubscriber {
         sockets: [Pub, Xpub, Radio],
+        change: AtOnce,
         unit: "",
         range: "drop_newest, drop_oldest, disconnect or wait", allows: any,
         default: SlowSubscriber::DropNewest, "drop_newest",
@@ -646,6 +705,7 @@ option_table! {
     xpub_verbose(bool) -> bool {
         libzmq: "ZMQ_XPUB_VERBOSE" = 40,
         sockets: [Xpub],
+        change: AtOnce,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -655,6 +715,7 @@ option_table! {
     xpub_verboser(bool) -> bool {
         libzmq: "ZMQ_XPUB_VERBOSER" = 78,
         sockets: [Xpub],
+        change: AtOnce,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -666,6 +727,7 @@ option_table! {
     xpub_manual(bool) -> bool {
         libzmq: "ZMQ_XPUB_MANUAL" = 71,
         sockets: [Xpub],
+        change: Fixed("what peers have been granted until then would not be known"),
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -676,6 +738,7 @@ option_table! {
     xpub_manual_last_value(bool) -> bool {
         libzmq: "ZMQ_XPUB_MANUAL_LAST_VALUE" = 98,
         sockets: [Xpub],
+        change: Fixed("what peers have been granted until then would not be known"),
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -686,6 +749,7 @@ option_table! {
     xpub_welcome_message(impl Into<Frame>) -> Frame {
         libzmq: "ZMQ_XPUB_WELCOME_MSG" = 72,
         sockets: [Xpub],
+        change: Later,
         unit: "bytes",
         range: "any number of bytes, or none", allows: any,
         default: Frame::new(), "none",
@@ -697,6 +761,7 @@ option_table! {
     xsub_verbose_unsubscribe(bool) -> bool {
         libzmq: "ZMQ_XSUB_VERBOSE_UNSUBSCRIBE" = 115,
         sockets: [Xsub],
+        change: AtOnce,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -708,6 +773,7 @@ option_table! {
     invert_matching(bool) -> bool {
         libzmq: "ZMQ_INVERT_MATCHING" = 74,
         sockets: [Pub, Sub, Xpub],
+        change: AtOnce,
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -720,6 +786,7 @@ option_table! {
     router_raw(bool) -> bool {
         libzmq: "ZMQ_ROUTER_RAW" = 41,
         sockets: [Router],
+        change: Fixed("what is spoken with peers is settled when the socket is made"),
         unit: "",
         range: "true or false", allows: any,
         default: false, "false",
@@ -732,6 +799,7 @@ option_table! {
     hello_message(impl Into<Frame>) -> Frame {
         libzmq: "ZMQ_HELLO_MSG" = 110,
         sockets: [Router, Dealer, Client, Server, Peer],
+        change: Later,
         unit: "bytes",
         range: "any number of bytes, or none", allows: any,
         default: Frame::new(), "none",
@@ -743,6 +811,7 @@ option_table! {
     disconnect_message(impl Into<Frame>) -> Frame {
         libzmq: "ZMQ_DISCONNECT_MSG" = 111,
         sockets: [Router, Server, Peer],
+        change: Later,
         unit: "bytes",
         range: "any number of bytes, or none", allows: any,
         default: Frame::new(), "none",
@@ -753,6 +822,7 @@ option_table! {
     hiccup_message(impl Into<Frame>) -> Frame {
         libzmq: "ZMQ_HICCUP_MSG" = 114,
         sockets: [Dealer, Client, Peer],
+        change: Later,
         unit: "bytes",
         range: "any number of bytes, or none", allows: any,
         default: Frame::new(), "none",
@@ -762,6 +832,7 @@ option_table! {
     stream_notify(bool) -> bool {
         libzmq: "ZMQ_STREAM_NOTIFY" = 73,
         sockets: [Stream],
+        change: Later,
         unit: "",
         range: "true or false", allows: any,
         default: true, "true",
@@ -773,6 +844,7 @@ option_table! {
     router_notify(u32) -> u32 {
         libzmq: "ZMQ_ROUTER_NOTIFY" = 97,
         sockets: [Router],
+        change: Later,
         unit: "",
         range: "0 to 3", allows: |&notify| notify <= 3,
         default: 0, "0",

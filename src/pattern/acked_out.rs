@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
 use crate::Delivery;
-use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, unlimited};
 use crate::message::Message;
 use crate::monitor::PeerRefusal;
 use crate::pattern::Admission;
@@ -137,6 +137,11 @@ pub(super) fn admit(peers: &Peers, id: PeerId, required: bool) -> Admission {
 }
 
 impl AckedOut {
+    /// So many messages may be unsettled, 0 for any number.
+    pub(super) fn set_send_hwm(&mut self, send_hwm: usize) {
+        self.send_hwm = unlimited(send_hwm);
+    }
+
     pub(super) fn new(delivery: &Delivery, send_hwm: usize) -> Self {
         let id = new_id();
         let policy = Policy {
@@ -148,10 +153,7 @@ impl AckedOut {
         AckedOut {
             hello: Hello { id, window: 0 },
             required: delivery.required,
-            send_hwm: match send_hwm {
-                0 => usize::MAX,
-                most => most,
-            },
+            send_hwm: unlimited(send_hwm),
             sender: Sender::new(policy, seed),
             dead: VecDeque::new(),
             most_dead: delivery.dead_letters,

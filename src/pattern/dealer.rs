@@ -8,6 +8,7 @@ use super::outlet::Outlet;
 use super::{FairQueue, Pattern, Receiving, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::message::Message;
+use crate::options::Options;
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
@@ -86,6 +87,10 @@ impl<F: Form> Pattern for DealerOf<F> {
             true => SocketType::Client,
             false => SocketType::Dealer,
         }
+    }
+
+    fn reconfigure(&mut self, _peers: &mut Peers, options: &Options) {
+        self.probes = options.probe_router && !F::SINGLE;
     }
 
     fn receives(&self) -> bool {

@@ -65,19 +65,33 @@ impl Allowed {
     }
 }
 
+fn policy(options: &Options) -> SlowSubscriber {
+    match options.pub_block {
+        true => SlowSubscriber::Wait,
+        false => options.slow_subscriber,
+    }
+}
+
 impl<M: Matching> Distributor<M> {
     pub(super) fn new(options: &Options) -> Self {
         Distributor {
             matching: PhantomData,
             subscriptions: Subscriptions::new(),
             allowed: Allowed::new(options),
-            policy: match options.pub_block {
-                true => SlowSubscriber::Wait,
-                false => options.slow_subscriber,
-            },
+            policy: policy(options),
             inverted: (options.invert_matching && !M::GROUPS).then(Vec::new),
             full: Vec::new(),
             granted: 0,
+        }
+    }
+
+    /// The options are these from now on, but for the limits of subscriptions.
+    pub(super) fn reconfigure(&mut self, peers: &mut Peers, options: &Options) {
+        self.policy = policy(options);
+        self.granted = 0;
+        let inverted = options.invert_matching && !M::GROUPS;
+        if inverted != self.inverted.is_some() {
+            self.inverted = inverted.then(|| peers.connected());
         }
     }
 

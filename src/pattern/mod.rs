@@ -86,6 +86,7 @@ use std::time::Instant;
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::message::Message;
 use crate::monitor::{PeerRefusal, RefusalCause};
+use crate::options::Options;
 use crate::stats::DeliveryStats;
 use crate::zmtp::delivery::{Hello, Notice};
 use crate::zmtp::{ProtocolError, SocketType};
@@ -98,6 +99,14 @@ use crate::zmtp::{ProtocolError, SocketType};
 /// `immediate` is set), so that messages can be queued for it; an accepted one when its handshake is done and it has been admitted.
 pub(crate) trait Pattern: Send {
     fn socket_type(&self) -> SocketType;
+
+    /// Why an option cannot be changed to what it is here at this moment, by its name.
+    fn objection(&self, _options: &Options) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    /// The options are these from now on. Those that cannot be changed are as before.
+    fn reconfigure(&mut self, _peers: &mut Peers, _options: &Options) {}
 
     /// Whether peers speak no ZMTP: bytes are all there is, as they come, over tcp. There is no handshake then, and nothing to keep
     /// strangers out.
@@ -362,7 +371,7 @@ pub(crate) trait Sending: Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OPTION_TABLE, Options};
+    use crate::OPTION_TABLE;
 
     fn patterns() -> [Box<dyn Pattern>; 20] {
         [

@@ -105,6 +105,10 @@ impl<M: Matching> Pattern for PubOf<M> {
         M::PUBLISHER
     }
 
+    fn reconfigure(&mut self, peers: &mut Peers, options: &Options) {
+        self.distributor.reconfigure(peers, options);
+    }
+
     fn receives(&self) -> bool {
         false
     }

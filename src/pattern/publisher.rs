@@ -103,6 +103,11 @@ impl Topic {
 }
 
 impl Publisher {
+    /// Another number of connections that may end over one topic.
+    pub(crate) fn set_most(&mut self, most: Option<u32>) {
+        self.most = most;
+    }
+
     /// One over which so many connections may end for each topic.
     pub(crate) fn new(most: Option<u32>) -> Self {
         Publisher {

@@ -115,6 +115,12 @@ impl<F: Form> Pattern for PushOf<F> {
         }
     }
 
+    fn reconfigure(&mut self, _peers: &mut Peers, options: &Options) {
+        if let Some(acked) = &mut self.acked {
+            acked.set_send_hwm(options.send_hwm);
+        }
+    }
+
     fn receives(&self) -> bool {
         false
     }

@@ -15,6 +15,7 @@ use crate::engine::{
 };
 use crate::message::{Frame, Message};
 use crate::monitor::RefusalCause;
+use crate::options::Options;
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// Names a request that is under way.
@@ -328,6 +329,17 @@ impl ReqPattern {
 impl Pattern for ReqPattern {
     fn socket_type(&self) -> SocketType {
         SocketType::Req
+    }
+
+    fn objection(&self, options: &Options) -> Option<(&'static str, &'static str)> {
+        let differs = options.req_correlate != self.correlate;
+        (differs && !self.requests.is_empty())
+            .then_some(("req_correlate", "a request is under way"))
+    }
+
+    fn reconfigure(&mut self, _peers: &mut Peers, options: &Options) {
+        self.correlate = options.req_correlate;
+        self.relaxed = options.req_relaxed;
     }
 
     fn receives(&self) -> bool {

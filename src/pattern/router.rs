@@ -249,6 +249,14 @@ impl<N: Name> Pattern for RouterOf<N> {
         self.raw
     }
 
+    fn reconfigure(&mut self, _peers: &mut Peers, options: &Options) {
+        if self.socket_type == SocketType::Router {
+            self.mandatory = options.router_mandatory;
+            self.handover = options.router_handover;
+            self.probe = options.probe_router && !self.raw;
+        }
+    }
+
     fn receives(&self) -> bool {
         true
     }

@@ -6,6 +6,7 @@ use super::upstream::Upstreams;
 use super::{FairQueue, Pattern, Receiving, TopicFilter};
 use crate::engine::{PeerId, Peers, Unsent};
 use crate::message::Message;
+use crate::options::Options;
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
@@ -72,6 +73,13 @@ impl<M: Matching> Receiving for SubOf<M> {
 impl<M: Matching> Pattern for SubOf<M> {
     fn socket_type(&self) -> SocketType {
         M::SUBSCRIBER
+    }
+
+    fn reconfigure(&mut self, _peers: &mut Peers, options: &Options) {
+        self.topics.set_most(options.max_delivery_attempts);
+        self.topics
+            .filter
+            .invert(options.invert_matching && !M::GROUPS);
     }
 
     fn receives(&self) -> bool {

@@ -31,6 +31,14 @@ impl TopicFilter {
         Self { inverted, ..self }
     }
 
+    /// Whether it wants what no topic matches, from now on.
+    pub(crate) fn invert(&mut self, inverted: bool) {
+        if inverted {
+            self.only = None;
+        }
+        self.inverted = inverted;
+    }
+
     /// Adds a reference; says whether it is the first.
     pub(crate) fn subscribe(&mut self, topic: &[u8]) -> bool {
         if let Some(id) = self.references.find(topic)

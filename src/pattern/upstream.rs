@@ -28,6 +28,14 @@ impl<M: Matching> Upstreams<M> {
         }
     }
 
+    /// Another number of connections.
+    pub(super) fn set_most(&mut self, most: Option<u32>) {
+        self.most = most;
+        for (_, publisher) in &mut self.publishers {
+            publisher.set_most(most);
+        }
+    }
+
     /// Adds a reference, and tells of the first one.
     pub(super) fn subscribe(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
         let first = self.filter.subscribe(topic);

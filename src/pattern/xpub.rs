@@ -13,7 +13,7 @@ pub use inbox::{Subscription, Upstream};
 use super::distributor::{Allowed, Distributor};
 use super::subscriptions::{Inserted, Removed, Told};
 use super::{FairQueue, Pattern, Published, Receiving, Sending, Subscriptions};
-use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
+use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, unlimited};
 use crate::message::Message;
 use crate::options::Options;
 use crate::zmtp::{Command, ProtocolError, SocketType};
@@ -27,6 +27,21 @@ enum Verbosity {
     Subscriptions,
     /// All that are made, and all ends.
     All,
+}
+
+impl Verbosity {
+    fn of(options: &Options) -> Verbosity {
+        match (options.xpub_verbose, options.xpub_verboser) {
+            (_, true) => Verbosity::All,
+            (true, false) => Verbosity::Subscriptions,
+            (false, false) => Verbosity::Changes,
+        }
+    }
+}
+
+fn welcome(options: &Options) -> Option<Message> {
+    let welcome = &options.xpub_welcome_message;
+    (!welcome.is_empty()).then(|| Message::from(welcome.clone()))
 }
 
 /// See the module.
@@ -55,28 +70,19 @@ struct Asked {
 impl XpubPattern {
     pub(crate) fn new(options: &Options) -> Self {
         let manual = options.xpub_manual || options.xpub_manual_last_value;
-        let verbosity = match (options.xpub_verbose, options.xpub_verboser) {
-            (_, true) => Verbosity::All,
-            (true, false) => Verbosity::Subscriptions,
-            (false, false) => Verbosity::Changes,
-        };
-        let welcome = &options.xpub_welcome_message;
         XpubPattern {
             distributor: Distributor::new(options),
             asked: manual.then(|| Asked {
                 subscriptions: Subscriptions::new(),
                 allowed: Allowed::new(options),
             }),
-            verbosity,
-            welcome: (!welcome.is_empty()).then(|| Message::from(welcome.clone())),
+            verbosity: Verbosity::of(options),
+            welcome: welcome(options),
             last_only: options.xpub_manual_last_value,
             last: None,
             inbox: Inbox::default(),
             held_up: FairQueue::new(),
-            recv_hwm: match options.recv_hwm {
-                0 => usize::MAX,
-                hwm => hwm,
-            },
+            recv_hwm: unlimited(options.recv_hwm),
         }
     }
 
@@ -262,6 +268,13 @@ impl Receiving for XpubPattern {
 impl Pattern for XpubPattern {
     fn socket_type(&self) -> SocketType {
         SocketType::Xpub
+    }
+
+    fn reconfigure(&mut self, peers: &mut Peers, options: &Options) {
+        self.distributor.reconfigure(peers, options);
+        self.verbosity = Verbosity::of(options);
+        self.welcome = welcome(options);
+        self.recv_hwm = unlimited(options.recv_hwm);
     }
 
     fn receives(&self) -> bool {

@@ -5,6 +5,7 @@ use super::upstream::Upstreams;
 use super::{FairQueue, Pattern, Published, Receiving, Sending, TopicFilter};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::{Frame, Message};
+use crate::options::Options;
 use crate::zmtp::{Command, ProtocolError, SocketType};
 
 /// See the module.
@@ -124,6 +125,11 @@ impl Receiving for XsubPattern {
 impl Pattern for XsubPattern {
     fn socket_type(&self) -> SocketType {
         SocketType::Xsub
+    }
+
+    fn reconfigure(&mut self, _peers: &mut Peers, options: &Options) {
+        self.topics.set_most(options.max_delivery_attempts);
+        self.tells_all_ends = options.xsub_verbose_unsubscribe;
     }
 
     fn receives(&self) -> bool {

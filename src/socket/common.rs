@@ -127,7 +127,7 @@ macro_rules! common {
                 self.socket.disconnect(&$crate::socket::endpoint(endpoint)?)
             }
 
-            /// The options that the socket was made with.
+            /// The options of the socket, as they are now.
             ///
             /// ```
             #[doc = concat!("# use zerohop::{Context, ", stringify!($name), "};")]
@@ -137,8 +137,54 @@ macro_rules! common {
             /// # Ok(())
             /// # }
             /// ```
-            pub fn options(&self) -> &$crate::Options {
+            pub fn options(&self) -> std::sync::Arc<$crate::Options> {
                 self.socket.options()
+            }
+
+            /// Changes options while the socket is in use, from any thread. [`OPTION_TABLE`](crate::OPTION_TABLE) says of each when that
+            /// takes effect: see [`Change`](crate::Change). What two threads change at once is changed both.
+            ///
+            /// # Errors
+            ///
+            /// A value is out of its range, an option can't be changed later, everyone would be let in from other machines at an endpoint
+            /// that is bound ([`Insecure`](crate::ReconfigureError::Insecure)), or the socket is closed. Nothing is changed then.
+            ///
+            /// ```
+            #[doc = concat!("# use zerohop::{Context, ", stringify!($name), "};")]
+            /// use std::time::Duration;
+            ///
+            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+            #[doc = concat!("let socket = ", stringify!($name), "::new(&Context::new())?;")]
+            /// socket.reconfigure(|options| options.handshake_timeout(Duration::from_secs(5)).ipv6(true))?;
+            /// assert!(socket.options().ipv6);
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn reconfigure(
+                &self,
+                change: impl FnOnce($crate::Options) -> $crate::Options,
+            ) -> Result<(), $crate::ReconfigureError> {
+                self.socket.reconfigure(change)
+            }
+
+            /// Changes an option by its name, to what the text means, as [`Options::set_for`](crate::Options::set_for) reads it. To
+            /// read one: `socket.options().get(name)`.
+            ///
+            /// # Errors
+            ///
+            /// As [`reconfigure`](Self::reconfigure), and where there is no such option, or it does nothing on this type.
+            ///
+            /// ```
+            #[doc = concat!("# use zerohop::{Context, ", stringify!($name), "};")]
+            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+            #[doc = concat!("let socket = ", stringify!($name), "::new(&Context::new())?;")]
+            /// socket.set("reconnect_interval", "1 s")?;
+            /// assert_eq!(socket.options().get("reconnect_interval").as_deref(), Some("1 s"));
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn set(&self, name: &str, value: &str) -> Result<(), $crate::ReconfigureError> {
+                self.socket.set(name, value)
             }
 
             /// The endpoint last bound (resolved) or connected (as given). `None` in a forked child. libzmq: `ZMQ_LAST_ENDPOINT`.

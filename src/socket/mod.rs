@@ -9,6 +9,7 @@ mod asking;
 mod channel;
 mod client;
 mod common;
+mod configure;
 mod dealer;
 mod dish;
 mod futures;
@@ -77,10 +78,13 @@ pub use xpub::Xpub;
 pub use xsub::Xsub;
 
 use crate::context::Context;
+use configure::TimeLimit;
+
 use crate::engine::{ContextInner, Core, Deadline, PeerId, Shut, Stop, Turn};
 use crate::error::{
-    CloseError, ConnectError, GroupError, RecvError, ReplyErrorKind, RequestError, SendError,
-    SendErrorKind, Shortage, SocketError, SubscribeError, UnbindError, WaitError,
+    CloseError, ConnectError, GroupError, ReconfigureError, RecvError, ReplyErrorKind,
+    RequestError, SendError, SendErrorKind, Shortage, SocketError, SubscribeError, UnbindError,
+    WaitError,
 };
 use crate::message::{Message, RoutingId};
 use crate::monitor::{IoFailure, Monitor};
@@ -92,7 +96,12 @@ use crate::transport::{Address, BindError, Endpoint, EndpointError, Listener};
 /// What all socket types are made of: a core that is closed when its handle is dropped.
 pub(crate) struct Socket<P: Pattern + 'static> {
     core: Arc<Core<P>>,
-    options: Options,
+    /// Those that it was made with, of which a forked child knows no others.
+    first_options: Arc<Options>,
+    /// Of those that hold now: for calls, which take no lock for that.
+    send_timeout: TimeLimit,
+    recv_timeout: TimeLimit,
+    linger: TimeLimit,
     open: bool,
 }
 
@@ -125,10 +134,14 @@ impl<P: Pattern + 'static> Socket<P> {
             let unsecured = options.check_unsecured(pattern.socket_type());
             unsecured.map_err(SocketError::Option)?;
         }
-        let core = Core::new(inner, options.clone(), pattern).map_err(SocketError::Io)?;
+        let options = Arc::new(options);
+        let core = Core::new(inner, Arc::clone(&options), pattern).map_err(SocketError::Io)?;
         Ok(Socket {
             core,
-            options,
+            send_timeout: TimeLimit::new(options.send_timeout),
+            recv_timeout: TimeLimit::new(options.recv_timeout),
+            linger: TimeLimit::new(options.linger),
+            first_options: options,
             open: true,
         })
     }
@@ -137,8 +150,9 @@ impl<P: Pattern + 'static> Socket<P> {
         &self.core
     }
 
-    pub(crate) fn options(&self) -> &Options {
-        &self.options
+    pub(crate) fn options(&self) -> Arc<Options> {
+        let now = self.core.inspect(|_, net| Arc::clone(net.options()));
+        now.unwrap_or_else(|_| Arc::clone(&self.first_options))
     }
 
     #[inline(never)]
@@ -288,8 +302,7 @@ impl<P: Pattern + 'static> Socket<P> {
         if !self.core.process().is_current() {
             return;
         }
-        self.core
-            .begin_close(Deadline::from_option(self.options.linger));
+        self.core.begin_close(Deadline::from(self.linger.get()));
     }
 
     fn close(mut self, timeout: Duration) -> Result<(), CloseError> {
@@ -351,6 +364,7 @@ from_shut!(
     SubscribeError,
     GroupError,
     WaitError,
+    ReconfigureError,
     SendErrorKind,
     ReplyErrorKind,
     RequestError,

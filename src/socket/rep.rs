@@ -31,7 +31,7 @@ impl Rep {
     ///
     /// Timed out, or closed.
     pub fn recv(&self) -> Result<Request, RecvError> {
-        self.recv_by(Deadline::from_option(self.socket.options().recv_timeout))
+        self.recv_by(Deadline::from(self.socket.recv_timeout.get()))
     }
 
     /// Receives a request if there is one now.

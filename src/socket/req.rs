@@ -73,7 +73,7 @@ impl Req {
     /// the socket was shut down. Or it was sent, and no reply came in time, the connection broke in between, or the peer does not
     /// take a request that large.
     pub fn request(&self, message: impl Payload) -> Result<Message, RequestError> {
-        let send = Deadline::from_option(self.socket.options().send_timeout);
+        let send = Deadline::from(self.socket.send_timeout.get());
         self.exchange(message, send, None)
     }
 
@@ -138,8 +138,7 @@ impl Req {
         recv: Option<Deadline>,
     ) -> Result<Message, Failure> {
         let ticket = self.send_request(outgoing, send).map_err(Failure::Unsent)?;
-        let recv =
-            recv.unwrap_or_else(|| Deadline::from_option(self.socket.options().recv_timeout));
+        let recv = recv.unwrap_or_else(|| Deadline::from(self.socket.recv_timeout.get()));
         self.reply(ticket, recv)
     }
 

@@ -10,7 +10,7 @@ impl<P: Pattern + 'static> Socket<P> {
     /// For as long as a call waits that is not told how long.
     #[inline]
     pub(super) fn send_wait(&self) -> Wait {
-        Wait::from_option(self.options().send_timeout)
+        self.send_timeout.get()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What code can be written over, whatever the type of the socket: see [`AnySocket`].
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::handle::{Handle, RecvBy, SendBy};
@@ -8,8 +9,8 @@ use super::{Iter, Socket, endpoint};
 use crate::context::Context;
 use crate::engine::Wait;
 use crate::error::{
-    CloseError, ConnectError, RecvError, SendBatchError, SendError, SocketError, UnbindError,
-    WaitError,
+    CloseError, ConnectError, ReconfigureError, RecvError, SendBatchError, SendError, SocketError,
+    UnbindError, WaitError,
 };
 use crate::message::{Message, Payload};
 use crate::monitor::Monitor;
@@ -120,9 +121,27 @@ pub trait AnySocket: Handle + Send + Sync + 'static {
         self.socket().disconnect(&self::endpoint(endpoint)?)
     }
 
-    /// The options that the socket was made with.
-    fn options(&self) -> &Options {
+    /// The options of the socket, as they are now.
+    fn options(&self) -> Arc<Options> {
         self.socket().options()
+    }
+
+    /// Changes options while the socket is in use; see [`Push::reconfigure`](crate::Push::reconfigure).
+    ///
+    /// # Errors
+    ///
+    /// A value is out of its range, an option can't be changed later, or the socket is closed.
+    fn reconfigure(&self, change: impl FnOnce(Options) -> Options) -> Result<(), ReconfigureError> {
+        self.socket().reconfigure(change)
+    }
+
+    /// Changes an option by its name; see [`Push::set`](crate::Push::set).
+    ///
+    /// # Errors
+    ///
+    /// As [`reconfigure`](Self::reconfigure), and where there is no such option, or it does nothing on this type.
+    fn set(&self, name: &str, value: &str) -> Result<(), ReconfigureError> {
+        self.socket().set(name, value)
     }
 
     /// The endpoint last bound (resolved) or connected (as given).

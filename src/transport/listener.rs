@@ -121,6 +121,31 @@ impl Listener {
         &self.endpoint
     }
 
+    /// What is accepted from now on has these options. Where it listens, for whom, and how many may wait, stays.
+    pub(crate) fn set_options(&mut self, options: &StreamOptions) -> io::Result<()> {
+        let buffers = (options.send_buffer, options.recv_buffer);
+        let new_buffers = buffers != (self.options.send_buffer, self.options.recv_buffer);
+        self.options = options.clone();
+        if !new_buffers {
+            return Ok(());
+        }
+        match &self.io {
+            Io::Tcp(listener) => options.apply_buffers(&SockRef::from(listener)),
+            Io::Unix(..) => Ok(()),
+        }
+    }
+
+    /// Whether other machines can reach it.
+    pub(crate) fn is_reachable(&self) -> bool {
+        match &self.io {
+            // One whose address cannot be told counts as one that can be reached.
+            Io::Tcp(listener) => listener
+                .local_addr()
+                .map_or(true, |address| is_reachable(&address)),
+            Io::Unix(..) => false,
+        }
+    }
+
     fn accept_one(&self) -> io::Result<Stream> {
         match &self.io {
             Io::Tcp(listener) => {

@@ -16,6 +16,7 @@ mod common {
 }
 
 mod arena;
+mod changing;
 mod closing;
 mod connecting;
 mod dealer;

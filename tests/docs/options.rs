@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use zerohop::{OPTION_TABLE, OptionInfo};
+use zerohop::{Change, OPTION_TABLE, OptionInfo};
 
 /// What differs from libzmq on purpose, and why. An option that has libzmq's number and is not here is the same, its default included:
 /// `interop/tests/interop_options.rs` asks libzmq.
@@ -233,9 +233,12 @@ pub(super) fn page() -> String {
          option does is in the documentation of its setter, a method of `Options` with the same name. On the command line it is \
          `-o NAME=VALUE`.\n\n\
          *Same* means what libzmq does, with the same default; a test asks libzmq for it.\n\n\
+         A socket that is in use takes changes, with `reconfigure` and `set`. *At once* holds for the connections that are there as well. \
+         *Next connections* holds for endpoints and connections that begin afterwards, also for those of endpoints that are there, \
+         which in libzmq keep the options that they were bound or connected with. Others are refused, for the reason that is given.\n\n\
          ## All options\n\n\
-         | option | default | range | libzmq | compared with libzmq | sockets |\n\
-         |---|---|---|---|---|---|\n",
+         | option | default | range | libzmq | compared with libzmq | sockets | changed later |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for row in OPTION_TABLE {
         let libzmq = row.libzmq.map_or("–".to_owned(), |option| {
@@ -248,11 +251,12 @@ pub(super) fn page() -> String {
         };
         let _ = writeln!(
             page,
-            "| `{}` | {default} | {} | {libzmq} | {} | {} |",
+            "| `{}` | {default} | {} | {libzmq} | {} | {} | {} |",
             row.name,
             row.range,
             compared(row),
             row.sockets,
+            changed(row),
         );
     }
     page.push_str(
@@ -262,6 +266,15 @@ pub(super) fn page() -> String {
         let _ = writeln!(page, "| `{name}` | {here} |");
     }
     page
+}
+
+fn changed(row: &OptionInfo) -> String {
+    match row.change {
+        Change::AtOnce => "at once".to_owned(),
+        Change::Later => "next connections".to_owned(),
+        Change::Fixed(why) => format!("no: {why}"),
+        _ => "?".to_owned(),
+    }
 }
 
 fn compared(row: &OptionInfo) -> String {

@@ -101,7 +101,7 @@ impl<P: Pattern> Core<P> {
     /// Makes the core of a new socket. The context's caretaker watches over it as soon as there is something to watch.
     pub(crate) fn new(
         context: &Arc<ContextInner>,
-        options: Options,
+        options: impl Into<Arc<Options>>,
         pattern: P,
     ) -> std::io::Result<Arc<Self>>
     where
@@ -111,6 +111,7 @@ impl<P: Pattern> Core<P> {
         let mailbox = Arc::new(Mailbox::new(waker.clone()));
         let caretaker = context.caretaker()?;
         let id = caretaker.new_id();
+        let options = options.into();
         let busy_poll = BusyPoll::new(options.busy_poll);
         let net = Net::new(
             &pattern,

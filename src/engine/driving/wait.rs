@@ -30,10 +30,6 @@ impl Deadline {
             .checked_add(timeout)
             .map_or(Deadline::Never, Deadline::At)
     }
-
-    pub(crate) fn from_option(timeout: Option<Duration>) -> Self {
-        Deadline::from(Wait::from_option(timeout))
-    }
 }
 
 /// How long a call may wait, before it is known whether it has to: most need not, and do not look at the clock.

@@ -25,6 +25,8 @@ pub(crate) struct InprocLink {
     pub(crate) remote: Arc<OnceLock<Remote>>,
     /// We have been told that the other end is there.
     pub(crate) accepted: bool,
+    /// The receiver's mark, once it is there; 0 is none.
+    pub(crate) remote_hwm: Option<usize>,
     /// Messages appended to `outbox`, ever.
     pub(crate) appended: usize,
     /// Messages received from `inbox`, ever.
@@ -50,10 +52,22 @@ impl InprocLink {
             inbox,
             remote: Arc::default(),
             accepted: false,
+            remote_hwm: None,
             appended: 0,
             received: 0,
             step,
             read_rate: ReadRate::default(),
+        }
+    }
+
+    /// The mark for what is sent, if the sender's part of it is this. Over inproc there is one queue, and so one limit: the sender's plus the
+    /// receiver's, none if either has none, and the sender's alone until it is known who receives.
+    pub(crate) fn mark(&self, send_hwm: usize) -> usize {
+        match self.remote_hwm {
+            _ if send_hwm == 0 => usize::MAX,
+            Some(0) => usize::MAX,
+            Some(recv_hwm) => send_hwm.saturating_add(recv_hwm),
+            None => send_hwm,
         }
     }
 

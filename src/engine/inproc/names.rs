@@ -16,7 +16,6 @@ pub(crate) struct Offer {
     pub(crate) socket_type: SocketType,
     pub(crate) facts: PeerFacts,
     pub(crate) recv_hwm: usize,
-    pub(crate) send_hwm: usize,
     /// From the connecting to the binding side, and back.
     pub(crate) forth: Arc<Channel>,
     pub(crate) back: Arc<Channel>,
@@ -36,7 +35,7 @@ impl Offer {
 
 /// The answer to an offer.
 pub(crate) struct Accepted {
-    pub(crate) send_hwm: usize,
+    pub(crate) recv_hwm: usize,
     pub(crate) facts: PeerFacts,
 }
 

@@ -38,6 +38,11 @@ impl Offerer {
         }
     }
 
+    /// The first wait is to be this long from now on, and the longest.
+    pub(crate) fn set_waits(&mut self, (first, max): (Duration, Duration)) {
+        self.backoff.set_waits(first, max);
+    }
+
     pub(crate) fn is_at(&self, attempt: Attempt) -> bool {
         self.attempt == attempt
     }

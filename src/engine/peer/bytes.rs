@@ -74,6 +74,18 @@ impl Peer {
         self.send_hwm = hwm;
     }
 
+    /// Sets the mark for messages. If it is full by bytes, it stays so.
+    pub(super) fn set_normal_hwm(&mut self, hwm: usize) {
+        match self
+            .bytes
+            .as_deref_mut()
+            .and_then(|limits| limits.full.as_mut())
+        {
+            Some(full) => full.send_hwm = hwm,
+            None => self.send_hwm = hwm,
+        }
+    }
+
     /// The mark for messages, whatever the one for bytes is.
     pub(super) fn normal_hwm(&self) -> usize {
         let full = self.bytes.as_deref().and_then(|limits| limits.full);
@@ -127,6 +139,14 @@ impl Peer {
                 // Messages differ in length: with each that is taken, there may be few enough bytes.
                 self.notice_at = usize::MAX;
             }
+        }
+    }
+
+    /// The mark is another one: when it is to be looked at whether reading goes on.
+    pub(super) fn mark_pause(&mut self) {
+        let by_bytes = self.bytes.as_deref().is_some_and(|limits| limits.paused);
+        if !by_bytes {
+            self.notice_at = self.resume_at() + 1;
         }
     }
 

@@ -67,6 +67,11 @@ impl Dialer {
         }
     }
 
+    /// The first wait is to be this long from now on, and the longest.
+    pub(crate) fn set_waits(&mut self, (first, max): (Duration, Duration)) {
+        self.backoff.set_waits(first, max);
+    }
+
     /// Begins an attempt, or the wait before it.
     pub(crate) fn begin(&mut self) -> Attempt {
         self.attempt = Attempt::next();
@@ -121,6 +126,15 @@ impl Backoff {
             step: first,
             last: Duration::ZERO,
             random: None,
+        }
+    }
+
+    /// See [`Dialer::set_waits`]. If they are others than before, the waits start over.
+    pub(crate) fn set_waits(&mut self, first: Duration, max: Duration) {
+        if (self.first, self.max) != (first, max.max(first)) {
+            let random = self.random;
+            *self = Backoff::new(first, max);
+            self.random = random;
         }
     }
 

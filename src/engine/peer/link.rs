@@ -55,7 +55,7 @@ impl Turn<'_> {
         let dialer = Dialer::new(endpoint, Arc::clone(&label), given_name, waits);
         let origin = Origin::Dialed(Box::new(dialer));
         let id = self.net.new_peer(Link::Down, origin, label);
-        if !self.net.options.immediate {
+        if !self.net.immediate {
             self.attach(id);
         }
         self.dial(id);
@@ -322,6 +322,7 @@ impl Turn<'_> {
             self.net.addresses.shaken_hands(address);
         }
         peer.takes = takes;
+        peer.renew_byte_limits(&self.net.options);
         match &mut peer.origin {
             Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
             Origin::Accepted(_) => {

@@ -31,6 +31,15 @@ pub(crate) struct Listening {
     pub(crate) rests_until: Option<Instant>,
 }
 
+impl Net {
+    /// An endpoint that is bound and that other machines can reach, if there is one.
+    pub(super) fn reachable_endpoint(&self) -> Option<Endpoint> {
+        let mut listeners = self.listeners.iter().flatten();
+        let reachable = listeners.find(|listening| listening.listener.is_reachable());
+        reachable.map(|listening| listening.listener.endpoint().clone())
+    }
+}
+
 impl Turn<'_> {
     /// Unbinds an endpoint, and closes what was accepted there; `false` if it is not bound.
     pub(crate) fn unbind(&mut self, endpoint: &Endpoint) -> bool {

@@ -81,7 +81,6 @@ impl Turn<'_> {
             socket_type: self.net.handshake.socket_type,
             facts: self.net.own_facts(),
             recv_hwm: self.net.options.recv_hwm,
-            send_hwm: self.net.options.send_hwm,
             forth,
             back,
             from: Remote {
@@ -97,7 +96,7 @@ impl Turn<'_> {
         }
         self.greet(id);
         self.net.peers.hand_over_queue(id);
-        if !self.net.options.immediate {
+        if !self.net.immediate {
             self.attach(id);
         }
         Ok(())
@@ -109,14 +108,16 @@ impl Turn<'_> {
         let mut link = InprocLink::new(offer.back, offer.forth, self.net.recv_step());
         link.remote = Arc::new(OnceLock::from(offer.from));
         link.accepted = true;
+        link.remote_hwm = Some(offer.recv_hwm);
+        let (recv_hwm, send_hwm) = (self.net.options.recv_hwm, self.net.options.send_hwm);
+        let mark = link.mark(send_hwm);
         let origin = Origin::Bound(Arc::clone(&offer.name));
         let label = format!("inproc://{}", offer.name);
         let id = self
             .net
             .new_peer(Link::Inproc(Box::new(link)), origin, label.into());
-        let (recv_hwm, send_hwm) = (self.net.options.recv_hwm, self.net.options.send_hwm);
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
-            peer.send_hwm = sum_of_marks(send_hwm, offer.recv_hwm);
+            peer.send_hwm = mark;
             peer.facts = Some(Box::new(offer.facts));
         }
         if let Err(refusal) = self.let_in(id) {
@@ -132,7 +133,7 @@ impl Turn<'_> {
         // Set once, here; nobody else does.
         let _ = offer.taker.set(near);
         let accepted = Accepted {
-            send_hwm: sum_of_marks(offer.send_hwm, recv_hwm),
+            recv_hwm,
             facts: self.net.own_facts(),
         };
         mailbox.post(Note::InprocAccepted {
@@ -152,10 +153,11 @@ impl Turn<'_> {
         }
         let id = place.id;
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
-            peer.send_hwm = accepted.send_hwm;
             peer.facts = Some(Box::new(accepted.facts));
             if let Link::Inproc(link) = &mut peer.link {
                 link.accepted = true;
+                link.remote_hwm = Some(accepted.recv_hwm);
+                peer.send_hwm = link.mark(self.net.options.send_hwm);
             }
         }
         if let Err(refusal) = self.let_in(id) {
@@ -277,7 +279,7 @@ impl Turn<'_> {
     /// waits until the name is bound again, or after a while.
     fn inproc_gone(&mut self, id: PeerId, end: End) {
         let (keeps, moves) = (self.pattern.keeps_unsent(), self.pattern.moves_unsent());
-        let immediate = self.net.options.immediate;
+        let immediate = self.net.immediate;
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
@@ -333,7 +335,7 @@ impl Turn<'_> {
             let _ = self.offer_at(id, Misfit::IsWaitedFor);
             return;
         };
-        if !self.net.options.immediate {
+        if !self.net.immediate {
             self.attach(id);
         }
         if self.net.options.reconnect_interval.is_some() {
@@ -417,14 +419,4 @@ impl Net {
 pub(crate) struct LateTopics {
     place: Place,
     topics: std::vec::IntoIter<(Vec<u8>, bool)>,
-}
-
-/// Over inproc there is one queue, and so one limit: the sender's plus the receiver's, none if either has
-/// none.
-fn sum_of_marks(send: usize, recv: usize) -> usize {
-    if send == 0 || recv == 0 {
-        usize::MAX
-    } else {
-        send.saturating_add(recv)
-    }
 }

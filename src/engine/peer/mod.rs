@@ -43,6 +43,7 @@ pub(super) mod outgoing;
 pub(super) mod peers;
 pub(super) mod pool;
 pub(super) mod reading;
+mod reconfigure;
 mod slow;
 #[cfg(test)]
 pub(in crate::engine) mod stand;

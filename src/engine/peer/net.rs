@@ -57,7 +57,9 @@ pub(crate) struct Net {
     pub(crate) peers: Peers,
     pub(super) listeners: Vec<Option<Listening>>,
     pub(super) timers: Timers,
-    pub(super) options: Options,
+    pub(super) options: Arc<Options>,
+    /// Messages go to connected peers alone.
+    pub(super) immediate: bool,
     pub(super) stream_options: StreamOptions,
     pub(super) handshake: Arc<HandshakeConfig>,
     pub(super) authenticator: Arc<Authenticator>,
@@ -105,30 +107,15 @@ pub(crate) struct Net {
 impl Net {
     pub(crate) fn new(
         pattern: &dyn Pattern,
-        mut options: Options,
+        options: Arc<Options>,
         context: Arc<ContextInner>,
         mailbox: Arc<SocketMailbox>,
         caretaker: Arc<Caretaker>,
         id: usize,
     ) -> Self {
-        let socket_type = pattern.socket_type();
-        // Before its handshake nobody knows whether a peer settles messages.
-        options.immediate |= pattern.hello().is_some();
-        let routing_id = options.routing_id.clone().into_bytes();
         let authenticator = Authenticator::new(&options);
-        let notices = Notices::new(socket_type, &options);
-        let mut metadata = own_metadata(socket_type, &routing_id, announced(pattern, &options));
-        if let Some(hello) = pattern.hello() {
-            put_property(&mut metadata, PROPERTY, &hello.encode());
-        }
-        let handshake = HandshakeConfig {
-            socket_type,
-            metadata,
-            routing_id,
-            mechanism: options.mechanism(),
-            max_command_size: limits(socket_type, &options).max_command_size,
-            authenticates: authenticator.is_there(),
-        };
+        let notices = Notices::new(pattern.socket_type(), &options);
+        let handshake = handshake(pattern, &options, authenticator.is_there());
         Net {
             peers: Peers {
                 conflate: options.conflate && pattern.may_conflate(),
@@ -139,6 +126,7 @@ impl Net {
             listeners: Vec::new(),
             timers: Timers::default(),
             stream_options: stream_options(&options),
+            immediate: is_immediate(pattern, &options),
             options,
             handshake: Arc::new(handshake),
             authenticator,
@@ -168,6 +156,10 @@ impl Net {
             forgets: false,
             delivery_armed: None,
         }
+    }
+
+    pub(crate) fn options(&self) -> &Arc<Options> {
+        &self.options
     }
 
     pub(crate) fn stream_options(&self) -> StreamOptions {
@@ -500,6 +492,33 @@ fn limits(socket_type: SocketType, options: &Options) -> Limits {
         max_parts: options.max_parts.min(*socket_type.frames().end()),
         min_parts: *socket_type.frames().start(),
         max_command_size: (options.max_subscription_length as u64 + COMMAND_NAME).max(METADATA),
+    }
+}
+
+/// Whether messages go to connected peers alone: before its handshake nobody knows whether a peer settles them.
+pub(super) fn is_immediate(pattern: &dyn Pattern, options: &Options) -> bool {
+    options.immediate || pattern.hello().is_some()
+}
+
+/// What is said of the socket in its handshakes.
+pub(super) fn handshake(
+    pattern: &dyn Pattern,
+    options: &Options,
+    authenticates: bool,
+) -> HandshakeConfig {
+    let socket_type = pattern.socket_type();
+    let routing_id = options.routing_id.clone().into_bytes();
+    let mut metadata = own_metadata(socket_type, &routing_id, announced(pattern, options));
+    if let Some(hello) = pattern.hello() {
+        put_property(&mut metadata, PROPERTY, &hello.encode());
+    }
+    HandshakeConfig {
+        socket_type,
+        metadata,
+        routing_id,
+        mechanism: options.mechanism(),
+        max_command_size: limits(socket_type, options).max_command_size,
+        authenticates,
     }
 }
 

@@ -586,6 +586,15 @@ impl Peers {
         self.slab.get(id).is_some_and(Peer::is_connected)
     }
 
+    /// All peers that have shaken hands.
+    pub(crate) fn connected(&self) -> Vec<PeerId> {
+        let peers = self.slab.iter();
+        peers
+            .filter(|(_, peer)| peer.is_connected())
+            .map(|(id, _)| id)
+            .collect()
+    }
+
     /// Messages accepted for this peer and not yet handed on.
     pub(crate) fn queued_out(&self, id: PeerId) -> usize {
         self.slab.get(id).map_or(0, Peer::queued_out)

@@ -61,7 +61,7 @@ impl Turn<'_> {
             self.pattern.lost(&mut self.net.peers, id);
         }
         self.begins_to_forget(id);
-        if self.net.options.immediate {
+        if self.net.immediate {
             self.detach(id);
         }
         if self.net.peers.has_room(id) {
