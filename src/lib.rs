@@ -225,10 +225,11 @@ pub use monitor::{
     RefusalCause,
 };
 pub use options::{
-    Change, CurveServer, Delivery, LibzmqOption, OPTION_TABLE, OptionInfo, Options, SlowSubscriber,
+    Change, CurveServer, Delivery, LibzmqOption, Log, OPTION_TABLE, OptionInfo, Options,
+    SlowSubscriber,
 };
 pub use pattern::{
-    DeadLetter, DeadReason, JobId, Published, Routed, Settled, Subscription, Upstream,
+    DeadLetter, DeadReason, JobId, Published, Routed, Settled, Source, Subscription, Upstream,
 };
 pub use poller::{Poller, PollerWaker, Ready};
 pub use proxy::{
@@ -238,9 +239,10 @@ pub use proxy::{
 pub use reactor::Reactor;
 pub use secret::Secret;
 pub use socket::{
-    AnySocket, Ask, Channel, Client, Dealer, Dish, Gather, GroupMessage, Incoming, Iter, Job, Pair,
-    Peer, PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, Receipt, RecvSocket, Rep, Req,
-    Request, Retry, Router, Scatter, SendSocket, Server, Stream, Sub, Xpub, Xsub,
+    AnySocket, Ask, Channel, Client, Dealer, Dish, Gap, Gather, GroupMessage, Incoming, Iter, Job,
+    Logged, Pair, Peer, PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, Receipt, RecvSocket,
+    Rep, ReplayFrom, Req, Request, Retry, Router, Scatter, SendSocket, Server, Stream, Sub, Xpub,
+    Xsub,
 };
 #[cfg(feature = "futures")]
 pub use socket::{RecvStream, SendSink};

@@ -8,6 +8,7 @@ mod by_name;
 mod change;
 mod curve;
 mod delivery;
+mod log;
 mod security;
 mod slow;
 mod table;
@@ -19,6 +20,7 @@ pub(crate) use by_name::nearest as nearest_option;
 pub use change::Change;
 pub use curve::CurveServer;
 pub use delivery::Delivery;
+pub use log::Log;
 pub use slow::SlowSubscriber;
 pub use table::{OPTION_TABLE, Options};
 
@@ -171,6 +173,7 @@ macro_rules! option_table {
                     }
                 )+
                 self.check_delivery()?;
+                self.check_log()?;
                 self.check_security()
             }
 

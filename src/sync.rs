@@ -4,6 +4,7 @@
 //! very same files against loom's versions.
 
 mod barrier;
+mod bell;
 mod bias;
 mod lane;
 mod mark;
@@ -19,6 +20,7 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use crate::prefetch::prefetch_to_write;
 pub(crate) use crate::process::Process;
+pub(crate) use bell::{Bell, Rung};
 pub(crate) use lane::{BLOCK, Blocks, Lane, Pushed, Writer};
 use mark::{Mark, SpareMarks};
 pub(crate) use state_lock::{StateGuard, StateLock};

@@ -323,6 +323,8 @@ fn name_of(event: &Event) -> &'static str {
         Event::MessageRefused { .. } => "message_refused",
         Event::SubscriptionRefused { .. } => "subscription_refused",
         Event::Unacknowledged { .. } => "unacknowledged",
+        Event::NoLog { .. } => "no_log",
+        Event::Gap { .. } => "gap",
         Event::SubscriberSlow { .. } => "subscriber_slow",
         Event::Lost(_) => "lost",
         _ => "other",

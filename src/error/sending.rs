@@ -79,6 +79,9 @@ pub enum SendErrorKind {
         /// Its length in bytes.
         length: usize,
     },
+    /// The [log](crate::Log) of a PUB cannot take the message: its disk is full or broken, or the message is larger than a log takes.
+    /// [`Pub::commit`](crate::Pub::commit) says why. When the disk has room again, so has the log.
+    Log,
     /// The socket was shut down, before the call or during it by another thread.
     Closed,
     /// The context was shut down.
@@ -102,6 +105,7 @@ impl fmt::Display for SendErrorKind {
                 "messages of this socket type have one frame, and this one has {parts}"
             ),
             SendErrorKind::GroupTooLong { length } => group_too_long(f, *length),
+            SendErrorKind::Log => f.write_str("the log cannot take the message"),
             SendErrorKind::Closed => f.write_str(CLOSED),
             SendErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
             SendErrorKind::Forked => f.write_str(FORKED),

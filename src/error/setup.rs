@@ -9,6 +9,7 @@ use super::{CLOSED, CONTEXT_CLOSED, FORKED};
 use crate::message::RoutingId;
 use crate::monitor::IoFailure;
 use crate::options::{OptionInfo, nearest_option};
+use crate::spool::SpoolError;
 use crate::transport::{Endpoint, EndpointError};
 use crate::zmtp::SocketType;
 
@@ -181,10 +182,18 @@ pub enum SocketError {
     Option(OptionError),
     /// The system refused what a context needs with its first socket, which is a thread and a few file descriptors.
     Io(io::Error),
+    /// The folder of the [log](crate::Log) cannot be opened.
+    Spool(SpoolError),
     /// The context was shut down.
     ContextClosed,
     /// The context belongs to the process that this one was forked from.
     Forked,
+}
+
+impl From<SpoolError> for SocketError {
+    fn from(error: SpoolError) -> SocketError {
+        SocketError::Spool(error)
+    }
 }
 
 impl From<OptionError> for SocketError {
@@ -204,6 +213,7 @@ impl fmt::Display for SocketError {
         match self {
             SocketError::Option(error) => error.fmt(f),
             SocketError::Io(error) => write!(f, "the system refused a file descriptor: {error}"),
+            SocketError::Spool(error) => error.fmt(f),
             SocketError::ContextClosed => f.write_str(CONTEXT_CLOSED),
             SocketError::Forked => f.write_str(FORKED),
         }
@@ -325,6 +335,10 @@ pub enum SubscribeError {
     NotManual,
     /// The subscriber has gone, or none has been received yet.
     SubscriberGone,
+    /// [`Sub::subscribe_from`](crate::Sub::subscribe_from) is for topics that are not subscribed to: this one is.
+    Subscribed,
+    /// A socket with [`conflate`](crate::Options::conflate) or [`invert_matching`](crate::Options::invert_matching) cannot ask for what was published before.
+    NoReplay,
     /// The socket was shut down.
     Closed,
     /// The context is shut down.
@@ -338,6 +352,10 @@ impl fmt::Display for SubscribeError {
         f.write_str(match self {
             SubscribeError::NotManual => {
                 "an XPUB subscribes for its peers only with the option xpub_manual"
+            }
+            SubscribeError::Subscribed => "the topic is subscribed to already",
+            SubscribeError::NoReplay => {
+                "a socket that conflates, or wants what no topic matches, cannot ask for what was published before"
             }
             SubscribeError::SubscriberGone => "the subscriber has gone, or there was none yet",
             SubscribeError::Closed => CLOSED,

@@ -192,6 +192,22 @@ pub enum Event {
         /// The connection.
         connection: ConnectionInfo,
     },
+    /// This socket wants what a publisher has published before ([`Sub::subscribe_from`](crate::Sub::subscribe_from)), and the publisher has no
+    /// [log](crate::Log), or is reached over inproc: only what it publishes from now on comes.
+    NoLog {
+        /// The connection to the publisher.
+        connection: ConnectionInfo,
+    },
+    /// Messages with these offsets are gone from the [log](crate::Log) of a publisher, or can't be read there, or are larger than this subscriber takes. Which of
+    /// them were of a topic that it wants nobody knows any more.
+    Gap {
+        /// The connection to the publisher.
+        connection: ConnectionInfo,
+        /// The first offset.
+        first: u64,
+        /// The last one.
+        last: u64,
+    },
     /// A subscriber of a publisher has no room for a message, and this is done about it now and from now on. Told again only when it has kept up for a while: when half
     /// as many messages as its mark allows for have been queued for it without such a want. What it misses is counted in
     /// [`Dropped::high_water_mark`](crate::Dropped::high_water_mark).
@@ -217,6 +233,8 @@ impl Event {
             | Event::MessageRefused { connection, .. }
             | Event::SubscriptionRefused { connection, .. }
             | Event::Unacknowledged { connection }
+            | Event::NoLog { connection }
+            | Event::Gap { connection, .. }
             | Event::SubscriberSlow { connection, .. } => Some(connection),
             Event::Listening { .. }
             | Event::ListenerClosed { .. }
@@ -247,6 +265,8 @@ impl Event {
             | Event::MessageRefused { connection, .. }
             | Event::SubscriptionRefused { connection, .. }
             | Event::Unacknowledged { connection }
+            | Event::NoLog { connection }
+            | Event::Gap { connection, .. }
             | Event::SubscriberSlow { connection, .. } => Some(&connection.endpoint),
             Event::Lost(_) => None,
         }
@@ -280,6 +300,15 @@ impl fmt::Display for Event {
                     "{connection}: the peer does not know acknowledged delivery"
                 )
             }
+            Event::NoLog { connection } => write!(f, "{connection}: the publisher has no log"),
+            Event::Gap {
+                connection,
+                first,
+                last,
+            } => write!(
+                f,
+                "{connection}: messages {first} to {last} are gone from the log"
+            ),
             Event::Connected { connection } => write!(f, "{connection}: connected"),
             Event::HandshakeSucceeded { connection, .. } => {
                 write!(f, "{connection}: handshake done")

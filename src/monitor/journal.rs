@@ -118,6 +118,8 @@ fn level_of(event: &Event) -> Option<Level> {
         | Event::AcceptFailed { .. }
         | Event::MessageRefused { .. }
         | Event::Unacknowledged { .. }
+        | Event::NoLog { .. }
+        | Event::Gap { .. }
         | Event::SubscriptionRefused { .. }
         | Event::SubscriberSlow { .. } => Level::Warn,
         Event::HandshakeFailed { cause, .. } | Event::Disconnected { cause, .. }

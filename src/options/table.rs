@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::change::Change::{AtOnce, Fixed, Later};
 use super::curve::{CurveServer, PublicKey, SecretKey};
 use super::delivery::Delivery;
+use super::log::Log;
 use super::slow::SlowSubscriber;
 use super::value::{
     OptionValue, any, buffer_size, from_1_ms, keepalive_time, up_to_a_second, up_to_longest,
@@ -107,6 +108,19 @@ option_table! {
         change: Fixed("it is agreed on in the handshake, and messages that are not settled hang on it"),
         unit: "",
         range: "none, or a valid `Delivery`", allows: |delivery| delivery.as_ref().is_none_or(Delivery::is_allowed),
+        default: None, "none",
+    }
+
+    /// The log in which a PUB keeps what it publishes, for subscribers that are behind, come late or come back: see [`Log`]. It cannot go with
+    /// [`conflate`](Options::conflate), [`invert_matching`](Options::invert_matching), nor where a slow subscriber is waited for. Over inproc
+    /// subscribers get only what is published while they are there.
+    ///
+    /// By name it is the folder, and what differs from the defaults: `prices.log, keep=1000000, keep_for=24 h, sync=disk`.
+    log(impl Into<Option<Log>>) -> Option<Log> {
+        sockets: [Pub],
+        change: Fixed("what has been published is in it, and subscribers read it"),
+        unit: "",
+        range: "none, or a valid `Log`", allows: |log| log.as_ref().is_none_or(Log::is_allowed),
         default: None, "none",
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Distributor<M = Topics> {
     full: Vec<PeerId>,
     /// Messages that all peers have room for, whatever becomes of them.
     granted: usize,
+    /// All messages go through a log, and none this way.
+    logged: bool,
 }
 
 /// What a peer may subscribe to.
@@ -66,7 +68,7 @@ impl Allowed {
 }
 
 fn policy(options: &Options) -> SlowSubscriber {
-    match options.pub_block {
+    match options.pub_block || options.log.is_some() {
         true => SlowSubscriber::Wait,
         false => options.slow_subscriber,
     }
@@ -82,6 +84,7 @@ impl<M: Matching> Distributor<M> {
             inverted: (options.invert_matching && !M::GROUPS).then(Vec::new),
             full: Vec::new(),
             granted: 0,
+            logged: options.log.is_some(),
         }
     }
 
@@ -117,7 +120,7 @@ impl<M: Matching> Distributor<M> {
 
     /// Calls `f` once with each peer that a message with this topic goes to.
     #[inline(never)]
-    fn for_each_recipient(&mut self, topic: &[u8], f: impl FnMut(PeerId)) {
+    pub(super) fn for_each_recipient(&mut self, topic: &[u8], f: impl FnMut(PeerId)) {
         match &self.inverted {
             Some(connected) => self.subscriptions.for_each_other(connected, topic, f),
             None => M::for_each(&mut self.subscriptions, topic, f),
@@ -158,6 +161,9 @@ impl<M: Matching> Distributor<M> {
     #[inline]
     fn may_send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> bool {
         if self.granted == 0 {
+            if self.logged {
+                return false;
+            }
             self.granted = peers.least_room();
         }
         if self.granted > 0 {
@@ -269,7 +275,7 @@ impl<M: Matching> Distributor<M> {
 }
 
 #[inline]
-fn deliver(
+pub(super) fn deliver(
     peers: &mut Peers,
     id: PeerId,
     outgoing: Outgoing<'_>,

@@ -10,6 +10,7 @@
 //! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
 //! | [`Distributor`](distributor::Distributor), [`Subscriptions`](subscriptions::Subscriptions) | who wants this message? | PUB, XPUB, RADIO |
 //! | [`acked_out`], [`acked_in`] | which messages are settled? | PUSH, PULL, where that is asked for |
+//! | [`logged_out`], [`logged_in`] | which messages of a log has a subscriber had? | PUB with a log, SUB |
 //! | [`TopicFilter`] | do I want this message? | SUB, DISH |
 //! | [`Publisher`](publisher::Publisher) | which topics is this publisher told? | SUB, XSUB, DISH |
 //! | [`routes`] | whose name is this? | ROUTER, SERVER, PEER |
@@ -29,6 +30,8 @@ mod fair_queue;
 mod fair_turns;
 mod form;
 mod load_balancer;
+mod logged_in;
+mod logged_out;
 mod matching;
 mod outlet;
 mod pair;
@@ -66,6 +69,9 @@ pub(crate) use subscribe::SubOf;
 pub(crate) use acked_in::HeldJob;
 pub use acked_out::{DeadLetter, DeadReason, JobId, Settled};
 pub(crate) use dealer::{ClientPattern, DealerPattern};
+pub(crate) use logged_in::LostRange;
+pub use logged_in::Source;
+pub(crate) use logged_out::{Done, Item, LogShared, LoggedOut, Work};
 pub(crate) use pair::{ChannelPattern, PairPattern};
 pub use publish::Published;
 pub(crate) use publish::{PubPattern, RadioPattern};
@@ -84,11 +90,13 @@ pub(crate) use xsub::XsubPattern;
 use std::time::Instant;
 
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
+use crate::error::SendErrorKind;
 use crate::message::Message;
 use crate::monitor::{PeerRefusal, RefusalCause};
 use crate::options::Options;
 use crate::stats::DeliveryStats;
 use crate::zmtp::delivery::{Hello, Notice};
+use crate::zmtp::replay::LogNotice;
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// What the engine tells a socket type of its peers. Everything is called under the socket's state lock;
@@ -263,7 +271,17 @@ pub(crate) trait Pattern: Send {
         Ok(())
     }
 
-    /// What follows from it.
+    /// What is said in the handshake of logs, if the socket knows them: the value of the property.
+    fn log_property(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The peer has said something of a log. Where that was not agreed upon, it means nothing.
+    fn log(&mut self, _id: PeerId, _notice: LogNotice<'_>) -> Result<(), ProtocolError> {
+        Ok(())
+    }
+
+    /// What follows from either.
     fn settled(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
     /// When acknowledged delivery has something to do: asked where that may have changed.
@@ -366,6 +384,17 @@ pub(crate) trait Sending: Pattern {
 
     /// Why no peer will ever take a message for which there was no room, if that is so.
     fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess>;
+
+    /// What else makes it useless to wait.
+    fn failure(&self) -> Option<SendErrorKind> {
+        None
+    }
+
+    /// Why a message for which there was no room will not be sent, if that is so.
+    fn refusal(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<SendErrorKind> {
+        let excess = self.excess(peers, outgoing).map(SendErrorKind::from);
+        excess.or_else(|| self.failure())
+    }
 }
 
 #[cfg(test)]

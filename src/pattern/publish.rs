@@ -2,11 +2,14 @@
 //! frame names.
 
 use super::distributor::Distributor;
+use super::logged_out::{Done, LoggedOut, Work};
 use super::matching::{Groups, Matching, Topics};
 use super::{Pattern, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
+use crate::error::SendErrorKind;
 use crate::message::Message;
 use crate::options::Options;
+use crate::zmtp::replay::LogNotice;
 use crate::zmtp::{Command, ProtocolError, SocketType};
 
 /// What became of a published message.
@@ -32,11 +35,15 @@ pub struct Published {
     pub displaced: usize,
     /// Subscribers that wanted it and take nothing that large, as they have announced: they miss it.
     pub refused: usize,
+    /// Subscribers that are behind, and read it from the [log](crate::Log) later.
+    pub behind: usize,
 }
 
 /// See the module.
 pub(crate) struct PubOf<M> {
     distributor: Distributor<M>,
+    /// Where there is a log, all messages go through it.
+    log: Option<Box<LoggedOut>>,
 }
 
 /// PUB.
@@ -49,7 +56,28 @@ impl<M: Matching> PubOf<M> {
     pub(crate) fn new(options: &Options) -> Self {
         PubOf {
             distributor: Distributor::new(options),
+            log: None,
         }
+    }
+
+    /// From now on messages go through a log; the options have asked for one.
+    pub(crate) fn set_log(&mut self, log: LoggedOut) {
+        self.log = Some(Box::new(log));
+    }
+
+    pub(crate) fn log(&mut self) -> Option<&mut LoggedOut> {
+        self.log.as_deref_mut()
+    }
+
+    /// Takes back what the log's thread has done, and says what it is to do next.
+    pub(crate) fn log_work(&mut self, peers: &mut Peers, done: Option<Done>) -> Option<Work> {
+        self.log.as_mut()?.work(&mut self.distributor, peers, done)
+    }
+
+    #[cold]
+    fn send_by_log(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Published> {
+        let log = self.log.as_mut()?;
+        log.send(&mut self.distributor, peers, outgoing)
     }
 
     /// How many peers would get a message with this topic.
@@ -91,7 +119,14 @@ impl<M: Matching> Sending for PubOf<M> {
     /// Gives the message to all who want it. `None`: one of them has no room, and is to be waited for.
     #[inline]
     fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Published> {
-        self.distributor.send(peers, outgoing)
+        match self.distributor.send(peers, outgoing) {
+            Some(published) => Some(published),
+            None => self.send_by_log(peers, outgoing),
+        }
+    }
+
+    fn failure(&self) -> Option<SendErrorKind> {
+        self.log.as_ref()?.failure()
     }
 
     /// What one subscriber does not take is no error: it goes to the others.
@@ -107,6 +142,9 @@ impl<M: Matching> Pattern for PubOf<M> {
 
     fn reconfigure(&mut self, peers: &mut Peers, options: &Options) {
         self.distributor.reconfigure(peers, options);
+        if let Some(log) = &mut self.log {
+            log.reconfigure(options);
+        }
     }
 
     fn receives(&self) -> bool {
@@ -121,16 +159,50 @@ impl<M: Matching> Pattern for PubOf<M> {
         self.distributor.attached();
     }
 
-    fn established(&mut self, _peers: &mut Peers, id: PeerId) {
+    fn established(&mut self, peers: &mut Peers, id: PeerId) {
         self.distributor.established(id);
+        if let Some(log) = &mut self.log {
+            log.established(peers, id);
+        }
     }
 
     fn lost(&mut self, _peers: &mut Peers, id: PeerId) {
         self.distributor.lost(id, None);
+        if let Some(log) = &mut self.log {
+            log.lost(id);
+        }
     }
 
-    fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
-        self.distributor.lost(id, None);
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
+        self.lost(peers, id);
+    }
+
+    fn log_property(&self) -> Option<Vec<u8>> {
+        Some(self.log.as_ref()?.property())
+    }
+
+    fn log(&mut self, id: PeerId, notice: LogNotice<'_>) -> Result<(), ProtocolError> {
+        match &mut self.log {
+            Some(log) => log.replay(&mut self.distributor, id, notice),
+            None => Ok(()),
+        }
+    }
+
+    fn settled(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(log) = &mut self.log {
+            log.answer(&mut self.distributor, peers, id);
+        }
+    }
+
+    fn writable(&mut self, _peers: &mut Peers, id: PeerId) {
+        if let Some(log) = &mut self.log {
+            log.go_on(id);
+        }
+    }
+
+    /// The log is closed by its thread, which has the only other handle of it.
+    fn closing(&mut self, _peers: &mut Peers) {
+        self.log = None;
     }
 
     fn forget(&mut self, id: PeerId) {
@@ -191,6 +263,9 @@ impl<M: Matching> Pattern for PubOf<M> {
         } else {
             self.distributor.unsubscribe(id, topic);
         }
+        if let Some(log) = &mut self.log {
+            log.topic(id, topic, subscribe);
+        }
     }
 
     fn connects_once(&self) -> bool {
@@ -198,6 +273,9 @@ impl<M: Matching> Pattern for PubOf<M> {
     }
 
     fn would_send(&mut self, peers: &mut Peers) -> bool {
+        if let Some(log) = &self.log {
+            return log.would_send();
+        }
         self.distributor.would_send(peers)
     }
 

@@ -1,18 +1,23 @@
 //! SUB: messages from all publishers, filtered once more on arrival. And DISH, whose publishers are RADIOs.
 
 use super::fair_turns::{next_is, take_fairly};
+use super::logged_in::{LoggedIn, LostRange, Source, log_of};
 use super::matching::{Groups, Matching, Topics};
 use super::upstream::Upstreams;
 use super::{FairQueue, Pattern, Receiving, TopicFilter};
 use crate::engine::{PeerId, Peers, Unsent};
+use crate::error::SubscribeError;
 use crate::message::Message;
 use crate::options::Options;
+use crate::zmtp::replay::{LogNotice, Start, wire};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
 pub(crate) struct SubOf<M> {
     topics: Upstreams<M>,
     queue: FairQueue,
+    /// Publishers may have logs: where messages are not conflated, nor wanted when no topic matches.
+    knows_logs: bool,
 }
 
 /// SUB.
@@ -29,6 +34,15 @@ impl<M: Matching> SubOf<M> {
         SubOf {
             topics: Upstreams::new(most, filter),
             queue: FairQueue::new(),
+            knows_logs: !M::GROUPS && !inverted,
+        }
+    }
+
+    pub(crate) fn with_options(options: &Options) -> Self {
+        let pattern = SubOf::new(options.max_delivery_attempts, options.invert_matching);
+        SubOf {
+            knows_logs: pattern.knows_logs && !options.conflate,
+            ..pattern
         }
     }
 
@@ -38,6 +52,55 @@ impl<M: Matching> SubOf<M> {
 
     pub(crate) fn unsubscribe(&mut self, peers: &mut Peers, topic: &[u8]) {
         self.topics.unsubscribe(peers, topic);
+    }
+
+    /// The same, from another place in the logs of publishers on than now.
+    pub(crate) fn subscribe_from(
+        &mut self,
+        peers: &mut Peers,
+        topic: &[u8],
+        start: Start,
+    ) -> Result<(), SubscribeError> {
+        if !self.knows_logs {
+            return Err(SubscribeError::NoReplay);
+        }
+        if self.topics.filter.contains(topic) {
+            return Err(SubscribeError::Subscribed);
+        }
+        self.logged().set_start(topic, start);
+        self.topics.subscribe(peers, topic);
+        Ok(())
+    }
+
+    fn logged(&mut self) -> &mut LoggedIn {
+        self.topics.logged.get_or_insert_default()
+    }
+
+    /// Takes the next message that matches, with where it is from, or tells what is missing before it.
+    pub(crate) fn recv_logged(
+        &mut self,
+        peers: &mut Peers,
+        message: &mut Message,
+    ) -> Option<Result<Option<Source>, LostRange>> {
+        match &mut self.topics.logged {
+            Some(logged) if logged.is_active() => {
+                logged.recv_logged(peers, &self.topics.filter, message)
+            }
+            Some(_) | None => self.recv(peers, message).map(|()| Ok(None)),
+        }
+    }
+
+    /// From publishers with a log, and others beside them.
+    #[cold]
+    fn recv_by_logs(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
+        let logged = self.topics.logged.as_mut()?;
+        logged.recv(peers, &self.topics.filter, message)
+    }
+
+    /// Where publishers have logs, messages come that way alone: nothing is in the queue then.
+    fn by_logs(&mut self) -> Option<&mut LoggedIn> {
+        let logged = self.topics.logged.as_deref_mut();
+        logged.filter(|logged| logged.is_active())
     }
 
     /// Whether it is subscribed to exactly this.
@@ -62,7 +125,9 @@ impl<M: Matching> Receiving for SubOf<M> {
     /// unsubscribed.
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
-        take_fairly(&mut self.queue, peers, message)?;
+        if take_fairly(&mut self.queue, peers, message).is_none() {
+            return self.recv_by_logs(peers, message);
+        }
         if M::is_wanted(&self.topics.filter, message.first()) {
             return Some(());
         }
@@ -90,7 +155,37 @@ impl<M: Matching> Pattern for SubOf<M> {
         !M::GROUPS
     }
 
+    fn log_property(&self) -> Option<Vec<u8>> {
+        self.knows_logs.then(wire::subscriber_property)
+    }
+
+    fn log(&mut self, id: PeerId, notice: LogNotice<'_>) -> Result<(), ProtocolError> {
+        match self.by_logs() {
+            Some(logged) => logged.notice(id, notice),
+            None => Ok(()),
+        }
+    }
+
+    fn settled(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(logged) = self.by_logs() {
+            logged.settled(peers, id);
+        }
+    }
+
     fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        match log_of(peers, id).filter(|_| self.knows_logs) {
+            Some(log) => {
+                let logged = self.topics.logged.get_or_insert_default();
+                logged.take_over(&mut self.queue);
+                logged.established(id, log);
+            }
+            None => {
+                let logged = self.topics.logged.as_ref();
+                if logged.is_some_and(|logged| logged.wants_logs()) {
+                    peers.tell_no_log(id);
+                }
+            }
+        }
         self.topics.established(peers, id);
     }
 
@@ -121,14 +216,29 @@ impl<M: Matching> Pattern for SubOf<M> {
     fn forget(&mut self, id: PeerId) {
         self.topics.forget(id);
         self.queue.remove(id);
+        if let Some(logged) = &mut self.topics.logged {
+            logged.forget(id);
+        }
+    }
+
+    fn clear(&mut self, peers: &mut Peers) {
+        if let Some(logged) = &mut self.topics.logged {
+            logged.clear(peers);
+        }
     }
 
     fn has_more(&self) -> bool {
-        self.queue.front().is_some()
+        let logged = self.topics.logged.as_ref();
+        self.queue.front().is_some() || logged.is_some_and(|logged| logged.has_more())
     }
 
     fn would_receive(&mut self, peers: &mut Peers) -> bool {
         let filter = &self.topics.filter;
+        if let Some(logged) = &mut self.topics.logged
+            && logged.is_active()
+        {
+            return logged.would_receive(peers, filter);
+        }
         next_is(&mut self.queue, peers, |message| {
             message
                 .first()
@@ -136,7 +246,10 @@ impl<M: Matching> Pattern for SubOf<M> {
         })
     }
 
-    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+    fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        if let Some(logged) = self.by_logs() {
+            return logged.readable(peers, id);
+        }
         self.queue.push(id);
         Ok(())
     }

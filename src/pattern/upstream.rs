@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use super::TopicFilter;
+use super::logged_in::LoggedIn;
 use super::matching::{Matching, Topics};
 use super::publisher::{Publisher, Tell};
 use crate::engine::{PeerId, Peers};
@@ -15,6 +16,8 @@ pub(super) struct Upstreams<M = Topics> {
     publishers: Vec<(PeerId, Publisher)>,
     /// How many connections of a publisher may end over one topic.
     most: Option<u32>,
+    /// Where there are, or are to be, publishers with a log.
+    pub(super) logged: Option<Box<LoggedIn>>,
 }
 
 impl<M: Matching> Upstreams<M> {
@@ -25,6 +28,7 @@ impl<M: Matching> Upstreams<M> {
             filter,
             publishers: Vec::new(),
             most,
+            logged: None,
         }
     }
 
@@ -40,8 +44,9 @@ impl<M: Matching> Upstreams<M> {
     pub(super) fn subscribe(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
         let first = self.filter.subscribe(topic);
         if first {
+            let logged = &mut self.logged;
             for (id, publisher) in &mut self.publishers {
-                publisher.subscribe(topic, &mut |what| tell::<M>(peers, *id, what));
+                publisher.subscribe(topic, &mut |what| tell::<M>(peers, logged, *id, what));
             }
         }
         first
@@ -49,8 +54,9 @@ impl<M: Matching> Upstreams<M> {
 
     /// Tells again of a topic that is wanted already.
     pub(super) fn repeat(&mut self, peers: &mut Peers, topic: &[u8]) {
+        let logged = &mut self.logged;
         for (id, publisher) in &self.publishers {
-            publisher.repeat(topic, &mut |what| tell::<M>(peers, *id, what));
+            publisher.repeat(topic, &mut |what| tell::<M>(peers, logged, *id, what));
         }
     }
 
@@ -58,8 +64,12 @@ impl<M: Matching> Upstreams<M> {
     pub(super) fn unsubscribe(&mut self, peers: &mut Peers, topic: &[u8]) -> bool {
         let last = self.filter.unsubscribe(topic);
         if last {
+            let logged = &mut self.logged;
+            if let Some(logged) = logged {
+                logged.cancel(topic);
+            }
             for (id, publisher) in &mut self.publishers {
-                publisher.unsubscribe(topic, &mut |what| tell::<M>(peers, *id, what));
+                publisher.unsubscribe(topic, &mut |what| tell::<M>(peers, logged, *id, what));
             }
         }
         last
@@ -67,8 +77,9 @@ impl<M: Matching> Upstreams<M> {
 
     /// Tells of the end of a subscription that was not the last to its topic, or of none.
     pub(super) fn repeat_end(&mut self, peers: &mut Peers, topic: &[u8]) {
+        let logged = &mut self.logged;
         for (id, publisher) in &self.publishers {
-            publisher.repeat_end(topic, &mut |what| tell::<M>(peers, *id, what));
+            publisher.repeat_end(topic, &mut |what| tell::<M>(peers, logged, *id, what));
         }
     }
 
@@ -86,10 +97,11 @@ impl<M: Matching> Upstreams<M> {
             self.publishers.push((id, Publisher::new(self.most)));
         }
         let limits = peers.topic_limits(id);
+        let logged = &mut self.logged;
         let mut publishers = self.publishers.iter_mut();
         if let Some((_, publisher)) = publishers.find(|(of, _)| *of == id) {
             publisher.established(limits, self.filter.iter(), &mut |what| {
-                tell::<M>(peers, id, what);
+                tell::<M>(peers, logged, id, what);
             });
         }
     }
@@ -106,8 +118,10 @@ impl<M: Matching> Upstreams<M> {
     }
 
     pub(super) fn go_on(&mut self, peers: &mut Peers, id: PeerId) {
-        if let Some(publisher) = self.publisher(id) {
-            publisher.go_on(&mut |what| tell::<M>(peers, id, what));
+        let logged = &mut self.logged;
+        let mut publishers = self.publishers.iter_mut();
+        if let Some((_, publisher)) = publishers.find(|(of, _)| *of == id) {
+            publisher.go_on(&mut |what| tell::<M>(peers, logged, id, what));
         }
     }
 
@@ -135,8 +149,17 @@ impl<M: Matching> Upstreams<M> {
 }
 
 /// Says it to the publisher, or of it.
-fn tell<M: Matching>(peers: &mut Peers, id: PeerId, what: Tell<'_>) {
+fn tell<M: Matching>(
+    peers: &mut Peers,
+    logged: &mut Option<Box<LoggedIn>>,
+    id: PeerId,
+    what: Tell<'_>,
+) {
     match what {
+        Tell::Subscribe(topic)
+            if logged
+                .as_mut()
+                .is_some_and(|logged| logged.ask(peers, id, topic)) => {}
         Tell::Subscribe(topic) => M::tell(peers, id, topic, true),
         Tell::Cancel(topic) => M::tell(peers, id, topic, false),
         Tell::Ping(number) => peers.ping(id, number),

@@ -3,6 +3,10 @@
 /// What every socket type has: making one, its endpoints, waiting for peers, watching and closing. And what the traits need of it.
 macro_rules! common {
     ($name:ident, $text:literal, $options:ident => $pattern:ident::$make:ident($($argument:tt)*)) => {
+        common!($name, $text, $options => try Ok($pattern::$make($($argument)*)), $pattern, |_socket| Ok(None));
+    };
+    // One that may fail; what belongs to the socket is made behind it, and dropped with it.
+    ($name:ident, $text:literal, $options:ident => try $made:expr, $pattern:ident, |$socket:ident| $beside:expr) => {
         impl $name {
             #[doc = concat!("Makes a ", $text, " socket with default options.")]
             ///
@@ -258,8 +262,14 @@ macro_rules! common {
         impl $crate::socket::handle::Handle for $name {
             type Pattern = $pattern;
 
-            fn pattern($options: &$crate::Options) -> $pattern {
-                $pattern::$make($($argument)*)
+            fn pattern($options: &$crate::Options) -> Result<$pattern, $crate::SocketError> {
+                $made
+            }
+
+            fn beside(
+                $socket: &$crate::socket::Socket<$pattern>,
+            ) -> Result<Option<Box<dyn std::any::Any + Send + Sync>>, $crate::SocketError> {
+                $beside
             }
 
             fn from_socket(socket: $crate::socket::Socket<$pattern>) -> $name {

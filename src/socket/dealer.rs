@@ -61,7 +61,10 @@ impl Dealer {
         context: &Arc<ContextInner>,
         options: Options,
     ) -> Result<Dealer, SocketError> {
-        let make = |options: &Options| DealerPattern::new(options.probe_router, options.conflate);
+        let make = |options: &Options| {
+            let (probe, conflate) = (options.probe_router, options.conflate);
+            Ok(DealerPattern::new(probe, conflate))
+        };
         let socket = Socket::within(context, options, make)?;
         Ok(Dealer { socket })
     }

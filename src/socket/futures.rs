@@ -173,9 +173,9 @@ pub(super) fn attempt_to_send<P: Sending>(
     match sent {
         Some(sent) => Some(Ok(sent)),
         None => {
-            let excess = pattern.excess(&net.peers, outgoing)?;
+            let kind = pattern.refusal(&net.peers, outgoing)?;
             Some(Err(Refused {
-                kind: excess.into(),
+                kind,
                 shortage: net.shortage(),
             }))
         }

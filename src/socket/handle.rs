@@ -3,6 +3,7 @@
 //! No other crate can name these traits, which seals the public ones. Those are written over them once, so a socket type has to say no
 //! more than that it has them.
 
+use std::any::Any;
 #[cfg(feature = "futures")]
 use std::task::{Context, Poll};
 
@@ -12,7 +13,7 @@ use super::futures::{self, Unsent, attempt_to_send, next_message};
 #[cfg(feature = "futures")]
 use crate::engine::Key;
 use crate::engine::Wait;
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
 use crate::message::{Message, Payload};
 use crate::options::Options;
 use crate::pattern::{Pattern, Receiving, Sending};
@@ -21,7 +22,12 @@ use crate::pattern::{Pattern, Receiving, Sending};
 pub(crate) trait Handle: Sized {
     type Pattern: Pattern + 'static;
 
-    fn pattern(options: &Options) -> Self::Pattern;
+    fn pattern(options: &Options) -> Result<Self::Pattern, SocketError>;
+
+    /// What belongs to the socket and is dropped with it.
+    fn beside(
+        socket: &Socket<Self::Pattern>,
+    ) -> Result<Option<Box<dyn Any + Send + Sync>>, SocketError>;
 
     fn from_socket(socket: Socket<Self::Pattern>) -> Self;
 

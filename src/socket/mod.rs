@@ -16,6 +16,8 @@ mod futures;
 mod gather;
 mod handle;
 mod job;
+mod log;
+mod logged;
 mod numbered;
 mod pair;
 mod peer;
@@ -44,6 +46,7 @@ mod values;
 mod xpub;
 mod xsub;
 
+use std::any::Any;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +57,7 @@ pub use dealer::Dealer;
 pub use dish::{Dish, GroupMessage};
 pub use gather::Gather;
 pub use job::Job;
+pub use logged::{Gap, Logged, ReplayFrom};
 pub use pair::Pair;
 pub use peer::Peer;
 pub use publisher::Pub;
@@ -103,6 +107,8 @@ pub(crate) struct Socket<P: Pattern + 'static> {
     recv_timeout: TimeLimit,
     linger: TimeLimit,
     open: bool,
+    /// What a type has besides, dropped after the socket has begun to close.
+    beside: Option<Box<dyn Any + Send + Sync>>,
 }
 
 /// Setting up is not inlined into the application's functions: the loops there that send and receive need the registers.
@@ -111,7 +117,7 @@ impl<P: Pattern + 'static> Socket<P> {
     pub(crate) fn new(
         context: &Context,
         options: Options,
-        make: impl FnOnce(&Options) -> P,
+        make: impl FnOnce(&Options) -> Result<P, SocketError>,
     ) -> Result<Self, SocketError> {
         Socket::within(context.inner(), options, make)
     }
@@ -120,7 +126,7 @@ impl<P: Pattern + 'static> Socket<P> {
     pub(crate) fn within(
         inner: &Arc<ContextInner>,
         options: Options,
-        make: impl FnOnce(&Options) -> P,
+        make: impl FnOnce(&Options) -> Result<P, SocketError>,
     ) -> Result<Self, SocketError> {
         options.validate().map_err(SocketError::Option)?;
         if !inner.process.is_current() {
@@ -129,7 +135,7 @@ impl<P: Pattern + 'static> Socket<P> {
         if inner.is_shut_down() {
             return Err(SocketError::ContextClosed);
         }
-        let pattern = make(&options);
+        let pattern = make(&options)?;
         if pattern.is_raw() {
             let unsecured = options.check_unsecured(pattern.socket_type());
             unsecured.map_err(SocketError::Option)?;
@@ -143,6 +149,7 @@ impl<P: Pattern + 'static> Socket<P> {
             linger: TimeLimit::new(options.linger),
             first_options: options,
             open: true,
+            beside: None,
         })
     }
 

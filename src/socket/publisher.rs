@@ -2,6 +2,7 @@
 
 use super::Socket;
 use super::common::common;
+use super::log;
 use super::publishing::publishing;
 use crate::pattern::PubPattern;
 
@@ -12,6 +13,7 @@ use crate::pattern::PubPattern;
 ///   [`pub_block`](crate::Options::pub_block) `send` waits instead.
 /// - What is published before a subscription has arrived is not sent:
 ///   [`wait_for_subscribers`](Self::wait_for_subscribers) spares everybody the sleep.
+/// - With a [log](crate::Log) neither is so for subscribers that are a [`Sub`](crate::Sub), over tcp and ipc: they read what they have missed.
 ///
 /// RFC 29; libzmq: `ZMQ_PUB`.
 ///
@@ -39,6 +41,6 @@ pub struct Pub {
     pub(super) socket: Socket<PubPattern>,
 }
 
-common!(Pub, "PUB", options => PubPattern::new(options));
+common!(Pub, "PUB", options => try log::open(options), PubPattern, |socket| log::beside(socket));
 
 publishing!(Pub);

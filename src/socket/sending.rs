@@ -58,16 +58,13 @@ impl<P: Sending + 'static> Socket<P> {
                 Some(sent) => Some(Ok(sent)),
                 None => {
                     shortage = net.shortage();
-                    pattern.excess(&net.peers, outgoing).map(Err)
+                    pattern.refusal(&net.peers, outgoing).map(Err)
                 }
             }
         });
         match sent {
             Ok(Ok(sent)) => Ok(sent),
-            Ok(Err(excess)) => Err(Refused {
-                kind: excess.into(),
-                shortage,
-            }),
+            Ok(Err(kind)) => Err(Refused { kind, shortage }),
             Err(stop) => Err(Refused {
                 kind: send_error_kind(stop),
                 shortage,
@@ -114,12 +111,12 @@ impl<P: Sending + 'static> Socket<P> {
             match sent {
                 Some(_) => Some(Ok(true)),
                 None if halted() => Some(Ok(false)),
-                None => pattern.excess(&net.peers, outgoing).map(Err),
+                None => pattern.refusal(&net.peers, outgoing).map(Err),
             }
         });
         match sent {
             Ok(Ok(sent)) => Ok(sent),
-            Ok(Err(excess)) => Err(excess.into()),
+            Ok(Err(kind)) => Err(kind),
             Err(stop) => Err(send_error_kind(stop)),
         }
     }

@@ -21,10 +21,7 @@ pub struct Sub {
     pub(super) socket: Socket<SubPattern>,
 }
 
-common!(Sub, "SUB", options => SubPattern::new(
-    options.max_delivery_attempts,
-    options.invert_matching,
-));
+common!(Sub, "SUB", options => SubPattern::with_options(options));
 
 receiving!(Sub);
 

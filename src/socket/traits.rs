@@ -73,7 +73,9 @@ pub trait AnySocket: Handle + Send + Sync + 'static {
     ///
     /// An option is out of its range, the system refused a file descriptor, or the context is shut down.
     fn with_options(context: &Context, options: Options) -> Result<Self, SocketError> {
-        Socket::new(context, options, Self::pattern).map(Self::from_socket)
+        let mut socket = Socket::new(context, options, Self::pattern)?;
+        socket.beside = Self::beside(&socket)?;
+        Ok(Self::from_socket(socket))
     }
 
     /// Listens at an endpoint; see [`Push::bind`](crate::Push::bind).

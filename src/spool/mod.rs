@@ -51,6 +51,7 @@
 //   store                                    appends, settles
 //   writing                                  what the leader of a group does, and spare segments
 //   reading                                  reads messages back
+//   log                                      a spool as the log of a publisher
 //   memory, fuzzing                          a disk in memory, and what the fuzzer calls
 
 mod commit;
@@ -61,6 +62,7 @@ mod error;
 pub(crate) mod fuzzing;
 mod identity;
 mod index;
+mod log;
 // The fuzzer's disk never fails.
 #[cfg(any(test, feature = "fuzzing"))]
 #[cfg_attr(not(test), allow(dead_code))]
@@ -77,6 +79,7 @@ mod tests;
 mod writing;
 
 pub use error::SpoolError;
+pub(crate) use log::LogReader;
 pub use reading::{DeadLetters, Stored, Unsettled};
 pub use recover::Damage;
 pub use settings::{Spool, Sync};

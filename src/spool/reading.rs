@@ -203,7 +203,11 @@ impl OpenSpool {
     }
 
     /// A message, if it is not settled.
-    fn read_by(&self, reader: &mut Reader, seq: u64) -> Result<Option<Stored>, SpoolError> {
+    pub(super) fn read_by(
+        &self,
+        reader: &mut Reader,
+        seq: u64,
+    ) -> Result<Option<Stored>, SpoolError> {
         let Some((place, note)) = self.place(seq)? else {
             return Ok(None);
         };

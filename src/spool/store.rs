@@ -26,10 +26,10 @@ use crate::process::Process;
 use crate::sync::lock;
 
 /// More than this is not kept in memory: who appends it writes it.
-const PENDING_MAX: usize = 1 << 20;
+pub(super) const PENDING_MAX: usize = 1 << 20;
 
 /// The record that says what is on the disk.
-const NOTE_LEN: usize = record::HEADER + 16;
+pub(super) const NOTE_LEN: usize = record::HEADER + 16;
 
 /// The longest reason of a dead letter in bytes; longer ones are cut.
 const REASON_MAX: usize = 1024;
@@ -98,7 +98,7 @@ pub(super) struct State {
     pub(super) next_seq: u64,
     /// Appended and not yet with the system, in order.
     chunks: Vec<Chunk>,
-    pending: usize,
+    pub(super) pending: usize,
     /// Buffers to be used again.
     buffers: Vec<Vec<u8>>,
     next_segment: u64,
@@ -713,7 +713,7 @@ impl OpenSpool {
         }
     }
 
-    fn check_writable(&self) -> Result<(), SpoolError> {
+    pub(super) fn check_writable(&self) -> Result<(), SpoolError> {
         self.check_process()?;
         if self.settings.read_only {
             return Err(SpoolError::ReadOnly);
@@ -780,7 +780,7 @@ impl OpenSpool {
     }
 
     /// Begins a segment with room for so much, if there is a file for it.
-    fn roll(&self, state: &mut State, len: usize) -> bool {
+    pub(super) fn roll(&self, state: &mut State, len: usize) -> bool {
         let needed = (HEADER + len) as u64;
         let Some(spare) = state.take_spare(needed) else {
             return false;
@@ -856,14 +856,14 @@ impl State {
     }
 
     #[inline]
-    fn fits(&self, len: usize) -> bool {
+    pub(super) fn fits(&self, len: usize) -> bool {
         let last = self.index.segments.back();
         last.is_some_and(|last| last.end + len as u64 <= last.size)
     }
 
     /// Puts a record at the end of the log, where there is room for it, and gives its place in the segment.
     #[inline]
-    fn put(
+    pub(super) fn put(
         &mut self,
         kind: (Kind, u8),
         seq: u64,
@@ -977,6 +977,6 @@ fn millis(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     millis(SystemTime::now())
 }

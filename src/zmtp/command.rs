@@ -13,6 +13,7 @@
 //! PONG      = 04 "PONG" context(0..16)
 //! RUN       = 03 "RUN" fields                     to and from peers that know acknowledged delivery (`delivery`)
 //! SETTLE    = 06 "SETTLE" fields
+//! REPLAY, START, AT, GAP, NEXT                    to and from peers that know logs (`replay`)
 //! ```
 
 use std::time::Duration;
@@ -20,6 +21,8 @@ use std::time::Duration;
 use super::delivery::{Notice, wire};
 use super::error::quote;
 use super::frame::{FrameKind, put_frame, put_header};
+use super::replay::LogNotice;
+use super::replay::wire::{AT, GAP, NEXT, REPLAY, START};
 use super::{ProtocolError, Version};
 
 pub(super) const READY: &[u8] = b"READY";
@@ -66,6 +69,8 @@ pub(crate) enum Command<'a> {
     Pong { context: &'a [u8] },
     /// Of acknowledged delivery; to be ignored where that was not agreed upon.
     Delivery(Notice<'a>),
+    /// Of a publisher with a log and its subscribers; the same.
+    Log(LogNotice<'a>),
     /// Any other command, by its name: to be ignored, so that later versions can add some.
     /// A body with no whole name is one too, with the name left empty.
     Unknown(&'a [u8]),
@@ -99,6 +104,11 @@ impl<'a> Command<'a> {
             PONG => Self::Pong { context: data },
             wire::RUN => Self::Delivery(Notice::Run(data)),
             wire::SETTLE => Self::Delivery(Notice::Settle(data)),
+            REPLAY => Self::Log(LogNotice::Replay(data)),
+            START => Self::Log(LogNotice::Start(data)),
+            AT => Self::Log(LogNotice::At(data)),
+            GAP => Self::Log(LogNotice::Gap(data)),
+            NEXT => Self::Log(LogNotice::Next(data)),
             unknown => Self::Unknown(unknown),
         })
     }

@@ -30,7 +30,8 @@
 //! | subscribe, cancel (3.0 and below) | messages that begin with `01`, `00`         | `command`     |
 //! | PING, PONG                        | `04 "PING"`, `04 "PONG"`                    | `command`     |
 //! | RUN, SETTLE                       | `03 "RUN"`, `06 "SETTLE"`, to who knows them | `delivery`    |
-//! | properties                        | `Socket-Type`, `Identity`, `Max-`..., `Delivery`, `X-`... | `metadata`    |
+//! | REPLAY, START, AT, GAP, NEXT      | `06 "REPLAY"`..., to who knows them         | `replay`      |
+//! | properties                        | `Socket-Type`, `Identity`, `Max-`..., `Delivery`, `Log`, `X-`... | `metadata`    |
 //! | socket types                      | names in 3.x, the numbers 0 to 10 in 2.0    | `socket_type` |
 //! | HELLO, WELCOME, INITIATE          | `05 "HELLO"`, `07 "WELCOME"`, `08 "INITIATE"` | `mechanism::plain` |
 //! | mechanisms                        | `NULL`, `PLAIN`, `CURVE`                    | `mechanism`   |
@@ -47,6 +48,7 @@ mod heartbeat;
 mod mechanism;
 mod metadata;
 mod peer;
+pub(crate) mod replay;
 mod socket_type;
 mod traffic;
 

@@ -35,6 +35,7 @@ use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
 use crate::zmtp::delivery::PROPERTY;
+use crate::zmtp::replay;
 use crate::zmtp::{Announced, HandshakeConfig, Limits, SocketType, own_metadata, put_property};
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -283,6 +284,11 @@ impl Net {
         self.changes.add(Changes::PEERS);
     }
 
+    /// Whoever waits for room, though no peer is full, is to look again.
+    pub(crate) fn note_room(&mut self) {
+        self.changes.add(Changes::WRITABLE);
+    }
+
     /// Something has changed that somebody may wait for.
     pub(crate) fn note_change(&mut self, change: Changes) {
         self.changes.add(change);
@@ -511,6 +517,9 @@ pub(super) fn handshake(
     let mut metadata = own_metadata(socket_type, &routing_id, announced(pattern, options));
     if let Some(hello) = pattern.hello() {
         put_property(&mut metadata, PROPERTY, &hello.encode());
+    }
+    if let Some(log) = pattern.log_property() {
+        put_property(&mut metadata, replay::PROPERTY, &log);
     }
     HandshakeConfig {
         socket_type,

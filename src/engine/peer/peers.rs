@@ -20,6 +20,8 @@ use crate::engine::Note;
 use crate::message::{Message, RoutingId};
 use crate::monitor::{Event, Journal, Monitors};
 use crate::pattern::Pattern;
+use crate::zmtp::replay::Start;
+use crate::zmtp::replay::wire::put_replay;
 use crate::zmtp::{self, PeerFacts, Version};
 
 /// All peers of a socket, and what they share.
@@ -286,6 +288,28 @@ impl Peers {
         self.slab.get(id).map_or(0, Peer::waiting_commands)
     }
 
+    /// Tells of a publisher that has no log, where one is asked for what was published before.
+    pub(crate) fn tell_no_log(&mut self, id: PeerId) {
+        let told = self.wants_events();
+        let peer = self.slab.get(id).filter(|_| told);
+        let event = peer.map(|peer| Event::NoLog {
+            connection: peer.info(),
+        });
+        self.tell(event);
+    }
+
+    /// Tells of messages that are missing.
+    pub(crate) fn tell_gap(&mut self, id: PeerId, first: u64, last: u64) {
+        let told = self.wants_events();
+        let peer = self.slab.get(id).filter(|_| told);
+        let event = peer.map(|peer| Event::Gap {
+            connection: peer.info(),
+            first,
+            last,
+        });
+        self.tell(event);
+    }
+
     /// Makes the call that is going on, if it goes the short way, see to what is to be written.
     pub(crate) fn prompt(&mut self) {
         self.pool.later.prompt();
@@ -333,6 +357,11 @@ impl Peers {
             true => zmtp::put_subscribe(frame, version, topic),
             false => zmtp::put_cancel(frame, version, topic),
         });
+    }
+
+    /// Tells a publisher with a log that we want a topic, and from where on.
+    pub(crate) fn send_replay(&mut self, id: PeerId, topic: &[u8], start: Start) {
+        self.send_wish(id, topic, true, |frame, _| put_replay(frame, topic, start));
     }
 
     /// Tells a RADIO that we are in a group, or no longer. It is a command to peers of whatever version: older ones know no RADIO.

@@ -389,6 +389,10 @@ impl CommandEffects {
                 self.settled = true;
                 return pattern.delivery(id, notice, now);
             }
+            Command::Log(notice) => {
+                self.settled = true;
+                return pattern.log(id, notice);
+            }
             // It counts as life like any byte, and may be the answer that the pattern waits for.
             Command::Pong { context } => {
                 if self

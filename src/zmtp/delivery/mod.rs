@@ -73,6 +73,16 @@ pub enum DeliveryError {
     },
     /// A message came that nobody has given a number.
     Unnumbered,
+    /// An answer came to what was not asked.
+    Unasked {
+        /// The name of the command.
+        command: &'static str,
+    },
+    /// More was said between messages than a subscriber keeps that has yet to take them.
+    TooManyNotices {
+        /// The most commands, besides two for each message that waits.
+        limit: usize,
+    },
 }
 
 impl fmt::Display for DeliveryError {
@@ -106,6 +116,15 @@ impl fmt::Display for DeliveryError {
                 )
             }
             Self::Unnumbered => f.write_str("the peer sent a message without a number"),
+            Self::Unasked { command } => {
+                write!(f, "the peer sent a {command} command that answers nothing")
+            }
+            Self::TooManyNotices { limit } => {
+                write!(
+                    f,
+                    "the peer sent more than {limit} commands between its messages"
+                )
+            }
         }
     }
 }

@@ -218,7 +218,7 @@ pub(crate) fn parse_settle(data: &[u8]) -> Result<Settled<'_>, DeliveryError> {
     }
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -227,7 +227,7 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes a number off; `None` if it does not end, or is too large.
-fn varint(input: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn varint(input: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0_u64;
     for (index, &byte) in input.iter().enumerate().take(10) {
         let bits = u64::from(byte & 0x7f);

@@ -1,0 +1,375 @@
+//! Messages from publishers with a log, on the side of a SUB: which offset each has, and where to go on after a connection is lost.
+//!
+//! For each log there is one [`Progress`], whatever connection its messages came over. It counts a message when it is taken. So after a
+//! connection is lost the next one begins with what has not come; what came and waits is still taken, and before what
+//! comes after.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{FairQueue, TopicFilter};
+use crate::engine::{PeerId, Peers};
+use crate::message::Message;
+use crate::zmtp::ProtocolError;
+use crate::zmtp::replay::{Follower, LogId, LogNotice, PROPERTY, Progress, Start, wire};
+
+/// So many logs are remembered that no peer has.
+const MOST_LOGS: usize = 64;
+
+/// So many gaps wait for who asks for them; of more the oldest are dropped.
+const MOST_GAPS: usize = 1024;
+
+/// Where a message is from: the log, and its offset there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source {
+    /// Which log it is: 16 random bytes that live as long as its folder.
+    pub log: [u8; 16],
+    /// The offset. Later messages have higher ones.
+    pub offset: u64,
+}
+
+/// Messages that are gone: the log, and their first and last offset.
+pub(crate) type LostRange = (LogId, u64, u64);
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct LoggedIn {
+    active: bool,
+    /// Where topics begin for which something else was said than now.
+    starts: HashMap<Vec<u8>, Start>,
+    logs: HashMap<LogId, Progress>,
+    streams: Vec<Option<Box<Stream>>>,
+    /// All peers that have messages, those without a log, too.
+    queue: FairQueue,
+    /// Peers whose messages come after those of another.
+    held: Vec<PeerId>,
+    /// Not asked for yet.
+    gaps: VecDeque<LostRange>,
+    /// Of which monitors have not been told.
+    untold: Vec<(u64, u64)>,
+    /// What was looked at, to see whether there is something.
+    seen: Option<(Message, Option<Source>)>,
+}
+
+/// What is known of a peer that has a log.
+struct Stream {
+    log: LogId,
+    follower: Follower,
+    /// Where topics go on.
+    resume: HashMap<Vec<u8>, u64>,
+    /// The peer of the connection before; its messages come first.
+    after: Option<PeerId>,
+}
+
+/// The log that a peer has, if both sides know of it.
+pub(super) fn log_of(peers: &Peers, id: PeerId) -> Option<LogId> {
+    let facts = peers.facts(id).filter(|_| !peers.is_within(id))?;
+    if !facts.version().has_subscribe_commands() {
+        return None;
+    }
+    wire::log_of(facts.property(PROPERTY)?)
+}
+
+impl LoggedIn {
+    pub(super) fn set_start(&mut self, topic: &[u8], start: Start) {
+        self.starts.insert(topic.to_vec(), start);
+    }
+
+    /// Whether topics begin elsewhere than now, so that a publisher without a log cannot do what is wanted.
+    pub(super) fn wants_logs(&self) -> bool {
+        !self.starts.is_empty()
+    }
+
+    /// Whether there has been a publisher with a log.
+    pub(super) fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// Those are passed on that waited when the first publisher with a log came.
+    pub(super) fn take_over(&mut self, queue: &mut FairQueue) {
+        self.active = true;
+        while let Some(id) = queue.pop_front() {
+            self.queue.push(id);
+        }
+    }
+
+    fn stream(&mut self, id: PeerId) -> Option<&mut Stream> {
+        self.streams.get_mut(id)?.as_deref_mut()
+    }
+
+    /// A peer with this log is connected, again or for the first time.
+    pub(super) fn established(&mut self, id: PeerId, log: LogId) {
+        if id >= self.streams.len() {
+            self.streams.resize_with(id + 1, || None);
+        }
+        if self.stream(id).is_some_and(|stream| stream.log != log) {
+            self.streams[id] = None;
+        }
+        let mut end = self.logs.entry(log).or_default().clone();
+        let mut after = None;
+        for (other, stream) in self.streams.iter().enumerate() {
+            let Some(stream) = stream.as_deref().filter(|stream| stream.log == log) else {
+                continue;
+            };
+            end = stream.follower.end(&end);
+            if other != id && stream.follower.waiting() > 0 {
+                after = Some(other);
+            }
+        }
+        let mut stream = match self.streams[id].take() {
+            Some(stream) => stream,
+            None => Box::new(Stream {
+                log,
+                follower: Follower::default(),
+                resume: HashMap::new(),
+                after,
+            }),
+        };
+        stream.follower.opened();
+        let topics = end.topics();
+        stream.resume = topics
+            .filter_map(|topic| Some((topic.to_vec(), end.resume_at(topic)?)))
+            .collect();
+        self.streams[id] = Some(stream);
+        self.prune();
+    }
+
+    /// Logs that no peer has are forgotten when there are many: strangers may bring ever more.
+    fn prune(&mut self) {
+        if self.logs.len() <= MOST_LOGS + self.streams.len() {
+            return;
+        }
+        let LoggedIn { logs, streams, .. } = self;
+        let has = |log: &LogId| streams.iter().flatten().any(|stream| stream.log == *log);
+        let mut spare = MOST_LOGS / 2;
+        logs.retain(|log, _| {
+            let kept = has(log) || spare > 0;
+            spare -= usize::from(kept && !has(log));
+            kept
+        });
+    }
+
+    /// Asks for a topic, if this peer has a log: that says where the topic begins.
+    pub(super) fn ask(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> bool {
+        let start = self.starts.get(topic).copied().unwrap_or(Start::Now);
+        let Some(stream) = self.stream(id) else {
+            return false;
+        };
+        stream.follower.ask(topic);
+        let start = stream
+            .resume
+            .get(topic)
+            .map_or(start, |at| Start::Offset(*at));
+        peers.send_replay(id, topic, start);
+        true
+    }
+
+    /// A topic is no longer wanted.
+    pub(super) fn cancel(&mut self, topic: &[u8]) {
+        self.starts.remove(topic);
+        for progress in self.logs.values_mut() {
+            progress.end(topic);
+        }
+        for stream in self.streams.iter_mut().flatten() {
+            stream.follower.cancel(topic);
+            stream.resume.remove(topic);
+        }
+    }
+
+    pub(super) fn forget(&mut self, id: PeerId) {
+        self.settle(id);
+        self.queue.remove(id);
+        self.held.retain(|held| *held != id);
+        if let Some(stream) = self.streams.get_mut(id) {
+            *stream = None;
+        }
+        self.release(id);
+    }
+
+    /// Nothing of this peer waits any more: those behind it have their turns.
+    fn release(&mut self, id: PeerId) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut held = std::mem::take(&mut self.held);
+        held.retain(|&held| match self.stream(held) {
+            Some(stream) if stream.after == Some(id) => {
+                stream.after = None;
+                self.queue.push(held);
+                false
+            }
+            Some(_) => true,
+            None => false,
+        });
+        self.held = held;
+    }
+
+    pub(super) fn readable(&mut self, peers: &Peers, id: PeerId) -> Result<(), ProtocolError> {
+        let waiting = peers.messages(id) as u64;
+        let Some(stream) = self.stream(id) else {
+            self.queue.push(id);
+            return Ok(());
+        };
+        // What came whole before it broke the protocol is taken all the same.
+        let arrived = stream.follower.arrived(waiting);
+        let after = stream.after;
+        let waits = |before: PeerId| {
+            let before = self.streams.get(before).and_then(Option::as_deref);
+            before.is_some_and(|stream| stream.follower.waiting() > 0)
+        };
+        if after.is_some_and(waits) {
+            if !self.held.contains(&id) {
+                self.held.push(id);
+            }
+        } else {
+            self.queue.push(id);
+        }
+        Ok(arrived?)
+    }
+
+    pub(super) fn notice(
+        &mut self,
+        id: PeerId,
+        notice: LogNotice<'_>,
+    ) -> Result<(), ProtocolError> {
+        let Some(stream) = self.stream(id) else {
+            return Ok(());
+        };
+        stream.follower.notice(notice)?;
+        if let LogNotice::Gap(data) = notice
+            && let Ok([_, first, last]) = wire::numbers(notice, data)
+        {
+            self.untold.push((first, last));
+        }
+        Ok(())
+    }
+
+    /// What a peer has said counts at once, where nothing of it waits.
+    pub(super) fn settled(&mut self, peers: &mut Peers, id: PeerId) {
+        for (first, last) in std::mem::take(&mut self.untold) {
+            peers.tell_gap(id, first, last);
+        }
+        if self.stream(id).is_some_and(|stream| stream.after.is_none()) {
+            self.settle(id);
+        }
+    }
+
+    /// What was said before the next message of a peer counts.
+    fn settle(&mut self, id: PeerId) {
+        let Some(stream) = self.streams.get_mut(id).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        let Some(progress) = self.logs.get_mut(&stream.log) else {
+            return;
+        };
+        while let Some((first, last)) = stream.follower.settle(progress) {
+            if self.gaps.len() >= MOST_GAPS {
+                self.gaps.pop_front();
+            }
+            self.gaps.push_back((stream.log, first, last));
+        }
+    }
+
+    /// Takes the next message that is wanted.
+    pub(super) fn recv(
+        &mut self,
+        peers: &mut Peers,
+        filter: &TopicFilter,
+        message: &mut Message,
+    ) -> Option<()> {
+        let taken = self.next(peers, filter, message, false)?;
+        self.gaps.clear();
+        taken.ok().map(drop)
+    }
+
+    /// The same, or what is missing before it. With where it is from, if that has a log.
+    pub(super) fn recv_logged(
+        &mut self,
+        peers: &mut Peers,
+        filter: &TopicFilter,
+        message: &mut Message,
+    ) -> Option<Result<Option<Source>, LostRange>> {
+        self.next(peers, filter, message, true)
+    }
+
+    fn next(
+        &mut self,
+        peers: &mut Peers,
+        filter: &TopicFilter,
+        message: &mut Message,
+        gaps: bool,
+    ) -> Option<Result<Option<Source>, LostRange>> {
+        if gaps && let Some(gap) = self.gaps.pop_front() {
+            return Some(Err(gap));
+        }
+        if let Some((seen, source)) = self.seen.take() {
+            *message = seen;
+            return Some(Ok(source));
+        }
+        loop {
+            let id = self.queue.front()?;
+            self.settle(id);
+            if gaps && let Some(gap) = self.gaps.pop_front() {
+                return Some(Err(gap));
+            }
+            match peers.take(id, message) {
+                Some(true) => self.queue.rotate(),
+                Some(false) => {
+                    self.queue.remove(id);
+                }
+                None => {
+                    self.queue.remove(id);
+                    self.release(id);
+                    continue;
+                }
+            }
+            let mut source = None;
+            if let Some(stream) = self.streams.get_mut(id).and_then(Option::as_deref_mut)
+                && let Some(progress) = self.logs.get_mut(&stream.log)
+            {
+                let log = stream.log;
+                let first = message.first();
+                let numbered = stream.follower.take(progress, first);
+                let fresh = numbered.filter(|numbered| numbered.fresh);
+                source = fresh.map(|numbered| Source {
+                    log,
+                    offset: numbered.offset,
+                });
+                self.settle(id);
+                if self
+                    .stream(id)
+                    .is_some_and(|stream| stream.follower.waiting() == 0)
+                {
+                    self.release(id);
+                }
+                if source.is_none() {
+                    peers.discard(std::mem::take(message));
+                    continue;
+                }
+            }
+            if filter.matches(message.first()) {
+                return Some(Ok(source));
+            }
+            peers.discard(std::mem::take(message));
+        }
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        self.seen.is_some() || !self.gaps.is_empty() || self.queue.front().is_some()
+    }
+
+    pub(super) fn would_receive(&mut self, peers: &mut Peers, filter: &TopicFilter) -> bool {
+        if self.seen.is_none() {
+            let mut message = Message::new();
+            if let Some(Ok(source)) = self.next(peers, filter, &mut message, false) {
+                self.seen = Some((message, source));
+            }
+        }
+        self.seen.is_some()
+    }
+
+    pub(super) fn clear(&mut self, peers: &mut Peers) {
+        if let Some((message, _)) = self.seen.take() {
+            peers.discard(message);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A spool as the log of a publisher: nothing is settled one by one; the oldest segments go as a whole.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::commit::Level;
+use super::error::SpoolError;
+use super::reading::{Reader, Stored};
+use super::record::{self, Kind, message_flags, message_len, put_message};
+use super::segment::HEADER;
+use super::store::{NOTE_LEN, OpenSpool, PENDING_MAX, now};
+use crate::Message;
+use crate::sync::lock;
+
+/// Reads a log from some message on.
+#[derive(Debug)]
+pub(crate) struct LogReader(Reader);
+
+impl LogReader {
+    pub(crate) fn new() -> LogReader {
+        LogReader(Reader::ahead())
+    }
+
+    /// For one message.
+    pub(crate) fn one() -> LogReader {
+        LogReader(Reader::one())
+    }
+}
+
+impl OpenSpool {
+    /// Appends a message of one frame, if that takes no more than memory. `None`: [`make_room`](Self::make_room) comes first.
+    pub(crate) fn append_slice_now(&self, body: &[u8]) -> Result<Option<u64>, SpoolError> {
+        self.append_now(body.len(), 0, |out| out.extend_from_slice(body))
+    }
+
+    /// The same for any message.
+    pub(crate) fn append_message_now(&self, message: &Message) -> Result<Option<u64>, SpoolError> {
+        self.append_now(message_len(message), message_flags(message), |out| {
+            put_message(out, message);
+        })
+    }
+
+    fn append_now(
+        &self,
+        len: usize,
+        flags: u8,
+        put: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Option<u64>, SpoolError> {
+        if len > u32::MAX as usize - 4096 {
+            return Err(SpoolError::TooLarge { size: len as u64 });
+        }
+        self.check_writable()?;
+        let time = now();
+        let mut state = lock(&self.state);
+        if let Some(fault) = &state.fault {
+            return Err(fault.clone());
+        }
+        let wanted = NOTE_LEN + record::padded(len);
+        if state.pending >= PENDING_MAX || !state.fits(wanted) && !self.roll(&mut state, wanted) {
+            return Ok(None);
+        }
+        let seq = state.next_seq;
+        let at = state.put((Kind::Message, flags), seq, time, put);
+        state.index.push(seq, at, false);
+        state.next_seq += 1;
+        Ok(Some(seq))
+    }
+
+    /// Whether a message of this length would be appended without waiting.
+    pub(crate) fn has_room_now(&self, len: usize) -> bool {
+        let state = lock(&self.state);
+        let wanted = NOTE_LEN + record::padded(len);
+        let room = state.fits(wanted) || state.has_spare((HEADER + wanted) as u64);
+        state.fault.is_some() || state.pending < PENDING_MAX && room
+    }
+
+    /// Makes what has been appended as safe as [`Sync`](super::Sync) says, and room for a message of this length.
+    pub(crate) fn make_room(&self, len: usize) -> Result<(), SpoolError> {
+        self.check_writable()?;
+        self.reach(self.level(), u64::MAX)?;
+        let wanted = NOTE_LEN + record::padded(len);
+        if lock(&self.state).fits(wanted) {
+            return Ok(());
+        }
+        self.make_spare((HEADER + wanted) as u64)
+    }
+
+    /// Whether something was appended that is not yet as safe as it is to be.
+    pub(crate) fn is_uncommitted(&self) -> bool {
+        let (pending, next) = {
+            let state = lock(&self.state);
+            (state.pending > 0, state.next_seq)
+        };
+        pending || self.level() == Level::Synced && self.committed() < next
+    }
+
+    /// The first message from this one on, by its number.
+    pub(crate) fn next_in_log(&self, from: u64) -> Option<u64> {
+        self.next_unsettled(from)
+    }
+
+    /// A message. `None`: it has gone meanwhile.
+    pub(crate) fn read_in_log(
+        &self,
+        reader: &mut LogReader,
+        seq: u64,
+    ) -> Result<Option<Stored>, SpoolError> {
+        self.read_by(&mut reader.0, seq)
+    }
+
+    /// The number before which messages may go: the oldest segments, as long as those that stay have `keep` bytes, and those whose messages are all
+    /// older than `keep_for`. And when there will be more, if time does that.
+    pub(crate) fn outdated(
+        &self,
+        keep: Option<u64>,
+        keep_for: Option<Duration>,
+    ) -> (Option<u64>, Option<Duration>) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default();
+        let state = lock(&self.state);
+        let segments = &state.index.segments;
+        let mut left: u64 = segments.iter().map(|segment| segment.end).sum();
+        let mut upto = None;
+        let mut again = None;
+        for (old, newer) in segments.iter().zip(segments.iter().skip(1)) {
+            left -= old.end;
+            let large = keep.is_some_and(|keep| left >= keep);
+            // All of it was there when the next one was begun.
+            let begun = Duration::from_millis(newer.file.base_time);
+            let left_for = keep_for.map(|time| begun.saturating_add(time).saturating_sub(now));
+            if !large && left_for != Some(Duration::ZERO) {
+                again = left_for;
+                break;
+            }
+            if old.live_count > 0 {
+                upto = Some(newer.first_seq);
+            }
+        }
+        (upto, again)
+    }
+}

@@ -1,0 +1,624 @@
+//! A PUB with a log: what late, slow and returning subscribers get.
+
+mod common {
+    pub(crate) mod deadline;
+    pub(crate) mod events;
+    #[allow(dead_code, reason = "handshakes here have properties of their own")]
+    pub(crate) mod raw;
+}
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use zerohop::{
+    Context, DeliveryError, DisconnectCause, Event, Gap, Log, Logged, Options, ProtocolError, Pub,
+    ReplayFrom, SendErrorKind, SocketError, Sub, SubscribeError,
+};
+
+use common::deadline::DEADLINE;
+use common::events::wait_for_end;
+use common::raw::{COMMAND, MORE, RawPeer, command, frame, greeting, property};
+
+/// A folder that goes when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("zerohop-log-{name}-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        Folder(path)
+    }
+
+    /// One in small pieces, which are soon made and soon read.
+    fn log(&self) -> Log {
+        Log::at(&self.0).keep(8_000_000)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn publisher(context: &Context, log: Log) -> Pub {
+    Pub::with_options(context, Options::new().log(log)).expect("a publisher")
+}
+
+fn subscriber(context: &Context) -> Sub {
+    let quick = Options::new().reconnect_interval(Duration::from_millis(5));
+    Sub::with_options(context, quick).expect("a subscriber")
+}
+
+/// The number that the second frame of a message has.
+fn number(message: &zerohop::Message) -> u64 {
+    let text = message
+        .get(1)
+        .expect("a second frame")
+        .to_str()
+        .expect("text");
+    text.parse().expect("a number")
+}
+
+fn publish(publisher: &Pub, topic: &str, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        publisher
+            .send([topic, &number.to_string()])
+            .expect("published");
+    }
+}
+
+#[track_caller]
+fn receive(sub: &Sub, numbers: std::ops::Range<u64>) {
+    for expected in numbers {
+        let message = sub.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(number(&message), expected);
+    }
+}
+
+#[track_caller]
+fn next(sub: &Sub) -> Logged {
+    sub.recv_logged_timeout(DEADLINE)
+        .expect("a message, or that some are missing")
+}
+
+#[test]
+fn late_subscribers_get_what_they_ask_for() {
+    for endpoint in ["tcp://127.0.0.1:*", "ipc://*"] {
+        let folder = Folder::new("late");
+        let context = Context::new();
+        let source = publisher(&context, folder.log());
+        let endpoint = source.bind(endpoint).expect("bound");
+        for i in 0..100 {
+            publish(&source, ["a", "b"][i as usize % 2], i..i + 1);
+        }
+        let all = subscriber(&context);
+        all.subscribe_from("", ReplayFrom::Offset(1)).expect("all");
+        let last = subscriber(&context);
+        last.subscribe_from("b", ReplayFrom::Last(3)).expect("last");
+        let since = subscriber(&context);
+        let time = std::time::UNIX_EPOCH;
+        since
+            .subscribe_from("a", ReplayFrom::Time(time))
+            .expect("since");
+        let now = subscriber(&context);
+        now.subscribe_from("a", ReplayFrom::Now).expect("now");
+        for sub in [&all, &last, &since, &now] {
+            sub.connect(endpoint.clone()).expect("connected");
+        }
+        source
+            .wait_for_subscribers("a", 3, DEADLINE)
+            .expect("subscribed");
+        receive(&all, 0..100);
+        for expected in [95, 97, 99] {
+            receive(&last, expected..expected + 1);
+        }
+        for expected in (0..100).step_by(2) {
+            receive(&since, expected..expected + 1);
+        }
+        publish(&source, "a", 100..110);
+        receive(&all, 100..110);
+        receive(&since, 100..110);
+        receive(&now, 100..110);
+    }
+}
+
+#[test]
+fn a_slow_subscriber_reads_the_log_and_others_do_not_wait() {
+    const COUNT: u64 = 8_000;
+    let folder = Folder::new("slow");
+    let context = Context::new();
+    let log = folder.log().keep(100_000_000);
+    let log = Options::new().log(log).send_hwm(10);
+    let source = Pub::with_options(&context, log).expect("a publisher");
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    let subs = [subscriber(&context), subscriber(&context)];
+    for sub in &subs {
+        sub.subscribe("x").expect("subscribed");
+        sub.connect(endpoint.clone()).expect("connected");
+    }
+    source
+        .wait_for_subscribers("x", 2, DEADLINE)
+        .expect("subscribed");
+    let body = "y".repeat(2000);
+    let mut behind = 0;
+    for number in 0..COUNT {
+        let published = source
+            .send(["x", &number.to_string(), &body])
+            .expect("published");
+        assert_eq!(published.skipped, 0);
+        behind += published.behind;
+        // One of them keeps up, as far as it can; the other one does not read at all.
+        let _ = subs[0].try_recv().map(drop);
+    }
+    assert!(behind > 0, "nobody was slow");
+    receive(&subs[1], 0..COUNT);
+    publish(&source, "x", COUNT..COUNT + 10);
+    receive(&subs[1], COUNT..COUNT + 10);
+    assert_eq!(source.stats().dropped.high_water_mark, 0);
+}
+
+#[test]
+fn it_goes_on_where_it_was_when_the_publisher_comes_back() {
+    let folder = Folder::new("back");
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    let sub = subscriber(&context);
+    sub.subscribe("x").expect("subscribed");
+    sub.connect(endpoint.clone()).expect("connected");
+    source
+        .wait_for_subscribers("x", 1, DEADLINE)
+        .expect("subscribed");
+    publish(&source, "x", 0..50);
+    receive(&sub, 0..20);
+    source.close(DEADLINE).expect("closed");
+
+    let source = publisher(&context, folder.log());
+    publish(&source, "x", 50..100);
+    publish(&source, "y", 0..10);
+    source.bind(endpoint).expect("bound again");
+    receive(&sub, 20..100);
+    publish(&source, "x", 100..150);
+    receive(&sub, 100..150);
+}
+
+#[test]
+fn offsets_ascend_and_what_is_gone_is_told_exactly() {
+    let folder = Folder::new("gap");
+    let context = Context::new();
+    // The least: pieces of 64 KiB.
+    let source = publisher(&context, folder.log().keep(100_000));
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    let body = "z".repeat(1000);
+    for number in 0_u64..1000 {
+        source
+            .send(["x", &number.to_string(), &body])
+            .expect("published");
+        source.commit().expect("written");
+    }
+    let sub = subscriber(&context);
+    let monitor = sub.monitor();
+    sub.subscribe_from("x", ReplayFrom::Offset(1)).expect("all");
+    sub.connect(endpoint).expect("connected");
+    let (mut expected, mut missing) = (1, 0);
+    while expected <= 1000 {
+        match next(&sub) {
+            Logged::Message { message, source } => {
+                let source = source.expect("a place in the log");
+                assert_eq!(source.offset, expected);
+                assert_eq!(number(&message) + 1, expected);
+                expected += 1;
+            }
+            Logged::Gap(Gap { first, last, .. }) => {
+                assert_eq!(first, expected);
+                missing += last + 1 - first;
+                expected = last + 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((1..=900).contains(&missing), "{missing} are missing");
+    let told = std::iter::from_fn(|| monitor.recv_timeout(DEADLINE).ok());
+    let mut gaps = told.filter_map(|event| match event {
+        Event::Gap { first, last, .. } => Some((first, last)),
+        _ => None,
+    });
+    let (first, last) = gaps.next().expect("a monitor is told");
+    assert_eq!(first, 1);
+    assert!(last <= missing, "not more than is missing");
+}
+
+#[test]
+fn a_subscriber_that_was_away_is_not_told_of_gaps_in_what_it_did_not_want() {
+    let folder = Folder::new("unwanted");
+    let context = Context::new();
+    let source = publisher(&context, folder.log().keep(100_000));
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    let sub = subscriber(&context);
+    sub.subscribe("x").expect("subscribed");
+    sub.connect(endpoint.clone()).expect("connected");
+    source
+        .wait_for_subscribers("x", 1, DEADLINE)
+        .expect("subscribed");
+    publish(&source, "x", 0..1);
+    receive(&sub, 0..1);
+    let body = "z".repeat(1000);
+    for _ in 0..1000 {
+        source.send(["other", &body]).expect("published");
+        source.commit().expect("written");
+    }
+    // What has been told comes before this.
+    publish(&source, "x", 1..2);
+    receive(&sub, 1..2);
+    source.close(DEADLINE).expect("closed");
+    let source = publisher(&context, folder.log().keep(100_000));
+    source.bind(endpoint).expect("bound again");
+    publish(&source, "x", 2..3);
+    match next(&sub) {
+        Logged::Message { message, .. } => assert_eq!(number(&message), 2),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn topics_that_begin_further_back_join_those_that_are_there() {
+    let folder = Folder::new("join");
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    publish(&source, "a", 0..50);
+    publish(&source, "ab", 50..100);
+    let sub = subscriber(&context);
+    sub.subscribe_from("ab", ReplayFrom::Last(10))
+        .expect("the last");
+    sub.connect(endpoint).expect("connected");
+    receive(&sub, 90..100);
+    sub.subscribe_from("a", ReplayFrom::Offset(1)).expect("all");
+    // It has had the last ten.
+    receive(&sub, 0..90);
+    publish(&source, "a", 100..110);
+    receive(&sub, 100..110);
+    assert_eq!(
+        sub.subscribe_from("a", ReplayFrom::Now),
+        Err(SubscribeError::Subscribed)
+    );
+    sub.unsubscribe("a").expect("unsubscribed");
+    sub.unsubscribe("ab").expect("unsubscribed");
+    sub.subscribe_from("ab", ReplayFrom::Last(1))
+        .expect("once more");
+    receive(&sub, 99..100);
+}
+
+#[test]
+fn over_inproc_and_without_a_log_comes_what_is_new_and_a_monitor_is_told() {
+    let folder = Folder::new("inproc");
+    let context = Context::new();
+    let logged = publisher(&context, folder.log());
+    logged.bind("inproc://prices").expect("bound");
+    let plain = Pub::new(&context).expect("a publisher");
+    let endpoint = plain.bind("tcp://127.0.0.1:*").expect("bound");
+    for (source, endpoint) in [
+        (&logged, "inproc://prices"),
+        (&plain, &*endpoint.to_string()),
+    ] {
+        publish(source, "x", 0..10);
+        let sub = subscriber(&context);
+        let monitor = sub.monitor();
+        sub.subscribe_from("x", ReplayFrom::Last(5))
+            .expect("the last");
+        sub.connect(endpoint).expect("connected");
+        source
+            .wait_for_subscribers("x", 1, DEADLINE)
+            .expect("subscribed");
+        publish(source, "x", 10..20);
+        receive(&sub, 10..20);
+        let mut told = std::iter::from_fn(|| monitor.recv_timeout(DEADLINE).ok());
+        assert!(told.any(|event| matches!(event, Event::NoLog { .. })));
+    }
+}
+
+#[test]
+fn a_folder_is_for_one_and_what_makes_no_sense_is_refused() {
+    let folder = Folder::new("refused");
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let second = Pub::with_options(&context, Options::new().log(folder.log()));
+    assert!(matches!(second, Err(SocketError::Spool(_))));
+    drop(source);
+    let again = publisher(&context, folder.log());
+    again.send("x").expect("published");
+    again.commit().expect("written");
+    let conflating = Sub::with_options(&context, Options::new().conflate(true));
+    let refused = conflating
+        .expect("a subscriber")
+        .subscribe_from("", ReplayFrom::Now);
+    assert_eq!(refused, Err(SubscribeError::NoReplay));
+    again.shutdown();
+    let error = again.send("x").expect_err("closed");
+    assert_eq!(error.kind(), SendErrorKind::Closed);
+}
+
+#[test]
+fn a_bound_subscriber_goes_on_where_it_was() {
+    let folder = Folder::new("bound");
+    let context = Context::new();
+    let sub = subscriber(&context);
+    sub.subscribe_from("x", ReplayFrom::Offset(1)).expect("all");
+    let endpoint = sub.bind("tcp://127.0.0.1:*").expect("bound");
+    for round in 0..5 {
+        let source = publisher(&context, folder.log());
+        publish(&source, "x", round * 100..round * 100 + 100);
+        source.connect(endpoint.clone()).expect("connected");
+        // Some is left for the time after the next connection has begun.
+        receive(&sub, (round * 90)..(round * 90 + 90));
+        drop(source);
+    }
+    receive(&sub, 450..451);
+}
+
+#[test]
+fn many_threads_publish_and_the_order_is_one() {
+    let folder = Folder::new("threads");
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    let early = subscriber(&context);
+    early.subscribe("x").expect("subscribed");
+    early.connect(endpoint.clone()).expect("connected");
+    source
+        .wait_for_subscribers("x", 1, DEADLINE)
+        .expect("subscribed");
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let source = &source;
+            scope.spawn(move || publish(source, "x", thread * 1000..thread * 1000 + 1000));
+        }
+    });
+    let late = subscriber(&context);
+    late.subscribe_from("x", ReplayFrom::Offset(1))
+        .expect("all");
+    late.connect(endpoint).expect("connected");
+    let begun = Instant::now();
+    for _ in 0..4000 {
+        assert_eq!(next(&early), next(&late));
+    }
+    assert!(begun.elapsed() < DEADLINE);
+}
+
+/// What a process leaves that is killed: its files as they are.
+fn copy(from: &Folder, to: &Folder) {
+    std::fs::create_dir_all(&to.0).expect("a folder");
+    for entry in std::fs::read_dir(&from.0).expect("a folder") {
+        let entry = entry.expect("a file");
+        std::fs::copy(entry.path(), to.0.join(entry.file_name())).expect("copied");
+    }
+}
+
+#[test]
+fn what_a_killed_publisher_had_committed_is_there_and_new_offsets_are_no_old_ones() {
+    let (folder, left) = (Folder::new("killed"), Folder::new("left"));
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    let sub = subscriber(&context);
+    sub.subscribe_from("x", ReplayFrom::Offset(1)).expect("all");
+    sub.connect(endpoint.clone()).expect("connected");
+    publish(&source, "x", 0..60);
+    source.commit().expect("written");
+    copy(&folder, &left);
+    for expected in 1..=50 {
+        match next(&sub) {
+            Logged::Message { source, .. } => {
+                assert_eq!(source.map(|source| source.offset), Some(expected));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    source.unbind(endpoint.clone()).expect("unbound");
+    drop(source);
+
+    let source = publisher(&context, left.log());
+    publish(&source, "x", 60..61);
+    source.bind(endpoint).expect("bound again");
+    for expected in 51..=60 {
+        match next(&sub) {
+            Logged::Message { source, .. } => {
+                assert_eq!(source.map(|source| source.offset), Some(expected));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let begin = match next(&sub) {
+        Logged::Gap(gap) => {
+            assert_eq!(gap.first, 61);
+            gap.last + 1
+        }
+        other => panic!("{other:?}"),
+    };
+    assert!(begin > 0 && begin.is_multiple_of(1 << 32), "{begin}");
+    match next(&sub) {
+        Logged::Message { message, source } => {
+            assert_eq!(number(&message), 60);
+            assert_eq!(source.map(|source| source.offset), Some(begin));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Greets as a subscriber or publisher that knows logs, or does not.
+fn hello(peer: &mut RawPeer, socket_type: &str, log: Option<&[u8]>) -> Vec<u8> {
+    let mut properties = property("Socket-Type", socket_type.as_bytes());
+    if let Some(value) = log {
+        properties.extend(property("Log", value));
+    }
+    peer.write(&greeting(1, "NULL"));
+    peer.write(&command("READY", &properties));
+    peer.read(64);
+    peer.read_frame().1
+}
+
+#[test]
+fn whoever_does_not_know_logs_is_told_nothing_of_them() {
+    let folder = Folder::new("plain");
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    publish(&source, "x", 0..10);
+    let mut peer = RawPeer::connect(&endpoint);
+    let ready = hello(&mut peer, "SUB", None);
+    assert!(ready.windows(4).any(|bytes| bytes == b"\x03Log"));
+    // It has not said that it knows what this is.
+    peer.write(&command("REPLAY", b"\x01\x01x"));
+    peer.write(&command("REPLAY", b"\xff"));
+    peer.write(&command("SUBSCRIBE", b"x"));
+    source
+        .wait_for_subscribers("x", 1, DEADLINE)
+        .expect("subscribed");
+    publish(&source, "x", 10..12);
+    for expected in ["10", "11"] {
+        assert_eq!(peer.read_frame(), (MORE, b"x".to_vec()));
+        assert_eq!(peer.read_frame(), (0, expected.as_bytes().to_vec()));
+    }
+}
+
+#[test]
+fn hostile_subscribers_lose_their_connection_and_nothing_else() {
+    let malformed = DeliveryError::Malformed { command: "REPLAY" };
+    let cases: [(&str, &[u8], DeliveryError); 4] = [
+        ("REPLAY", b"", malformed),
+        ("REPLAY", b"\x09\x01x", malformed),
+        ("REPLAY", b"\x01\xff", malformed),
+        (
+            "GAP",
+            b"\0\x01\x02",
+            DeliveryError::WrongSide { command: "GAP" },
+        ),
+    ];
+    let folder = Folder::new("hostile");
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    publish(&source, "x", 0..5);
+    for (name, data, expected) in cases {
+        let monitor = source.monitor();
+        let mut peer = RawPeer::connect(&endpoint);
+        hello(&mut peer, "SUB", Some(b"\x01"));
+        peer.write(&command(name, data));
+        let cause = DisconnectCause::Protocol(ProtocolError::Delivery(expected));
+        assert_eq!(wait_for_end(&monitor), cause);
+        peer.expect_closed();
+    }
+    let sub = subscriber(&context);
+    sub.subscribe_from("", ReplayFrom::Last(u64::MAX))
+        .expect("all");
+    sub.connect(&*endpoint).expect("connected");
+    receive(&sub, 0..5);
+}
+
+#[test]
+fn golden_bytes_of_a_replay() {
+    let folder = Folder::new("golden");
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    publish(&source, "a", 0..2);
+    publish(&source, "b", 2..4);
+    publish(&source, "a", 4..5);
+    let mut peer = RawPeer::connect(&endpoint);
+    hello(&mut peer, "SUB", Some(b"\x01"));
+    peer.write(&command("REPLAY", b"\x01\x02a"));
+    let expect = |peer: &mut RawPeer, flags: u8, body: &[u8]| {
+        assert_eq!(peer.read_frame(), (flags, body.to_vec()));
+    };
+    expect(&mut peer, COMMAND, b"\x05START\0\x02");
+    expect(&mut peer, COMMAND, b"\x02AT\0\x02");
+    expect(&mut peer, MORE, b"a");
+    expect(&mut peer, 0, b"1");
+    expect(&mut peer, COMMAND, b"\x02AT\x01\x05");
+    expect(&mut peer, MORE, b"a");
+    expect(&mut peer, 0, b"4");
+    // One that does not ask where it begins.
+    peer.write(&command("SUBSCRIBE", b"b"));
+    source
+        .wait_for_subscribers("b", 1, DEADLINE)
+        .expect("subscribed");
+    publish(&source, "b", 5..6);
+    expect(&mut peer, MORE, b"b");
+    expect(&mut peer, 0, b"5");
+}
+
+#[test]
+fn hostile_publishers_lose_their_connection_and_nothing_else() {
+    let message = [frame(MORE, b"x"), frame(0, b"0")].concat();
+    let at = command("AT", b"\0\x05");
+    let cases: [(Vec<u8>, DeliveryError); 5] = [
+        (message.clone(), DeliveryError::Unnumbered),
+        (
+            command("START", b"\0"),
+            DeliveryError::Malformed { command: "START" },
+        ),
+        (
+            [command("START", b"\0\x05"), command("START", b"\0\x05")].concat(),
+            DeliveryError::Unasked { command: "START" },
+        ),
+        (
+            [
+                at.clone(),
+                message.clone(),
+                command("NEXT", b"\x07\x09"),
+                message.clone(),
+            ]
+            .concat(),
+            DeliveryError::NeverSent { tag: 7 },
+        ),
+        (
+            command("REPLAY", b"\0"),
+            DeliveryError::WrongSide { command: "REPLAY" },
+        ),
+    ];
+    let context = Context::new();
+    let sub = subscriber(&context);
+    sub.subscribe("x").expect("subscribed");
+    let endpoint = sub.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    for (index, (bytes, expected)) in cases.into_iter().enumerate() {
+        let monitor = sub.monitor();
+        let mut peer = RawPeer::connect(&endpoint);
+        let id = [&[1][..], &[index as u8; 16]].concat();
+        let ready = hello(&mut peer, "PUB", Some(&id));
+        assert!(
+            ready
+                .windows(9)
+                .any(|bytes| bytes == b"\x03Log\0\0\0\x01\x01")
+        );
+        assert_eq!(
+            peer.read_frame(),
+            (COMMAND, b"\x06REPLAY\0x".to_vec()),
+            "{expected:?}"
+        );
+        peer.write(&bytes);
+        let cause = DisconnectCause::Protocol(ProtocolError::Delivery(expected));
+        assert_eq!(wait_for_end(&monitor), cause);
+        peer.expect_closed();
+    }
+    let mut peer = RawPeer::connect(&endpoint);
+    hello(&mut peer, "PUB", Some(&[&[1][..], &[8; 16]].concat()));
+    peer.read_frame();
+    let good = [command("START", b"\0\x05"), at, message];
+    peer.write(&good.concat());
+    let source = loop {
+        match next(&sub) {
+            Logged::Message { source, .. } => match source.expect("a log") {
+                source if source.log == [8; 16] => break source,
+                _ => {}
+            },
+            Logged::Gap(gap) => panic!("{gap:?}"),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(source.offset, 5);
+}
