@@ -40,7 +40,7 @@ fn carries_sizes() {
 
 #[test]
 fn carries_100_mib() {
-    check((Push, Pull), scenarios::carries_100_mib);
+    check((Push, Pull), scenarios::carries_mib::<100>);
 }
 
 #[test]

@@ -7,7 +7,7 @@ macro_rules! both_ways {
             $both, $routed;
             fn keeps_frames(Push, Pull): keeps_frames;
             fn carries_sizes(Push, Pull): carries_sizes;
-            fn carries_100_mib(Push, Pull): carries_100_mib;
+            fn carries_100_mib(Push, Pull): carries_mib::<100>;
             fn keeps_order(Push, Pull): keeps_order;
             fn selects_topics(Pub, Sub): selects_topics;
             fn subscribes_to_all(Pub, Sub): subscribes_to_all;
@@ -32,7 +32,7 @@ macro_rules! both_ways {
     };
     (
         $both:ident, $routed:ident;
-        $(fn $name:ident($one:ident, $other:ident): $scenario:ident;)*
+        $(fn $name:ident($one:ident, $other:ident): $scenario:ident $(::<$mib:literal>)?;)*
         routers:
         $(fn $test:ident();)*
     ) => {
@@ -43,7 +43,7 @@ macro_rules! both_ways {
                     $crate::common::peer::Role::$one,
                     $crate::common::peer::Role::$other,
                 );
-                $both(roles, $crate::common::scenarios::$scenario);
+                $both(roles, $crate::common::scenarios::$scenario $(::<$mib>)?);
             }
         )*
         $(

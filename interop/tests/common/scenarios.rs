@@ -44,8 +44,8 @@ pub(crate) fn carries_sizes(push: &mut dyn Peer, pull: &mut dyn Peer) {
 }
 
 /// A message far larger than any buffer on its way, and one after it.
-pub(crate) fn carries_100_mib(push: &mut dyn Peer, pull: &mut dyn Peer) {
-    let huge = vec![Part::sized(100 << 20)];
+pub(crate) fn carries_mib<const MIB: usize>(push: &mut dyn Peer, pull: &mut dyn Peer) {
+    let huge = vec![Part::sized(MIB << 20)];
     push.send(&huge);
     push.send(&message(["after"]));
     assert_eq!(pull.recv(), huge);
