@@ -5,6 +5,7 @@ mod common {
     pub(crate) mod events;
     #[allow(dead_code, reason = "handshakes here have properties of their own")]
     pub(crate) mod raw;
+    pub(crate) mod until;
 }
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use zerohop::{
 use common::deadline::DEADLINE;
 use common::events::wait_for_end;
 use common::raw::{COMMAND, MORE, RawPeer, command, frame, greeting, property};
+use common::until::{GLANCE, until};
 
 /// A folder that goes when the test is over.
 struct Folder(PathBuf);
@@ -621,4 +623,62 @@ fn hostile_publishers_lose_their_connection_and_nothing_else() {
         }
     };
     assert_eq!(source.offset, 5);
+}
+
+#[test]
+fn a_cursor_goes_on_where_another_subscriber_was() {
+    let (folder, other) = (Folder::new("cursor"), Folder::new("other"));
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    publish(&source, "x", 0..100);
+    let cursor = folder.0.with_extension("cursor");
+    let resumed = || {
+        let sub = subscriber(&context);
+        sub.subscribe_from("x", ReplayFrom::Resume(cursor.clone()))
+            .expect("subscribed");
+        sub
+    };
+    let connected = || {
+        let sub = resumed();
+        sub.connect(endpoint.clone()).expect("connected");
+        sub
+    };
+    let sub = connected();
+    receive(&sub, 0..30);
+    // Written by itself, but for the last message.
+    until("the cursor is written", || {
+        std::thread::park_timeout(GLANCE);
+        let text = std::fs::read_to_string(&cursor).unwrap_or_default();
+        let offset = text.lines().nth(1)?.split_once(' ')?.1;
+        (offset == "30").then_some(())
+    });
+    sub.save_cursors().expect("written");
+    receive(&connected(), 30..31);
+    drop(sub);
+    let sub = connected();
+    receive(&sub, 31..60);
+    sub.close(DEADLINE).expect("closed");
+    let sub = connected();
+    receive(&sub, 60..100);
+    publish(&source, "x", 100..110);
+    receive(&sub, 100..110);
+    drop(sub);
+
+    // Nothing is known of another log.
+    let unknown = publisher(&context, other.log());
+    publish(&unknown, "x", 0..5);
+    let sub = resumed();
+    sub.connect(unknown.bind("tcp://127.0.0.1:*").expect("bound"))
+        .expect("connected");
+    receive(&sub, 0..5);
+    drop(sub);
+    publish(&source, "x", 110..111);
+    receive(&connected(), 110..111);
+
+    std::fs::write(&cursor, "something else").expect("written");
+    let refused = subscriber(&context).subscribe_from("x", ReplayFrom::Resume(cursor.clone()));
+    let kind = std::io::ErrorKind::InvalidData;
+    assert_eq!(refused, Err(SubscribeError::Cursor { kind }));
+    std::fs::remove_file(&cursor).expect("removed");
 }

@@ -337,6 +337,12 @@ pub enum SubscribeError {
     SubscriberGone,
     /// [`Sub::subscribe_from`](crate::Sub::subscribe_from) is for topics that are not subscribed to: this one is.
     Subscribed,
+    /// The file of [`ReplayFrom::Resume`](crate::ReplayFrom::Resume) cannot be read, or is none
+    /// ([`InvalidData`](io::ErrorKind::InvalidData)).
+    Cursor {
+        /// What the system says.
+        kind: io::ErrorKind,
+    },
     /// A socket with [`conflate`](crate::Options::conflate) or [`invert_matching`](crate::Options::invert_matching) cannot ask for what was published before.
     NoReplay,
     /// The socket was shut down.
@@ -350,6 +356,7 @@ pub enum SubscribeError {
 impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            SubscribeError::Cursor { kind } => return write!(f, "the cursor cannot be read: {kind}"),
             SubscribeError::NotManual => {
                 "an XPUB subscribes for its peers only with the option xpub_manual"
             }

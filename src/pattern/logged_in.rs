@@ -5,12 +5,14 @@
 //! comes after.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::{FairQueue, TopicFilter};
 use crate::engine::{PeerId, Peers};
 use crate::message::Message;
+use crate::sync::Bell;
 use crate::zmtp::ProtocolError;
-use crate::zmtp::replay::{Follower, LogId, LogNotice, PROPERTY, Progress, Start, wire};
+use crate::zmtp::replay::{Follower, LogId, LogNotice, Offsets, PROPERTY, Progress, Start, wire};
 
 /// So many logs are remembered that no peer has.
 const MOST_LOGS: usize = 64;
@@ -36,6 +38,12 @@ pub(crate) struct LoggedIn {
     active: bool,
     /// Where topics begin for which something else was said than now.
     starts: HashMap<Vec<u8>, Start>,
+    /// Where topics were that are kept in a cursor.
+    cursors: HashMap<Vec<u8>, Offsets>,
+    /// Rung when a message is taken, if there are any.
+    bell: Option<Arc<Bell>>,
+    /// What was taken last.
+    last: Option<Source>,
     logs: HashMap<LogId, Progress>,
     streams: Vec<Option<Box<Stream>>>,
     /// All peers that have messages, those without a log, too.
@@ -48,6 +56,8 @@ pub(crate) struct LoggedIn {
     untold: Vec<(u64, u64)>,
     /// What was looked at, to see whether there is something.
     seen: Option<(Message, Option<Source>)>,
+    /// That, after it was dropped when the socket was closed.
+    dropped: Option<Source>,
 }
 
 /// What is known of a peer that has a log.
@@ -72,6 +82,30 @@ pub(super) fn log_of(peers: &Peers, id: PeerId) -> Option<LogId> {
 impl LoggedIn {
     pub(super) fn set_start(&mut self, topic: &[u8], start: Start) {
         self.starts.insert(topic.to_vec(), start);
+    }
+
+    pub(super) fn keep_cursor(&mut self, topic: &[u8], offsets: Offsets, bell: Arc<Bell>) {
+        self.cursors.insert(topic.to_vec(), offsets);
+        self.bell = Some(bell);
+    }
+
+    pub(super) fn offsets(&self, topic: &[u8], all: bool) -> Offsets {
+        let mut offsets = Offsets::new();
+        for (log, progress) in &self.logs {
+            let Some(mut offset) = progress.resume_at(topic) else {
+                continue;
+            };
+            // What was looked at has not been received.
+            let seen = self.seen.as_ref().and_then(|(_, source)| *source);
+            let last = self.last.filter(|_| !all);
+            for source in seen.into_iter().chain(self.dropped).chain(last) {
+                if source.log == *log {
+                    offset = offset.min(source.offset);
+                }
+            }
+            offsets.insert(*log, offset);
+        }
+        offsets
     }
 
     /// Whether topics begin elsewhere than now, so that a publisher without a log cannot do what is wanted.
@@ -150,7 +184,17 @@ impl LoggedIn {
 
     /// Asks for a topic, if this peer has a log: that says where the topic begins.
     pub(super) fn ask(&mut self, peers: &mut Peers, id: PeerId, topic: &[u8]) -> bool {
-        let start = self.starts.get(topic).copied().unwrap_or(Start::Now);
+        let mut start = self.starts.get(topic).copied().unwrap_or(Start::Now);
+        let Some(log) = self.stream(id).map(|stream| stream.log) else {
+            return false;
+        };
+        if let Some(offset) = self
+            .cursors
+            .get(topic)
+            .and_then(|offsets| offsets.get(&log))
+        {
+            start = Start::Offset(*offset);
+        }
         let Some(stream) = self.stream(id) else {
             return false;
         };
@@ -166,6 +210,7 @@ impl LoggedIn {
     /// A topic is no longer wanted.
     pub(super) fn cancel(&mut self, topic: &[u8]) {
         self.starts.remove(topic);
+        self.cursors.remove(topic);
         for progress in self.logs.values_mut() {
             progress.end(topic);
         }
@@ -303,6 +348,7 @@ impl LoggedIn {
         }
         if let Some((seen, source)) = self.seen.take() {
             *message = seen;
+            self.taken(source);
             return Some(Ok(source));
         }
         loop {
@@ -347,9 +393,18 @@ impl LoggedIn {
                 }
             }
             if filter.matches(message.first()) {
+                self.taken(source);
                 return Some(Ok(source));
             }
             peers.discard(std::mem::take(message));
+        }
+    }
+
+    /// A message is handed to the application.
+    fn taken(&mut self, source: Option<Source>) {
+        if let Some(bell) = &self.bell {
+            self.last = source.or(self.last);
+            bell.ring();
         }
     }
 
@@ -359,17 +414,21 @@ impl LoggedIn {
 
     pub(super) fn would_receive(&mut self, peers: &mut Peers, filter: &TopicFilter) -> bool {
         if self.seen.is_none() {
+            // Nothing is received by this.
+            let last = self.last;
             let mut message = Message::new();
             if let Some(Ok(source)) = self.next(peers, filter, &mut message, false) {
                 self.seen = Some((message, source));
             }
+            self.last = last;
         }
         self.seen.is_some()
     }
 
     pub(super) fn clear(&mut self, peers: &mut Peers) {
-        if let Some((message, _)) = self.seen.take() {
+        if let Some((message, source)) = self.seen.take() {
             peers.discard(message);
+            self.dropped = source;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! SUB: messages from all publishers, filtered once more on arrival. And DISH, whose publishers are RADIOs.
 
+use std::sync::Arc;
+
 use super::fair_turns::{next_is, take_fairly};
 use super::logged_in::{LoggedIn, LostRange, Source, log_of};
 use super::matching::{Groups, Matching, Topics};
@@ -9,7 +11,8 @@ use crate::engine::{PeerId, Peers, Unsent};
 use crate::error::SubscribeError;
 use crate::message::Message;
 use crate::options::Options;
-use crate::zmtp::replay::{LogNotice, Start, wire};
+use crate::sync::Bell;
+use crate::zmtp::replay::{LogNotice, Offsets, Start, wire};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
@@ -70,6 +73,19 @@ impl<M: Matching> SubOf<M> {
         self.logged().set_start(topic, start);
         self.topics.subscribe(peers, topic);
         Ok(())
+    }
+
+    /// Goes on with a topic where a cursor was, and rings when it gets further.
+    pub(crate) fn keep_cursor(&mut self, topic: &[u8], offsets: Offsets, bell: Arc<Bell>) {
+        if self.knows_logs && !self.topics.filter.contains(topic) {
+            self.logged().keep_cursor(topic, offsets, bell);
+        }
+    }
+
+    /// How far a topic is in each log. But for `all`, the message that was received last does not count.
+    pub(crate) fn offsets(&self, topic: &[u8], all: bool) -> Offsets {
+        let logged = self.topics.logged.as_ref();
+        logged.map_or_else(Offsets::new, |logged| logged.offsets(topic, all))
     }
 
     fn logged(&mut self) -> &mut LoggedIn {

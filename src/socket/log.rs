@@ -257,6 +257,9 @@ fn find_last(spool: &OpenSpool, topic: &[u8], count: u64, next: u64) -> u64 {
     let Some(oldest) = spool.next_in_log(0).filter(|oldest| *oldest < next) else {
         return next;
     };
+    if count >= next - oldest {
+        return oldest;
+    }
     let (mut end, mut stretch, mut missing) = (next, 256_u64, count);
     while end > oldest {
         let begin = end.saturating_sub(stretch).max(oldest);

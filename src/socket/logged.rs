@@ -1,5 +1,6 @@
 //! What a SUB receives from publishers with a log.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Sub, futures, recv_error};
@@ -10,7 +11,7 @@ use crate::pattern::{LostRange, Source, SubPattern};
 use crate::zmtp::replay::wire::Start;
 
 /// Where [`Sub::subscribe_from`] begins in the log of each publisher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayFrom {
     /// With what is published from now on, as [`Sub::subscribe`] does.
@@ -21,11 +22,20 @@ pub enum ReplayFrom {
     Offset(u64),
     /// With what was published since then, by the publisher's clock.
     Time(SystemTime),
+    /// Where a subscriber was that has kept that in this file, the *cursor*; with all that there is in a log that the file does not know, or if there is no file.
+    ///
+    /// The socket writes the file from time to time, with a thread of its own. Whatever is received counts as done once the next message is asked for, or the socket is
+    /// dropped, or [`save_cursors`](Sub::save_cursors) called. So after the process has died, the messages of the last tenth of a second are received again, at least the last one. What must not be
+    /// done twice keeps [`Source::offset`](crate::Source::offset) in its own transaction. A file is for one topic of one socket; where several threads receive, it may be ahead of
+    /// those that are not done.
+    Resume(PathBuf),
 }
 
 impl ReplayFrom {
-    fn start(self) -> Start {
-        match self {
+    fn start(&self) -> Start {
+        match *self {
+            // The file says more.
+            ReplayFrom::Resume(_) => Start::Last(u64::MAX),
             ReplayFrom::Now => Start::Now,
             ReplayFrom::Last(count) => Start::Last(count),
             ReplayFrom::Offset(offset) => Start::Offset(offset),
@@ -87,13 +97,16 @@ impl Sub {
     ///
     /// # Errors
     ///
-    /// [`SubscribeError::Subscribed`], [`SubscribeError::NoReplay`]; or the socket is closed, or the context shut down.
+    /// [`SubscribeError::Subscribed`], [`SubscribeError::NoReplay`], [`SubscribeError::Cursor`]; or the socket is closed, or the context shut down.
     pub fn subscribe_from(
         &self,
         topic: impl AsRef<[u8]>,
         from: ReplayFrom,
     ) -> Result<(), SubscribeError> {
         let topic = topic.as_ref();
+        if let ReplayFrom::Resume(path) = &from {
+            return self.resume(topic, path);
+        }
         let core = self.socket.core();
         let start = from.start();
         let subscribed =

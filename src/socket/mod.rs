@@ -10,6 +10,7 @@ mod channel;
 mod client;
 mod common;
 mod configure;
+mod cursor;
 mod dealer;
 mod dish;
 mod futures;
@@ -48,7 +49,7 @@ mod xsub;
 
 use std::any::Any;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use channel::Channel;
@@ -108,7 +109,7 @@ pub(crate) struct Socket<P: Pattern + 'static> {
     linger: TimeLimit,
     open: bool,
     /// What a type has besides, dropped after the socket has begun to close.
-    beside: Option<Box<dyn Any + Send + Sync>>,
+    beside: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// Setting up is not inlined into the application's functions: the loops there that send and receive need the registers.
@@ -149,7 +150,7 @@ impl<P: Pattern + 'static> Socket<P> {
             linger: TimeLimit::new(options.linger),
             first_options: options,
             open: true,
-            beside: None,
+            beside: OnceLock::new(),
         })
     }
 
@@ -332,11 +333,12 @@ impl<P: Pattern + 'static> Drop for Socket<P> {
         if !self.core.process().is_current() {
             return self.core.leave_to_parent();
         }
-        if !self.open {
-            return;
+        if self.open {
+            self.shutdown();
+            self.core.context.socket_dropped();
         }
-        self.shutdown();
-        self.core.context.socket_dropped();
+        // It may look at the core once more.
+        drop(self.beside.take());
     }
 }
 

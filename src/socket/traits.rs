@@ -74,7 +74,9 @@ pub trait AnySocket: Handle + Send + Sync + 'static {
     /// An option is out of its range, the system refused a file descriptor, or the context is shut down.
     fn with_options(context: &Context, options: Options) -> Result<Self, SocketError> {
         let mut socket = Socket::new(context, options, Self::pattern)?;
-        socket.beside = Self::beside(&socket)?;
+        if let Some(beside) = Self::beside(&socket)? {
+            socket.beside = beside.into();
+        }
         Ok(Self::from_socket(socket))
     }
 

@@ -5,7 +5,7 @@
 //!
 //! Invariants: a ring after which nobody has looked is never lost; after [`stop`](Bell::stop) the thread sleeps no more.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex, lock};
 
@@ -48,6 +48,20 @@ impl Bell {
     /// Whether it is to end, without waiting.
     pub(crate) fn is_stopped(&self) -> bool {
         lock(&self.state).stopped
+    }
+
+    /// Sleeps for this time, however often somebody rings; less if it is stopped.
+    pub(crate) fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = lock(&self.state);
+        while !state.stopped {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.rung.wait_timeout(state, left);
+            (state, _) = waited.unwrap_or_else(crate::sync::PoisonError::into_inner);
+        }
     }
 
     /// Sleeps until somebody rings, or has rung, or the time is up.

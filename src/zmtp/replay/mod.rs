@@ -29,3 +29,6 @@ pub(crate) use feed::Feed;
 pub(crate) use follower::Follower;
 pub(crate) use progress::Progress;
 pub(crate) use wire::{LogId, LogNotice, PROPERTY, Start};
+
+/// The offset to go on with, in each log.
+pub(crate) type Offsets = std::collections::HashMap<LogId, u64>;
