@@ -83,7 +83,7 @@ impl Context {
     /// Makes a context. Its background thread starts with the first socket.
     pub fn new() -> Context {
         Context {
-            inner: Arc::new(ContextInner::new(1, None)),
+            inner: Arc::new(ContextInner::new(1, None, 0)),
         }
     }
 
@@ -92,9 +92,10 @@ impl Context {
         let ContextOptions {
             io_threads,
             reactor,
+            memory_budget,
         } = options;
         Context {
-            inner: Arc::new(ContextInner::new(io_threads.get(), reactor)),
+            inner: Arc::new(ContextInner::new(io_threads.get(), reactor, memory_budget)),
         }
     }
 
@@ -116,6 +117,18 @@ impl Context {
         }
     }
 
+    /// How many bytes of the [memory budget](ContextOptions::memory_budget) are in use; 0 where there is none.
+    ///
+    /// ```
+    /// use zerohop::{Context, ContextOptions};
+    ///
+    /// let context = Context::with_options(ContextOptions::new().memory_budget(64 << 20));
+    /// assert_eq!(context.memory_used(), 0);
+    /// ```
+    pub fn memory_used(&self) -> usize {
+        self.inner.budget.as_ref().map_or(0, |budget| budget.used())
+    }
+
     pub(crate) fn inner(&self) -> &Arc<ContextInner> {
         &self.inner
     }
@@ -135,14 +148,16 @@ impl Context {
 pub struct ContextOptions {
     io_threads: NonZeroUsize,
     reactor: Option<Arc<dyn Reactor>>,
+    memory_budget: usize,
 }
 
 impl ContextOptions {
-    /// One background thread.
+    /// One background thread, and no limit to memory.
     pub fn new() -> ContextOptions {
         ContextOptions {
             io_threads: NonZeroUsize::MIN,
             reactor: None,
+            memory_budget: 0,
         }
     }
 
@@ -151,6 +166,27 @@ impl ContextOptions {
     /// reactor: a socket whose threads are active drives itself. They start when there are sockets for them. libzmq: `ZMQ_IO_THREADS`.
     pub fn io_threads(mut self, count: NonZeroUsize) -> ContextOptions {
         self.io_threads = count;
+        self
+    }
+
+    /// How many bytes of messages the context's sockets may hold together, sent or received; default: 0, which is no limit. So an open port can't make the
+    /// process grow as it likes, however many peers come.
+    ///
+    /// At the budget, peers are not read from, and senders find no room: they wait, or drop the message and count it, as at
+    /// [`send_hwm`](crate::Options::send_hwm). Both go on when messages have been received or have left.
+    ///
+    /// - Not in the budget are up to 192 KiB for each connection, and twice that with CURVE, which keep short messages going; 12 MiB of spare memory for each
+    ///   socket that is active; messages whose peer has gone, until another takes them, and those that are to be
+    ///   [settled](crate::Options::delivery); what an XPUB has taken in of what its peers wish; what the application holds; and inproc.
+    /// - A quarter of it is kept for the message of one peer at a time, so that messages which are coming in get finished one after the other when together they
+    ///   are too large.
+    /// - No message may be larger than a quarter of it, or an eighth with CURVE, whatever [`max_message_size`](crate::Options::max_message_size) says.
+    /// - A peer that leaves a message unfinished for longer than [`handshake_timeout`](crate::Options::handshake_timeout), while more than half of the budget is
+    ///   in use, is disconnected ([`DisconnectCause::MemoryBudget`](crate::DisconnectCause::MemoryBudget)).
+    ///
+    /// libzmq has no such limit.
+    pub fn memory_budget(mut self, bytes: usize) -> ContextOptions {
+        self.memory_budget = bytes;
         self
     }
 

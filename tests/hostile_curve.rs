@@ -13,20 +13,27 @@ mod common {
         reason = "nobody here has a message of several frames, or is a peer without CURVE"
     )]
     pub(crate) mod raw;
+    pub(crate) mod until;
 }
 
-use std::net::TcpListener;
+use std::io::{ErrorKind, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use zerohop::{Context, DisconnectCause, Options, ProtocolError, Pub, Pull, Push, RecvError, Sub};
+use socket2::SockRef;
+use zerohop::{
+    Context, ContextOptions, DisconnectCause, Options, ProtocolError, Pub, Pull, Push, RecvError,
+    SendErrorKind, Sub,
+};
 
 use common::between::{Between, Victim};
 use common::deadline::DEADLINE;
 use common::events::wait_for_end;
 use common::memory::Watch;
 use common::raw::{COMMAND, LONG, RawPeer, command, frame, greeting, ready};
+use common::until::{GLANCE, until};
 
 /// How long a handshake may take where that is to be seen.
 const SHORT: Duration = Duration::from_millis(300);
@@ -527,4 +534,73 @@ fn sealed_commands_leave_nothing() {
     publisher.send("second").expect("sent");
     assert_eq!(sub.recv_timeout(DEADLINE).expect("a message"), "second");
     serves(&victim);
+}
+
+/// Frames that are not whole cannot be opened, nor seen through: they are in the memory budget all the same, and become whole one after the other.
+#[test]
+fn frames_that_are_not_whole_stay_within_the_budget() {
+    const PEERS: usize = 30;
+    const BUDGET: usize = 4 << 20;
+    const SIZE: usize = 500_000;
+    let context = Context::with_options(ContextOptions::new().memory_budget(BUDGET));
+    let options = Options::new().recv_buffer(8192).handshake_timeout(None);
+    let victim = Victim::within(&context, options);
+    let address = victim.endpoint.strip_prefix("tcp://").expect("tcp");
+    let message = vec![b's'; SIZE];
+    let memory = Watch::start();
+    let mut strangers = Vec::new();
+    for _ in 0..PEERS {
+        let stream = TcpStream::connect(address).expect("accepted");
+        let mut hand = stream.try_clone().expect("the same");
+        let mut between = Between::greeted_by(&victim, RawPeer::new(stream));
+        between.forward();
+        between.back();
+        between.forward();
+        between.back();
+        between.push.send(&message).expect("queued");
+        let sealed = between.client_says();
+        SockRef::from(&hand)
+            .set_send_buffer_size(8192)
+            .expect("a small buffer");
+        hand.set_write_timeout(Some(Duration::from_millis(15)))
+            .expect("a time limit");
+        let mut left = &sealed[..SIZE - 50_000];
+        while !left.is_empty() {
+            match hand.write(left) {
+                Ok(written) => left = &left[written..],
+                Err(error) => {
+                    let kind = error.kind();
+                    assert!(matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut));
+                    break;
+                }
+            }
+        }
+        strangers.push(hand);
+    }
+    assert!(
+        context.memory_used() > BUDGET / 2,
+        "there was some pressure"
+    );
+    assert!(context.memory_used() <= BUDGET);
+    // What is outside of it is said with the option: so much for each connection, and for a socket; and there is what the allocator keeps.
+    memory.assert_growth_below((BUDGET + (16 << 20) + PEERS * 384 * 1024) as u64);
+    drop(strangers);
+    // They are gone, and many who mean well come through although their messages together are too large.
+    let friends: Vec<Push> = (0..12).map(|_| victim.push(&victim.endpoint)).collect();
+    for push in &friends {
+        push.send(&message).expect("queued");
+    }
+    for _ in &friends {
+        let got = victim.pull.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(got.size(), SIZE);
+    }
+    until("the budget is free", || {
+        // A caller drives.
+        let _ = victim.pull.recv_timeout(GLANCE);
+        (context.memory_used() == 0).then_some(())
+    });
+    let error = friends[0]
+        .send(vec![b'l'; BUDGET / 8])
+        .expect_err("too large");
+    assert!(matches!(error.kind(), SendErrorKind::TooLarge { .. }));
 }

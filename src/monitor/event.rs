@@ -384,6 +384,9 @@ pub enum DisconnectCause {
     AddressLimit(AddressLimit),
     /// Nobody said in time whether to let the peer in.
     VerdictTimeout,
+    /// The peer left a message unfinished for longer than [`handshake_timeout`](crate::Options::handshake_timeout), while it was in the way of
+    /// others: most of the context's [memory budget](crate::ContextOptions::memory_budget) was in use.
+    MemoryBudget,
     /// The system had no memory for a message of the peer's, of which more came than there was memory for.
     OutOfMemory,
     /// The system reported another error.
@@ -443,6 +446,9 @@ impl fmt::Display for DisconnectCause {
             DisconnectCause::AddressLimit(limit) => limit.fmt(f),
             DisconnectCause::VerdictTimeout => {
                 f.write_str("nobody said in time whether to let the peer in")
+            }
+            DisconnectCause::MemoryBudget => {
+                f.write_str("an unfinished message held too much of the memory budget for too long")
             }
             DisconnectCause::OutOfMemory => f.write_str("there was no memory for its message"),
             DisconnectCause::Io(error) => error.fmt(f),

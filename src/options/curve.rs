@@ -116,7 +116,7 @@ mod with_feature {
         }
 
         /// Whether any option of CURVE is set.
-        pub(in crate::options) fn is_curve(&self) -> bool {
+        pub(crate) fn is_curve(&self) -> bool {
             self.curve_server.on
                 || self.curve_secretkey.is_some()
                 || self.curve_publickey.is_some()
@@ -233,7 +233,7 @@ mod without_feature {
     }
 
     impl Options {
-        pub(in crate::options) fn is_curve(&self) -> bool {
+        pub(crate) fn is_curve(&self) -> bool {
             self.curve_server.0
         }
 

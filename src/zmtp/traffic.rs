@@ -83,6 +83,11 @@ impl Scanner {
         }
     }
 
+    /// Whether frames of a message have been passed of which the last is still to come.
+    pub(crate) fn is_within_message(&self) -> bool {
+        self.parts > 0
+    }
+
     /// Passes over the whole messages of one frame each that are at the start of `input`, as [`scan`](Self::scan) would
     /// one by one. It leaves the others to that one, and those that a limit forbids.
     #[inline]

@@ -22,10 +22,14 @@ impl Victim {
     }
 
     pub(crate) fn with(options: Options) -> Victim {
+        Victim::within(&Context::new(), options)
+    }
+
+    pub(crate) fn within(context: &Context, options: Options) -> Victim {
         let keys = || KeyPair::generate().expect("random bytes");
         let (server, client) = (keys(), keys());
         let options = options.curve_server(&server).allow([client.public()]);
-        let pull = Pull::with_options(&Context::new(), options).expect("a PULL");
+        let pull = Pull::with_options(context, options).expect("a PULL");
         let monitor = pull.monitor();
         let endpoint = pull.bind("tcp://127.0.0.1:*").expect("bound").to_string();
         Victim {
@@ -62,11 +66,15 @@ pub(crate) struct Between {
 impl Between {
     /// Greetings have been passed on.
     pub(crate) fn greeted(victim: &Victim) -> Between {
+        Between::greeted_by(victim, RawPeer::connect(&victim.endpoint))
+    }
+
+    /// The same by a connection to the server that is there.
+    pub(crate) fn greeted_by(victim: &Victim, server: RawPeer) -> Between {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let near = listener.local_addr().expect("an address");
         let push = victim.push(&format!("tcp://{near}"));
         let client = RawPeer::accept(&listener);
-        let server = RawPeer::connect(&victim.endpoint);
         let mut between = Between {
             push,
             client,

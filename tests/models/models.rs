@@ -11,7 +11,7 @@ use loom::thread;
 
 /// What `src/sync.rs` gives the hand-overs.
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::PoisonError;
 
@@ -34,6 +34,9 @@ mod sync {
     }
 }
 
+#[path = "../../src/engine/driving/budget.rs"]
+#[allow(dead_code, reason = "what peers ask of it besides is tested with them")]
+mod budget;
 #[path = "../../src/engine/driving/lingering.rs"]
 mod lingering;
 #[path = "../../src/engine/driving/mailbox.rs"]
@@ -49,6 +52,7 @@ mod shelf;
 #[path = "sleeper.rs"]
 mod sleeper;
 
+use budget::{Budget, Share};
 use lingering::Lingering;
 use mailbox::{Mailbox, Wake};
 use presence::Presence;
@@ -533,5 +537,72 @@ fn lingering_is_waited_for() {
         for driver in drivers {
             driver.join().expect("closed");
         }
+    });
+}
+
+/// Of two that find no more, one has the reserve at a time, and who comes after it can have it.
+#[test]
+fn one_share_at_a_time_has_the_reserve() {
+    loom::model(|| {
+        let budget = std::sync::Arc::new(Budget::new(4));
+        let mut all = Share::new(std::sync::Arc::clone(&budget));
+        assert!(all.set(3) && !all.set(4), "a quarter is kept back");
+        let having = std::sync::Arc::new(AtomicUsize::new(0));
+        let asking: Vec<_> = (0..2)
+            .map(|_| {
+                let budget = std::sync::Arc::clone(&budget);
+                let having = std::sync::Arc::clone(&having);
+                thread::spawn(move || {
+                    let mut share = Share::new(budget);
+                    assert!(!share.set(1), "none is left");
+                    let granted = share.set_from_reserve(1);
+                    if granted {
+                        assert_eq!(having.fetch_add(1, Ordering::Relaxed), 0);
+                        assert_eq!(share.budget().used(), 4);
+                        having.fetch_sub(1, Ordering::Relaxed);
+                    }
+                    drop(share);
+                    granted
+                })
+            })
+            .collect();
+        let granted = asking
+            .into_iter()
+            .map(|thread| thread.join().expect("asked"))
+            .filter(|granted| *granted)
+            .count();
+        assert!(granted >= 1, "the reserve was there for one of them");
+        assert!(!all.set_from_reserve(2), "it is longer than the reserve");
+        assert!(Share::new(std::sync::Arc::clone(&budget)).set_from_reserve(1));
+        assert_eq!(budget.used(), 3);
+    });
+}
+
+/// Of two that ask for more than there is together, they never have too much at once, one gets what it wants, and all of it comes back.
+#[test]
+fn shares_of_a_budget_are_never_more_than_it() {
+    loom::model(|| {
+        let budget = std::sync::Arc::new(Budget::new(3));
+        let asking: Vec<_> = [2, 2]
+            .into_iter()
+            .map(|bytes| {
+                let budget = std::sync::Arc::clone(&budget);
+                thread::spawn(move || {
+                    let mut share = Share::new(budget);
+                    let granted = share.set(bytes);
+                    let used = share.budget().used();
+                    assert!(used <= 3 && (!granted || used >= bytes), "{used} in use");
+                    share.shrink(1);
+                    granted
+                })
+            })
+            .collect();
+        let granted = asking
+            .into_iter()
+            .map(|thread| thread.join().expect("asked"))
+            .filter(|granted| *granted)
+            .count();
+        assert!(granted >= 1, "there was enough for one of them");
+        assert_eq!(budget.used(), 0);
     });
 }

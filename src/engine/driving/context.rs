@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use super::budget::Budget;
 use super::lingering::Lingering;
 use super::reactor::Reactor;
 use crate::auth::{Deciding, HANDLER, Zap};
@@ -27,6 +28,8 @@ pub(crate) struct ContextInner {
     reactor: Option<Arc<dyn Reactor>>,
     /// Where a ZAP handler is asked.
     pub(crate) zap: Arc<Zap>,
+    /// What the queues of its peers may hold.
+    pub(crate) budget: Option<Arc<Budget>>,
     lingering: Lingering,
     sockets: Mutex<Vec<Weak<dyn Driven>>>,
     shut_down: AtomicBool,
@@ -35,8 +38,17 @@ pub(crate) struct ContextInner {
 }
 
 impl ContextInner {
-    /// With one handle.
-    pub(crate) fn new(io_threads: usize, reactor: Option<Arc<dyn Reactor>>) -> Self {
+    /// The memory that all sockets share, if that is limited.
+    pub(crate) fn budget(&self) -> Option<&Budget> {
+        self.budget.as_deref()
+    }
+
+    /// With one handle. A budget of 0 is none.
+    pub(crate) fn new(
+        io_threads: usize,
+        reactor: Option<Arc<dyn Reactor>>,
+        memory_budget: usize,
+    ) -> Self {
         ContextInner {
             process: Process::current(),
             caretakers: Mutex::new(Vec::new()),
@@ -46,6 +58,7 @@ impl ContextInner {
             deciding: Arc::default(),
             reactor,
             zap: Arc::default(),
+            budget: (memory_budget > 0).then(|| Arc::new(Budget::new(memory_budget))),
             lingering: Lingering::default(),
             sockets: Mutex::new(Vec::new()),
             shut_down: AtomicBool::new(false),
@@ -148,7 +161,7 @@ mod tests {
 
     #[test]
     fn sockets_are_spread_over_as_many_threads_as_there_may_be() {
-        let context = ContextInner::new(3, None);
+        let context = ContextInner::new(3, None, 0);
         let taken: Vec<_> = (0..9).map(|_| context.caretaker().expect("one")).collect();
         let all = lock(&context.caretakers).clone();
         assert_eq!(all.len(), 3);
@@ -169,7 +182,7 @@ mod tests {
 
     #[test]
     fn no_thread_is_started_before_it_is_needed() {
-        let context = ContextInner::new(3, None);
+        let context = ContextInner::new(3, None, 0);
         for _ in 0..5 {
             drop(context.caretaker().expect("one"));
         }

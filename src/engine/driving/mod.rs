@@ -5,7 +5,7 @@
 //! | `core` | one socket: its state lock, its seat, the way in for every call, closing |
 //! | `time_slice` | how long a turn of whoever drives may take |
 //! | `caretaker`, `deadlines` | the background thread, and when each of its sockets is due |
-//! | `attention`, `presence`, `mailbox`, `ready_list`, `lingering`, `question` | hand-overs between threads |
+//! | `attention`, `presence`, `mailbox`, `ready_list`, `lingering`, `question`, `budget` | hand-overs between threads |
 //! | `levels` | whether a call would wait, for whoever watches that from outside of the calls |
 //! | `reactor` | the reactor of a runtime, which drives a socket that tasks wait for |
 //! | `timers`, `wait`, `busy_poll` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
@@ -13,6 +13,7 @@
 //! | `context` | what the sockets of a context share |
 
 pub(super) mod attention;
+pub(super) mod budget;
 pub(super) mod busy_poll;
 pub(super) mod caretaker;
 pub(super) mod context;

@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Listener(usize),
     /// Something of acknowledged delivery is due.
     Delivery,
+    /// Peers that wait for some of the memory budget ask again.
+    Budget,
     /// The connection at this index of those ended by us has been waited for long enough.
     Farewell(usize),
 }

@@ -128,6 +128,7 @@ impl Net {
         up.carried |= whole || outbound.messages() <= messages;
         peer.counters.bytes_out += written as u64;
         peer.counters.messages_out += 1;
+        peer.review_room();
         if whole {
             self.peers.written_directly += 1;
             return self.peers.send_held_pong(id);

@@ -118,6 +118,12 @@ pub(crate) struct InBuffer {
     segments: VecDeque<Segment>,
     /// Bytes in `segments`; not kept for what a sender in the same process has appended.
     queued: usize,
+    /// What these take in memory, and the front with them.
+    memory: usize,
+    /// Memory is scarce: no chunk is kept, but the bytes in it.
+    pub(super) keeps_exactly: bool,
+    /// Memory is accounted for: a large frame gets all of its own at once, and none before there is a share for it.
+    reserves_exactly: bool,
     messages: usize,
     partial: Vec<u8>,
     large: Option<Box<LargeFrame>>,
@@ -125,6 +131,14 @@ pub(crate) struct InBuffer {
 }
 
 impl InBuffer {
+    /// An empty one, whose memory is accounted for or not.
+    pub(super) fn new(reserves_exactly: bool) -> Self {
+        InBuffer {
+            reserves_exactly,
+            ..InBuffer::default()
+        }
+    }
+
     /// Whole messages waiting to be taken.
     #[inline]
     pub(crate) fn messages(&self) -> usize {
@@ -135,6 +149,33 @@ impl InBuffer {
     pub(crate) fn bytes(&self) -> usize {
         let large = self.large.as_ref().map_or(0, |large| large.received());
         self.front.len() - self.position + self.queued + self.partial.len() + large
+    }
+
+    /// Whether a large frame is coming that there is no memory for yet.
+    pub(crate) fn awaits_memory(&self) -> bool {
+        let large = self.large.as_ref();
+        large.is_some_and(|large| large.reserved() < large.whole())
+    }
+
+    /// Whether there is some of a frame that is not whole.
+    pub(crate) fn has_part_of_frame(&self) -> bool {
+        self.large.is_some() || !self.partial.is_empty()
+    }
+
+    /// How much memory it takes. A large frame counts in full, but not before there is memory for all of it: until then it has less than
+    /// a chunk.
+    pub(crate) fn memory(&self) -> usize {
+        let large = self.large.as_ref().map_or(0, |large| large.reserved());
+        self.memory + self.partial.capacity() + large
+    }
+
+    /// How much it will take when it has been read into once more: a large frame gets all of its memory then, and needs no chunk beside.
+    pub(crate) fn memory_to_read(&self) -> usize {
+        let more = match &self.large {
+            Some(large) => large.whole() - large.reserved(),
+            None => CHUNK,
+        };
+        self.memory().saturating_add(more)
     }
 
     /// Reads once from the stream. `limit` bounds the bytes that may be read ahead of the application.
@@ -257,7 +298,12 @@ impl InBuffer {
         match partial.filter(|header| header.body_len >= LARGE) {
             Some(header) => {
                 let have = rest.get(header.header_len..).unwrap_or_default();
-                self.large = Some(Box::new(LargeFrame::begin(header, have, pool)));
+                self.large = Some(Box::new(LargeFrame::begin(
+                    header,
+                    have,
+                    pool,
+                    self.reserves_exactly,
+                )));
                 chunk.copy_within(position..position + header.header_len, kept);
                 kept += header.header_len;
             }
@@ -279,17 +325,25 @@ impl InBuffer {
     /// Appends a chunk of whole frames.
     fn keep(&mut self, chunk: Vec<u8>, pool: &mut ChunkPool) {
         self.queued += chunk.len();
-        if chunk.len() >= TRICKLE {
+        let keeps_from = match self.reserves_exactly {
+            true => CHUNK / 2,
+            false => TRICKLE,
+        };
+        if chunk.len() >= keeps_from && !self.keeps_exactly {
+            self.memory += chunk.capacity();
             return self.segments.push_back(Segment::Frames(chunk));
         }
         // A trickle: keep the bytes, not a chunk for every few of them, nor an allocation where many such come.
         match self.segments.back_mut() {
             Some(Segment::Frames(last)) if last.len() + chunk.len() < TRICKLE => {
+                let before = last.capacity();
                 last.extend_from_slice(&chunk);
+                self.memory += last.capacity() - before;
             }
             _ if chunk.is_empty() => {}
             _ => {
                 let bytes = chunk.as_slice().to_vec();
+                self.memory += bytes.capacity();
                 self.segments.push_back(Segment::Frames(bytes));
             }
         }
@@ -467,6 +521,7 @@ impl InBuffer {
         match self.segments.pop_front() {
             Some(Segment::Body(body)) => {
                 self.queued = self.queued.saturating_sub(body.len());
+                self.memory = self.memory.saturating_sub(body.len());
                 let before = std::mem::replace(frame, Frame::from(body));
                 if before.is_foreign() {
                     pool.later.drop_message(Message::from(before));
@@ -482,6 +537,7 @@ impl InBuffer {
     /// Makes the next segment the front; `None` if there is none.
     #[cold]
     fn next_segment(&mut self, pool: &mut ChunkPool) -> Option<()> {
+        self.memory = self.memory.saturating_sub(self.front.capacity());
         pool.give(std::mem::take(&mut self.front));
         self.position = 0;
         match self.segments.pop_front() {
@@ -498,6 +554,7 @@ impl InBuffer {
     #[inline]
     pub(crate) fn release(&mut self, pool: &mut ChunkPool) {
         if self.position == self.front.len() && self.front.capacity() > 0 {
+            self.memory = self.memory.saturating_sub(self.front.capacity());
             pool.give(std::mem::take(&mut self.front));
             self.position = 0;
         }
@@ -523,6 +580,7 @@ impl InBuffer {
         self.clear(pool);
         self.queued = whole.bytes();
         self.messages = whole.take_segments(&mut self.segments, pool);
+        self.memory = self.segments.iter().map(Segment::memory).sum();
         whole.clear(pool);
         debug_assert_eq!(self.messages, count);
     }
@@ -556,7 +614,7 @@ impl InBuffer {
         for segment in self.segments.drain(..) {
             pool.give_segment(segment);
         }
-        *self = InBuffer::default();
+        *self = InBuffer::new(self.reserves_exactly);
     }
 }
 

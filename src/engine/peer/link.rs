@@ -288,7 +288,7 @@ impl Turn<'_> {
         let by_system = || stream.ipc_credentials().map(|ipc| Principal::Uid(ipc.uid));
         let principal = principal.or_else(by_system);
         established.facts.principal = principal;
-        let (writer, reader) = wire::halves(established.security, limits);
+        let (writer, reader) = wire::halves(established.security, limits, peer.is_in_budget());
         peer.link = Link::Up(Box::new(Connected {
             stream: Arc::new(stream),
             writer: Some(writer),
@@ -394,13 +394,15 @@ impl Net {
     pub(crate) fn new_peer(&mut self, link: Link, origin: Origin, label: Arc<str>) -> PeerId {
         let connection = ConnectionId::next();
         let bytes = match origin {
-            Origin::Dialed(_) | Origin::Accepted(_) => ByteLimits::new(&self.options),
+            Origin::Dialed(_) | Origin::Accepted(_) => {
+                ByteLimits::new(&self.options, self.context.budget.as_ref())
+            }
             Origin::Bound(_) | Origin::Offered(_) => None,
         };
         self.peers.slab.insert(Peer {
             link,
             origin,
-            inbound: InBuffer::default(),
+            inbound: InBuffer::new(bytes.is_some() && self.context.budget.is_some()),
             outbound: OutBuffer::default(),
             in_flight: 0,
             commands_in_flight: 0,

@@ -22,6 +22,7 @@ use super::peers::Peers;
 use super::state::{Link, PeerId};
 use crate::auth::Authenticator;
 use crate::engine::driving::attention::Changes;
+use crate::engine::driving::budget::Budget;
 use crate::engine::driving::caretaker::Caretaker;
 use crate::engine::driving::context::ContextInner;
 use crate::engine::driving::later::{Later, contain};
@@ -103,6 +104,8 @@ pub(crate) struct Net {
     pub(super) forgets: bool,
     /// The earliest timer that is armed for acknowledged delivery.
     pub(super) delivery_armed: Option<Instant>,
+    /// When peers that wait for some of the memory budget ask again.
+    pub(super) budget_due: Option<Instant>,
 }
 
 impl Net {
@@ -116,7 +119,12 @@ impl Net {
     ) -> Self {
         let authenticator = Authenticator::new(&options);
         let notices = Notices::new(pattern.socket_type(), &options);
-        let handshake = handshake(pattern, &options, authenticator.is_there());
+        let handshake = handshake(
+            pattern,
+            &options,
+            context.budget(),
+            authenticator.is_there(),
+        );
         Net {
             peers: Peers {
                 conflate: options.conflate && pattern.may_conflate(),
@@ -156,6 +164,7 @@ impl Net {
             changes: Changes::default(),
             forgets: false,
             delivery_armed: None,
+            budget_due: None,
         }
     }
 
@@ -189,7 +198,11 @@ impl Net {
             timers.retain(|at, timer| match timer {
                 Timer::Connection(token) => self.waits_for(at, Token(*token)),
                 Timer::Farewell(index) => self.farewells.contains(*index),
-                Timer::Redial(..) | Timer::Offer(..) | Timer::Listener(_) | Timer::Delivery => true,
+                Timer::Redial(..)
+                | Timer::Offer(..)
+                | Timer::Listener(_)
+                | Timer::Delivery
+                | Timer::Budget => true,
             });
             self.timers = timers;
         }
@@ -221,7 +234,11 @@ impl Net {
 
     /// The size limits for what peers send.
     pub(crate) fn limits(&self) -> Limits {
-        let limits = limits(self.handshake.socket_type, &self.options);
+        let limits = limits(
+            self.handshake.socket_type,
+            &self.options,
+            self.context.budget(),
+        );
         match self.raw {
             // What comes is cut into messages here, and none of them is long.
             true => Limits {
@@ -485,16 +502,28 @@ pub(crate) fn farewell_token(index: usize) -> Token {
     Token(FAREWELL | index)
 }
 
+/// More than there is around what CURVE has sealed.
+const SEALED_OVERHEAD: usize = 64;
+
+/// How long a message may be, if there is a limit. None may take more than a quarter of the context's budget: there have to be some under way at once.
+/// With CURVE it is there twice, while it is sealed or opened.
+fn max_message_size(options: &Options, budget: Option<&Budget>) -> Option<u64> {
+    let by_budget = budget.map(|budget| match options.is_curve() {
+        true => (budget.reserve() / 2).saturating_sub(SEALED_OVERHEAD),
+        false => budget.reserve(),
+    });
+    let limits = [options.max_message_size, by_budget];
+    limits.into_iter().flatten().min().map(|size| size as u64)
+}
+
 /// A SUBSCRIBE command is the longest that is needed: its name, and the longest topic.
-fn limits(socket_type: SocketType, options: &Options) -> Limits {
+fn limits(socket_type: SocketType, options: &Options, budget: Option<&Budget>) -> Limits {
     const COMMAND_NAME: u64 = 16;
     const METADATA: u64 = 16 * 1024;
     /// No limit: but a longer message could not be held in memory at all, and is refused by its header.
     const ADDRESSABLE: u64 = isize::MAX as u64;
     Limits {
-        max_message_size: options
-            .max_message_size
-            .map_or(ADDRESSABLE, |size| size as u64),
+        max_message_size: max_message_size(options, budget).unwrap_or(ADDRESSABLE),
         max_parts: options.max_parts.min(*socket_type.frames().end()),
         min_parts: *socket_type.frames().start(),
         max_command_size: (options.max_subscription_length as u64 + COMMAND_NAME).max(METADATA),
@@ -510,11 +539,16 @@ pub(super) fn is_immediate(pattern: &dyn Pattern, options: &Options) -> bool {
 pub(super) fn handshake(
     pattern: &dyn Pattern,
     options: &Options,
+    budget: Option<&Budget>,
     authenticates: bool,
 ) -> HandshakeConfig {
     let socket_type = pattern.socket_type();
     let routing_id = options.routing_id.clone().into_bytes();
-    let mut metadata = own_metadata(socket_type, &routing_id, announced(pattern, options));
+    let mut metadata = own_metadata(
+        socket_type,
+        &routing_id,
+        announced(pattern, options, budget),
+    );
     if let Some(hello) = pattern.hello() {
         put_property(&mut metadata, PROPERTY, &hello.encode());
     }
@@ -526,15 +560,15 @@ pub(super) fn handshake(
         metadata,
         routing_id,
         mechanism: options.mechanism(),
-        max_command_size: limits(socket_type, options).max_command_size,
+        max_command_size: limits(socket_type, options, budget).max_command_size,
         authenticates,
     }
 }
 
 /// What peers are told of the limits: those that matter to what they send.
-fn announced(pattern: &dyn Pattern, options: &Options) -> Announced {
+fn announced(pattern: &dyn Pattern, options: &Options, budget: Option<&Budget>) -> Announced {
     let (receives, publishes) = (pattern.receives(), pattern.holds_subscriptions());
-    let size = options.max_message_size.map(|size| size as u64);
+    let size = max_message_size(options, budget);
     Announced {
         max_message_size: size.filter(|_| receives),
         max_parts: receives.then_some(options.max_parts),

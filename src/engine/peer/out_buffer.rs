@@ -44,6 +44,14 @@ pub(crate) enum Segment {
 }
 
 impl Segment {
+    /// How much memory it takes.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Segment::Frames(chunk) => chunk.capacity(),
+            Segment::Body(body) => body.len(),
+        }
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Segment::Frames(chunk) => chunk,

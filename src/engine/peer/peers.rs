@@ -496,10 +496,11 @@ impl Peers {
         }
         if remaining == 0 {
             peer.inbound.release(&mut self.pool);
-            if matches!(peer.link, Link::Gone) {
-                // It is the pattern that takes, and that has yet to forget the peer: the id stays taken until then.
-                self.news.push(id);
-            }
+        }
+        peer.give_back();
+        if remaining == 0 && matches!(peer.link, Link::Gone) {
+            // It is the pattern that takes, and that has yet to forget the peer: the id stays taken until then.
+            self.news.push(id);
         }
         remaining > 0
     }

@@ -127,21 +127,28 @@ impl Turn<'_> {
         let mut effects = CommandEffects::of(peer);
         let here = peer.inbound.messages() + self.pattern.waiting(id);
         let beyond = here >= peer.recv_hwm || peer.holds_enough_bytes(here);
+        let may_read = match beyond {
+            true => peer.may_read_beyond(),
+            false => peer.may_read(self.now),
+        };
         let Link::Up(up) = &mut peer.link else {
             return None;
         };
         let room = match (beyond, up.sends_pings) {
             (false, _) => {
                 up.read_beyond = 0;
-                usize::MAX
+                may_read.most()
             }
             // Its next PING is to be found, if there is no more before it than this.
-            (true, true) => BEYOND_MARK.saturating_sub(up.read_beyond),
+            (true, true) => BEYOND_MARK
+                .saturating_sub(up.read_beyond)
+                .min(may_read.most()),
             (true, false) => 0,
         };
         if room == 0 {
             up.heartbeat.suspend(self.now);
             peer.pause_at_limit(here);
+            self.watch_budget(id);
             return None;
         }
         let limit = peer.recv_hwm.saturating_mul(READ_PER_MESSAGE);
@@ -165,6 +172,9 @@ impl Turn<'_> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 up.readable = false;
                 up.hung_up = false;
+                if peer.is_in_budget() {
+                    peer.has_read(self.now);
+                }
                 return None;
             }
             Err(error) => return Some(Err(DisconnectCause::from(&error))),
@@ -220,6 +230,10 @@ impl Turn<'_> {
             return;
         };
         peer.counters.messages_in += messages as u64;
+        let in_budget = peer.is_in_budget();
+        if in_budget {
+            peer.has_read(self.now);
+        }
         if self.net.peers.conflate {
             let replaced = peer.inbound.keep_newest(&mut self.net.peers.pool);
             peer.counters.dropped_conflated += replaced as u64;
@@ -228,6 +242,9 @@ impl Turn<'_> {
             self.after_commands(id, effects);
         }
         self.net.arm_heartbeat(id);
+        if in_budget {
+            self.watch_budget(id);
+        }
     }
 
     #[cold]

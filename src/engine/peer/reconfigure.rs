@@ -46,7 +46,12 @@ impl Turn<'_> {
             }
         }
         let authenticator = Authenticator::new(&options);
-        let handshake = handshake(self.pattern, &options, authenticator.is_there());
+        let handshake = handshake(
+            self.pattern,
+            &options,
+            self.net.context.budget(),
+            authenticator.is_there(),
+        );
         self.net.notices = Notices::new(handshake.socket_type, &options);
         self.net.stream_options = stream_options;
         self.net.immediate = is_immediate(self.pattern, &options);
@@ -155,7 +160,10 @@ impl Peer {
 
     /// A connection begins: the limits in bytes are those of the options.
     pub(super) fn renew_byte_limits(&mut self, options: &Options) {
-        let limits = ByteLimits::new(options);
+        let limits = match self.bytes.as_deref_mut() {
+            Some(limits) => limits.renewed(options),
+            None => ByteLimits::new(options, None),
+        };
         if limits.is_none() && self.bytes.is_none() {
             return;
         }

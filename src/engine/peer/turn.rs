@@ -249,6 +249,7 @@ impl Turn<'_> {
                 }
             }
             Timer::Offer(id, attempt) => self.offer_again(id, attempt),
+            Timer::Budget => self.retry_budget(),
             Timer::Listener(index) => self.accept_ready(index),
             Timer::Farewell(index) => self.net.farewells.timer(index, self.now),
             Timer::Delivery => self.delivery_due(),

@@ -24,14 +24,22 @@ const LARGE_START: usize = 1024 * 1024;
 pub(super) struct LargeFrame {
     header: Header,
     body: Vec<u8>,
+    exact: bool,
 }
 
 impl LargeFrame {
     /// A frame of which so much of the body has come.
-    pub(super) fn begin(header: Header, have: &[u8], pool: &mut ChunkPool) -> Self {
-        let mut body = pool.take_body(large_capacity(have.len(), header.body_len));
+    pub(super) fn begin(header: Header, have: &[u8], pool: &mut ChunkPool, exact: bool) -> Self {
+        let mut body = match exact {
+            true => Vec::with_capacity(have.len()),
+            false => pool.take_body(large_capacity(have.len(), header.body_len)),
+        };
         body.extend_from_slice(have);
-        LargeFrame { header, body }
+        LargeFrame {
+            header,
+            body,
+            exact,
+        }
     }
 
     /// How much of the body has come.
@@ -39,12 +47,28 @@ impl LargeFrame {
         self.body.len()
     }
 
+    /// How long the body is going to be.
+    pub(super) fn whole(&self) -> usize {
+        usize::try_from(self.header.body_len).unwrap_or(usize::MAX)
+    }
+
+    /// How much memory there is for it: all that it needs, or none that counts.
+    pub(super) fn reserved(&self) -> usize {
+        match self.body.capacity() >= self.whole() {
+            true => self.whole(),
+            false => 0,
+        }
+    }
+
     /// Sees to it that there is room for some more of the body; returns how much of it is still to come.
     /// An error if the system has no memory for it.
     fn make_room(&mut self) -> io::Result<usize> {
         let have = self.body.len();
         if have == self.body.capacity() {
-            let capacity = large_capacity(have, self.header.body_len);
+            let capacity = match self.exact {
+                true => self.whole(),
+                false => large_capacity(have, self.header.body_len),
+            };
             let reserved = self.body.try_reserve_exact(capacity - have);
             reserved.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         }
@@ -87,6 +111,7 @@ impl InBuffer {
             scanner.body_received(&large.header);
             outcome.messages = usize::from(large.header.kind == FrameKind::Last);
             self.queued += large.body.len();
+            self.memory += large.body.len();
             self.segments
                 .push_back(Segment::Body(Bytes::from(large.body)));
             self.messages += outcome.messages;

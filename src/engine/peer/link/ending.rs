@@ -38,6 +38,7 @@ impl Turn<'_> {
         };
         peer.inbound.rollback(&mut self.net.peers.pool);
         peer.resume();
+        peer.has_read(self.now);
         let goes = matches!(peer.origin, Origin::Accepted(_)) || peer.ending;
         if was_up {
             self.put_notices(id, Happened::Ended);

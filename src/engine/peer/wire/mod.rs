@@ -44,9 +44,10 @@ pub(super) use writer::Writer;
 
 use crate::zmtp::{Limits, Security};
 
-/// Both halves of a connection whose handshake is done. Limits are for what a reader has to store before anybody else can look at it.
+/// Both halves of a connection whose handshake is done. Limits are for what a reader has to store before anybody else can look at it, and `exact`
+/// says that this memory is accounted for.
 #[cfg_attr(not(feature = "curve"), expect(unused_variables))]
-pub(super) fn halves(security: Security, limits: Limits) -> (Writer, Reader) {
+pub(super) fn halves(security: Security, limits: Limits, exact: bool) -> (Writer, Reader) {
     match security {
         Security::Clear => (Writer::Frames, Reader::Frames),
         Security::Raw => (Writer::Raw(raw::RawWriter::default()), Reader::Raw),
@@ -55,7 +56,7 @@ pub(super) fn halves(security: Security, limits: Limits) -> (Writer, Reader) {
             let (sealer, opener) = session.split();
             (
                 Writer::Sealed(Box::new(sealed::SealedWriter::new(sealer))),
-                Reader::Sealed(Box::new(sealed::SealedReader::new(opener, limits))),
+                Reader::Sealed(Box::new(sealed::SealedReader::new(opener, limits, exact))),
             )
         }
     }

@@ -84,6 +84,39 @@ impl Reader {
         }
     }
 
+    /// How much memory it takes beyond what every connection may.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Reader::Frames | Reader::Raw => 0,
+            #[cfg(feature = "curve")]
+            Reader::Sealed(sealed) => sealed.memory(),
+            #[cfg(test)]
+            Reader::Records(_) => 0,
+        }
+    }
+
+    /// How much it will take when it has been read into once more.
+    pub(crate) fn memory_to_read(&self) -> usize {
+        match self {
+            Reader::Frames | Reader::Raw => 0,
+            #[cfg(feature = "curve")]
+            Reader::Sealed(sealed) => sealed.memory_to_read(),
+            #[cfg(test)]
+            Reader::Records(_) => 0,
+        }
+    }
+
+    /// Whether it has to get some before it is read into again.
+    pub(crate) fn awaits_memory(&self) -> bool {
+        match self {
+            Reader::Frames | Reader::Raw => false,
+            #[cfg(feature = "curve")]
+            Reader::Sealed(sealed) => sealed.awaits_memory(),
+            #[cfg(test)]
+            Reader::Records(_) => false,
+        }
+    }
+
     /// Takes bytes that came in one piece with the end of the handshake, and appends what they hold to `into`, which has room.
     pub(crate) fn early(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
         match self {

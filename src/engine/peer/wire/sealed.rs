@@ -28,6 +28,9 @@ use crate::zmtp::{
 /// What the kernel is asked for at once, at the least.
 const READ: usize = CHUNK;
 
+/// Longer frames get memory of their own where it is accounted for; others are read into what every connection may have.
+const USUAL: usize = READ;
+
 /// Memory that is longer is not kept for the next frame.
 const KEPT: usize = 1024 * 1024;
 
@@ -158,6 +161,8 @@ pub(crate) struct SealedReader {
     limits: Limits,
     /// The bodies of the frames so far of a message that is not whole.
     message_bytes: u64,
+    /// Memory is accounted for: a long frame gets all that it takes at once, as soon as there is a share for that, and nothing is kept in reserve.
+    exact: bool,
     /// What has been read, and from where on it has not been opened.
     input: Vec<u8>,
     position: usize,
@@ -181,17 +186,60 @@ impl Room<'_> {
 }
 
 impl SealedReader {
-    pub(crate) fn new(opener: Opener, limits: Limits) -> SealedReader {
+    pub(crate) fn new(opener: Opener, limits: Limits, exact: bool) -> SealedReader {
         SealedReader {
             opener,
             limits,
             message_bytes: 0,
+            exact,
             input: Vec::new(),
             position: 0,
             plain: Vec::new(),
             given: 0,
             violation: None,
         }
+    }
+
+    /// How much memory it takes beyond what every connection may. A long frame counts as often as it is going to be here, but not before there
+    /// is memory for it.
+    pub(super) fn memory(&self) -> usize {
+        let input = self.input.capacity().saturating_sub(USUAL + READ);
+        let plain = self.plain.capacity().saturating_sub(USUAL);
+        match self.is_long_reserved() {
+            true => 2 * input,
+            false => input + plain,
+        }
+    }
+
+    /// How much it will take when it has been read into once more.
+    pub(super) fn memory_to_read(&self) -> usize {
+        match self.awaits_memory() {
+            true => 2 * self.next_len(),
+            false => self.memory(),
+        }
+    }
+
+    /// Whether a long frame is coming that there is no memory for yet.
+    pub(super) fn awaits_memory(&self) -> bool {
+        self.is_long_coming() && !self.is_long_reserved()
+    }
+
+    /// Whether the next frame is a long one, and not all there.
+    fn is_long_coming(&self) -> bool {
+        self.next_len() > USUAL && self.next_body().is_none()
+    }
+
+    fn is_long_reserved(&self) -> bool {
+        let len = self.next_len();
+        len > USUAL && self.position + len <= self.input.capacity()
+    }
+
+    /// How long the next frame is; 0 if its header is not there.
+    fn next_len(&self) -> usize {
+        let rest = self.input.get(self.position..).unwrap_or_default();
+        decode_header(rest).map_or(0, |header| {
+            usize::try_from(header.frame_len()).unwrap_or(usize::MAX)
+        })
     }
 
     pub(super) fn read(
@@ -274,7 +322,7 @@ impl SealedReader {
     fn forget_plain(&mut self) {
         self.plain.clear();
         self.given = 0;
-        if self.plain.capacity() > KEPT {
+        if self.plain.capacity() > self.kept() {
             self.plain = Vec::new();
         }
     }
@@ -303,6 +351,10 @@ impl SealedReader {
             Ok(kind) => {
                 self.account(kind, body_len);
                 self.position = start + body_len;
+                if self.exact && self.position == self.input.len() && body_len > USUAL {
+                    self.input = Vec::new();
+                    self.position = 0;
+                }
                 Ok(true)
             }
             Err(error) => {
@@ -354,17 +406,28 @@ impl SealedReader {
             self.position = 0;
         }
         let have = self.input.len();
-        let missing = decode_header(&self.input).map_or(0, |header| {
-            usize::try_from(header.frame_len()).map_or(usize::MAX, |len| len.saturating_sub(have))
-        });
-        let room = missing.min(have).max(READ);
-        if self.input.capacity() - have < room {
-            let reserved = self.input.try_reserve_exact(room);
+        let missing = self.next_len().saturating_sub(have);
+        let (room, reserve) = match self.exact && self.is_long_coming() {
+            true => (missing.min(READ), missing),
+            false => {
+                let room = missing.min(have).max(READ);
+                (room, room)
+            }
+        };
+        if self.input.capacity() - have < reserve {
+            let reserved = self.input.try_reserve_exact(reserve);
             reserved.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        } else if have == 0 && self.input.capacity() > KEPT {
+        } else if have == 0 && self.input.capacity() > self.kept() {
             self.input = Vec::with_capacity(room);
         }
         Ok(room)
+    }
+
+    fn kept(&self) -> usize {
+        match self.exact {
+            true => USUAL,
+            false => KEPT,
+        }
     }
 
     /// There is nothing to read for now.

@@ -92,8 +92,10 @@ impl Connection {
                 use crate::zmtp::{Security, Session};
 
                 let (client, server) = Session::pair(7);
-                let (writer, _) = super::halves(Security::Sealed(Box::new(client)), UNLIMITED);
-                let (_, reader) = super::halves(Security::Sealed(Box::new(server)), UNLIMITED);
+                let (writer, _) =
+                    super::halves(Security::Sealed(Box::new(client)), UNLIMITED, false);
+                let (_, reader) =
+                    super::halves(Security::Sealed(Box::new(server)), UNLIMITED, false);
                 (writer, reader)
             }
         };
@@ -390,7 +392,7 @@ fn bodies_travel_alone_where_there_is_no_zmtp() {
             buffer.push(Outgoing::Message(message), pool);
         }
         let mut connection = Connection::new(Around::Nothing);
-        let (writer, reader) = super::halves(crate::zmtp::Security::Raw, UNLIMITED);
+        let (writer, reader) = super::halves(crate::zmtp::Security::Raw, UNLIMITED, false);
         (connection.writer, connection.reader) = (Some(writer), reader);
         connection.out.set_most(most);
         while connection.write(&mut buffer).is_err() {}
@@ -417,7 +419,7 @@ fn a_body_that_has_left_in_part_goes_on_where_it_was() {
             buffer.push(Outgoing::Message(message), pool);
         }
         let mut connection = Connection::new(Around::Nothing);
-        let (writer, reader) = super::halves(crate::zmtp::Security::Raw, UNLIMITED);
+        let (writer, reader) = super::halves(crate::zmtp::Security::Raw, UNLIMITED, false);
         (connection.writer, connection.reader) = (Some(writer), reader);
         connection.out.set_room(cut);
         let result = connection.write(&mut buffer);

@@ -1,0 +1,429 @@
+//! The memory budget of a context under attack: whatever peers and senders do, the process holds no more than it, and goes on when they let go.
+
+mod common {
+    pub(crate) mod deadline;
+    pub(crate) mod memory;
+    pub(crate) mod raw;
+    pub(crate) mod until;
+}
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use socket2::SockRef;
+use zerohop::{
+    Context, ContextOptions, DisconnectCause, Event, Options, Pub, Pull, Push, SendErrorKind,
+};
+
+use common::deadline::DEADLINE;
+use common::memory::Watch;
+use common::raw::{LONG, MORE, RawPeer, command, frame, greeting, ready};
+use common::until::{GLANCE, until};
+
+const MIB: usize = 1 << 20;
+
+/// What is not in the budget, for each connection, with our own side of it …
+const PER_PEER: usize = 80 * 1024;
+
+/// … and for a socket, with what the allocator keeps.
+const PER_SOCKET: usize = 16 * MIB;
+
+/// What the systems take by themselves: little, so that the rest waits with us.
+const SYSTEM: usize = 8192;
+
+/// Tests here measure what the whole process has, and so run one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn with_budget(bytes: usize) -> Context {
+    Context::with_options(ContextOptions::new().memory_budget(bytes))
+}
+
+/// No limit but the budget.
+fn unlimited() -> Options {
+    Options::new().send_hwm(0).recv_hwm(0).recv_buffer(SYSTEM)
+}
+
+fn pull(context: &Context, options: Options) -> (Pull, String) {
+    let pull = Pull::with_options(context, options).expect("a PULL");
+    let endpoint = pull.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    (pull, endpoint)
+}
+
+/// Peers of which each sends the same, as fast as it is taken, from one thread.
+struct Crowd {
+    peers: Vec<(TcpStream, usize)>,
+    wire: Vec<u8>,
+}
+
+impl Crowd {
+    fn connect(endpoint: &str, count: usize, wire: Vec<u8>) -> Crowd {
+        let address = endpoint.strip_prefix("tcp://").expect("a tcp endpoint");
+        let mut hello = greeting(1, "NULL");
+        hello.extend(ready("PUSH"));
+        let peers = (0..count).map(|_| {
+            let mut stream = TcpStream::connect(address).expect("the socket accepts");
+            stream.write_all(&hello).expect("a handshake");
+            // Its greeting: with that the socket has read ours.
+            stream.read_exact(&mut [0; 64]).expect("a greeting");
+            SockRef::from(&stream)
+                .set_send_buffer_size(SYSTEM)
+                .expect("a small buffer");
+            stream.set_nonblocking(true).expect("does not block");
+            (stream, 0)
+        });
+        Crowd {
+            peers: peers.collect(),
+            wire,
+        }
+    }
+
+    /// Writes what is taken of the first `end` bytes of each; says whether anything was.
+    fn pour(&mut self, end: usize) -> bool {
+        let mut poured = false;
+        for (stream, written) in &mut self.peers {
+            while *written < end {
+                match stream.write(&self.wire[*written..end]) {
+                    Ok(count) => *written += count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => panic!("the socket hung up: {error}"),
+                }
+                poured = true;
+            }
+        }
+        poured
+    }
+
+    /// The same until nothing more is taken.
+    fn flood(&mut self, end: usize) {
+        let mut idle = 0;
+        while idle < 10 {
+            match self.pour(end) {
+                true => idle = 0,
+                false => {
+                    idle += 1;
+                    thread::sleep(GLANCE);
+                }
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.peers
+            .iter()
+            .all(|(_, written)| *written == self.wire.len())
+    }
+}
+
+/// Receives all of it while the crowd goes on, and checks that nothing of the budget stays in use.
+fn receive_all(context: &Context, pull: &Pull, crowd: &mut Crowd, messages: usize, size: usize) {
+    thread::scope(|scope| {
+        let receiving = scope.spawn(|| {
+            for number in 0..messages {
+                let message = pull.recv_timeout(DEADLINE);
+                let message = message.unwrap_or_else(|error| panic!("message {number}: {error}"));
+                assert_eq!(message.size(), size);
+            }
+        });
+        while !crowd.is_done() && !receiving.is_finished() {
+            if !crowd.pour(crowd.wire.len()) {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        receiving.join().expect("all received");
+    });
+    assert!(crowd.is_done());
+    until("the budget is free", || {
+        thread::sleep(GLANCE);
+        // A caller drives.
+        let _ = pull.try_recv();
+        (context.memory_used() == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_thousand_fast_senders_stay_within_the_budget() {
+    const PEERS: usize = 1_000;
+    const MESSAGES: usize = 100;
+    const SIZE: usize = 1_000;
+    let _alone = alone();
+    let budget = 16 * MIB;
+    let context = with_budget(budget);
+    let (pull, endpoint) = pull(&context, unlimited());
+    let wire = frame(0, &[b'x'; SIZE]).repeat(MESSAGES);
+    let memory = Watch::start();
+    let mut crowd = Crowd::connect(&endpoint, PEERS, wire);
+    crowd.flood(crowd.wire.len());
+    assert!(!crowd.is_done(), "there was no pressure");
+    assert!(context.memory_used() > budget / 2, "the budget is used");
+    memory.assert_growth_below((budget + PER_SOCKET + PEERS * PER_PEER) as u64);
+    receive_all(&context, &pull, &mut crowd, PEERS * MESSAGES, SIZE);
+    memory.assert_growth_below((budget + PER_SOCKET + PEERS * PER_PEER) as u64);
+}
+
+/// All of them begin a message that fills the budget with some others, and stop in the middle. They have all the time that they need.
+#[test]
+fn messages_that_are_not_whole_stay_within_the_budget() {
+    const PEERS: usize = 60;
+    let _alone = alone();
+    let budget = 16 * MIB;
+    let context = with_budget(budget);
+    let (pull, endpoint) = pull(&context, unlimited().handshake_timeout(None));
+    let wire = frame(LONG, &vec![b'l'; 3 * MIB]);
+    let memory = Watch::start();
+    let mut crowd = Crowd::connect(&endpoint, PEERS, wire);
+    crowd.flood(2 * MIB);
+    assert!(context.memory_used() > budget / 2, "the budget is used");
+    assert!(context.memory_used() <= budget);
+    // Short messages go on.
+    let mut other = RawPeer::connect(&endpoint);
+    other.shake_hands(1, "PUSH");
+    other.write(&frame(0, b"short").repeat(100));
+    for _ in 0..100 {
+        assert_eq!(pull.recv_timeout(DEADLINE).expect("a message"), "short");
+    }
+    // What is more than a quarter of the budget is not taken at all.
+    let mut large = RawPeer::connect(&endpoint);
+    large.shake_hands(1, "PUSH");
+    let header = frame(LONG, &vec![0; budget / 4 + 1]);
+    large.write(&header[..9]);
+    large.expect_closed();
+    memory.assert_growth_below((budget + PER_SOCKET + PEERS * PER_PEER) as u64);
+    receive_all(&context, &pull, &mut crowd, PEERS, 3 * MIB);
+    // One more is with the application.
+    memory.assert_growth_below((budget + 4 * MIB + PER_SOCKET + PEERS * PER_PEER) as u64);
+}
+
+/// The same in many short frames: each has a part of the budget, and none can have all that it needs by itself.
+#[test]
+fn messages_of_many_frames_that_are_in_each_others_way_become_whole() {
+    const PEERS: usize = 40;
+    const FRAMES: usize = 300;
+    const SIZE: usize = 1_000;
+    let _alone = alone();
+    let budget = 4 * MIB;
+    let context = with_budget(budget);
+    let (pull, endpoint) = pull(&context, unlimited().handshake_timeout(None));
+    let mut wire = frame(MORE | LONG, &[b'm'; SIZE]).repeat(FRAMES - 1);
+    wire.extend(frame(LONG, &[b'm'; SIZE]));
+    let memory = Watch::start();
+    let mut crowd = Crowd::connect(&endpoint, PEERS, wire);
+    crowd.flood(crowd.wire.len() - SIZE);
+    assert!(context.memory_used() > budget / 2, "the budget is used");
+    assert!(context.memory_used() <= budget);
+    receive_all(&context, &pull, &mut crowd, PEERS, FRAMES * SIZE);
+    memory.assert_growth_below((budget + MIB + PER_SOCKET + PEERS * PER_PEER) as u64);
+}
+
+/// And in many short frames of which nobody knows how many are to come. They never go on, and lose their connections.
+#[test]
+fn who_leaves_messages_unfinished_is_let_go() {
+    const PEERS: usize = 100;
+    let _alone = alone();
+    let budget = 4 * MIB;
+    let context = with_budget(budget);
+    let patient = unlimited().handshake_timeout(Duration::from_secs(2));
+    let (pull, endpoint) = pull(&context, patient);
+    let monitor = pull.monitor();
+    let wire = frame(MORE, &[b'm'; 200]).repeat(4_000);
+    let memory = Watch::start();
+    let mut crowd = Crowd::connect(&endpoint, PEERS, wire);
+    until("most of the budget is in use", || {
+        for (stream, written) in &mut crowd.peers {
+            // Some may be gone by now.
+            let rest = &crowd.wire[*written..];
+            *written += stream.write(rest).unwrap_or(0);
+        }
+        (context.memory_used() > budget * 3 / 4).then_some(())
+    });
+    // A long message of somebody else comes through all the same.
+    let (_, port) = endpoint.rsplit_once(':').expect("a port");
+    let push = Push::new(&Context::new()).expect("a PUSH");
+    push.connect(format!("tcp://127.0.0.1:{port}"))
+        .expect("connected");
+    push.send(vec![b'h'; MIB / 2]).expect("sent");
+    let message = pull.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(message.size(), MIB / 2);
+    memory.assert_growth_below((budget + PER_SOCKET + PEERS * PER_PEER) as u64);
+    let cause = until("somebody is let go", || {
+        match monitor.recv_timeout(GLANCE) {
+            Ok(Event::Disconnected { cause, .. }) => Some(cause),
+            Ok(_) | Err(_) => None,
+        }
+    });
+    assert_eq!(cause, DisconnectCause::MemoryBudget);
+}
+
+/// They cannot hide behind a whole message that they sent before, either.
+#[test]
+fn who_leaves_messages_unfinished_behind_whole_ones_is_let_go() {
+    const PEERS: usize = 3;
+    let _alone = alone();
+    let budget = 4 * MIB;
+    let context = with_budget(budget);
+    let patient = unlimited().handshake_timeout(Duration::from_secs(1));
+    let (pull, endpoint) = pull(&context, patient);
+    let monitor = pull.monitor();
+    let mut wire = frame(0, b"whole");
+    wire.extend(&frame(LONG, &vec![b'l'; 3 * MIB / 4])[..100_000]);
+    let all = (PEERS * wire.len()) as u64;
+    let mut crowd = Crowd::connect(&endpoint, PEERS, wire);
+    until("all has come", || {
+        crowd.pour(crowd.wire.len());
+        (pull.stats().bytes_in >= all).then_some(())
+    });
+    assert!(context.memory_used() > budget / 2, "the budget is used");
+    for _ in 0..PEERS {
+        assert_eq!(pull.recv_timeout(DEADLINE).expect("a message"), "whole");
+    }
+    let cause = until("somebody is let go", || {
+        match monitor.recv_timeout(GLANCE) {
+            Ok(Event::Disconnected { cause, .. }) => Some(cause),
+            Ok(_) | Err(_) => None,
+        }
+    });
+    assert_eq!(cause, DisconnectCause::MemoryBudget);
+}
+
+#[test]
+fn a_message_larger_than_a_quarter_of_the_budget_is_refused() {
+    let context = with_budget(MIB);
+    let (pull, endpoint) = pull(&context, Options::new());
+    let push = Push::new(&Context::new()).expect("a PUSH");
+    push.connect(endpoint).expect("connected");
+    push.wait_for_peers(1, DEADLINE).expect("a peer");
+    let error = push.send(vec![0; MIB / 4 + 1]).expect_err("too large");
+    assert!(matches!(error.kind(), SendErrorKind::TooLarge { .. }));
+    push.send(vec![0; MIB / 4]).expect("sent");
+    let message = pull.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(message.size(), MIB / 4);
+}
+
+/// Peers that read nothing.
+fn deaf(count: usize, socket_type: &str, connect: impl Fn(&str)) -> Vec<RawPeer> {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("tcp://{}", listener.local_addr().expect("an address"));
+    let peers = (0..count).map(|_| {
+        connect(&endpoint);
+        let mut raw = RawPeer::accept(&listener);
+        raw.shake_hands(1, socket_type);
+        raw
+    });
+    peers.collect()
+}
+
+#[test]
+fn senders_wait_for_the_budget() {
+    const PEERS: usize = 50;
+    const SIZE: usize = 10_000;
+    let _alone = alone();
+    let budget = 8 * MIB;
+    let context = with_budget(budget);
+    let push = Push::with_options(
+        &context,
+        unlimited().send_buffer(4096).linger(Duration::ZERO),
+    )
+    .expect("a PUSH");
+    let memory = Watch::start();
+    let mut peers = deaf(PEERS, "PULL", |endpoint| {
+        push.connect(endpoint).expect("connected");
+    });
+    push.wait_for_peers(PEERS, DEADLINE).expect("peers");
+    let (mut sent, mut refused) = (0, 0);
+    while refused < 5 {
+        match push.send_timeout(vec![b's'; SIZE], GLANCE) {
+            Ok(()) => (sent, refused) = (sent + 1, 0),
+            Err(error) => {
+                assert_eq!(error.kind(), SendErrorKind::TimedOut);
+                refused += 1;
+            }
+        }
+    }
+    assert!(context.memory_used() <= budget);
+    assert!(sent * SIZE > budget / 2, "only {sent} found room");
+    memory.assert_growth_below((budget + PER_SOCKET + PEERS * 2 * PER_PEER) as u64);
+    assert_eq!(push.stats().dropped.total(), 0);
+    // One that reads makes room again, some of it for the others, and gets more than had been queued for it.
+    let mut first = peers.swap_remove(0);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                if let Err(error) = push.send_timeout(vec![b's'; SIZE], GLANCE) {
+                    assert_eq!(error.kind(), SendErrorKind::TimedOut);
+                }
+            }
+        });
+        for _ in 0..500 {
+            assert_eq!(first.read_frame().1.len(), SIZE);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(context.memory_used() <= budget);
+    drop(peers);
+    drop(first);
+}
+
+#[test]
+fn publishers_count_what_the_budget_has_no_room_for() {
+    const PEERS: usize = 50;
+    let _alone = alone();
+    let budget = 4 * MIB;
+    let context = with_budget(budget);
+    let publisher = Pub::with_options(&context, unlimited().send_buffer(4096)).expect("a PUB");
+    let endpoint = publisher.bind("tcp://127.0.0.1:*").expect("bound");
+    let memory = Watch::start();
+    let mut peers: Vec<RawPeer> = (0..PEERS)
+        .map(|_| {
+            let mut raw = RawPeer::connect(&endpoint.to_string());
+            raw.shake_hands(1, "SUB");
+            raw.write(&command("SUBSCRIBE", b""));
+            raw
+        })
+        .collect();
+    publisher
+        .wait_for_subscribers("", PEERS, DEADLINE)
+        .expect("subscribers");
+    let (mut sent, mut skipped) = (0, 0);
+    for _ in 0..1_000 {
+        let published = publisher.send(vec![b'p'; 3_000]).expect("sent");
+        assert_eq!(published.sent + published.skipped, PEERS);
+        sent += published.sent;
+        skipped += published.skipped;
+        assert!(context.memory_used() <= budget);
+    }
+    assert!(skipped > 0, "there was no pressure");
+    assert_eq!(publisher.stats().dropped.high_water_mark, skipped as u64);
+    memory.assert_growth_below((budget + PER_SOCKET + PEERS * 2 * PER_PEER) as u64);
+    // What was sent comes.
+    thread::scope(|scope| {
+        let reading = peers.iter_mut().map(|raw| {
+            scope.spawn(|| {
+                let mut count = 0;
+                while raw.read_frame().1 != b"end" {
+                    count += 1;
+                }
+                count
+            })
+        });
+        let reading: Vec<_> = reading.collect();
+        until("there is room for the end", || {
+            thread::sleep(GLANCE);
+            (context.memory_used() == 0).then_some(())
+        });
+        let published = publisher.send("end").expect("sent");
+        assert_eq!(published.sent, PEERS);
+        let received: usize = reading
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .sum();
+        assert_eq!(received, sent);
+    });
+}
