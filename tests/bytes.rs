@@ -3,6 +3,7 @@
 
 mod common {
     pub(crate) mod deadline;
+    pub(crate) mod loopback;
     pub(crate) mod raw;
     pub(crate) mod unique;
     pub(crate) mod until;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use zerohop::{Context, Dealer, Message, Options, Pub, Pull, Push, Router, SendErrorKind, Sub};
 
 use common::deadline::DEADLINE;
+use common::loopback;
 use common::raw::{MORE, RawPeer, command, frame};
 use common::unique;
 use common::until::{GLANCE, until};
@@ -277,4 +279,31 @@ fn both_directions_of_a_socket_wait_for_bytes() {
         }
     });
     assert_eq!(router.stats().dropped.total(), 0);
+}
+
+/// A queue that was full before its peer came has room again when that one reads.
+#[test]
+fn a_sender_that_was_full_before_its_connection_goes_on() {
+    const MORE_OF_THEM: usize = 100;
+    let context = Context::new();
+    let options = sending().reconnect_interval(Duration::from_millis(5));
+    let push = Push::with_options(&context, options).expect("a PUSH");
+    let endpoint = loopback::tcp_endpoint();
+    push.connect(endpoint.as_str()).expect("connected");
+    let queued = fill(2_000, |message| push.try_send(message).is_ok());
+    assert!(queued * 2_000 > LIMIT / 2, "{queued} were queued");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in queued..queued + MORE_OF_THEM {
+                let sent = push.send_timeout(numbered(number, 2_000), DEADLINE);
+                sent.expect("room");
+            }
+        });
+        let pull = Pull::with_options(&context, receiving()).expect("a PULL");
+        pull.bind(endpoint.as_str()).expect("bound");
+        for number in 0..queued + MORE_OF_THEM {
+            let message = pull.recv_timeout(DEADLINE).expect("a message");
+            assert_eq!(number_of(message.first()), number);
+        }
+    });
 }

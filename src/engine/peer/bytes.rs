@@ -172,7 +172,7 @@ impl Peer {
     }
 
     #[cold]
-    fn is_full_of_bytes(&self) -> bool {
+    pub(super) fn is_full_of_bytes(&self) -> bool {
         let limits = self.bytes.as_deref();
         limits.is_some_and(|limits| limits.full.is_some())
     }

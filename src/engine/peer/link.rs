@@ -322,7 +322,7 @@ impl Turn<'_> {
             self.net.addresses.shaken_hands(address);
         }
         peer.takes = takes;
-        peer.renew_byte_limits(&self.net.options);
+        let was_full = peer.renew_byte_limits(&self.net.options);
         match &mut peer.origin {
             Origin::Dialed(dialer) => peer.counters.reconnects += u64::from(dialer.succeeded()),
             Origin::Accepted(_) => {
@@ -342,6 +342,10 @@ impl Turn<'_> {
             return self.refuse_peer(id, refusal);
         }
         self.attach(id);
+        if was_full && self.net.peers.has_room(id) {
+            self.net.changes.add(Changes::WRITABLE);
+            self.pattern.writable(&mut self.net.peers, id);
+        }
         self.sort_out_refused(id);
         self.greet(id);
         self.net.changes.add(Changes::PEERS);

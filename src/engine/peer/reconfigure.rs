@@ -158,15 +158,17 @@ impl Peer {
         false
     }
 
-    /// A connection begins: the limits in bytes are those of the options.
-    pub(super) fn renew_byte_limits(&mut self, options: &Options) {
+    /// A connection begins: the limits in bytes are those of the options. `true`: by those before there was no room, and the pattern waits to be
+    /// told that there is.
+    pub(super) fn renew_byte_limits(&mut self, options: &Options) -> bool {
         let limits = match self.bytes.as_deref_mut() {
             Some(limits) => limits.renewed(options),
             None => ByteLimits::new(options, None),
         };
         if limits.is_none() && self.bytes.is_none() {
-            return;
+            return false;
         }
+        let was_full = self.is_full_of_bytes();
         let (hwm, in_flight) = (
             self.normal_hwm(),
             self.bytes.as_ref().map_or(0, |limits| limits.in_flight),
@@ -177,5 +179,6 @@ impl Peer {
         if let Some(limits) = &mut self.bytes {
             limits.in_flight = in_flight;
         }
+        was_full
     }
 }
