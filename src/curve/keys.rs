@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -100,43 +101,64 @@ impl FromStr for PublicKey {
 /// assert_eq!(format!("{key:?}"), "SecretKey(***)");
 /// # Ok::<(), zerohop::KeyError>(())
 /// ```
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct SecretKey([u8; KEY]);
+#[derive(Clone, ZeroizeOnDrop)]
+pub struct SecretKey {
+    bytes: [u8; KEY],
+    /// Computed once: it takes as long as a step of a handshake, and the checks of options ask for it, too.
+    #[zeroize(skip)]
+    public: OnceLock<PublicKey>,
+}
+
+impl Zeroize for SecretKey {
+    fn zeroize(&mut self) {
+        self.bytes.zeroize();
+        self.public.take();
+    }
+}
 
 impl SecretKey {
+    fn new(bytes: [u8; KEY]) -> SecretKey {
+        SecretKey {
+            bytes,
+            public: OnceLock::new(),
+        }
+    }
+
     /// The key with these bytes. The caller sees to it that no copy of them stays behind.
     pub fn from_bytes(bytes: [u8; 32]) -> SecretKey {
         let bytes = Zeroizing::new(bytes);
-        SecretKey(*bytes)
+        SecretKey::new(*bytes)
     }
 
     /// Its bytes, for whoever needs them.
     pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 
     /// It in Z85. The caller is answerable for the text, which is not overwritten when it is dropped.
     pub fn to_z85(&self) -> String {
-        key_text::to_z85(&self.0)
+        key_text::to_z85(&self.bytes)
     }
 
     /// It in hexadecimal digits. The caller is answerable for the text, which is not overwritten when it is dropped.
     pub fn to_hex(&self) -> String {
-        key_text::to_hex(&self.0)
+        key_text::to_hex(&self.bytes)
     }
 
     /// The public key that belongs to it.
     pub fn public_key(&self) -> PublicKey {
-        let mut public = [0; KEY];
-        dryoc::classic::crypto_core::crypto_scalarmult_base(&mut public, &self.0);
-        PublicKey(public)
+        *self.public.get_or_init(|| {
+            let mut public = [0; KEY];
+            dryoc::classic::crypto_core::crypto_scalarmult_base(&mut public, &self.bytes);
+            PublicKey(public)
+        })
     }
 }
 
 /// In a time that does not depend on the keys.
 impl PartialEq for SecretKey {
     fn eq(&self, other: &SecretKey) -> bool {
-        self.0.ct_eq(&other.0).into()
+        self.bytes.ct_eq(&other.bytes).into()
     }
 }
 
@@ -155,7 +177,7 @@ impl FromStr for SecretKey {
     fn from_str(text: &str) -> Result<SecretKey, KeyError> {
         let mut key = Zeroizing::new([0; KEY]);
         key_text::parse(text, &mut key)?;
-        Ok(SecretKey(*key))
+        Ok(SecretKey::new(*key))
     }
 }
 
@@ -184,7 +206,7 @@ impl KeyPair {
     pub fn generate() -> Result<KeyPair, KeyError> {
         let mut bytes = Zeroizing::new([0; KEY]);
         random(&mut *bytes).map_err(KeyError::Random)?;
-        Ok(KeyPair::from(SecretKey(*bytes)))
+        Ok(KeyPair::from(SecretKey::new(*bytes)))
     }
 
     /// The public key: who its owner is.
@@ -241,15 +263,17 @@ mod tests {
             let mut bytes = [5; KEY];
             bytes[at] ^= 1;
             assert_ne!(PublicKey([5; KEY]), PublicKey(bytes));
-            assert_ne!(SecretKey([5; KEY]), SecretKey(bytes));
+            assert_ne!(SecretKey::new([5; KEY]), SecretKey::new(bytes));
         }
         assert_eq!(PublicKey([5; KEY]), PublicKey([5; KEY]));
     }
 
     #[test]
     fn an_overwritten_key_is_zero() {
-        let mut key = SecretKey([5; KEY]);
+        let mut key = SecretKey::new([5; KEY]);
+        let before = key.public_key();
         key.zeroize();
-        assert_eq!(key.0, [0; KEY]);
+        assert_eq!(key.bytes, [0; KEY]);
+        assert_ne!(key.public_key(), before, "that of zeros");
     }
 }
