@@ -340,6 +340,11 @@ pub(crate) struct TopicArgs {
 }
 
 impl TopicArgs {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.topic.len().max(1)
+    }
+
     /// Subscribes to them.
     pub(crate) fn subscribe(
         &self,

@@ -108,6 +108,11 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>, refused: 
         {
             console::say(&format!("zerohop: turned away {who}{what}"));
         }
+        if let Some(gap) = gap_of(&event)
+            && style.refusals
+        {
+            console::say(&format!("zerohop: {gap}"));
+        }
         if matches!(event, Event::MessageRefused { .. }) {
             refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -189,7 +194,12 @@ fn plain_peer_of(event: &Event) -> Option<(String, String)> {
         Event::Unacknowledged { connection } => (
             "nothing is settled with",
             connection,
-            PeerRefusal::NoDelivery,
+            PeerRefusal::NoDelivery.to_string(),
+        ),
+        Event::NoLog { connection } => (
+            "nothing from before now comes from",
+            connection,
+            "it has no log".to_owned(),
         ),
         Event::Disconnected {
             connection,
@@ -197,12 +207,29 @@ fn plain_peer_of(event: &Event) -> Option<(String, String)> {
                 DisconnectCause::Refused(
                     why @ (PeerRefusal::NoDelivery | PeerRefusal::MalformedDelivery),
                 ),
-        } => ("turned away", connection, *why),
+        } => ("turned away", connection, why.to_string()),
         _ => return None,
     };
     let ConnectionInfo { endpoint, peer, .. } = connection;
     let who = if peer.is_empty() { "somebody" } else { peer };
     Some((format!("{what} {who}"), format!(" at {endpoint}: {why}")))
+}
+
+/// Messages that are missing.
+fn gap_of(event: &Event) -> Option<String> {
+    let Event::Gap {
+        connection,
+        first,
+        last,
+    } = event
+    else {
+        return None;
+    };
+    let ConnectionInfo { endpoint, peer, .. } = connection;
+    let who = if peer.is_empty() { endpoint } else { peer };
+    Some(format!(
+        "messages {first} to {last} are gone from the log of {who}"
+    ))
 }
 
 /// What keeps messages from moving, in words for somebody who has just mistyped a port.
@@ -256,6 +283,10 @@ fn to_json(event: &Event) -> Value {
         set("peer", json!(connection.peer));
     }
     match event {
+        Event::Gap { first, last, .. } => {
+            set("first", json!(first));
+            set("last", json!(last));
+        }
         Event::BindFailed { error, .. }
         | Event::AcceptFailed { error, .. }
         | Event::ConnectFailed { error, .. } => {

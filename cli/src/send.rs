@@ -36,11 +36,16 @@ impl SenderArgs {
 
 /// Sends the input, and ends the session.
 pub(crate) fn run<S: Sending>(session: Session<S>, args: &SenderArgs) -> Outcome {
-    let SenderArgs { input, framing, .. } = args;
-    let mut sender = Sender::new(&session, framing);
-    let outcome = input::feed(input, framing, &session, &mut sender);
-    let tally = sender.tally;
+    let (tally, outcome) = send_all(&session, args);
     tally.close(session, outcome)
+}
+
+/// Sends the input.
+pub(crate) fn send_all<S: Sending>(session: &Session<S>, args: &SenderArgs) -> (Tally, Outcome) {
+    let SenderArgs { input, framing, .. } = args;
+    let mut sender = Sender::new(session, framing);
+    let outcome = input::feed(input, framing, session, &mut sender);
+    (sender.tally, outcome)
 }
 
 /// What became of messages that did not get to all that they were for.
@@ -55,6 +60,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// What nobody has subscribed to is kept for those who will.
+    pub(crate) fn keep_unwanted(&mut self) {
+        self.unwanted = 0;
+    }
+
     /// Ends the session, and tells.
     pub(crate) fn close<S: Sending>(self, session: Session<S>, outcome: Outcome) -> Outcome {
         let Tally {

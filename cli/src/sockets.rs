@@ -61,7 +61,7 @@ impl Sending for Pub {
     }
 
     fn is_wanted(sent: &Published) -> bool {
-        sent.sent + sent.skipped + sent.refused > 0
+        sent.sent + sent.skipped + sent.refused + sent.behind > 0
     }
 }
 

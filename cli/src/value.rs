@@ -1,9 +1,9 @@
 //! The values of arguments that have a form of their own.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use zerohop::{Endpoint, EndpointError, Options};
+use zerohop::{Endpoint, EndpointError, Options, ReplayFrom};
 
 /// An endpoint that another process can reach, checked and as it was written.
 pub(crate) fn endpoint(text: &str) -> Result<String, String> {
@@ -55,6 +55,56 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: f64 = digits.parse().map_err(|_| EXPECTED.to_owned())?;
     Duration::try_from_secs_f64(number * unit).map_err(|_| EXPECTED.to_owned())
+}
+
+/// A number of bytes such as `4096`, `500K`, `100M` or `2G`: units are powers of 1024.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    const EXPECTED: &str = "write a number of bytes, such as 4096, 500K, 100M or 2G";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "K" | "KiB" => 1 << 10,
+        "M" | "MiB" => 1 << 20,
+        "G" | "GiB" => 1 << 30,
+        "T" | "TiB" => 1 << 40,
+        _ => return Err(EXPECTED.to_owned()),
+    };
+    let number: Option<u64> = digits.parse().ok();
+    let bytes = number.and_then(|number| number.checked_mul(unit));
+    bytes.ok_or_else(|| EXPECTED.to_owned())
+}
+
+/// Where a subscriber begins: `now`, `all`, `last:N`, `offset:N`, `time:WHEN` or `resume:FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct From(pub(crate) ReplayFrom);
+
+impl FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<From, String> {
+        const EXPECTED: &str = "write now, all, last:N, offset:N, time:SECONDS (since 1970), time:AGE-ago (such as time:2h-ago), or resume:FILE";
+        let expected = || EXPECTED.to_owned();
+        let (kind, value) = text.split_once(':').unwrap_or((text, ""));
+        Ok(From(match (kind, value) {
+            ("now", "") => ReplayFrom::Now,
+            ("all", "") => ReplayFrom::Last(u64::MAX),
+            ("last", count) => ReplayFrom::Last(count.parse().map_err(|_| expected())?),
+            ("offset", offset) => ReplayFrom::Offset(offset.parse().map_err(|_| expected())?),
+            ("time", when) => ReplayFrom::Time(time(when).ok_or_else(expected)?),
+            ("resume", file) if !file.is_empty() => ReplayFrom::Resume(file.into()),
+            _ => return Err(expected()),
+        }))
+    }
+}
+
+/// Seconds since 1970, or an age with `-ago` behind it.
+fn time(text: &str) -> Option<SystemTime> {
+    if let Some(age) = text.strip_suffix("-ago") {
+        return SystemTime::now().checked_sub(duration(age).ok()?);
+    }
+    let seconds: f64 = text.parse().ok()?;
+    let since = Duration::try_from_secs_f64(seconds).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
 /// A linger time; `None` has no end.

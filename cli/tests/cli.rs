@@ -22,6 +22,7 @@ mod command {
     pub(crate) mod program;
     mod proxy;
     mod refusing;
+    mod replaying;
     mod reporting;
     mod security;
     mod settling;
