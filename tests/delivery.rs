@@ -4,13 +4,12 @@ mod common {
     pub(crate) mod deadline;
     pub(crate) mod events;
     pub(crate) mod raw;
+    pub(crate) mod relay;
     pub(crate) mod until;
 }
 
 use std::collections::HashMap;
-use std::io;
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +22,7 @@ use zerohop::{
 use common::deadline::DEADLINE;
 use common::events::wait_for_end;
 use common::raw::{self, MORE, RawPeer, command, frame, greeting, property};
+use common::relay::Relay;
 use common::until::{GLANCE, until};
 
 const ANY_PORT: &str = "tcp://127.0.0.1:*";
@@ -615,47 +615,6 @@ fn nothing_is_conflated_that_is_to_be_settled() {
             panic!("{conflating:?}");
         };
         assert_eq!(error.option(), "conflate");
-    }
-}
-
-/// A network in between that can be cut.
-struct Relay {
-    address: String,
-    links: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Relay {
-    fn to(endpoint: &str) -> Relay {
-        let target = endpoint.strip_prefix("tcp://").expect("tcp").to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = format!("tcp://{}", listener.local_addr().expect("an address"));
-        let links = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&links);
-        thread::spawn(move || {
-            for near in listener.incoming() {
-                let (Ok(near), Ok(far)) = (near, TcpStream::connect(&target)) else {
-                    return;
-                };
-                for (from, to) in [(&near, &far), (&far, &near)] {
-                    let mut from = from.try_clone().expect("a descriptor");
-                    let mut to = to.try_clone().expect("a descriptor");
-                    thread::spawn(move || {
-                        let _ = io::copy(&mut from, &mut to);
-                        let _ = to.shutdown(Shutdown::Both);
-                    });
-                }
-                kept.lock().expect("no panic").extend([near, far]);
-            }
-        });
-        Relay { address, links }
-    }
-
-    fn cut(&self) -> usize {
-        let links: Vec<_> = self.links.lock().expect("no panic").drain(..).collect();
-        for link in &links {
-            let _ = link.shutdown(Shutdown::Both);
-        }
-        links.len()
     }
 }
 

@@ -5,6 +5,7 @@ mod common {
     pub(crate) mod events;
     #[allow(dead_code, reason = "handshakes here have properties of their own")]
     pub(crate) mod raw;
+    pub(crate) mod relay;
     pub(crate) mod until;
 }
 
@@ -20,6 +21,7 @@ use zerohop::{
 use common::deadline::DEADLINE;
 use common::events::wait_for_end;
 use common::raw::{COMMAND, MORE, RawPeer, command, frame, greeting, property};
+use common::relay::Relay;
 use common::until::{GLANCE, until};
 
 /// A folder that goes when the test is over.
@@ -135,10 +137,12 @@ fn a_slow_subscriber_reads_the_log_and_others_do_not_wait() {
     let folder = Folder::new("slow");
     let context = Context::new();
     let log = folder.log().keep(100_000_000);
-    let log = Options::new().log(log).send_hwm(10);
+    let log = Options::new().log(log).send_hwm(10).send_buffer(16_384);
     let source = Pub::with_options(&context, log).expect("a publisher");
     let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
-    let subs = [subscriber(&context), subscriber(&context)];
+    let little = Options::new().recv_hwm(10).recv_buffer(16_384);
+    let slow = || Sub::with_options(&context, little.clone()).expect("a subscriber");
+    let subs = [slow(), slow()];
     for sub in &subs {
         sub.subscribe("x").expect("subscribed");
         sub.connect(endpoint.clone()).expect("connected");
@@ -681,4 +685,49 @@ fn a_cursor_goes_on_where_another_subscriber_was() {
     let kind = std::io::ErrorKind::InvalidData;
     assert_eq!(refused, Err(SubscribeError::Cursor { kind }));
     std::fs::remove_file(&cursor).expect("removed");
+}
+
+/// Connections break, and the log keeps little.
+#[test]
+fn whatever_is_cut_offsets_have_no_holes_but_those_that_are_told() {
+    const MESSAGES: u64 = 12_000;
+    let folder = Folder::new("cuts");
+    let context = Context::new();
+    let log = Options::new().log(folder.log().keep(300_000)).send_hwm(50);
+    let source = Pub::with_options(&context, log).expect("a publisher");
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let relay = Relay::to(&endpoint);
+    let sub = subscriber(&context);
+    sub.subscribe_from("", ReplayFrom::Offset(1)).expect("all");
+    sub.connect(&*relay.address).expect("connected");
+    let body = "z".repeat(100);
+    let (mut expected, mut missing, mut cuts, mut sent) = (1, 0, 0, 0);
+    while expected <= MESSAGES {
+        // Mostly it is not far behind, and sometimes it is.
+        let ahead = if expected % 4000 < 2000 { 20 } else { 6000 };
+        while sent < MESSAGES.min(expected + ahead) {
+            source
+                .send(["x", &sent.to_string(), &body])
+                .expect("published");
+            sent += 1;
+        }
+        match next(&sub) {
+            Logged::Message { message, source } => {
+                assert_eq!(source.map(|source| source.offset), Some(expected));
+                assert_eq!(number(&message) + 1, expected);
+                expected += 1;
+            }
+            Logged::Gap(gap) => {
+                assert_eq!(gap.first, expected);
+                missing += gap.last + 1 - gap.first;
+                expected = gap.last + 1;
+            }
+            other => panic!("{other:?}"),
+        }
+        if expected.is_multiple_of(500) {
+            cuts += relay.cut();
+        }
+    }
+    assert!(cuts > 10, "{cuts} ends of connections were cut");
+    assert!(missing + 2000 < MESSAGES, "{missing} messages were gone");
 }
