@@ -43,7 +43,7 @@ pub(crate) fn nimble() -> Options {
         .linger(Duration::ZERO)
 }
 
-/// Makes a test of each scenario for every transport.
+/// Makes a test of each scenario for every transport, which plays it by each way of waiting.
 ///
 /// `on_every_transport!(a, b)` makes `tcp::a`, `tcp::b`, `ipc::a`, …; `on_every_transport!(kind: Pairing => a, b)`
 /// makes `kind::tcp::a`, … of scenarios that are generic over a pairing.
@@ -57,11 +57,7 @@ macro_rules! on_every_transport {
         }
     };
     ($($scenario:ident),+ $(,)?) => {
-        $crate::arena::on_transport!(tcp, Tcp => $($scenario),+);
-        $crate::arena::on_transport!(ipc, Ipc => $($scenario),+);
-        #[cfg(target_os = "linux")]
-        $crate::arena::on_transport!(ipc_abstract, IpcAbstract => $($scenario),+);
-        $crate::arena::on_transport!(inproc, Inproc => $($scenario),+);
+        on_all_transports!($($scenario),+);
     };
 }
 
@@ -70,7 +66,9 @@ macro_rules! on_transport {
         mod $module {
             $(#[test]
             fn $scenario() {
-                super::$scenario($crate::arena::Transport::$transport);
+                $crate::sockets::by_each_way(|| {
+                    super::$scenario($crate::arena::Transport::$transport);
+                });
             })+
         }
     };

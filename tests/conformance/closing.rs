@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{BindError, ConnectError, Context, Options, Pull, Push, RecvError, SendErrorKind};
+use crate::sockets::{
+    BindError, ConnectError, Context, Options, Pull, Push, RecvError, SendErrorKind,
+};
 
 use crate::arena::{Transport, on_every_transport};
 use crate::common::deadline::DEADLINE;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use zerohop::{Context, Dealer, Message, Options, RecvError, Rep, SendErrorKind};
+use crate::sockets::{Context, Dealer, Message, Options, RecvError, Rep, SendErrorKind};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
@@ -153,10 +153,12 @@ fn takes_turns_both_ways(transport: Transport) {
                 .expect("sent");
         }
     }
+    // Over inproc they are there, and are counted when they are fetched.
+    let within = transport == Transport::Inproc;
     until("all answers have come", || {
         let here = dealer.stats().messages_in;
         let _ = dealer.wait_for_peers(4, Duration::from_millis(1));
-        (here == 3 * EACH as u64).then_some(())
+        (within || here == 3 * EACH as u64).then_some(())
     });
     let names: Vec<Message> = (0..3 * EACH).map(|_| next(&dealer)).collect();
     assert!(

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Pull, Push, RecvError, Rep, Req, RequestError, SendErrorKind, Sub};
+use crate::sockets::{Context, Pull, Push, RecvError, Rep, Req, RequestError, SendErrorKind, Sub};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;

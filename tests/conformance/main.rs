@@ -15,6 +15,30 @@ mod common {
     pub(crate) mod until;
 }
 
+/// The transports of this suite.
+macro_rules! on_all_transports {
+    ($($scenario:ident),+) => {
+        $crate::arena::on_transport!(tcp, Tcp => $($scenario),+);
+        $crate::arena::on_transport!(ipc, Ipc => $($scenario),+);
+        #[cfg(target_os = "linux")]
+        $crate::arena::on_transport!(ipc_abstract, IpcAbstract => $($scenario),+);
+        $crate::arena::on_transport!(inproc, Inproc => $($scenario),+);
+    };
+}
+
+/// The sockets of this suite: those of the library, whose calls block. `runtimes/tests/conformance` plays many of the scenarios
+/// with others.
+mod sockets {
+    pub(crate) use zerohop::*;
+
+    /// By so many ways each scenario is played: those with many messages divide them.
+    pub(crate) const WAYS: u32 = 1;
+
+    pub(crate) fn by_each_way(scenario: impl Fn()) {
+        scenario();
+    }
+}
+
 mod arena;
 mod changing;
 mod closing;

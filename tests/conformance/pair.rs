@@ -2,9 +2,9 @@
 
 use std::thread;
 
-use zerohop::{
+use crate::sockets::{
     Context, DisconnectCause, Event, Message, Monitor, Options, Pair, PeerRefusal, RecvError,
-    SendErrorKind,
+    SendErrorKind, WAYS,
 };
 
 use crate::arena::{Transport, nimble, on_every_transport};
@@ -65,7 +65,7 @@ fn carries_frames_both_ways(transport: Transport) {
 }
 
 fn sends_and_receives_at_once(transport: Transport) {
-    const MESSAGES: u32 = 20_000;
+    const MESSAGES: u32 = 20_000 / WAYS;
     let (one, other) = two(transport, nimble());
     thread::scope(|scope| {
         for (from, to) in [(&one, &other), (&other, &one)] {

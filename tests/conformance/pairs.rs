@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use zerohop::{
+use crate::sockets::{
     AnySocket, BindError, Channel, Client, CloseError, Context, Dealer, Dish, Gather, Monitor,
     Options, Pair, Peer, Pub, Pull, Push, Radio, Rep, Req, Router, Scatter, Server, Stats, Sub,
     UnbindError, WaitError, Xpub, Xsub,

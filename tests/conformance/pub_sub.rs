@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zerohop::{Context, Options, Pub, SendErrorKind, Sub, WaitError, Xpub};
+use crate::sockets::{Context, Options, Pub, SendErrorKind, Sub, WaitError, Xpub};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Message, Options, Pull, Push, RecvError};
+use crate::sockets::{Context, Message, Options, Pull, Push, RecvError, WAYS};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
@@ -140,7 +140,7 @@ fn carries_sizes(transport: Transport) {
 /// More than the kernel takes before the receiver begins: some go out whole, one in part, and the others wait.
 fn mixes_long_and_short(transport: Transport) {
     const LENGTHS: [usize; 7] = [200_000, 10, 40_000, 1 << 20, 0, 33_000, 700];
-    const MESSAGES: usize = 70;
+    const MESSAGES: usize = 70 / WAYS as usize;
     let body = |number: usize| -> Vec<u8> {
         let length = LENGTHS[number % LENGTHS.len()];
         (number..).map(|byte| byte as u8).take(length).collect()
@@ -207,7 +207,7 @@ fn looks_before_it_sleeps(transport: Transport) {
 /// Bursts of all lengths, of small messages, long ones and such of several frames, from one thread to another: each
 /// kind may go another way, and none overtakes another.
 fn streams_all_sorts(transport: Transport) {
-    const BURSTS: u64 = 300;
+    const BURSTS: u64 = 300 / WAYS as u64;
     let (push, pull) = pair(transport, nimble());
     let sort = |number: u64| -> Message {
         let stamp = number.to_be_bytes();

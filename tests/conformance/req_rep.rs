@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{
+use crate::sockets::{
     Context, Options, Rep, ReplyErrorKind, Req, Request, RequestError, Retry, SendErrorKind,
 };
 

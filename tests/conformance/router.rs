@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::thread;
 
-use zerohop::{
+use crate::sockets::{
     ConnectError, Context, DisconnectCause, Incoming, Message, Monitor, Options, PeerRefusal,
     RecvError, RecvSocket, Req, Routed, Router, RoutingId, SendErrorKind, SendSocket,
 };

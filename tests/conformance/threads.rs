@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use zerohop::{Context, Options, Pull, Push, RecvError, Rep, Req};
+use crate::sockets::{Context, Options, Pull, Push, RecvError, Rep, Req, WAYS};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
@@ -32,7 +32,7 @@ fn pair(transport: Transport, options: Options) -> (Push, Pull) {
 
 /// Every message arrives once, at some receiver, and each sees the messages of one sender in order.
 fn four_senders_four_receivers(transport: Transport) {
-    const EACH: u32 = 25_000;
+    const EACH: u32 = 25_000 / WAYS;
     let (push, pull) = pair(transport, nimble());
     let left = AtomicU32::new(THREADS * EACH);
     let received: Vec<Vec<(u32, u32)>> = thread::scope(|scope| {
@@ -151,7 +151,7 @@ fn each_message_wakes_a_receiver(transport: Transport) {
 /// while, and is then interrupted. Marks are low, so that they wait for each other, too.
 fn bursts_of_many_threads(transport: Transport) {
     const MANY: u32 = 8;
-    const EACH: u32 = 4_000;
+    const EACH: u32 = 4_000 / WAYS;
     let (push, pull) = pair(transport, nimble().send_hwm(500).recv_hwm(500));
     let left = AtomicU32::new(MANY * EACH);
     let sum = AtomicU32::new(0);

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use zerohop::{
+use crate::sockets::{
     Context, Message, Options, Pub, RecvError, SendErrorKind, Sub, SubscribeError, Subscription,
     Upstream, WaitError, Xpub, Xsub,
 };
