@@ -55,6 +55,7 @@ fn links_lead_somewhere() {
             include_str!("../docs/closed-ports.md"),
         ),
         ("docs/SUMMARY.md", include_str!("../docs/SUMMARY.md")),
+        ("docs/async.md", include_str!("../docs/async.md")),
         ("docs/guide.md", include_str!("../docs/guide.md")),
         ("docs/migrating.md", include_str!("../docs/migrating.md")),
         ("docs/stability.md", include_str!("../docs/stability.md")),

@@ -46,6 +46,11 @@ fn a_descriptor_in_tokios_loop_misses_nothing() {
 }
 
 #[test]
+fn a_descriptor_in_mios_loop_misses_nothing() {
+    assert_eq!(run("mio_loop"), "1000 orders, 1 asked: at work\n");
+}
+
+#[test]
 fn smol_relays_everything() {
     assert_eq!(run("smol_relay"), "1000 of 1000 in order\n");
 }
