@@ -277,3 +277,8 @@ struct Migrating;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/closed-ports.md")]
 struct ClosedPorts;
+
+/// Runs the code of a page as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/delivery.md")]
+struct DeliveryPage;

@@ -111,6 +111,21 @@ fn a_stream_is_settled_message_by_message() {
     push.close(DEADLINE).expect("nothing is left");
 }
 
+/// Nothing can come of waiting.
+#[test]
+fn a_socket_without_an_endpoint_closes_at_once() {
+    let context = Context::new();
+    let options = options(quick()).linger(None);
+    let push = Push::with_options(&context, options.clone()).expect("a PUSH");
+    push.send("order").expect("it is held");
+    let error = push.close(Duration::MAX).expect_err("it has not left");
+    assert_eq!(error.unsent(), 1);
+    let push = Push::with_options(&context, options).expect("a PUSH");
+    push.send("order").expect("it is held");
+    drop(push);
+    drop(context);
+}
+
 #[test]
 fn a_dead_workers_jobs_go_to_others() {
     let context = Context::new();

@@ -7,6 +7,7 @@ use super::{CLOSED, CONTEXT_CLOSED, FORKED};
 use crate::Message;
 use crate::engine::Excess;
 use crate::monitor::RefusalCause;
+use crate::spool::SpoolError;
 
 /// Why a message was not sent; gives the message back.
 ///
@@ -26,6 +27,7 @@ struct Unsent<K> {
     message: Message,
     kind: K,
     shortage: Shortage,
+    spool: Option<Box<SpoolError>>,
 }
 
 /// What was wanting when no peer could take a message: so that nobody looks for a slow peer where there is none.
@@ -82,12 +84,34 @@ pub enum SendErrorKind {
     /// The [log](crate::Log) of a PUB cannot take the message: its disk is full or broken, or the message is larger than a log takes.
     /// [`Pub::commit`](crate::Pub::commit) says why. When the disk has room again, so has the log.
     Log,
+    /// There is no room in the [spool](crate::Delivery::spool): the disk is full, or the spool is as large as it may become. Nothing of the message is
+    /// kept. Settled messages give room, so that it may be sent again later. [`SendError::spool_error`] says more.
+    SpoolFull,
+    /// The [spool](crate::Delivery::spool) has failed to write or to sync, now or before, so that the message is not known to be safe. It may be
+    /// delivered all the same. No other message is accepted until a socket opens the spool again.
+    /// [`SendError::spool_error`] says more.
+    SpoolFailed,
     /// The socket was shut down, before the call or during it by another thread.
     Closed,
     /// The context was shut down.
     ContextClosed,
     /// The socket belongs to the process that this one was forked from.
     Forked,
+}
+
+impl From<&SpoolError> for SendErrorKind {
+    fn from(error: &SpoolError) -> SendErrorKind {
+        match error {
+            SpoolError::Full { .. } | SpoolError::Limit { .. } => SendErrorKind::SpoolFull,
+            SpoolError::TooLarge { size } => SendErrorKind::TooLarge {
+                size: *size,
+                limit: u32::MAX.into(),
+            },
+            SpoolError::Closed => SendErrorKind::Closed,
+            SpoolError::Forked => SendErrorKind::Forked,
+            _ => SendErrorKind::SpoolFailed,
+        }
+    }
 }
 
 impl fmt::Display for SendErrorKind {
@@ -106,6 +130,10 @@ impl fmt::Display for SendErrorKind {
             ),
             SendErrorKind::GroupTooLong { length } => group_too_long(f, *length),
             SendErrorKind::Log => f.write_str("the log cannot take the message"),
+            SendErrorKind::SpoolFull => f.write_str("the spool has no room for the message"),
+            SendErrorKind::SpoolFailed => {
+                f.write_str("the spool has failed, so that the message is not known to be safe")
+            }
             SendErrorKind::Closed => f.write_str(CLOSED),
             SendErrorKind::ContextClosed => f.write_str(CONTEXT_CLOSED),
             SendErrorKind::Forked => f.write_str(FORKED),
@@ -196,6 +224,7 @@ macro_rules! unsent {
                     message,
                     kind,
                     shortage,
+                    spool: None,
                 }))
             }
 
@@ -237,10 +266,24 @@ impl SendError {
         self.0.shortage = shortage;
         self
     }
+
+    /// The same error, with what the spool says.
+    pub(crate) fn because_of(mut self, spool: Option<Box<SpoolError>>) -> SendError {
+        self.0.spool = spool;
+        self
+    }
+
+    /// What is wrong with the [spool](crate::Delivery::spool), if it is that.
+    pub fn spool_error(&self) -> Option<&SpoolError> {
+        self.0.spool.as_deref()
+    }
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(error) = self.spool_error() {
+            return error.fmt(f);
+        }
         f.write_str(match (self.0.kind, self.0.shortage) {
             (SendErrorKind::WouldBlock, Shortage::Peers) => "there is no peer",
             (SendErrorKind::WouldBlock, Shortage::Connections) => {

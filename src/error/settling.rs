@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{CLOSED, CONTEXT_CLOSED, FORKED};
 use crate::engine::{Shut, Stop};
+use crate::spool::SpoolError;
 use crate::zmtp::delivery::Unsettled;
 
 /// Why what was said of a [`Job`](crate::Job) has not reached its sender.
@@ -69,6 +70,11 @@ pub enum ReceiptError {
     WouldBlock,
     /// The message was still held when the time was up.
     TimedOut,
+    /// There is no [spool](crate::Delivery::spool): the message is in memory alone.
+    NoSpool,
+    /// The spool has failed to write or to sync: it is not known whether the message is safe, and it will not be before the spool is
+    /// opened again. It is delivered all the same.
+    SpoolFailed,
     /// The socket was closed before it was known.
     Closed,
     /// The context was shut down before it was known.
@@ -89,11 +95,25 @@ impl From<Stop> for ReceiptError {
     }
 }
 
+impl From<SpoolError> for ReceiptError {
+    fn from(error: SpoolError) -> ReceiptError {
+        match error {
+            SpoolError::Closed => ReceiptError::Closed,
+            SpoolError::Forked => ReceiptError::Forked,
+            _ => ReceiptError::SpoolFailed,
+        }
+    }
+}
+
 impl fmt::Display for ReceiptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ReceiptError::WouldBlock => "the message is not settled yet",
             ReceiptError::TimedOut => "the message was not settled in time",
+            ReceiptError::NoSpool => "there is no spool that the message could be safe in",
+            ReceiptError::SpoolFailed => {
+                "the spool has failed, so that the message is not known to be safe"
+            }
             ReceiptError::Closed => CLOSED,
             ReceiptError::ContextClosed => CONTEXT_CLOSED,
             ReceiptError::Forked => FORKED,

@@ -182,7 +182,7 @@ pub enum SocketError {
     Option(OptionError),
     /// The system refused what a context needs with its first socket, which is a thread and a few file descriptors.
     Io(io::Error),
-    /// The folder of the [log](crate::Log) cannot be opened.
+    /// The folder of the [spool](crate::Delivery::spool), or of the [log](crate::Log), cannot be opened.
     Spool(SpoolError),
     /// The context was shut down.
     ContextClosed,
@@ -190,15 +190,15 @@ pub enum SocketError {
     Forked,
 }
 
-impl From<SpoolError> for SocketError {
-    fn from(error: SpoolError) -> SocketError {
-        SocketError::Spool(error)
-    }
-}
-
 impl From<OptionError> for SocketError {
     fn from(error: OptionError) -> SocketError {
         SocketError::Option(error)
+    }
+}
+
+impl From<SpoolError> for SocketError {
+    fn from(error: SpoolError) -> SocketError {
+        SocketError::Spool(error)
     }
 }
 

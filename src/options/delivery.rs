@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::Options;
 use super::value::{LONGEST, OptionValue};
 use crate::error::OptionError;
+use crate::spool::Spool;
+use crate::zmtp::SocketType;
 
 /// How messages are delivered that are to be settled by who receives them: the value of [`Options::delivery`], for a PUSH and for the PULL at the
 /// other end. Both sides have to have it; what each of them goes by is said with each setting.
@@ -42,6 +44,7 @@ pub struct Delivery {
     pub(crate) limit: u32,
     pub(crate) dead_letters: usize,
     pub(crate) required: bool,
+    pub(crate) spool: Option<Spool>,
 }
 
 impl Delivery {
@@ -55,6 +58,7 @@ impl Delivery {
             limit: 20,
             dead_letters: 1000,
             required: false,
+            spool: None,
         }
     }
 
@@ -106,7 +110,7 @@ impl Delivery {
     }
 
     /// How many [dead letters](crate::Push::dead_letters) a PUSH keeps, 1000 unless set. Of more the oldest are dropped, and
-    /// [counted](crate::DeliveryStats::dead_dropped).
+    /// [counted](crate::DeliveryStats::dead_dropped). With a [spool](Delivery::spool) all are kept.
     #[must_use]
     pub fn keep_dead_letters(self, most: usize) -> Delivery {
         Delivery {
@@ -126,6 +130,49 @@ impl Delivery {
         }
     }
 
+    /// Where a PUSH keeps the messages that are not settled, so that they survive the process ([`Sync::Os`](crate::spool::Sync::Os)), or the loss of power
+    /// ([`Sync::Disk`](crate::spool::Sync::Disk)). None unless set: they are held in memory alone. A PULL needs none, and makes nothing of this.
+    ///
+    /// Making the socket opens the spool, and fails with [`SocketError::Spool`](crate::SocketError::Spool) if that is not possible. What it holds of
+    /// an earlier socket goes first, with the same [ids](crate::JobId); what is sent waits for that to fit into
+    /// [`send_hwm`](crate::Options::send_hwm). `send` is done when the message is as safe as [`Spool::sync`](crate::spool::Spool::sync) says; where it cannot be,
+    /// it fails with [`SendErrorKind::SpoolFull`](crate::SendErrorKind::SpoolFull) or
+    /// [`SpoolFailed`](crate::SendErrorKind::SpoolFailed). Threads that send at once share one write and one sync, and with
+    /// [`send_later`](crate::Push::send_later) one thread sends many messages meanwhile.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zerohop::spool::{Spool, Sync};
+    /// use zerohop::{Context, Delivery, Options, Pull, Push};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = std::env::temp_dir().join(format!("zerohop-delivery-doc-{}", std::process::id()));
+    /// # let context = Context::new();
+    /// let delivery = Delivery::at_least_once().spool(Spool::at(&folder).sync(Sync::Disk));
+    /// let options = Options::new().delivery(delivery);
+    /// let push = Push::with_options(&context, options.clone())?;
+    /// push.send("order 1")?; // it is on the disk, though there is no worker yet
+    /// assert!(push.close(Duration::ZERO).is_err());
+    ///
+    /// let push = Push::with_options(&context, options)?;
+    /// # let pull = Pull::with_options(&context, Options::new().delivery(Delivery::at_least_once()))?;
+    /// # pull.connect(push.bind("tcp://127.0.0.1:*")?)?;
+    /// let job = pull.recv_job()?;
+    /// assert_eq!(job.message(), "order 1");
+    /// job.settle()?;
+    /// push.close(Duration::from_secs(5))?;
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn spool(self, spool: impl Into<Option<Spool>>) -> Delivery {
+        Delivery {
+            spool: spool.into(),
+            ..self
+        }
+    }
+
     pub(super) fn is_allowed(&self) -> bool {
         let times = [self.grace, self.backoff.0, self.backoff.1];
         (1..=65_536).contains(&self.window)
@@ -133,12 +180,17 @@ impl Delivery {
             && self.backoff.0 <= self.backoff.1
             && times.iter().all(|time| *time <= LONGEST)
             && self
+                .spool
+                .as_ref()
+                .is_none_or(|spool| spool.has_path() && !spool.is_read_only())
+            && self
                 .job_timeout
                 .is_none_or(|time| (Duration::from_millis(1)..=LONGEST).contains(&time))
     }
 }
 
-/// A name, and behind it what differs from it: `at_least_once, window=16, job_timeout=5 min`.
+/// A name, and behind it what differs from it: `at_least_once, window=16, job_timeout=5 min`. A spool's folder is the last of all, as it may have any
+/// name: `at_least_once, sync=os, spool=/var/spool/orders`.
 impl OptionValue for Delivery {
     fn render(&self) -> String {
         let plain = Delivery::at_least_once();
@@ -151,10 +203,18 @@ impl OptionValue for Delivery {
                 text.push_str(&format!(", {name}={value}"));
             }
         }
+        for (name, value) in self.spool.iter().flat_map(Spool::parts) {
+            text.push_str(&format!(", {name}={value}"));
+        }
         text
     }
 
     fn parse(text: &str) -> Option<Delivery> {
+        let (text, folder) = match text.split_once(SPOOL) {
+            Some((text, folder)) => (text, Some(folder)),
+            None => (text, None),
+        };
+        let mut spool = Spool::at(folder.unwrap_or_default());
         let mut parts = text.split(',').map(str::trim);
         let mut delivery = match parts.next()? {
             "at_least_once" => Delivery::at_least_once(),
@@ -172,9 +232,13 @@ impl OptionValue for Delivery {
                 "backoff_longest" => delivery.backoff.1 = OptionValue::parse(value)?,
                 "limit" => delivery.limit = OptionValue::parse(value)?,
                 "keep_dead_letters" => delivery.dead_letters = OptionValue::parse(value)?,
-                _ => return None,
+                name => {
+                    folder?;
+                    spool = spool.with_part(name, value)?;
+                }
             }
         }
+        delivery.spool = folder.map(|_| spool);
         Some(delivery)
     }
 }
@@ -193,7 +257,19 @@ impl Delivery {
     }
 }
 
+/// Begins the last setting of all.
+const SPOOL: &str = ", spool=";
+
 impl Options {
+    /// The spool of a socket of this type.
+    pub(crate) fn spool_for(&self, socket_type: SocketType) -> Option<&Spool> {
+        let delivery = self
+            .delivery
+            .as_ref()
+            .filter(|_| socket_type == SocketType::Push);
+        delivery?.spool.as_ref()
+    }
+
     /// A message that is replaced by a newer one is never settled.
     pub(super) fn check_delivery(&self) -> Result<(), OptionError> {
         if self.conflate && self.delivery.is_some() {
@@ -219,6 +295,8 @@ mod tests {
             plain().job_timeout(Duration::ZERO),
             plain().grace(LONGEST + second),
             plain().backoff(second, Duration::ZERO),
+            plain().spool(Spool::at("")),
+            plain().spool(Spool::at("orders").read_only(true)),
         ] {
             let error = Options::new().delivery(delivery).validate();
             assert_eq!(error.expect_err("out of range").option(), "delivery");
@@ -240,12 +318,22 @@ mod tests {
             "at_least_once, window",
             "at_least_once, window=0",
             "required, haste=1",
+            "required, sync=os",
+            "required, sync=never, spool=orders",
+            "required, spool=",
         ] {
             assert!(options.set("delivery", wrong).is_err(), "{wrong}");
         }
         let all = "required, window=16, job_timeout=none, grace=2 s, backoff_first=1 ms, backoff_longest=10 s, limit=3, keep_dead_letters=7";
         options.set("delivery", all).expect("all settings");
         assert_eq!(options.get("delivery").as_deref(), Some(all));
+        for spool in [
+            "at_least_once, spool=orders, and=more",
+            "required, limit=3, sync=os, segment_size=8192, spool_limit=100000, salvage=true, spool=/a b",
+        ] {
+            options.set("delivery", spool).expect("a spool");
+            assert_eq!(options.get("delivery").as_deref(), Some(spool));
+        }
     }
 
     #[test]

@@ -102,7 +102,8 @@ option_table! {
     ///
     /// With it [`send_hwm`](Options::send_hwm) counts all messages of the socket that are not settled. By name it is `at_least_once` or
     /// `required`, and what differs from the defaults: `at_least_once, window=16, limit=5`; besides these there are `job_timeout`, `grace`, `backoff_first`,
-    /// `backoff_longest` and `keep_dead_letters`.
+    /// `backoff_longest` and `keep_dead_letters`, and of a spool `sync` (`disk` or `os`), `segment_size`, `spool_limit`, `salvage` and, as the last of all, the
+    /// folder: `at_least_once, sync=os, spool=/var/spool/orders`.
     delivery(impl Into<Option<Delivery>>) -> Option<Delivery> {
         sockets: [Push, Pull],
         change: Fixed("it is agreed on in the handshake, and messages that are not settled hang on it"),

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::Delivery;
@@ -10,6 +11,8 @@ use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, unlimited};
 use crate::message::Message;
 use crate::monitor::PeerRefusal;
 use crate::pattern::Admission;
+use crate::pattern::stored::{Resumed, SpoolNote, Stored};
+use crate::spool::{Notes, OpenSpool};
 use crate::stats::DeliveryStats;
 use crate::zmtp::ProtocolError;
 use crate::zmtp::delivery::{
@@ -20,9 +23,9 @@ use crate::zmtp::delivery::{
 /// Names a message however often it is delivered: the stream of the PUSH that has sent it, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId {
-    /// Which PUSH it is from. It is another one each time that such a socket is made.
+    /// Which PUSH it is from. It is another one each time that such a socket is made; but one with a [spool](crate::Delivery::spool) has that of the spool.
     pub stream: [u8; 16],
-    /// The number of the message, counted from 1.
+    /// The number of the message, counted from 1. With a spool, numbers may be left out.
     pub number: u64,
 }
 
@@ -96,6 +99,8 @@ pub(crate) struct AckedOut {
     dead_dropped: u64,
     /// Messages that somebody has a receipt of, by their numbers, with what has become of them.
     receipts: HashMap<u64, Option<Settled>>,
+    /// Messages are also on disk.
+    stored: Option<Stored>,
     /// Reused.
     frame: Vec<u8>,
 }
@@ -159,8 +164,125 @@ impl AckedOut {
             most_dead: delivery.dead_letters,
             dead_dropped: 0,
             receipts: HashMap::new(),
+            stored: None,
             frame: Vec::new(),
         }
+    }
+
+    /// Messages are also in this spool from now on, of whose changes notes are made.
+    pub(crate) fn store_in(&mut self, spool: &OpenSpool, notes: Arc<Notes<SpoolNote>>) {
+        self.hello.id = spool.stream_id();
+        let first = Stored::first_unstored(spool.incarnation());
+        self.sender.number_from(first);
+        let backlog = spool.len().saturating_sub(spool.dead_count());
+        let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
+        self.stored = Some(Stored::new(notes, backlog));
+    }
+
+    /// Keeps a place for a message that is about to be stored: [`send_stored`](Self::send_stored) or [`release`](Self::release) follows. `None`: there is no
+    /// room.
+    pub(crate) fn reserve(
+        &mut self,
+        peers: &Peers,
+        outgoing: Outgoing<'_>,
+    ) -> Option<Result<(), Excess>> {
+        if let Some(excess) = self.excess(peers, outgoing) {
+            return Some(Err(excess));
+        }
+        if !self.would_send() {
+            return None;
+        }
+        self.stored.as_mut()?.reserve();
+        Some(Ok(()))
+    }
+
+    /// The message was not stored.
+    pub(crate) fn release(&mut self) {
+        if let Some(stored) = &mut self.stored {
+            stored.release();
+        }
+    }
+
+    /// Sends a message that has a place, and in the spool this number; with `receipt`, what becomes of it is [told](Self::settled_as).
+    pub(crate) fn send_stored(
+        &mut self,
+        peers: &mut Peers,
+        outgoing: Outgoing<'_>,
+        number: u64,
+        receipt: bool,
+    ) -> JobId {
+        self.release();
+        self.sender.hold(outgoing.to_message(), number);
+        if receipt {
+            self.receipts.insert(number, None);
+        }
+        self.dispatch(peers);
+        JobId {
+            stream: self.hello.id,
+            number,
+        }
+    }
+
+    /// For how many more messages of the spool there is room. `None`: all are here.
+    pub(crate) fn wanted(&self) -> Option<usize> {
+        let backlog = self.backlog();
+        let room = self.send_hwm.saturating_sub(self.sender.len());
+        (backlog > 0).then_some(room.min(backlog))
+    }
+
+    /// Messages that the spool holds of an earlier socket; after those, so many are there.
+    pub(crate) fn resume(&mut self, peers: &mut Peers, messages: Vec<Resumed>, left: usize) {
+        for resumed in messages {
+            let stored = self.stored.as_ref();
+            if !stored.is_some_and(|stored| stored.is_replayed(resumed.number)) {
+                self.take_up(resumed);
+            }
+        }
+        if let Some(stored) = &mut self.stored {
+            stored.set_backlog(left);
+        }
+        self.dispatch(peers);
+    }
+
+    /// A dead letter is about to be replayed.
+    pub(crate) fn note_replay(&mut self, number: u64) {
+        if let Some(stored) = &mut self.stored {
+            stored.note_replay(number);
+        }
+    }
+
+    /// That is no dead letter any more.
+    pub(crate) fn replay(&mut self, peers: &mut Peers, message: Resumed) {
+        self.take_up(message);
+        self.dispatch(peers);
+    }
+
+    fn take_up(&mut self, message: Resumed) {
+        let Resumed {
+            message,
+            number,
+            deliveries,
+            due,
+        } = message;
+        self.sender.resume(message, number, deliveries, due);
+    }
+
+    /// Says how far the spool is safe. `None`: it is no further, and never will be.
+    pub(crate) fn set_durable(&mut self, upto: Option<u64>) {
+        if let Some(stored) = &mut self.stored {
+            stored.set_durable(upto);
+        }
+    }
+
+    /// Whether a message is safe. `None`: not yet.
+    pub(crate) fn is_durable(&self, number: u64) -> Option<bool> {
+        self.stored
+            .as_ref()
+            .map_or(Some(false), |stored| stored.is_durable(number))
+    }
+
+    fn backlog(&self) -> usize {
+        self.stored.as_ref().map_or(0, Stored::backlog)
     }
 
     pub(super) fn hello(&self) -> Hello {
@@ -189,7 +311,11 @@ impl AckedOut {
     }
 
     fn offer(&mut self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<u64> {
-        if self.sender.len() >= self.send_hwm || self.excess(peers, outgoing).is_some() {
+        // What is to be stored goes another way.
+        if self.stored.is_some()
+            || self.sender.len() >= self.send_hwm
+            || self.excess(peers, outgoing).is_some()
+        {
             return None;
         }
         Some(self.sender.offer(outgoing.to_message(), false))
@@ -210,7 +336,12 @@ impl AckedOut {
     }
 
     pub(super) fn would_send(&self) -> bool {
-        self.sender.len() < self.send_hwm
+        match &self.stored {
+            Some(stored) => {
+                stored.backlog() == 0 && self.sender.len() + stored.reserved() < self.send_hwm
+            }
+            None => self.sender.len() < self.send_hwm,
+        }
     }
 
     /// Sends what can be sent.
@@ -266,6 +397,11 @@ impl AckedOut {
             {
                 *receipt = Some(settled.clone());
             }
+            if let Some(stored) = &mut self.stored {
+                stored.note_end(number, deliveries, &settled);
+                peers.discard(message);
+                continue;
+            }
             let reason = match settled {
                 Settled::Done | Settled::Unacknowledged => {
                     peers.discard(message);
@@ -288,6 +424,12 @@ impl AckedOut {
                 self.dead_dropped += 1;
                 peers.discard(dropped.message);
             }
+        }
+        if let Some(stored) = &mut self.stored {
+            for returned in self.sender.returned() {
+                stored.note_return(returned);
+            }
+            stored.hand_over();
         }
     }
 
@@ -366,16 +508,18 @@ impl AckedOut {
         for dead in self.dead.drain(..) {
             peers.discard(dead.message);
         }
+        // What it has to say of them has been said.
+        self.stored = None;
     }
 
     pub(super) fn unsettled(&self) -> usize {
-        self.sender.len()
+        self.sender.len().saturating_add(self.backlog())
     }
 
     pub(super) fn stats(&self) -> DeliveryStats {
         let counts = self.sender.counts();
         DeliveryStats {
-            unsettled: self.sender.len(),
+            unsettled: self.unsettled(),
             settled: counts.settled,
             retried: counts.retried,
             dead: counts.dead,

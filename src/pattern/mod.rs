@@ -11,6 +11,7 @@
 //! | [`Distributor`](distributor::Distributor), [`Subscriptions`](subscriptions::Subscriptions) | who wants this message? | PUB, XPUB, RADIO |
 //! | [`acked_out`], [`acked_in`] | which messages are settled? | PUSH, PULL, where that is asked for |
 //! | [`logged_out`], [`logged_in`] | which messages of a log has a subscriber had? | PUB with a log, SUB |
+//! | [`stored`] | what is to be written of them? | PUSH with a spool |
 //! | [`TopicFilter`] | do I want this message? | SUB, DISH |
 //! | [`Publisher`](publisher::Publisher) | which topics is this publisher told? | SUB, XSUB, DISH |
 //! | [`routes`] | whose name is this? | ROUTER, SERVER, PEER |
@@ -44,6 +45,7 @@ mod reply;
 mod request;
 mod router;
 mod routes;
+mod stored;
 mod subscribe;
 mod subscriptions;
 mod topic_filter;
@@ -67,6 +69,7 @@ pub(crate) use publish::PubOf;
 pub(crate) use subscribe::SubOf;
 
 pub(crate) use acked_in::HeldJob;
+pub(crate) use acked_out::AckedOut;
 pub use acked_out::{DeadLetter, DeadReason, JobId, Settled};
 pub(crate) use dealer::{ClientPattern, DealerPattern};
 pub(crate) use logged_in::LostRange;
@@ -82,6 +85,7 @@ pub(crate) use request::{Outcome, Refusal, ReqPattern, Ticket};
 pub use router::Routed;
 pub(crate) use router::{NumberedPattern, RouterOf, RouterPattern, Unroutable};
 pub(crate) use routes::Name;
+pub(crate) use stored::{Resumed, SpoolNote, dead_reason};
 pub(crate) use subscribe::{DishPattern, SubPattern};
 pub(crate) use xpub::{Subscriber, XpubPattern};
 pub use xpub::{Subscription, Upstream};
@@ -284,6 +288,11 @@ pub(crate) trait Pattern: Send {
     /// What follows from either.
     fn settled(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
+    /// The messages that are held until they are settled, if that is asked for.
+    fn acked_out(&mut self) -> Option<&mut AckedOut> {
+        None
+    }
+
     /// When acknowledged delivery has something to do: asked where that may have changed.
     fn deadline(&self) -> Option<Instant> {
         None
@@ -368,7 +377,7 @@ pub(crate) trait Receiving: Pattern {
 /// A pattern whose socket sends messages one after the other.
 pub(crate) trait Sending: Pattern {
     /// What is known of a message once it is queued.
-    type Sent;
+    type Sent: Send;
 
     /// Messages have one frame; others are refused before they get here.
     const SINGLE: bool = false;
@@ -380,6 +389,11 @@ pub(crate) trait Sending: Pattern {
     /// the application's own functions only.
     fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<Self::Sent> {
         self.send(peers, outgoing)
+    }
+
+    /// What is known of a message once it is in a spool and [queued](AckedOut::send_stored). `None`: there is no spool for such sockets.
+    fn sent_stored() -> Option<Self::Sent> {
+        None
     }
 
     /// Why no peer will ever take a message for which there was no room, if that is so.

@@ -99,6 +99,10 @@ impl<F: Form> Sending for PushOf<F> {
         }
     }
 
+    fn sent_stored() -> Option<()> {
+        (!F::SINGLE).then_some(())
+    }
+
     fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
         match &self.acked {
             Some(acked) => acked.excess(peers, outgoing),
@@ -219,6 +223,10 @@ impl<F: Form> Pattern for PushOf<F> {
             Some(acked) => acked.delivery(id, notice, now),
             None => Ok(()),
         }
+    }
+
+    fn acked_out(&mut self) -> Option<&mut AckedOut> {
+        self.acked.as_deref_mut()
     }
 
     fn settled(&mut self, peers: &mut Peers, _id: PeerId) {

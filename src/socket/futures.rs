@@ -143,11 +143,14 @@ impl<P: Receiving + 'static> Socket<P> {
 }
 
 impl<P: Sending + 'static> Socket<P> {
-    pub(super) fn send_async<M: Payload>(
-        &self,
-        message: M,
-    ) -> impl Future<Output = Result<P::Sent, SendError>> {
-        send(self.core(), message, attempt_to_send)
+    pub(super) async fn send_async<M: Payload>(&self, message: M) -> Result<P::Sent, SendError> {
+        if let Some(sent) = P::sent_stored()
+            && let Some(spool) = self.spool()
+        {
+            self.store_in_task(spool, message).await?;
+            return Ok(sent);
+        }
+        send(self.core(), message, attempt_to_send).await
     }
 }
 
@@ -174,10 +177,7 @@ pub(super) fn attempt_to_send<P: Sending>(
         Some(sent) => Some(Ok(sent)),
         None => {
             let kind = pattern.refusal(&net.peers, outgoing)?;
-            Some(Err(Refused {
-                kind,
-                shortage: net.shortage(),
-            }))
+            Some(Err(Refused::new(kind, net.shortage())))
         }
     }
 }

@@ -91,6 +91,12 @@ where
         waits: &mut Option<Key>,
         message: &mut Unsent<M>,
     ) -> Poll<Result<Self::Receipt, SendError>> {
+        if let Some(sent) = S::Pattern::sent_stored()
+            && let Some(spool) = self.socket().spool()
+        {
+            let stored = self.socket().poll_store(spool, context, waits, message);
+            return stored.map_ok(|()| sent);
+        }
         futures::poll_send(
             self.socket().core(),
             context,

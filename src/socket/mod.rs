@@ -37,6 +37,7 @@ mod routing;
 mod scatter;
 mod sending;
 mod server;
+mod stored;
 mod stream;
 #[cfg(feature = "futures")]
 mod streams;
@@ -82,8 +83,10 @@ pub use traits::{AnySocket, RecvSocket, SendSocket};
 pub use xpub::Xpub;
 pub use xsub::Xsub;
 
-use crate::context::Context;
 use configure::TimeLimit;
+use stored::SocketSpool;
+
+use crate::context::Context;
 
 use crate::engine::{ContextInner, Core, Deadline, PeerId, Shut, Stop, Turn};
 use crate::error::{
@@ -95,6 +98,7 @@ use crate::message::{Message, RoutingId};
 use crate::monitor::{IoFailure, Monitor};
 use crate::options::Options;
 use crate::pattern::Pattern;
+use crate::spool::SpoolError;
 use crate::stats::Stats;
 use crate::transport::{Address, BindError, Endpoint, EndpointError, Listener};
 
@@ -107,6 +111,8 @@ pub(crate) struct Socket<P: Pattern + 'static> {
     send_timeout: TimeLimit,
     recv_timeout: TimeLimit,
     linger: TimeLimit,
+    /// Where messages are kept until they are settled.
+    spool: Option<Arc<SocketSpool>>,
     open: bool,
     /// What a type has besides, dropped after the socket has begun to close.
     beside: OnceLock<Box<dyn Any + Send + Sync>>,
@@ -136,22 +142,40 @@ impl<P: Pattern + 'static> Socket<P> {
         if inner.is_shut_down() {
             return Err(SocketError::ContextClosed);
         }
-        let pattern = make(&options)?;
+        let mut pattern = make(&options)?;
         if pattern.is_raw() {
             let unsecured = options.check_unsecured(pattern.socket_type());
             unsecured.map_err(SocketError::Option)?;
         }
+        let spool = match options.spool_for(pattern.socket_type()) {
+            Some(settings) => Some(SocketSpool::open(settings, &mut pattern)?),
+            None => None,
+        };
+        Socket::assemble(inner, options, pattern, spool)
+    }
+
+    fn assemble(
+        inner: &Arc<ContextInner>,
+        options: Options,
+        pattern: P,
+        spool: Option<Arc<SocketSpool>>,
+    ) -> Result<Self, SocketError> {
         let options = Arc::new(options);
         let core = Core::new(inner, Arc::clone(&options), pattern).map_err(SocketError::Io)?;
-        Ok(Socket {
+        let socket = Socket {
             core,
             send_timeout: TimeLimit::new(options.send_timeout),
             recv_timeout: TimeLimit::new(options.recv_timeout),
             linger: TimeLimit::new(options.linger),
             first_options: options,
+            spool,
             open: true,
             beside: OnceLock::new(),
-        })
+        };
+        if let Some(spool) = &socket.spool {
+            spool.start(&socket.core).map_err(SocketError::Io)?;
+        }
+        Ok(socket)
     }
 
     pub(crate) fn core(&self) -> &Arc<Core<P>> {
@@ -161,6 +185,10 @@ impl<P: Pattern + 'static> Socket<P> {
     pub(crate) fn options(&self) -> Arc<Options> {
         let now = self.core.inspect(|_, net| Arc::clone(net.options()));
         now.unwrap_or_else(|_| Arc::clone(&self.first_options))
+    }
+
+    fn spool(&self) -> Option<&Arc<SocketSpool>> {
+        self.spool.as_ref()
     }
 
     #[inline(never)]
@@ -320,6 +348,9 @@ impl<P: Pattern + 'static> Socket<P> {
         self.open = false;
         self.core.begin_close(Deadline::after(timeout));
         let unsent = self.core.finish_close();
+        if let Some(spool) = &self.spool {
+            spool.wait_for_end();
+        }
         self.core.context.socket_dropped();
         match unsent {
             0 => Ok(()),
@@ -334,6 +365,9 @@ impl<P: Pattern + 'static> Drop for Socket<P> {
             return self.core.leave_to_parent();
         }
         if self.open {
+            if let Some(spool) = &self.spool {
+                spool.linger(&self.core.context);
+            }
             self.shutdown();
             self.core.context.socket_dropped();
         }
@@ -413,21 +447,46 @@ pub(crate) fn recv_error(stop: Stop) -> RecvError {
 
 #[cold]
 pub(crate) fn send_error(refused: impl Into<Refused>, message: impl Into<Message>) -> SendError {
-    let Refused { kind, shortage } = refused.into();
-    SendError::new(kind, message).for_want_of(shortage)
+    let Refused {
+        kind,
+        shortage,
+        spool,
+    } = refused.into();
+    SendError::new(kind, message)
+        .for_want_of(shortage)
+        .because_of(spool)
 }
 
 /// Why a message was not sent, before the message is put to it.
-#[derive(Clone, Copy)]
 pub(crate) struct Refused {
     pub(crate) kind: SendErrorKind,
     pub(crate) shortage: Shortage,
+    pub(crate) spool: Option<Box<SpoolError>>,
+}
+
+impl Refused {
+    pub(crate) fn new(kind: SendErrorKind, shortage: Shortage) -> Refused {
+        Refused {
+            kind,
+            shortage,
+            spool: None,
+        }
+    }
 }
 
 impl From<SendErrorKind> for Refused {
     fn from(kind: SendErrorKind) -> Refused {
-        let shortage = Shortage::default();
-        Refused { kind, shortage }
+        Refused::new(kind, Shortage::default())
+    }
+}
+
+impl From<SpoolError> for Refused {
+    fn from(error: SpoolError) -> Refused {
+        Refused {
+            kind: SendErrorKind::from(&error),
+            shortage: Shortage::default(),
+            spool: Some(Box::new(error)),
+        }
     }
 }
 

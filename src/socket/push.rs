@@ -3,7 +3,9 @@
 use super::Socket;
 use super::common::common;
 use super::sending::sending;
-use crate::pattern::{DeadLetter, PushPattern};
+use super::stored::SocketSpool;
+use crate::pattern::{DeadLetter, JobId, PushPattern};
+use crate::spool::SpoolError;
 
 /// Sends each message to one of its peers, in turn: the head of a pipeline.
 ///
@@ -58,9 +60,40 @@ impl Push {
     /// delivered too often, or larger than any worker takes. The oldest is first. [So many](crate::Delivery::keep_dead_letters) are kept until they are taken,
     /// and none is once the socket is closed.
     ///
+    /// With a [spool](crate::Delivery::spool) they are only read, those of earlier sockets among them: they stay in the spool until they are
+    /// [removed](Push::remove_dead_letter) or [replayed](Push::replay_dead_letter). What cannot be read is left out, and logged.
+    ///
     /// For an example see [`Job`](crate::Job).
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        if let Some(spool) = self.socket.spool() {
+            return spool.dead_letters();
+        }
         let dead = self.socket.core().inspect(|pattern, _| pattern.take_dead());
         dead.unwrap_or_default()
+    }
+
+    /// Delivers a dead letter of the [spool](crate::Delivery::spool) again, as if it had never been delivered.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::NoSuchMessage`] if there is no such dead letter, or no spool; or what the spool fails with.
+    pub fn replay_dead_letter(&self, id: JobId) -> Result<(), SpoolError> {
+        let spool = self.stored(id)?;
+        self.socket.replay(spool, id.number)
+    }
+
+    /// Removes a dead letter from the [spool](crate::Delivery::spool).
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::NoSuchMessage`] if there is no such dead letter, or no spool; or what the spool fails with.
+    pub fn remove_dead_letter(&self, id: JobId) -> Result<(), SpoolError> {
+        self.stored(id)?.remove_dead(id.number)
+    }
+
+    fn stored(&self, id: JobId) -> Result<&SocketSpool, SpoolError> {
+        let spool = self.socket.spool().filter(|spool| spool.has_stream(id));
+        let missing = SpoolError::NoSuchMessage { seq: id.number };
+        spool.map(|spool| &**spool).ok_or(missing)
     }
 }

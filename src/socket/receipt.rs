@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Push, send_error, send_error_kind};
-use crate::engine::{Core, Outgoing, Wait};
+use super::stored::{SocketSpool, wait_until_safe};
+use super::{Push, Refused, send_error, send_error_kind};
+use crate::engine::{Core, Outgoing, Stop, TaskCall, Wait};
 use crate::error::{ReceiptError, SendError, Shortage};
 use crate::message::Payload;
-use crate::pattern::{JobId, PushPattern, Sending, Settled};
+use crate::pattern::{JobId, Pattern, PushPattern, Sending, Settled};
 
 /// Tells what becomes of a message; given by [`Push::send_later`]. It can be dropped at any time: the message goes its way all the same.
 ///
@@ -49,6 +50,7 @@ pub struct Receipt {
 struct Waits {
     id: JobId,
     core: Arc<Core<PushPattern>>,
+    spool: Option<Arc<SocketSpool>>,
 }
 
 impl Push {
@@ -61,6 +63,17 @@ impl Push {
     pub fn send_later(&self, message: impl Payload) -> Result<Receipt, SendError> {
         let message = message.into_message();
         let outgoing = Outgoing::Message(&message);
+        let sent = match self.socket.spool() {
+            Some(spool) => self.store_later(spool, outgoing),
+            None => self.hold_later(outgoing),
+        };
+        match sent {
+            Ok(waits) => Ok(Receipt { waits }),
+            Err(refused) => Err(send_error(refused, message)),
+        }
+    }
+
+    fn hold_later(&self, outgoing: Outgoing<'_>) -> Result<Option<Waits>, Refused> {
         let core = self.socket.core();
         let mut shortage = Shortage::default();
         let sent = core.until(self.socket.send_wait(), |pattern, net| {
@@ -74,17 +87,31 @@ impl Push {
                 }
             }
         });
-        let kind = match sent {
-            Ok(Ok(id)) => {
-                let core = Arc::clone(core);
-                return Ok(Receipt {
-                    waits: id.map(|id| Waits { id, core }),
-                });
-            }
-            Ok(Err(excess)) => excess.into(),
-            Err(stop) => send_error_kind(stop),
-        };
-        Err(send_error(super::Refused { kind, shortage }, message))
+        match sent {
+            Ok(Ok(id)) => Ok(id.map(|id| Waits {
+                id,
+                core: Arc::clone(core),
+                spool: None,
+            })),
+            Ok(Err(excess)) => Err(Refused::new(excess.into(), shortage)),
+            Err(stop) => Err(Refused::new(send_error_kind(stop), shortage)),
+        }
+    }
+
+    fn store_later(
+        &self,
+        spool: &Arc<SocketSpool>,
+        outgoing: Outgoing<'_>,
+    ) -> Result<Option<Waits>, Refused> {
+        let wait = self.socket.send_wait();
+        let id = self.socket.store(spool, outgoing, wait, &|| false, true)?;
+        // It becomes safe, whether somebody waits for that or not.
+        id.iter().for_each(|id| spool.want(id.number));
+        Ok(id.map(|id| Waits {
+            id,
+            core: Arc::clone(self.socket.core()),
+            spool: Some(Arc::clone(spool)),
+        }))
     }
 }
 
@@ -92,6 +119,81 @@ impl Receipt {
     /// The name of the message, as [`Job::id`](crate::Job::id) gives it to the worker. `None` where messages are not settled.
     pub fn id(&self) -> Option<JobId> {
         self.waits.as_ref().map(|waits| waits.id)
+    }
+
+    /// Waits until the message is as safe as its [spool](crate::Delivery::spool) is to make it. It becomes so whether somebody waits or not; and it may be
+    /// settled before.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSpool`](ReceiptError::NoSpool), or [`SpoolFailed`](ReceiptError::SpoolFailed).
+    pub fn durable(&self) -> Result<(), ReceiptError> {
+        let (id, spool) = self.stored()?;
+        Ok(spool.commit(id.number)?)
+    }
+
+    /// Whether the message is as safe as its spool is to make it.
+    ///
+    /// # Errors
+    ///
+    /// It is not yet, [`NoSpool`](ReceiptError::NoSpool), or [`SpoolFailed`](ReceiptError::SpoolFailed).
+    pub fn try_durable(&self) -> Result<(), ReceiptError> {
+        self.wait_durable(Wait::Not)
+    }
+
+    /// Waits for at most `timeout` until the message is as safe as its spool is to make it.
+    ///
+    /// # Errors
+    ///
+    /// Timed out, [`NoSpool`](ReceiptError::NoSpool), or [`SpoolFailed`](ReceiptError::SpoolFailed).
+    pub fn durable_timeout(&self, timeout: Duration) -> Result<(), ReceiptError> {
+        self.wait_durable(Wait::AtMost(timeout))
+    }
+
+    /// Waits in a task until the message is as safe as its spool is to make it.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSpool`](ReceiptError::NoSpool), or [`SpoolFailed`](ReceiptError::SpoolFailed).
+    pub async fn durable_async(&self) -> Result<(), ReceiptError> {
+        let (id, spool) = self.stored()?;
+        let Some(Waits { core, .. }) = &self.waits else {
+            return Err(ReceiptError::NoSpool);
+        };
+        let mut call = TaskCall::new(core);
+        match wait_until_safe(&mut call, spool, id.number).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ReceiptError::SpoolFailed),
+            // A spool that is closed in good order has made all safe.
+            Err(_) if spool.is_safe(id.number) => Ok(()),
+            Err(shut) => Err(Stop::Shut(shut).into()),
+        }
+    }
+
+    fn stored(&self) -> Result<(JobId, &Arc<SocketSpool>), ReceiptError> {
+        let waits = self.waits.as_ref().ok_or(ReceiptError::NoSpool)?;
+        let spool = waits.spool.as_ref().ok_or(ReceiptError::NoSpool)?;
+        Ok((waits.id, spool))
+    }
+
+    fn wait_durable(&self, wait: Wait) -> Result<(), ReceiptError> {
+        let (id, spool) = self.stored()?;
+        if spool.is_safe(id.number) {
+            return Ok(());
+        }
+        let Some(Waits { core, .. }) = &self.waits else {
+            return Err(ReceiptError::NoSpool);
+        };
+        spool.want(id.number);
+        let safe = core.until(wait, |pattern, _| {
+            pattern.acked_out()?.is_durable(id.number)
+        });
+        match safe {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ReceiptError::SpoolFailed),
+            Err(_) if spool.is_safe(id.number) => Ok(()),
+            Err(stop) => Err(stop.into()),
+        }
     }
 
     /// Waits until it is known what has become of the message.
@@ -122,7 +224,7 @@ impl Receipt {
     }
 
     fn wait(&self, wait: Wait) -> Result<Settled, ReceiptError> {
-        let Some(Waits { id, core }) = &self.waits else {
+        let Some(Waits { id, core, .. }) = &self.waits else {
             return Ok(Settled::Unacknowledged);
         };
         // What was known before the socket was closed still is.
@@ -137,7 +239,7 @@ impl Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        if let Some(Waits { id, core }) = &self.waits {
+        if let Some(Waits { id, core, .. }) = &self.waits {
             // In a forked child there is nothing to forget.
             let _ = core.inspect(|pattern, _| pattern.forget_receipt(id.number));
         }

@@ -154,7 +154,7 @@ impl Req {
         asked
             .map_err(send_error_kind)
             .and_then(|asked| asked)
-            .map_err(|kind| Refused { kind, shortage })
+            .map_err(|kind| Refused::new(kind, shortage))
     }
 
     fn reply(&self, ticket: Ticket, deadline: Deadline) -> Result<Message, Failure> {
@@ -216,7 +216,7 @@ pub(super) fn give_up(core: &Core<ReqPattern>, ticket: Ticket, stop: Stop) -> Fa
     });
     if let Some(shortage) = taken_back {
         let kind = send_error_kind(stop);
-        return Failure::Unsent(Refused { kind, shortage });
+        return Failure::Unsent(Refused::new(kind, shortage));
     }
     Failure::Sent(match stop {
         Stop::WouldBlock | Stop::TimedOut => RequestError::TimedOut,

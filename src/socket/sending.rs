@@ -50,6 +50,10 @@ impl<P: Sending + 'static> Socket<P> {
 
     #[inline(never)]
     fn send_slowly(&self, outgoing: Outgoing<'_>, wait: Wait) -> Result<P::Sent, Refused> {
+        if let (Some(spool), Some(sent)) = (self.spool(), P::sent_stored()) {
+            let stored = self.store_safely(spool, outgoing, wait, &|| false);
+            return stored.map(|_| sent);
+        }
         let mut shortage = Shortage::default();
         let sent = self.core().until(wait, |pattern, net| {
             let sent = pattern.send_any(&mut net.peers, outgoing);
@@ -64,11 +68,8 @@ impl<P: Sending + 'static> Socket<P> {
         });
         match sent {
             Ok(Ok(sent)) => Ok(sent),
-            Ok(Err(kind)) => Err(Refused { kind, shortage }),
-            Err(stop) => Err(Refused {
-                kind: send_error_kind(stop),
-                shortage,
-            }),
+            Ok(Err(kind)) => Err(Refused::new(kind, shortage)),
+            Err(stop) => Err(Refused::new(send_error_kind(stop), shortage)),
         }
     }
 }
@@ -105,6 +106,10 @@ impl<P: Sending + 'static> Socket<P> {
         wait: Wait,
         halted: &dyn Fn() -> bool,
     ) -> Result<bool, SendErrorKind> {
+        if let Some(spool) = self.spool() {
+            let stored = self.store_safely(spool, outgoing, wait, halted);
+            return stored.map_err(|refused| refused.kind);
+        }
         let sent = self.core().until(wait, |pattern, net| {
             let sent = pattern.send_any(&mut net.peers, outgoing);
             net.pace(pattern, outgoing, sent.is_some());

@@ -53,6 +53,8 @@ struct Inner {
     /// So many syncs succeed before one fails.
     fail_sync: Option<u32>,
     fail_write: Option<u32>,
+    /// Files are not synced until this is over.
+    sync_hangs: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -109,6 +111,11 @@ impl MemoryDisk {
 
     pub(crate) fn fail_write(&self, after: Option<u32>) {
         lock(&self.0).fail_write = after;
+    }
+
+    /// Whether syncing a file takes until this is said again.
+    pub(crate) fn hang_sync(&self, hangs: bool) {
+        lock(&self.0).sync_hangs = hangs;
     }
 
     /// The files, sorted by name.
@@ -321,6 +328,9 @@ impl DiskFile for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        while lock(&self.0.0).sync_hangs {
+            std::thread::yield_now();
+        }
         self.with(|inner, id| {
             let failed = Inner::count_down(&mut inner.fail_sync);
             let file = inner.files.get_mut(&id).expect("an open file");

@@ -52,6 +52,7 @@
 //   writing                                  what the leader of a group does, and spare segments
 //   reading                                  reads messages back
 //   log                                      a spool as the log of a publisher
+//   notes                                    the hand-over of what a socket has learned of its messages
 //   memory, fuzzing                          a disk in memory, and what the fuzzer calls
 
 mod commit;
@@ -66,7 +67,8 @@ mod log;
 // The fuzzer's disk never fails.
 #[cfg(any(test, feature = "fuzzing"))]
 #[cfg_attr(not(test), allow(dead_code))]
-mod memory;
+pub(crate) mod memory;
+mod notes;
 mod reading;
 mod record;
 mod recover;
@@ -80,6 +82,7 @@ mod writing;
 
 pub use error::SpoolError;
 pub(crate) use log::LogReader;
+pub(crate) use notes::Notes;
 pub use reading::{DeadLetters, Stored, Unsettled};
 pub use recover::Damage;
 pub use settings::{Spool, Sync};

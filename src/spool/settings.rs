@@ -20,6 +20,21 @@ pub enum Sync {
     Disk,
 }
 
+impl Sync {
+    fn name(self) -> &'static str {
+        match self {
+            Sync::Os => "os",
+            Sync::Disk => "disk",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Sync> {
+        [Sync::Os, Sync::Disk]
+            .into_iter()
+            .find(|sync| sync.name() == name)
+    }
+}
+
 /// Where a spool is, and how it is to be opened.
 ///
 /// ```
@@ -95,6 +110,45 @@ impl Spool {
         self
     }
 
+    /// What differs from the defaults, by name, the folder last.
+    pub(crate) fn parts(&self) -> Vec<(&'static str, String)> {
+        let plain = Spool::at(&self.path);
+        let mut parts = Vec::new();
+        if self.sync != plain.sync {
+            parts.push(("sync", self.sync.name().to_owned()));
+        }
+        if self.segment_size != plain.segment_size {
+            parts.push(("segment_size", self.segment_size.to_string()));
+        }
+        if let Some(limit) = self.limit {
+            parts.push(("spool_limit", limit.to_string()));
+        }
+        if self.salvage {
+            parts.push(("salvage", "true".to_owned()));
+        }
+        parts.push(("spool", self.path.display().to_string()));
+        parts
+    }
+
+    /// Sets what [`parts`](Spool::parts) gives. `None`: there is no such thing, or it has no such value.
+    pub(crate) fn with_part(self, name: &str, value: &str) -> Option<Spool> {
+        Some(match name {
+            "sync" => self.sync(Sync::from_name(value)?),
+            "segment_size" => self.segment_size(value.parse().ok()?),
+            "spool_limit" => self.limit(value.parse().ok()?),
+            "salvage" => self.salvage(value.parse().ok()?),
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    pub(crate) fn has_path(&self) -> bool {
+        !self.path.as_os_str().is_empty()
+    }
+
     /// Opens it, and keeps everybody else from doing so for as long as it is open.
     ///
     /// # Errors
@@ -122,7 +176,7 @@ impl Spool {
     }
 
     /// The same on another disk.
-    pub(super) fn open_on(&self, disk: Box<dyn Disk>) -> Result<OpenSpool, SpoolError> {
+    pub(crate) fn open_on(&self, disk: Box<dyn Disk>) -> Result<OpenSpool, SpoolError> {
         OpenSpool::open(self.clone(), disk)
     }
 }

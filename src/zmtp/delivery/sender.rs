@@ -13,21 +13,20 @@
 //!
 //! Its calls: [`offer`](Sender::offer) a message; [`opened`](Sender::opened) and [`closed`](Sender::closed) as connections come and go;
 //! [`settle`](Sender::settle) for each SETTLE; [`handle_timeout`](Sender::handle_timeout) when the [`deadline`](Sender::deadline) has come. After
-//! each of them, [`next`](Sender::next) until it gives nothing, and send what it gives; and [`finished`](Sender::finished).
+//! each of them, [`next`](Sender::next) until it gives nothing, and send what it gives; and [`finished`](Sender::finished) and, where that is
+//! of interest, [`returned`](Sender::returned).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 
 use super::wire::{self, Run, Settled};
 use super::{DeliveryError, Id};
+use line::{ALONE_AFTER, Line};
 
-/// A message that has been on so many connections that broke goes out alone, so that it takes no others with it if it is what breaks
-/// them.
-const ALONE_AFTER: u32 = 3;
+mod line;
 
 /// What the sender goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +77,16 @@ pub(crate) struct Finished<T> {
     pub(crate) fate: Fate,
 }
 
+/// A delivery that has come to nothing, for whoever writes that down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Returned {
+    pub(crate) number: u64,
+    /// How often the message has been delivered.
+    pub(crate) deliveries: u32,
+    /// Not to be delivered again before this.
+    pub(crate) due: Option<Instant>,
+}
+
 /// A message to be sent now, on this connection.
 #[derive(Debug)]
 pub(crate) struct Next {
@@ -110,44 +119,6 @@ struct Job<T> {
     sent: bool,
 }
 
-/// A connection that is open.
-struct Line {
-    receiver: Option<Id>,
-    window: usize,
-    next_tag: u64,
-    /// What is unsettled, by its tag.
-    out: HashMap<u64, usize, BuildHasherDefault<TagHasher>>,
-    /// The last run that has been sent.
-    run: Option<Run>,
-    /// What the receiver may still have of an earlier connection; it is sent that first.
-    back: VecDeque<usize>,
-    /// One message is out that no other is to go with.
-    alone: bool,
-}
-
-/// Tags are counted here, and those of others are only looked up: they need no better one.
-#[derive(Default)]
-struct TagHasher(u64);
-
-impl Hasher for TagHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, tag: u64) {
-        // The table takes its index from the low bits and seven more from the top.
-        self.0 = (self.0 ^ tag)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(32);
-    }
-}
-
 /// What a receiver that is gone has until the time is up.
 struct Grace {
     receiver: Id,
@@ -168,6 +139,8 @@ pub(crate) struct Sender<T> {
     graces: Vec<Grace>,
     lines: Vec<Option<Line>>,
     finished: Vec<Finished<T>>,
+    /// `None`: nobody is interested.
+    returned: Option<Vec<Returned>>,
     counts: Counts,
 }
 
@@ -184,8 +157,16 @@ impl<T> Sender<T> {
             graces: Vec::new(),
             lines: Vec::new(),
             finished: Vec::new(),
+            returned: None,
             counts: Counts::default(),
         }
+    }
+
+    /// Messages have numbers of somebody else's from now on ([`hold`](Self::hold)). Those that are [offered](Self::offer) all the same get numbers from
+    /// `first` on. What comes back is told.
+    pub(crate) fn number_from(&mut self, first: u64) {
+        self.next_number = first;
+        self.returned = Some(Vec::new());
     }
 
     /// Messages that are held: neither settled nor dead.
@@ -201,15 +182,39 @@ impl<T> Sender<T> {
     pub(crate) fn offer(&mut self, payload: T, sent: bool) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
+        self.take(payload, number, 0, sent, None);
+        number
+    }
+
+    /// Takes a message that has a number.
+    pub(crate) fn hold(&mut self, payload: T, number: u64) {
+        self.take(payload, number, 0, false, None);
+    }
+
+    /// Takes a message that an earlier sender of the stream has held, and may have delivered. It is not delivered before it is `due`.
+    pub(crate) fn resume(
+        &mut self,
+        payload: T,
+        number: u64,
+        deliveries: u32,
+        due: Option<Instant>,
+    ) {
+        // A receiver that knows it looks only where it is told that a message may have come before.
+        self.take(payload, number, deliveries.max(1), true, due);
+    }
+
+    fn take(&mut self, payload: T, number: u64, deliveries: u32, sent: bool, due: Option<Instant>) {
         let key = self.jobs.insert(Job {
             payload,
             number,
-            deliveries: 0,
+            deliveries,
             deaths: 0,
             sent,
         });
-        self.fresh.push_back(key);
-        number
+        match due {
+            Some(at) => self.delayed.push(Reverse((at, number, key))),
+            None => self.fresh.push_back(key),
+        }
     }
 
     /// The payload of what is to be sent.
@@ -220,6 +225,11 @@ impl<T> Sender<T> {
     /// Messages that are finished since this was last asked.
     pub(crate) fn finished(&mut self) -> std::vec::Drain<'_, Finished<T>> {
         self.finished.drain(..)
+    }
+
+    /// Deliveries that have come to nothing since this was last asked.
+    pub(crate) fn returned(&mut self) -> impl Iterator<Item = Returned> {
+        self.returned.iter_mut().flat_map(|all| all.drain(..))
     }
 
     /// All messages that are held; none is from then on.
@@ -270,7 +280,10 @@ impl<T> Sender<T> {
         out.sort_unstable();
         let mut keys = Vec::with_capacity(out.len() + line.back.len());
         for (tag, key) in out {
-            if tag >= left || self.delivered(key, true) {
+            if tag >= left {
+                keys.push(key);
+            } else if self.delivered(key, true) {
+                self.note_return(key, None);
                 keys.push(key);
             }
         }
@@ -300,6 +313,18 @@ impl<T> Sender<T> {
         }
         self.counts.retried += 1;
         true
+    }
+
+    fn note_return(&mut self, key: usize, due: Option<Instant>) {
+        if let Some(returned) = &mut self.returned
+            && let Some(job) = self.jobs.get(key)
+        {
+            returned.push(Returned {
+                number: job.number,
+                deliveries: job.deliveries,
+                due,
+            });
+        }
     }
 
     fn give_to_others(&mut self, keys: Vec<usize>) {
@@ -409,6 +434,7 @@ impl<T> Sender<T> {
             .checked_add(delay)
             .unwrap_or(now + Duration::from_secs(u32::MAX.into()));
         self.delayed.push(Reverse((at, number, key)));
+        self.note_return(key, Some(at));
     }
 
     /// The wait after so many deliveries: a random part of its upper half.
@@ -595,272 +621,5 @@ impl<T> Sender<T> {
     }
 }
 
-impl Line {
-    /// How many more messages may go out, for one that has been on so many connections that broke. `None`: not this one.
-    fn free(&self, deaths: u32) -> Option<usize> {
-        // Those who say what becomes of messages come first.
-        if self.receiver.is_none() {
-            return Some(0);
-        }
-        let free = self.window.saturating_sub(self.out.len());
-        (self.back.is_empty() && free > 0 && self.lets_out(deaths)).then_some(free)
-    }
-
-    fn free_for_back(&self, deaths: u32) -> bool {
-        self.out.len() < self.window && self.lets_out(deaths)
-    }
-
-    fn lets_out(&self, deaths: u32) -> bool {
-        !self.alone && (deaths < ALONE_AFTER || self.out.is_empty())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const POLICY: Policy = Policy {
-        grace: Duration::from_secs(1),
-        backoff: (Duration::from_millis(100), Duration::from_secs(60)),
-        limit: 4,
-    };
-
-    fn sender() -> (Sender<u32>, Instant) {
-        (Sender::new(POLICY, 1), Instant::now())
-    }
-
-    fn receiver(number: u8, window: u64) -> Option<(Id, u64)> {
-        Some(([number; 16], window))
-    }
-
-    /// Sends all that can be sent: connection, payload and what was said before.
-    fn sent(sender: &mut Sender<u32>) -> Vec<(usize, u32, Option<Run>)> {
-        let mut sent = Vec::new();
-        while let Some(next) = sender.next(|_, _| Room::Free) {
-            let payload = *sender.payload(next.key).expect("a payload");
-            sent.push((next.connection, payload, next.run));
-            if next.plain {
-                sender.handed_over(next.key);
-            }
-        }
-        sent
-    }
-
-    fn payloads(sender: &mut Sender<u32>) -> Vec<u32> {
-        let sent = sent(sender);
-        sent.into_iter().map(|(_, payload, _)| payload).collect()
-    }
-
-    fn settle(
-        sender: &mut Sender<u32>,
-        connection: usize,
-        now: Instant,
-        put: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), DeliveryError> {
-        let mut frame = Vec::new();
-        put(&mut frame);
-        // Header, and the name with its length.
-        sender.settle(connection, &frame[2 + 7..], now)
-    }
-
-    fn fates(sender: &mut Sender<u32>) -> Vec<(u32, Fate)> {
-        let finished = sender.finished();
-        finished.map(|done| (done.payload, done.fate)).collect()
-    }
-
-    #[test]
-    fn a_steady_stream_says_one_run() {
-        let (mut sender, now) = sender();
-        sender.opened(0, receiver(1, 2));
-        (0..4).for_each(|payload| {
-            sender.offer(payload, false);
-        });
-        let first = Run {
-            tag: 0,
-            number: 1,
-            stride: 1,
-            deliveries: 0,
-        };
-        assert_eq!(sent(&mut sender), [(0, 0, Some(first)), (0, 1, None)]);
-        settle(&mut sender, 0, now, |out| wire::put_done(out, &[(0, 2)])).expect("settled");
-        assert_eq!(sent(&mut sender), [(0, 2, None), (0, 3, None)]);
-        assert_eq!(fates(&mut sender), [(0, Fate::Settled), (1, Fate::Settled)]);
-        assert_eq!(sender.len(), 2);
-    }
-
-    #[test]
-    fn whoever_may_have_most_is_next() {
-        let (mut sender, _) = sender();
-        sender.opened(0, receiver(1, 1));
-        sender.opened(3, receiver(2, 3));
-        (0..5).for_each(|payload| {
-            sender.offer(payload, false);
-        });
-        let sent = sent(&mut sender);
-        let to: Vec<usize> = sent.iter().map(|(connection, ..)| *connection).collect();
-        assert_eq!(to, [3, 3, 0, 3]);
-        assert_eq!(sender.len(), 5);
-    }
-
-    #[test]
-    fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
-        let (mut sender, now) = sender();
-        sender.opened(0, receiver(1, 10));
-        (0..3).for_each(|payload| {
-            sender.offer(payload, false);
-        });
-        assert_eq!(payloads(&mut sender), [0, 1, 2]);
-        sender.closed(0, 1, now);
-        sender.opened(1, receiver(2, 10));
-        assert_eq!(payloads(&mut sender), [0; 0]);
-        assert_eq!(sender.deadline(), Some(now + POLICY.grace));
-        // It comes back, and gets them again, first of all; and is gone again.
-        sender.offer(3, false);
-        sender.opened(2, receiver(1, 10));
-        let again = sent(&mut sender);
-        let to: Vec<_> = again
-            .iter()
-            .map(|&(to, payload, _)| (to, payload))
-            .collect();
-        assert_eq!(to, [(2, 0), (2, 1), (2, 2), (1, 3)]);
-        let deliveries: Vec<_> = again
-            .iter()
-            .map(|(.., run)| run.map(|run| run.deliveries))
-            .collect();
-        assert_eq!(deliveries, [Some(1), None, Some(0), Some(0)]);
-        sender.closed(2, 0, now);
-        sender.handle_timeout(now + POLICY.grace);
-        assert_eq!(payloads(&mut sender), [0, 1, 2]);
-        assert_eq!(sender.deadline(), None);
-    }
-
-    #[test]
-    fn a_retry_waits_and_the_last_one_is_dead() {
-        let (mut sender, mut now) = sender();
-        sender.opened(0, receiver(1, 10));
-        sender.offer(7, false);
-        for tag in 0..3 {
-            assert_eq!(payloads(&mut sender), [7]);
-            settle(&mut sender, 0, now, |out| wire::put_retry(out, tag, None)).expect("settled");
-            assert_eq!(payloads(&mut sender), [0; 0]);
-            let due = sender.deadline().expect("a wait");
-            let wait = due - now;
-            let most = Duration::from_millis(100 << tag);
-            assert!(wait >= most / 2 && wait <= most, "{wait:?}");
-            now = due;
-            sender.handle_timeout(now);
-        }
-        assert_eq!(payloads(&mut sender), [7]);
-        settle(&mut sender, 0, now, |out| {
-            wire::put_retry(out, 3, Some(5));
-        })
-        .expect("settled");
-        assert_eq!(fates(&mut sender), [(7, Fate::Dead(DeadLine::Limit))]);
-        assert_eq!(sender.len(), 0);
-    }
-
-    #[test]
-    fn a_rejected_message_is_dead_with_its_reason() {
-        let (mut sender, now) = sender();
-        sender.opened(0, receiver(1, 10));
-        sender.offer(7, false);
-        assert_eq!(payloads(&mut sender), [7]);
-        settle(&mut sender, 0, now, |out| wire::put_rejected(out, 0, "no")).expect("settled");
-        let dead = Fate::Dead(DeadLine::Rejected("no".into()));
-        assert_eq!(fates(&mut sender), [(7, dead)]);
-    }
-
-    #[test]
-    fn what_breaks_connections_goes_alone() {
-        let (mut sender, now) = sender();
-        for payload in 0..3 {
-            sender.offer(payload, false);
-        }
-        for _ in 0..3 {
-            sender.opened(0, receiver(1, 10));
-            assert_eq!(payloads(&mut sender), [0, 1, 2]);
-            sender.closed(0, 0, now);
-        }
-        sender.opened(0, receiver(1, 10));
-        assert_eq!(payloads(&mut sender), [0]);
-        sender.closed(0, 0, now);
-        // It was delivered four times, and the others three.
-        assert_eq!(fates(&mut sender), [(0, Fate::Dead(DeadLine::Limit))]);
-        sender.opened(0, receiver(1, 10));
-        assert_eq!(payloads(&mut sender), [1]);
-        settle(&mut sender, 0, now, |out| wire::put_done(out, &[(0, 1)])).expect("settled");
-        assert_eq!(payloads(&mut sender), [2]);
-    }
-
-    #[test]
-    fn what_nobody_takes_is_dead() {
-        let (mut sender, _) = sender();
-        sender.offer(1, false);
-        assert!(sender.next(|_, _| Room::Refuses).is_none());
-        assert_eq!(sender.len(), 1, "there is nobody yet");
-        sender.opened(0, receiver(1, 10));
-        assert!(sender.next(|_, _| Room::Refuses).is_none());
-        assert_eq!(fates(&mut sender), [(1, Fate::Dead(DeadLine::TooLarge))]);
-    }
-
-    #[test]
-    fn a_plain_peer_comes_last_and_settles_nothing() {
-        let (mut sender, now) = sender();
-        sender.opened(0, None);
-        sender.opened(1, receiver(1, 1));
-        (0..3).for_each(|payload| {
-            sender.offer(payload, false);
-        });
-        let to: Vec<_> = sent(&mut sender).iter().map(|(to, ..)| *to).collect();
-        assert_eq!(to, [1, 0, 0]);
-        assert_eq!(
-            fates(&mut sender),
-            [(1, Fate::Unacknowledged), (2, Fate::Unacknowledged)]
-        );
-        let premature = settle(&mut sender, 0, now, |out| wire::put_done(out, &[(0, 1)]));
-        assert_eq!(premature, Err(DeliveryError::NeverSent { tag: 0 }));
-    }
-
-    #[test]
-    fn what_was_never_sent_or_is_settled_cannot_be_settled() {
-        let (mut sender, now) = sender();
-        let never = |tag| Err(DeliveryError::NeverSent { tag });
-        let again = |tag| Err(DeliveryError::Repeated { tag });
-        sender.opened(0, receiver(1, 2));
-        (0..3).for_each(|payload| {
-            sender.offer(payload, false);
-        });
-        let mut done = |ranges: &[(u64, u64)]| {
-            sent(&mut sender);
-            settle(&mut sender, 0, now, |out| wire::put_done(out, ranges))
-        };
-        assert_eq!(done(&[(2, 1)]), never(2));
-        assert_eq!(done(&[(0, u64::MAX)]), never(2));
-        assert_eq!(done(&[(1, 1)]), Ok(()));
-        assert_eq!(done(&[(1, 1)]), again(1));
-        assert_eq!(done(&[(0, 3)]), again(0));
-        assert_eq!(done(&[(0, 1), (2, 1)]), Ok(()));
-        let retry = settle(&mut sender, 0, now, |out| {
-            wire::put_retry(out, 2, Some(u64::MAX - 1));
-        });
-        assert_eq!(retry, again(2));
-        let rejected = settle(&mut sender, 0, now, |out| wire::put_rejected(out, 3, ""));
-        assert_eq!(rejected, never(3));
-        let unknown = settle(&mut sender, 9, now, |out| wire::put_rejected(out, 0, ""));
-        assert_eq!(unknown, never(0));
-        assert_eq!(sender.len(), 0);
-    }
-
-    #[test]
-    fn the_longest_delay_is_no_overflow() {
-        let (mut sender, now) = sender();
-        sender.opened(0, receiver(1, 2));
-        sender.offer(1, false);
-        sent(&mut sender);
-        settle(&mut sender, 0, now, |out| {
-            wire::put_retry(out, 0, Some(u64::MAX - 1));
-        })
-        .expect("settled");
-        assert!(sender.deadline() > Some(now));
-    }
-}
+mod tests;

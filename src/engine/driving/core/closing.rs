@@ -58,6 +58,30 @@ impl<P: Pattern> Core<P> {
         }
     }
 
+    /// Changes a socket in any phase but the last, from a thread of the library's own, and sends what is to be sent then.
+    pub(crate) fn amend(&self, change: impl FnOnce(&mut P, &mut Net)) {
+        if !self.process().is_current() {
+            return;
+        }
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Closed { .. }) {
+            return;
+        }
+        let State { pattern, net, .. } = &mut *state;
+        change(pattern, net);
+        net.note_other_change();
+        let mut turn = state.turn();
+        turn.settle();
+        turn.arm_delivery();
+        self.close_if_done(&mut state, Instant::now());
+        self.notify_all(&mut state);
+        let enlisted = state.enlisted;
+        self.unlock(state);
+        if enlisted {
+            self.caretaker.drive(self.id);
+        }
+    }
+
     /// Leaves the socket to the process that this one was forked from. The state is not dropped: that would take locks, tell
     /// other threads and end connections. Only this process's copies of descriptors are closed, if nobody was in the
     /// middle of something with them when it was forked.
@@ -112,10 +136,11 @@ impl<P: Pattern> Core<P> {
             Phase::Closed { .. } => return true,
             Phase::Closing(deadline) => deadline,
         };
+        // Without an endpoint nothing can leave, and nobody drives the socket.
+        let late = deadline.has_passed(now) || !state.enlisted;
         let mut turn = state.turn_at(now);
         turn.write_dirty();
         let unsent = turn.unsent();
-        let late = deadline.has_passed(now);
         if unsent > 0 && !late {
             return false;
         }

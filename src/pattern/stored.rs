@@ -1,0 +1,222 @@
+//! What the messages of a PUSH have to do with its spool. Files are never touched here: what is to be written there is noted, for
+//! [somebody else](crate::spool::Notes).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::acked_out::{DeadReason, Settled};
+use crate::message::Message;
+use crate::spool::Notes;
+use crate::zmtp::delivery::Returned;
+
+/// What is to be written of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SpoolNote {
+    /// It is needed no more.
+    Settled(u64),
+    /// It has been delivered so often, and is to be delivered again, but not before `due`.
+    Returned {
+        number: u64,
+        deliveries: u32,
+        due: Option<Instant>,
+    },
+    Dead {
+        number: u64,
+        deliveries: u32,
+        reason: String,
+    },
+}
+
+/// A message that the spool holds of an earlier socket.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    pub(crate) message: Message,
+    pub(crate) number: u64,
+    pub(crate) deliveries: u32,
+    pub(crate) due: Option<Instant>,
+}
+
+/// Messages that are not in the spool have numbers from here on: what a peer that settles nothing was not sent. The spool gives none as
+/// high.
+const UNSTORED: u64 = 1 << 63;
+
+/// See the module.
+pub(crate) struct Stored {
+    notes: Arc<Notes<SpoolNote>>,
+    /// Not yet among them.
+    fresh: Vec<SpoolNote>,
+    /// Messages of an earlier socket that are in the spool alone. They go before all that is sent now.
+    backlog: usize,
+    /// Dead letters that are replayed, and may be read as a part of that, too.
+    replayed: HashSet<u64>,
+    /// Places of messages that are just being stored.
+    reserved: usize,
+    /// All messages with lower numbers are as safe as was asked for.
+    durable: u64,
+    /// The others never will be.
+    failed: bool,
+}
+
+impl Stored {
+    pub(super) fn new(notes: Arc<Notes<SpoolNote>>, backlog: usize) -> Stored {
+        Stored {
+            notes,
+            fresh: Vec::new(),
+            backlog,
+            replayed: HashSet::new(),
+            reserved: 0,
+            durable: 0,
+            failed: false,
+        }
+    }
+
+    /// From where on a socket numbers messages that are not in the spool: no other one of the stream has those.
+    pub(super) fn first_unstored(incarnation: u64) -> u64 {
+        UNSTORED | (incarnation << 32)
+    }
+
+    pub(super) fn backlog(&self) -> usize {
+        self.backlog
+    }
+
+    pub(super) fn set_backlog(&mut self, backlog: usize) {
+        self.backlog = backlog;
+        if backlog == 0 {
+            self.replayed = HashSet::new();
+        }
+    }
+
+    /// A dead letter is about to be replayed: it is not a part of the backlog.
+    pub(super) fn note_replay(&mut self, number: u64) {
+        if self.backlog > 0 {
+            self.replayed.insert(number);
+        }
+    }
+
+    pub(super) fn is_replayed(&self, number: u64) -> bool {
+        !self.replayed.is_empty() && self.replayed.contains(&number)
+    }
+
+    /// How many places are taken beside those of messages that are held.
+    pub(super) fn reserved(&self) -> usize {
+        self.reserved
+    }
+
+    pub(super) fn reserve(&mut self) {
+        self.reserved += 1;
+    }
+
+    pub(super) fn release(&mut self) {
+        self.reserved = self.reserved.saturating_sub(1);
+    }
+
+    pub(super) fn note_end(&mut self, number: u64, deliveries: u32, settled: &Settled) {
+        if number >= UNSTORED {
+            return;
+        }
+        self.fresh.push(match settled {
+            Settled::Done | Settled::Unacknowledged => SpoolNote::Settled(number),
+            Settled::Dead(reason) => SpoolNote::Dead {
+                number,
+                deliveries,
+                reason: reason.to_string(),
+            },
+        });
+    }
+
+    pub(super) fn note_return(&mut self, returned: Returned) {
+        let Returned {
+            number,
+            deliveries,
+            due,
+        } = returned;
+        if number < UNSTORED {
+            self.fresh.push(SpoolNote::Returned {
+                number,
+                deliveries,
+                due,
+            });
+        }
+    }
+
+    pub(super) fn hand_over(&mut self) {
+        if !self.fresh.is_empty() {
+            self.notes.add(&mut self.fresh);
+        }
+    }
+
+    /// Says how far the log is safe. `None`: it is no further, and never will be.
+    pub(super) fn set_durable(&mut self, upto: Option<u64>) {
+        match upto {
+            Some(upto) => self.durable = self.durable.max(upto),
+            None => self.failed = true,
+        }
+    }
+
+    /// Whether a message is safe. `None`: not yet.
+    pub(super) fn is_durable(&self, number: u64) -> Option<bool> {
+        match number < self.durable {
+            true => Some(true),
+            false => self.failed.then_some(false),
+        }
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        self.hand_over();
+        self.notes.close();
+    }
+}
+
+/// A reason as the spool has it.
+pub(crate) fn dead_reason(text: &str) -> DeadReason {
+    let others = [DeadReason::DeliveryLimit, DeadReason::TooLarge];
+    let other = others.into_iter().find(|other| other.to_string() == text);
+    other.unwrap_or_else(|| {
+        let reason = text.strip_prefix("rejected: ").unwrap_or(text);
+        DeadReason::Rejected(reason.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_the_same_after_a_restart() {
+        for reason in [
+            DeadReason::DeliveryLimit,
+            DeadReason::TooLarge,
+            DeadReason::Rejected("delivered too often".into()),
+            DeadReason::Rejected(String::new()),
+        ] {
+            assert_eq!(dead_reason(&reason.to_string()), reason);
+        }
+        let other = DeadReason::Rejected("of another program".into());
+        assert_eq!(dead_reason("of another program"), other);
+    }
+
+    #[test]
+    fn what_is_not_in_the_spool_is_not_noted() {
+        let notes = Arc::new(Notes::new());
+        let mut stored = Stored::new(Arc::clone(&notes), 0);
+        stored.note_end(Stored::first_unstored(7), 1, &Settled::Done);
+        stored.note_end(7, 1, &Settled::Done);
+        assert!(notes.take().is_empty(), "they have not been handed over");
+        drop(stored);
+        assert_eq!(notes.take(), [SpoolNote::Settled(7)]);
+        assert!(notes.wait().closed);
+    }
+
+    #[test]
+    fn nothing_is_durable_after_a_failure() {
+        let mut stored = Stored::new(Arc::new(Notes::new()), 0);
+        assert_eq!(stored.is_durable(0), None);
+        stored.set_durable(Some(5));
+        stored.set_durable(None);
+        assert_eq!(stored.is_durable(4), Some(true));
+        assert_eq!(stored.is_durable(5), Some(false));
+    }
+}

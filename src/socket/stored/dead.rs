@@ -1,0 +1,85 @@
+//! Dead letters in the spool of a socket.
+
+use super::SocketSpool;
+use super::keeper::resumed;
+use crate::pattern::{DeadLetter, JobId, Pattern, dead_reason};
+use crate::socket::Socket;
+use crate::spool::{OpenSpool, SpoolError, Stored};
+
+impl SocketSpool {
+    /// Whether this is the name of a message that is, or was, here.
+    pub(in crate::socket) fn has_stream(&self, id: JobId) -> bool {
+        self.opened()
+            .is_ok_and(|spool| spool.stream_id() == id.stream)
+    }
+
+    pub(in crate::socket) fn dead_letters(&self) -> Vec<DeadLetter> {
+        let Ok(spool) = self.opened() else {
+            return Vec::new();
+        };
+        // What cannot be noted is no dead letter yet for who opens the spool again; that has been logged.
+        let _ = self.catch_up(&spool);
+        let letters = spool.dead_letters().filter_map(|stored| match stored {
+            Ok(stored) => Some(letter(&spool, stored)),
+            Err(error) => {
+                log::error!(target: "zerohop", "a dead letter cannot be read: {error}");
+                None
+            }
+        });
+        letters.collect()
+    }
+
+    pub(in crate::socket) fn remove_dead(&self, number: u64) -> Result<(), SpoolError> {
+        let spool = self.opened()?;
+        self.catch_up(&spool)?;
+        check_dead(&spool, number)?;
+        spool.settle([number..=number])?;
+        spool.flush()
+    }
+}
+
+impl<P: Pattern + 'static> Socket<P> {
+    pub(in crate::socket) fn replay(
+        &self,
+        spool: &SocketSpool,
+        number: u64,
+    ) -> Result<(), SpoolError> {
+        let opened = spool.opened()?;
+        spool.catch_up(&opened)?;
+        check_dead(&opened, number)?;
+        self.core().amend(|pattern, _| {
+            if let Some(acked) = pattern.acked_out() {
+                acked.note_replay(number);
+            }
+        });
+        opened.replay(number)?;
+        opened.flush()?;
+        let message = resumed(opened.read(number)?);
+        self.core().amend(|pattern, net| {
+            if let Some(acked) = pattern.acked_out() {
+                acked.replay(&mut net.peers, message);
+            }
+        });
+        Ok(())
+    }
+}
+
+/// A message that is to be delivered is the socket's business.
+fn check_dead(spool: &OpenSpool, number: u64) -> Result<(), SpoolError> {
+    match spool.read(number)?.reason {
+        Some(_) => Ok(()),
+        None => Err(SpoolError::NoSuchMessage { seq: number }),
+    }
+}
+
+fn letter(spool: &OpenSpool, stored: Stored) -> DeadLetter {
+    DeadLetter {
+        message: stored.message,
+        id: JobId {
+            stream: spool.stream_id(),
+            number: stored.seq,
+        },
+        deliveries: stored.deliveries,
+        reason: dead_reason(stored.reason.as_deref().unwrap_or_default()),
+    }
+}

@@ -1,0 +1,242 @@
+//! A PUSH whose disk hangs, fails, is full, or crashes. Those on a real disk are in `tests/stored.rs`.
+
+use std::time::Duration;
+
+use super::super::{Pull, Push, Socket};
+use super::SocketSpool;
+use crate::engine::Wait;
+use crate::pattern::PushPattern;
+use crate::spool::memory::{MemoryDisk, Random};
+use crate::spool::{Spool, SpoolError, Sync};
+use crate::{Context, DeadReason, Delivery, Job, Options, ReceiptError, SendErrorKind, Settled};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn options() -> Options {
+    let delivery = Delivery::at_least_once()
+        .grace(Duration::ZERO)
+        .backoff(Duration::ZERO, Duration::ZERO);
+    Options::new().delivery(delivery).send_timeout(DEADLINE)
+}
+
+fn push_with(context: &Context, disk: &MemoryDisk, sync: Sync, options: Options) -> Push {
+    let settings = Spool::at("memory").sync(sync).segment_size(4096);
+    let spool = settings.open_on(disk.boxed()).expect("a spool");
+    let mut pattern = PushPattern::with_options(&options);
+    let spool = SocketSpool::of(spool, &mut pattern);
+    let socket = Socket::assemble(context.inner(), options, pattern, Some(spool));
+    Push {
+        socket: socket.expect("a socket"),
+    }
+}
+
+fn push(context: &Context, disk: &MemoryDisk, sync: Sync) -> Push {
+    push_with(context, disk, sync, options())
+}
+
+/// A worker of what is bound here.
+fn worker(context: &Context, push: &Push) -> Pull {
+    let endpoint = push.bind("tcp://127.0.0.1:*").expect("bound");
+    let pull = Pull::with_options(context, options()).expect("a PULL");
+    pull.connect(endpoint).expect("connected");
+    push.wait_for_peers(1, DEADLINE).expect("a worker");
+    pull
+}
+
+fn job(pull: &Pull) -> Job {
+    pull.recv_job_timeout(DEADLINE).expect("a job")
+}
+
+#[test]
+fn a_message_travels_while_the_disk_syncs() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let push = push(&context, &disk, Sync::Disk);
+    let pull = worker(&context, &push);
+    disk.hang_sync(true);
+    let receipt = push.send_later("order").expect("sent");
+    let order = job(&pull);
+    assert_eq!(*order.message(), "order");
+    assert_eq!(order.id(), receipt.id());
+    assert_eq!(receipt.try_durable(), Err(ReceiptError::WouldBlock));
+    order.settle().expect("settled");
+    assert_eq!(receipt.settled_timeout(DEADLINE), Ok(Settled::Done));
+    // Nobody holds the lock of the socket meanwhile.
+    assert_eq!(push.stats().delivery.settled, 1);
+    let short = receipt.durable_timeout(Duration::from_millis(1));
+    assert_eq!(short, Err(ReceiptError::TimedOut));
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| push.send("waits for the disk"));
+        job(&pull).settle().expect("settled");
+        assert!(!sending.is_finished(), "it is not safe");
+        disk.hang_sync(false);
+        sending.join().expect("no panic").expect("sent");
+    });
+    receipt.durable().expect("safe");
+    receipt.try_durable().expect("safe");
+    push.close(DEADLINE).expect("all is settled");
+    receipt.durable().expect("it still is");
+}
+
+#[test]
+fn nothing_is_durable_after_a_sync_has_failed() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let push = push(&context, &disk, Sync::Disk);
+    push.send("kept").expect("sent");
+    disk.fail_sync(Some(0));
+    let error = push.send("order").expect_err("it is not safe");
+    assert_eq!(error.kind(), SendErrorKind::SpoolFailed);
+    assert!(matches!(
+        error.spool_error(),
+        Some(SpoolError::Failed { .. })
+    ));
+    assert_eq!(error.into_message(), "order");
+    disk.fail_sync(None);
+    let error = push
+        .send("another")
+        .expect_err("the disk is not trusted any more");
+    assert_eq!(
+        (error.kind(), error.message()),
+        (SendErrorKind::SpoolFailed, &"another".into())
+    );
+    let error = push.try_send("another").expect_err("the same");
+    assert_eq!(error.kind(), SendErrorKind::SpoolFailed);
+    let error = push.send_later("another").expect_err("the same");
+    assert_eq!(error.kind(), SendErrorKind::SpoolFailed);
+    // What is there is delivered, and that of which nothing is known, too.
+    let pull = worker(&context, &push);
+    for expected in ["kept", "order"] {
+        let job = job(&pull);
+        assert_eq!(*job.message(), expected);
+        job.settle().expect("settled");
+    }
+    push.close(DEADLINE).expect("all is settled");
+}
+
+#[test]
+fn a_receipt_is_told_that_the_sync_has_failed() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let push = push(&context, &disk, Sync::Disk);
+    disk.fail_sync(Some(0));
+    let receipt = push.send_later("order").expect("it is sent");
+    let failed = Err(ReceiptError::SpoolFailed);
+    assert_eq!(receipt.durable_timeout(DEADLINE), failed);
+    assert_eq!(receipt.durable(), failed);
+    disk.fail_sync(None);
+    assert_eq!(receipt.durable(), failed);
+    assert_eq!(receipt.try_durable(), failed);
+    drop(push);
+    assert!(receipt.durable().is_err());
+}
+
+#[test]
+fn a_full_disk_gives_the_message_back() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let push = push_with(&context, &disk, Sync::Disk, options().send_hwm(0));
+    disk.room(Some(20_000));
+    let mut kept = 0;
+    let error = loop {
+        match push.send([1; 500]) {
+            Ok(()) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), SendErrorKind::SpoolFull);
+    assert!(matches!(error.spool_error(), Some(SpoolError::Full { .. })));
+    assert_eq!(error.into_message(), [1; 500]);
+    assert_eq!(push.stats().delivery.unsettled, kept);
+    let pull = worker(&context, &push);
+    for _ in 0..kept {
+        job(&pull).settle().expect("settled");
+    }
+    // There is room when that has been written.
+    while let Err(error) = push.send("there is room") {
+        assert_eq!(error.kind(), SendErrorKind::SpoolFull);
+    }
+    job(&pull).settle().expect("settled");
+    push.close(DEADLINE).expect("all is settled");
+}
+
+/// What it is that fails is no matter of the place that the message had.
+#[test]
+fn a_place_is_given_back_when_the_spool_is_full() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let push = push_with(&context, &disk, Sync::Os, options().send_hwm(3));
+    push.send("first").expect("sent");
+    disk.room(Some(0));
+    for _ in 0..5 {
+        let error = push.try_send([0; 10_000]).expect_err("no room on the disk");
+        assert_eq!(error.kind(), SendErrorKind::SpoolFull);
+    }
+    disk.room(None);
+    push.try_send("second").expect("sent");
+    push.try_send("third").expect("sent");
+    let error = push.try_send("fourth").expect_err("no room");
+    assert_eq!(error.kind(), SendErrorKind::WouldBlock);
+}
+
+#[test]
+fn what_was_sent_survives_a_crash() {
+    let context = Context::new();
+    for (sync, seed) in [(Sync::Os, 1), (Sync::Disk, 1), (Sync::Disk, 2)] {
+        let disk = MemoryDisk::new();
+        let before = push(&context, &disk, sync);
+        let pull = worker(&context, &before);
+        for number in 0..30 {
+            before.send(number.to_string()).expect("sent");
+        }
+        let stream = job(&pull);
+        let id = stream.id().expect("it is settled");
+        stream.settle().expect("settled");
+        job(&pull).reject("no such article").expect("rejected");
+        while before.stats().delivery.unsettled > 28 {
+            std::thread::yield_now();
+        }
+        // All that has been settled is noted, as it may be at any time.
+        assert_eq!(before.dead_letters().len(), 1);
+        drop(pull);
+        let disk = match sync {
+            Sync::Os => disk.kill(),
+            Sync::Disk => disk.crash(&mut Random(seed)),
+        };
+        let after = push(&context, &disk, sync);
+        let pull = worker(&context, &after);
+        after.send("new").expect("sent");
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|last| last != "new") {
+            let job = job(&pull);
+            let text = job.message().to_str().expect("text").to_owned();
+            let again = job.id().expect("it is settled");
+            assert_eq!(again.stream, id.stream);
+            match text.parse::<u64>() {
+                Ok(number) => assert_eq!((again.number, job.deliveries()), (id.number + number, 1)),
+                // Nobody can have seen it before.
+                Err(_) => assert!(again.number >= 1 << 32 && job.deliveries() == 0),
+            }
+            seen.push(text);
+            job.settle().expect("settled");
+        }
+        // What was settled and noted may come again after the loss of power, as that is not synced.
+        let first = usize::from(seen[0] != "0") * 2;
+        assert!(sync == Sync::Disk || first == 2, "{seen:?}");
+        let expected: Vec<String> = (first..30).map(|number| number.to_string()).collect();
+        assert_eq!(seen[..seen.len() - 1], expected);
+        if first == 2 {
+            let dead = after.dead_letters();
+            let reason = DeadReason::Rejected("no such article".into());
+            assert_eq!((dead.len(), &dead[0].reason), (1, &reason));
+        }
+        after.close(DEADLINE).expect("all is settled");
+        assert!(before.close(Duration::ZERO).is_err());
+    }
+}
+
+#[test]
+fn a_call_that_is_halted_stores_nothing() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let push = push_with(&context, &disk, Sync::Os, options().send_hwm(1));
+    let message = crate::Message::from("order");
+    let send = |halted| push.socket.send_unless(&message, Wait::Forever, &|| halted);
+    assert_eq!(send(false), Ok(true));
+    assert_eq!(send(true), Ok(false));
+    assert_eq!(push.stats().delivery.unsettled, 1);
+}

@@ -1,0 +1,69 @@
+//! A connection that messages are sent on, and what is unsettled there.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::super::Id;
+use super::super::wire::Run;
+
+/// A message that has been on so many connections that broke goes out alone, so that it takes no others with it if it is what breaks
+/// them.
+pub(super) const ALONE_AFTER: u32 = 3;
+
+/// A connection that is open.
+pub(super) struct Line {
+    pub(super) receiver: Option<Id>,
+    pub(super) window: usize,
+    pub(super) next_tag: u64,
+    /// What is unsettled, by its tag.
+    pub(super) out: HashMap<u64, usize, BuildHasherDefault<TagHasher>>,
+    /// The last run that has been sent.
+    pub(super) run: Option<Run>,
+    /// What the receiver may still have of an earlier connection; it is sent that first.
+    pub(super) back: VecDeque<usize>,
+    /// One message is out that no other is to go with.
+    pub(super) alone: bool,
+}
+
+/// Tags are counted here, and those of others are only looked up: they need no better one.
+#[derive(Default)]
+pub(super) struct TagHasher(u64);
+
+impl Hasher for TagHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, tag: u64) {
+        // The table takes its index from the low bits and seven more from the top.
+        self.0 = (self.0 ^ tag)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(32);
+    }
+}
+
+impl Line {
+    /// How many more messages may go out, for one that has been on so many connections that broke. `None`: not this one.
+    pub(super) fn free(&self, deaths: u32) -> Option<usize> {
+        // Those who say what becomes of messages come first.
+        if self.receiver.is_none() {
+            return Some(0);
+        }
+        let free = self.window.saturating_sub(self.out.len());
+        (self.back.is_empty() && free > 0 && self.lets_out(deaths)).then_some(free)
+    }
+
+    pub(super) fn free_for_back(&self, deaths: u32) -> bool {
+        self.out.len() < self.window && self.lets_out(deaths)
+    }
+
+    fn lets_out(&self, deaths: u32) -> bool {
+        !self.alone && (deaths < ALONE_AFTER || self.out.is_empty())
+    }
+}

@@ -1,0 +1,248 @@
+//! Tests of the side that sends.
+
+use super::*;
+
+const POLICY: Policy = Policy {
+    grace: Duration::from_secs(1),
+    backoff: (Duration::from_millis(100), Duration::from_secs(60)),
+    limit: 4,
+};
+
+fn sender() -> (Sender<u32>, Instant) {
+    (Sender::new(POLICY, 1), Instant::now())
+}
+
+fn receiver(number: u8, window: u64) -> Option<(Id, u64)> {
+    Some(([number; 16], window))
+}
+
+/// Sends all that can be sent: connection, payload and what was said before.
+fn sent(sender: &mut Sender<u32>) -> Vec<(usize, u32, Option<Run>)> {
+    let mut sent = Vec::new();
+    while let Some(next) = sender.next(|_, _| Room::Free) {
+        let payload = *sender.payload(next.key).expect("a payload");
+        sent.push((next.connection, payload, next.run));
+        if next.plain {
+            sender.handed_over(next.key);
+        }
+    }
+    sent
+}
+
+fn payloads(sender: &mut Sender<u32>) -> Vec<u32> {
+    let sent = sent(sender);
+    sent.into_iter().map(|(_, payload, _)| payload).collect()
+}
+
+fn settle(
+    sender: &mut Sender<u32>,
+    connection: usize,
+    now: Instant,
+    put: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), DeliveryError> {
+    let mut frame = Vec::new();
+    put(&mut frame);
+    // Header, and the name with its length.
+    sender.settle(connection, &frame[2 + 7..], now)
+}
+
+fn fates(sender: &mut Sender<u32>) -> Vec<(u32, Fate)> {
+    let finished = sender.finished();
+    finished.map(|done| (done.payload, done.fate)).collect()
+}
+
+#[test]
+fn a_steady_stream_says_one_run() {
+    let (mut sender, now) = sender();
+    sender.opened(0, receiver(1, 2));
+    (0..4).for_each(|payload| {
+        sender.offer(payload, false);
+    });
+    let first = Run {
+        tag: 0,
+        number: 1,
+        stride: 1,
+        deliveries: 0,
+    };
+    assert_eq!(sent(&mut sender), [(0, 0, Some(first)), (0, 1, None)]);
+    settle(&mut sender, 0, now, |out| wire::put_done(out, &[(0, 2)])).expect("settled");
+    assert_eq!(sent(&mut sender), [(0, 2, None), (0, 3, None)]);
+    assert_eq!(fates(&mut sender), [(0, Fate::Settled), (1, Fate::Settled)]);
+    assert_eq!(sender.len(), 2);
+}
+
+#[test]
+fn whoever_may_have_most_is_next() {
+    let (mut sender, _) = sender();
+    sender.opened(0, receiver(1, 1));
+    sender.opened(3, receiver(2, 3));
+    (0..5).for_each(|payload| {
+        sender.offer(payload, false);
+    });
+    let sent = sent(&mut sender);
+    let to: Vec<usize> = sent.iter().map(|(connection, ..)| *connection).collect();
+    assert_eq!(to, [3, 3, 0, 3]);
+    assert_eq!(sender.len(), 5);
+}
+
+#[test]
+fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
+    let (mut sender, now) = sender();
+    sender.opened(0, receiver(1, 10));
+    (0..3).for_each(|payload| {
+        sender.offer(payload, false);
+    });
+    assert_eq!(payloads(&mut sender), [0, 1, 2]);
+    sender.closed(0, 1, now);
+    sender.opened(1, receiver(2, 10));
+    assert_eq!(payloads(&mut sender), [0; 0]);
+    assert_eq!(sender.deadline(), Some(now + POLICY.grace));
+    // It comes back, and gets them again, first of all; and is gone again.
+    sender.offer(3, false);
+    sender.opened(2, receiver(1, 10));
+    let again = sent(&mut sender);
+    let to: Vec<_> = again
+        .iter()
+        .map(|&(to, payload, _)| (to, payload))
+        .collect();
+    assert_eq!(to, [(2, 0), (2, 1), (2, 2), (1, 3)]);
+    let deliveries: Vec<_> = again
+        .iter()
+        .map(|(.., run)| run.map(|run| run.deliveries))
+        .collect();
+    assert_eq!(deliveries, [Some(1), None, Some(0), Some(0)]);
+    sender.closed(2, 0, now);
+    sender.handle_timeout(now + POLICY.grace);
+    assert_eq!(payloads(&mut sender), [0, 1, 2]);
+    assert_eq!(sender.deadline(), None);
+}
+
+#[test]
+fn a_retry_waits_and_the_last_one_is_dead() {
+    let (mut sender, mut now) = sender();
+    sender.opened(0, receiver(1, 10));
+    sender.offer(7, false);
+    for tag in 0..3 {
+        assert_eq!(payloads(&mut sender), [7]);
+        settle(&mut sender, 0, now, |out| wire::put_retry(out, tag, None)).expect("settled");
+        assert_eq!(payloads(&mut sender), [0; 0]);
+        let due = sender.deadline().expect("a wait");
+        let wait = due - now;
+        let most = Duration::from_millis(100 << tag);
+        assert!(wait >= most / 2 && wait <= most, "{wait:?}");
+        now = due;
+        sender.handle_timeout(now);
+    }
+    assert_eq!(payloads(&mut sender), [7]);
+    settle(&mut sender, 0, now, |out| {
+        wire::put_retry(out, 3, Some(5));
+    })
+    .expect("settled");
+    assert_eq!(fates(&mut sender), [(7, Fate::Dead(DeadLine::Limit))]);
+    assert_eq!(sender.len(), 0);
+}
+
+#[test]
+fn a_rejected_message_is_dead_with_its_reason() {
+    let (mut sender, now) = sender();
+    sender.opened(0, receiver(1, 10));
+    sender.offer(7, false);
+    assert_eq!(payloads(&mut sender), [7]);
+    settle(&mut sender, 0, now, |out| wire::put_rejected(out, 0, "no")).expect("settled");
+    let dead = Fate::Dead(DeadLine::Rejected("no".into()));
+    assert_eq!(fates(&mut sender), [(7, dead)]);
+}
+
+#[test]
+fn what_breaks_connections_goes_alone() {
+    let (mut sender, now) = sender();
+    for payload in 0..3 {
+        sender.offer(payload, false);
+    }
+    for _ in 0..3 {
+        sender.opened(0, receiver(1, 10));
+        assert_eq!(payloads(&mut sender), [0, 1, 2]);
+        sender.closed(0, 0, now);
+    }
+    sender.opened(0, receiver(1, 10));
+    assert_eq!(payloads(&mut sender), [0]);
+    sender.closed(0, 0, now);
+    // It was delivered four times, and the others three.
+    assert_eq!(fates(&mut sender), [(0, Fate::Dead(DeadLine::Limit))]);
+    sender.opened(0, receiver(1, 10));
+    assert_eq!(payloads(&mut sender), [1]);
+    settle(&mut sender, 0, now, |out| wire::put_done(out, &[(0, 1)])).expect("settled");
+    assert_eq!(payloads(&mut sender), [2]);
+}
+
+#[test]
+fn what_nobody_takes_is_dead() {
+    let (mut sender, _) = sender();
+    sender.offer(1, false);
+    assert!(sender.next(|_, _| Room::Refuses).is_none());
+    assert_eq!(sender.len(), 1, "there is nobody yet");
+    sender.opened(0, receiver(1, 10));
+    assert!(sender.next(|_, _| Room::Refuses).is_none());
+    assert_eq!(fates(&mut sender), [(1, Fate::Dead(DeadLine::TooLarge))]);
+}
+
+#[test]
+fn a_plain_peer_comes_last_and_settles_nothing() {
+    let (mut sender, now) = sender();
+    sender.opened(0, None);
+    sender.opened(1, receiver(1, 1));
+    (0..3).for_each(|payload| {
+        sender.offer(payload, false);
+    });
+    let to: Vec<_> = sent(&mut sender).iter().map(|(to, ..)| *to).collect();
+    assert_eq!(to, [1, 0, 0]);
+    assert_eq!(
+        fates(&mut sender),
+        [(1, Fate::Unacknowledged), (2, Fate::Unacknowledged)]
+    );
+    let premature = settle(&mut sender, 0, now, |out| wire::put_done(out, &[(0, 1)]));
+    assert_eq!(premature, Err(DeliveryError::NeverSent { tag: 0 }));
+}
+
+#[test]
+fn what_was_never_sent_or_is_settled_cannot_be_settled() {
+    let (mut sender, now) = sender();
+    let never = |tag| Err(DeliveryError::NeverSent { tag });
+    let again = |tag| Err(DeliveryError::Repeated { tag });
+    sender.opened(0, receiver(1, 2));
+    (0..3).for_each(|payload| {
+        sender.offer(payload, false);
+    });
+    let mut done = |ranges: &[(u64, u64)]| {
+        sent(&mut sender);
+        settle(&mut sender, 0, now, |out| wire::put_done(out, ranges))
+    };
+    assert_eq!(done(&[(2, 1)]), never(2));
+    assert_eq!(done(&[(0, u64::MAX)]), never(2));
+    assert_eq!(done(&[(1, 1)]), Ok(()));
+    assert_eq!(done(&[(1, 1)]), again(1));
+    assert_eq!(done(&[(0, 3)]), again(0));
+    assert_eq!(done(&[(0, 1), (2, 1)]), Ok(()));
+    let retry = settle(&mut sender, 0, now, |out| {
+        wire::put_retry(out, 2, Some(u64::MAX - 1));
+    });
+    assert_eq!(retry, again(2));
+    let rejected = settle(&mut sender, 0, now, |out| wire::put_rejected(out, 3, ""));
+    assert_eq!(rejected, never(3));
+    let unknown = settle(&mut sender, 9, now, |out| wire::put_rejected(out, 0, ""));
+    assert_eq!(unknown, never(0));
+    assert_eq!(sender.len(), 0);
+}
+
+#[test]
+fn the_longest_delay_is_no_overflow() {
+    let (mut sender, now) = sender();
+    sender.opened(0, receiver(1, 2));
+    sender.offer(1, false);
+    sent(&mut sender);
+    settle(&mut sender, 0, now, |out| {
+        wire::put_retry(out, 0, Some(u64::MAX - 1));
+    })
+    .expect("settled");
+    assert!(sender.deadline() > Some(now));
+}
