@@ -1,7 +1,9 @@
 //! `zerohop push`.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use zerohop::spool::{Spool, Sync};
 use zerohop::{AnySocket, Delivery, Message, Options, Push, WaitError};
 
 use crate::console;
@@ -20,12 +22,14 @@ const MOST_SHOWN: usize = 100;
 #[command(after_help = "\
 With --reliable the command ends when all messages are settled, --linger after the end of the input at the latest. Messages that workers have rejected, or have \
 not settled in twenty deliveries, are told of on standard error, and the exit code is 1; as it is when some are not settled in the end, whose number is told. At most --hwm are \
-unsettled at a time. A message may be delivered more than once. Nothing is kept on disk: what is not settled is lost if this process dies.
+unsettled at a time. A message may be delivered more than once. What is not settled is lost if this process dies, unless there is a --spool: a folder in which it is kept, and \
+from which it is sent first when this command is run again. Dead letters stay there, too; 'zerohop spool' looks at them, and sends them again.
 
 Examples:
   zerohop push --connect tcp://localhost:5555 < orders.txt
   seq 100 | zerohop push --bind 'tcp://127.0.0.1:5555' --wait-peers 4
   zerohop push --bind 'tcp://127.0.0.1:5555' --reliable --linger forever < orders.txt
+  zerohop push --bind 'tcp://127.0.0.1:5555' --reliable --spool orders.spool < orders.txt
   zerohop push --connect ipc:///tmp/work --message 'hello' --repeat 10 --rate 2/s")]
 pub(crate) struct Args {
     /// Hold each message until a worker has settled it (pull --reliable), and deliver it again when one dies
@@ -34,6 +38,12 @@ pub(crate) struct Args {
     /// Let no worker in that does not settle messages
     #[arg(long, requires = "reliable")]
     required: bool,
+    /// Keep what is not settled in this folder, and begin with what is there
+    #[arg(long, value_name = "DIR", requires = "reliable")]
+    spool: Option<PathBuf>,
+    /// What the messages of a spool survive: the end of this process, or the loss of power, for which each waits for the disk
+    #[arg(long, value_name = "WHEN", requires = "spool", default_value = "os")]
+    sync: SyncArg,
     /// Wait for so many peers before the first message
     #[arg(long, value_name = "N")]
     wait_peers: Option<usize>,
@@ -41,8 +51,24 @@ pub(crate) struct Args {
     sender: SenderArgs,
 }
 
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SyncArg {
+    /// The end of this process
+    Os,
+    /// The loss of power
+    Disk,
+}
+
 pub(crate) fn run(args: &Args) -> Outcome {
-    let delivery = Delivery::at_least_once();
+    let sync = match args.sync {
+        SyncArg::Os => Sync::Os,
+        SyncArg::Disk => Sync::Disk,
+    };
+    let spool = args
+        .spool
+        .as_ref()
+        .map(|folder| Spool::at(folder).sync(sync));
+    let delivery = Delivery::at_least_once().spool(spool);
     let delivery = match (args.reliable, args.required) {
         (false, _) => None,
         (true, false) => Some(delivery),
@@ -60,7 +86,31 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if args.reliable {
         session.await_settlement(tell_dead_letters);
     }
-    send::run(session, &args.sender)
+    let quiet = session.quiet();
+    let outcome = send::run(session, &args.sender);
+    if let Some(folder) = args.spool.as_deref().filter(|_| outcome.is_err() && !quiet) {
+        tell_what_stays(folder);
+    }
+    outcome
+}
+
+/// Says what of the messages can be sent again.
+fn tell_what_stays(folder: &Path) {
+    let Ok(spool) = Spool::at(folder).read_only(true).open() else {
+        // It is told of where it matters, which is when the spool is next used.
+        return;
+    };
+    let stay = match spool.len() {
+        0 => return,
+        1 => "1 message stays".to_owned(),
+        count => format!("{count} messages stay"),
+    };
+    let dead = match spool.dead_count() {
+        0 => String::new(),
+        dead => format!(", {dead} of them to be replayed or removed"),
+    };
+    let folder = output::in_a_line(folder.display().to_string().as_bytes());
+    console::say(&format!("zerohop: {stay} in {folder}{dead}"));
 }
 
 /// Says which messages no worker has done.

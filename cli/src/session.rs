@@ -123,6 +123,11 @@ impl<S: AnySocket> Session<S> {
         self.companion = Some(thread::spawn(move || work(&socket)));
     }
 
+    /// Whether the person at the terminal wants to hear of failures only.
+    pub(crate) fn quiet(&self) -> Quiet {
+        self.quiet
+    }
+
     /// Waits in the end until peers have settled all messages, and then looks at the socket once more.
     pub(crate) fn await_settlement(&mut self, then: LastLook<S>) {
         self.last_look = Some(then);

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use zerohop::{AnySocket, Dropped, SocketType, Stats};
+use zerohop::{AnySocket, DeliveryStats, Dropped, SocketType, Stats};
 
 use crate::console;
 
@@ -105,7 +105,21 @@ fn line(now: &Stats, before: &Stats, between: Duration) -> String {
     parts.push(format!("peers {peers}"));
     parts.push(format!("queued {}", grouped(queued(now))));
     parts.push(format!("dropped {}", grouped(now.dropped.total())));
+    parts.extend(deliveries(now));
     parts.join(" │ ")
+}
+
+/// How messages stand that are to be settled, if there are any.
+fn deliveries(stats: &Stats) -> Option<String> {
+    let DeliveryStats {
+        unsettled,
+        settled,
+        retried,
+        dead,
+        ..
+    } = stats.delivery;
+    let any = unsettled > 0 || settled + retried + dead > 0;
+    any.then(|| format!("unsettled {unsettled}, retried {retried}, dead {dead}"))
 }
 
 /// Everything, in one line. `passes_over`: what a peer does not take was not accepted for it in the first place, as with PUB.
@@ -146,6 +160,7 @@ fn totals(stats: &Stats, elapsed: Duration, passes_over: bool) -> String {
         parts.push(format!("no messages in {:.3} s", elapsed.as_secs_f64()));
     }
     parts.push(format!("dropped {}", stats.dropped.total()));
+    parts.extend(deliveries(stats));
     if unsent > 0 {
         parts.push(format!("not sent {unsent} that waited"));
     }
@@ -197,6 +212,18 @@ mod tests {
     use zerohop::PeerStats;
 
     use super::*;
+
+    #[test]
+    fn deliveries_are_told_where_messages_are_settled() {
+        let mut stats = Stats::default();
+        assert_eq!(deliveries(&stats), None);
+        stats.delivery.retried = 2;
+        stats.delivery.dead = 1;
+        let told = "unsettled 0, retried 2, dead 1";
+        assert_eq!(deliveries(&stats).as_deref(), Some(told));
+        assert!(totals(&stats, Duration::ZERO, false).ends_with(told));
+        assert!(line(&stats, &Stats::default(), Duration::ZERO).ends_with(told));
+    }
 
     #[test]
     fn numbers_are_readable() {

@@ -182,3 +182,54 @@ fn who_does_not_settle_is_told_of_or_not_let_in() {
         "{ended:#?}"
     );
 }
+
+#[test]
+fn what_a_spool_holds_goes_first() {
+    let folder = free_path();
+    let spool = folder.display().to_string();
+    let push = ["push", "--bind", ANY, "--reliable", "--spool", &spool];
+    let nobody = ["--linger", "0", "-m", "one", "-m", "two"];
+    let ended = run(&[&push[..], &nobody].concat());
+    assert_eq!(ended.code, Some(3), "{ended:#?}");
+    let stays = format!("zerohop: 2 messages stay in {spool}");
+    assert!(ended.err.contains(&stays), "{ended:#?}");
+
+    let disk = ["--sync", "disk", "--stats", "-m", "three", "-m", "bad"];
+    let mut push = Program::start(&[&push[..], &disk].concat());
+    let endpoint = push.bound();
+    let command = "[ $1 != bad ] || exit 65; echo $1";
+    let args = ["pull", "--connect", &endpoint, "--reliable", "-n", "4"];
+    let pull = Program::start(&[&args[..], &["--exec", command]].concat());
+    let ended = push.end();
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let stays = format!("zerohop: 1 message stays in {spool}, 1 of them to be replayed or removed");
+    assert!(ended.err.contains(&stays), "{ended:#?}");
+    let counted = |line: &String| line.ends_with("unsettled 0, retried 0, dead 1");
+    assert!(ended.err.iter().any(counted), "{ended:#?}");
+    assert_eq!(pull.end().out, "one\ntwo\nthree\n");
+
+    // It is told of again, and nothing else is left.
+    let push = ["push", "--bind", ANY, "--reliable", "--spool", &spool];
+    let ended = run(&push);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let not_done = "zerohop: not done: bad: rejected: exit code 65";
+    assert_eq!(ended.err[1], not_done, "{ended:#?}");
+    fs::remove_dir_all(folder).expect("a spool to remove");
+}
+
+#[test]
+fn a_spool_needs_settled_messages_and_has_one_user() {
+    let folder = free_path();
+    let spool = folder.display().to_string();
+    let plain = ["push", "--bind", ANY, "--spool", &spool, "-m", "one"];
+    assert_eq!(run(&plain).code, Some(2));
+    let push = ["push", "--bind", ANY, "--reliable", "--spool", &spool];
+    let mut first = Program::start(&push);
+    first.bound();
+    let ended = run(&[&push[..], &["-m", "one"]].concat());
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let in_use = |line: &String| line.contains("is in use by another process");
+    assert!(ended.err.iter().any(in_use), "{ended:#?}");
+    assert_eq!(first.end().code, Some(0));
+    fs::remove_dir_all(folder).expect("a spool to remove");
+}
