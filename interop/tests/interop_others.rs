@@ -19,9 +19,19 @@ mod common {
 #[path = "others/drafts.rs"]
 mod drafts;
 
+use common::endpoints::Transport;
 use common::others::Other;
 use common::ours::Zerohop;
 use common::peer::{Peer, Role, each_way};
+
+/// What the draft types are tested over.
+const TRANSPORTS: &[Transport] = &[Transport::Tcp];
+
+/// A socket of omq of a draft type, by its name.
+fn draft(socket_type: &str) -> Option<Box<dyn Peer>> {
+    let omq = Other::Omq.available()?;
+    Some(Box::new(omq.start(socket_type)))
+}
 
 /// Either of the two in each role.
 fn both(other: Other, roles: (Role, Role), scenario: fn(&mut dyn Peer, &mut dyn Peer)) {

@@ -1,4 +1,4 @@
-//! libzmq's draft types, with those of omq: either side in each role, either side binding, over tcp.
+//! The draft types with those of another implementation: either side in each role, either side binding.
 
 use std::time::Duration;
 
@@ -7,34 +7,33 @@ use zerohop::{
 };
 
 use crate::common::deadline::DEADLINE;
-use crate::common::line_peer::LinePeer;
-use crate::common::others::Other;
 use crate::common::part::{Part, message};
-use crate::common::peer::Peer as _;
+use crate::common::peer::Peer as Theirs;
 use crate::common::until::{GLANCE, until};
 
 /// Around every length at which the encoding or a buffer changes.
 const SIZES: [usize; 6] = [1, 255, 256, 8192, 65536, 1 << 20];
 
 /// Runs a test with a socket of ours and one of theirs, of this type, with either of them binding.
-fn with<S: AnySocket>(theirs: &str, test: impl Fn(&S, &mut LinePeer)) {
-    let Some(omq) = Other::Omq.available() else {
-        return;
-    };
+fn with<S: AnySocket>(theirs: &str, test: impl Fn(&S, &mut dyn Theirs)) {
     let context = Context::new();
-    for we_bind in [true, false] {
-        let options = Options::new().linger(Some(Duration::ZERO));
-        let ours = S::with_options(&context, options).expect("a socket");
-        let mut theirs = omq.start(theirs);
-        if we_bind {
-            let endpoint = ours.bind("tcp://127.0.0.1:*").expect("bound");
-            theirs.connect(&endpoint.to_string());
-        } else {
-            let endpoint = theirs.bind("tcp://127.0.0.1:*");
-            ours.connect(&endpoint).expect("connected");
+    for &transport in crate::TRANSPORTS {
+        for we_bind in [true, false] {
+            let options = Options::new().linger(Some(Duration::ZERO));
+            let ours = S::with_options(&context, options).expect("a socket");
+            let Some(mut theirs) = crate::draft(theirs) else {
+                return;
+            };
+            if we_bind {
+                let endpoint = ours.bind(&transport.endpoint()).expect("bound");
+                theirs.connect(&endpoint.to_string());
+            } else {
+                let endpoint = theirs.bind(&transport.endpoint());
+                ours.connect(&endpoint).expect("connected");
+            }
+            ours.wait_for_peers(1, DEADLINE).expect("a peer");
+            test(&ours, &mut *theirs);
         }
-        ours.wait_for_peers(1, DEADLINE).expect("a peer");
-        test(&ours, &mut theirs);
     }
 }
 
