@@ -159,6 +159,7 @@
 //! - The log: every event goes to the crate [`log`] under the target `zerohop`. Peers that break the protocol or do not fit, and
 //!   messages that are refused, are warnings; peers that come and go are `info`, attempts to connect `debug`. About each peer there are ten
 //!   lines of a level in ten seconds, and then the number of those left out.
+//! - `recv_from` on every socket that receives: a message with its [`Origin`], which is the peer's address and who it is.
 //! - [`Monitor`]: what happens to connections, as it happens; [`Stats`]: what has happened so far, in numbers.
 //! - Errors are named after what failed: [`SendError`] gives the message back, [`RequestError`] tells an unsent
 //!   request from an unanswered one.
@@ -189,6 +190,7 @@ mod key_text;
 mod message;
 mod monitor;
 mod options;
+mod origin;
 mod pattern;
 mod poller;
 mod prefetch;
@@ -228,6 +230,7 @@ pub use options::{
     Change, CurveServer, Delivery, LibzmqOption, Log, OPTION_TABLE, OptionInfo, Options,
     SlowSubscriber,
 };
+pub use origin::Origin;
 pub use pattern::{
     DeadLetter, DeadReason, JobId, Published, Routed, Settled, Source, Subscription, Upstream,
 };

@@ -35,12 +35,20 @@ pub(crate) struct AckedIn {
     /// All peers that have messages, those that want them settled or not.
     queue: FairQueue,
     /// What was looked at, to see whether there is something.
-    seen: Option<(Message, Option<(PeerId, Job)>)>,
+    seen: Option<(Message, Next)>,
     /// Peers that could not be told what was due, and when to look at them again.
     unread: Vec<PeerId>,
     look_again: Option<Instant>,
     /// Reused.
     frames: Vec<u8>,
+}
+
+/// What a message is, besides its frames.
+struct Next {
+    /// Whose it is, if that peer is still known.
+    from: Option<PeerId>,
+    /// It is to be settled, with the peer that it came from.
+    job: Option<(PeerId, Job)>,
 }
 
 impl AckedIn {
@@ -67,11 +75,21 @@ impl AckedIn {
 
     /// Takes the next message, which is settled thereby.
     pub(super) fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
-        if let Some((id, job)) = self.next(peers, message)? {
+        self.recv_from(peers, message).map(drop)
+    }
+
+    /// The same, with the peer it is of, if that is known.
+    pub(super) fn recv_from(
+        &mut self,
+        peers: &mut Peers,
+        message: &mut Message,
+    ) -> Option<Option<PeerId>> {
+        let Next { from, job } = self.next(peers, message)?;
+        if let Some((id, job)) = job {
             self.receiver.done(job);
             self.report_due(peers, id);
         }
-        Some(())
+        Some(from)
     }
 
     /// Takes the next message, for the application to settle. `None` inside: nobody waits for that.
@@ -80,7 +98,7 @@ impl AckedIn {
         peers: &mut Peers,
         message: &mut Message,
     ) -> Option<Option<HeldJob>> {
-        let Some((_, job)) = self.next(peers, message)? else {
+        let Some((_, job)) = self.next(peers, message)?.job else {
             return Some(None);
         };
         Some(Some(HeldJob {
@@ -93,10 +111,10 @@ impl AckedIn {
         }))
     }
 
-    fn next(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<(PeerId, Job)>> {
-        if let Some((seen, job)) = self.seen.take() {
+    fn next(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Next> {
+        if let Some((seen, next)) = self.seen.take() {
             *message = seen;
-            return Some(job);
+            return Some(next);
         }
         loop {
             let id = self.queue.front()?;
@@ -110,14 +128,17 @@ impl AckedIn {
                     continue;
                 }
             }
-            match self.receiver.take(id) {
-                None => return Some(None),
-                Some(Taken::New(job)) => return Some(Some((id, job))),
+            let job = match self.receiver.take(id) {
+                None => None,
+                Some(Taken::New(job)) => Some((id, job)),
                 Some(Taken::Known) => {
                     peers.discard(std::mem::take(message));
                     self.report_due(peers, id);
+                    continue;
                 }
-            }
+            };
+            let from = Some(id);
+            return Some(Next { from, job });
         }
     }
 
@@ -129,7 +150,7 @@ impl AckedIn {
         if self.seen.is_none() {
             let mut message = Message::new();
             let next = self.next(peers, &mut message);
-            self.seen = next.map(|job| (message, job));
+            self.seen = next.map(|next| (message, next));
         }
         self.seen.is_some()
     }
@@ -203,6 +224,9 @@ impl AckedIn {
     }
 
     pub(super) fn forget(&mut self, id: PeerId) {
+        if let Some((_, next)) = &mut self.seen {
+            next.from.take_if(|from| *from == id);
+        }
         self.queue.remove(id);
     }
 

@@ -79,6 +79,10 @@ impl<F: Form> Receiving for DealerOf<F> {
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected).map(drop)
     }
+
+    fn recv_from(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<PeerId>> {
+        take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected).map(Some)
+    }
 }
 
 impl<F: Form> Pattern for DealerOf<F> {

@@ -58,6 +58,8 @@ pub(crate) struct LoggedIn {
     seen: Option<(Message, Option<Source>)>,
     /// That, after it was dropped when the socket was closed.
     dropped: Option<Source>,
+    /// Whose message that is, or the one received last, if that peer is still known.
+    from: Option<PeerId>,
 }
 
 /// What is known of a peer that has a log.
@@ -221,6 +223,7 @@ impl LoggedIn {
     }
 
     pub(super) fn forget(&mut self, id: PeerId) {
+        self.from.take_if(|from| *from == id);
         self.settle(id);
         self.queue.remove(id);
         self.held.retain(|held| *held != id);
@@ -326,6 +329,11 @@ impl LoggedIn {
         taken.ok().map(drop)
     }
 
+    /// Whose message was received last, if that peer is still known.
+    pub(super) fn from(&self) -> Option<PeerId> {
+        self.from
+    }
+
     /// The same, or what is missing before it. With where it is from, if that has a log.
     pub(super) fn recv_logged(
         &mut self,
@@ -368,6 +376,7 @@ impl LoggedIn {
                     continue;
                 }
             }
+            self.from = Some(id);
             let mut source = None;
             if let Some(stream) = self.streams.get_mut(id).and_then(Option::as_deref_mut)
                 && let Some(progress) = self.logs.get_mut(&stream.log)

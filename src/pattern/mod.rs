@@ -372,6 +372,9 @@ pub(crate) enum Admission {
 pub(crate) trait Receiving: Pattern {
     /// Takes the next message into `message`, if there is one.
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()>;
+
+    /// The same, and says of which peer it is. `None` inside: that is not known any more.
+    fn recv_from(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<PeerId>>;
 }
 
 /// A pattern whose socket sends messages one after the other.

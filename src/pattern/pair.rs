@@ -38,7 +38,7 @@ impl<F: Form> PairOf<F> {
     }
 
     #[inline(never)]
-    fn recv_any(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
+    fn recv_any(&mut self, peers: &mut Peers, message: &mut Message) -> Option<PeerId> {
         while let Some(id) = self.queue.front() {
             let taken = peers.take(id, message);
             if taken != Some(true) {
@@ -52,7 +52,7 @@ impl<F: Form> PairOf<F> {
                 peers.discard(std::mem::take(message));
                 continue;
             }
-            return Some(());
+            return Some(id);
         }
         None
     }
@@ -65,7 +65,11 @@ impl<F: Form> Receiving for PairOf<F> {
         if peers.take_single(id, message) {
             return Some(());
         }
-        self.recv_any(peers, message)
+        self.recv_any(peers, message).map(drop)
+    }
+
+    fn recv_from(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<PeerId>> {
+        self.recv_any(peers, message).map(Some)
     }
 }
 

@@ -60,6 +60,14 @@ impl<F: Form> Receiving for PullOf<F> {
         }
         self.acked.as_mut()?.recv(peers, message)
     }
+
+    fn recv_from(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<PeerId>> {
+        let id = take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected);
+        match id {
+            Some(id) => Some(Some(id)),
+            None => self.acked.as_mut()?.recv_from(peers, message),
+        }
+    }
 }
 
 impl<F: Form> Pattern for PullOf<F> {

@@ -64,10 +64,13 @@ impl RepPattern {
         peers: &'a Peers,
         address: &ReturnAddress,
     ) -> Option<&'a PeerFacts> {
-        let place = address
-            .place
-            .filter(|place| peers.is_connected_at(*place))?;
-        peers.facts(place.id)
+        peers.facts(RepPattern::requester_id(peers, address)?)
+    }
+
+    /// The same as its peer.
+    pub(crate) fn requester_id(peers: &Peers, address: &ReturnAddress) -> Option<PeerId> {
+        let connected = address.place.filter(|place| peers.is_connected_at(*place));
+        connected.map(|place| place.id)
     }
 
     /// Answers a request.

@@ -132,6 +132,16 @@ impl<N: Name> RouterOf<N> {
     /// Takes the next message into `message`, and says who sent it.
     #[inline(always)]
     pub(crate) fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<&N> {
+        self.recv_from(peers, message).map(|(_, name)| name)
+    }
+
+    /// The same, with the peer.
+    #[inline(always)]
+    pub(crate) fn recv_from(
+        &mut self,
+        peers: &mut Peers,
+        message: &mut Message,
+    ) -> Option<(PeerId, &N)> {
         let id = match N::NUMBERED {
             true => self.take::<OneFrame>(peers, message)?,
             false => self.take::<AnyFrames>(peers, message)?,
@@ -140,7 +150,7 @@ impl<N: Name> RouterOf<N> {
             // It has a name before it is read from, and so this is never needed.
             self.routes.assign_any(id);
         }
-        self.routes.name(id)
+        Some((id, self.routes.name(id)?))
     }
 
     #[inline(always)]

@@ -126,11 +126,11 @@ impl<M: Matching> SubOf<M> {
 
     /// Takes messages until one is wanted.
     #[cold]
-    fn recv_wanted(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
+    fn recv_wanted(&mut self, peers: &mut Peers, message: &mut Message) -> Option<PeerId> {
         loop {
-            take_fairly(&mut self.queue, peers, message)?;
+            let id = take_fairly(&mut self.queue, peers, message)?;
             if M::is_wanted(&self.topics.filter, message.first()) {
-                return Some(());
+                return Some(id);
             }
         }
     }
@@ -147,7 +147,15 @@ impl<M: Matching> Receiving for SubOf<M> {
         if M::is_wanted(&self.topics.filter, message.first()) {
             return Some(());
         }
-        self.recv_wanted(peers, message)
+        self.recv_wanted(peers, message).map(drop)
+    }
+
+    fn recv_from(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<PeerId>> {
+        if let Some(id) = self.recv_wanted(peers, message) {
+            return Some(Some(id));
+        }
+        self.recv_by_logs(peers, message)?;
+        Some(self.topics.logged.as_deref()?.from())
     }
 }
 

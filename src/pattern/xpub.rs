@@ -98,6 +98,11 @@ impl XpubPattern {
 
     /// What has come, one after the other.
     pub(crate) fn next(&mut self, peers: &mut Peers) -> Option<Upstream> {
+        self.next_from(peers).map(|(_, what)| what)
+    }
+
+    /// The same, with the peer it is of, if that is still known.
+    pub(crate) fn next_from(&mut self, peers: &mut Peers) -> Option<(Option<PeerId>, Upstream)> {
         let Waiting { from, what } = self.inbox.pop()?;
         if let Upstream::Subscribe(subscription) | Upstream::Unsubscribe(subscription) = &what {
             self.last = subscription.subscriber();
@@ -109,7 +114,7 @@ impl XpubPattern {
             }
             peers.handed_on(id, self.inbox.count(id));
         }
-        Some(what)
+        Some((from, what))
     }
 
     /// The subscriber that was received last.
@@ -262,6 +267,12 @@ impl Receiving for XpubPattern {
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         *message = self.next(peers)?.into_message();
         Some(())
+    }
+
+    fn recv_from(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<PeerId>> {
+        let (from, what) = self.next_from(peers)?;
+        *message = what.into_message();
+        Some(from)
     }
 }
 

@@ -120,6 +120,10 @@ impl Receiving for XsubPattern {
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         take_fairly(&mut self.queue, peers, message).map(drop)
     }
+
+    fn recv_from(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<PeerId>> {
+        take_fairly(&mut self.queue, peers, message).map(Some)
+    }
 }
 
 impl Pattern for XsubPattern {

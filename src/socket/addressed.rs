@@ -10,6 +10,13 @@ use crate::pattern::{Routed, RouterPattern};
 /// errors it has, is said in the type's own words.
 macro_rules! addressed {
     ($name:ident, waits: $waits:literal, errors: $errors:literal) => {
+        $crate::socket::with_origin::with_origin!(
+            $name,
+            Incoming,
+            receive_from,
+            receive_from_in_task
+        );
+
         impl $name {
             /// What is known of the peer that messages for this routing id go to: its [`principal`]($crate::PeerFacts::principal) above all. `None` if there is no
             /// such peer now. A routing id that has fallen free may be another peer's when this is asked.
@@ -267,6 +274,21 @@ macro_rules! addressed {
                 futures::receive(self.socket.core(), |pattern, net| {
                     take(pattern, net).map(Incoming::into_enveloped)
                 })
+            }
+
+            fn recv_from_by(&self, wait: Wait) -> Result<(Message, $crate::Origin), RecvError> {
+                let received = self.socket.receive_from(wait);
+                received.map(|(incoming, origin)| (incoming.into_enveloped(), origin))
+            }
+
+            fn recv_from_in_task(
+                &self,
+            ) -> impl Future<Output = Result<(Message, $crate::Origin), RecvError>> + Send {
+                let received = self.socket.receive_from_in_task();
+                async move {
+                    let (incoming, origin) = received.await?;
+                    Ok((incoming.into_enveloped(), origin))
+                }
             }
 
             #[cfg(feature = "futures")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Socket;
 use super::common::common;
 use super::futures;
+use super::with_origin::with_origin;
 use crate::engine::{Net, Wait};
 use crate::error::{GroupError, RecvError};
 use crate::message::{Frame, Message};
@@ -34,6 +35,14 @@ pub struct GroupMessage {
     /// The message: one frame.
     pub message: Message,
 }
+
+with_origin!(Dish, GroupMessage, recv_from, recv_from_in_task, |(
+    message,
+    source,
+)| (
+    apart(message),
+    source
+));
 
 impl Dish {
     /// Wants messages that are sent to this group.

@@ -16,6 +16,7 @@ use crate::engine::Wait;
 use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
 use crate::message::{Message, Payload};
 use crate::options::Options;
+use crate::origin::Origin;
 use crate::pattern::{Pattern, Receiving, Sending};
 
 /// A handle of any type.
@@ -127,6 +128,12 @@ pub(crate) trait RecvBy {
 
     fn recv_in_task(&self) -> impl Future<Output = Result<Message, RecvError>> + Send;
 
+    fn recv_from_by(&self, wait: Wait) -> Result<(Message, Origin), RecvError>;
+
+    fn recv_from_in_task(
+        &self,
+    ) -> impl Future<Output = Result<(Message, Origin), RecvError>> + Send;
+
     /// For a task that receives message after message.
     #[cfg(feature = "futures")]
     fn poll_recv(
@@ -164,6 +171,16 @@ where
 
     fn recv_in_task(&self) -> impl Future<Output = Result<Message, RecvError>> + Send {
         self.socket().recv_async()
+    }
+
+    fn recv_from_by(&self, wait: Wait) -> Result<(Message, Origin), RecvError> {
+        self.socket().recv_from(wait)
+    }
+
+    fn recv_from_in_task(
+        &self,
+    ) -> impl Future<Output = Result<(Message, Origin), RecvError>> + Send {
+        self.socket().recv_from_in_task()
     }
 
     #[cfg(feature = "futures")]

@@ -45,6 +45,7 @@ mod sub;
 mod traits;
 #[cfg(any(feature = "json", feature = "msgpack"))]
 mod values;
+mod with_origin;
 mod xpub;
 mod xsub;
 

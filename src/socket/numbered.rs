@@ -3,6 +3,13 @@
 /// See the module.
 macro_rules! numbered {
     ($name:ident) => {
+        $crate::socket::with_origin::with_origin!(
+            $name,
+            $crate::Incoming<u32>,
+            receive_from,
+            receive_from_in_task
+        );
+
         impl $name {
             /// The numbers of the peers that are connected, in no order. A peer that comes is among them once its handshake is done.
             pub fn peers(&self) -> Vec<u32> {

@@ -141,6 +141,13 @@ impl<S: RecvSocket> Iterator for Iter<'_, S> {
 /// The forms of `recv`, as calls of the type itself and as [`RecvSocket`].
 macro_rules! receiving {
     ($name:ident) => {
+        $crate::socket::with_origin::with_origin!(
+            $name,
+            $crate::Message,
+            recv_from,
+            recv_from_in_task
+        );
+
         impl $name {
             /// Receives the next message; waits for one, at most for
             /// [`recv_timeout`](crate::Options::recv_timeout).

@@ -8,6 +8,7 @@ use super::{Socket, futures, recv_error};
 use crate::engine::{Core, Deadline, Net, Outgoing, Stop};
 use crate::error::{RecvError, ReplyError, ReplyErrorKind};
 use crate::message::{Message, Payload};
+use crate::origin::Origin;
 use crate::pattern::{RepPattern, ReturnAddress, Undeliverable};
 use crate::zmtp::PeerFacts;
 
@@ -109,6 +110,14 @@ impl Request {
             RepPattern::requester(&net.peers, &self.address).cloned()
         };
         self.core.inspect(facts).ok().flatten()
+    }
+
+    /// Who the request comes from; `None` if that peer has gone.
+    pub fn origin(&self) -> Option<Origin> {
+        let origin = |_: &mut RepPattern, net: &mut Net| {
+            RepPattern::requester_id(&net.peers, &self.address).map(|id| net.peers.origin(id))
+        };
+        self.core.inspect(origin).ok().flatten()
     }
 
     /// Takes the message out, and leaves an empty one: to pass large requests on without a copy.

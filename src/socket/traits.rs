@@ -15,6 +15,7 @@ use crate::error::{
 use crate::message::{Message, Payload};
 use crate::monitor::Monitor;
 use crate::options::Options;
+use crate::origin::Origin;
 use crate::stats::Stats;
 use crate::transport::{BindError, Endpoint};
 use crate::zmtp::SocketType;
@@ -40,11 +41,11 @@ use crate::zmtp::SocketType;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let context = Context::new();
-/// let source: Push = bound(&context)?;
+/// let origin: Push = bound(&context)?;
 /// let options = zerohop::Options::new().recv_timeout(std::time::Duration::from_millis(50));
 /// let pull = Pull::with_options(&context, options)?;
 /// pull.connect("inproc://any")?;
-/// source.send("order 1")?;
+/// origin.send("order 1")?;
 ///
 /// # let (push, sink) = (Push::new(&context)?, Pull::new(&context)?);
 /// # push.connect(sink.bind("tcp://127.0.0.1:*")?)?;
@@ -328,6 +329,42 @@ pub trait RecvSocket: AnySocket + RecvBy {
     /// Closed.
     fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> + Send {
         self.recv_in_task()
+    }
+
+    /// Receives the next message with what is known of the peer that it comes from; see [`Pull::recv_from`](crate::Pull::recv_from).
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    fn recv_from(&self) -> Result<(Message, Origin), RecvError> {
+        self.recv_from_by(self.socket().recv_wait())
+    }
+
+    /// The same if there is a message now.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or closed.
+    fn try_recv_from(&self) -> Result<(Message, Origin), RecvError> {
+        self.recv_from_by(Wait::Not)
+    }
+
+    /// The same, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    fn recv_from_timeout(&self, timeout: Duration) -> Result<(Message, Origin), RecvError> {
+        self.recv_from_by(Wait::AtMost(timeout))
+    }
+
+    /// The same, in a task.
+    ///
+    /// # Errors
+    ///
+    /// Closed.
+    fn recv_from_async(&self) -> impl Future<Output = Result<(Message, Origin), RecvError>> + Send {
+        self.recv_from_in_task()
     }
 
     /// The messages as they come, without end: until the socket or its context is shut down, or

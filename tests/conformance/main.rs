@@ -48,6 +48,7 @@ mod draft;
 mod flow;
 mod handed_down;
 mod notices;
+mod origins;
 mod pair;
 mod pairs;
 mod pub_sub;

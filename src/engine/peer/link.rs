@@ -334,7 +334,7 @@ impl Turn<'_> {
             connection: peer.info(),
             facts: established.facts.clone(),
         });
-        peer.facts = Some(Box::new(established.facts));
+        peer.facts = Some(Arc::new(established.facts));
         self.net.peers.tell(event);
         self.net.watch_room(id, false);
         self.net.arm_heartbeat(id);

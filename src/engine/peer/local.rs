@@ -118,7 +118,7 @@ impl Turn<'_> {
             .new_peer(Link::Inproc(Box::new(link)), origin, label.into());
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
             peer.send_hwm = mark;
-            peer.facts = Some(Box::new(offer.facts));
+            peer.facts = Some(Arc::new(offer.facts));
         }
         if let Err(refusal) = self.let_in(id) {
             let text = format_args!("inproc://{}: a peer is refused: {refusal}", offer.name);
@@ -153,7 +153,7 @@ impl Turn<'_> {
         }
         let id = place.id;
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
-            peer.facts = Some(Box::new(accepted.facts));
+            peer.facts = Some(Arc::new(accepted.facts));
             if let Link::Inproc(link) = &mut peer.link {
                 link.accepted = true;
                 link.remote_hwm = Some(accepted.recv_hwm);

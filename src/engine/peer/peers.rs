@@ -19,6 +19,7 @@ use super::state::{
 use crate::engine::Note;
 use crate::message::{Message, RoutingId};
 use crate::monitor::{Event, Journal, Monitors};
+use crate::origin::Origin;
 use crate::pattern::Pattern;
 use crate::zmtp::replay::Start;
 use crate::zmtp::replay::wire::put_replay;
@@ -604,6 +605,14 @@ impl Peers {
     /// What the peer has said of itself in its handshake, the last one if it has had several. `None`: it has had none yet.
     pub(crate) fn facts(&self, id: PeerId) -> Option<&PeerFacts> {
         self.slab.get(id)?.facts.as_deref()
+    }
+
+    /// Who a message of this peer comes from.
+    pub(crate) fn origin(&self, id: PeerId) -> Origin {
+        match self.slab.get(id) {
+            Some(peer) => Origin::new(&peer.label, &peer.address, peer.facts.clone()),
+            None => Origin::default(),
+        }
     }
 
     /// The name that the application has given to a peer when it connected to it.

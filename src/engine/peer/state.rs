@@ -78,7 +78,7 @@ pub(crate) struct Peer {
     pub(super) label: Arc<str>,
     /// Its address; for one that is dialed, as of the last connection.
     pub(super) address: Arc<str>,
-    pub(super) facts: Option<Box<PeerFacts>>,
+    pub(super) facts: Option<Arc<PeerFacts>>,
     /// What it takes, as it has announced on its present connection.
     pub(super) takes: Takes,
     /// It counts for this address, as long as its connection is there.
