@@ -297,11 +297,12 @@ pub(crate) struct OutputArgs {
     /// text: the bytes as they are, one message per line (on a terminal, control characters are escaped).
     /// hex: hexadecimal digits, one message per line.
     /// json: a JSON array of the frames, one per line; a frame that is not UTF-8 is {"hex": "..."}.
-    /// envelope: a JSON object per line with "time", when the message was received, and "frames".
+    /// envelope: a JSON object per line with "time", when the message was received, "frames", and (pull, sub, xsub) "peer": its
+    /// "address", "mechanism", and its "routing_id" and "principal" if it has them.
     /// raw: the bytes as they are, and nothing between messages.
     ///
     /// In a template, %1 to %9 are frames, %* all of them, %t is the time, %n the number of the message, %s its size in bytes,
-    /// %f the number of its frames, and %% a percent sign; \n, \t, \0, \\ and \xNN are understood.
+    /// %f the number of its frames, %p the address of the peer (pull, sub, xsub), and %% a percent sign; \n, \t, \0, \\ and \xNN are understood.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: Format,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use zerohop::Message;
+use zerohop::{Message, Origin};
 
 use crate::output::hex;
 use crate::value::escape;
@@ -56,6 +56,8 @@ enum Piece {
     Number,
     Size,
     FrameCount,
+    /// Nothing, where it is not known.
+    Peer,
 }
 
 impl FromStr for Template {
@@ -87,8 +89,9 @@ impl FromStr for Template {
                 Some(b'n') => Piece::Number,
                 Some(b's') => Piece::Size,
                 Some(b'f') => Piece::FrameCount,
+                Some(b'p') => Piece::Peer,
                 _ => {
-                    return Err("after % comes 1 to 9, *, t, n, s, f or %".to_owned());
+                    return Err("after % comes 1 to 9, *, t, n, s, f, p or %".to_owned());
                 }
             };
             rest = &rest[1..];
@@ -105,17 +108,51 @@ impl FromStr for Template {
     }
 }
 
+/// A message as it is printed, with what is known of it besides.
+#[derive(Clone, Copy)]
+pub(crate) struct Printed<'a> {
+    pub(crate) message: &'a Message,
+    /// Without one it is now.
+    pub(crate) time: Option<SystemTime>,
+    /// Who it comes from, where that is known.
+    pub(crate) origin: Option<&'a Origin>,
+}
+
+impl<'a> From<&'a Message> for Printed<'a> {
+    fn from(message: &'a Message) -> Printed<'a> {
+        Printed {
+            message,
+            time: None,
+            origin: None,
+        }
+    }
+}
+
+impl Format {
+    /// Whether it says who a message comes from.
+    pub(crate) fn tells_origin(&self) -> bool {
+        match self {
+            Format::Envelope => true,
+            Format::Template(template) => template.0.contains(&Piece::Peer),
+            Format::Text | Format::Hex | Format::Json | Format::Raw => false,
+        }
+    }
+}
+
 impl Template {
-    /// Gives what is printed, piece by piece, with whether a piece is the message's own bytes. `number` counts from 1; without a time it
-    /// is now.
+    /// Gives what is printed, piece by piece, with whether a piece is the message's own bytes. `number` counts from 1.
     pub(crate) fn fill<E>(
         &self,
-        message: &Message,
+        printed: Printed<'_>,
         number: u64,
-        time: Option<SystemTime>,
         separator: &[u8],
         mut put: impl FnMut(&[u8], bool) -> Result<(), E>,
     ) -> Result<(), E> {
+        let Printed {
+            message,
+            time,
+            origin,
+        } = printed;
         for piece in &self.0 {
             match piece {
                 Piece::Bytes(bytes) => put(bytes, false)?,
@@ -136,6 +173,7 @@ impl Template {
                 Piece::Number => put(number.to_string().as_bytes(), false)?,
                 Piece::Size => put(message.size().to_string().as_bytes(), false)?,
                 Piece::FrameCount => put(message.frames().len().to_string().as_bytes(), false)?,
+                Piece::Peer => put(origin.map_or("", Origin::address).as_bytes(), false)?,
             }
         }
         Ok(())
@@ -147,9 +185,19 @@ pub(crate) fn to_json(message: &Message) -> Value {
     message.frames().map(|frame| frame_to_json(frame)).collect()
 }
 
-/// The same with the time. Without one it is now.
-pub(crate) fn to_envelope(message: &Message, time: Option<SystemTime>) -> Value {
-    json!({ "time": text_of(time), "frames": to_json(message) })
+/// The same with the time, and with the peer where it is known.
+pub(crate) fn to_envelope(printed: Printed<'_>) -> Value {
+    let mut envelope = json!({ "time": text_of(printed.time), "frames": to_json(printed.message) });
+    if let Some(origin) = printed.origin {
+        envelope["peer"] = json!({ "address": origin.address(), "mechanism": origin.mechanism() });
+        if !origin.routing_id().is_empty() {
+            envelope["peer"]["routing_id"] = frame_to_json(origin.routing_id());
+        }
+        if let Some(principal) = origin.principal() {
+            envelope["peer"]["principal"] = json!(principal.to_string());
+        }
+    }
+    envelope
 }
 
 fn frame_to_json(frame: &[u8]) -> Value {
@@ -224,7 +272,7 @@ mod tests {
             out.extend_from_slice(bytes);
             Ok::<(), ()>(())
         };
-        assert_eq!(template.fill(message, 7, None, b"|", put), Ok(()));
+        assert_eq!(template.fill(message.into(), 7, b"|", put), Ok(()));
         String::from_utf8(out).expect("text")
     }
 
@@ -235,7 +283,7 @@ mod tests {
             ("%1=%2\\n", "eur=1.08\n"),
             ("%*", "eur|1.08"),
             ("%n: %s bytes, %f frames", "7: 7 bytes, 2 frames"),
-            ("%3%9", ""),
+            ("%3%9%p", ""),
             ("100%%\\t\\x41", "100%\tA"),
             ("%1 \u{fc}", "eur \u{fc}"),
         ] {
@@ -258,11 +306,15 @@ mod tests {
         let read = from_json(to_json(&message).to_string().as_bytes());
         assert_eq!(read, Ok((message.clone(), None)));
         let (read, time) =
-            from_json(to_envelope(&message, None).to_string().as_bytes()).expect("read");
+            from_json(to_envelope((&message).into()).to_string().as_bytes()).expect("read");
         assert_eq!(read, message);
         assert!(time.is_some());
         let then = Some(SystemTime::UNIX_EPOCH);
-        let read = from_json(to_envelope(&message, then).to_string().as_bytes());
+        let envelope = to_envelope(Printed {
+            time: then,
+            ..(&message).into()
+        });
+        let read = from_json(envelope.to_string().as_bytes());
         assert_eq!(read, Ok((message, then)));
         assert_eq!(from_json(b"\"one\""), Ok((Message::from("one"), None)));
     }

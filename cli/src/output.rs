@@ -10,13 +10,13 @@ use std::time::SystemTime;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::Value;
-use zerohop::{Frame, Message};
+use zerohop::{Frame, Message, Origin};
 
 use crate::args::{FramingArgs, OutputArgs};
 use crate::console;
 use crate::descriptor;
 use crate::failure::{Failure, Outcome};
-use crate::format::{Format, Template, to_envelope, to_json};
+use crate::format::{Format, Printed, Template, to_envelope, to_json};
 use crate::stop::{Cause, Stop};
 use crate::tee::Tee;
 
@@ -65,12 +65,28 @@ impl Output {
     /// Prints a message, into a buffer.
     #[inline]
     pub(crate) fn write(&mut self, message: &Message) -> Outcome {
-        self.write_timed(message, None)
+        self.write_printed(message.into())
+    }
+
+    /// The same, of a peer that is known.
+    pub(crate) fn write_with_origin(&mut self, message: &Message, origin: &Origin) -> Outcome {
+        self.write_printed(Printed {
+            origin: Some(origin),
+            ..message.into()
+        })
+    }
+
+    /// Whether it is printed who a message comes from.
+    pub(crate) fn tells_origin(&self) -> bool {
+        self.tee.is_some() || self.format.tells_origin()
     }
 
     /// The same for a message of another time than now.
     pub(crate) fn write_of(&mut self, message: &Message, time: SystemTime) -> Outcome {
-        self.write_timed(message, Some(time))
+        self.write_printed(Printed {
+            time: Some(time),
+            ..message.into()
+        })
     }
 
     /// The same with something in front of it, which is left out where the form is of frames alone.
@@ -94,22 +110,23 @@ impl Output {
     }
 
     #[inline]
-    fn write_timed(&mut self, message: &Message, time: Option<SystemTime>) -> Outcome {
+    fn write_printed(&mut self, printed: Printed<'_>) -> Outcome {
+        let message = printed.message;
         let written = match &self.format {
             Format::Text if self.terminal => self.write_escaped(message),
             Format::Text => self.write_text(message),
             Format::Raw => self.write_frames(message),
             Format::Hex => self.write_hex(message),
             Format::Json => self.write_line(to_json(message).to_string().as_bytes()),
-            Format::Envelope => self.write_line(to_envelope(message, time).to_string().as_bytes()),
+            Format::Envelope => self.write_line(to_envelope(printed).to_string().as_bytes()),
             Format::Template(template) => {
                 let template = Arc::clone(template);
-                self.write_template(&template, message, time)
+                self.write_template(&template, printed)
             }
         };
         written.map_err(|error| Failure::of_output(&error))?;
         match &self.tee {
-            Some(tee) => tee.write(message).map_err(Failure::Failed),
+            Some(tee) => tee.write(printed).map_err(Failure::Failed),
             None => Ok(()),
         }
     }
@@ -197,18 +214,12 @@ impl Output {
         self.out.put(&[self.delimiter])
     }
 
-    fn write_template(
-        &mut self,
-        template: &Template,
-        message: &Message,
-        time: Option<SystemTime>,
-    ) -> io::Result<()> {
+    fn write_template(&mut self, template: &Template, printed: Printed<'_>) -> io::Result<()> {
         self.printed += 1;
         let (out, terminal) = (&mut self.out, self.terminal);
         template.fill(
-            message,
+            printed,
             self.printed,
-            time,
             &self.separator,
             |bytes, foreign| match foreign && terminal {
                 true => out.put(escaped(bytes).as_bytes()),

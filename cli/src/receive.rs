@@ -84,7 +84,7 @@ fn execute<S: RecvSocket>(
         || RecvSocket::recv(&*session.socket),
         |message| {
             let recorded = match &tee {
-                Some(tee) => tee.write(&message).and_then(|()| tee.flush()),
+                Some(tee) => tee.write((&message).into()).and_then(|()| tee.flush()),
                 None => Ok(()),
             };
             // What could not be recorded is still worked on.
@@ -116,6 +116,9 @@ pub(crate) fn work_outcome<S: AnySocket>(
 }
 
 fn print<S: RecvSocket>(session: &Session<S>, output: &mut Output, count: u64) -> Outcome {
+    if output.tells_origin() {
+        return print_with_origin(session, output, count);
+    }
     for _ in 0..count {
         // Matched, not mapped: moving a message from result to result is copying that shows in the throughput.
         match session.socket.try_recv() {
@@ -127,6 +130,27 @@ fn print<S: RecvSocket>(session: &Session<S>, output: &mut Output, count: u64) -
                     Err(error) => return Err(recv_failure(session, error)),
                 }
             }
+            Err(error) => return Err(recv_failure(session, error)),
+        }
+    }
+    Ok(())
+}
+
+fn print_with_origin<S: RecvSocket>(
+    session: &Session<S>,
+    output: &mut Output,
+    count: u64,
+) -> Outcome {
+    for _ in 0..count {
+        let received = match session.socket.try_recv_from() {
+            Err(RecvError::WouldBlock) => {
+                output.flush()?;
+                session.socket.recv_from()
+            }
+            received => received,
+        };
+        match received {
+            Ok((message, origin)) => output.write_with_origin(&message, &origin)?,
             Err(error) => return Err(recv_failure(session, error)),
         }
     }

@@ -152,7 +152,7 @@ fn carry_out(
 ) -> Result<(), String> {
     // What could not be recorded is not begun: it is given back with the job.
     if let Some(tee) = tee {
-        tee.write(job.message()).and_then(|()| tee.flush())?;
+        tee.write(job.message().into()).and_then(|()| tee.flush())?;
     }
     let (ended, code) = command.run_for_code(job.message(), &args.framing);
     let settled = match code {

@@ -5,10 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use zerohop::Message;
-
 use crate::failure::{Failure, Outcome};
-use crate::format::to_envelope;
+use crate::format::{Printed, to_envelope};
 
 /// A file that messages are appended to, as `--format envelope` prints them. [`flush`](Tee::flush) it when nothing more is waiting.
 pub(crate) struct Tee {
@@ -28,8 +26,8 @@ impl Tee {
     }
 
     /// Writes a message, into a buffer. The error is a sentence about what went wrong.
-    pub(crate) fn write(&self, message: &Message) -> Result<(), String> {
-        let line = format!("{}\n", to_envelope(message, None));
+    pub(crate) fn write(&self, printed: Printed<'_>) -> Result<(), String> {
+        let line = format!("{}\n", to_envelope(printed));
         self.with_file(|file| file.write_all(line.as_bytes()))
     }
 

@@ -295,6 +295,21 @@ fn templates_say_what_is_printed() {
 }
 
 #[test]
+fn who_has_sent_is_printed() {
+    let printed = through(&[], b"one\n", &["-n", "1", "--format", "%p %1\\n"]);
+    let address = printed.strip_suffix(" one\n").expect("the message");
+    let address = address.strip_prefix("tcp://").expect("an address");
+    let address: std::net::SocketAddr = address.parse().expect("an address");
+    assert!(address.ip().is_loopback());
+    let printed = through(&[], b"one\n", &["-n", "1", "--format", "envelope"]);
+    let envelope: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    let told = envelope["peer"]["address"].as_str().expect("an address");
+    assert!(told.starts_with("tcp://127.0.0.1:"), "{envelope}");
+    assert_eq!(envelope["peer"]["mechanism"], "NULL");
+    assert_eq!(envelope["frames"][0], "one");
+}
+
+#[test]
 fn json_goes_in_as_it_comes_out() {
     let json = ["-n", "3", "--format", "json"];
     let lines = "[\"two\",\"frames\"]\n[{\"hex\":\"ff00\"}]\n[\"\"]\n";
