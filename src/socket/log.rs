@@ -229,6 +229,23 @@ fn read(spool: &OpenSpool, progress: &Progress, next: u64) -> Vec<Item> {
                     items.push(Item::Message(offset, stored.message));
                 }
                 position += 1;
+                if position == next {
+                    break;
+                }
+                spool.read_on(&mut reader, position, &mut |offset, first, whole| {
+                    looked += 1;
+                    if progress.wants(offset, first) {
+                        match whole() {
+                            Some(message) => {
+                                bytes += message.size();
+                                items.push(Item::Message(offset, message));
+                            }
+                            None => items.push(Item::Gap(offset, offset)),
+                        }
+                    }
+                    position += 1;
+                    position < next && bytes < AT_ONCE.0 && looked < AT_ONCE.1
+                });
             }
             // It has gone just now.
             Ok(None) => {}

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::commit::Level;
 use super::error::SpoolError;
 use super::reading::{Reader, Stored};
-use super::record::{self, Kind, message_flags, message_len, put_message};
+use super::record::{self, Kind, get_message, message_flags, message_len, put_message};
 use super::segment::HEADER;
 use super::store::{NOTE_LEN, OpenSpool, PENDING_MAX, now};
 use crate::Message;
@@ -24,6 +24,16 @@ impl LogReader {
     pub(crate) fn one() -> LogReader {
         LogReader(Reader::one())
     }
+}
+
+/// What is done with messages that are read one after the other: by their number, their first frame, and the whole message where that is asked for. Says whether
+/// to go on.
+pub(crate) type EachMessage<'a> = dyn FnMut(u64, &[u8], &dyn Fn() -> Option<Message>) -> bool + 'a;
+
+/// The first frame of several.
+fn first_frame(body: &[u8]) -> Option<&[u8]> {
+    let (len, rest) = body.split_first_chunk::<4>()?;
+    rest.get(..u32::from_le_bytes(*len) as usize)
 }
 
 impl OpenSpool {
@@ -96,6 +106,30 @@ impl OpenSpool {
     /// The first message from this one on, by its number.
     pub(crate) fn next_in_log(&self, from: u64) -> Option<u64> {
         self.next_unsettled(from)
+    }
+
+    /// Goes on reading behind the message that was read last, as far as that takes no look at the index. Messages that follow have the numbers that follow: one with another number ends it.
+    pub(crate) fn read_on(
+        &self,
+        reader: &mut LogReader,
+        mut next: u64,
+        each: &mut EachMessage<'_>,
+    ) {
+        while let Some((seq, flags, body)) = reader.0.next_at_hand() {
+            let first = match flags {
+                0 => Some(body),
+                _ => first_frame(body),
+            };
+            let Some(first) = first.filter(|_| seq == next) else {
+                // It is read again, in the long way.
+                reader.0 = Reader::ahead();
+                return;
+            };
+            if !each(seq, first, &|| get_message(flags, body)) {
+                return;
+            }
+            next += 1;
+        }
     }
 
     /// A message. `None`: it has gone meanwhile.

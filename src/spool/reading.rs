@@ -139,6 +139,23 @@ impl Reader {
         })
     }
 
+    /// The message behind the one that was found last, as far as that has been read already: its number, and the flags and body of its record.
+    pub(super) fn next_at_hand(&mut self) -> Option<(u64, u8, &[u8])> {
+        let seed = self.file.as_ref()?.seed;
+        loop {
+            let from = self.at;
+            let record = decode(self.bytes.get(from..)?, seed).ok()?;
+            if record.kind == Kind::Copy as u8 {
+                return None;
+            }
+            self.at += record.len();
+            if record.kind == Kind::Message as u8 {
+                let record = view(self.bytes.get(from..self.at)?);
+                return Some((record.seq, record.flags, record.body));
+            }
+        }
+    }
+
     fn restart(&mut self, place: &Place) {
         self.file = Some(Arc::clone(&place.file));
         self.bytes.clear();

@@ -15,6 +15,8 @@ pub(crate) struct Progress {
     lengths: BTreeMap<usize, usize>,
     /// Topics that have begun.
     active: usize,
+    /// No topic has had anything from here on, but for what is before the position or a mark.
+    high: u64,
     /// Where the position was when it went back, and which topics came later. Sorted by both: a later one that is higher takes the place of those
     /// before it.
     marks: Vec<Mark>,
@@ -86,6 +88,7 @@ impl Progress {
     fn add(&mut self, topic: &[u8], start: u64, until: u64, from: u64) {
         self.end(topic);
         self.go_back(from);
+        self.high = self.high.max(until);
         self.active += 1;
         let added = Topic {
             start,
@@ -120,6 +123,7 @@ impl Progress {
         for topic in topics.values_mut() {
             topic.until = self.until(*topic);
             topic.turn = None;
+            self.high = self.high.max(topic.until);
         }
         self.topics = topics;
         self.active = 0;
@@ -189,6 +193,9 @@ impl Progress {
 
     /// Whether a message with this offset, whatever that is, has been had.
     pub(crate) fn has_had(&self, offset: u64, first: &[u8]) -> bool {
+        if offset >= self.position && offset >= self.high && self.marks.is_empty() {
+            return false;
+        }
         self.matching(first)
             .any(|topic| (topic.start..self.until(topic)).contains(&offset))
     }
