@@ -3,3 +3,4 @@
 mod crashes;
 mod damage;
 mod faults;
+mod log;
