@@ -738,3 +738,45 @@ fn whatever_is_cut_offsets_have_no_holes_but_those_that_are_told() {
     assert!(cuts > 10, "{cuts} ends of connections were cut");
     assert!(missing + 2000 < MESSAGES, "{missing} messages were gone");
 }
+
+#[test]
+fn the_oldest_go_while_somebody_reads() {
+    let folder = Folder::new("reads");
+    let context = Context::new();
+    let log = Options::new().log(folder.log().keep(200_000)).send_hwm(10);
+    let source = Pub::with_options(&context, log).expect("a publisher");
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    let sub = subscriber(&context);
+    sub.subscribe_from("", ReplayFrom::Offset(1)).expect("all");
+    sub.connect(endpoint).expect("connected");
+    let size = || -> u64 {
+        let entries = std::fs::read_dir(&folder.0).expect("a folder");
+        let sizes = entries.map(|entry| entry.and_then(|entry| entry.metadata()));
+        sizes.map(|file| file.map_or(0, |file| file.len())).sum()
+    };
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let end = Instant::now() + DEADLINE;
+            while !ended.load(Ordering::Relaxed) && Instant::now() < end {
+                let _ = sub.recv_timeout(GLANCE);
+            }
+        });
+        let body = "z".repeat(1000);
+        let mut largest = 0;
+        for number in 0..10_000 {
+            source.send(["x", &body]).expect("published");
+            if number % 100 == 0 {
+                source.commit().expect("written");
+                largest = largest.max(size());
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+        assert!(largest < 8_000_000, "{largest} bytes of 10 MB");
+    });
+    until("the rest is gone", || {
+        source.send("x").expect("published");
+        std::thread::park_timeout(GLANCE);
+        (size() < 600_000).then_some(())
+    });
+}

@@ -28,6 +28,9 @@ const AT_ONCE: (usize, usize) = (256 * 1024, 4096);
 /// Subscribers are told this often how far they have all, while something is published.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
+/// So often the oldest messages are let go while there is always somebody to read for.
+const RETAIN_EVERY: Duration = Duration::from_millis(50);
+
 /// The pattern of a PUB, with its log if it has one.
 pub(super) fn open(options: &Options) -> Result<PubPattern, SocketError> {
     let mut pattern = PubPattern::new(options);
@@ -58,6 +61,7 @@ pub(super) fn beside(
         shared: Arc::clone(&shared),
         log,
         told: Instant::now(),
+        retained: Instant::now(),
     };
     let name = "zerohop log".into();
     let thread = std::thread::Builder::new()
@@ -100,6 +104,7 @@ struct LogThread {
     shared: Arc<LogShared>,
     log: Log,
     told: Instant,
+    retained: Instant,
 }
 
 impl LogThread {
@@ -128,6 +133,9 @@ impl LogThread {
             };
             let work = core.change(|pattern, net| pattern.log_work(&mut net.peers, done.take()));
             drop(core);
+            if self.retained.elapsed() >= RETAIN_EVERY {
+                self.retain();
+            }
             match work {
                 Ok(Some(work)) => done = Some(self.do_work(work)),
                 Ok(None) | Err(_) => return,
@@ -162,6 +170,7 @@ impl LogThread {
 
     /// Lets the oldest messages go. Gives how long to wait for the next ones.
     fn retain(&mut self) -> Option<Duration> {
+        self.retained = Instant::now();
         let spool = &self.shared.spool;
         let (upto, again) = spool.outdated(self.log.keep, self.log.keep_for);
         let tells = upto.is_some() || self.told.elapsed() >= TELL_EVERY;
