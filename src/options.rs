@@ -92,7 +92,7 @@ macro_rules! option_table {
     )+) => {
         /// The options of a socket; each setter says what its option does.
         ///
-        /// Options are set before the socket is made, and are checked then; [most can be changed](Change) later, with
+        /// Options are set before the socket is made, and are checked then; [most can be changed](crate::Change) later, with
         /// [`reconfigure`](crate::Push::reconfigure). So that sockets of several types can be made with
         /// the same options, those that do not apply to a type are ignored then; [`validate_for`](Options::validate_for)
         /// finds them, and options that are set by name for a type ([`set_for`](Options::set_for),
