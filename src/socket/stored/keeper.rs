@@ -50,9 +50,10 @@ impl SocketSpool {
             }
             let asked = self.notes.wait();
             let mut done = self.catch_up(spool);
-            if asked.wanted > safe && done.is_ok() {
-                done = spool.commit(asked.wanted - 1);
+            let wanted = asked.wanted > safe;
+            if wanted {
                 safe = asked.wanted;
+                done = done.and_then(|()| spool.commit(safe - 1));
             }
             let upto = match done {
                 Ok(()) => Some(spool.committed()),
@@ -63,9 +64,7 @@ impl SocketSpool {
                     None
                 }
             };
-            if asked.wanted > 0
-                && let Some(core) = core.upgrade()
-            {
+            if wanted && let Some(core) = core.upgrade() {
                 core.amend(|pattern, _| {
                     if let Some(acked) = pattern.acked_out() {
                         acked.set_durable(upto);
