@@ -46,16 +46,16 @@ fn req_rep_outlives_its_server() {
 }
 
 #[test]
-fn confirmed_books_every_order_once_though_a_worker_dies() {
+fn confirmed_books_every_order_once_though_source_and_worker_die() {
     let printed = run("confirmed", &[]);
     let lines = |line: String| printed.lines().filter(|other| **other == line).count();
     for id in 1..=10 {
         assert_eq!(lines(format!("order {id}: booked")), 1, "{printed}");
     }
-    // What the first worker had booked last, and not confirmed.
+    // What the first worker had booked last, and not settled.
     assert!(printed.contains(": had been booked"), "{printed}");
     assert!(
-        printed.ends_with("all 10 orders are confirmed\n"),
+        printed.ends_with("all 10 orders are settled\n"),
         "{printed}"
     );
 }
