@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
 use tokio::runtime::Builder;
-use zerohop::{Context, Dealer, Options, Pull, Push, Reactor, RecvError};
+use zerohop::{Context, Dealer, Event, Options, Pull, Push, Reactor, RecvError};
 
 use common::block_on::block_on;
 use common::deadline::DEADLINE;
@@ -295,6 +295,26 @@ fn a_runtime_without_io_is_refused() {
     let refused = runtime.block_on(async { Reactor::tokio() });
     let error = refused.expect_err("it has no I/O");
     assert!(error.to_string().contains("enable_io"), "{error}");
+}
+
+/// A future that owns its socket is dropped while it waits: the socket goes with it, and its peer hears of that.
+#[test]
+fn a_socket_goes_with_the_future_that_waits_for_it() {
+    for place in Place::all() {
+        let (push, pull) = pair(&place.context(), Options::new());
+        push.wait_for_peers(1, DEADLINE).expect("a peer");
+        let monitor = push.monitor();
+        let mut waiting = Box::pin(async move { pull.recv_async().await });
+        assert!(place.run(poll_once(waiting.as_mut())).is_none());
+        drop(waiting);
+        let mut events = std::iter::repeat_with(|| monitor.recv_timeout(DEADLINE));
+        let gone = events.find(|event| !matches!(event, Ok(event) if !is_end(event)));
+        assert!(matches!(gone, Some(Ok(_))), "{gone:?}");
+    }
+}
+
+fn is_end(event: &Event) -> bool {
+    matches!(event, Event::Disconnected { .. })
 }
 
 /// Sockets end while tasks wait, and contexts go before and after their runtimes.
