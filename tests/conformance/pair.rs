@@ -30,8 +30,13 @@ fn pair(context: &Context, options: Options) -> Pair {
 
 /// Two that are connected.
 fn two(transport: Transport, options: Options) -> (Pair, Pair) {
+    two_with(transport, options.clone(), options)
+}
+
+/// The bound one with the first options, the connected one with the others.
+fn two_with(transport: Transport, options: Options, others: Options) -> (Pair, Pair) {
     let context = Context::new();
-    let (bound, connected) = (pair(&context, options.clone()), pair(&context, options));
+    let (bound, connected) = (pair(&context, options), pair(&context, others));
     Socket::connect(&connected, &Socket::bind(&bound, &transport.endpoint()));
     bound.wait_for_peers(1, DEADLINE).expect("a peer");
     (bound, connected)
@@ -224,7 +229,7 @@ fn keeps_what_is_for_an_endpoint_it_connects_to(transport: Transport) {
 }
 
 fn drops_and_counts_what_is_for_a_peer_that_has_gone(transport: Transport) {
-    let (bound, connected) = two(transport, nimble());
+    let (bound, connected) = two_with(transport, nimble(), nimble().recv_hwm(1));
     // More than any kernel takes.
     for _ in 0..100 {
         send(&bound, vec![b'x'; 1 << 20]);
