@@ -4,9 +4,8 @@
 //! that does not wait does. What comes meanwhile the context's background thread takes in, and wakes the task.
 
 use std::future::poll_fn;
-#[cfg(feature = "futures")]
-use std::task::Context;
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use super::{Refused, Socket, send_error};
 #[cfg(feature = "futures")]
@@ -19,29 +18,62 @@ use crate::pattern::{Pattern, Receiving, Sending};
 /// Receives what `take` takes: a message, of which each goes to one task.
 pub(super) fn receive<P: Pattern, T>(
     core: &Core<P>,
-    mut take: impl FnMut(&mut P, &mut Net) -> Option<T>,
+    take: impl FnMut(&mut P, &mut Net) -> Option<T>,
 ) -> impl Future<Output = Result<T, RecvError>> {
+    receive_as(core, take, |taken| taken)
+}
+
+/// The same, and makes something of it once nothing is locked.
+pub(super) fn receive_as<P: Pattern, T, R>(
+    core: &Core<P>,
+    mut take: impl FnMut(&mut P, &mut Net) -> Option<T>,
+    mut make: impl FnMut(T) -> R,
+) -> impl Future<Output = Result<R, RecvError>> {
     let mut call = TaskCall::new(core);
     poll_fn(move |context| {
         if call.is_new()
             && let Some(taken) = core.at_once(&mut take)
         {
-            return Poll::Ready(Ok(taken));
+            return Poll::Ready(Ok(make(taken)));
         }
         let received = call.poll(context, Interest::Message, &mut take);
-        received.map_err(RecvError::from)
+        received.map_ok(&mut make).map_err(RecvError::from)
     })
+}
+
+/// Polls what `async` has made, which must not be polled again when it has been ready: then it is pending.
+pub(super) fn poll_once<F: Future>(
+    future: &mut Option<Pin<Box<F>>>,
+    context: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let Some(running) = future else {
+        return Poll::Pending;
+    };
+    let output = running.as_mut().poll(context);
+    if output.is_ready() {
+        *future = None;
+    }
+    output
 }
 
 /// Sends a message as `attempt` does, which gives nothing while there is no room.
 pub(super) fn send<P: Pattern, M: Payload, T, E: Into<Refused>>(
     core: &Core<P>,
     message: M,
-    mut attempt: impl FnMut(&mut P, &mut Net, Outgoing<'_>) -> Option<Result<T, E>>,
+    attempt: impl FnMut(&mut P, &mut Net, Outgoing<'_>) -> Option<Result<T, E>>,
 ) -> impl Future<Output = Result<T, SendError>> {
+    poll_fn(sender(core, message, attempt))
+}
+
+/// What a future that sends does with each poll.
+fn sender<P: Pattern, M: Payload, T, E: Into<Refused>>(
+    core: &Core<P>,
+    message: M,
+    mut attempt: impl FnMut(&mut P, &mut Net, Outgoing<'_>) -> Option<Result<T, E>>,
+) -> impl FnMut(&mut Context<'_>) -> Poll<Result<T, SendError>> {
     let mut call = TaskCall::new(core);
     let mut message = Unsent::new(message);
-    poll_fn(move |context| {
+    move |context| {
         let Some(outgoing) = message.outgoing() else {
             // It has been ready before.
             return Poll::Pending;
@@ -61,7 +93,7 @@ pub(super) fn send<P: Pattern, M: Payload, T, E: Into<Refused>>(
         };
         let message = std::mem::replace(&mut message, Unsent::Gone);
         Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())))
-    })
+    }
 }
 
 /// For a task that receives again and again. `waits` is what it has from the last time.
@@ -143,15 +175,28 @@ impl<P: Receiving + 'static> Socket<P> {
 }
 
 impl<P: Sending + 'static> Socket<P> {
-    pub(super) async fn send_async<M: Payload>(&self, message: M) -> Result<P::Sent, SendError> {
-        if let Some(sent) = P::sent_stored()
-            && let Some(spool) = self.spool()
-        {
-            self.store_in_task(spool, message).await?;
-            return Ok(sent);
-        }
-        send(self.core(), message, attempt_to_send).await
+    pub(super) fn send_async<M: Payload>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<P::Sent, SendError>> {
+        let mut way = match (P::sent_stored(), self.spool()) {
+            (Some(sent), Some(spool)) => Way::Stored(Some(Box::pin(async move {
+                self.store_in_task(spool, message).await.map(|()| sent)
+            }))),
+            _ => Way::Plain(sender(self.core(), message, attempt_to_send)),
+        };
+        poll_fn(move |context| match &mut way {
+            Way::Plain(send) => send(context),
+            Way::Stored(store) => poll_once(store, context),
+        })
     }
+}
+
+/// How a task sends.
+enum Way<S, F> {
+    Plain(S),
+    /// By way of a spool.
+    Stored(Option<Pin<Box<F>>>),
 }
 
 /// One attempt to receive.

@@ -219,14 +219,13 @@ impl Pull {
     /// # Errors
     ///
     /// Closed, or the context is shut down.
-    pub async fn recv_job_async(&self) -> Result<Job, RecvError> {
-        let core = self.socket.core();
-        let (message, held) = futures::receive(core, |pattern, net| {
+    pub fn recv_job_async(&self) -> impl Future<Output = Result<Job, RecvError>> {
+        let take = |pattern: &mut PullPattern, net: &mut Net| {
             let mut message = Message::new();
             take_job(&mut message, pattern, net).map(|held| (message, held))
-        })
-        .await?;
-        Ok(self.made(message, held))
+        };
+        let made = |(message, held)| self.made(message, held);
+        futures::receive_as(self.socket.core(), take, made)
     }
 
     fn job(&self, wait: Wait) -> Result<Job, RecvError> {

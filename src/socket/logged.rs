@@ -174,14 +174,13 @@ impl Sub {
     /// # Errors
     ///
     /// Closed, or the context is shut down.
-    pub async fn recv_logged_async(&self) -> Result<Logged, RecvError> {
-        let core = self.socket.core();
-        let (taken, message) = futures::receive(core, |pattern, net| {
+    pub fn recv_logged_async(&self) -> impl Future<Output = Result<Logged, RecvError>> {
+        let take = |pattern: &mut SubPattern, net: &mut Net| {
             let mut message = Message::new();
             take(&mut message, pattern, net).map(|taken| (taken, message))
-        })
-        .await?;
-        Ok(logged(taken, message))
+        };
+        let made = |(taken, message)| logged(taken, message);
+        futures::receive_as(self.socket.core(), take, made)
     }
 
     fn logged(&self, wait: Wait) -> Result<Logged, RecvError> {

@@ -1,9 +1,11 @@
 //! What says that a message has been settled.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::futures::poll_once;
 use super::stored::{SocketSpool, wait_until_safe};
 use super::{Push, Refused, send_error, send_error_kind};
 use crate::engine::{Core, Outgoing, Stop, TaskCall, Wait};
@@ -155,7 +157,12 @@ impl Receipt {
     /// # Errors
     ///
     /// [`NoSpool`](ReceiptError::NoSpool), or [`SpoolFailed`](ReceiptError::SpoolFailed).
-    pub async fn durable_async(&self) -> Result<(), ReceiptError> {
+    pub fn durable_async(&self) -> impl Future<Output = Result<(), ReceiptError>> {
+        let mut durable = Some(Box::pin(self.durable_in_task()));
+        poll_fn(move |context| poll_once(&mut durable, context))
+    }
+
+    async fn durable_in_task(&self) -> Result<(), ReceiptError> {
         let (id, spool) = self.stored()?;
         let Some(Waits { core, .. }) = &self.waits else {
             return Err(ReceiptError::NoSpool);
