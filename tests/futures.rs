@@ -16,8 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{
-    Context, Message, Options, Pull, Push, RecvError, RecvSocket, Rep, Req, RequestError,
-    SendError, SendErrorKind, SendSocket,
+    Context, DeadReason, Delivery, Message, Options, Pull, Push, ReceiptError, RecvError,
+    RecvSocket, Rep, Req, RequestError, SendError, SendErrorKind, SendSocket, Settled,
 };
 
 use common::block_on::block_on;
@@ -184,6 +184,101 @@ fn drop_at_random(seed: u64, hwm: usize) -> usize {
     let all: Vec<u32> = (0..COUNT as u32).collect();
     assert!(*seen == all, "lost or doubled");
     dropped.load(Ordering::Relaxed)
+}
+
+/// Tasks drop the futures that give them receipts, and those that wait for what these tell: nothing is sent that no future said was, and each receipt
+/// tells of its own message.
+#[test]
+fn futures_of_receipts_dropped_at_random_tell_what_has_become_of_each_message() {
+    const TASKS: u32 = 8;
+    const EACH: u32 = 100;
+    let options = Options::new().delivery(Delivery::at_least_once().window(3));
+    let (push, pull) = pair_of(&Context::new(), options.send_hwm(4));
+    let (push, pull) = (&push, &pull);
+    let dropped = &AtomicUsize::new(0);
+    let sender = |task: u32| -> Task<'_> {
+        let mut random = Random::new(u64::from(task));
+        Box::pin(async move {
+            for number in task * EACH..(task + 1) * EACH {
+                let receipt = loop {
+                    match fickle(push.send_later_async(number.to_be_bytes()), &mut random).await {
+                        Some(sent) => break sent.expect("sent"),
+                        None => give_way().await,
+                    }
+                };
+                let settled = loop {
+                    match fickle(receipt.settled_async(), &mut random).await {
+                        Some(settled) => break settled.expect("known"),
+                        None => {
+                            dropped.fetch_add(1, Ordering::Relaxed);
+                            give_way().await;
+                        }
+                    }
+                };
+                let expected = match number % 3 {
+                    0 => Settled::Dead(DeadReason::Rejected(number.to_string())),
+                    _ => Settled::Done,
+                };
+                assert_eq!(settled, expected);
+            }
+        })
+    };
+    let mut seen = thread::scope(|scope| {
+        scope.spawn(move || run_all((0..TASKS).map(sender).collect()));
+        let mut seen = Vec::new();
+        while seen.len() < (TASKS * EACH) as usize {
+            let job = pull.recv_job_timeout(DEADLINE).expect("a job");
+            let number = job.message().first().as_slice().try_into();
+            let number = u32::from_be_bytes(number.expect("four bytes"));
+            seen.push(number);
+            match number % 3 {
+                0 => job.reject(number.to_string()),
+                _ => job.settle(),
+            }
+            .expect("settled");
+        }
+        seen
+    });
+    seen.sort_unstable();
+    let all: Vec<u32> = (0..TASKS * EACH).collect();
+    assert!(
+        seen == all,
+        "lost, doubled, or sent by a future that was dropped"
+    );
+    assert_eq!(push.stats().delivery.unsettled, 0);
+    let dropped = dropped.load(Ordering::Relaxed);
+    assert!(dropped > 100, "{dropped}");
+}
+
+/// Several tasks may wait for one receipt, and they hear of the socket's end.
+#[test]
+fn a_receipt_tells_every_task_that_waits() {
+    let options = Options::new().delivery(Delivery::at_least_once());
+    let (push, pull) = pair_of(&Context::new(), options);
+    let receipts = ["one", "two"].map(|text| push.send_later(text).expect("sent"));
+    let counts = [0; 4].map(|_| Arc::new(Count::default()));
+    let mut tasks: Vec<_> = (0..4)
+        .map(|task| Box::pin(receipts[task / 2].settled_async()))
+        .collect();
+    for (task, count) in tasks.iter_mut().zip(&counts) {
+        begin(task.as_mut(), &Waker::from(Arc::clone(count)));
+    }
+    let job = pull.recv_job_timeout(DEADLINE).expect("a job");
+    job.settle().expect("settled");
+    for task in &mut tasks[..2] {
+        assert_eq!(block_on(task.as_mut()), Ok(Settled::Done));
+    }
+    let waker = Waker::from(Arc::clone(&counts[0]));
+    begin(tasks[0].as_mut(), &waker);
+    begin(tasks[2].as_mut(), &waker);
+    push.shutdown();
+    for task in &mut tasks[2..] {
+        assert_eq!(block_on(task.as_mut()), Err(ReceiptError::Closed));
+    }
+    let known = block_on(receipts[0].settled_async());
+    assert_eq!(known, Ok(Settled::Done), "that is still known");
+    let refused = block_on(push.send_later_async("three")).expect_err("closed");
+    assert_eq!(refused.message(), "three");
 }
 
 fn until(what: &str, done: impl Fn() -> bool) {

@@ -252,7 +252,8 @@ fn tasks_wait_for_the_disk_without_their_thread() {
         // Nothing is left of what is dropped before it is ready.
         drop(push.send_async("never"));
         block_on(push.send_async(["two", "frames"])).expect("sent");
-        let receipt = push.send_later("three").expect("sent");
+        drop(push.send_later_async("never"));
+        let receipt = block_on(push.send_later_async("three")).expect("sent");
         block_on(receipt.durable_async()).expect("safe");
         let expected = [
             Message::from("one"),
@@ -264,7 +265,7 @@ fn tasks_wait_for_the_disk_without_their_thread() {
             assert_eq!(*job.message(), expected);
             job.settle().expect("settled");
         }
-        assert_eq!(receipt.settled_timeout(DEADLINE), Ok(Settled::Done));
+        assert_eq!(block_on(receipt.settled_async()), Ok(Settled::Done));
         push.close(DEADLINE).expect("all is settled");
         block_on(receipt.durable_async()).expect("it still is");
         let left = folder.spool(sync).open().expect("a spool");

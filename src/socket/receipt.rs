@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::futures::poll_once;
 use super::stored::{SocketSpool, wait_until_safe};
 use super::{Push, Refused, send_error, send_error_kind};
-use crate::engine::{Core, Outgoing, Stop, TaskCall, Wait};
-use crate::error::{ReceiptError, SendError, Shortage};
+use crate::engine::{Core, Interest, Net, Outgoing, Stop, TaskCall, Wait};
+use crate::error::{ReceiptError, SendError, SendErrorKind, Shortage};
 use crate::message::Payload;
 use crate::pattern::{JobId, Pattern, PushPattern, Sending, Settled};
 
@@ -75,28 +75,70 @@ impl Push {
         }
     }
 
+    /// The same in a task: waits for room as [`send_async`](Push::send_async) does, and for no disk. Until it is ready the future has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// As with [`send`](Push::send): the message has not been sent, and the error gives it back.
+    pub fn send_later_async(
+        &self,
+        message: impl Payload,
+    ) -> impl Future<Output = Result<Receipt, SendError>> {
+        let mut sent = Some(Box::pin(self.later_in_task(message)));
+        poll_fn(move |context| poll_once(&mut sent, context))
+    }
+
+    async fn later_in_task(&self, message: impl Payload) -> Result<Receipt, SendError> {
+        let message = message.into_message();
+        let outgoing = Outgoing::Message(&message);
+        let sent = match self.socket.spool() {
+            Some(spool) => match self.socket.store_later_in_task(spool, outgoing).await {
+                Ok(id) => Ok(Some(self.stored_later(spool, id))),
+                Err(refused) => Err(refused),
+            },
+            None => self.hold_later_in_task(outgoing).await,
+        };
+        match sent {
+            Ok(waits) => Ok(Receipt { waits }),
+            Err(refused) => Err(send_error(refused, message)),
+        }
+    }
+
+    async fn hold_later_in_task(&self, outgoing: Outgoing<'_>) -> Result<Option<Waits>, Refused> {
+        let mut call = TaskCall::new(self.socket.core());
+        let sent = poll_fn(|context| {
+            call.poll(context, Interest::Own, |pattern, net| {
+                attempt_later(pattern, net, outgoing)
+            })
+        });
+        match sent.await {
+            Ok(Ok(id)) => Ok(id.map(|id| self.held_later(id))),
+            Ok(Err(refused)) => Err(refused),
+            Err(shut) => Err(SendErrorKind::from(shut).into()),
+        }
+    }
+
     fn hold_later(&self, outgoing: Outgoing<'_>) -> Result<Option<Waits>, Refused> {
         let core = self.socket.core();
         let mut shortage = Shortage::default();
         let sent = core.until(self.socket.send_wait(), |pattern, net| {
-            let sent = pattern.send_later(&mut net.peers, outgoing);
-            net.pace(pattern, outgoing, sent.is_some());
-            match sent {
-                Some(id) => Some(Ok(id)),
-                None => {
-                    shortage = net.shortage();
-                    pattern.excess(&net.peers, outgoing).map(Err)
-                }
+            let sent = attempt_later(pattern, net, outgoing);
+            if sent.is_none() {
+                shortage = net.shortage();
             }
+            sent
         });
         match sent {
-            Ok(Ok(id)) => Ok(id.map(|id| Waits {
-                id,
-                core: Arc::clone(core),
-                spool: None,
-            })),
-            Ok(Err(excess)) => Err(Refused::new(excess.into(), shortage)),
+            Ok(sent) => Ok(sent?.map(|id| self.held_later(id))),
             Err(stop) => Err(Refused::new(send_error_kind(stop), shortage)),
+        }
+    }
+
+    fn held_later(&self, id: JobId) -> Waits {
+        Waits {
+            id,
+            core: Arc::clone(self.socket.core()),
+            spool: None,
         }
     }
 
@@ -107,13 +149,34 @@ impl Push {
     ) -> Result<Option<Waits>, Refused> {
         let wait = self.socket.send_wait();
         let id = self.socket.store(spool, outgoing, wait, &|| false, true)?;
+        Ok(id.map(|id| self.stored_later(spool, id)))
+    }
+
+    fn stored_later(&self, spool: &Arc<SocketSpool>, id: JobId) -> Waits {
         // It becomes safe, whether somebody waits for that or not.
-        id.iter().for_each(|id| spool.want(id.number));
-        Ok(id.map(|id| Waits {
+        spool.want(id.number);
+        Waits {
             id,
             core: Arc::clone(self.socket.core()),
             spool: Some(Arc::clone(spool)),
-        }))
+        }
+    }
+}
+
+/// One attempt to send a message without a spool, and what it is named by if it is to be settled. `None`: there is no room.
+fn attempt_later(
+    pattern: &mut PushPattern,
+    net: &mut Net,
+    outgoing: Outgoing<'_>,
+) -> Option<Result<Option<JobId>, Refused>> {
+    let sent = pattern.send_later(&mut net.peers, outgoing);
+    net.pace(pattern, outgoing, sent.is_some());
+    match sent {
+        Some(id) => Some(Ok(id)),
+        None => {
+            let excess = pattern.excess(&net.peers, outgoing)?;
+            Some(Err(Refused::new(excess.into(), net.shortage())))
+        }
     }
 }
 
@@ -234,14 +297,48 @@ impl Receipt {
         let Some(Waits { id, core, .. }) = &self.waits else {
             return Ok(Settled::Unacknowledged);
         };
-        // What was known before the socket was closed still is.
-        let known = core.inspect(|pattern, _| pattern.settled_as(id.number));
-        if let Ok(Some(settled)) = known {
-            return Ok(settled);
-        }
         let settled = core.until(wait, |pattern, _| pattern.settled_as(id.number));
+        Ok(settled.or_else(|stop| known_at_last(core, *id).ok_or(stop))?)
+    }
+
+    /// Waits in a task until it is known what has become of the message. The future can be dropped at any time, and a receipt may have several.
+    ///
+    /// ```
+    /// # use zerohop::{Push, Settled};
+    /// async fn order(push: &Push) -> Result<Settled, Box<dyn std::error::Error>> {
+    ///     let receipt = push.send_later_async("order 1").await?;
+    ///     Ok(receipt.settled_async().await?)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The socket has been closed before that was known.
+    pub fn settled_async(&self) -> impl Future<Output = Result<Settled, ReceiptError>> {
+        let mut settled = Some(Box::pin(self.settled_in_task()));
+        poll_fn(move |context| poll_once(&mut settled, context))
+    }
+
+    async fn settled_in_task(&self) -> Result<Settled, ReceiptError> {
+        let Some(Waits { id, core, .. }) = &self.waits else {
+            return Ok(Settled::Unacknowledged);
+        };
+        let mut call = TaskCall::new(core);
+        let settled = poll_fn(|context| {
+            call.poll(context, Interest::Own, |pattern, _| {
+                pattern.settled_as(id.number)
+            })
+        });
+        let settled = settled.await;
+        let settled = settled.or_else(|shut| known_at_last(core, *id).ok_or(Stop::Shut(shut)));
         Ok(settled?)
     }
+}
+
+/// What had become of a message by the time the socket was closed: it is known as long as the receipt is there.
+fn known_at_last(core: &Core<PushPattern>, id: JobId) -> Option<Settled> {
+    let known = core.inspect(|pattern, _| pattern.settled_as(id.number));
+    known.ok().flatten()
 }
 
 impl Drop for Receipt {

@@ -323,16 +323,7 @@ impl<P: Sending + 'static> Socket<P> {
     ) -> Result<(), Refused> {
         let core = &*self.core;
         let mut call = TaskCall::new(core);
-        let reserved = std::future::poll_fn(|context| {
-            call.poll(context, Interest::Own, |pattern, net| {
-                pattern.acked_out()?.reserve(&net.peers, outgoing)
-            })
-        });
-        match reserved.await {
-            Ok(Ok(())) => {}
-            Ok(Err(excess)) => return Err(SendErrorKind::from(excess).into()),
-            Err(shut) => return Err(SendErrorKind::from(shut).into()),
-        }
+        reserve_in_task(&mut call, outgoing).await?;
         let mut place = Place::new(core, spool);
         let number = place.store(outgoing)?;
         match wait_until_safe(&mut call, spool, number).await {
@@ -343,6 +334,20 @@ impl<P: Sending + 'static> Socket<P> {
         }
         place.send(outgoing, number, false)?;
         Ok(())
+    }
+
+    /// Stores a message in a task and sends it at once, with a receipt, which tells when it is safe.
+    pub(super) async fn store_later_in_task(
+        &self,
+        spool: &SocketSpool,
+        outgoing: Outgoing<'_>,
+    ) -> Result<JobId, Refused> {
+        let core = &*self.core;
+        reserve_in_task(&mut TaskCall::new(core), outgoing).await?;
+        // From here on it does not wait any more, so that it cannot be dropped.
+        let mut place = Place::new(core, spool);
+        let number = place.store(outgoing)?;
+        place.send(outgoing, number, true)
     }
 
     /// Stores a message for a sink. Waits for the disk where it is called.
@@ -376,6 +381,22 @@ impl<P: Sending + 'static> Socket<P> {
         };
         let message = std::mem::replace(message, Unsent::Gone);
         Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())))
+    }
+}
+
+/// Waits in a task for a place, which is to become a [`Place`] at once.
+async fn reserve_in_task<P: Pattern>(
+    call: &mut TaskCall<'_, P>,
+    outgoing: Outgoing<'_>,
+) -> Result<(), Refused> {
+    let reserved = std::future::poll_fn(|context| {
+        call.poll(context, Interest::Own, |pattern, net| {
+            pattern.acked_out()?.reserve(&net.peers, outgoing)
+        })
+    });
+    match reserved.await {
+        Ok(reserved) => Ok(reserved.map_err(SendErrorKind::from)?),
+        Err(shut) => Err(SendErrorKind::from(shut).into()),
     }
 }
 
