@@ -46,21 +46,6 @@ fn req_rep_outlives_its_server() {
 }
 
 #[test]
-fn confirmed_books_every_order_once_though_source_and_worker_die() {
-    let printed = run("confirmed", &[]);
-    let lines = |line: String| printed.lines().filter(|other| **other == line).count();
-    for id in 1..=10 {
-        assert_eq!(lines(format!("order {id}: booked")), 1, "{printed}");
-    }
-    // What the first worker had booked last, and not settled.
-    assert!(printed.contains(": had been booked"), "{printed}");
-    assert!(
-        printed.ends_with("all 10 orders are settled\n"),
-        "{printed}"
-    );
-}
-
-#[test]
 fn wordcount_counts_its_sample() {
     let printed = run("wordcount", &["--workers", "3", "--check", "--top", "1"]);
     assert_eq!(printed.trim(), "36 the");
@@ -111,21 +96,57 @@ fn wordcount_says_what_is_wrong() {
 }
 
 #[test]
-fn shop_accounts_for_every_order() {
-    let printed = run(
-        "shop",
-        &["--orders", "600", "--rate", "1500", "--workers", "2"],
+fn shop_loses_no_order_though_source_and_worker_are_killed() {
+    let printed = day_in_the_shop(&[]);
+    assert_eq!(count(&printed, "lost"), 0, "{printed}");
+    // The number that was not told is of an order that the source had just put into its spool.
+    let processed = count(&printed, "accepted") + count(&printed, "untold");
+    assert_eq!(count(&printed, "processed"), processed, "{printed}");
+    let (_, reviews) = printed.split_once("reviews").expect("a line of reviews");
+    assert_eq!(
+        number_after(reviews, "bad:"),
+        number_after(reviews, "desk:")
     );
-    let count = |what: &str| -> u64 {
-        let line = printed.lines().find(|line| line.starts_with(what));
-        let number =
-            line.and_then(|line| line.split_whitespace().find_map(|word| word.parse().ok()));
-        number.unwrap_or_else(|| panic!("no {what:?} in {printed}"))
-    };
-    assert!(printed.contains("stock 1 is killed"), "{printed}");
-    assert_eq!(count("accepted"), 600, "{printed}");
-    assert_eq!(count("processed") + count("lost"), 600, "{printed}");
-    assert_eq!((count("in flight"), count("twice")), (0, 0), "{printed}");
+}
+
+#[test]
+fn shop_explains_every_order_that_is_lost_at_most_once() {
+    let printed = day_in_the_shop(&["--at-most-once"]);
+    let accounted = count(&printed, "processed") + count(&printed, "lost");
+    let accepted = count(&printed, "accepted") + count(&printed, "untold");
+    assert_eq!(accounted, accepted, "{printed}");
+    assert_eq!(count(&printed, "twice"), 0, "{printed}");
+    // More orders come than these workers can do, so that the one that is killed always has some.
+    assert!(count(&printed, "lost") > 0, "{printed}");
+    assert!(!printed.contains("NOT EXPLAINED"), "{printed}");
+}
+
+/// Runs the shop, in which a source and a worker are killed.
+fn day_in_the_shop(args: &[&str]) -> String {
+    let mut all = vec!["--orders", "600", "--rate", "3000", "--workers", "2"];
+    all.extend(args);
+    let printed = run("shop", &all);
+    for victim in ["the source of orders is killed", "stock 1 is killed"] {
+        assert!(printed.contains(victim), "{printed}");
+    }
+    assert!(count(&printed, "accepted") >= 600, "{printed}");
+    assert_eq!(count(&printed, "in flight"), 0, "{printed}");
+    printed
+}
+
+/// The first number of the line that starts with `what`.
+fn count(printed: &str, what: &str) -> u64 {
+    let line = printed.lines().find(|line| line.starts_with(what));
+    let line = line.unwrap_or_else(|| panic!("no {what:?} in {printed}"));
+    number_after(line, "")
+}
+
+/// The first number behind `what`.
+fn number_after(text: &str, what: &str) -> u64 {
+    let (_, rest) = text.split_once(what).expect("what it is a number of");
+    let mut numbers = rest.split(|letter: char| !letter.is_ascii_digit());
+    let number = numbers.find_map(|digits| digits.parse().ok());
+    number.unwrap_or_else(|| panic!("no number after {what:?} in {text}"))
 }
 
 /// Runs an example to its end, which must be a good one; gives what it printed.

@@ -6,20 +6,24 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::Result;
+use crate::promise::Promise;
 
-/// Who is killed.
+/// The worker that is killed.
 pub(crate) const VICTIM: &str = "stock 1";
 
+/// The numbers of the first source are below this, those of the second above: nobody knows how far the first one got.
+pub(crate) const SECOND_SHIFT: u64 = 1_000_000;
+
 /// What is known of all orders.
-#[derive(Default)]
 pub(crate) struct Account {
+    promise: Promise,
     accepted: HashSet<u64>,
     /// By whom.
     taken: HashMap<u64, String>,
     pub(crate) processed: HashMap<u64, String>,
     /// Why.
     lost: BTreeMap<u64, String>,
-    duplicates: u64,
+    twice: u64,
     unexplained: u64,
     cents: u64,
     /// The first order that was accepted when the killed worker was known to be gone, and how it was known.
@@ -30,6 +34,23 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    pub(crate) fn new(promise: Promise) -> Account {
+        Account {
+            promise,
+            accepted: HashSet::new(),
+            taken: HashMap::new(),
+            processed: HashMap::new(),
+            lost: BTreeMap::new(),
+            twice: 0,
+            unexplained: 0,
+            cents: 0,
+            gone: None,
+            closed: false,
+            reviews: None,
+            read: None,
+        }
+    }
+
     pub(crate) fn enter(&mut self, news: &Value) {
         let order = news["order"].as_u64().unwrap_or(0);
         let by = || news["by"].as_str().unwrap_or_default().to_owned();
@@ -37,24 +58,41 @@ impl Account {
             Some("accepted") => drop(self.accepted.insert(order)),
             Some("taken") => drop(self.taken.insert(order, by())),
             Some("processed") => {
-                self.cents += news["cents"].as_u64().unwrap_or(0);
-                self.duplicates += u64::from(self.processed.insert(order, by()).is_some());
+                let first = self.processed.insert(order, by()).is_none();
+                self.twice += u64::from(!first);
+                if first {
+                    self.cents += news["cents"].as_u64().unwrap_or(0);
+                }
             }
             Some("worker gone") if self.gone.is_none() => {
                 let cause = news["cause"].as_str().unwrap_or_default();
                 self.gone = Some((news["before"].as_u64().unwrap_or(0), cause.to_owned()));
             }
-            Some("closed") => self.closed = true,
+            Some("closed") => self.closed = order > SECOND_SHIFT,
             Some("reviews") => self.reviews = Some(news.clone()),
             Some("desk") => self.read = news["read"].as_u64(),
             _ => {}
         }
     }
 
+    /// How many were accepted so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.len() as u64
+    }
+
     fn in_flight(&self) -> usize {
-        self.accepted
-            .len()
-            .saturating_sub(self.processed.len() + self.lost.len())
+        let accepted = self.accepted.iter();
+        accepted
+            .filter(|order| !self.processed.contains_key(order) && !self.lost.contains_key(order))
+            .count()
+    }
+
+    /// How many were processed and never told of as accepted: their source was killed in between.
+    fn untold(&self) -> usize {
+        let processed = self.processed.keys();
+        processed
+            .filter(|order| !self.accepted.contains(order))
+            .count()
     }
 
     pub(crate) fn is_settled(&self) -> bool {
@@ -63,18 +101,31 @@ impl Account {
 
     /// Nothing more will come: says of each missing order why it is lost.
     pub(crate) fn write_off(&mut self) {
+        // A source that was through with its orders before has noticed nothing.
+        let (before, cause) = match &self.gone {
+            Some((before, cause)) => (*before, cause.as_str()),
+            None => (u64::MAX, "unnoticed"),
+        };
         for order in &self.accepted {
             if self.processed.contains_key(order) {
                 continue;
             }
-            let reason = match (self.taken.get(order), &self.gone) {
-                (Some(by), _) if by == VICTIM => {
+            let reason = match self.taken.get(order) {
+                _ if self.promise == Promise::AtLeastOnce => {
+                    self.unexplained += 1;
+                    "NOT EXPLAINED".to_owned()
+                }
+                Some(by) if by == VICTIM => {
                     format!("in the hands of {VICTIM} when it was killed")
                 }
-                (None, Some((before, cause))) if order < before => {
+                None if *order < SECOND_SHIFT => {
+                    "with the source when it was killed, or on its way to who was killed later"
+                        .to_owned()
+                }
+                None if *order < before => {
                     format!("the system had taken it, on its way to {VICTIM} ({cause})")
                 }
-                (taken, _) => {
+                taken => {
                     self.unexplained += 1;
                     format!("NOT EXPLAINED; taken by {taken:?}")
                 }
@@ -90,14 +141,27 @@ impl Account {
     }
 
     pub(crate) fn verdict(&self) -> Result<()> {
-        let sent = self
-            .reviews
-            .as_ref()
-            .and_then(|reviews| reviews["sent"].as_u64());
-        match (self.unexplained, self.duplicates, sent == self.read) {
-            (0, 0, true) => Ok(()),
-            _ => Err("the account does not balance".into()),
-        }
+        let bad = self.bad();
+        let balances = match self.promise {
+            Promise::AtMostOnce => {
+                self.unexplained == 0 && self.twice == 0 && self.read <= Some(bad)
+            }
+            // The source can be killed when the spool has an order, and before the news is in the other one.
+            Promise::AtLeastOnce => {
+                self.lost.is_empty() && self.untold() <= 1 && self.read == Some(bad)
+            }
+        };
+        balances
+            .then_some(())
+            .ok_or_else(|| "the account does not balance".into())
+    }
+
+    /// How many bad reviews there were.
+    fn bad(&self) -> u64 {
+        let reviews = self.reviews.as_ref();
+        reviews
+            .and_then(|reviews| reviews["bad"].as_u64())
+            .unwrap_or(0)
     }
 }
 
@@ -119,7 +183,8 @@ impl fmt::Display for Account {
             writeln!(f, "           {count:6}  by {by}")?;
         }
         writeln!(f, "in flight  {:6}", self.in_flight())?;
-        writeln!(f, "twice      {:6}", self.duplicates)?;
+        writeln!(f, "twice      {:6}", self.twice)?;
+        writeln!(f, "untold     {:6}", self.untold())?;
         writeln!(f, "lost       {:6}", self.lost.len())?;
         let mut reasons: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for (order, reason) in &self.lost {
@@ -135,10 +200,10 @@ impl fmt::Display for Account {
         }
         let reviews = self.reviews.as_ref().unwrap_or(&Value::Null);
         let (published, skipped) = (&reviews["published"], &reviews["skipped"]);
-        let read = self.read.unwrap_or(0);
+        let (bad, read) = (self.bad(), self.read.unwrap_or(0));
         writeln!(
             f,
-            "reviews    {published:>6}  bad ones read at the desk: {read}, skipped: {skipped}"
+            "reviews    {published:>6}  bad: {bad}, read at the desk: {read}, skipped: {skipped}"
         )
     }
 }

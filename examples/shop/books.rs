@@ -1,16 +1,16 @@
-//! The books: who starts everybody, kills one, and hears what becomes of every order.
+//! The books: who starts everybody, kills two, and hears what becomes of every order.
 
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Pub, Pull, RecvError};
+use zerohop::{Context, Options, Pub, Pull, RecvError};
 
-use crate::account::{Account, VICTIM};
+use crate::account::{Account, SECOND_SHIFT, VICTIM};
 use crate::endpoints::{self, Folder};
 use crate::process::Process;
 use crate::{Plan, Result, closing};
 
 /// When nothing has been heard for so long after the last order, what is still missing is lost.
-const SILENCE: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// How long to wait for anything at all before something must be wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,17 +20,20 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
     let at = folder.path().to_str();
     let at = at.ok_or("the folder for temporary files is not Unicode")?;
     let context = Context::new();
-    let news = Pull::new(&context)?;
+    // What comes here is settled when it is received: these books are not killed.
+    let news = Pull::with_options(&context, plan.promise.options(Options::new()))?;
     news.bind(endpoints::books(at))?;
     let closing = Pub::new(&context)?;
     closing.bind(endpoints::closing(at))?;
 
     let mut staff = Staff::start(plan, at)?;
     println!(
-        "the shop opens: {} orders a second, {} workers",
-        plan.rate, plan.workers
+        "the shop opens: {} orders a second, {} workers, {}",
+        plan.rate,
+        plan.workers,
+        plan.promise.name()
     );
-    let mut account = Account::default();
+    let mut account = Account::new(plan.promise);
     staff.work(plan, at, &news, &mut account)?;
     staff.close(plan, &closing, &news, &mut account)?;
     print!("{account}");
@@ -40,6 +43,8 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
 /// The other processes.
 struct Staff {
     opened: Instant,
+    /// The source of orders that is to be killed.
+    source: Option<Process>,
     /// The worker that is to be killed.
     victim: Option<Process>,
     others: Vec<Process>,
@@ -47,27 +52,24 @@ struct Staff {
 
 impl Staff {
     fn start(plan: &Plan, at: &str) -> Result<Staff> {
-        let (orders, rate) = (plan.orders.to_string(), plan.rate.to_string());
-        let workers = plan.workers.to_string();
+        let promise = plan.promise.name();
         let reviews = (plan.rate / 4.0).to_string();
         let mut others = vec![
             start("price", &["price", at])?,
-            start("desk", &["desk", at])?,
-            start("reviews", &["reviews", at, &reviews])?,
-            start("orders", &["orders", at, &orders, &rate, &workers])?,
+            start("reviews", &["reviews", at, promise, &reviews])?,
         ];
         for number in 2..=plan.workers {
-            let name = format!("stock {number}");
-            others.push(start(&name, &["stock", at, &name])?);
+            others.push(start_worker(plan, at, &format!("stock {number}"))?);
         }
         Ok(Staff {
             opened: Instant::now(),
-            victim: Some(start(VICTIM, &["stock", at, VICTIM])?),
+            source: Some(start_source(plan, at, 1, plan.orders)?),
+            victim: Some(start_worker(plan, at, VICTIM)?),
             others,
         })
     }
 
-    /// Keeps the books until every order is accounted for, and kills a worker in the middle.
+    /// Keeps the books until every order is accounted for, and kills who is to be killed.
     fn work(&mut self, plan: &Plan, at: &str, news: &Pull, account: &mut Account) -> Result<()> {
         while !account.is_settled() {
             let patience = if account.closed { SILENCE } else { PATIENCE };
@@ -77,16 +79,54 @@ impl Staff {
                 Err(RecvError::TimedOut) => return Err(self.complaint()?.into()),
                 Err(error) => return Err(error.into()),
             }
-            if account.processed.len() as u64 >= plan.orders / 2
+            let processed = account.processed.len() as u64;
+            if processed >= plan.orders / 3
+                && let Some(source) = self.source.take()
+            {
+                self.restart_source(plan, at, source, account)?;
+            }
+            if (processed >= plan.orders * 2 / 3 || account.closed)
                 && let Some(victim) = self.victim.take()
             {
-                drop(victim); // kill -9
-                self.say(&format!("{VICTIM} is killed; {}", account.balance()));
-                let name = format!("stock {}", plan.workers + 1);
-                self.others.push(start(&name, &["stock", at, &name])?);
-                self.say(&format!("{name} takes its place"));
+                self.replace_worker(plan, at, victim, account)?;
             }
         }
+        Ok(())
+    }
+
+    fn restart_source(
+        &mut self,
+        plan: &Plan,
+        at: &str,
+        source: Process,
+        account: &Account,
+    ) -> Result<()> {
+        drop(source); // kill -9
+        self.say(&format!(
+            "the source of orders is killed; {}",
+            account.balance()
+        ));
+        let rest = plan.orders.saturating_sub(account.accepted()).max(1);
+        let (first, last) = (SECOND_SHIFT + 1, SECOND_SHIFT + rest);
+        self.others.push(start_source(plan, at, first, last)?);
+        self.say("it is started again");
+        Ok(())
+    }
+
+    fn replace_worker(
+        &mut self,
+        plan: &Plan,
+        at: &str,
+        victim: Process,
+        account: &Account,
+    ) -> Result<()> {
+        drop(victim); // kill -9
+        self.say(&format!("{VICTIM} is killed; {}", account.balance()));
+        let name = format!("stock {}", plan.workers + 1);
+        self.others.push(start_worker(plan, at, &name)?);
+        self.say(&format!("{name} takes its place, and the desk opens"));
+        let desk = start("desk", &["desk", at, plan.promise.name()])?;
+        self.others.push(desk);
         Ok(())
     }
 
@@ -99,8 +139,8 @@ impl Staff {
             let message = news.recv_timeout(PATIENCE)?;
             account.enter(&serde_json::from_slice(message.first())?);
         }
-        // The workers, and the price service.
-        closing.wait_for_subscribers(closing::SHOP, plan.workers + 1, PATIENCE)?;
+        // The workers, the price service, and the reviews.
+        closing.wait_for_subscribers(closing::SHOP, plan.workers + 2, PATIENCE)?;
         closing.send(closing::SHOP)?;
         for other in self.others {
             other.wait()?;
@@ -125,4 +165,16 @@ impl Staff {
 
 fn start(name: &str, args: &[&str]) -> Result<Process> {
     Ok(Process::start(name.to_owned(), args)?)
+}
+
+fn start_source(plan: &Plan, at: &str, first: u64, last: u64) -> Result<Process> {
+    let (first, last) = (first.to_string(), last.to_string());
+    let (rate, workers) = (plan.rate.to_string(), plan.workers.to_string());
+    let promise = plan.promise.name();
+    let args = ["orders", at, promise, &first, &last, &rate, &workers];
+    start("orders", &args)
+}
+
+fn start_worker(plan: &Plan, at: &str, name: &str) -> Result<Process> {
+    start(name, &["stock", at, plan.promise.name(), name])
 }

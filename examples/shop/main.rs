@@ -1,4 +1,4 @@
-//! A day in a small online shop, every part of it a process of its own, one of which is killed at noon.
+//! A day in a small online shop, every part of it a process of its own, two of which are killed.
 //!
 //! ```text
 //!                 ┌─▶ stock 1 ─┐            price
@@ -16,11 +16,16 @@
 //! process that you start; they start the others, and account for every order: accepted, processed,
 //! in flight, or lost.
 //!
-//! When half of the orders are processed the first worker gets a `kill -9`, and another takes its place. What
-//! the dead one had in its hands is lost, and what the system had on the way to it: nobody keeps a copy of a
-//! message that has left. Orders that still waited in the sender go to the other workers. The account names each
-//! lost orders with their reason, and the program fails if there is one that ZeroMQ's promises do not explain.
-//! (A shop that must not lose any keeps an order until its "processed" comes, and sends it again.)
+//! In the morning, when a third of the orders are processed, the source of orders gets a `kill -9`, and is started again. When two thirds are,
+//! the first worker gets one, and another takes its place. None is lost: an order is accepted when it is in the source's spool, and stays there until a
+//! worker has settled it, which it does when the books have the order. So an order may be processed twice, if its worker was killed between
+//! the one and the other, or the source before it had noted it; the account counts those. Who must not do them twice stores `job.id()` with the work. The desk
+//! opens when the worker is killed, and reads the morning's reviews from the publisher's log.
+//!
+//! `--at-most-once` is the same day without all that. What a dead process had in its hands is lost, and what the system had on the way to it: nobody
+//! keeps a copy of a message that has left. Orders that still waited in the source are lost with that, and go to other workers when a worker is
+//! killed. The account names each lost order with its reason, and the program fails if there is one that ZeroMQ's promises do not
+//! explain. The desk has read the reviews of the afternoon.
 
 mod account;
 mod books;
@@ -31,6 +36,7 @@ mod orders;
 mod price;
 #[path = "../common/process.rs"]
 mod process;
+mod promise;
 mod random;
 mod reviews;
 mod stock;
@@ -38,6 +44,9 @@ mod stock;
 use std::error::Error;
 use std::process::ExitCode;
 use std::str::FromStr;
+
+use orders::Shift;
+use promise::Promise;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -47,8 +56,9 @@ A day in a small online shop, in many processes.
 Usage: shop [OPTIONS]
 
   --orders N       how many orders come in (default: 3000)
-  --rate N         how many a second, on average (default: 1000)
+  --rate N         how many a second, on average (default: 2000)
   --workers N      stock workers (default: 3)
+  --at-most-once   nobody keeps what has left: see what is lost
 ";
 
 /// How the day goes.
@@ -56,6 +66,7 @@ pub(crate) struct Plan {
     pub(crate) orders: u64,
     pub(crate) rate: f64,
     pub(crate) workers: usize,
+    pub(crate) promise: Promise,
 }
 
 fn main() -> ExitCode {
@@ -73,13 +84,19 @@ fn run() -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     // The books start the others by these names, and tell them where they meet.
     match args[..] {
-        ["orders", at, orders, rate, workers] => {
-            orders::run(at, orders.parse()?, rate.parse()?, workers.parse()?)
+        ["orders", at, promise, first, last, rate, workers] => {
+            let shift = Shift {
+                first: first.parse()?,
+                last: last.parse()?,
+                rate: rate.parse()?,
+                workers: workers.parse()?,
+            };
+            orders::run(at, promise.parse()?, &shift)
         }
-        ["stock", at, name] => stock::run(at, name),
+        ["stock", at, promise, name] => stock::run(at, promise.parse()?, name),
         ["price", at] => price::run(at),
-        ["reviews", at, rate] => reviews::run(at, rate.parse()?),
-        ["desk", at] => desk::run(at),
+        ["reviews", at, promise, rate] => reviews::run(at, promise.parse()?, rate.parse()?),
+        ["desk", at, promise] => desk::run(at, promise.parse()?),
         ["--help" | "-h"] => {
             print!("{HELP}");
             Ok(())
@@ -91,24 +108,28 @@ fn run() -> Result<()> {
 fn plan(args: &[&str]) -> Result<Plan> {
     let mut plan = Plan {
         orders: 3000,
-        rate: 1000.0,
+        rate: 2000.0,
         workers: 3,
+        promise: Promise::AtLeastOnce,
     };
-    for option in args.chunks(2) {
+    let mut args = args.iter().copied();
+    while let Some(option) = args.next() {
         match option {
-            ["--orders", value] => plan.orders = parse(value)?,
-            ["--rate", value] => plan.rate = parse(value)?,
-            ["--workers", value] => plan.workers = parse(value)?,
+            "--at-most-once" => plan.promise = Promise::AtMostOnce,
+            "--orders" => plan.orders = parse(args.next())?,
+            "--rate" => plan.rate = parse(args.next())?,
+            "--workers" => plan.workers = parse(args.next())?,
             _ => return Err(format!("what is {option:?}? --help lists what there is").into()),
         }
     }
-    if plan.rate.is_nan() || plan.rate <= 0.0 || plan.workers < 2 || plan.orders < 2 {
-        return Err("the shop needs a rate, two orders and two workers at least".into());
+    if plan.rate.is_nan() || plan.rate <= 0.0 || plan.workers < 2 || plan.orders < 3 {
+        return Err("the shop needs a rate, three orders and two workers at least".into());
     }
     Ok(plan)
 }
 
-fn parse<T: FromStr>(value: &str) -> Result<T> {
+fn parse<T: FromStr>(value: Option<&str>) -> Result<T> {
+    let value = value.ok_or("the last option lacks its number")?;
     value
         .parse()
         .map_err(|_| format!("{value:?} is not such a number").into())

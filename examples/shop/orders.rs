@@ -8,49 +8,63 @@ use std::time::Duration;
 use serde_json::json;
 use zerohop::{Context, Event, Monitor, Options, Push};
 
+use crate::promise::Promise;
 use crate::random::{Arrivals, Random};
 use crate::{Result, endpoints, process};
 
 pub(crate) const ITEMS: [&str; 4] = ["tea", "coffee", "honey", "biscuits"];
 
-pub(crate) fn run(at: &str, orders: u64, rate: f64, workers: usize) -> Result<()> {
+/// What one source takes in.
+pub(crate) struct Shift {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// How many orders a second, on average.
+    pub(crate) rate: f64,
+    /// Who processes them.
+    pub(crate) workers: usize,
+}
+
+pub(crate) fn run(at: &str, promise: Promise, shift: &Shift) -> Result<()> {
     process::end_with_parent();
     let context = Context::new();
-    // Books are kept in full: whatever was accepted for them is to arrive.
-    let books = Push::with_options(&context, Options::new().linger(None))?;
-    books.connect(endpoints::books(at))?;
-    let books = Arc::new(books);
-    let line = Push::with_options(&context, Options::new().send_hwm(100))?;
-    let next = Arc::new(AtomicU64::new(1));
-    report_losses(line.monitor(), Arc::clone(&books), Arc::clone(&next));
+    let linger = Options::new().linger(None);
+    let news = promise.spooled(linger, &format!("{at}/accepted.spool"));
+    let news = Arc::new(Push::with_options(&context, news)?);
+    news.connect(endpoints::books(at))?;
+    let line = promise.spooled(Options::new().send_hwm(100), &format!("{at}/orders.spool"));
+    let line = Push::with_options(&context, line)?;
+    let next = Arc::new(AtomicU64::new(shift.first));
+    report_losses(line.monitor(), Arc::clone(&news), Arc::clone(&next));
     line.bind(endpoints::orders(at))?;
-    line.wait_for_peers(workers, Duration::from_secs(30))?;
+    if promise == Promise::AtMostOnce {
+        line.wait_for_peers(shift.workers, Duration::from_secs(30))?;
+    }
 
     let mut random = Random::new();
-    let mut arrivals = Arrivals::new(rate);
-    for id in 1..=orders {
+    let mut arrivals = Arrivals::new(shift.rate);
+    for id in shift.first..=shift.last {
         arrivals.wait(&mut random);
         next.store(id + 1, Ordering::SeqCst);
         let quantity = random.one_of(&[1, 1, 1, 2, 5]);
         let order = json!({"order": id, "item": random.one_of(&ITEMS), "quantity": quantity});
-        // Waits while all workers have their hands full.
+        // Waits while all workers have their hands full. Then the order is with the system, or in the spool, and the customer can be told.
         line.send(order.to_string())?;
-        books.send(json!({"event": "accepted", "order": id}).to_string())?;
+        news.send(json!({"event": "accepted", "order": id}).to_string())?;
     }
     line.close(Duration::from_secs(30))?;
-    books.send(json!({"event": "closed"}).to_string())?;
+    news.send(json!({"event": "closed", "order": shift.last}).to_string())?;
     Ok(())
 }
 
 /// Tells the books when a worker is gone: only orders accepted before that can have gone to it.
-fn report_losses(monitor: Monitor, books: Arc<Push>, next: Arc<AtomicU64>) {
+fn report_losses(monitor: Monitor, news: Arc<Push>, next: Arc<AtomicU64>) {
     thread::spawn(move || {
         for event in monitor {
             if let Event::Disconnected { cause, .. } = event {
                 let next = next.load(Ordering::SeqCst);
                 let cause = cause.to_string();
-                let news = json!({"event": "worker gone", "before": next, "cause": cause});
-                if books.send(news.to_string()).is_err() {
+                let told = json!({"event": "worker gone", "before": next, "cause": cause});
+                if news.send(told.to_string()).is_err() {
                     return;
                 }
             }

@@ -4,28 +4,33 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use zerohop::{Context, Options, Pull, Push, Req, RequestError};
+use zerohop::{Context, Options, Pull, RecvError, Req, RequestError};
 
+use crate::promise::Promise;
 use crate::random::Random;
 use crate::{Result, closing, endpoints, process};
 
-pub(crate) fn run(at: &str, name: &str) -> Result<()> {
+pub(crate) fn run(at: &str, promise: Promise, name: &str) -> Result<()> {
     process::end_with_parent();
     let context = Context::new();
-    let books = Push::with_options(&context, Options::new().linger(None))?;
-    books.connect(endpoints::books(at))?;
+    let news = promise.news(&context, at)?;
     let prices = Req::new(&context)?;
     prices.connect(endpoints::price(at))?;
-    // Orders that a worker has read ahead are lost with it, and wait for it while others are idle.
-    let line = Pull::with_options(&context, Options::new().recv_hwm(1))?;
+    // Orders that a worker has read ahead wait for it while others are idle, and are lost with it if nobody keeps them.
+    let line = Pull::with_options(&context, promise.options(Options::new().recv_hwm(1)))?;
     line.connect(endpoints::orders(at))?;
     closing::shut_down_then(&context, at)?;
 
     let mut random = Random::new();
-    for order in &line {
-        let order: Value = serde_json::from_slice(order.first())?;
+    loop {
+        let job = match line.recv_job() {
+            Ok(job) => job,
+            Err(RecvError::ContextClosed) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let order: Value = serde_json::from_slice(job.message().first())?;
         let id = &order["order"];
-        books.send(json!({"event": "taken", "order": id, "by": name}).to_string())?;
+        news.send(json!({"event": "taken", "order": id, "by": name}).to_string())?;
         let item = order["item"].as_str().unwrap_or_default();
         let Some(price) = price_of(&prices, item)? else {
             return Ok(()); // The shop closes.
@@ -34,9 +39,11 @@ pub(crate) fn run(at: &str, name: &str) -> Result<()> {
         thread::sleep(pick);
         let cents = price * order["quantity"].as_u64().unwrap_or(0);
         let done = json!({"event": "processed", "order": id, "by": name, "cents": cents});
-        books.send(done.to_string())?;
+        // The order is done when it is in the books. Whoever is killed before has it done again, and whoever is killed behind this as well.
+        news.send_later(done.to_string())?.settled()?;
+        // A source that is gone by now sends the order again when it is back. It is settled then: this socket knows it.
+        let _ = job.settle();
     }
-    Ok(())
 }
 
 /// Asks until there is an answer: asking for a price twice does no harm. `None`: the shop closes.
