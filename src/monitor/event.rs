@@ -361,8 +361,10 @@ pub enum DisconnectCause {
     AnswersUnread,
     /// The peer did not complete its handshake in time.
     HandshakeTimeout,
-    /// The subscriber had no room for a message, and is not to hold it up or miss it unnoticed:
-    /// [`SlowSubscriber::Disconnect`](crate::SlowSubscriber::Disconnect).
+    /// The peer did not read what it was sent. A subscriber had no room for a message, and is not to hold it up or miss it unnoticed:
+    /// [`SlowSubscriber::Disconnect`](crate::SlowSubscriber::Disconnect). Or a publisher has left unread more than twice what all
+    /// subscriptions of the socket take, and some MiB, since subscriptions come and go faster than it reads: on its next connection it
+    /// is told of each once.
     TooSlow,
     /// Too many accepted connections had not completed their handshake, and this was the oldest of them.
     TooManyPending,
@@ -428,7 +430,9 @@ impl fmt::Display for DisconnectCause {
             DisconnectCause::HandshakeTimeout => {
                 f.write_str("the peer did not complete its handshake in time")
             }
-            DisconnectCause::TooSlow => f.write_str("the subscriber was too slow"),
+            DisconnectCause::TooSlow => {
+                f.write_str("the peer was too slow to read what it was sent")
+            }
             DisconnectCause::TooManyPending => {
                 f.write_str("too many connections were waiting for their handshake")
             }

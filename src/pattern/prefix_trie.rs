@@ -70,7 +70,6 @@ impl<V> PrefixTrie<V> {
     }
 
     /// The number of topics.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
     }

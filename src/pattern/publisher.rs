@@ -51,6 +51,8 @@ pub(crate) struct Publisher {
     limits: Option<TopicLimits>,
     /// Topics that it has been told of and that have not been cancelled.
     held: u64,
+    /// The most bytes that all topics took together since it last had little left to read.
+    most_wanted: usize,
     /// Topics that are more than it holds.
     over: BTreeSet<Vec<u8>>,
     /// Topics over which it has ended as many connections as it may.
@@ -114,6 +116,7 @@ impl Publisher {
             most,
             limits: None,
             held: 0,
+            most_wanted: 0,
             over: BTreeSet::new(),
             refused: BTreeSet::new(),
             doubt: None,
@@ -289,6 +292,16 @@ impl Publisher {
             !doubt.waiting.is_empty() && doubt.waiting.contains(&Topic::new(topic.to_vec()))
         });
         self.limits.is_some_and(takes) && !withheld && !waits
+    }
+
+    /// It has left so much `unread`, and would be told `all` on a new connection: says whether it is too far behind. Topics that go all at
+    /// once are told of as well as those that come, so what counts is the most that there were meanwhile.
+    pub(crate) fn lags(&mut self, unread: usize, all: usize, spare: usize) -> bool {
+        self.most_wanted = match unread <= spare {
+            true => all,
+            false => self.most_wanted.max(all),
+        };
+        unread > 2 * self.most_wanted + spare
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -15,6 +15,8 @@ pub(crate) struct TopicFilter {
     only: Option<Label>,
     /// Wanted is what no topic matches.
     inverted: bool,
+    /// Bytes of all different topics.
+    bytes: usize,
 }
 
 impl TopicFilter {
@@ -23,6 +25,7 @@ impl TopicFilter {
             references: PrefixTrie::new(),
             only: None,
             inverted: false,
+            bytes: 0,
         }
     }
 
@@ -50,6 +53,7 @@ impl TopicFilter {
         let is_only = self.references.is_empty() && !self.inverted;
         self.only = is_only.then(|| Label::new(topic));
         self.references.insert(topic, NonZeroUsize::MIN);
+        self.bytes += topic.len();
         true
     }
 
@@ -66,6 +70,7 @@ impl TopicFilter {
             return false;
         }
         self.references.remove(id);
+        self.bytes -= topic.len();
         self.only = None;
         true
     }
@@ -98,8 +103,12 @@ impl TopicFilter {
         })
     }
 
+    /// Bytes of all different topics.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The number of different topics.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.references.len()
     }

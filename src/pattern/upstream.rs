@@ -8,6 +8,12 @@ use super::matching::{Matching, Topics};
 use super::publisher::{Publisher, Tell};
 use crate::engine::{PeerId, Peers};
 
+/// What a publisher may leave unread besides twice what all topics take: some ten thousand subscriptions that come and go at once.
+const SPARE: usize = 4 << 20;
+
+/// What a topic takes beside its own bytes, in whatever form a publisher is told of it.
+const FORM: usize = 32;
+
 /// The topics, and what each publisher has been told of them. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
 pub(super) struct Upstreams<M = Topics> {
     matching: PhantomData<M>,
@@ -47,6 +53,7 @@ impl<M: Matching> Upstreams<M> {
             let logged = &mut self.logged;
             for (id, publisher) in &mut self.publishers {
                 publisher.subscribe(topic, &mut |what| tell::<M>(peers, logged, *id, what));
+                hold_to_reading(peers, *id, publisher, &self.filter);
             }
         }
         first
@@ -55,8 +62,9 @@ impl<M: Matching> Upstreams<M> {
     /// Tells again of a topic that is wanted already.
     pub(super) fn repeat(&mut self, peers: &mut Peers, topic: &[u8]) {
         let logged = &mut self.logged;
-        for (id, publisher) in &self.publishers {
+        for (id, publisher) in &mut self.publishers {
             publisher.repeat(topic, &mut |what| tell::<M>(peers, logged, *id, what));
+            hold_to_reading(peers, *id, publisher, &self.filter);
         }
     }
 
@@ -70,6 +78,7 @@ impl<M: Matching> Upstreams<M> {
             }
             for (id, publisher) in &mut self.publishers {
                 publisher.unsubscribe(topic, &mut |what| tell::<M>(peers, logged, *id, what));
+                hold_to_reading(peers, *id, publisher, &self.filter);
             }
         }
         last
@@ -78,8 +87,9 @@ impl<M: Matching> Upstreams<M> {
     /// Tells of the end of a subscription that was not the last to its topic, or of none.
     pub(super) fn repeat_end(&mut self, peers: &mut Peers, topic: &[u8]) {
         let logged = &mut self.logged;
-        for (id, publisher) in &self.publishers {
+        for (id, publisher) in &mut self.publishers {
             publisher.repeat_end(topic, &mut |what| tell::<M>(peers, logged, *id, what));
+            hold_to_reading(peers, *id, publisher, &self.filter);
         }
     }
 
@@ -145,6 +155,15 @@ impl<M: Matching> Upstreams<M> {
         publishers
             .find(|(of, _)| *of == id)
             .map(|(_, publisher)| publisher)
+    }
+}
+
+/// Has the connection closed of a publisher that leaves far more unread than it would be told on a new one.
+fn hold_to_reading(peers: &mut Peers, id: PeerId, publisher: &mut Publisher, filter: &TopicFilter) {
+    let unread = peers.waiting_commands(id);
+    let all = filter.bytes() + filter.len() * FORM;
+    if publisher.lags(unread, all, SPARE) {
+        peers.send_away_slow(id);
     }
 }
 

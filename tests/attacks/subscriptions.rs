@@ -3,10 +3,13 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use zerohop::{Context, DisconnectCause, Options, ProtocolError, RecvError, Sub, Upstream, Xpub};
+use zerohop::{
+    Context, DisconnectCause, Options, ProtocolError, Proxy, RecvError, Sub, Upstream, Xpub, Xsub,
+};
 
 use crate::ANY_PORT;
 use crate::common::deadline::DEADLINE;
@@ -186,4 +189,99 @@ fn what_peers_below_3_1_say_is_told_as_it_was_said() {
     assert_eq!(told(&xpub), "-topic");
     assert_eq!(xpub.send("topic").expect("published").sent, 0);
     assert_eq!(xpub.try_recv(), Err(RecvError::WouldBlock));
+}
+
+/// So that fewer fill what the kernel takes.
+fn long_topic(number: usize) -> String {
+    format!("{number:0200}")
+}
+
+/// A publisher that says it is one, and reads nothing from then on.
+fn deaf_publisher(endpoint: &str, minor: u8) -> RawPeer {
+    let mut publisher = RawPeer::connect(endpoint);
+    publisher.shake_hands(minor, "PUB");
+    publisher
+}
+
+/// The same through a forwarder, to a publisher that does not read what it is told: neither the XPUB nor the XSUB of it takes in without end.
+#[test]
+fn a_storm_of_subscriptions_through_a_forwarder_is_held_back() {
+    for minor in [1, 0] {
+        let memory = Watch::start();
+        let context = Context::new();
+        let (xpub, endpoint) = xpub(Options::new().xpub_verboser(true).linger(Duration::ZERO));
+        let options = Options::new()
+            .xsub_verbose_unsubscribe(true)
+            .linger(Duration::ZERO);
+        let xsub = Xsub::with_options(&context, options).expect("an XSUB");
+        let monitor = xsub.monitor();
+        let backend = xsub.bind(ANY_PORT).expect("bound").to_string();
+        let _publisher = deaf_publisher(&backend, minor);
+        xsub.wait_for_peers(1, DEADLINE).expect("the publisher");
+        let proxy = Proxy::new(&xpub, &xsub);
+        let control = proxy.control();
+        let address = endpoint.strip_prefix("tcp://").expect("tcp");
+        let mut stream = TcpStream::connect(address).expect("accepted");
+        stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
+        stream.write_all(&greeting(1, "NULL")).expect("written");
+        stream.write_all(&ready("SUB")).expect("written");
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| proxy.run());
+            let storm = scope.spawn(|| {
+                for round in 0..2_000_usize {
+                    let topic = |number| there_and_gone(1, &long_topic(1_000 * round + number));
+                    let said: Vec<u8> = (0..1_000).flat_map(topic).collect();
+                    if over.load(Ordering::Relaxed) || stream.write_all(&said).is_err() {
+                        return;
+                    }
+                }
+            });
+            let cause = wait_for_end(&monitor);
+            over.store(true, Ordering::Relaxed);
+            control.terminate();
+            assert_eq!(cause, DisconnectCause::TooSlow);
+            xpub.shutdown();
+            storm.join().expect("it does not panic");
+        });
+        memory.assert_growth_below(2 * GROWTH);
+    }
+}
+
+/// So it is with a socket that subscribes and cancels by itself, and whoever reads is told of each topic once on the next connection.
+#[test]
+fn a_publisher_that_does_not_read_is_told_afresh() {
+    for minor in [1, 0] {
+        let memory = Watch::start();
+        let context = Context::new();
+        let sub = Sub::with_options(&context, Options::new().linger(Duration::ZERO));
+        let sub = sub.expect("a SUB");
+        let monitor = sub.monitor();
+        let endpoint = sub.bind(ANY_PORT).expect("bound").to_string();
+        let publisher = deaf_publisher(&endpoint, minor);
+        sub.wait_for_peers(1, DEADLINE).expect("the publisher");
+        sub.subscribe("kept").expect("subscribed");
+        let mut ended = false;
+        for number in 0..2_000_000 {
+            let topic = long_topic(number);
+            sub.subscribe(&topic).expect("subscribed");
+            sub.unsubscribe(&topic).expect("cancelled");
+            if number % 100 == 0 && sub.stats().peers.is_empty() {
+                ended = true;
+                break;
+            }
+        }
+        assert!(ended, "it is told without end");
+        assert_eq!(wait_for_end(&monitor), DisconnectCause::TooSlow);
+        drop(publisher);
+        let mut publisher = deaf_publisher(&endpoint, minor);
+        let kept = match minor {
+            1 => command("SUBSCRIBE", b"kept"),
+            _ => frame(0, b"\x01kept"),
+        };
+        assert_eq!(publisher.read(kept.len()), kept);
+        publisher.write(&frame(0, b"kept"));
+        assert_eq!(sub.recv_timeout(DEADLINE).expect("a message"), "kept");
+        memory.assert_growth_below(GROWTH);
+    }
 }

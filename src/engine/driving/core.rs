@@ -279,7 +279,9 @@ impl<P: Pattern> Core<P> {
     {
         let State { pattern, net, .. } = &mut *state;
         let result = change(pattern, net);
-        state.turn().settle();
+        let mut turn = state.turn();
+        turn.send_away_all_slow();
+        turn.settle();
         self.notify_all(&mut state);
         let open = state.net.is_open();
         let enlisted = std::mem::replace(&mut state.enlisted, open);

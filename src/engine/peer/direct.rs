@@ -25,7 +25,7 @@ const WRITE: u8 = 1;
 /// A message that has been set aside.
 const DIRECTLY: u8 = 2;
 
-/// Subscribers that are to go.
+/// Peers that are to go, as they do not read.
 const SEND_AWAY: u8 = 4;
 
 impl Due {

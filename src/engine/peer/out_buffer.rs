@@ -17,6 +17,7 @@
 //! changed on this connection.
 
 mod first;
+mod lookalikes;
 mod marks;
 mod suspects;
 mod withdraw;
@@ -26,6 +27,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 pub(super) use first::encoded;
+use lookalikes::Lookalikes;
 use marks::Mark;
 pub(crate) use suspects::Unsent;
 
@@ -79,10 +81,12 @@ pub(crate) struct OutBuffer {
     bytes: usize,
     /// Whole messages from `head` to the end, commands not counted.
     messages: usize,
-    /// Bytes of commands from `head` to the end.
+    /// Bytes of commands from `head` to the end, and of subscriptions that look like messages.
     commands: usize,
     /// What is special about single messages, in the order of the queue. Nearly always empty.
     marks: Vec<Mark>,
+    /// Where there are subscriptions that look like messages. `None` if there have been none.
+    lookalikes: Option<Box<Lookalikes>>,
 }
 
 impl OutBuffer {
@@ -101,7 +105,7 @@ impl OutBuffer {
         self.bytes - self.taken
     }
 
-    /// Bytes of commands not yet wholly handed to the kernel.
+    /// Bytes of commands not yet wholly handed to the kernel, and of subscriptions in whatever form.
     pub(crate) fn commands(&self) -> usize {
         self.commands
     }
@@ -197,18 +201,25 @@ impl OutBuffer {
 
     /// Appends bytes that are whole command frames already.
     pub(crate) fn push_commands(&mut self, frames: &[u8], pool: &mut ChunkPool) {
-        self.push_subscription(frames, pool);
+        if self.tail.capacity() - self.tail.len() < frames.len() {
+            self.seal(pool);
+        }
+        self.tail.extend_from_slice(frames);
+        self.bytes += frames.len();
         self.commands += frames.len();
     }
 
-    /// Appends a frame that is a subscription as peers of before ZMTP 3.1 know it: it looks like a message, and counts neither as
-    /// that nor as a command.
+    /// Appends a frame that is a subscription as peers of before ZMTP 3.1 know it: it looks like a message, and counts as a command.
     pub(crate) fn push_subscription(&mut self, frame: &[u8], pool: &mut ChunkPool) {
-        if self.tail.capacity() - self.tail.len() < frame.len() {
-            self.seal(pool);
-        }
-        self.tail.extend_from_slice(frame);
-        self.bytes += frame.len();
+        self.push_commands(frame, pool);
+        let lookalikes = self.lookalikes.get_or_insert_default();
+        lookalikes.push(self.messages);
+    }
+
+    /// Whether the first of all that looks like a message is a subscription, which leaves the buffer.
+    fn pass_lookalike(&mut self) -> bool {
+        let lookalikes = self.lookalikes.as_deref_mut();
+        lookalikes.is_some_and(Lookalikes::pass)
     }
 
     fn account(&mut self, kind: FrameKind, len: usize) {
@@ -291,9 +302,9 @@ impl OutBuffer {
             }
             self.taken -= len;
             match kind {
-                // Subscriptions that look like messages were not counted; a buffer that has them has no messages.
+                FrameKind::More | FrameKind::Last if self.pass_lookalike() => self.commands -= len,
                 FrameKind::More | FrameKind::Last => {
-                    self.messages = self.messages.saturating_sub(1);
+                    self.messages -= 1;
                     if !self.marks.is_empty() {
                         self.take_out_mark(0);
                     }
@@ -354,6 +365,7 @@ impl OutBuffer {
     pub(crate) fn drain(&mut self, pool: &mut ChunkPool) -> Vec<Unsent> {
         let mut messages = Vec::with_capacity(self.messages);
         let mut marks = std::mem::take(&mut self.marks).into_iter().peekable();
+        let mut lookalikes = self.lookalikes.take();
         let mut index = 0;
         let mut frames = Vec::new();
         let mut walk = Walk::new(self);
@@ -361,6 +373,7 @@ impl OutBuffer {
             match kind {
                 FrameKind::Command => {}
                 FrameKind::More => frames.push(body),
+                FrameKind::Last if lookalikes.as_deref_mut().is_some_and(Lookalikes::pass) => {}
                 FrameKind::Last => {
                     frames.push(body);
                     let mark = marks.next_if(|mark| mark.index == index);
@@ -417,6 +430,7 @@ impl OutBuffer {
 
     /// Drops so many messages, the oldest first, of those of which no byte has been taken; returns how many there were.
     fn drop_unstarted_of(&mut self, most: usize, pool: &mut ChunkPool) -> usize {
+        debug_assert!(!self.has_lookalikes(), "publishers do not subscribe");
         let mut kept = OutBuffer::default();
         // What has been taken in part has to be finished.
         let (mut offset, mut begins, mut keeps) = (0, true, true);
@@ -472,6 +486,12 @@ impl OutBuffer {
         self.messages = 0;
         self.commands = 0;
         self.marks.clear();
+        self.lookalikes = None;
+    }
+
+    fn has_lookalikes(&self) -> bool {
+        let lookalikes = self.lookalikes.as_deref();
+        lookalikes.is_some_and(|lookalikes| !lookalikes.is_empty())
     }
 
     /// Appends all that `later` holds, which must start at a message boundary.
@@ -495,6 +515,10 @@ impl OutBuffer {
         for mark in later.marks.drain(..) {
             let index = mark.index + self.messages;
             self.marks.push(Mark { index, ..mark });
+        }
+        if let Some(more) = later.lookalikes.take() {
+            let lookalikes = self.lookalikes.get_or_insert_default();
+            lookalikes.append(self.messages, *more);
         }
         self.sealed.append(&mut later.sealed);
         self.tail = later.tail;

@@ -34,7 +34,7 @@ pub(crate) struct Peers {
     pub(super) dirty: Vec<PeerId>,
     /// Whether there are peers that have to be written now: full, or at [`WRITE_AT`], or a message was set aside for them.
     pub(super) due: Due,
-    /// Subscribers whose connection is to be closed, as they have no room.
+    /// Peers whose connection is to be closed, as they do not read.
     pub(super) too_slow: Vec<Place>,
     /// Peers for which the message that is being sent was set aside; reused.
     pub(super) aside: Vec<PeerId>,
@@ -284,7 +284,7 @@ impl Peers {
         self.moved += u64::from(again);
     }
 
-    /// Bytes of commands that this peer has yet to take.
+    /// Bytes of commands, and of topics in whatever form, that this peer has yet to take.
     pub(crate) fn waiting_commands(&self, id: PeerId) -> usize {
         self.slab.get(id).map_or(0, Peer::waiting_commands)
     }

@@ -1,4 +1,5 @@
-//! What is done about a subscriber that has no room, in the place of dropping the message for it.
+//! What is done about a subscriber that has no room, in the place of dropping the message for it; and about a publisher that does not
+//! read what it is told.
 
 use super::limits::Tried;
 use super::net::Net;
@@ -55,7 +56,7 @@ impl Peers {
         }
     }
 
-    /// Has the connection closed of a subscriber that has no room, as soon as somebody drives.
+    /// Has the connection closed of a peer that does not read, as soon as somebody drives.
     pub(crate) fn send_away_slow(&mut self, id: PeerId) {
         if let Some(place) = self.place(id)
             && let Some(peer) = self.slab.get_mut(id)
@@ -69,7 +70,7 @@ impl Peers {
 }
 
 impl Net {
-    /// Leaves a note for whoever drives of each subscriber that is to go.
+    /// Leaves a note for whoever drives of each peer that is to go. To be called after an attempt to send, in which no connection can end.
     #[cold]
     pub(super) fn note_slow(&mut self) {
         self.peers.due.sent_away();
@@ -80,7 +81,17 @@ impl Net {
 }
 
 impl Turn<'_> {
-    /// A subscriber goes that had no room.
+    /// Those go that are to. To be called after whatever else may have sent something, or told peers of topics.
+    pub(crate) fn send_away_all_slow(&mut self) {
+        if self.net.peers.due.is_send_away() {
+            self.net.peers.due.sent_away();
+            for place in std::mem::take(&mut self.net.peers.too_slow) {
+                self.send_away_slow(place);
+            }
+        }
+    }
+
+    /// A peer goes that does not read.
     pub(super) fn send_away_slow(&mut self, place: Place) {
         if self.net.peers.is_connected_at(place) {
             self.connection_lost(place.id, DisconnectCause::TooSlow);

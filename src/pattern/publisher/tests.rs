@@ -311,3 +311,25 @@ fn changes_in_the_middle_of_a_doubt_are_not_lost() {
         assert_eq!(other.held, good.collect());
     }
 }
+
+/// What is unread is compared with what all topics take; those that have just gone count until little is left.
+#[test]
+fn lags_when_far_more_is_unread_than_is_wanted() {
+    let mut publisher = Publisher::new(None);
+    for (unread, all, lags) in [
+        (10, 0, false),
+        (11, 0, true),
+        (10, 100, false),
+        (210, 100, false),
+        (211, 100, true),
+        (210, 0, false),
+        (211, 0, true),
+        (300, 200, false),
+        (10, 1, false),
+        (12, 1, false),
+        (13, 1, true),
+    ] {
+        let said = publisher.lags(unread, all, 10);
+        assert_eq!(said, lags, "{unread} of {all}");
+    }
+}

@@ -31,7 +31,9 @@ impl OutBuffer {
     /// The connection broke: counts that against the message that was being written, if one was. Gives the message, taken out,
     /// when as many connections as `most` have broken over it.
     pub(crate) fn blame(&mut self, most: Option<u32>, pool: &mut ChunkPool) -> Option<Unsent> {
+        let is_subscription = self.lookalikes.as_ref().is_some_and(|it| it.is_next());
         let begun = self.taken > 0
+            && !is_subscription
             && self
                 .first_message()
                 .is_some_and(|(_, kind)| kind != FrameKind::Command);

@@ -57,17 +57,53 @@ fn what_fills_no_chunk_is_one_slice() {
     assert!(unwritten(&buffer).starts_with(b"irst\0\x06second"));
 }
 
-/// For peers of before ZMTP 3.1 they are frames of messages, which nobody has counted.
+/// Peers of before ZMTP 3.1 know subscriptions as frames of messages. Wherever a write has stopped and the buffer was put together, they
+/// count as commands, and only messages are kept for another connection.
 #[test]
-fn subscriptions_that_look_like_messages_count_as_nothing() {
+fn subscriptions_that_look_like_messages_count_as_commands() {
+    const TOPIC: &[u8] = b"\0\x02\x01a";
     let pool = &mut ChunkPool::default();
-    let mut buffer = OutBuffer::default();
-    for _ in 0..3 {
-        buffer.push_subscription(b"\0\x02\x01a", pool);
+    let multipart = Message::from_frames([&b"a"[..], b"bc"]);
+    for (parts, written) in (0..4).flat_map(|parts| (0..=39).map(move |written| (parts, written))) {
+        let mut buffer = OutBuffer::default();
+        // Where each piece ends, and how much of it counts as a message and as bytes of commands.
+        let mut pieces = Vec::new();
+        for round in 0..3 {
+            let mut later = OutBuffer::default();
+            let into = if round < parts {
+                &mut later
+            } else {
+                &mut buffer
+            };
+            into.push_subscription(TOPIC, pool);
+            into.push(Outgoing::Message(&multipart), pool);
+            into.push_subscription(TOPIC, pool);
+            buffer.append(later, pool);
+            for piece in [(4, 0, 4), (7, 1, 0), (4, 0, 4)] {
+                pieces.push(piece);
+            }
+        }
+        buffer.advance(written.min(buffer.unwritten()), pool);
+        let mut end = 0;
+        let left = pieces.into_iter().filter(|(len, ..)| {
+            end += len;
+            end > written
+        });
+        let (messages, commands) = left.fold((0, 0), |sum, (_, message, command)| {
+            (sum.0 + message, sum.1 + command)
+        });
+        let counts = (buffer.messages(), buffer.commands());
+        assert_eq!(counts, (messages, commands), "{parts}, {written}");
+        let blamed = buffer.blame(Some(1), pool).is_some();
+        let is_begun = [4..=10, 19..=25, 34..=40].iter().any(|it| {
+            let first = *it.start();
+            (first + 1..first + 7).contains(&written)
+        });
+        assert_eq!(blamed, is_begun, "{parts}, {written}");
+        let kept = buffer.drain(pool);
+        assert_eq!(kept.len(), messages - usize::from(blamed));
+        assert!(kept.iter().all(|unsent| unsent.message == multipart));
     }
-    buffer.advance(5, pool);
-    assert_eq!((buffer.messages(), buffer.commands()), (0, 0));
-    assert_eq!(unwritten(&buffer), b"\x02\x01a\0\x02\x01a");
 }
 
 #[test]
