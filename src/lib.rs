@@ -227,8 +227,8 @@ pub use monitor::{
     RefusalCause,
 };
 pub use options::{
-    Change, CurveServer, Delivery, LibzmqOption, Log, OPTION_TABLE, OptionInfo, Options,
-    SlowSubscriber,
+    Balancing, Change, CurveServer, Delivery, LibzmqOption, Log, OPTION_TABLE, OptionInfo, Options,
+    Share, SlowSubscriber, Weigh,
 };
 pub use origin::Origin;
 pub use pattern::{

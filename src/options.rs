@@ -4,6 +4,7 @@
 //! default. The macro here makes of all rows the struct [`Options`] with its setters and their docs, the
 //! check of ranges, and [`OPTION_TABLE`] for whoever works with options by name or number.
 
+mod balancing;
 mod by_name;
 mod change;
 mod curve;
@@ -16,6 +17,8 @@ mod value;
 #[cfg(feature = "serde")]
 mod with_serde;
 
+pub use balancing::{Balancing, Share, Weigh};
+pub(crate) use balancing::{Choice, Weighing};
 pub(crate) use by_name::nearest as nearest_option;
 pub use change::Change;
 pub use curve::CurveServer;

@@ -57,6 +57,7 @@ pub(crate) use self::peer::peers::Peers;
 pub(crate) use self::peer::state::{PeerId, Place};
 pub(crate) use self::peer::turn::Turn;
 pub(crate) use self::peer::withdraw::Withdrawal;
+use crate::options::Share;
 pub(crate) use crate::sync::lock;
 use crate::transport::dial::SocketAddress;
 
@@ -87,6 +88,8 @@ pub(crate) enum Note {
     TooSlow(Place),
     /// Whether a peer is let in has been decided.
     Verdict(Place),
+    /// Code of the application has said how much a peer is to get.
+    Share(Place, Share),
 }
 
 /// Makes a poll return.

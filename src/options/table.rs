@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::balancing::Balancing;
 use super::change::Change::{AtOnce, Fixed, Later};
 use super::curve::{CurveServer, PublicKey, SecretKey};
 use super::delivery::Delivery;
@@ -689,6 +690,17 @@ option_table! {
         unit: "time",
         range: "0 to 1 s, or none for what suits the type", allows: up_to_a_second,
         default: None, "none",
+    }
+
+    /// Which of its peers a message goes to: see [`Balancing`]. By name it is `round_robin` or `least_outstanding`, and behind a comma `local_first`:
+    /// `least_outstanding, local_first`. When it is set anew, peers are weighed anew. A peer whose connection does not stand, and that has a share,
+    /// comes after all others.
+    balancing(Balancing) -> Balancing {
+        sockets: [Push, Scatter, Req, Dealer, Client],
+        change: AtOnce,
+        unit: "",
+        range: "round_robin or least_outstanding, with local_first or code", allows: any,
+        default: Balancing::round_robin(), "round_robin",
     }
 
     /// Whether a PUB or XPUB waits for a peer at its high-water mark instead of dropping the message for it. One slow

@@ -10,6 +10,7 @@ use crate::Delivery;
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, unlimited};
 use crate::message::Message;
 use crate::monitor::PeerRefusal;
+use crate::options::Share;
 use crate::pattern::Admission;
 use crate::pattern::stored::{Resumed, SpoolNote, Stored};
 use crate::spool::{Notes, OpenSpool};
@@ -145,6 +146,22 @@ impl AckedOut {
     /// So many messages may be unsettled, 0 for any number.
     pub(super) fn set_send_hwm(&mut self, send_hwm: usize) {
         self.send_hwm = unlimited(send_hwm);
+    }
+
+    /// Whether peers have shares, of which the next ones are told.
+    pub(super) fn weighing(mut self, weighs: bool) -> Self {
+        self.set_weighs(weighs);
+        self
+    }
+
+    pub(super) fn set_weighs(&mut self, weighs: bool) {
+        self.sender.set_weighs(weighs);
+    }
+
+    /// A peer's share is this.
+    pub(super) fn set_share(&mut self, peers: &mut Peers, id: PeerId, share: Share) {
+        self.sender.set_share(id, share.priority, share.weight);
+        self.dispatch(peers);
     }
 
     pub(super) fn new(delivery: &Delivery, send_hwm: usize) -> Self {

@@ -8,7 +8,7 @@ use super::outlet::Outlet;
 use super::{FairQueue, Pattern, Receiving, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::message::Message;
-use crate::options::Options;
+use crate::options::{Options, Share};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
@@ -30,22 +30,27 @@ pub(crate) type DealerPattern = DealerOf<AnyFrames>;
 pub(crate) type ClientPattern = DealerOf<OneFrame>;
 
 impl DealerPattern {
+    #[cfg(test)]
     pub(crate) fn new(probes: bool, conflates: bool) -> Self {
-        Self::of_form(probes, conflates)
+        Self::of_form(probes, conflates, &Options::new())
+    }
+
+    pub(crate) fn with_options(options: &Options) -> Self {
+        Self::of_form(options.probe_router, options.conflate, options)
     }
 }
 
 impl ClientPattern {
-    pub(crate) fn new() -> Self {
-        Self::of_form(false, false)
+    pub(crate) fn with_options(options: &Options) -> Self {
+        Self::of_form(false, false, options)
     }
 }
 
 impl<F: Form> DealerOf<F> {
-    fn of_form(probes: bool, conflates: bool) -> Self {
+    fn of_form(probes: bool, conflates: bool, options: &Options) -> Self {
         DealerOf {
             form: PhantomData,
-            outlet: Outlet::default(),
+            outlet: Outlet::default().balanced(options.balancing.choice()),
             queue: FairQueue::new(),
             probes,
             conflates,
@@ -93,8 +98,21 @@ impl<F: Form> Pattern for DealerOf<F> {
         }
     }
 
-    fn reconfigure(&mut self, _peers: &mut Peers, options: &Options) {
+    fn reconfigure(&mut self, peers: &mut Peers, options: &Options) {
         self.probes = options.probe_router && !F::SINGLE;
+        self.outlet.balance(peers, options.balancing.choice());
+    }
+
+    fn weighs(&self) -> bool {
+        self.outlet.weighs()
+    }
+
+    fn set_share(&mut self, _peers: &mut Peers, id: PeerId, share: Share) {
+        self.outlet.set_share(id, share);
+    }
+
+    fn lost(&mut self, peers: &mut Peers, id: PeerId) {
+        self.outlet.lost(peers, id);
     }
 
     fn receives(&self) -> bool {

@@ -1,7 +1,9 @@
 //! Who takes the next message.
 
 use super::FairQueue;
+use super::preferences::Preferences;
 use crate::engine::{PeerId, Peers, Tried};
+use crate::options::{Choice, Share};
 
 /// The peers a message can go to, taken in turn, without those that are full.
 ///
@@ -13,12 +15,16 @@ use crate::engine::{PeerId, Peers, Tried};
 /// ```
 ///
 /// A peer that has room again waits for all ready ones to have had their turn: it has just been sent plenty.
+///
+/// Where something else than turns decides, those with room are in `preferences`, and none is in `ready`: so nothing is asked of them where a message
+/// goes the short way, which finds nobody to send to.
 #[derive(Debug, Default)]
 pub(crate) struct LoadBalancer {
     ready: FairQueue,
     /// Which ids are peers, ready or full.
     known: Vec<bool>,
     len: usize,
+    preferences: Option<Box<Preferences>>,
 }
 
 impl LoadBalancer {
@@ -36,7 +42,10 @@ impl LoadBalancer {
         }
         self.known[id] = true;
         self.len += 1;
-        self.ready.push(id);
+        match &mut self.preferences {
+            Some(preferences) => preferences.add(id),
+            None => self.ready.push(id),
+        }
     }
 
     pub(crate) fn remove(&mut self, id: usize) {
@@ -44,18 +53,90 @@ impl LoadBalancer {
             self.known[id] = false;
             self.len -= 1;
             self.ready.remove(id);
+            if let Some(preferences) = &mut self.preferences {
+                preferences.remove(id);
+            }
         }
     }
 
     /// Passes a peer over until it is ready again.
     pub(crate) fn set_full(&mut self, id: usize) {
-        self.ready.remove(id);
+        match &mut self.preferences {
+            Some(preferences) => preferences.set_full(id),
+            None => drop(self.ready.remove(id)),
+        }
     }
 
     /// Gives a peer its turn again, after all others; one that is ready keeps its place.
     pub(crate) fn set_ready(&mut self, id: usize) {
-        if self.contains(id) {
-            self.ready.push(id);
+        if !self.contains(id) {
+            return;
+        }
+        match &mut self.preferences {
+            Some(preferences) => preferences.set_ready(id),
+            None => self.ready.push(id),
+        }
+    }
+
+    /// Chooses like this from now on; `None` is in turn. `true`: that is another way than before, and whatever was known of the peers is to be told
+    /// again.
+    pub(crate) fn set_choice(&mut self, choice: Option<Choice>) -> bool {
+        let before = self.preferences.as_ref();
+        if before.map(|preferences| preferences.choice()) == choice {
+            return false;
+        }
+        let preferences = choice.map(|choice| Box::new(Preferences::new(choice)));
+        let new = LoadBalancer {
+            preferences,
+            ..LoadBalancer::default()
+        };
+        let before = std::mem::replace(self, new);
+        for id in before.peers() {
+            self.add(id);
+            if !before.is_ready(id) {
+                self.set_full(id);
+            }
+        }
+        true
+    }
+
+    /// Whether peers have shares.
+    pub(crate) fn weighs(&self) -> bool {
+        let preferences = self.preferences.as_ref();
+        preferences.is_some_and(|preferences| preferences.choice().weighs)
+    }
+
+    fn is_ready(&self, id: usize) -> bool {
+        match &self.preferences {
+            Some(preferences) => preferences.is_ready(id),
+            None => self.ready.contains(id),
+        }
+    }
+
+    /// The share of a peer is this. `None`: it is not known any more.
+    pub(crate) fn set_share(&mut self, id: usize, share: Option<Share>) {
+        if let Some(preferences) = &mut self.preferences {
+            preferences.set_share(id, share);
+        }
+    }
+
+    /// Whether it is to be told of messages that are finished.
+    pub(crate) fn counts(&self) -> bool {
+        let preferences = self.preferences.as_ref();
+        preferences.is_some_and(|preferences| preferences.choice().least_outstanding)
+    }
+
+    /// So many of the messages that a peer was given are finished.
+    pub(crate) fn finished(&mut self, id: usize, count: u64) {
+        if let Some(preferences) = &mut self.preferences {
+            preferences.finished(id, count);
+        }
+    }
+
+    /// So many messages of a peer are outstanding, whatever was known before.
+    pub(crate) fn set_outstanding(&mut self, id: usize, count: u64) {
+        if let Some(preferences) = &mut self.preferences {
+            preferences.set_outstanding(id, count);
         }
     }
 
@@ -83,7 +164,9 @@ impl LoadBalancer {
     ) -> Option<PeerId> {
         let mut refused = 0;
         loop {
-            let id = self.next()?;
+            let Some(id) = self.next() else {
+                return self.give_preferred(peers, &mut attempt);
+            };
             match attempt(peers, id) {
                 Tried::Queued => {
                     self.advance();
@@ -106,8 +189,20 @@ impl LoadBalancer {
         }
     }
 
+    #[cold]
+    fn give_preferred(
+        &mut self,
+        peers: &mut Peers,
+        attempt: &mut dyn FnMut(&mut Peers, PeerId) -> Tried,
+    ) -> Option<PeerId> {
+        self.preferences.as_mut()?.give(peers, attempt)
+    }
+
     /// Whether a peer has room. Those that have none are set full on the way.
     pub(crate) fn has_room(&mut self, peers: &mut Peers) -> bool {
+        if let Some(preferences) = &mut self.preferences {
+            return preferences.has_room(peers);
+        }
         while let Some(id) = self.next() {
             if peers.has_room(id) || !peers.await_room(id) {
                 return true;

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`FairQueue`] | who is read next? | PULL, SUB, REP, REQ, DEALER, ROUTER, PAIR, XSUB |
 //! | [`LoadBalancer`] | who takes the next message? | PUSH, REQ, DEALER |
+//! | [`Preferences`](preferences::Preferences) | and where it is not just whose turn it is? | the same |
 //! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
 //! | [`Distributor`](distributor::Distributor), [`Subscriptions`](subscriptions::Subscriptions) | who wants this message? | PUB, XPUB, RADIO |
 //! | [`acked_out`], [`acked_in`] | which messages are settled? | PUSH, PULL, where that is asked for |
@@ -36,6 +37,7 @@ mod logged_out;
 mod matching;
 mod outlet;
 mod pair;
+mod preferences;
 mod prefix_trie;
 mod publish;
 mod publisher;
@@ -97,7 +99,7 @@ use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::error::SendErrorKind;
 use crate::message::Message;
 use crate::monitor::{PeerRefusal, RefusalCause};
-use crate::options::Options;
+use crate::options::{Options, Share};
 use crate::stats::DeliveryStats;
 use crate::zmtp::delivery::{Hello, Notice};
 use crate::zmtp::replay::LogNotice;
@@ -243,6 +245,14 @@ pub(crate) trait Pattern: Send {
     fn ended(&mut self, _peers: &mut Peers) -> Vec<u32> {
         Vec::new()
     }
+
+    /// Whether there are [shares](crate::Share) to be told: they are asked for when a connection stands.
+    fn weighs(&self) -> bool {
+        false
+    }
+
+    /// The peer's share of the messages is this.
+    fn set_share(&mut self, _peers: &mut Peers, _id: PeerId, _share: Share) {}
 
     /// A peer that was full has room again.
     fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
@@ -434,7 +444,7 @@ mod tests {
             Box::new(XpubPattern::new(&Options::new())),
             Box::new(XsubPattern::new(Some(2), false)),
             Box::new(NumberedPattern::new(SocketType::Server, 0)),
-            Box::new(ClientPattern::new()),
+            Box::new(ClientPattern::with_options(&Options::new())),
             Box::new(RadioPattern::new(&Options::new())),
             Box::new(DishPattern::new(Some(2), false)),
             Box::new(GatherPattern::new()),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::LoadBalancer;
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
+use crate::options::{Choice, Share};
 
 /// See the module. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
 #[derive(Default)]
@@ -35,6 +36,11 @@ impl Outlet {
                 return None;
             }
         }
+        if self.balancer.counts() {
+            for (id, count) in peers.take_arrivals() {
+                self.balancer.finished(id, count);
+            }
+        }
         self.balancer
             .give(peers, |peers, id| peers.try_send(id, outgoing))
             .map(drop)
@@ -50,6 +56,37 @@ impl Outlet {
     /// Each of the peers has announced a limit that forbids the message. Gives the one that would take most.
     fn refused_by_all(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<(PeerId, Excess)> {
         peers.refused_by_all(self.balancer.peers(), outgoing)
+    }
+
+    /// Chooses peers like this from now on.
+    pub(super) fn balance(&mut self, peers: &Peers, choice: Option<Choice>) {
+        if self.balancer.set_choice(choice) {
+            for id in self.balancer.peers().collect::<Vec<PeerId>>() {
+                let queued = peers.queued_out(id) as u64;
+                self.balancer.set_outstanding(id, queued);
+            }
+        }
+    }
+
+    /// The same, before there are any.
+    pub(super) fn balanced(mut self, choice: Option<Choice>) -> Self {
+        self.balancer.set_choice(choice);
+        self
+    }
+
+    pub(super) fn weighs(&self) -> bool {
+        self.balancer.weighs()
+    }
+
+    pub(super) fn set_share(&mut self, id: PeerId, share: Share) {
+        self.balancer.set_share(id, Some(share));
+    }
+
+    /// Its connection is gone: what had left has come to nothing.
+    pub(super) fn lost(&mut self, peers: &Peers, id: PeerId) {
+        self.balancer.set_share(id, None);
+        self.balancer
+            .set_outstanding(id, peers.queued_out(id) as u64);
     }
 
     pub(super) fn attached(&mut self, peers: &mut Peers, id: PeerId) {

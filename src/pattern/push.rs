@@ -7,8 +7,8 @@ use super::acked_out::{AckedOut, DeadLetter, JobId, Settled};
 use super::form::{AnyFrames, Form, OneFrame};
 use super::outlet::Outlet;
 use super::{Admission, Pattern, Sending};
-use crate::Options;
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
+use crate::options::{Options, Share};
 use crate::stats::DeliveryStats;
 use crate::zmtp::delivery::{Hello, Notice};
 use crate::zmtp::{ProtocolError, SocketType};
@@ -39,8 +39,23 @@ impl<F: Form> PushOf<F> {
     /// Messages are to be settled, if that is what the options ask for.
     pub(crate) fn with_options(options: &Options) -> Self {
         let delivery = options.delivery.as_ref();
+        let choice = options.balancing.choice_without_count();
+        let weighs = choice.is_some_and(|choice| choice.weighs);
+        let acked = delivery.map(|delivery| {
+            let acked = AckedOut::new(delivery, options.send_hwm);
+            Box::new(acked.weighing(weighs))
+        });
         PushOf {
-            acked: delivery.map(|delivery| Box::new(AckedOut::new(delivery, options.send_hwm))),
+            acked,
+            ..PushOf::balanced(options)
+        }
+    }
+
+    /// One whose messages are not settled, and that chooses peers as the options say.
+    pub(crate) fn balanced(options: &Options) -> Self {
+        let choice = options.balancing.choice_without_count();
+        PushOf {
+            outlet: Outlet::default().balanced(choice),
             ..PushOf::new()
         }
     }
@@ -119,10 +134,29 @@ impl<F: Form> Pattern for PushOf<F> {
         }
     }
 
-    fn reconfigure(&mut self, _peers: &mut Peers, options: &Options) {
+    fn reconfigure(&mut self, peers: &mut Peers, options: &Options) {
+        let choice = options.balancing.choice_without_count();
+        self.outlet.balance(peers, choice);
         if let Some(acked) = &mut self.acked {
             acked.set_send_hwm(options.send_hwm);
+            acked.set_weighs(choice.is_some_and(|choice| choice.weighs));
         }
+    }
+
+    fn weighs(&self) -> bool {
+        self.outlet.weighs()
+    }
+
+    fn set_share(&mut self, peers: &mut Peers, id: PeerId, share: Share) {
+        match &mut self.acked {
+            Some(acked) => acked.set_share(peers, id, share),
+            None => self.outlet.set_share(id, share),
+        }
+    }
+
+    /// With messages to be settled, those who are let go of say so by `detached`.
+    fn lost(&mut self, peers: &mut Peers, id: PeerId) {
+        self.outlet.lost(peers, id);
     }
 
     fn receives(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::engine::{
 };
 use crate::message::{Frame, Message};
 use crate::monitor::RefusalCause;
-use crate::options::Options;
+use crate::options::{Options, Share};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// Names a request that is under way.
@@ -92,6 +92,12 @@ impl ReqPattern {
             cancelled_late: false,
             unexpected: 0,
         }
+    }
+
+    pub(crate) fn with_options(options: &Options, first_ticket: Ticket) -> Self {
+        let mut pattern = ReqPattern::new(options.req_relaxed, options.req_correlate, first_ticket);
+        pattern.balancer.set_choice(options.balancing.choice());
+        pattern
     }
 
     /// Sends a request to a peer that is connected, has room, and is not among those that have been `tried`. `None`: there is none.
@@ -209,7 +215,7 @@ impl ReqPattern {
         let is_it = |first: &[u8]| !correlate || first == ticket.to_be_bytes();
         match peers.withdraw(peer, is_it) {
             Withdrawal::Done => {
-                self.requests.remove(&ticket);
+                self.forget_request(ticket);
                 self.balancer.set_ready(peer);
                 return true;
             }
@@ -223,7 +229,7 @@ impl ReqPattern {
                 if !self.correlate {
                     *self.stale.entry(peer).or_default() += 1;
                 }
-                self.requests.remove(&ticket);
+                self.forget_request(ticket);
             }
         }
         false
@@ -248,14 +254,28 @@ impl ReqPattern {
             return Some(message);
         };
         if request.cancelled.is_some() {
-            self.requests.remove(&ticket);
+            self.forget_request(ticket);
             self.unexpected += 1;
             return Some(message);
         }
         let body = Message::from_frames(message.into_frames().skip(start));
-        request.outcome = Some(Outcome::Reply(body));
-        self.note_end(ticket);
+        self.end(ticket, Outcome::Reply(body));
         None
+    }
+
+    /// Nobody is to be told of a request that has no outcome.
+    fn forget_request(&mut self, ticket: Ticket) {
+        if let Some(request) = self.requests.remove(&ticket) {
+            self.balancer.finished(request.peer, 1);
+        }
+    }
+
+    fn end(&mut self, ticket: Ticket, outcome: Outcome) {
+        if let Some(request) = self.requests.get_mut(&ticket) {
+            request.outcome = Some(outcome);
+            self.balancer.finished(request.peer, 1);
+            self.note_end(ticket);
+        }
     }
 
     fn note_end(&mut self, ticket: Ticket) {
@@ -314,12 +334,11 @@ impl ReqPattern {
         lost.sort_by_key(|ticket| std::cmp::Reverse(newest.wrapping_sub(*ticket)));
         lost.truncate(lost.len().saturating_sub(kept));
         for ticket in lost {
-            match self.requests.get_mut(&ticket) {
+            match self.requests.get(&ticket) {
                 Some(request) if request.cancelled.is_none() => {
-                    request.outcome = Some(Outcome::PeerGone);
-                    self.note_end(ticket);
+                    self.end(ticket, Outcome::PeerGone);
                 }
-                Some(_) => drop(self.requests.remove(&ticket)),
+                Some(_) => self.forget_request(ticket),
                 None => {}
             }
         }
@@ -340,6 +359,21 @@ impl Pattern for ReqPattern {
     fn reconfigure(&mut self, _peers: &mut Peers, options: &Options) {
         self.correlate = options.req_correlate;
         self.relaxed = options.req_relaxed;
+        if self.balancer.set_choice(options.balancing.choice()) {
+            for id in self.balancer.peers().collect::<Vec<PeerId>>() {
+                let requests = self.requests.values();
+                let waits = requests.filter(|it| it.peer == id && it.outcome.is_none());
+                self.balancer.set_outstanding(id, waits.count() as u64);
+            }
+        }
+    }
+
+    fn weighs(&self) -> bool {
+        self.balancer.weighs()
+    }
+
+    fn set_share(&mut self, _peers: &mut Peers, id: PeerId, share: Share) {
+        self.balancer.set_share(id, Some(share));
     }
 
     fn receives(&self) -> bool {
@@ -355,6 +389,7 @@ impl Pattern for ReqPattern {
     }
 
     fn lost(&mut self, peers: &mut Peers, id: PeerId) {
+        self.balancer.set_share(id, None);
         self.receive(peers);
         let kept = peers.queued_out(id);
         self.fail_requests(id, kept);
@@ -389,13 +424,12 @@ impl Pattern for ReqPattern {
         let Some(ticket) = self.ticket_of(message) else {
             return;
         };
-        match self.requests.get_mut(&ticket) {
+        match self.requests.get(&ticket) {
             Some(request) if request.cancelled.is_none() => {
                 let size = message.size();
-                request.outcome = Some(Outcome::Refused { size, cause });
-                self.note_end(ticket);
+                self.end(ticket, Outcome::Refused { size, cause });
             }
-            Some(_) => drop(self.requests.remove(&ticket)),
+            Some(_) => self.forget_request(ticket),
             None => {}
         }
     }

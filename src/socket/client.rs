@@ -20,7 +20,7 @@ pub struct Client {
     pub(super) socket: Socket<ClientPattern>,
 }
 
-common!(Client, "CLIENT", _options => ClientPattern::new());
+common!(Client, "CLIENT", options => ClientPattern::with_options(options));
 
 sending!(Client);
 

@@ -53,7 +53,7 @@ pub struct Dealer {
     pub(super) socket: Socket<DealerPattern>,
 }
 
-common!(Dealer, "DEALER", options => DealerPattern::new(options.probe_router, options.conflate));
+common!(Dealer, "DEALER", options => DealerPattern::with_options(options));
 
 impl Dealer {
     /// One of the library's own.
@@ -61,10 +61,7 @@ impl Dealer {
         context: &Arc<ContextInner>,
         options: Options,
     ) -> Result<Dealer, SocketError> {
-        let make = |options: &Options| {
-            let (probe, conflate) = (options.probe_router, options.conflate);
-            Ok(DealerPattern::new(probe, conflate))
-        };
+        let make = |options: &Options| Ok(DealerPattern::with_options(options));
         let socket = Socket::within(context, options, make)?;
         Ok(Dealer { socket })
     }

@@ -56,9 +56,8 @@ pub struct Req {
     pub(super) socket: Socket<ReqPattern>,
 }
 
-common!(Req, "REQ", options => ReqPattern::new(
-    options.req_relaxed,
-    options.req_correlate,
+common!(Req, "REQ", options => ReqPattern::with_options(
+    options,
     RandomState::new().build_hasher().finish() as u32,
 ));
 

@@ -31,6 +31,6 @@ pub struct Scatter {
     pub(super) socket: Socket<ScatterPattern>,
 }
 
-common!(Scatter, "SCATTER", _options => ScatterPattern::new());
+common!(Scatter, "SCATTER", options => ScatterPattern::balanced(options));
 
 sending!(Scatter);

@@ -40,6 +40,7 @@ mod sockets {
 }
 
 mod arena;
+mod balancing;
 mod changing;
 mod closing;
 mod connecting;

@@ -1,5 +1,5 @@
 //! What must not be done under a lock, because code of the application runs in it: to drop what it owns, to wake its tasks, to log,
-//! and to have it decide who is let in.
+//! and to have it decide who is let in, or who gets how much.
 //!
 //! The `Drop` of the owner of a [`Bytes`], a task's [`Waker`], or the application's logger, may use the very socket, or block, or panic. So
 //! whoever holds a lock puts such things here, by way of the pool that all buffers have at hand, and they are done when
@@ -16,6 +16,7 @@ use log::Level;
 use crate::auth::Ask;
 use crate::engine::inproc::{link::InprocLink, names::Offer};
 use crate::engine::peer::listen::Listening;
+use crate::engine::peer::shares::AskShare;
 use crate::message::Message;
 
 /// See the module.
@@ -38,6 +39,8 @@ enum Task {
     Listener(Box<Listening>),
     /// Whether a peer is let in.
     Ask(Box<Ask>),
+    /// How much a peer is to get.
+    AskShare(Box<AskShare>),
     /// The level, which part of the library says it, and the text.
     Log(Level, &'static str, String),
 }
@@ -96,6 +99,10 @@ impl Later {
         self.tasks.push(Task::Ask(Box::new(ask)));
     }
 
+    pub(crate) fn ask_share(&mut self, ask: AskShare) {
+        self.tasks.push(Task::AskShare(Box::new(ask)));
+    }
+
     pub(crate) fn drop_listener(&mut self, listener: Listening) {
         self.tasks.push(Task::Listener(Box::new(listener)));
     }
@@ -130,6 +137,7 @@ impl Later {
                 Task::Offer(offer) => drop(offer),
                 Task::Listener(listener) => drop(listener),
                 Task::Ask(ask) => ask.start(),
+                Task::AskShare(ask) => ask.run(),
             });
         }
     }

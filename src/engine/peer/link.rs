@@ -350,6 +350,7 @@ impl Turn<'_> {
         self.greet(id);
         self.net.changes.add(Changes::PEERS);
         self.pattern.established(&mut self.net.peers, id);
+        self.weigh(id);
         self.watch_topics(id);
         self.net.peers.mark_dirty(id);
         self.put_notices(id, Happened::Begun);
@@ -431,6 +432,7 @@ impl Net {
             counted: None,
             counters: Counters::default(),
             slow_at: None,
+            arrived: 0,
         })
     }
 

@@ -143,6 +143,7 @@ impl Turn<'_> {
         self.greet(id);
         self.attach(id);
         self.pattern.established(&mut self.net.peers, id);
+        self.weigh(id);
         self.fetch_inproc(id);
     }
 
@@ -170,6 +171,7 @@ impl Turn<'_> {
         self.attach(id);
         self.net.changes.add(Changes::PEERS);
         self.pattern.established(&mut self.net.peers, id);
+        self.weigh(id);
         self.pattern.writable(&mut self.net.peers, id);
         self.fetch_inproc(id);
     }

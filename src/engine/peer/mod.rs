@@ -18,7 +18,8 @@
 //! | `notices` | messages that tell of a connection's beginning and end, and connections that the application ends |
 //! | `limits`, `withdraw` | what a peer takes, and what is taken back |
 //! | `bytes` | limits in bytes for both queues of a peer |
-//! | `slow` | subscribers that do not keep up |
+//! | `shares` | how much a peer is to get of what is sent, and who says that |
+//! | `slow` | peers that do not keep up |
 //! | `stats` | what the application may know of them |
 //! | `pool` | the chunks that both kinds of buffers are made of |
 //! | `stand` | for the tests: sockets without a network |
@@ -44,6 +45,7 @@ pub(super) mod peers;
 pub(super) mod pool;
 pub(super) mod reading;
 mod reconfigure;
+pub(super) mod shares;
 mod slow;
 #[cfg(test)]
 pub(in crate::engine) mod stand;

@@ -42,6 +42,8 @@ pub(crate) struct Peers {
     pub(super) resumable: Vec<PeerId>,
     /// Inproc peers that have topics for us or have gone, and peers that are gone and of which the last message has been taken.
     pub(super) news: Vec<PeerId>,
+    /// Peers that messages have come from since the pattern last asked. `None` if it never has.
+    pub(super) arrivals: Option<Vec<PeerId>>,
     /// Messages appended since the buffers were last written.
     pub(super) gathered: usize,
     /// Messages that callers have written without queueing them.
@@ -541,6 +543,10 @@ impl Peers {
             link.read_rate.record(got.messages);
             link.received += got.messages;
             peer.counters.messages_in += got.messages as u64;
+            if let Some(arrivals) = &mut self.arrivals {
+                arrivals.extend((peer.arrived == 0 && got.messages > 0).then_some(id));
+                peer.arrived += got.messages as u64;
+            }
             peer.counters.bytes_in += got.bytes as u64;
             if self.conflate {
                 let replaced = peer.inbound.keep_newest(&mut self.pool);
@@ -551,6 +557,18 @@ impl Peers {
                 self.news.push(id);
             }
         }
+    }
+
+    /// How many messages have come from which peers since this was last asked, or was asked for the first time.
+    pub(crate) fn take_arrivals(&mut self) -> Vec<(PeerId, u64)> {
+        let arrivals = self.arrivals.replace(Vec::new()).unwrap_or_default();
+        let mut counts = Vec::with_capacity(arrivals.len());
+        for id in arrivals {
+            if let Some(peer) = self.slab.get_mut(id) {
+                counts.push((id, std::mem::take(&mut peer.arrived)));
+            }
+        }
+        counts
     }
 
     /// Forgets all messages of this peer that nobody has taken, of a kind that we never read.
@@ -654,6 +672,9 @@ impl Peers {
             self.past.add(&peer.counters);
             self.dirty.retain(|dirty| *dirty != id);
             self.resumable.retain(|paused| *paused != id);
+            if let Some(arrivals) = &mut self.arrivals {
+                arrivals.retain(|arrived| *arrived != id);
+            }
         }
     }
 }

@@ -230,6 +230,10 @@ impl Turn<'_> {
             return;
         };
         peer.counters.messages_in += messages as u64;
+        if let Some(arrivals) = &mut self.net.peers.arrivals {
+            arrivals.extend((peer.arrived == 0 && messages > 0).then_some(id));
+            peer.arrived += messages as u64;
+        }
         let in_budget = peer.is_in_budget();
         if in_budget {
             peer.has_read(self.now);

@@ -64,6 +64,9 @@ impl Turn<'_> {
         self.set_marks();
         self.pattern
             .reconfigure(&mut self.net.peers, &self.net.options);
+        if changed.iter().any(|row| row.name == "balancing") {
+            self.weigh_all();
+        }
         self.net.changes.add(Changes::PEERS);
         Ok(Some(replaced))
     }

@@ -23,7 +23,7 @@ use crate::engine::driving::timers::Timer;
 use crate::pattern::Pattern;
 use crate::transport::Stream;
 use crate::transport::memory::{self, Direction};
-use crate::{Context, Options};
+use crate::{Balancing, Context, Options, Share};
 
 /// A socket. Its core is there for the lock, and because what is to be dropped later is dropped when that is released.
 pub(in crate::engine) struct Stand<P: Pattern + 'static> {
@@ -217,6 +217,16 @@ fn options() -> Options {
         .send_hwm(4)
         .recv_hwm(3)
         .max_delivery_attempts(None)
+}
+
+/// Each way of choosing peers in turn.
+fn balancing(seed: u64) -> Balancing {
+    match seed % 4 {
+        0 => Balancing::round_robin(),
+        1 => Balancing::least_outstanding(),
+        2 => Balancing::least_outstanding().local_first(),
+        _ => Balancing::round_robin().by(|_: &crate::Origin| Share::new(2)),
+    }
 }
 
 /// The steps of a schedule. Told if it fails.

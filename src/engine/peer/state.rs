@@ -86,6 +86,8 @@ pub(crate) struct Peer {
     pub(super) counters: Counters,
     /// A subscriber: what had been queued for it when it last had no room.
     pub(super) slow_at: Option<u64>,
+    /// Messages that have come since the pattern last asked, if it asks.
+    pub(super) arrived: u64,
 }
 
 /// Where a peer came from.

@@ -220,6 +220,7 @@ impl Turn<'_> {
             }
             Note::TooSlow(place) => self.send_away_slow(place),
             Note::Verdict(place) => self.verdict_given(place),
+            Note::Share(place, share) => self.share_given(place, share),
             Note::InprocWritable(place) => {
                 if self.net.at_place(place) {
                     self.net.changes.add(Changes::WRITABLE);

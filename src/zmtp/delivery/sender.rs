@@ -24,7 +24,7 @@ use slab::Slab;
 
 use super::wire::{self, Run, Settled};
 use super::{DeliveryError, Id};
-use line::{ALONE_AFTER, Line};
+use line::{ALONE_AFTER, Line, Share};
 
 mod line;
 
@@ -138,6 +138,8 @@ pub(crate) struct Sender<T> {
     delayed: BinaryHeap<Reverse<(Instant, u64, usize)>>,
     graces: Vec<Grace>,
     lines: Vec<Option<Line>>,
+    /// Lines have shares.
+    weighs: bool,
     finished: Vec<Finished<T>>,
     /// `None`: nobody is interested.
     returned: Option<Vec<Returned>>,
@@ -156,6 +158,7 @@ impl<T> Sender<T> {
             delayed: BinaryHeap::new(),
             graces: Vec::new(),
             lines: Vec::new(),
+            weighs: false,
             finished: Vec::new(),
             returned: None,
             counts: Counts::default(),
@@ -267,7 +270,23 @@ impl<T> Sender<T> {
             run: None,
             back,
             alone: false,
+            share: Share::UNKNOWN,
         });
+    }
+
+    /// Whether lines have shares, which [`set_share`](Self::set_share) tells of. Without, who may have most is given the next message.
+    pub(crate) fn set_weighs(&mut self, weighs: bool) {
+        self.weighs = weighs;
+    }
+
+    /// How much of all this connection is to have: messages go to the lowest priority, and are divided in proportion to weights, of at least 1.
+    pub(crate) fn set_share(&mut self, connection: usize, priority: u8, weight: u16) {
+        if let Some(Some(line)) = self.lines.get_mut(connection) {
+            line.share = Share {
+                priority: priority.into(),
+                weight,
+            };
+        }
     }
 
     /// A connection is gone. Of what was sent on it, the last `unwritten` messages have not left.
@@ -492,7 +511,7 @@ impl<T> Sender<T> {
                 self.pop(from_again);
                 continue;
             };
-            let mut best: Option<(usize, usize)> = None;
+            let mut best: Option<(usize, (u16, u64))> = None;
             let (mut asked, mut refused) = (0, 0);
             for (connection, line) in self.lines.iter().enumerate() {
                 let Some(line) = line else {
@@ -500,12 +519,13 @@ impl<T> Sender<T> {
                 };
                 asked += 1;
                 let free = line.free(job.deaths);
-                if free.is_some_and(|free| best.is_some_and(|(_, most)| most >= free)) {
+                let rank = free.map(|free| line.rank(free, self.weighs));
+                if rank.is_some_and(|rank| best.is_some_and(|(_, first)| first <= rank)) {
                     continue;
                 }
-                match (room(connection, &job.payload), free) {
+                match (room(connection, &job.payload), rank) {
                     (Room::Refuses, _) => refused += 1,
-                    (Room::Free, Some(free)) => best = Some((connection, free)),
+                    (Room::Free, Some(rank)) => best = Some((connection, rank)),
                     (Room::Free | Room::Full, _) => {}
                 }
             }

@@ -26,7 +26,9 @@ impl Rig {
     fn new(seed: u64) -> Rig {
         let mut random = Random::new(seed);
         let context = Context::new();
-        let push = Stand::new(&context, options(), PushPattern::new());
+        let options_of_push = options().balancing(balancing(seed));
+        let pattern = PushPattern::with_options(&options_of_push);
+        let push = Stand::new(&context, options_of_push, pattern);
         let pulls: Vec<_> = (0..3)
             .map(|_| Stand::new(&context, options(), PullPattern::new()))
             .collect();

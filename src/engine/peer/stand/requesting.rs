@@ -31,11 +31,9 @@ struct Rig {
 impl Rig {
     fn new(seed: u64) -> Rig {
         let context = Context::new();
-        let req = Stand::new(
-            &context,
-            options(),
-            ReqPattern::new(true, true, u32::MAX - 5),
-        );
+        let options_of_req = options().balancing(balancing(seed));
+        let pattern = ReqPattern::with_options(&options_of_req, u32::MAX - 5);
+        let req = Stand::new(&context, options_of_req, pattern);
         let reps: Vec<_> = (0..3)
             .map(|_| Stand::new(&context, options(), RepPattern::new()))
             .collect();

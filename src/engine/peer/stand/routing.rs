@@ -33,7 +33,9 @@ impl Rig {
         let dealers: Vec<_> = (0..3)
             .map(|index| {
                 let options = options().routing_id(name(index));
-                Stand::new(&context, options, DealerPattern::new(false, false))
+                let options = options.balancing(balancing(seed));
+                let pattern = DealerPattern::with_options(&options);
+                Stand::new(&context, options, pattern)
             })
             .collect();
         let wires = dealers.iter().map(|dealer| join(dealer, &router, None));

@@ -23,7 +23,27 @@ pub(super) struct Line {
     pub(super) back: VecDeque<usize>,
     /// One message is out that no other is to go with.
     pub(super) alone: bool,
+    /// How much of all it is to have, where there is a difference.
+    pub(super) share: Share,
 }
+
+/// Lower priorities come first, and messages are divided in proportion to weights.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share {
+    pub(super) priority: u16,
+    pub(super) weight: u16,
+}
+
+impl Share {
+    /// One that is not known yet comes behind all others.
+    pub(super) const UNKNOWN: Share = Share {
+        priority: u8::MAX as u16 + 1,
+        weight: 1,
+    };
+}
+
+/// What a message adds to the load of a line of weight 1.
+const UNIT: u64 = 1 << 20;
 
 /// Tags are counted here, and those of others are only looked up: they need no better one.
 #[derive(Default)]
@@ -57,6 +77,20 @@ impl Line {
         }
         let free = self.window.saturating_sub(self.out.len());
         (self.back.is_empty() && free > 0 && self.lets_out(deaths)).then_some(free)
+    }
+
+    /// In which order lines are given messages, where so many may go out on this one: less is sooner.
+    pub(super) fn rank(&self, free: usize, weighs: bool) -> (u16, u64) {
+        if !weighs {
+            return (0, u64::MAX - free as u64);
+        }
+        // Those who say what becomes of messages come first.
+        let priority = match self.receiver {
+            Some(_) => self.share.priority,
+            None => u16::MAX,
+        };
+        let load = (self.out.len() as u64 + 1) * (UNIT / u64::from(self.share.weight));
+        (priority, load)
     }
 
     pub(super) fn free_for_back(&self, deaths: u32) -> bool {

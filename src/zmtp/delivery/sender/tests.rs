@@ -246,3 +246,29 @@ fn the_longest_delay_is_no_overflow() {
     .expect("settled");
     assert!(sender.deadline() > Some(now));
 }
+
+/// In proportion to weights, and to a higher priority only when those before have no room; who has none yet comes behind all.
+#[test]
+fn shares_divide_messages() {
+    let (mut sender, _) = sender();
+    sender.set_weighs(true);
+    for connection in 0..4 {
+        sender.opened(connection, receiver(connection as u8, 12));
+    }
+    sender.set_share(0, 1, 1);
+    sender.set_share(1, 0, 1);
+    sender.set_share(2, 0, 3);
+    let mut counts = |messages: u32| {
+        (0..messages).for_each(|payload| {
+            sender.offer(payload, false);
+        });
+        let mut counts = [0; 4];
+        for (connection, ..) in sent(&mut sender) {
+            counts[connection] += 1;
+        }
+        counts
+    };
+    assert_eq!(counts(16), [0, 4, 12, 0]);
+    assert_eq!(counts(9), [1, 8, 0, 0], "its window is full");
+    assert_eq!(counts(12), [11, 0, 0, 1]);
+}
