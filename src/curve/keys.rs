@@ -268,6 +268,39 @@ mod tests {
         assert_eq!(PublicKey([5; KEY]), PublicKey([5; KEY]));
     }
 
+    /// Nearly all texts are none, and what is one says the same again.
+    #[test]
+    fn any_text_is_a_key_or_refused() {
+        let mut random = 42_u64;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        };
+        let good = KeyPair::generate().expect("random bytes");
+        let mut read = 0;
+        for _ in 0..20_000 {
+            let mut text = match next() % 2 {
+                0 => good.public().to_z85().into_bytes(),
+                _ => good.public().to_hex().into_bytes(),
+            };
+            for _ in 0..next() % 3 {
+                let at = (next() % text.len() as u64) as usize;
+                text[at] = next() as u8;
+            }
+            text.truncate(text.len() - usize::from(next() % 8 == 0));
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let Ok(key) = text.parse::<PublicKey>() else {
+                continue;
+            };
+            read += 1;
+            let again = [key.to_z85(), key.to_hex().to_lowercase()];
+            assert!(again.contains(&text) || again.contains(&text.to_lowercase()));
+        }
+        assert!((5_000..20_000).contains(&read), "{read}");
+    }
+
     #[test]
     fn an_overwritten_key_is_zero() {
         let mut key = SecretKey::new([5; KEY]);

@@ -41,6 +41,7 @@ mod sockets {
 
 mod arena;
 mod balancing;
+mod behaviours;
 mod changing;
 mod closing;
 mod connecting;
