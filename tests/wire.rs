@@ -6,7 +6,8 @@ mod common {
     pub(crate) mod raw;
 }
 
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -181,6 +182,42 @@ fn pull_discards_half_a_message() {
     raw.write(&frame(0, b"whole"));
     for _ in 0..4 {
         assert_eq!(pull.recv_timeout(DEADLINE).expect("a message"), b"whole");
+    }
+}
+
+/// The end of a stream may come in one piece with the bytes before it. It is noticed then, too, and not only when the time for the
+/// handshake is over; what came whole before it is received.
+#[test]
+fn an_end_right_behind_other_bytes_is_noticed() {
+    let context = Context::new();
+    let whole = [greeting(1, "NULL"), ready("PUSH"), frame(0, b"whole")].concat();
+    for accepts in [true, false] {
+        for length in [0, 11, 64, whole.len() - 7, whole.len()] {
+            for _ in 0..10 {
+                let options = Options::new().handshake_timeout(None);
+                let pull = Pull::with_options(&context, options).expect("a PULL");
+                let monitor = pull.monitor();
+                let mut stream = match accepts {
+                    true => {
+                        let endpoint = pull.bind(ANY_PORT).expect("bound").to_string();
+                        let address = endpoint.strip_prefix("tcp://").expect("tcp");
+                        TcpStream::connect(address).expect("the socket accepts")
+                    }
+                    false => {
+                        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+                        pull.connect(endpoint_of(&listener)).expect("dialed");
+                        listener.accept().expect("the socket connects").0
+                    }
+                };
+                stream.write_all(&whole[..length]).expect("written");
+                stream.shutdown(Shutdown::Write).expect("shut down");
+
+                assert_eq!(wait_for_end(&monitor), DisconnectCause::PeerClosed);
+                if length == whole.len() {
+                    assert_eq!(pull.recv_timeout(DEADLINE).expect("received"), "whole");
+                }
+            }
+        }
     }
 }
 

@@ -175,12 +175,12 @@ impl Turn<'_> {
         if let Some(peer) = self.net.peers.slab.get_mut(id) {
             peer.link = Link::Connecting(stream);
         }
-        // A unix socket connects at once, and no event may come of it.
-        self.connecting_event(id);
+        // A unix socket connects at once, and no event may come of it. What is wrong with it already, an event will say.
+        self.connecting_event(id, false);
     }
 
     /// The kernel may have finished connecting.
-    pub(crate) fn connecting_event(&mut self, id: PeerId) {
+    pub(crate) fn connecting_event(&mut self, id: PeerId, hung_up: bool) {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
@@ -199,7 +199,7 @@ impl Turn<'_> {
                     connection: self.net.info(id),
                 });
                 self.net.peers.tell(event);
-                return self.start_handshake(id, stream);
+                return self.start_handshake(id, stream, hung_up);
             }
             Err(error) => error,
         };
@@ -219,11 +219,12 @@ impl Turn<'_> {
             self.net
                 .warn(format_args!("cannot watch a connection: {error}"));
         }
-        self.start_handshake(id, stream);
+        // If it has hung up already, the first event will say so.
+        self.start_handshake(id, stream, false);
     }
 
-    /// Greets the peer at the other end of a stream that is watched.
-    fn start_handshake(&mut self, id: PeerId, stream: Stream) {
+    /// Greets the peer at the other end of a stream that is watched. `hung_up`: an event has said so of it.
+    fn start_handshake(&mut self, id: PeerId, stream: Stream, hung_up: bool) {
         let token = self.net.token_of(id);
         let mut output = Vec::with_capacity(HANDSHAKE);
         let machine = Handshake::new(Arc::clone(&self.net.handshake), &mut output);
@@ -239,6 +240,8 @@ impl Turn<'_> {
                 machine,
                 input: Vec::with_capacity(HANDSHAKE),
                 output,
+                readable: true,
+                hung_up,
                 queued: false,
                 finished: None,
                 deadline,
@@ -282,6 +285,8 @@ impl Turn<'_> {
         let Handshaking {
             stream,
             input,
+            readable,
+            hung_up,
             principal,
             ..
         } = *state;
@@ -306,10 +311,9 @@ impl Turn<'_> {
             pinged: None,
             told_at: None,
             topics_due: None,
-            readable: true,
-            // It may be: the event that said so would have come during the handshake.
-            hung_up: true,
-            queued: true,
+            readable,
+            hung_up,
+            queued: readable,
             sends_pings: false,
             read_beyond: 0,
             writable: true,
@@ -317,7 +321,9 @@ impl Turn<'_> {
             writable_again: false,
             watches_room: true,
         }));
-        self.net.readable.push_back(id);
+        if readable {
+            self.net.readable.push_back(id);
+        }
         if let Some(address) = peer.counted {
             self.net.addresses.shaken_hands(address);
         }
@@ -476,9 +482,10 @@ impl Handshaking {
                     return Ok(Step::Ask(credentials));
                 }
             }
-            if self.finished.is_some() || self.input.len() >= self.most_input() || !self.read()? {
+            if self.finished.is_some() || self.input.len() >= self.most_input() || !self.readable {
                 break;
             }
+            self.read()?;
         }
         self.flush()?;
         if self.output.is_empty()
@@ -497,14 +504,17 @@ impl Handshaking {
         }
     }
 
-    /// Whether there was anything to read.
-    fn read(&mut self) -> Result<bool, DisconnectCause> {
+    fn read(&mut self) -> Result<(), DisconnectCause> {
         match wire::read_some(&self.stream, &mut self.input) {
-            Ok(0) => Err(DisconnectCause::PeerClosed),
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(DisconnectCause::from(&error)),
+            Ok(Some(more)) => self.readable = more || self.hung_up,
+            Ok(None) => return Err(DisconnectCause::PeerClosed),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                self.hung_up = false;
+            }
+            Err(error) => return Err(DisconnectCause::from(&error)),
         }
+        Ok(())
     }
 
     fn digest(&mut self) -> Result<Option<Established>, DisconnectCause> {

@@ -153,6 +153,10 @@ pub(crate) struct Handshaking {
     pub(super) input: Vec<u8>,
     /// To be sent.
     pub(super) output: Vec<u8>,
+    /// The kernel may hold bytes, or the end of the stream, that no further event will report.
+    pub(super) readable: bool,
+    /// The peer has closed its side: a read that returns less than there was room for is not the last.
+    pub(super) hung_up: bool,
     /// In the list of peers to go on with.
     pub(super) queued: bool,
     /// What the machine has found, once it is done; `output` may still have to leave.

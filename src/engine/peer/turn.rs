@@ -170,8 +170,10 @@ impl Turn<'_> {
             return;
         };
         match &mut peer.link {
-            Link::Connecting(_) => self.connecting_event(id),
+            Link::Connecting(_) => self.connecting_event(id, ready.hung_up),
             Link::Handshaking(state) => {
+                state.hung_up |= ready.hung_up;
+                state.readable |= ready.readable || ready.hung_up;
                 if !std::mem::replace(&mut state.queued, true) {
                     self.net.readable.push_back(id);
                 }

@@ -256,6 +256,8 @@ impl Net {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
         };
+        // There is nothing behind the end of the stream.
+        let unread = !matches!(cause, DisconnectCause::PeerClosed);
         let failed_handshake = match std::mem::replace(&mut peer.link, Link::Down) {
             Link::Connecting(mut stream) => {
                 self.registry.deregister(&mut stream);
@@ -267,13 +269,17 @@ impl Net {
                 }
                 self.registry.deregister(&mut state.stream);
                 state.say_goodbye();
-                discard_input(&state.stream);
+                if unread {
+                    discard_input(&state.stream);
+                }
                 self.handshakes_failed += 1;
                 Some(true)
             }
             Link::Up(up) => {
                 self.tempo.rhythm().writable(up.writable, true);
-                discard_input(&up.stream);
+                if unread {
+                    discard_input(&up.stream);
+                }
                 Some(false)
             }
             link @ (Link::Down | Link::Inproc(_) | Link::Gone) => {
