@@ -153,7 +153,7 @@
 //! # Where things are
 //!
 //! - [`Options`] and their one table, [`OPTION_TABLE`]: high-water marks, times, limits, TCP.
-//! - Features, all off by default: `curve` (encryption), `serde` (`Options` from configuration files, `Stats` into any format), `json` and
+//! - Features, all off by default: `curve` (encryption), `serde` (`Options` from configuration files, `Stats` and `Event`s into any format), `json` and
 //!   `msgpack` (values as messages: `send_json`, `recv_json`, `Message::from_json`), `futures`, `tokio` and `async-io` (see
 //!   [In tasks](#in-tasks)).
 //! - The log: every event goes to the crate [`log`] under the target `zerohop`. Peers that break the protocol or do not fit, and

@@ -7,6 +7,8 @@ mod event;
 mod journal;
 mod queue;
 mod refusal;
+#[cfg(feature = "serde")]
+mod with_serde;
 
 use std::time::Duration;
 

@@ -146,6 +146,7 @@ fn promises_are_pinned_by_tests_that_exist() {
         "cli/tests",
         "interop/tests",
         "runtimes/tests",
+        "transactions/tests",
     ] {
         collect_sources(&root().join(folder), &mut sources);
     }

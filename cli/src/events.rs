@@ -9,8 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use zerohop::{
-    ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerFacts,
-    PeerRefusal,
+    ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure, Monitor, PeerRefusal,
 };
 
 use crate::args::SocketArgs;
@@ -271,93 +270,12 @@ fn to_json(event: &Event) -> Value {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let mut object = Map::new();
-    object.insert("event".to_owned(), json!(name_of(event)));
-    object.insert("time".to_owned(), json!(now.as_millis() as f64 / 1000.0));
-    let mut set = |key: &str, value: Value| object.insert(key.to_owned(), value);
-    if let Some(endpoint) = event.endpoint() {
-        set("endpoint", json!(endpoint));
-    }
-    if let Some(connection) = event.connection() {
-        set("connection", json!(connection.id.get()));
-        set("peer", json!(connection.peer));
-    }
-    match event {
-        Event::Gap { first, last, .. } => {
-            set("first", json!(first));
-            set("last", json!(last));
-        }
-        Event::BindFailed { error, .. }
-        | Event::AcceptFailed { error, .. }
-        | Event::ConnectFailed { error, .. } => {
-            set("error", json!(error.to_string()));
-        }
-        Event::Connecting { peer, .. } => {
-            set("peer", json!(peer));
-        }
-        Event::RetryIn { delay, .. } => {
-            set("delay_ms", json!(delay.as_secs_f64() * 1000.0));
-        }
-        Event::HandshakeSucceeded { facts, .. } => {
-            set("facts", facts_to_json(facts));
-        }
-        Event::HandshakeFailed { cause, .. } | Event::Disconnected { cause, .. } => {
-            set("cause", json!(cause.to_string()));
-        }
-        Event::MessageRefused { size, cause, .. } => {
-            set("size", json!(size));
-            set("cause", json!(cause.to_string()));
-        }
-        Event::SubscriptionRefused { length, cause, .. } => {
-            set("length", json!(length));
-            set("cause", json!(cause.to_string()));
-        }
-        Event::SubscriberSlow { policy, .. } => {
-            set("policy", json!(policy.to_string()));
-        }
-        Event::Lost(count) => {
-            set("count", json!(count));
-        }
-        _ => {}
-    }
+    let mut object = match serde_json::to_value(event) {
+        Ok(Value::Object(object)) => object,
+        // An event is a map of names, numbers and texts, for which there is always JSON.
+        _ => Map::new(),
+    };
+    let time = json!(now.as_millis() as f64 / 1000.0);
+    object.shift_insert(object.len().min(1), "time".to_owned(), time);
     Value::Object(object)
-}
-
-/// What a peer said of itself.
-fn facts_to_json(facts: &PeerFacts) -> Value {
-    let metadata: Map<String, Value> = facts
-        .properties()
-        .map(|(name, value)| (name.to_owned(), json!(String::from_utf8_lossy(value))))
-        .collect();
-    json!({
-        "version": facts.version().to_string(),
-        "socket_type": facts.socket_type().name(),
-        "mechanism": facts.mechanism(),
-        "metadata": metadata,
-    })
-}
-
-fn name_of(event: &Event) -> &'static str {
-    match event {
-        Event::Listening { .. } => "listening",
-        Event::ListenerClosed { .. } => "listener_closed",
-        Event::BindFailed { .. } => "bind_failed",
-        Event::AcceptFailed { .. } => "accept_failed",
-        Event::Connecting { .. } => "connecting",
-        Event::ConnectFailed { .. } => "connect_failed",
-        Event::RetryIn { .. } => "retry_in",
-        Event::Accepted { .. } => "accepted",
-        Event::Connected { .. } => "connected",
-        Event::HandshakeSucceeded { .. } => "handshake_succeeded",
-        Event::HandshakeFailed { .. } => "handshake_failed",
-        Event::Disconnected { .. } => "disconnected",
-        Event::MessageRefused { .. } => "message_refused",
-        Event::SubscriptionRefused { .. } => "subscription_refused",
-        Event::Unacknowledged { .. } => "unacknowledged",
-        Event::NoLog { .. } => "no_log",
-        Event::Gap { .. } => "gap",
-        Event::SubscriberSlow { .. } => "subscriber_slow",
-        Event::Lost(_) => "lost",
-        _ => "other",
-    }
 }
