@@ -54,6 +54,31 @@ fn worker(context: &Context, delivery: Delivery, endpoint: &str) -> Pull {
     pull
 }
 
+#[test]
+fn a_job_may_come_with_who_sent_it() {
+    let context = Context::new();
+    let (push, endpoint) = push(&context, quick());
+    let pull = worker(&context, quick(), &endpoint);
+    push.send("order 1").expect("sent");
+    let (job, origin) = pull.recv_job_from_timeout(DEADLINE).expect("a job");
+    assert_eq!(job.message(), "order 1");
+    assert_eq!(origin.endpoint(), endpoint);
+    assert!(origin.socket_address().is_some());
+    job.settle().expect("settled");
+    let none = pull.try_recv_job_from().expect_err("nothing more");
+    assert_eq!(none, RecvError::WouldBlock);
+
+    // The same of a sender that knows nothing of delivery.
+    let plain = Push::new(&context).expect("a PUSH");
+    pull.connect(plain.bind(ANY_PORT).expect("bound"))
+        .expect("connected");
+    plain.send("order 2").expect("sent");
+    let (job, origin) = pull.recv_job_from().expect("a job");
+    assert_eq!(job.message(), "order 2");
+    assert_eq!(job.id(), None);
+    assert!(origin.socket_address().is_some());
+}
+
 fn job(pull: &Pull) -> Job {
     pull.recv_job_timeout(DEADLINE).expect("a job")
 }

@@ -3,6 +3,7 @@
 //! A command always has the message on its standard input, and its frames as `$1`, `$2` and so on. What the system can't
 //! pass as arguments (a NUL byte, or more than it has room for: on Linux 128 KiB per frame and about 2 MiB in all) leaves the
 //! command without any. That must not be guessed from the command's text, nor pass unnoticed by a command that uses them.
+//! Who the message comes from is in its environment.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -17,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{Message, RecvError};
+use zerohop::{Message, Origin, RecvError};
 
 use crate::args::FramingArgs;
 use crate::console;
@@ -42,6 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look whether there is room: little beside what it takes to run a command.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// In the environment of a command: the address of the peer that its message comes from. It is not there if nobody knows.
+const PEER: &str = "ZEROHOP_PEER";
+
 /// A command for the shell.
 #[derive(Clone, Debug)]
 pub(crate) struct Shell(String);
@@ -56,8 +60,13 @@ impl FromStr for Shell {
 
 impl Shell {
     /// Runs the command with the message; its output is ours. The error is a sentence about what went wrong.
-    pub(crate) fn run(&self, message: &Message, framing: &FramingArgs) -> Result<(), String> {
-        self.run_for_code(message, framing).0
+    pub(crate) fn run(
+        &self,
+        message: &Message,
+        origin: &Origin,
+        framing: &FramingArgs,
+    ) -> Result<(), String> {
+        self.run_for_code(message, origin, framing).0
     }
 
     /// The same, and the exit code, if the command has ended with one. Without a code it may have failed unnoticed: what it
@@ -65,9 +74,10 @@ impl Shell {
     pub(crate) fn run_for_code(
         &self,
         message: &Message,
+        origin: &Origin,
         framing: &FramingArgs,
     ) -> (Result<(), String>, Option<i32>) {
-        let Started { mut child, unfit } = match self.start(message, Stdio::inherit) {
+        let Started { mut child, unfit } = match self.start(message, origin, Stdio::inherit) {
             Ok(started) => started,
             Err(complaint) => return (Err(complaint), None),
         };
@@ -84,9 +94,10 @@ impl Shell {
     pub(crate) fn answer(
         &self,
         message: &Message,
+        origin: &Origin,
         framing: &FramingArgs,
     ) -> (Vec<u8>, Result<(), String>) {
-        let Started { mut child, unfit } = match self.start(message, Stdio::piped) {
+        let Started { mut child, unfit } = match self.start(message, origin, Stdio::piped) {
             Ok(started) => started,
             Err(complaint) => return (Vec::new(), Err(complaint)),
         };
@@ -106,16 +117,22 @@ impl Shell {
 
     /// Starts the shell. The message is to be written to its standard input; its frames are its arguments as well,
     /// whatever the command's text, unless the system can't pass them on.
-    fn start(&self, message: &Message, stdout: fn() -> Stdio) -> Result<Started, String> {
+    fn start(
+        &self,
+        message: &Message,
+        origin: &Origin,
+        stdout: fn() -> Stdio,
+    ) -> Result<Started, String> {
         if message.frames().any(|frame| frame.contains(&0)) {
-            return self.start_without_arguments(stdout, "a frame holds a NUL byte");
+            return self.start_without_arguments(origin, stdout, "a frame holds a NUL byte");
         }
-        let mut command = self.command(&["-c"], stdout);
+        let mut command = self.command(&["-c"], origin, stdout);
         command.args(message.frames().map(|frame| OsStr::from_bytes(frame)));
         match spawn(command) {
             Ok(child) => Ok(Started { child, unfit: None }),
             Err(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
-                self.start_without_arguments(stdout, "the message is too long for arguments")
+                let why = "the message is too long for arguments";
+                self.start_without_arguments(origin, stdout, why)
             }
             Err(error) => Err(self.complaint(&error.to_string())),
         }
@@ -124,10 +141,11 @@ impl Shell {
     /// With `-u` a command that uses an argument fails: to act on an empty one in place of the message would be worse.
     fn start_without_arguments(
         &self,
+        origin: &Origin,
         stdout: fn() -> Stdio,
         why: &'static str,
     ) -> Result<Started, String> {
-        let started = spawn(self.command(&["-u", "-c"], stdout));
+        let started = spawn(self.command(&["-u", "-c"], origin, stdout));
         let child = started.map_err(|error| self.complaint(&error.to_string()))?;
         Ok(Started {
             child,
@@ -135,9 +153,14 @@ impl Shell {
         })
     }
 
-    fn command(&self, flags: &[&str], stdout: fn() -> Stdio) -> Command {
+    fn command(&self, flags: &[&str], origin: &Origin, stdout: fn() -> Stdio) -> Command {
         let mut command = Command::new("/bin/sh");
         command.args(flags).args([&self.0, "zerohop"]);
+        match origin.address() {
+            // What this program has itself is of another message.
+            "" => command.env_remove(PEER),
+            address => command.env(PEER, address),
+        };
         command.stdin(Stdio::piped()).stdout(stdout());
         command
     }
@@ -309,7 +332,8 @@ mod tests {
     };
 
     fn answer(command: &str, message: impl Into<Message>) -> (String, Result<(), String>) {
-        let (output, result) = Shell(command.to_owned()).answer(&message.into(), &FRAMING);
+        let shell = Shell(command.to_owned());
+        let (output, result) = shell.answer(&message.into(), &Origin::default(), &FRAMING);
         (String::from_utf8_lossy(&output).into_owned(), result)
     }
 

@@ -128,6 +128,16 @@ impl<'a> From<&'a Message> for Printed<'a> {
     }
 }
 
+impl<'a> Printed<'a> {
+    /// A message of a peer that is known.
+    pub(crate) fn of(message: &'a Message, origin: &'a Origin) -> Printed<'a> {
+        Printed {
+            origin: Some(origin),
+            ..message.into()
+        }
+    }
+}
+
 impl Format {
     /// Whether it says who a message comes from.
     pub(crate) fn tells_origin(&self) -> bool {

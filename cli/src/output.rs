@@ -70,10 +70,7 @@ impl Output {
 
     /// The same, of a peer that is known.
     pub(crate) fn write_with_origin(&mut self, message: &Message, origin: &Origin) -> Outcome {
-        self.write_printed(Printed {
-            origin: Some(origin),
-            ..message.into()
-        })
+        self.write_printed(Printed::of(message, origin))
     }
 
     /// Whether it is printed who a message comes from.

@@ -11,7 +11,7 @@ use crate::reliable;
 With --exec the message is the command's standard input, and its frames are its arguments $1, $2, ... as well. A \
 message that cannot be arguments (a frame with a NUL byte, or of 128 KiB and more) is input only: the command then runs \
 with sh -u, so that it fails if it uses $1. At most --jobs messages per peer are read ahead, beside what the system's buffers hold. A command that \
-fails is told of on standard error, the rest goes on, and the exit code is 1 in the end.
+fails is told of on standard error, the rest goes on, and the exit code is 1 in the end. ZEROHOP_PEER in its environment is the address of the peer that the message is of.
 
 With --reliable a message is settled when it is written out, to --tee as well; with --exec when the command exits with 0. Any other exit code gives it back, to be \
 delivered again after a while, here or elsewhere; 65 rejects it for good. A command may take as long as it wants. Of each peer at most --jobs messages are \

@@ -8,6 +8,7 @@ use zerohop::{AnySocket, Options, RecvError, RecvSocket};
 use crate::args::{CountArgs, EndpointArgs, FramingArgs, OutputArgs, SocketArgs};
 use crate::exec::{ExecArgs, Shell, Work};
 use crate::failure::{Failure, Outcome};
+use crate::format::Printed;
 use crate::output::{self, Output};
 use crate::session::Session;
 use crate::tee::Tee;
@@ -81,14 +82,14 @@ fn execute<S: RecvSocket>(
     let ended = work.run(
         args.jobs.jobs,
         session.timeout,
-        || RecvSocket::recv(&*session.socket),
-        |message| {
+        || RecvSocket::recv_from(&*session.socket),
+        |(message, origin)| {
             let recorded = match &tee {
-                Some(tee) => tee.write((&message).into()).and_then(|()| tee.flush()),
+                Some(tee) => tee.record(Printed::of(&message, &origin)),
                 None => Ok(()),
             };
             // What could not be recorded is still worked on.
-            command.run(&message, &args.framing).and(recorded)
+            command.run(&message, &origin, &args.framing).and(recorded)
         },
     );
     let outcome = work_outcome(&session, &work, ended);

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use zerohop::{Delivery, Job, Options, Pull, RecvError, SettleError};
+use zerohop::{Delivery, Job, Options, Origin, Pull, RecvError, SettleError};
 
 use crate::console;
 use crate::exec::{Shell, Work};
 use crate::failure::Outcome;
+use crate::format::Printed;
 use crate::output::{self, Output};
 use crate::receive::{ReceiverArgs, recv_failure, work_outcome};
 use crate::session::Session;
@@ -58,18 +59,22 @@ fn print_all(args: &ReceiverArgs, tee: Option<Tee>) -> Outcome {
 }
 
 fn print(session: &Session<Pull>, output: &mut Output, count: u64) -> Outcome {
+    let tells_origin = output.tells_origin();
     let mut unsettled: Vec<Job> = Vec::new();
     for _ in 0..count {
-        let received = match session.socket.try_recv_job() {
+        let received = match receive(&session.socket, tells_origin, Wait::Not) {
             Err(RecvError::WouldBlock) => {
                 write_out(output, &mut unsettled)?;
-                session.socket.recv_job()
+                receive(&session.socket, tells_origin, Wait::Usual)
             }
             received => received,
         };
         match received {
-            Ok(job) => {
-                output.write(job.message())?;
+            Ok((job, origin)) => {
+                match origin {
+                    Some(origin) => output.write_with_origin(job.message(), &origin)?,
+                    None => output.write(job.message())?,
+                }
                 unsettled.push(job);
             }
             Err(error) => {
@@ -82,6 +87,28 @@ fn print(session: &Session<Pull>, output: &mut Output, count: u64) -> Outcome {
         }
     }
     write_out(output, &mut unsettled)
+}
+
+#[derive(Clone, Copy)]
+enum Wait {
+    Not,
+    Usual,
+}
+
+/// The next job, and who it comes from if that is to be told.
+fn receive(
+    pull: &Pull,
+    tells_origin: bool,
+    wait: Wait,
+) -> Result<(Job, Option<Origin>), RecvError> {
+    let plain = |job| (job, None);
+    let known = |(job, origin)| (job, Some(origin));
+    match (wait, tells_origin) {
+        (Wait::Not, false) => pull.try_recv_job().map(plain),
+        (Wait::Not, true) => pull.try_recv_job_from().map(known),
+        (Wait::Usual, false) => pull.recv_job().map(plain),
+        (Wait::Usual, true) => pull.recv_job_from().map(known),
+    }
 }
 
 /// Writes out what was printed, and settles it then.
@@ -121,14 +148,14 @@ fn execute(args: &ReceiverArgs, command: &Shell, tee: Option<&Tee>) -> Outcome {
         jobs,
         session.timeout,
         || next(&session.socket, session.timeout, &session.stop),
-        |job| carry_out(job, command, args, tee),
+        |(job, origin)| carry_out(job, &origin, command, args, tee),
     );
     let outcome = work_outcome(&session, &work, ended);
     session.close(outcome)
 }
 
 /// Waits for a message, or for the stop.
-fn next(pull: &Pull, timeout: Option<Duration>, stop: &Stop) -> Result<Job, RecvError> {
+fn next(pull: &Pull, timeout: Option<Duration>, stop: &Stop) -> Result<(Job, Origin), RecvError> {
     let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         if stop.is_over() {
@@ -136,7 +163,7 @@ fn next(pull: &Pull, timeout: Option<Duration>, stop: &Stop) -> Result<Job, Recv
         }
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let wait = left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN));
-        match pull.recv_job_timeout(wait) {
+        match pull.recv_job_from_timeout(wait) {
             Err(RecvError::TimedOut) if left.is_none_or(|left| left > wait) => {}
             received => return received,
         }
@@ -146,15 +173,16 @@ fn next(pull: &Pull, timeout: Option<Duration>, stop: &Stop) -> Result<Job, Recv
 /// Runs the command for a message, and says what has become of it.
 fn carry_out(
     job: Job,
+    origin: &Origin,
     command: &Shell,
     args: &ReceiverArgs,
     tee: Option<&Tee>,
 ) -> Result<(), String> {
     // What could not be recorded is not begun: it is given back with the job.
     if let Some(tee) = tee {
-        tee.write(job.message().into()).and_then(|()| tee.flush())?;
+        tee.record(Printed::of(job.message(), origin))?;
     }
-    let (ended, code) = command.run_for_code(job.message(), &args.framing);
+    let (ended, code) = command.run_for_code(job.message(), origin, &args.framing);
     let settled = match code {
         Some(0) => job.settle(),
         Some(DATA_ERROR) => job.reject(format!("exit code {DATA_ERROR}")),

@@ -72,7 +72,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
 /// Answers one request. The error is a sentence about what went wrong.
 fn answer(answer: &Answer, framing: &FramingArgs, mut request: Request) -> Result<(), String> {
     let (replied, judged) = if let Some(command) = &answer.exec {
-        let (output, judged) = command.answer(request.message(), framing);
+        let origin = request.origin().unwrap_or_default();
+        let (output, judged) = command.answer(request.message(), &origin, framing);
         (request.reply(output), judged)
     } else if let Some(text) = &answer.reply {
         (request.reply(text), Ok(()))

@@ -31,6 +31,11 @@ impl Tee {
         self.with_file(|file| file.write_all(line.as_bytes()))
     }
 
+    /// Writes a message, and hands it over.
+    pub(crate) fn record(&self, printed: Printed<'_>) -> Result<(), String> {
+        self.write(printed).and_then(|()| self.flush())
+    }
+
     /// Hands over what was written.
     pub(crate) fn flush(&self) -> Result<(), String> {
         self.with_file(BufWriter::flush)

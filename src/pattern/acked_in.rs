@@ -98,17 +98,25 @@ impl AckedIn {
         peers: &mut Peers,
         message: &mut Message,
     ) -> Option<Option<HeldJob>> {
-        let Some((_, job)) = self.next(peers, message)?.job else {
-            return Some(None);
-        };
-        Some(Some(HeldJob {
+        self.recv_job_from(peers, message).map(|(held, _)| held)
+    }
+
+    /// The same, with the peer it is of, if that is known.
+    pub(crate) fn recv_job_from(
+        &mut self,
+        peers: &mut Peers,
+        message: &mut Message,
+    ) -> Option<(Option<HeldJob>, Option<PeerId>)> {
+        let Next { from, job } = self.next(peers, message)?;
+        let held = job.map(|(_, job)| HeldJob {
             id: JobId {
                 stream: job.stream,
                 number: job.number,
             },
             deliveries: job.deliveries,
             key: self.receiver.hold(job, Instant::now()),
-        }))
+        });
+        Some((held, from))
     }
 
     fn next(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Next> {

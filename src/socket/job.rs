@@ -8,6 +8,7 @@ use super::{Pull, futures, recv_error};
 use crate::engine::{Core, Net, Wait};
 use crate::error::{RecvError, SettleError};
 use crate::message::Message;
+use crate::origin::Origin;
 use crate::pattern::{HeldJob, JobId, PullPattern, Receiving};
 use crate::zmtp::delivery::Settling;
 
@@ -183,6 +184,26 @@ fn take_job(
     Some(held)
 }
 
+fn take_job_from(
+    message: &mut Message,
+    pattern: &mut PullPattern,
+    net: &mut Net,
+) -> Option<(Option<HeldJob>, Origin)> {
+    let (held, from) = match pattern.acked() {
+        None => (None, pattern.recv_from(&mut net.peers, message)?),
+        Some(acked) => {
+            let taken = acked.recv_job_from(&mut net.peers, message)?;
+            let deadline = acked.deadline();
+            if net.arm_delivery(deadline) {
+                net.peers.prompt();
+            }
+            taken
+        }
+    };
+    let origin = from.map(|id| net.peers.origin(id)).unwrap_or_default();
+    Some((held, origin))
+}
+
 impl Pull {
     /// Receives the next message as a job, which is to be settled; waits for one, at most for [`recv_timeout`](crate::Options::recv_timeout). A
     /// message that is received in any other way is settled when it is handed over.
@@ -226,6 +247,56 @@ impl Pull {
         };
         let made = |(message, held)| self.made(message, held);
         futures::receive_as(self.socket.core(), take, made)
+    }
+
+    /// Receives the next job as [`recv_job`](Pull::recv_job) does, with what is known of the peer that it comes from.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_job`](Pull::recv_job).
+    pub fn recv_job_from(&self) -> Result<(Job, Origin), RecvError> {
+        self.job_from(self.socket.recv_wait())
+    }
+
+    /// The same if there is a job now, as [`try_recv_job`](Pull::try_recv_job).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv_job`](Pull::try_recv_job).
+    pub fn try_recv_job_from(&self) -> Result<(Job, Origin), RecvError> {
+        self.job_from(Wait::Not)
+    }
+
+    /// The same, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_job_timeout`](Pull::recv_job_timeout).
+    pub fn recv_job_from_timeout(&self, timeout: Duration) -> Result<(Job, Origin), RecvError> {
+        self.job_from(Wait::AtMost(timeout))
+    }
+
+    /// The same, in a task, as [`recv_job_async`](Pull::recv_job_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_job_async`](Pull::recv_job_async).
+    pub fn recv_job_from_async(&self) -> impl Future<Output = Result<(Job, Origin), RecvError>> {
+        let take = |pattern: &mut PullPattern, net: &mut Net| {
+            let mut message = Message::new();
+            let (held, origin) = take_job_from(&mut message, pattern, net)?;
+            Some((message, held, origin))
+        };
+        let made = |(message, held, origin)| (self.made(message, held), origin);
+        futures::receive_as(self.socket.core(), take, made)
+    }
+
+    fn job_from(&self, wait: Wait) -> Result<(Job, Origin), RecvError> {
+        let mut message = Message::new();
+        let take =
+            |pattern: &mut PullPattern, net: &mut Net| take_job_from(&mut message, pattern, net);
+        let (held, origin) = self.socket.core().until(wait, take).map_err(recv_error)?;
+        Ok((self.made(message, held), origin))
     }
 
     fn job(&self, wait: Wait) -> Result<Job, RecvError> {

@@ -307,6 +307,27 @@ fn who_has_sent_is_printed() {
     assert!(told.starts_with("tcp://127.0.0.1:"), "{envelope}");
     assert_eq!(envelope["peer"]["mechanism"], "NULL");
     assert_eq!(envelope["frames"][0], "one");
+    let reliable = ["-n", "1", "--reliable", "--format", "%p %1\\n"];
+    let printed = through(&["--reliable"], b"one\n", &reliable);
+    assert!(printed.starts_with("tcp://127.0.0.1:"), "{printed}");
+    assert!(printed.ends_with(" one\n"), "{printed}");
+}
+
+#[test]
+fn commands_know_who_has_sent() {
+    let command = ["-n", "1", "--exec", "echo \"$ZEROHOP_PEER $1\""];
+    for reliable in [&[][..], &["--reliable"]] {
+        let file = std::env::temp_dir().join(unique::name());
+        let path = file.display().to_string();
+        let args = [&command, reliable, &["--tee", &path]].concat();
+        let printed = through(reliable, b"one\n", &args);
+        let address = printed.strip_suffix(" one\n").expect("the message");
+        assert!(address.starts_with("tcp://127.0.0.1:"), "{printed}");
+        let recorded = std::fs::read_to_string(&file).expect("a file");
+        std::fs::remove_file(&file).expect("a file to remove");
+        let envelope: serde_json::Value = serde_json::from_str(&recorded).expect("JSON");
+        assert_eq!(envelope["peer"]["address"], address, "{recorded}");
+    }
 }
 
 #[test]
