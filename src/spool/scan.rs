@@ -60,7 +60,7 @@ impl<'a> Scan<'a> {
                 None => Found::End {
                     at: from,
                     torn: bad != Bad::Header
-                        || self.fresh && rest.iter().any(|byte| *byte != 0)
+                        || self.fresh && leading_zeros(rest) < rest.len()
                         || self.budget == 0,
                 },
             },
@@ -74,10 +74,9 @@ impl<'a> Scan<'a> {
             && rest.len() >= HEADER
         {
             // No header begins with zeros, but for one in 2^32 of those without a body, and most of what is searched is zeros.
-            let (words, _) = rest.as_chunks::<ALIGN>();
-            let zeros = words.iter().take_while(|word| **word == [0; ALIGN]).count();
+            let zeros = leading_zeros(rest) / ALIGN * ALIGN;
             if zeros > 0 {
-                at += zeros * ALIGN;
+                at += zeros;
                 continue;
             }
             let cost = match decode(rest, self.seed) {
@@ -92,5 +91,35 @@ impl<'a> Scan<'a> {
             at += ALIGN;
         }
         None
+    }
+}
+
+/// How many zeros there are in front. Whole blocks are compared at once, which is quick in builds without optimisation, too: a segment is made of
+/// zeros, and a program that was killed has left one that is hardly used.
+fn leading_zeros(bytes: &[u8]) -> usize {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    let blocks = bytes.chunks_exact(ZEROS.len());
+    let blocks = blocks.take_while(|block| *block == ZEROS).count();
+    let (_, rest) = bytes.split_at(blocks * ZEROS.len());
+    blocks * ZEROS.len() + rest.iter().take_while(|byte| **byte == 0).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_counted_to_the_first_other_byte() {
+        for len in [0, 1, 4095, 4096, 4097, 8192, 10_000] {
+            let mut bytes = vec![0; len];
+            assert_eq!(leading_zeros(&bytes), len);
+            for at in [0, 1, 4095, 4096, 8191, 9_999] {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = 1;
+                    assert_eq!(leading_zeros(&bytes), at, "of {len}");
+                    bytes[at] = 0;
+                }
+            }
+        }
     }
 }
