@@ -240,6 +240,12 @@ impl AckedOut {
         }
     }
 
+    /// Whether the call that has sent a message is to look for what workers have said of others.
+    pub(crate) fn is_look_due(&mut self) -> bool {
+        let stored = self.stored.as_mut();
+        stored.is_some_and(|stored| stored.is_look_due(Instant::now()))
+    }
+
     /// For how many more messages of the spool there is room. `None`: all are here.
     pub(crate) fn wanted(&self) -> Option<usize> {
         let backlog = self.backlog();

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::acked_out::{DeadReason, Settled};
 use crate::message::Message;
@@ -41,6 +41,10 @@ pub(crate) struct Resumed {
 /// high.
 const UNSTORED: u64 = 1 << 63;
 
+/// While messages are sent, somebody looks so often for what workers have said, whatever else drives the socket: what is not noted when this process is
+/// killed is work that is done twice.
+const LOOK_AFTER: Duration = Duration::from_millis(1);
+
 /// See the module.
 pub(crate) struct Stored {
     notes: Arc<Notes<SpoolNote>>,
@@ -56,6 +60,8 @@ pub(crate) struct Stored {
     durable: u64,
     /// The others never will be.
     failed: bool,
+    /// When somebody is to look next for what workers have said.
+    look_at: Option<Instant>,
 }
 
 impl Stored {
@@ -68,6 +74,7 @@ impl Stored {
             reserved: 0,
             durable: 0,
             failed: false,
+            look_at: None,
         }
     }
 
@@ -109,6 +116,15 @@ impl Stored {
 
     pub(super) fn release(&mut self) {
         self.reserved = self.reserved.saturating_sub(1);
+    }
+
+    /// Whether the call that has sent a message is to look for what workers have said.
+    pub(super) fn is_look_due(&mut self, now: Instant) -> bool {
+        let is_due = self.look_at.is_none_or(|at| at <= now);
+        if is_due {
+            self.look_at = Some(now + LOOK_AFTER);
+        }
+        is_due
     }
 
     pub(super) fn note_end(&mut self, number: u64, deliveries: u32, settled: &Settled) {
@@ -208,6 +224,16 @@ mod tests {
         drop(stored);
         assert_eq!(notes.take(), [SpoolNote::Settled(7)]);
         assert!(notes.wait().closed);
+    }
+
+    #[test]
+    fn somebody_looks_every_millisecond() {
+        let mut stored = Stored::new(Arc::new(Notes::new()), 0);
+        let now = Instant::now();
+        assert!(stored.is_look_due(now));
+        assert!(!stored.is_look_due(now + LOOK_AFTER / 2));
+        assert!(stored.is_look_due(now + LOOK_AFTER));
+        assert!(!stored.is_look_due(now + LOOK_AFTER));
     }
 
     #[test]

@@ -225,11 +225,17 @@ impl<'a, P: Pattern> Place<'a, P> {
         let sent = self.core.until(Wait::Forever, |pattern, net| {
             let acked = pattern.acked_out()?;
             let id = acked.send_stored(&mut net.peers, outgoing, number, receipt);
+            let look = acked.is_look_due();
             net.pace(pattern, outgoing, true);
-            Some(id)
+            Some((id, look))
         });
         self.taken = sent.is_ok();
-        sent.map_err(|stop| send_error_kind(stop).into())
+        let (id, look) = sent.map_err(send_error_kind)?;
+        if look {
+            // While the application sends, nobody else may read for several milliseconds.
+            let _ = self.core.until(Wait::Not, |_, _| None::<()>);
+        }
+        Ok(id)
     }
 }
 
