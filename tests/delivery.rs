@@ -227,6 +227,40 @@ fn a_job_that_is_dropped_or_given_back_or_takes_too_long_comes_again() {
     assert_eq!(push.stats().delivery.retried, 4);
 }
 
+/// What waits is dead when its time is over, with a worker too; what is worked on by then is not.
+#[test]
+fn what_is_not_settled_in_its_time_is_a_dead_letter() {
+    let context = Context::new();
+    let delivery = quick().ttl(Duration::from_secs(1)).window(2);
+    let (push, endpoint) = push(&context, delivery);
+    let pull = worker(&context, quick().window(2), &endpoint);
+    let receipts = ["done", "waits there", "waits here"].map(|text| push.send_later(text));
+    let receipts = receipts.map(|receipt| receipt.expect("sent"));
+    let done = job(&pull);
+    let expired = Ok(Settled::Dead(DeadReason::Expired));
+    for receipt in &receipts[1..] {
+        assert_eq!(receipt.settled_timeout(DEADLINE), expired);
+    }
+    assert_eq!(receipts[0].try_settled(), Err(ReceiptError::WouldBlock));
+    done.settle().expect("it is at work still");
+    assert_eq!(receipts[0].settled_timeout(DEADLINE), Ok(Settled::Done));
+    let dead = push.dead_letters();
+    let dead: Vec<_> = dead
+        .iter()
+        .map(|dead| (dead.message.to_str().expect("text"), dead.deliveries))
+        .collect();
+    assert!(dead.contains(&("waits there", 0)) && dead.contains(&("waits here", 0)));
+
+    let again = push.send_later("comes back too late").expect("sent");
+    let next = job(&pull);
+    assert_eq!(text(&next), "comes back too late", "nobody gets the others");
+    next.retry_in(Duration::from_secs(3600))
+        .expect("given back");
+    assert_eq!(again.settled_timeout(DEADLINE), expired);
+    assert_eq!(push.dead_letters()[0].deliveries, 1);
+    push.close(DEADLINE).expect("none is held");
+}
+
 #[test]
 fn dead_letters_have_a_reason_and_a_bound() {
     let context = Context::new();
@@ -375,7 +409,18 @@ fn say_hello(peer: &mut RawPeer, socket_type: &str, value: &[u8]) {
 fn hostile_workers_lose_their_connection_and_nothing_else() {
     let malformed = DeliveryError::Malformed { command: "SETTLE" };
     let too_many = [&[0][..], &[1; 2 * 65]].concat();
-    let cases: [(&str, &[u8], DeliveryError); 9] = [
+    let cases: [(&str, &[u8], DeliveryError); 12] = [
+        (
+            "SETTLE",
+            b"\x03\x01",
+            DeliveryError::Unasked { command: "SETTLE" },
+        ),
+        ("SETTLE", b"\x03\x07", DeliveryError::NeverSent { tag: 7 }),
+        (
+            "REVOKE",
+            b"\0\x01",
+            DeliveryError::WrongSide { command: "REVOKE" },
+        ),
         ("SETTLE", b"", malformed),
         ("SETTLE", b"\x09\0", malformed),
         ("SETTLE", b"\0\0\xff", malformed),
@@ -462,6 +507,11 @@ fn hostile_senders_lose_their_connection_and_nothing_else() {
         ),
         ([run(0), run(4)].concat(), beyond),
         ([run(0), message.repeat(5)].concat(), beyond),
+        ([run(0), command("REVOKE", b"\x04\x01")].concat(), beyond),
+        (
+            command("REVOKE", b"\0\0"),
+            DeliveryError::Malformed { command: "REVOKE" },
+        ),
         (
             command("SETTLE", b"\0\0\x01"),
             DeliveryError::WrongSide { command: "SETTLE" },

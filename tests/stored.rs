@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zerohop::spool::{Spool, SpoolError, Sync};
 use zerohop::{
@@ -311,6 +311,45 @@ fn dead_letters_stay_until_they_are_removed_or_replayed() {
     assert_eq!((text(&again), again.id()), ("worse".into(), Some(worse.id)));
     again.settle().expect("settled");
     assert!(second.dead_letters().is_empty());
+    second.close(DEADLINE).expect("all is settled");
+}
+
+#[test]
+fn the_time_of_a_message_goes_on_while_there_is_no_socket() {
+    const TTL: Duration = Duration::from_secs(1);
+    let (context, folder) = (Context::new(), Folder::new());
+    let push = || {
+        let delivery = quick().spool(folder.spool(Sync::Os)).ttl(TTL);
+        Push::with_options(&context, options(delivery)).expect("a PUSH with a spool")
+    };
+    let first = push();
+    first.send("yesterday's").expect("sent");
+    first
+        .close(Duration::ZERO)
+        .expect_err("nobody has settled it");
+    let begun = Instant::now();
+    until("its time is over", || {
+        thread::sleep(GLANCE);
+        (begun.elapsed() > TTL).then_some(())
+    });
+
+    let second = push();
+    let pull = worker(&context, &bind(&second));
+    second.send("today's").expect("sent");
+    let today = job(&pull);
+    assert_eq!(text(&today), "today's");
+    today.settle().expect("settled");
+    all_settled(&second);
+    let dead = second.dead_letters();
+    let [dead] = &dead[..] else {
+        panic!("{dead:?}");
+    };
+    assert_eq!(dead.message, "yesterday's");
+    assert_eq!(dead.reason, DeadReason::Expired);
+    second.replay_dead_letter(dead.id).expect("replayed");
+    let again = job(&pull);
+    assert_eq!(text(&again), "yesterday's", "it has all its time");
+    again.settle().expect("settled");
     second.close(DEADLINE).expect("all is settled");
 }
 

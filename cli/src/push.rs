@@ -11,6 +11,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::send::{self, SenderArgs};
 use crate::session::{Quiet, Session};
+use crate::value::duration;
 
 /// Of so many messages that were not done it is said why.
 const MOST_TOLD: usize = 10;
@@ -38,6 +39,9 @@ pub(crate) struct Args {
     /// Let no worker in that does not settle messages
     #[arg(long, requires = "reliable")]
     required: bool,
+    /// Give up a message that is not settled within this time
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "reliable")]
+    ttl: Option<Duration>,
     /// Keep what is not settled in this folder, and begin with what is there
     #[arg(long, value_name = "DIR", requires = "reliable")]
     spool: Option<PathBuf>,
@@ -68,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         .spool
         .as_ref()
         .map(|folder| Spool::at(folder).sync(sync));
-    let delivery = Delivery::at_least_once().spool(spool);
+    let delivery = Delivery::at_least_once().spool(spool).ttl(args.ttl);
     let delivery = match (args.reliable, args.required) {
         (false, _) => None,
         (true, false) => Some(delivery),

@@ -42,6 +42,7 @@ pub struct Delivery {
     pub(crate) grace: Duration,
     pub(crate) backoff: (Duration, Duration),
     pub(crate) limit: u32,
+    pub(crate) ttl: Option<Duration>,
     pub(crate) dead_letters: usize,
     pub(crate) required: bool,
     pub(crate) spool: Option<Spool>,
@@ -56,6 +57,7 @@ impl Delivery {
             grace: Duration::from_secs(1),
             backoff: (Duration::from_millis(100), Duration::from_secs(60)),
             limit: 20,
+            ttl: None,
             dead_letters: 1000,
             required: false,
             spool: None,
@@ -105,6 +107,37 @@ impl Delivery {
     pub fn limit(self, deliveries: u32) -> Delivery {
         Delivery {
             limit: deliveries,
+            ..self
+        }
+    }
+
+    /// For how long a message of a PUSH may be unsettled, from when it is sent on; then it is a [dead letter](crate::Push::dead_letters), for the reason
+    /// [`Expired`](crate::DeadReason::Expired). 1 ms to 365 days; `None`, as unless set, is without end.
+    ///
+    /// A message whose time is over is given to no worker. It is taken back from one with which it waits; then it is a dead letter as soon as that has said so, or
+    /// its connection is lost. A worker that is at work on it by then goes on, and what it says counts: only if it gives the message back, that
+    /// is a dead letter. With a [spool](Delivery::spool) time goes on while there is no socket, by the clock of the machine.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zerohop::{Context, DeadReason, Delivery, Options, Push};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let delivery = Delivery::at_least_once().ttl(Duration::from_millis(10));
+    /// let push = Push::with_options(&Context::new(), Options::new().delivery(delivery))?;
+    /// push.bind("tcp://127.0.0.1:*")?;
+    /// push.send("for now or never")?; // there is no worker
+    /// while push.stats().delivery.dead == 0 {
+    ///     std::thread::yield_now();
+    /// }
+    /// assert_eq!(push.dead_letters()[0].reason, DeadReason::Expired);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn ttl(self, ttl: impl Into<Option<Duration>>) -> Delivery {
+        Delivery {
+            ttl: ttl.into(),
             ..self
         }
     }
@@ -183,9 +216,10 @@ impl Delivery {
                 .spool
                 .as_ref()
                 .is_none_or(|spool| spool.has_path() && !spool.is_read_only())
-            && self
-                .job_timeout
-                .is_none_or(|time| (Duration::from_millis(1)..=LONGEST).contains(&time))
+            && [self.job_timeout, self.ttl]
+                .into_iter()
+                .flatten()
+                .all(|time| (Duration::from_millis(1)..=LONGEST).contains(&time))
     }
 }
 
@@ -231,6 +265,7 @@ impl OptionValue for Delivery {
                 "backoff_first" => delivery.backoff.0 = OptionValue::parse(value)?,
                 "backoff_longest" => delivery.backoff.1 = OptionValue::parse(value)?,
                 "limit" => delivery.limit = OptionValue::parse(value)?,
+                "ttl" => delivery.ttl = OptionValue::parse(value)?,
                 "keep_dead_letters" => delivery.dead_letters = OptionValue::parse(value)?,
                 name => {
                     folder?;
@@ -244,7 +279,7 @@ impl OptionValue for Delivery {
 }
 
 impl Delivery {
-    fn settings(&self) -> [(&'static str, String); 7] {
+    fn settings(&self) -> [(&'static str, String); 8] {
         [
             ("window", self.window.render()),
             ("job_timeout", self.job_timeout.render()),
@@ -252,6 +287,7 @@ impl Delivery {
             ("backoff_first", self.backoff.0.render()),
             ("backoff_longest", self.backoff.1.render()),
             ("limit", self.limit.render()),
+            ("ttl", self.ttl.render()),
             ("keep_dead_letters", self.dead_letters.render()),
         ]
     }
@@ -293,6 +329,7 @@ mod tests {
             plain().window(65_537),
             plain().limit(0),
             plain().job_timeout(Duration::ZERO),
+            plain().ttl(Duration::ZERO),
             plain().grace(LONGEST + second),
             plain().backoff(second, Duration::ZERO),
             plain().spool(Spool::at("")),
@@ -324,7 +361,7 @@ mod tests {
         ] {
             assert!(options.set("delivery", wrong).is_err(), "{wrong}");
         }
-        let all = "required, window=16, job_timeout=none, grace=2 s, backoff_first=1 ms, backoff_longest=10 s, limit=3, keep_dead_letters=7";
+        let all = "required, window=16, job_timeout=none, grace=2 s, backoff_first=1 ms, backoff_longest=10 s, limit=3, ttl=3600 s, keep_dead_letters=7";
         options.set("delivery", all).expect("all settings");
         assert_eq!(options.get("delivery").as_deref(), Some(all));
         for spool in [

@@ -150,6 +150,24 @@ impl AckedIn {
         }
     }
 
+    /// A peer has said something: what it wants back goes at once, if it is the next.
+    pub(super) fn settled(&mut self, peers: &mut Peers, id: PeerId) {
+        if !self.receiver.is_next_revoked(id) {
+            return;
+        }
+        let mut message = Message::new();
+        let mut more = peers.messages(id) > 0;
+        while more && self.receiver.is_next_revoked(id) {
+            more = peers.take(id, &mut message).unwrap_or(false);
+            self.receiver.take(id);
+            peers.discard(std::mem::take(&mut message));
+        }
+        if !more {
+            self.queue.remove(id);
+        }
+        self.report_due(peers, id);
+    }
+
     pub(super) fn has_more(&self) -> bool {
         self.seen.is_some() || self.queue.front().is_some()
     }
@@ -250,6 +268,7 @@ impl AckedIn {
         }
         match notice {
             Notice::Run(data) => Ok(self.receiver.run(id, data)?),
+            Notice::Revoke(data) => Ok(self.receiver.revoke(id, data)?),
             Notice::Settle(_) => Err(DeliveryError::WrongSide { command: "SETTLE" }.into()),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Delivery;
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, unlimited};
@@ -18,7 +18,7 @@ use crate::stats::DeliveryStats;
 use crate::zmtp::ProtocolError;
 use crate::zmtp::delivery::{
     DeadLine, DeliveryError, Fate, Finished, Hello, Id, Notice, PROPERTY, Policy, Room, Sender,
-    put_run,
+    put_revoke, put_run,
 };
 
 /// Names a message however often it is delivered: the stream of the PUSH that has sent it, and its number there.
@@ -64,6 +64,8 @@ pub enum DeadReason {
     DeliveryLimit,
     /// All peers have announced to take no message as large as this, or of so many frames.
     TooLarge,
+    /// It was not settled within its [`ttl`](crate::Delivery::ttl).
+    Expired,
 }
 
 impl fmt::Display for DeadReason {
@@ -72,6 +74,7 @@ impl fmt::Display for DeadReason {
             DeadReason::Rejected(reason) => write!(f, "rejected: {reason}"),
             DeadReason::DeliveryLimit => f.write_str("delivered too often"),
             DeadReason::TooLarge => f.write_str("larger than any peer takes"),
+            DeadReason::Expired => f.write_str("not settled in time"),
         }
     }
 }
@@ -94,6 +97,8 @@ pub(crate) struct AckedOut {
     required: bool,
     /// As many messages are held at the most.
     send_hwm: usize,
+    /// For so long messages may be unsettled.
+    ttl: Option<Duration>,
     sender: Sender<Message>,
     dead: VecDeque<DeadLetter>,
     most_dead: usize,
@@ -102,6 +107,8 @@ pub(crate) struct AckedOut {
     receipts: HashMap<u64, Option<Settled>>,
     /// Messages are also on disk.
     stored: Option<Stored>,
+    /// For when somebody was last asked to come.
+    armed: Option<Instant>,
     /// Reused.
     frame: Vec<u8>,
 }
@@ -176,12 +183,14 @@ impl AckedOut {
             hello: Hello { id, window: 0 },
             required: delivery.required,
             send_hwm: unlimited(send_hwm),
+            ttl: delivery.ttl,
             sender: Sender::new(policy, seed),
             dead: VecDeque::new(),
             most_dead: delivery.dead_letters,
             dead_dropped: 0,
             receipts: HashMap::new(),
             stored: None,
+            armed: None,
             frame: Vec::new(),
         }
     }
@@ -229,7 +238,8 @@ impl AckedOut {
         receipt: bool,
     ) -> JobId {
         self.release();
-        self.sender.hold(outgoing.to_message(), number);
+        let expires = self.expires(Duration::ZERO);
+        self.sender.hold(outgoing.to_message(), number, expires);
         if receipt {
             self.receipts.insert(number, None);
         }
@@ -286,8 +296,17 @@ impl AckedOut {
             number,
             deliveries,
             due,
+            age,
         } = message;
-        self.sender.resume(message, number, deliveries, due);
+        let expires = self.expires(age);
+        self.sender
+            .resume(message, number, deliveries, due, expires);
+    }
+
+    /// When a message is over that is so old.
+    fn expires(&self, age: Duration) -> Option<Instant> {
+        let left = self.ttl?.saturating_sub(age);
+        Instant::now().checked_add(left)
     }
 
     /// Says how far the spool is safe. `None`: it is no further, and never will be.
@@ -341,7 +360,8 @@ impl AckedOut {
         {
             return None;
         }
-        Some(self.sender.offer(outgoing.to_message(), false))
+        let expires = self.expires(Duration::ZERO);
+        Some(self.sender.offer(outgoing.to_message(), false, expires))
     }
 
     /// What has become of a message with a receipt, if that is known.
@@ -369,6 +389,9 @@ impl AckedOut {
 
     /// Sends what can be sent.
     pub(super) fn dispatch(&mut self, peers: &mut Peers) {
+        if self.ttl.is_some() {
+            self.expire(peers);
+        }
         loop {
             let next = self.sender.next(|id, message| {
                 if peers.excess(id, Outgoing::Message(message)).is_some() {
@@ -397,6 +420,23 @@ impl AckedOut {
         self.collect(peers);
     }
 
+    /// Sees to the messages whose time is over, and to it that somebody comes when that of the next one is.
+    fn expire(&mut self, peers: &mut Peers) {
+        let now = Instant::now();
+        self.sender.expire(now);
+        for (connection, tags) in self.sender.revoked() {
+            self.frame.clear();
+            put_revoke(&mut self.frame, &tags);
+            peers.send_commands(connection, &self.frame);
+        }
+        if let Some(deadline) = self.sender.deadline()
+            && self.armed.is_none_or(|at| deadline < at || at <= now)
+        {
+            self.armed = Some(deadline);
+            peers.prompt();
+        }
+    }
+
     /// Sees to the messages that are finished.
     fn collect(&mut self, peers: &mut Peers) {
         for done in self.sender.finished() {
@@ -414,6 +454,7 @@ impl AckedOut {
                 }
                 Fate::Dead(DeadLine::Limit) => Settled::Dead(DeadReason::DeliveryLimit),
                 Fate::Dead(DeadLine::TooLarge) => Settled::Dead(DeadReason::TooLarge),
+                Fate::Dead(DeadLine::Expired) => Settled::Dead(DeadReason::Expired),
             };
             if !self.receipts.is_empty()
                 && let Some(receipt) = self.receipts.get_mut(&number)
@@ -496,7 +537,8 @@ impl AckedOut {
 
     fn offer_again(&mut self, unsent: Vec<Unsent>) {
         for unsent in unsent {
-            self.sender.offer(unsent.message, true);
+            let expires = self.expires(Duration::ZERO);
+            self.sender.offer(unsent.message, true, expires);
         }
     }
 
@@ -512,6 +554,7 @@ impl AckedOut {
         match notice {
             Notice::Settle(data) => Ok(self.sender.settle(id, data, now)?),
             Notice::Run(_) => Err(DeliveryError::WrongSide { command: "RUN" }.into()),
+            Notice::Revoke(_) => Err(DeliveryError::WrongSide { command: "REVOKE" }.into()),
         }
     }
 

@@ -132,6 +132,12 @@ impl<F: Form> Pattern for PullOf<F> {
         }
     }
 
+    fn settled(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(acked) = &mut self.acked {
+            acked.settled(peers, id);
+        }
+    }
+
     fn deadline(&self) -> Option<Instant> {
         self.acked.as_ref()?.deadline()
     }

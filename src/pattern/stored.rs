@@ -35,6 +35,8 @@ pub(crate) struct Resumed {
     pub(crate) number: u64,
     pub(crate) deliveries: u32,
     pub(crate) due: Option<Instant>,
+    /// How long ago it was sent.
+    pub(crate) age: Duration,
 }
 
 /// Messages that are not in the spool have numbers from here on: what a peer that settles nothing was not sent. The spool gives none as
@@ -188,7 +190,11 @@ impl Drop for Stored {
 
 /// A reason as the spool has it.
 pub(crate) fn dead_reason(text: &str) -> DeadReason {
-    let others = [DeadReason::DeliveryLimit, DeadReason::TooLarge];
+    let others = [
+        DeadReason::DeliveryLimit,
+        DeadReason::TooLarge,
+        DeadReason::Expired,
+    ];
     let other = others.into_iter().find(|other| other.to_string() == text);
     other.unwrap_or_else(|| {
         let reason = text.strip_prefix("rejected: ").unwrap_or(text);
@@ -205,6 +211,7 @@ mod tests {
         for reason in [
             DeadReason::DeliveryLimit,
             DeadReason::TooLarge,
+            DeadReason::Expired,
             DeadReason::Rejected("delivered too often".into()),
             DeadReason::Rejected(String::new()),
         ] {

@@ -104,6 +104,7 @@ impl<'a> Command<'a> {
             PONG => Self::Pong { context: data },
             wire::RUN => Self::Delivery(Notice::Run(data)),
             wire::SETTLE => Self::Delivery(Notice::Settle(data)),
+            wire::REVOKE => Self::Delivery(Notice::Revoke(data)),
             REPLAY => Self::Log(LogNotice::Replay(data)),
             START => Self::Log(LogNotice::Start(data)),
             AT => Self::Log(LogNotice::At(data)),

@@ -86,6 +86,15 @@ fn a_command_settles_gives_back_and_rejects() {
 }
 
 #[test]
+fn what_nobody_does_in_time_is_given_up() {
+    let push = ["push", "--bind", ANY, "--reliable", "--ttl", "50ms"];
+    let ended = Program::start(&[&push[..], &["-m", "one"]].concat()).end();
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let told = "zerohop: not done: one: not settled in time";
+    assert!(ended.err.iter().any(|line| line == told), "{ended:#?}");
+}
+
+#[test]
 fn what_a_killed_worker_had_goes_to_another() {
     let push = ["push", "--bind", ANY, "--reliable"];
     let orders = ["-m", "one", "-m", "two"];

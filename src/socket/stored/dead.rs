@@ -1,8 +1,10 @@
 //! Dead letters in the spool of a socket.
 
+use std::time::Duration;
+
 use super::SocketSpool;
 use super::keeper::resumed;
-use crate::pattern::{DeadLetter, JobId, Pattern, dead_reason};
+use crate::pattern::{DeadLetter, JobId, Pattern, Resumed, dead_reason};
 use crate::socket::Socket;
 use crate::spool::{OpenSpool, SpoolError, Stored};
 
@@ -54,7 +56,10 @@ impl<P: Pattern + 'static> Socket<P> {
         });
         opened.replay(number)?;
         opened.flush()?;
-        let message = resumed(opened.read(number)?);
+        let message = Resumed {
+            age: Duration::ZERO,
+            ..resumed(opened.read(number)?)
+        };
         self.core().amend(|pattern, net| {
             if let Some(acked) = pattern.acked_out() {
                 acked.replay(&mut net.peers, message);

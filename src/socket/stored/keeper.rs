@@ -156,6 +156,8 @@ pub(super) fn resumed(stored: Stored) -> Resumed {
         .and_then(|due| due.duration_since(SystemTime::now()).ok())
         .filter(|wait| *wait > Duration::ZERO);
     Resumed {
+        // A clock that was set back gives it more time.
+        age: stored.time.elapsed().unwrap_or_default(),
         message: stored.message,
         number: stored.seq,
         deliveries: stored.deliveries,

@@ -11,13 +11,13 @@
 //!
 //! | part | what |
 //! |---|---|
-//! | [`wire`] | the property and the commands RUN and SETTLE, as bytes |
+//! | [`wire`] | the property and the commands RUN, SETTLE and REVOKE, as bytes |
 //! | [`sender`] | who gets which message, and what becomes of it when it comes back |
 //! | [`receiver`] | which message is which, and what has been said of it |
 //!
 //! On a connection messages have *tags*, 0 for the first one, which are never sent. In its stream each has a *number*, which it
 //! keeps however often it is sent. RUN says which number a tag has. SETTLE speaks of tags, each of which is settled once; it
-//! gives the sender its credit back.
+//! gives the sender its credit back. By REVOKE the sender asks for what nobody has taken yet.
 //!
 //! **Nothing that a peer says makes this panic, or grow beyond the window**: what does not fit is a [`DeliveryError`], which ends that
 //! one connection.
@@ -32,7 +32,7 @@ use std::fmt;
 
 pub(crate) use receiver::{Job, Receiver, Settling, Taken, Unsettled};
 pub(crate) use sender::{DeadLine, Fate, Finished, Policy, Returned, Room, Sender};
-pub(crate) use wire::{Hello, Notice, PROPERTY, put_run};
+pub(crate) use wire::{Hello, Notice, PROPERTY, put_revoke, put_run};
 
 /// Names a stream of messages, or a receiver: at random, for as long as its socket is there.
 pub(crate) type Id = [u8; 16];

@@ -1,7 +1,7 @@
 //! The side that receives: which message is which, and what is said of it.
 //!
 //! Its calls: [`opened`](Receiver::opened) and [`closed`](Receiver::closed) as connections come and go; [`run`](Receiver::run) for each RUN, and
-//! [`arrived`](Receiver::arrived) when messages have come. With each message that is taken [`take`](Receiver::take); where that says
+//! [`arrived`](Receiver::arrived) when messages have come; [`revoke`](Receiver::revoke) for each REVOKE. With each message that is taken [`take`](Receiver::take); where that says
 //! [`Taken::New`], the application gets it, and it is settled at once ([`done`](Receiver::done)) or [held](Receiver::hold) until the application
 //! [settles](Receiver::settle) it. [`handle_timeout`](Receiver::handle_timeout) when the [`deadline`](Receiver::deadline) has come. What is to be said then is in
 //! [`report`](Receiver::report).
@@ -11,7 +11,7 @@
 //! remembered as its sender can have missed the settlement of, and four times that.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -41,7 +41,7 @@ pub(crate) enum Settling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     New(Job),
-    /// The application works on it, or has settled it: it is not for the application.
+    /// The application works on it, or has settled it, or the sender wants it back: it is not for the application.
     Known,
 }
 
@@ -76,6 +76,8 @@ struct Line {
     runs: VecDeque<Run>,
     /// No run may begin before this.
     next_run: u64,
+    /// Tags of messages that have not been taken, and that the sender wants back.
+    revoked: BTreeSet<u64>,
     /// Settlements that have been given out to be said.
     reported: u64,
     /// Ranges of tags that are done, in any order, and how many tags these are.
@@ -161,6 +163,7 @@ impl Receiver {
             next_tag: 0,
             runs: VecDeque::new(),
             next_run: 0,
+            revoked: BTreeSet::new(),
             reported: 0,
             done: Vec::new(),
             done_len: 0,
@@ -264,10 +267,38 @@ impl Receiver {
             number: run.number_of(tag).unwrap_or(u64::MAX),
             deliveries: run.deliveries,
         };
+        let revoked = !line.revoked.is_empty() && line.revoked.remove(&tag);
         if run.deliveries > 0 && self.is_known(job) {
             return Some(Taken::Known);
         }
+        if revoked {
+            self.say(connection, |said| wire::put_revoked(said, tag));
+            return Some(Taken::Known);
+        }
         Some(Taken::New(job))
+    }
+
+    /// A REVOKE has come. An error ends the connection. What has been taken the application has, and settles.
+    pub(crate) fn revoke(&mut self, connection: usize, data: &[u8]) -> Result<(), DeliveryError> {
+        let ranges = wire::parse_revoke(data)?;
+        let window = self.window;
+        let line = self.lines.get_mut(connection).and_then(Option::as_mut);
+        let line = line.ok_or(DeliveryError::Malformed { command: "REVOKE" })?;
+        for (first, length) in ranges {
+            // The sum was looked at as it was read.
+            let end = first.saturating_add(length);
+            if end > line.reported.saturating_add(window) {
+                return Err(DeliveryError::OutOfWindow { window });
+            }
+            line.revoked.extend(first.max(line.next_tag)..end);
+        }
+        Ok(())
+    }
+
+    /// Whether the next message of a connection is one that the sender wants back.
+    pub(crate) fn is_next_revoked(&self, connection: usize) -> bool {
+        let line = self.lines.get(connection).and_then(Option::as_ref);
+        line.is_some_and(|line| line.revoked.first() == Some(&line.next_tag))
     }
 
     /// Whether a message that comes again is known; if so, what there is to be said of it has been seen to.
@@ -576,6 +607,41 @@ mod tests {
         assert!(receiver.is_due(0, 1, due));
         receiver.handle_timeout(due);
         assert_eq!((receiver.hurried(), receiver.deadline()), (Some(0), None));
+    }
+
+    #[test]
+    fn what_the_sender_wants_back_nobody_gets() {
+        let (mut receiver, now) = receiver(4);
+        let revoke = |receiver: &mut Receiver, tags: &[u64]| {
+            let mut frame = Vec::new();
+            wire::put_revoke(&mut frame, tags);
+            receiver.revoke(0, &frame[2 + 7..])
+        };
+        run(&mut receiver, 0, 0, 1, 0).expect("a run");
+        let first = take(&mut receiver, 0);
+        revoke(&mut receiver, &[0, 1, 3]).expect("within the window");
+        let beyond = Err(DeliveryError::OutOfWindow { window: 4 });
+        assert_eq!(revoke(&mut receiver, &[4]), beyond);
+        assert!(receiver.is_next_revoked(0));
+        assert_eq!(receiver.take(0), Some(Taken::Known));
+        assert!(!receiver.is_next_revoked(0));
+        let third = take(&mut receiver, 0);
+        assert_eq!(receiver.take(0), Some(Taken::Known));
+        assert!(receiver.is_due(0, 1, now));
+        assert_eq!(
+            said(&mut receiver, 0, now),
+            r"\x04\t\x06SETTLE\x03\x01\x04\t\x06SETTLE\x03\x03"
+        );
+        // The application has had them.
+        receiver.done(first);
+        receiver.done(third);
+        assert_eq!(
+            said(&mut receiver, 0, now),
+            r"\x04\x0c\x06SETTLE\x00\x00\x01\x01\x01"
+        );
+        let malformed = DeliveryError::Malformed { command: "REVOKE" };
+        assert_eq!(receiver.revoke(0, b""), Err(malformed));
+        assert_eq!(receiver.revoke(9, b"\0\x01"), Err(malformed));
     }
 
     #[test]

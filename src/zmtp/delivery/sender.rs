@@ -8,13 +8,18 @@
 //!               │   back-off      │ settle: retry
 //!               ├◀────────────────┤
 //!               │   grace         │ closed
-//!               └◀────────────────┘
+//!               ├◀────────────────┘
+//!               │ expire
+//!               └────────────────────────────────────▶ finished: dead
 //! ```
+//!
+//! A message whose time is over is not sent any more. One that is out by then the receiver is asked to give back ([`revoked`](Sender::revoked)),
+//! unless its application has it already: what that says of it counts.
 //!
 //! Its calls: [`offer`](Sender::offer) a message; [`opened`](Sender::opened) and [`closed`](Sender::closed) as connections come and go;
 //! [`settle`](Sender::settle) for each SETTLE; [`handle_timeout`](Sender::handle_timeout) when the [`deadline`](Sender::deadline) has come. After
-//! each of them, [`next`](Sender::next) until it gives nothing, and send what it gives; and [`finished`](Sender::finished) and, where that is
-//! of interest, [`returned`](Sender::returned).
+//! each of them, [`expire`](Sender::expire) where messages have a time, [`next`](Sender::next) until it gives nothing, and send what it gives; and
+//! [`finished`](Sender::finished), [`revoked`](Sender::revoked) and, where that is of interest, [`returned`](Sender::returned).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -24,8 +29,10 @@ use slab::Slab;
 
 use super::wire::{self, Run, Settled};
 use super::{DeliveryError, Id};
+use expiry::Expiry;
 use line::{ALONE_AFTER, Line, Share};
 
+mod expiry;
 mod line;
 
 /// What the sender goes by.
@@ -66,6 +73,8 @@ pub(crate) enum DeadLine {
     Limit,
     /// No receiver takes one like it.
     TooLarge,
+    /// Its time was over before it was settled.
+    Expired,
 }
 
 /// A message that is finished.
@@ -117,6 +126,10 @@ struct Job<T> {
     deaths: u32,
     /// It has been sent, whether it left or not.
     sent: bool,
+    /// It is out on a connection.
+    out: bool,
+    /// Its time is over.
+    expired: bool,
 }
 
 /// What a receiver that is gone has until the time is up.
@@ -141,6 +154,7 @@ pub(crate) struct Sender<T> {
     /// Lines have shares.
     weighs: bool,
     finished: Vec<Finished<T>>,
+    expiry: Expiry,
     /// `None`: nobody is interested.
     returned: Option<Vec<Returned>>,
     counts: Counts,
@@ -160,6 +174,7 @@ impl<T> Sender<T> {
             lines: Vec::new(),
             weighs: false,
             finished: Vec::new(),
+            expiry: Expiry::default(),
             returned: None,
             counts: Counts::default(),
         }
@@ -181,17 +196,17 @@ impl<T> Sender<T> {
         self.counts
     }
 
-    /// Takes a message, which has been `sent` before or not, and gives its number.
-    pub(crate) fn offer(&mut self, payload: T, sent: bool) -> u64 {
+    /// Takes a message, which has been `sent` before or not, and gives its number. When it `expires` it is dead, unless it is settled by then.
+    pub(crate) fn offer(&mut self, payload: T, sent: bool, expires: Option<Instant>) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.take(payload, number, 0, sent, None);
+        self.take(payload, number, 0, sent, None, expires);
         number
     }
 
     /// Takes a message that has a number.
-    pub(crate) fn hold(&mut self, payload: T, number: u64) {
-        self.take(payload, number, 0, false, None);
+    pub(crate) fn hold(&mut self, payload: T, number: u64, expires: Option<Instant>) {
+        self.take(payload, number, 0, false, None, expires);
     }
 
     /// Takes a message that an earlier sender of the stream has held, and may have delivered. It is not delivered before it is `due`.
@@ -201,22 +216,41 @@ impl<T> Sender<T> {
         number: u64,
         deliveries: u32,
         due: Option<Instant>,
+        expires: Option<Instant>,
     ) {
         // A receiver that knows it looks only where it is told that a message may have come before.
-        self.take(payload, number, deliveries.max(1), true, due);
+        self.take(payload, number, deliveries.max(1), true, due, expires);
     }
 
-    fn take(&mut self, payload: T, number: u64, deliveries: u32, sent: bool, due: Option<Instant>) {
+    fn take(
+        &mut self,
+        payload: T,
+        number: u64,
+        deliveries: u32,
+        sent: bool,
+        due: Option<Instant>,
+        expires: Option<Instant>,
+    ) {
         let key = self.jobs.insert(Job {
             payload,
             number,
             deliveries,
             deaths: 0,
             sent,
+            out: false,
+            expired: false,
         });
         match due {
             Some(at) => self.delayed.push(Reverse((at, number, key))),
             None => self.fresh.push_back(key),
+        }
+        if let Some(at) = expires {
+            let jobs = &self.jobs;
+            let lives = |key, number| {
+                let job: Option<&Job<T>> = jobs.get(key);
+                job.is_some_and(|job| job.number == number)
+            };
+            self.expiry.add(at, number, key, jobs.len(), lives);
         }
     }
 
@@ -235,8 +269,14 @@ impl<T> Sender<T> {
         self.returned.iter_mut().flat_map(|all| all.drain(..))
     }
 
+    /// Messages that receivers are to give back since this was last asked, as far as they have not handed them out: connections with their tags.
+    pub(crate) fn revoked(&mut self) -> Vec<(usize, Vec<u64>)> {
+        self.expiry.revoked()
+    }
+
     /// All messages that are held; none is from then on.
     pub(crate) fn clear(&mut self) -> impl Iterator<Item = T> {
+        self.expiry = Expiry::default();
         self.fresh.clear();
         self.again.clear();
         self.delayed.clear();
@@ -299,12 +339,14 @@ impl<T> Sender<T> {
         out.sort_unstable();
         let mut keys = Vec::with_capacity(out.len() + line.back.len());
         for (tag, key) in out {
-            if tag >= left {
-                keys.push(key);
-            } else if self.delivered(key, true) {
-                self.note_return(key, None);
-                keys.push(key);
+            let has_left = tag < left;
+            if has_left && !self.delivered(key, true) || self.is_over(key) {
+                continue;
             }
+            if has_left {
+                self.note_return(key, None);
+            }
+            keys.push(key);
         }
         keys.extend(line.back);
         match line.receiver {
@@ -334,6 +376,19 @@ impl<T> Sender<T> {
         true
     }
 
+    /// A message is out no longer. `true`: its time is over, and so it is finished.
+    fn is_over(&mut self, key: usize) -> bool {
+        let Some(job) = self.jobs.get_mut(key) else {
+            return true;
+        };
+        if job.expired {
+            self.finish(key, Fate::Dead(DeadLine::Expired));
+            return true;
+        }
+        job.out = false;
+        false
+    }
+
     fn note_return(&mut self, key: usize, due: Option<Instant>) {
         if let Some(returned) = &mut self.returned
             && let Some(job) = self.jobs.get(key)
@@ -356,6 +411,9 @@ impl<T> Sender<T> {
         let Some(job) = self.jobs.try_remove(key) else {
             return;
         };
+        if job.expired && !job.out {
+            self.expiry.found();
+        }
         match fate {
             Fate::Settled => self.counts.settled += 1,
             Fate::Dead(_) => self.counts.dead += 1,
@@ -384,8 +442,16 @@ impl<T> Sender<T> {
             }
             Settled::Retry(tag, delay) => {
                 let key = self.take_out(connection, tag)?;
-                if self.delivered(key, false) {
+                if self.delivered(key, false) && !self.is_over(key) {
                     self.delay(key, delay, now);
+                }
+            }
+            Settled::Revoked(tag) => {
+                let key = self.take_out(connection, tag)?;
+                if !self.is_over(key) {
+                    // It has not been asked for.
+                    self.give_to_others(vec![key]);
+                    return Err(DeliveryError::Unasked { command: "SETTLE" });
                 }
             }
             Settled::Rejected(tag, reason) => {
@@ -471,7 +537,75 @@ impl<T> Sender<T> {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let delayed = self.delayed.peek().map(|Reverse((at, ..))| *at);
         let graces = self.graces.iter().map(|grace| grace.until);
-        graces.chain(delayed).min()
+        graces.chain(delayed).chain(self.expiry.deadline()).min()
+    }
+
+    /// Finishes messages whose time is over and that are not out, and has those given back that are.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        let mut out = Vec::new();
+        while let Some((number, key)) = self.expiry.next(now) {
+            // Any other message may have the key by now.
+            let Some(job) = self.jobs.get_mut(key).filter(|job| job.number == number) else {
+                continue;
+            };
+            job.expired = true;
+            match job.out {
+                true => out.push(key),
+                false => self.expiry.lost(),
+            }
+        }
+        let jobs = &self.jobs;
+        self.expiry.skip(|key, number| {
+            let job = jobs.get(key);
+            job.is_some_and(|job| job.number == number)
+        });
+        if !out.is_empty() {
+            out.sort_unstable();
+            for (connection, line) in self.lines.iter().enumerate() {
+                let tags = line.iter().flat_map(|line| &line.out);
+                let tags = tags.filter(|(_, key)| out.binary_search(key).is_ok());
+                self.expiry.revoke(connection, tags.map(|(tag, _)| *tag));
+            }
+        }
+        // They are the first of all as a rule.
+        while let Some(&key) = self.fresh.front()
+            && self.jobs.get(key).is_some_and(|job| job.expired)
+        {
+            self.fresh.pop_front();
+            self.finish(key, Fate::Dead(DeadLine::Expired));
+        }
+        if self.expiry.is_search_due(now) {
+            self.search_expired();
+        }
+    }
+
+    /// Finishes what has expired, wherever it waits.
+    fn search_expired(&mut self) {
+        let mut over = Vec::new();
+        let jobs = &self.jobs;
+        let stays = |over: &mut Vec<usize>, key: &usize| {
+            let expired = jobs.get(*key).is_some_and(|job| job.expired);
+            if expired {
+                over.push(*key);
+            }
+            !expired
+        };
+        self.again.retain(|key| stays(&mut over, key));
+        self.delayed
+            .retain(|Reverse((.., key))| stays(&mut over, key));
+        for grace in &mut self.graces {
+            grace.keys.retain(|key| stays(&mut over, key));
+        }
+        self.graces.retain(|grace| !grace.keys.is_empty());
+        for line in self.lines.iter_mut().flatten() {
+            line.back.retain(|key| stays(&mut over, key));
+        }
+        if over.len() < self.expiry.len_lost() {
+            self.fresh.retain(|key| stays(&mut over, key));
+        }
+        for key in over {
+            self.finish(key, Fate::Dead(DeadLine::Expired));
+        }
     }
 
     /// What has waited for long enough can be sent again.
@@ -511,6 +645,11 @@ impl<T> Sender<T> {
                 self.pop(from_again);
                 continue;
             };
+            if job.expired {
+                self.pop(from_again);
+                self.finish(key, Fate::Dead(DeadLine::Expired));
+                continue;
+            }
             let mut best: Option<(usize, (u16, u64))> = None;
             let (mut asked, mut refused) = (0, 0);
             for (connection, line) in self.lines.iter().enumerate() {
@@ -562,6 +701,11 @@ impl<T> Sender<T> {
                     line.back.pop_front();
                     continue;
                 };
+                if job.expired {
+                    line.back.pop_front();
+                    self.finish(key, Fate::Dead(DeadLine::Expired));
+                    continue;
+                }
                 let free = line.free_for_back(job.deaths);
                 match room(connection, &job.payload) {
                     Room::Free if free => {
@@ -595,6 +739,7 @@ impl<T> Sender<T> {
         }
         let tag = line.next_tag;
         line.next_tag += 1;
+        job.out = true;
         line.out.insert(tag, key);
         line.alone = job.deaths >= ALONE_AFTER;
         let deliveries = u64::from(job.deliveries);

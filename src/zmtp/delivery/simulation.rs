@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::receiver::Unsettled;
 use super::sender::Sender;
-use super::wire::put_run;
+use super::wire::{put_revoke, put_run};
 use super::{DeadLine, DeliveryError, Fate, Notice, Policy, Receiver, Room, Settling, Taken};
 use crate::zmtp::{Command, decode_header};
 
@@ -15,6 +15,7 @@ const SCHEDULES: u64 = 2_000;
 const WINDOW: u64 = 5;
 const GRACE: Duration = Duration::from_millis(50);
 const JOB_TIMEOUT: Duration = Duration::from_millis(200);
+const TTL: Duration = Duration::from_millis(100);
 
 /// What is on its way to a receiver.
 enum Item {
@@ -55,6 +56,8 @@ struct Rig {
     finished: HashMap<u32, Fate>,
     /// Receivers were killed, or were away for longer than the grace; so there may be duplicates.
     kills: bool,
+    /// When messages are over, where they have a time.
+    expires: Option<HashMap<u32, Instant>>,
 }
 
 fn notice(frames: &[u8]) -> (Notice<'_>, &[u8]) {
@@ -85,6 +88,7 @@ impl Rig {
             undone: HashSet::new(),
             finished: HashMap::new(),
             kills: seed.is_multiple_of(2),
+            expires: seed.is_multiple_of(3).then(HashMap::new),
         };
         let workers = 1 + rig.below(3);
         rig.workers = (0..workers).map(|id| Worker::new(id as u8)).collect();
@@ -98,7 +102,32 @@ impl Rig {
         (self.random >> 33) as usize % limit
     }
 
+    fn offer(&mut self) {
+        let expires = self.expires.is_some().then(|| self.now + TTL);
+        self.sender.offer(self.offered, false, expires);
+        if let (Some(all), Some(at)) = (&mut self.expires, expires) {
+            all.insert(self.offered, at);
+        }
+        self.offered += 1;
+    }
+
     fn send(&mut self) {
+        self.sender.expire(self.now);
+        for (connection, tags) in self.sender.revoked() {
+            let mut links = self.workers.iter_mut().flat_map(|worker| &mut worker.link);
+            let link = links
+                .find(|link| link.number == connection)
+                .expect("a link");
+            let mut frames = Vec::new();
+            put_revoke(&mut frames, &tags);
+            let mut rest = &frames[..];
+            while !rest.is_empty() {
+                let after = notice(rest).1;
+                let frame = rest[..rest.len() - after.len()].to_vec();
+                link.to.push_back(Item::Command(frame));
+                rest = after;
+            }
+        }
         while let Some(next) = self.sender.next(|_, _| Room::Free) {
             let payload = *self.sender.payload(next.key).expect("a payload");
             let mut workers = self.workers.iter_mut();
@@ -193,6 +222,7 @@ impl Rig {
             None => return false,
             Some(Item::Command(frame)) => match notice(&frame).0 {
                 Notice::Run(data) => worker.receiver.run(link.number, data).expect("honest"),
+                Notice::Revoke(data) => worker.receiver.revoke(link.number, data).expect("honest"),
                 Notice::Settle(_) => panic!("a sender settles nothing"),
             },
             Some(Item::Message(message)) => link.arrived.push_back(message),
@@ -218,6 +248,8 @@ impl Rig {
         let taken = worker.receiver.take(link.number).expect("acknowledged");
         if let Taken::New(job) = taken {
             assert_eq!(job.number, u64::from(message) + 1, "it is another's number");
+            let fate = self.finished.get(&message);
+            assert_eq!(fate, None, "{message} is handed out after its end");
             *self.received.entry(message).or_default() += 1;
             if at_once {
                 worker.receiver.done(job);
@@ -305,10 +337,7 @@ impl Rig {
     fn step(&mut self) {
         let index = self.below(self.workers.len());
         match self.below(20) {
-            0..=3 => {
-                self.sender.offer(self.offered, false);
-                self.offered += 1;
-            }
+            0..=3 => self.offer(),
             4..=6 => {
                 self.deliver(index);
             }
@@ -341,6 +370,21 @@ impl Rig {
             self.offered as usize,
             "held or finished"
         );
+        self.check_expired();
+    }
+
+    /// What no worker has is over in its time, but for the wait until it is searched for.
+    fn check_expired(&self) {
+        if self.workers.iter().any(|worker| worker.link.is_some()) {
+            return;
+        }
+        for (message, at) in self.expires.iter().flatten() {
+            let lives = !self.finished.contains_key(message);
+            assert!(
+                !lives || self.now < *at + Duration::from_millis(10),
+                "{message} lives"
+            );
+        }
     }
 
     fn end(&mut self) {
@@ -368,15 +412,20 @@ impl Rig {
         self.undone.extend(held.map(|(_, message)| *message));
         for message in 0..self.offered {
             let received = self.received.get(&message).copied().unwrap_or(0);
-            assert!(received > 0, "{message} was finished and never received");
             let fate = &self.finished[&message];
             match fate {
+                Fate::Dead(DeadLine::Expired) => {
+                    let at = self.expires.as_ref().map(|all| all[&message]);
+                    assert!(at.is_some_and(|at| at <= self.now), "{message} had time");
+                    continue;
+                }
                 Fate::Settled => {}
                 Fate::Dead(DeadLine::Rejected(reason)) => {
                     assert_eq!(*reason, format!("{message} is bad"));
                 }
                 Fate::Dead(_) | Fate::Unacknowledged => panic!("{message}: {fate:?}"),
             }
+            assert!(received > 0, "{message} was finished and never received");
             if !self.kills && !self.undone.contains(&message) {
                 assert_eq!(received, 1, "{message} came again though nobody was killed");
             }
@@ -405,7 +454,7 @@ fn settle(
         let (notice, rest) = notice(frames);
         match notice {
             Notice::Settle(data) => sender.settle(connection, data, now)?,
-            Notice::Run(_) => panic!("a receiver numbers nothing"),
+            Notice::Run(_) | Notice::Revoke(_) => panic!("a receiver sends no such command"),
         }
         frames = rest;
     }
@@ -428,6 +477,7 @@ fn whatever_is_cut_nothing_is_lost() {
     let schedules = schedules.and_then(|number| number.parse().ok());
     let mut finished = 0;
     let mut again = 0;
+    let mut expired = [0; 2];
     for seed in 0..schedules.unwrap_or(SCHEDULES) {
         let _told = Told(seed);
         let mut rig = Rig::new(seed);
@@ -437,10 +487,19 @@ fn whatever_is_cut_nothing_is_lost() {
         rig.end();
         finished += rig.finished.len();
         again += rig.received.values().filter(|&&times| times > 1).count();
+        for (message, fate) in &rig.finished {
+            if *fate == Fate::Dead(DeadLine::Expired) {
+                expired[usize::from(rig.received.contains_key(message))] += 1;
+            }
+        }
     }
     assert!(
         finished > 0 && again > 0,
         "{finished} finished, {again} came again"
+    );
+    assert!(
+        expired.iter().all(|&messages| messages > 0),
+        "{expired:?} expired without and after having been received"
     );
 }
 
@@ -463,7 +522,7 @@ fn any_bytes_are_refused_or_within_the_window() {
         sender.opened(0, Some(([1; 16], WINDOW)));
         receiver.opened(0, [2; 16]);
         (0..3).for_each(|payload| {
-            sender.offer(payload, false);
+            sender.offer(payload, false, None);
         });
         while sender.next(|_, _| Room::Free).is_some() {}
         let mut data = [0; 8];
@@ -480,6 +539,7 @@ fn any_bytes_are_refused_or_within_the_window() {
         for result in [
             sender.settle(0, &data[..len], now),
             receiver.run(0, &data[..len]),
+            receiver.revoke(0, &data[..len]),
         ] {
             match result {
                 Ok(()) => taken += 1,

@@ -7,6 +7,8 @@
 //! SETTLE = 06 "SETTLE" 00 (skip length)+                   done: ranges of tags, ascending
 //!        | 06 "SETTLE" 01 tag delay                        to be delivered again
 //!        | 06 "SETTLE" 02 tag reason                       refused for good
+//!        | 06 "SETTLE" 03 tag                              given back, as was asked for
+//! REVOKE = 06 "REVOKE" (skip length)+                       to be given back if nobody has it: ranges of tags, ascending
 //! varint = 7 bits a byte, the lowest first, bit 7 set in all but the last; below 2^64
 //! ```
 
@@ -18,6 +20,7 @@ pub(crate) const PROPERTY: &str = "Delivery";
 
 pub(crate) const RUN: &[u8] = b"RUN";
 pub(crate) const SETTLE: &[u8] = b"SETTLE";
+pub(crate) const REVOKE: &[u8] = b"REVOKE";
 
 /// The version of the protocol that is spoken here. A peer of a later one speaks this one, too.
 const VERSION: u8 = 1;
@@ -25,6 +28,7 @@ const VERSION: u8 = 1;
 const DONE: u8 = 0;
 const RETRY: u8 = 1;
 const REJECTED: u8 = 2;
+const REVOKED: u8 = 3;
 
 /// The most ranges of one SETTLE: as many as fit into the shortest limit for a command that can be set, and more than a window has gaps as a rule.
 pub(crate) const MAX_RANGES: usize = 64;
@@ -83,6 +87,7 @@ impl Run {
 pub(crate) enum Notice<'a> {
     Run(&'a [u8]),
     Settle(&'a [u8]),
+    Revoke(&'a [u8]),
 }
 
 /// Appends a RUN.
@@ -116,12 +121,36 @@ pub(crate) fn parse_run(data: &[u8]) -> Result<Run, DeliveryError> {
 /// [`MAX_RANGES`].
 pub(crate) fn put_done(out: &mut Vec<u8>, ranges: &[(u64, u64)]) {
     let mut fields = vec![DONE];
+    put_ranges(&mut fields, ranges);
+    put_command(out, SETTLE, &[&fields]);
+}
+
+fn put_ranges(fields: &mut Vec<u8>, ranges: &[(u64, u64)]) {
     let mut end = 0;
     for &(first, length) in ranges {
-        put_varint(&mut fields, first - end);
-        put_varint(&mut fields, length);
+        put_varint(fields, first - end);
+        put_varint(fields, length);
         end = first + length;
     }
+}
+
+/// Appends that messages with these tags, which ascend, are to be given back.
+pub(crate) fn put_revoke(out: &mut Vec<u8>, tags: &[u64]) {
+    let ranges: Vec<(u64, u64)> = tags
+        .chunk_by(|before, next| before + 1 == *next)
+        .filter_map(|run| Some((*run.first()?, run.len() as u64)))
+        .collect();
+    for ranges in ranges.chunks(MAX_RANGES) {
+        let mut fields = Vec::new();
+        put_ranges(&mut fields, ranges);
+        put_command(out, REVOKE, &[&fields]);
+    }
+}
+
+/// Appends that a message is given back.
+pub(crate) fn put_revoked(out: &mut Vec<u8>, tag: u64) {
+    let mut fields = vec![REVOKED];
+    put_varint(&mut fields, tag);
     put_command(out, SETTLE, &[&fields]);
 }
 
@@ -158,6 +187,8 @@ pub(crate) enum Settled<'a> {
     Retry(u64, Option<u64>),
     /// The reason may be no text.
     Rejected(u64, &'a [u8]),
+    /// It is given back.
+    Revoked(u64),
 }
 
 /// Ranges of tags, `(first, length)`, that have been looked at: they ascend, and end below 2^64.
@@ -185,21 +216,7 @@ pub(crate) fn parse_settle(data: &[u8]) -> Result<Settled<'_>, DeliveryError> {
     let malformed = DeliveryError::Malformed { command: "SETTLE" };
     let (&outcome, fields) = data.split_first().ok_or(malformed)?;
     match outcome {
-        DONE => {
-            let ranges = Ranges { fields, end: 0 };
-            let (mut look, mut count) = (ranges, 0);
-            while !look.fields.is_empty() {
-                look.next().ok_or(malformed)?;
-                count += 1;
-                if count > MAX_RANGES {
-                    return Err(DeliveryError::TooManyRanges { limit: MAX_RANGES });
-                }
-            }
-            match count {
-                0 => Err(malformed),
-                _ => Ok(Settled::Done(ranges)),
-            }
-        }
+        DONE => Ok(Settled::Done(parse_ranges(fields, malformed)?)),
         RETRY => {
             let (tag, rest) = varint(fields).ok_or(malformed)?;
             match varint(rest) {
@@ -214,8 +231,33 @@ pub(crate) fn parse_settle(data: &[u8]) -> Result<Settled<'_>, DeliveryError> {
                 false => Err(malformed),
             }
         }
+        REVOKED => match varint(fields) {
+            Some((tag, [])) => Ok(Settled::Revoked(tag)),
+            _ => Err(malformed),
+        },
         _ => Err(malformed),
     }
+}
+
+fn parse_ranges(fields: &[u8], malformed: DeliveryError) -> Result<Ranges<'_>, DeliveryError> {
+    let ranges = Ranges { fields, end: 0 };
+    let (mut look, mut count) = (ranges, 0);
+    while !look.fields.is_empty() {
+        look.next().ok_or(malformed)?;
+        count += 1;
+        if count > MAX_RANGES {
+            return Err(DeliveryError::TooManyRanges { limit: MAX_RANGES });
+        }
+    }
+    match count {
+        0 => Err(malformed),
+        _ => Ok(ranges),
+    }
+}
+
+/// Reads a REVOKE.
+pub(crate) fn parse_revoke(data: &[u8]) -> Result<Ranges<'_>, DeliveryError> {
+    parse_ranges(data, DeliveryError::Malformed { command: "REVOKE" })
 }
 
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -281,6 +323,13 @@ mod tests {
         out.clear();
         put_rejected(&mut out, 1, "no");
         assert_eq!(out, b"\x04\x0b\x06SETTLE\x02\x01no");
+        out.clear();
+        put_revoke(&mut out, &[2, 3, 4, 9]);
+        put_revoked(&mut out, 3);
+        assert_eq!(
+            out,
+            b"\x04\x0b\x06REVOKE\x02\x03\x04\x01\x04\x09\x06SETTLE\x03\x03"
+        );
         let hello = Hello {
             id: *b"0123456789abcdef",
             window: 256,
@@ -354,11 +403,17 @@ mod tests {
             b"\x01\x01",
             b"\x01\x01\x01\x01",
             b"\x02",
-            b"\x03\0",
+            b"\x03",
+            b"\x03\0\0",
+            b"\x04\0",
             &past_the_end,
             &[&b"\x02\x01"[..], &[b'a'; 256]].concat(),
         ] {
             assert_eq!(parse_settle(data), Err(settle), "{data:?}");
+        }
+        let revoke = DeliveryError::Malformed { command: "REVOKE" };
+        for data in [&b""[..], b"\0", b"\0\0", &past_the_end[1..]] {
+            assert_eq!(parse_revoke(data), Err(revoke), "{data:?}");
         }
         for len in 0..17 {
             assert_eq!(Hello::parse(&[1; 18][..len]), None);
@@ -378,6 +433,7 @@ mod tests {
         }
         let error = DeliveryError::TooManyRanges { limit: MAX_RANGES };
         assert_eq!(parse_settle(&data), Err(error));
+        assert_eq!(parse_revoke(&data[1..]), Err(error));
         assert!(parse_settle(&data[..1 + 2 * MAX_RANGES]).is_ok());
     }
 

@@ -56,7 +56,7 @@ fn a_steady_stream_says_one_run() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 2));
     (0..4).for_each(|payload| {
-        sender.offer(payload, false);
+        sender.offer(payload, false, None);
     });
     let first = Run {
         tag: 0,
@@ -77,7 +77,7 @@ fn whoever_may_have_most_is_next() {
     sender.opened(0, receiver(1, 1));
     sender.opened(3, receiver(2, 3));
     (0..5).for_each(|payload| {
-        sender.offer(payload, false);
+        sender.offer(payload, false, None);
     });
     let sent = sent(&mut sender);
     let to: Vec<usize> = sent.iter().map(|(connection, ..)| *connection).collect();
@@ -90,7 +90,7 @@ fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 10));
     (0..3).for_each(|payload| {
-        sender.offer(payload, false);
+        sender.offer(payload, false, None);
     });
     assert_eq!(payloads(&mut sender), [0, 1, 2]);
     sender.closed(0, 1, now);
@@ -98,7 +98,7 @@ fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
     assert_eq!(payloads(&mut sender), [0; 0]);
     assert_eq!(sender.deadline(), Some(now + POLICY.grace));
     // It comes back, and gets them again, first of all; and is gone again.
-    sender.offer(3, false);
+    sender.offer(3, false, None);
     sender.opened(2, receiver(1, 10));
     let again = sent(&mut sender);
     let to: Vec<_> = again
@@ -121,7 +121,7 @@ fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
 fn a_retry_waits_and_the_last_one_is_dead() {
     let (mut sender, mut now) = sender();
     sender.opened(0, receiver(1, 10));
-    sender.offer(7, false);
+    sender.offer(7, false, None);
     for tag in 0..3 {
         assert_eq!(payloads(&mut sender), [7]);
         settle(&mut sender, 0, now, |out| wire::put_retry(out, tag, None)).expect("settled");
@@ -146,7 +146,7 @@ fn a_retry_waits_and_the_last_one_is_dead() {
 fn a_rejected_message_is_dead_with_its_reason() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 10));
-    sender.offer(7, false);
+    sender.offer(7, false, None);
     assert_eq!(payloads(&mut sender), [7]);
     settle(&mut sender, 0, now, |out| wire::put_rejected(out, 0, "no")).expect("settled");
     let dead = Fate::Dead(DeadLine::Rejected("no".into()));
@@ -157,7 +157,7 @@ fn a_rejected_message_is_dead_with_its_reason() {
 fn what_breaks_connections_goes_alone() {
     let (mut sender, now) = sender();
     for payload in 0..3 {
-        sender.offer(payload, false);
+        sender.offer(payload, false, None);
     }
     for _ in 0..3 {
         sender.opened(0, receiver(1, 10));
@@ -178,7 +178,7 @@ fn what_breaks_connections_goes_alone() {
 #[test]
 fn what_nobody_takes_is_dead() {
     let (mut sender, _) = sender();
-    sender.offer(1, false);
+    sender.offer(1, false, None);
     assert!(sender.next(|_, _| Room::Refuses).is_none());
     assert_eq!(sender.len(), 1, "there is nobody yet");
     sender.opened(0, receiver(1, 10));
@@ -192,7 +192,7 @@ fn a_plain_peer_comes_last_and_settles_nothing() {
     sender.opened(0, None);
     sender.opened(1, receiver(1, 1));
     (0..3).for_each(|payload| {
-        sender.offer(payload, false);
+        sender.offer(payload, false, None);
     });
     let to: Vec<_> = sent(&mut sender).iter().map(|(to, ..)| *to).collect();
     assert_eq!(to, [1, 0, 0]);
@@ -211,7 +211,7 @@ fn what_was_never_sent_or_is_settled_cannot_be_settled() {
     let again = |tag| Err(DeliveryError::Repeated { tag });
     sender.opened(0, receiver(1, 2));
     (0..3).for_each(|payload| {
-        sender.offer(payload, false);
+        sender.offer(payload, false, None);
     });
     let mut done = |ranges: &[(u64, u64)]| {
         sent(&mut sender);
@@ -238,7 +238,7 @@ fn what_was_never_sent_or_is_settled_cannot_be_settled() {
 fn the_longest_delay_is_no_overflow() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 2));
-    sender.offer(1, false);
+    sender.offer(1, false, None);
     sent(&mut sender);
     settle(&mut sender, 0, now, |out| {
         wire::put_retry(out, 0, Some(u64::MAX - 1));
@@ -260,7 +260,7 @@ fn shares_divide_messages() {
     sender.set_share(2, 0, 3);
     let mut counts = |messages: u32| {
         (0..messages).for_each(|payload| {
-            sender.offer(payload, false);
+            sender.offer(payload, false, None);
         });
         let mut counts = [0; 4];
         for (connection, ..) in sent(&mut sender) {
@@ -271,4 +271,81 @@ fn shares_divide_messages() {
     assert_eq!(counts(16), [0, 4, 12, 0]);
     assert_eq!(counts(9), [1, 8, 0, 0], "its window is full");
     assert_eq!(counts(12), [11, 0, 0, 1]);
+}
+
+const TTL: Duration = Duration::from_millis(100);
+
+#[test]
+fn what_has_had_its_time_is_dead_wherever_it_waits() {
+    let (mut sender, now) = sender();
+    sender.opened(0, receiver(1, 3));
+    for payload in 0..3 {
+        sender.offer(payload, false, Some(now + TTL));
+    }
+    assert_eq!(payloads(&mut sender), [0, 1, 2]);
+    let hour = Some(3_600_000);
+    settle(&mut sender, 0, now, |out| wire::put_retry(out, 0, hour)).expect("settled");
+    settle(&mut sender, 0, now, |out| wire::put_done(out, &[(1, 1)])).expect("settled");
+    sender.closed(0, 0, now);
+    // 0 waits for its time, 2 for its worker, 3 for anybody.
+    sender.offer(3, false, Some(now + TTL));
+    sender.offer(4, false, None);
+    sender.expire(now);
+    assert_eq!(fates(&mut sender), [(1, Fate::Settled)]);
+    assert_eq!(sender.deadline(), Some(now + TTL));
+    sender.expire(now + TTL);
+    let expired = |payload| (payload, Fate::Dead(DeadLine::Expired));
+    assert_eq!(fates(&mut sender), [expired(3), expired(0), expired(2)]);
+    assert_eq!((sender.len(), sender.deadline()), (1, None));
+    assert_eq!(sender.revoked(), [], "nobody has any");
+}
+
+#[test]
+fn what_is_out_comes_back_or_is_settled() {
+    let (mut sender, now) = sender();
+    let later = now + TTL;
+    sender.opened(0, receiver(1, 5));
+    for payload in 0..5 {
+        sender.offer(payload, false, Some(later));
+    }
+    sent(&mut sender);
+    let unasked = Err(DeliveryError::Unasked { command: "SETTLE" });
+    let early = settle(&mut sender, 0, now, |out| wire::put_revoked(out, 4));
+    assert_eq!(early, unasked);
+    assert_eq!(payloads(&mut sender), [4], "it goes out again");
+    sender.expire(later);
+    assert_eq!(sender.revoked(), [(0, vec![0, 1, 2, 3, 5])]);
+    assert_eq!((sender.len(), sender.deadline()), (5, None));
+    settle(&mut sender, 0, later, |out| wire::put_done(out, &[(0, 1)])).expect("settled");
+    settle(&mut sender, 0, later, |out| wire::put_retry(out, 1, None)).expect("settled");
+    settle(&mut sender, 0, later, |out| wire::put_revoked(out, 2)).expect("settled");
+    let expired = |payload| (payload, Fate::Dead(DeadLine::Expired));
+    assert_eq!(
+        fates(&mut sender),
+        [(0, Fate::Settled), expired(1), expired(2)]
+    );
+    sender.closed(0, 1, later);
+    assert_eq!(fates(&mut sender), [expired(3), expired(4)]);
+    assert_eq!(sender.len(), 0);
+    let counts = sender.counts();
+    assert_eq!((counts.settled, counts.dead), (1, 4));
+}
+
+/// However many are settled before their time, no more is kept of them than of those that are held.
+#[test]
+fn times_of_what_is_settled_are_forgotten() {
+    let (mut sender, now) = sender();
+    sender.opened(0, receiver(1, 2));
+    sender.offer(0, false, Some(now + TTL));
+    sent(&mut sender);
+    for payload in 1..10_000 {
+        sender.offer(payload, false, Some(now + TTL));
+        sent(&mut sender);
+        let tag = u64::from(payload);
+        settle(&mut sender, 0, now, |out| wire::put_done(out, &[(tag, 1)])).expect("settled");
+    }
+    assert!(sender.expiry.len() < 100, "{}", sender.expiry.len());
+    settle(&mut sender, 0, now, |out| wire::put_done(out, &[(0, 1)])).expect("settled");
+    sender.expire(now);
+    assert_eq!(sender.deadline(), None);
 }
