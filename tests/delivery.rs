@@ -10,13 +10,14 @@ mod common {
 
 use std::collections::HashMap;
 use std::net::TcpListener;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{
-    CloseError, Context, DeadReason, Delivery, DeliveryError, DisconnectCause, Event, Job, Options,
-    PeerRefusal, ProtocolError, Pull, Push, ReceiptError, RecvError, SendErrorKind, SettleError,
-    Settled, SocketError,
+    CloseError, Context, DeadReason, Delivery, DeliveryError, DisconnectCause, Event, Job, Message,
+    Options, PeerRefusal, ProtocolError, Pull, Push, ReceiptError, RecvError, SendErrorKind,
+    SettleError, Settled, SocketError,
 };
 
 use common::deadline::DEADLINE;
@@ -259,6 +260,130 @@ fn what_is_not_settled_in_its_time_is_a_dead_letter() {
     assert_eq!(again.settled_timeout(DEADLINE), expired);
     assert_eq!(push.dead_letters()[0].deliveries, 1);
     push.close(DEADLINE).expect("none is held");
+}
+
+#[test]
+fn messages_of_one_key_are_done_one_after_the_other() {
+    let context = Context::new();
+    let (push, endpoint) = push(&context, quick().ordered_by(0));
+    let pulls = [0; 2].map(|_| worker(&context, quick(), &endpoint));
+    push.wait_for_peers(2, DEADLINE).expect("connected");
+    for message in ["a 1", "a 2", "b 1", "a 3"] {
+        let frames: Vec<_> = message.split(' ').collect();
+        push.send(Message::from_frames(frames)).expect("sent");
+    }
+    let job = || {
+        let mut of = 0;
+        let job = until("a job", || {
+            of = 1 - of;
+            pulls[of].recv_job_timeout(GLANCE).ok()
+        });
+        let frames: Vec<_> = job
+            .message()
+            .frames()
+            .map(|frame| frame.to_string_lossy().into_owned())
+            .collect();
+        (frames.join(" "), job)
+    };
+    let nothing = || {
+        let received = pulls.iter().map(|pull| pull.recv_job_timeout(GLANCE));
+        received.filter_map(Result::ok).count() == 0
+    };
+    let mut first = [job(), job()];
+    first.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let [(a, held), (b, other)] = first;
+    assert_eq!((&*a, &*b), ("a 1", "b 1"));
+    assert!(nothing(), "the others of a wait");
+    held.retry_in(Duration::from_millis(20))
+        .expect("given back");
+    assert!(push.stats().delivery.unsettled == 4);
+    let (a, again) = job();
+    assert_eq!(
+        (&*a, again.deliveries()),
+        ("a 1", 1),
+        "nothing has overtaken it"
+    );
+    again.settle().expect("settled");
+    let (a, bad) = job();
+    assert_eq!(a, "a 2");
+    assert!(nothing());
+    bad.reject("bad").expect("rejected");
+    let (a, last) = job();
+    assert_eq!(a, "a 3", "a dead letter holds up nobody");
+    last.settle().expect("settled");
+    other.settle().expect("settled");
+    all_settled(&push);
+}
+
+/// However workers come and go, and whatever they give back: no message of a key is handed out while one that was sent before it is neither
+/// settled nor dead.
+#[test]
+fn order_holds_whatever_workers_do() {
+    const KEYS: usize = 5;
+    const EACH: usize = 40;
+    let context = Context::new();
+    let delivery = quick().ordered_by(0).window(8).limit(1000);
+    let (push, endpoint) = push(&context, delivery);
+    let ended = Mutex::new(vec![0; KEYS]);
+    thread::scope(|scope| {
+        for number in 0..3 {
+            let (context, endpoint, ended) = (&context, &endpoint, &ended);
+            scope.spawn(move || {
+                let mut turn = number;
+                let all = || {
+                    ended
+                        .lock()
+                        .expect("counts")
+                        .iter()
+                        .all(|&count| count == EACH)
+                };
+                while !all() {
+                    // Each worker has several connections, one after the other.
+                    let pull = worker(context, quick().window(8), endpoint);
+                    for _ in 0..40 {
+                        let Ok(job) = pull.recv_job_timeout(GLANCE) else {
+                            break;
+                        };
+                        let words = [0, 1].map(|frame| {
+                            let frame = job.message().get(frame).expect("two frames");
+                            frame.to_str().expect("text").parse().expect("a number")
+                        });
+                        let [key, place]: [usize; 2] = words;
+                        let mut ended = ended.lock().expect("counts");
+                        assert!(place <= ended[key], "{place} of {key}, not {}", ended[key]);
+                        turn += 1;
+                        match turn % 7 {
+                            0 => drop(job),
+                            1 => {
+                                ended[key] = ended[key].max(place + 1);
+                                let _ = job.reject("bad");
+                            }
+                            2 if job.deliveries() < 2 => {
+                                let _ = job.retry_in(Duration::from_millis(1));
+                            }
+                            _ => {
+                                ended[key] = ended[key].max(place + 1);
+                                let _ = job.settle();
+                            }
+                        }
+                    }
+                }
+            });
+        }
+        for number in 0..KEYS * EACH {
+            let (key, place) = (number % KEYS, number / KEYS);
+            let frames = [key.to_string(), place.to_string()];
+            push.send(Message::from_frames(frames)).expect("sent");
+        }
+    });
+    // Settlements may have been lost with their connections.
+    let pull = worker(&context, quick(), &endpoint);
+    while push.stats().delivery.unsettled > 0 {
+        if let Ok(job) = pull.recv_job_timeout(GLANCE) {
+            let _ = job.settle();
+        }
+    }
+    assert!(push.stats().delivery.retried > 0);
 }
 
 #[test]

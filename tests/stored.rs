@@ -354,6 +354,47 @@ fn the_time_of_a_message_goes_on_while_there_is_no_socket() {
 }
 
 #[test]
+fn order_goes_on_after_a_restart() {
+    let (context, folder) = (Context::new(), Folder::new());
+    let push = || {
+        let delivery = quick().spool(folder.spool(Sync::Os)).ordered_by(0);
+        Push::with_options(&context, options(delivery)).expect("a PUSH with a spool")
+    };
+    let last = |job: &Job| {
+        job.message()
+            .get(1)
+            .map(|frame| frame.to_string_lossy().into_owned())
+    };
+    let first = push();
+    let pull = worker(&context, &bind(&first));
+    for number in ["1", "2", "3"] {
+        first.send(["account", number]).expect("sent");
+    }
+    let one = job(&pull);
+    assert_eq!(last(&one).as_deref(), Some("1"));
+    one.retry_in(Duration::from_millis(100))
+        .expect("given back");
+    until("it is known", || {
+        thread::sleep(Duration::from_millis(1));
+        (first.stats().delivery.retried == 1).then_some(())
+    });
+    drop(pull);
+    first.close(Duration::ZERO).expect_err("it is not settled");
+
+    let second = push();
+    second.send(["account", "4"]).expect("sent");
+    let pull = worker(&context, &bind(&second));
+    for number in ["1", "2", "3", "4"] {
+        let next = job(&pull);
+        assert_eq!(last(&next).as_deref(), Some(number));
+        let other = pull.recv_job_timeout(GLANCE);
+        assert_eq!(other.map(drop), Err(RecvError::TimedOut), "the others wait");
+        next.settle().expect("settled");
+    }
+    second.close(DEADLINE).expect("all is settled");
+}
+
+#[test]
 fn a_wait_for_the_next_delivery_goes_on_after_a_restart() {
     let (context, folder) = (Context::new(), Folder::new());
     let first = push(&context, folder.spool(Sync::Os));

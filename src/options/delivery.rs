@@ -43,6 +43,7 @@ pub struct Delivery {
     pub(crate) backoff: (Duration, Duration),
     pub(crate) limit: u32,
     pub(crate) ttl: Option<Duration>,
+    pub(crate) ordered_by: Option<usize>,
     pub(crate) dead_letters: usize,
     pub(crate) required: bool,
     pub(crate) spool: Option<Spool>,
@@ -58,6 +59,7 @@ impl Delivery {
             backoff: (Duration::from_millis(100), Duration::from_secs(60)),
             limit: 20,
             ttl: None,
+            ordered_by: None,
             dead_letters: 1000,
             required: false,
             spool: None,
@@ -138,6 +140,47 @@ impl Delivery {
     pub fn ttl(self, ttl: impl Into<Option<Duration>>) -> Delivery {
         Delivery {
             ttl: ttl.into(),
+            ..self
+        }
+    }
+
+    /// Keeps the order of messages in which the frame with this index is the same, as `0` for the first one: a PUSH sends each of them only when the one
+    /// before is settled, or a [dead letter](crate::Push::dead_letters). So one that is given back holds those behind it back, until it is done; what is behind a
+    /// dead letter goes on without it, and if that is [replayed](crate::Push::replay_dead_letter), it comes last. Other messages, and those without
+    /// such a frame, do not wait. `None`, as unless set, keeps no order in what is delivered again.
+    ///
+    /// No two workers have messages of the same order at a time, unless one is still at work on a message that is being delivered again: when its connection is lost,
+    /// its time is over, or the PUSH is made anew. All messages count for [`send_hwm`](crate::Options::send_hwm), those that wait for others, too. Peers that do not
+    /// know acknowledged delivery get messages one after the other, and are not waited for.
+    ///
+    /// ```
+    /// use zerohop::{Context, Delivery, Options, Pull, Push};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let context = Context::new();
+    /// let delivery = Delivery::at_least_once().ordered_by(0);
+    /// let push = Push::with_options(&context, Options::new().delivery(delivery))?;
+    /// # let pull = Pull::with_options(&context, Options::new().delivery(Delivery::at_least_once()))?;
+    /// # push.connect(pull.bind("tcp://127.0.0.1:*")?)?;
+    /// push.send(["account 7", "open"])?;
+    /// push.send(["account 7", "pay in 100"])?;
+    /// push.send(["account 8", "open"])?;
+    ///
+    /// let seven = pull.recv_job()?;
+    /// let eight = pull.recv_job()?; // what follows for account 7 waits
+    /// assert_eq!(*eight.message(), ["account 8", "open"]);
+    /// seven.settle()?;
+    /// let seven = pull.recv_job()?;
+    /// assert_eq!(*seven.message(), ["account 7", "pay in 100"]);
+    /// # seven.settle()?;
+    /// # eight.settle()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn ordered_by(self, frame: impl Into<Option<usize>>) -> Delivery {
+        Delivery {
+            ordered_by: frame.into(),
             ..self
         }
     }
@@ -266,6 +309,7 @@ impl OptionValue for Delivery {
                 "backoff_longest" => delivery.backoff.1 = OptionValue::parse(value)?,
                 "limit" => delivery.limit = OptionValue::parse(value)?,
                 "ttl" => delivery.ttl = OptionValue::parse(value)?,
+                "ordered_by" => delivery.ordered_by = OptionValue::parse(value)?,
                 "keep_dead_letters" => delivery.dead_letters = OptionValue::parse(value)?,
                 name => {
                     folder?;
@@ -279,7 +323,7 @@ impl OptionValue for Delivery {
 }
 
 impl Delivery {
-    fn settings(&self) -> [(&'static str, String); 8] {
+    fn settings(&self) -> [(&'static str, String); 9] {
         [
             ("window", self.window.render()),
             ("job_timeout", self.job_timeout.render()),
@@ -288,6 +332,7 @@ impl Delivery {
             ("backoff_longest", self.backoff.1.render()),
             ("limit", self.limit.render()),
             ("ttl", self.ttl.render()),
+            ("ordered_by", self.ordered_by.render()),
             ("keep_dead_letters", self.dead_letters.render()),
         ]
     }
@@ -361,7 +406,7 @@ mod tests {
         ] {
             assert!(options.set("delivery", wrong).is_err(), "{wrong}");
         }
-        let all = "required, window=16, job_timeout=none, grace=2 s, backoff_first=1 ms, backoff_longest=10 s, limit=3, ttl=3600 s, keep_dead_letters=7";
+        let all = "required, window=16, job_timeout=none, grace=2 s, backoff_first=1 ms, backoff_longest=10 s, limit=3, ttl=3600 s, ordered_by=0, keep_dead_letters=7";
         options.set("delivery", all).expect("all settings");
         assert_eq!(options.get("delivery").as_deref(), Some(all));
         for spool in [

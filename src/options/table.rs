@@ -102,7 +102,7 @@ option_table! {
     /// ([`Event::Unacknowledged`](crate::Event::Unacknowledged)). Over inproc nothing is settled.
     ///
     /// With it [`send_hwm`](Options::send_hwm) counts all messages of the socket that are not settled. By name it is `at_least_once` or
-    /// `required`, and what differs from the defaults: `at_least_once, window=16, limit=5`; besides these there are `ttl`, `job_timeout`, `grace`, `backoff_first`,
+    /// `required`, and what differs from the defaults: `at_least_once, window=16, limit=5`; besides these there are `ttl`, `ordered_by`, `job_timeout`, `grace`, `backoff_first`,
     /// `backoff_longest` and `keep_dead_letters`, and of a spool `sync` (`disk` or `os`), `segment_size`, `spool_limit`, `salvage` and, as the last of all, the
     /// folder: `at_least_once, sync=os, spool=/var/spool/orders`.
     delivery(impl Into<Option<Delivery>>) -> Option<Delivery> {

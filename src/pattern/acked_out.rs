@@ -18,7 +18,7 @@ use crate::stats::DeliveryStats;
 use crate::zmtp::ProtocolError;
 use crate::zmtp::delivery::{
     DeadLine, DeliveryError, Fate, Finished, Hello, Id, Notice, PROPERTY, Policy, Room, Sender,
-    put_revoke, put_run,
+    Terms, put_revoke, put_run,
 };
 
 /// Names a message however often it is delivered: the stream of the PUSH that has sent it, and its number there.
@@ -91,6 +91,27 @@ pub enum Settled {
     Unacknowledged,
 }
 
+/// Tells which messages go one after the other: those in which this frame is the same.
+struct Orders {
+    frame: usize,
+    hasher: RandomState,
+}
+
+impl Orders {
+    fn by(frame: usize) -> Orders {
+        Orders {
+            frame,
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Others may have the same number by chance, which makes them wait for each other, too.
+    fn of(&self, message: &Message) -> Option<u64> {
+        let key = message.get(self.frame)?;
+        Some(self.hasher.hash_one(key.as_slice()))
+    }
+}
+
 /// See the module. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
 pub(crate) struct AckedOut {
     hello: Hello,
@@ -99,6 +120,7 @@ pub(crate) struct AckedOut {
     send_hwm: usize,
     /// For so long messages may be unsettled.
     ttl: Option<Duration>,
+    orders: Option<Orders>,
     sender: Sender<Message>,
     dead: VecDeque<DeadLetter>,
     most_dead: usize,
@@ -184,6 +206,7 @@ impl AckedOut {
             required: delivery.required,
             send_hwm: unlimited(send_hwm),
             ttl: delivery.ttl,
+            orders: delivery.ordered_by.map(Orders::by),
             sender: Sender::new(policy, seed),
             dead: VecDeque::new(),
             most_dead: delivery.dead_letters,
@@ -238,8 +261,9 @@ impl AckedOut {
         receipt: bool,
     ) -> JobId {
         self.release();
-        let expires = self.expires(Duration::ZERO);
-        self.sender.hold(outgoing.to_message(), number, expires);
+        let message = outgoing.to_message();
+        let terms = self.terms(&message, Duration::ZERO);
+        self.sender.hold(message, number, terms);
         if receipt {
             self.receipts.insert(number, None);
         }
@@ -298,15 +322,18 @@ impl AckedOut {
             due,
             age,
         } = message;
-        let expires = self.expires(age);
-        self.sender
-            .resume(message, number, deliveries, due, expires);
+        let terms = self.terms(&message, age);
+        self.sender.resume(message, number, deliveries, due, terms);
     }
 
-    /// When a message is over that is so old.
-    fn expires(&self, age: Duration) -> Option<Instant> {
-        let left = self.ttl?.saturating_sub(age);
-        Instant::now().checked_add(left)
+    /// What there is to be observed with a message that is so old.
+    #[inline]
+    fn terms(&self, message: &Message, age: Duration) -> Terms {
+        let expires = |ttl: Duration| Instant::now().checked_add(ttl.saturating_sub(age));
+        Terms {
+            expires: self.ttl.and_then(expires),
+            order: self.orders.as_ref().and_then(|orders| orders.of(message)),
+        }
     }
 
     /// Says how far the spool is safe. `None`: it is no further, and never will be.
@@ -360,8 +387,9 @@ impl AckedOut {
         {
             return None;
         }
-        let expires = self.expires(Duration::ZERO);
-        Some(self.sender.offer(outgoing.to_message(), false, expires))
+        let message = outgoing.to_message();
+        let terms = self.terms(&message, Duration::ZERO);
+        Some(self.sender.offer(message, false, terms))
     }
 
     /// What has become of a message with a receipt, if that is known.
@@ -537,8 +565,8 @@ impl AckedOut {
 
     fn offer_again(&mut self, unsent: Vec<Unsent>) {
         for unsent in unsent {
-            let expires = self.expires(Duration::ZERO);
-            self.sender.offer(unsent.message, true, expires);
+            let terms = self.terms(&unsent.message, Duration::ZERO);
+            self.sender.offer(unsent.message, true, terms);
         }
     }
 

@@ -31,9 +31,11 @@ use super::wire::{self, Run, Settled};
 use super::{DeliveryError, Id};
 use expiry::Expiry;
 use line::{ALONE_AFTER, Line, Share};
+use order::Order;
 
 mod expiry;
 mod line;
+mod order;
 
 /// What the sender goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,15 @@ pub(crate) enum DeadLine {
     TooLarge,
     /// Its time was over before it was settled.
     Expired,
+}
+
+/// What there is to be observed with a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Then it is dead, unless it is settled.
+    pub(crate) expires: Option<Instant>,
+    /// It is sent only when no other one with the same number is held that came before.
+    pub(crate) order: Option<u64>,
 }
 
 /// A message that is finished.
@@ -155,6 +166,7 @@ pub(crate) struct Sender<T> {
     weighs: bool,
     finished: Vec<Finished<T>>,
     expiry: Expiry,
+    order: Order,
     /// `None`: nobody is interested.
     returned: Option<Vec<Returned>>,
     counts: Counts,
@@ -175,6 +187,7 @@ impl<T> Sender<T> {
             weighs: false,
             finished: Vec::new(),
             expiry: Expiry::default(),
+            order: Order::default(),
             returned: None,
             counts: Counts::default(),
         }
@@ -196,17 +209,17 @@ impl<T> Sender<T> {
         self.counts
     }
 
-    /// Takes a message, which has been `sent` before or not, and gives its number. When it `expires` it is dead, unless it is settled by then.
-    pub(crate) fn offer(&mut self, payload: T, sent: bool, expires: Option<Instant>) -> u64 {
+    /// Takes a message, which has been `sent` before or not, and gives its number.
+    pub(crate) fn offer(&mut self, payload: T, sent: bool, terms: Terms) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.take(payload, number, 0, sent, None, expires);
+        self.take(payload, number, 0, sent, None, terms);
         number
     }
 
     /// Takes a message that has a number.
-    pub(crate) fn hold(&mut self, payload: T, number: u64, expires: Option<Instant>) {
-        self.take(payload, number, 0, false, None, expires);
+    pub(crate) fn hold(&mut self, payload: T, number: u64, terms: Terms) {
+        self.take(payload, number, 0, false, None, terms);
     }
 
     /// Takes a message that an earlier sender of the stream has held, and may have delivered. It is not delivered before it is `due`.
@@ -216,10 +229,10 @@ impl<T> Sender<T> {
         number: u64,
         deliveries: u32,
         due: Option<Instant>,
-        expires: Option<Instant>,
+        terms: Terms,
     ) {
         // A receiver that knows it looks only where it is told that a message may have come before.
-        self.take(payload, number, deliveries.max(1), true, due, expires);
+        self.take(payload, number, deliveries.max(1), true, due, terms);
     }
 
     fn take(
@@ -229,7 +242,7 @@ impl<T> Sender<T> {
         deliveries: u32,
         sent: bool,
         due: Option<Instant>,
-        expires: Option<Instant>,
+        terms: Terms,
     ) {
         let key = self.jobs.insert(Job {
             payload,
@@ -240,11 +253,16 @@ impl<T> Sender<T> {
             out: false,
             expired: false,
         });
+        let goes = match terms.order {
+            Some(order) => self.order.enter(key, order, due),
+            None => true,
+        };
         match due {
+            _ if !goes => {}
             Some(at) => self.delayed.push(Reverse((at, number, key))),
             None => self.fresh.push_back(key),
         }
-        if let Some(at) = expires {
+        if let Some(at) = terms.expires {
             let jobs = &self.jobs;
             let lives = |key, number| {
                 let job: Option<&Job<T>> = jobs.get(key);
@@ -277,6 +295,7 @@ impl<T> Sender<T> {
     /// All messages that are held; none is from then on.
     pub(crate) fn clear(&mut self) -> impl Iterator<Item = T> {
         self.expiry = Expiry::default();
+        self.order = Order::default();
         self.fresh.clear();
         self.again.clear();
         self.delayed.clear();
@@ -413,6 +432,13 @@ impl<T> Sender<T> {
         };
         if job.expired && !job.out {
             self.expiry.found();
+        }
+        if let Some((next, due)) = self.order.leave(key) {
+            match (due, self.jobs.get(next)) {
+                (Some(at), Some(job)) => self.delayed.push(Reverse((at, job.number, next))),
+                // It has waited for longer than those that are fresh.
+                (None, _) | (_, None) => self.again.push_back(next),
+            }
         }
         match fate {
             Fate::Settled => self.counts.settled += 1,
@@ -600,6 +626,7 @@ impl<T> Sender<T> {
         for line in self.lines.iter_mut().flatten() {
             line.back.retain(|key| stays(&mut over, key));
         }
+        self.order.retain(|key| stays(&mut over, key));
         if over.len() < self.expiry.len_lost() {
             self.fresh.retain(|key| stays(&mut over, key));
         }

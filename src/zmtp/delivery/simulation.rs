@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use super::receiver::Unsettled;
 use super::sender::Sender;
 use super::wire::{put_revoke, put_run};
-use super::{DeadLine, DeliveryError, Fate, Notice, Policy, Receiver, Room, Settling, Taken};
+use super::{
+    DeadLine, DeliveryError, Fate, Notice, Policy, Receiver, Room, Settling, Taken, Terms,
+};
 use crate::zmtp::{Command, decode_header};
 
 /// As many as run with every test. `ZEROHOP_SCHEDULES` says otherwise.
@@ -58,6 +60,8 @@ struct Rig {
     kills: bool,
     /// When messages are over, where they have a time.
     expires: Option<HashMap<u32, Instant>>,
+    /// Of so many orders one message is out at a time.
+    orders: Option<u32>,
 }
 
 fn notice(frames: &[u8]) -> (Notice<'_>, &[u8]) {
@@ -89,6 +93,7 @@ impl Rig {
             finished: HashMap::new(),
             kills: seed.is_multiple_of(2),
             expires: seed.is_multiple_of(3).then(HashMap::new),
+            orders: (seed % 5 < 2).then_some(1 + seed as u32 % 4),
         };
         let workers = 1 + rig.below(3);
         rig.workers = (0..workers).map(|id| Worker::new(id as u8)).collect();
@@ -102,9 +107,18 @@ impl Rig {
         (self.random >> 33) as usize % limit
     }
 
+    /// Which order a message belongs to, if any.
+    fn order_of(&self, message: u32) -> Option<u64> {
+        let order = self.orders.map(|orders| message % (orders + 1));
+        // Some have none.
+        order.filter(|&order| order > 0).map(u64::from)
+    }
+
     fn offer(&mut self) {
         let expires = self.expires.is_some().then(|| self.now + TTL);
-        self.sender.offer(self.offered, false, expires);
+        let order = self.order_of(self.offered);
+        self.sender
+            .offer(self.offered, false, Terms { expires, order });
         if let (Some(all), Some(at)) = (&mut self.expires, expires) {
             all.insert(self.offered, at);
         }
@@ -258,7 +272,19 @@ impl Rig {
                 worker.held.push((key, message));
             }
         }
+        self.check_order(message);
         self.report(index);
+    }
+
+    /// No message is handed out before those of its order have ended that came before it.
+    fn check_order(&self, message: u32) {
+        let Some(order) = self.order_of(message) else {
+            return;
+        };
+        for before in (0..message).filter(|&before| self.order_of(before) == Some(order)) {
+            let ended = self.finished.contains_key(&before);
+            assert!(ended, "{message} is handed out before {before} has ended");
+        }
     }
 
     fn report(&mut self, index: usize) {
@@ -522,7 +548,7 @@ fn any_bytes_are_refused_or_within_the_window() {
         sender.opened(0, Some(([1; 16], WINDOW)));
         receiver.opened(0, [2; 16]);
         (0..3).for_each(|payload| {
-            sender.offer(payload, false, None);
+            sender.offer(payload, false, Terms::default());
         });
         while sender.next(|_, _| Room::Free).is_some() {}
         let mut data = [0; 8];

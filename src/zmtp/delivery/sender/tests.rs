@@ -8,6 +8,18 @@ const POLICY: Policy = Policy {
     limit: 4,
 };
 
+const PLAIN: Terms = Terms {
+    expires: None,
+    order: None,
+};
+
+fn until(at: Instant) -> Terms {
+    Terms {
+        expires: Some(at),
+        ..PLAIN
+    }
+}
+
 fn sender() -> (Sender<u32>, Instant) {
     (Sender::new(POLICY, 1), Instant::now())
 }
@@ -56,7 +68,7 @@ fn a_steady_stream_says_one_run() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 2));
     (0..4).for_each(|payload| {
-        sender.offer(payload, false, None);
+        sender.offer(payload, false, PLAIN);
     });
     let first = Run {
         tag: 0,
@@ -77,7 +89,7 @@ fn whoever_may_have_most_is_next() {
     sender.opened(0, receiver(1, 1));
     sender.opened(3, receiver(2, 3));
     (0..5).for_each(|payload| {
-        sender.offer(payload, false, None);
+        sender.offer(payload, false, PLAIN);
     });
     let sent = sent(&mut sender);
     let to: Vec<usize> = sent.iter().map(|(connection, ..)| *connection).collect();
@@ -90,7 +102,7 @@ fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 10));
     (0..3).for_each(|payload| {
-        sender.offer(payload, false, None);
+        sender.offer(payload, false, PLAIN);
     });
     assert_eq!(payloads(&mut sender), [0, 1, 2]);
     sender.closed(0, 1, now);
@@ -98,7 +110,7 @@ fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
     assert_eq!(payloads(&mut sender), [0; 0]);
     assert_eq!(sender.deadline(), Some(now + POLICY.grace));
     // It comes back, and gets them again, first of all; and is gone again.
-    sender.offer(3, false, None);
+    sender.offer(3, false, PLAIN);
     sender.opened(2, receiver(1, 10));
     let again = sent(&mut sender);
     let to: Vec<_> = again
@@ -121,7 +133,7 @@ fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
 fn a_retry_waits_and_the_last_one_is_dead() {
     let (mut sender, mut now) = sender();
     sender.opened(0, receiver(1, 10));
-    sender.offer(7, false, None);
+    sender.offer(7, false, PLAIN);
     for tag in 0..3 {
         assert_eq!(payloads(&mut sender), [7]);
         settle(&mut sender, 0, now, |out| wire::put_retry(out, tag, None)).expect("settled");
@@ -146,7 +158,7 @@ fn a_retry_waits_and_the_last_one_is_dead() {
 fn a_rejected_message_is_dead_with_its_reason() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 10));
-    sender.offer(7, false, None);
+    sender.offer(7, false, PLAIN);
     assert_eq!(payloads(&mut sender), [7]);
     settle(&mut sender, 0, now, |out| wire::put_rejected(out, 0, "no")).expect("settled");
     let dead = Fate::Dead(DeadLine::Rejected("no".into()));
@@ -157,7 +169,7 @@ fn a_rejected_message_is_dead_with_its_reason() {
 fn what_breaks_connections_goes_alone() {
     let (mut sender, now) = sender();
     for payload in 0..3 {
-        sender.offer(payload, false, None);
+        sender.offer(payload, false, PLAIN);
     }
     for _ in 0..3 {
         sender.opened(0, receiver(1, 10));
@@ -178,7 +190,7 @@ fn what_breaks_connections_goes_alone() {
 #[test]
 fn what_nobody_takes_is_dead() {
     let (mut sender, _) = sender();
-    sender.offer(1, false, None);
+    sender.offer(1, false, PLAIN);
     assert!(sender.next(|_, _| Room::Refuses).is_none());
     assert_eq!(sender.len(), 1, "there is nobody yet");
     sender.opened(0, receiver(1, 10));
@@ -192,7 +204,7 @@ fn a_plain_peer_comes_last_and_settles_nothing() {
     sender.opened(0, None);
     sender.opened(1, receiver(1, 1));
     (0..3).for_each(|payload| {
-        sender.offer(payload, false, None);
+        sender.offer(payload, false, PLAIN);
     });
     let to: Vec<_> = sent(&mut sender).iter().map(|(to, ..)| *to).collect();
     assert_eq!(to, [1, 0, 0]);
@@ -211,7 +223,7 @@ fn what_was_never_sent_or_is_settled_cannot_be_settled() {
     let again = |tag| Err(DeliveryError::Repeated { tag });
     sender.opened(0, receiver(1, 2));
     (0..3).for_each(|payload| {
-        sender.offer(payload, false, None);
+        sender.offer(payload, false, PLAIN);
     });
     let mut done = |ranges: &[(u64, u64)]| {
         sent(&mut sender);
@@ -238,7 +250,7 @@ fn what_was_never_sent_or_is_settled_cannot_be_settled() {
 fn the_longest_delay_is_no_overflow() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 2));
-    sender.offer(1, false, None);
+    sender.offer(1, false, PLAIN);
     sent(&mut sender);
     settle(&mut sender, 0, now, |out| {
         wire::put_retry(out, 0, Some(u64::MAX - 1));
@@ -260,7 +272,7 @@ fn shares_divide_messages() {
     sender.set_share(2, 0, 3);
     let mut counts = |messages: u32| {
         (0..messages).for_each(|payload| {
-            sender.offer(payload, false, None);
+            sender.offer(payload, false, PLAIN);
         });
         let mut counts = [0; 4];
         for (connection, ..) in sent(&mut sender) {
@@ -280,7 +292,7 @@ fn what_has_had_its_time_is_dead_wherever_it_waits() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 3));
     for payload in 0..3 {
-        sender.offer(payload, false, Some(now + TTL));
+        sender.offer(payload, false, until(now + TTL));
     }
     assert_eq!(payloads(&mut sender), [0, 1, 2]);
     let hour = Some(3_600_000);
@@ -288,8 +300,8 @@ fn what_has_had_its_time_is_dead_wherever_it_waits() {
     settle(&mut sender, 0, now, |out| wire::put_done(out, &[(1, 1)])).expect("settled");
     sender.closed(0, 0, now);
     // 0 waits for its time, 2 for its worker, 3 for anybody.
-    sender.offer(3, false, Some(now + TTL));
-    sender.offer(4, false, None);
+    sender.offer(3, false, until(now + TTL));
+    sender.offer(4, false, PLAIN);
     sender.expire(now);
     assert_eq!(fates(&mut sender), [(1, Fate::Settled)]);
     assert_eq!(sender.deadline(), Some(now + TTL));
@@ -297,7 +309,7 @@ fn what_has_had_its_time_is_dead_wherever_it_waits() {
     let expired = |payload| (payload, Fate::Dead(DeadLine::Expired));
     assert_eq!(fates(&mut sender), [expired(3), expired(0), expired(2)]);
     assert_eq!((sender.len(), sender.deadline()), (1, None));
-    assert_eq!(sender.revoked(), [], "nobody has any");
+    assert!(sender.revoked().is_empty(), "nobody has any");
 }
 
 #[test]
@@ -306,7 +318,7 @@ fn what_is_out_comes_back_or_is_settled() {
     let later = now + TTL;
     sender.opened(0, receiver(1, 5));
     for payload in 0..5 {
-        sender.offer(payload, false, Some(later));
+        sender.offer(payload, false, until(later));
     }
     sent(&mut sender);
     let unasked = Err(DeliveryError::Unasked { command: "SETTLE" });
@@ -336,10 +348,10 @@ fn what_is_out_comes_back_or_is_settled() {
 fn times_of_what_is_settled_are_forgotten() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 2));
-    sender.offer(0, false, Some(now + TTL));
+    sender.offer(0, false, until(now + TTL));
     sent(&mut sender);
     for payload in 1..10_000 {
-        sender.offer(payload, false, Some(now + TTL));
+        sender.offer(payload, false, until(now + TTL));
         sent(&mut sender);
         let tag = u64::from(payload);
         settle(&mut sender, 0, now, |out| wire::put_done(out, &[(tag, 1)])).expect("settled");
@@ -348,4 +360,75 @@ fn times_of_what_is_settled_are_forgotten() {
     settle(&mut sender, 0, now, |out| wire::put_done(out, &[(0, 1)])).expect("settled");
     sender.expire(now);
     assert_eq!(sender.deadline(), None);
+}
+
+#[test]
+fn of_each_order_one_message_is_out() {
+    let (mut sender, now) = sender();
+    let ordered = |order| Terms {
+        order: Some(order),
+        ..PLAIN
+    };
+    sender.opened(0, receiver(1, 9));
+    for (payload, order) in [(0, 7), (1, 7), (2, 8), (3, 7)] {
+        sender.offer(payload, false, ordered(order));
+    }
+    sender.offer(4, false, PLAIN);
+    sender.offer(5, false, until(now + TTL));
+    let short = Terms {
+        order: Some(8),
+        ..until(now + TTL)
+    };
+    sender.offer(6, false, short);
+    assert_eq!(payloads(&mut sender), [0, 2, 4, 5]);
+    settle(&mut sender, 0, now, |out| wire::put_retry(out, 0, Some(50))).expect("settled");
+    assert!(payloads(&mut sender).is_empty(), "it holds the others back");
+    sender.handle_timeout(now + Duration::from_millis(50));
+    assert_eq!(payloads(&mut sender), [0]);
+    settle(&mut sender, 0, now, |out| wire::put_rejected(out, 4, "")).expect("settled");
+    assert_eq!(
+        payloads(&mut sender),
+        [1],
+        "those behind a dead letter go on"
+    );
+    sender.closed(0, 0, now);
+    sender.expire(now + TTL);
+    let fates: Vec<_> = fates(&mut sender);
+    let fates: Vec<u32> = fates.iter().map(|(payload, _)| *payload).collect();
+    assert_eq!(fates, [0, 5, 6], "also one whose turn it was not");
+    sender.opened(0, receiver(1, 9));
+    assert_eq!(payloads(&mut sender), [2, 4, 1]);
+    settle(&mut sender, 0, now, |out| wire::put_done(out, &[(0, 2)])).expect("settled");
+    assert!(payloads(&mut sender).is_empty());
+    settle(&mut sender, 0, now, |out| wire::put_done(out, &[(2, 1)])).expect("settled");
+    assert_eq!(payloads(&mut sender), [3]);
+    settle(&mut sender, 0, now, |out| wire::put_done(out, &[(3, 1)])).expect("settled");
+    assert_eq!(sender.len(), 0);
+}
+
+/// What an earlier sender has left keeps its order, and its waits.
+#[test]
+fn order_goes_on_after_a_restart() {
+    let (mut sender, now) = sender();
+    let ordered = Terms {
+        order: Some(7),
+        ..PLAIN
+    };
+    let soon = now + Duration::from_millis(5);
+    sender.resume(1, 10, 1, Some(soon), ordered);
+    sender.resume(2, 11, 0, Some(soon), ordered);
+    sender.hold(3, 12, ordered);
+    sender.opened(0, receiver(1, 9));
+    assert!(payloads(&mut sender).is_empty());
+    sender.handle_timeout(soon);
+    assert_eq!(payloads(&mut sender), [1]);
+    settle(&mut sender, 0, now, |out| wire::put_done(out, &[(0, 1)])).expect("settled");
+    assert!(
+        payloads(&mut sender).is_empty(),
+        "its time has not been looked at"
+    );
+    sender.handle_timeout(soon);
+    assert_eq!(payloads(&mut sender), [2]);
+    settle(&mut sender, 0, now, |out| wire::put_done(out, &[(1, 1)])).expect("settled");
+    assert_eq!(payloads(&mut sender), [3]);
 }
