@@ -13,7 +13,7 @@ use super::futures::{self, Unsent, attempt_to_send, next_message};
 #[cfg(feature = "futures")]
 use crate::engine::Key;
 use crate::engine::Wait;
-use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
+use crate::error::{RecvError, SendBatchError, SendError, SendErrorKind, SocketError};
 use crate::message::{Message, Payload};
 use crate::options::Options;
 use crate::origin::Origin;
@@ -56,6 +56,14 @@ pub(crate) trait SendBy {
         waits: &mut Option<Key>,
         message: &mut Unsent<M>,
     ) -> Poll<Result<Self::Receipt, SendError>>;
+
+    /// Sends a batch by way of a spool. `None`: the socket has none, and nothing has been taken.
+    fn send_batch_stored<M: Payload>(
+        &self,
+        _messages: &mut impl Iterator<Item = M>,
+    ) -> Option<Result<usize, SendBatchError>> {
+        None
+    }
 
     /// Sends a message that stays with the caller; `false` if it had to wait and was `halted`. That is asked when somebody
     /// [makes calls look again](crate::engine::Observable::look_again).
@@ -105,6 +113,15 @@ where
             message,
             attempt_to_send,
         )
+    }
+
+    fn send_batch_stored<M: Payload>(
+        &self,
+        messages: &mut impl Iterator<Item = M>,
+    ) -> Option<Result<usize, SendBatchError>> {
+        S::Pattern::sent_stored()?;
+        let spool = self.socket().spool()?;
+        Some(self.socket().store_batch(spool, messages))
     }
 
     #[inline]

@@ -199,12 +199,14 @@ macro_rules! sending {
                 self.socket.send_async(message)
             }
 
-            /// Sends messages one after the other, each as [`send`](Self::send) does.
+            /// Sends messages one after the other, each as [`send`](Self::send) does. With a [spool]($crate::Delivery::spool) they share a sync:
+            /// up to 4096 of them, or 1 MiB, are made safe together, and before it waits for room.
             ///
             /// # Errors
             ///
             /// The first message that could not be sent ends the batch; the error says how many were, and gives
-            /// that one back. Later ones are still in the iterator, if it was lent (`&mut iterator`).
+            /// that one back. Later ones are still in the iterator, if it was lent (`&mut iterator`). If a spool fails, the first message comes
+            /// back that is not safe; those behind it that shared its sync have been taken from the iterator, and may be delivered all the same.
             pub fn send_batch<I>(&self, messages: I) -> Result<usize, $crate::SendBatchError>
             where
                 I: IntoIterator<Item: $crate::Payload>,

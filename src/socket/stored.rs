@@ -10,6 +10,7 @@
 //! What becomes of messages is learned under the state lock, noted ([`Notes`]), and written by a thread of the spool's own. The same thread
 //! reads what the spool holds of an earlier socket, as far as there is room for it, and commits for tasks, which must not wait for a disk.
 
+mod batch;
 mod dead;
 mod keeper;
 #[cfg(test)]

@@ -50,6 +50,8 @@ struct Inner {
     dead: bool,
     /// Bytes that there is room for.
     room: Option<u64>,
+    /// Files have been synced so often.
+    syncs: u64,
     /// So many syncs succeed before one fails.
     fail_sync: Option<u32>,
     fail_write: Option<u32>,
@@ -103,6 +105,10 @@ impl MemoryDisk {
 
     pub(crate) fn room(&self, bytes: Option<u64>) {
         lock(&self.0).room = bytes;
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        lock(&self.0).syncs
     }
 
     pub(crate) fn fail_sync(&self, after: Option<u32>) {
@@ -332,6 +338,7 @@ impl DiskFile for MemoryFile {
             std::thread::yield_now();
         }
         self.with(|inner, id| {
+            inner.syncs += 1;
             let failed = Inner::count_down(&mut inner.fail_sync);
             let file = inner.files.get_mut(&id).expect("an open file");
             // What could not be written is forgotten, and looks written from then on.

@@ -21,6 +21,10 @@ fn options() -> Options {
 
 fn push_with(context: &Context, disk: &MemoryDisk, sync: Sync, options: Options) -> Push {
     let settings = Spool::at("memory").sync(sync).segment_size(4096);
+    push_by(context, disk, settings, options)
+}
+
+fn push_by(context: &Context, disk: &MemoryDisk, settings: Spool, options: Options) -> Push {
     let spool = settings.open_on(disk.boxed()).expect("a spool");
     let mut pattern = PushPattern::with_options(&options);
     let spool = SocketSpool::of(spool, &mut pattern);
@@ -75,6 +79,70 @@ fn a_message_travels_while_the_disk_syncs() {
     receipt.try_durable().expect("safe");
     push.close(DEADLINE).expect("all is settled");
     receipt.durable().expect("it still is");
+}
+
+#[test]
+fn a_batch_has_one_sync() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let settings = Spool::at("memory").sync(Sync::Disk).segment_size(1 << 22);
+    let plain = options().send_hwm(10_000);
+    let push = push_by(&context, &disk, settings, plain.linger(Duration::ZERO));
+    let syncs = |messages: usize| {
+        let before = disk.syncs();
+        let sent = push.send_batch((0..messages).map(|number| number.to_string()));
+        assert_eq!(sent.expect("sent"), messages);
+        disk.syncs() - before
+    };
+    // The next segment may be synced as well, a piece at a time.
+    assert!((1..=2).contains(&syncs(1000)));
+    assert_eq!(syncs(0), 0, "nothing is to be made safe");
+    assert!((2..=4).contains(&syncs(5000)), "of 4096 and of the others");
+}
+
+#[test]
+fn a_batch_is_safe_before_it_waits_and_ends_with_what_is_not() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let settings = || Spool::at("memory").sync(Sync::Disk).segment_size(1 << 22);
+    let few = options().send_hwm(3).linger(Duration::ZERO);
+    let push = push_by(
+        &context,
+        &disk,
+        settings(),
+        few.clone().send_timeout(Duration::ZERO),
+    );
+    let mut messages = ["a", "b", "c", "d", "e"].into_iter();
+    let error = push
+        .send_batch(&mut messages)
+        .expect_err("there is no room");
+    assert_eq!(
+        (error.sent(), error.error().kind()),
+        (3, SendErrorKind::WouldBlock)
+    );
+    assert_eq!(error.into_error().into_message(), "d");
+    assert_eq!(messages.next(), Some("e"));
+    // They are safe.
+    let disk = disk.crash(&mut Random(7));
+    drop(push);
+    let push = push_by(
+        &context,
+        &disk,
+        settings(),
+        options().linger(Duration::ZERO),
+    );
+    let pull = worker(&context, &push);
+    for expected in ["a", "b", "c"] {
+        let job = job(&pull);
+        assert_eq!(*job.message(), expected);
+        job.settle().expect("settled");
+    }
+    push.send("f").expect("sent");
+    disk.fail_sync(Some(0));
+    let error = push.send_batch(["g", "h", "i"]).expect_err("none is safe");
+    assert_eq!(
+        (error.sent(), error.error().kind()),
+        (0, SendErrorKind::SpoolFailed)
+    );
+    assert_eq!(error.into_error().into_message(), "g");
 }
 
 #[test]
