@@ -227,8 +227,8 @@ pub use monitor::{
     RefusalCause,
 };
 pub use options::{
-    Balancing, Change, CurveServer, Delivery, LibzmqOption, Log, OPTION_TABLE, OptionInfo, Options,
-    Share, SlowSubscriber, Weigh,
+    Balancing, Change, CurveServer, Delivery, Idempotent, LibzmqOption, Log, OPTION_TABLE,
+    OptionInfo, Options, Share, SlowSubscriber, Weigh,
 };
 pub use origin::Origin;
 pub use pattern::{

@@ -9,6 +9,7 @@ mod by_name;
 mod change;
 mod curve;
 mod delivery;
+mod idempotent;
 mod log;
 mod security;
 mod slow;
@@ -23,6 +24,7 @@ pub(crate) use by_name::nearest as nearest_option;
 pub use change::Change;
 pub use curve::CurveServer;
 pub use delivery::Delivery;
+pub use idempotent::Idempotent;
 pub use log::Log;
 pub use slow::SlowSubscriber;
 pub use table::{OPTION_TABLE, Options};
@@ -176,6 +178,7 @@ macro_rules! option_table {
                     }
                 )+
                 self.check_delivery()?;
+                self.check_idempotent()?;
                 self.check_log()?;
                 self.check_security()
             }

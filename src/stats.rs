@@ -58,7 +58,8 @@ pub struct Stats {
     pub protocol_errors: u64,
     /// Connections now in their handshake.
     pub handshakes_pending: usize,
-    /// What has become of messages that are to be settled: of a PUSH with [`Options::delivery`](crate::Options::delivery).
+    /// What has become of messages that are to be settled: of a PUSH with [`Options::delivery`](crate::Options::delivery), and, as far as requests are sent again, of a
+    /// REQ or REP.
     pub delivery: DeliveryStats,
 }
 
@@ -71,7 +72,8 @@ pub struct DeliveryStats {
     pub unsettled: usize,
     /// Messages that a PULL has settled.
     pub settled: u64,
-    /// Deliveries that came to nothing, and were or will be followed by another one.
+    /// Deliveries that came to nothing, and were or will be followed by another one. With [`Options::idempotent`](crate::Options::idempotent) it is the requests that a
+    /// REQ has sent again, and those that a REP has not worked on again.
     pub retried: u64,
     /// Messages that have become [dead letters](crate::Push::dead_letters).
     pub dead: u64,

@@ -204,7 +204,9 @@ fn plain_peer_of(event: &Event) -> Option<(String, String)> {
             connection,
             cause:
                 DisconnectCause::Refused(
-                    why @ (PeerRefusal::NoDelivery | PeerRefusal::MalformedDelivery),
+                    why @ (PeerRefusal::NoDelivery
+                    | PeerRefusal::NotIdempotent
+                    | PeerRefusal::MalformedDelivery),
                 ),
         } => ("turned away", connection, why.to_string()),
         _ => return None,

@@ -187,7 +187,8 @@ pub enum Event {
         cause: RefusalCause,
     },
     /// The peer does not know acknowledged delivery, which this socket asks for ([`Options::delivery`](crate::Options::delivery)): what goes to it or
-    /// comes from it is not settled.
+    /// comes from it is not settled. Or a REQ and a REP are connected of which only this one has [`Options::idempotent`](crate::Options::idempotent): a
+    /// request that is sent again is worked on twice.
     Unacknowledged {
         /// The connection.
         connection: ConnectionInfo,

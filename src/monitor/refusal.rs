@@ -76,8 +76,10 @@ pub enum PeerRefusal {
     RoutingIdReserved,
     /// The peer does not know acknowledged delivery, which is [required](crate::Delivery::required) here.
     NoDelivery,
-    /// What the peer said of acknowledged delivery makes no sense.
+    /// What the peer said of acknowledged delivery, or of requests that are sent again, makes no sense.
     MalformedDelivery,
+    /// The peer does not know requests that are sent again, which is [required](crate::Idempotent::required) here.
+    NotIdempotent,
 }
 
 impl fmt::Display for PeerRefusal {
@@ -90,6 +92,7 @@ impl fmt::Display for PeerRefusal {
             PeerRefusal::MalformedDelivery => {
                 "what it said of acknowledged delivery makes no sense"
             }
+            PeerRefusal::NotIdempotent => "it does not know requests that are sent again",
             PeerRefusal::RoutingIdReserved => {
                 "its routing id starts with a zero byte, or is too long"
             }

@@ -8,6 +8,7 @@ use super::balancing::Balancing;
 use super::change::Change::{AtOnce, Fixed, Later};
 use super::curve::{CurveServer, PublicKey, SecretKey};
 use super::delivery::Delivery;
+use super::idempotent::Idempotent;
 use super::log::Log;
 use super::slow::SlowSubscriber;
 use super::value::{
@@ -110,6 +111,21 @@ option_table! {
         change: Fixed("it is agreed on in the handshake, and messages that are not settled hang on it"),
         unit: "",
         range: "none, or a valid `Delivery`", allows: |delivery| delivery.as_ref().is_none_or(Delivery::is_allowed),
+        default: None, "none",
+    }
+
+    /// Whether a REQ sends requests again when their servers die, and a REP answers those that come again from memory: see [`Idempotent`]. With a peer that
+    /// does not have it, a REP does what it does without, and a REQ sends again all the same, to connected peers alone; a monitor is told
+    /// ([`Event::Unacknowledged`](crate::Event::Unacknowledged)), but not over inproc, where a REP remembers nothing. It needs
+    /// [`req_correlate`](Options::req_correlate) and [`req_relaxed`](Options::req_relaxed).
+    ///
+    /// By name it is `on` or `required`, and what differs from the defaults: `on, attempt_timeout=500 ms, limit=3`; besides these there are `keep_replies`,
+    /// `keep_bytes` and `keep_for`.
+    idempotent(impl Into<Option<Idempotent>>) -> Option<Idempotent> {
+        sockets: [Req, Rep],
+        change: Fixed("it is agreed on in the handshake, and requests under way hang on it"),
+        unit: "",
+        range: "none, or a valid `Idempotent`", allows: |idempotent| idempotent.as_ref().is_none_or(Idempotent::is_allowed),
         default: None, "none",
     }
 

@@ -10,9 +10,6 @@
 
 use std::{error, fmt};
 
-/// The size of the frame that ties a reply to its request.
-pub(crate) const REQUEST_ID_LEN: usize = 4;
-
 /// Why a message is not a reply to the request that waits for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mismatch {
@@ -35,7 +32,7 @@ pub(crate) fn split_envelope(frames: &[impl AsRef<[u8]>]) -> Option<usize> {
 /// The number of frames before the body of a reply. `request_id` is what the request carried, if it carried one.
 pub(crate) fn reply_body(
     frames: &[impl AsRef<[u8]>],
-    request_id: Option<[u8; REQUEST_ID_LEN]>,
+    request_id: Option<&[u8]>,
 ) -> Result<usize, Mismatch> {
     let mut body = 0;
     if let Some(id) = request_id {
@@ -106,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_correlated_reply_starts_with_the_id() {
-        let id = Some(*b"1234");
+        let id = Some(&b"1234"[..]);
         assert_eq!(reply_body(&["1234", "", "body"], id), Ok(2));
         assert_eq!(reply_body(&NONE, id), Err(Mismatch::RequestId));
         for other in ["", "123", "12345", "1235"] {

@@ -13,6 +13,7 @@
 //! | [`acked_out`], [`acked_in`] | which messages are settled? | PUSH, PULL, where that is asked for |
 //! | [`logged_out`], [`logged_in`] | which messages of a log has a subscriber had? | PUB with a log, SUB |
 //! | [`stored`] | what is to be written of them? | PUSH with a spool |
+//! | [`repeated_in`] | has this been asked before? | REP, where that is asked for |
 //! | [`TopicFilter`] | do I want this message? | SUB, DISH |
 //! | [`Publisher`](publisher::Publisher) | which topics is this publisher told? | SUB, XSUB, DISH |
 //! | [`routes`] | whose name is this? | ROUTER, SERVER, PEER |
@@ -43,6 +44,7 @@ mod publish;
 mod publisher;
 mod pull;
 mod push;
+mod repeated_in;
 mod reply;
 mod request;
 mod router;
@@ -257,6 +259,11 @@ pub(crate) trait Pattern: Send {
     /// A peer that was full has room again.
     fn writable(&mut self, _peers: &mut Peers, _id: PeerId) {}
 
+    /// Whether messages can be taken that could not be before this peer had room.
+    fn take_resumed(&mut self) -> bool {
+        false
+    }
+
     /// The peer subscribes to a topic, or no longer.
     fn topic(&mut self, _id: PeerId, _topic: &[u8], _subscribe: bool) -> Result<(), ProtocolError> {
         Ok(())
@@ -288,6 +295,16 @@ pub(crate) trait Pattern: Send {
     /// What is said in the handshake of logs, if the socket knows them: the value of the property.
     fn log_property(&self) -> Option<Vec<u8>> {
         None
+    }
+
+    /// What is said in the handshake of requests that may be sent again: the value of the property.
+    fn idempotent_property(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Whether messages go to connected peers alone, whatever the options say: before its handshake nobody knows what a peer does with them.
+    fn is_immediate(&self) -> bool {
+        self.hello().is_some()
     }
 
     /// The peer has said something of a log. Where that was not agreed upon, it means nothing.

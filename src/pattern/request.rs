@@ -5,17 +5,22 @@
 //! time, and replies that nobody waits for any more are counted and skipped, which works because a REP
 //! answers in order.
 
-use std::collections::HashMap;
+mod repeating;
 
+use std::collections::HashMap;
+use std::time::Instant;
+
+use self::repeating::{Repeat, Repeating};
 use super::envelope;
 use super::fair_turns::take_fairly;
-use super::{FairQueue, LoadBalancer, Pattern};
+use super::{Admission, FairQueue, LoadBalancer, Pattern};
 use crate::engine::{
     Envelope, Enveloped, Excess, Outgoing, PeerId, Peers, Tried, Unsent, Withdrawal,
 };
 use crate::message::{Frame, Message};
 use crate::monitor::RefusalCause;
 use crate::options::{Options, Share};
+use crate::stats::DeliveryStats;
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// Names a request that is under way.
@@ -36,13 +41,18 @@ pub(crate) struct ReqPattern {
     /// A request has been cancelled that had left already, at any time: its peer may have yet to read it.
     cancelled_late: bool,
     unexpected: u64,
+    /// Requests are sent again, if that is asked for.
+    repeating: Option<Box<Repeating>>,
 }
 
 struct Request {
-    peer: PeerId,
+    /// Whom it was sent to last. `None`: it is to be sent again, and waits for somebody with room.
+    peer: Option<PeerId>,
     outcome: Option<Outcome>,
     /// Its caller waits no longer.
     cancelled: Option<Cancelled>,
+    /// It may be sent again.
+    repeat: Option<Box<Repeat>>,
 }
 
 /// Why a request that has been cancelled is still known.
@@ -91,11 +101,17 @@ impl ReqPattern {
             stale: HashMap::new(),
             cancelled_late: false,
             unexpected: 0,
+            repeating: None,
         }
     }
 
+    /// As the options ask for.
     pub(crate) fn with_options(options: &Options, first_ticket: Ticket) -> Self {
-        let mut pattern = ReqPattern::new(options.req_relaxed, options.req_correlate, first_ticket);
+        let idempotent = options.idempotent.as_ref();
+        let mut pattern = ReqPattern {
+            repeating: idempotent.map(|idempotent| Box::new(Repeating::new(idempotent))),
+            ..ReqPattern::new(options.req_relaxed, options.req_correlate, first_ticket)
+        };
         pattern.balancer.set_choice(options.balancing.choice());
         pattern
     }
@@ -118,7 +134,7 @@ impl ReqPattern {
 
     /// The peer that a request has gone to, until that has ended and its caller knows.
     pub(crate) fn peer_of(&self, ticket: Ticket) -> Option<PeerId> {
-        self.requests.get(&ticket).map(|request| request.peer)
+        self.requests.get(&ticket)?.peer
     }
 
     /// Sends a request to the next peer with room.
@@ -150,7 +166,13 @@ impl ReqPattern {
             return Err(Refusal::NotNow);
         }
         let ticket = self.next_ticket;
-        let frames: [&[u8]; 2] = [&ticket.to_be_bytes(), b""];
+        let body = outgoing;
+        let number = self
+            .repeating
+            .as_ref()
+            .map(|r| r.number(ticket).to_be_bytes());
+        let id = ticket.to_be_bytes();
+        let frames: [&[u8]; 2] = [number.as_ref().map_or(&id[..], |number| number), b""];
         let enveloped = Enveloped {
             envelope: Envelope::Slices(if self.correlate {
                 &frames
@@ -165,11 +187,18 @@ impl ReqPattern {
             .give(peers, |peers, id| attempt(peers, id, outgoing))
             .ok_or_else(|| self.why_not_sent(peers, outgoing))?;
         self.next_ticket = ticket.wrapping_add(1);
-        let request = Request {
-            peer: id,
+        let mut request = Request {
+            peer: Some(id),
             outcome: None,
             cancelled: None,
+            repeat: None,
         };
+        if let Some(repeating) = &mut self.repeating {
+            request.repeat = Some(repeating.sent(ticket, body));
+            repeating.round = repeating
+                .round
+                .wrapping_add(u32::from(self.next_ticket == 0));
+        }
         self.requests.insert(ticket, request);
         Ok(ticket)
     }
@@ -192,6 +221,7 @@ impl ReqPattern {
     pub(crate) fn outcome(&mut self, peers: &mut Peers, ticket: Ticket) -> Option<Outcome> {
         self.receive(peers);
         let outcome = self.requests.get_mut(&ticket)?.outcome.take()?;
+        self.end_repeating(peers, ticket);
         self.requests.remove(&ticket);
         Some(outcome)
     }
@@ -209,15 +239,23 @@ impl ReqPattern {
             }
             return false;
         }
-        let peer = request.peer;
+        let Some(peer) = request.peer else {
+            self.end_repeating(peers, ticket);
+            self.forget_request(ticket);
+            return false;
+        };
         // Without ids there is no other request, so it is the newest.
         let correlate = self.correlate;
-        let is_it = |first: &[u8]| !correlate || first == ticket.to_be_bytes();
-        match peers.withdraw(peer, is_it) {
+        let number = request.repeat.as_ref().map(|r| r.number.to_be_bytes());
+        let id = ticket.to_be_bytes();
+        let id = number.as_ref().map_or(&id[..], |number| number);
+        match peers.withdraw(peer, |first| !correlate || first == id) {
             Withdrawal::Done => {
+                let first = request.repeat.as_ref().is_none_or(|r| r.is_first());
+                self.end_repeating(peers, ticket);
                 self.forget_request(ticket);
                 self.balancer.set_ready(peer);
-                return true;
+                return first;
             }
             Withdrawal::Undecided => request.cancelled = Some(Cancelled::WhileWritten),
             Withdrawal::TooLate => {
@@ -229,27 +267,40 @@ impl ReqPattern {
                 if !self.correlate {
                     *self.stale.entry(peer).or_default() += 1;
                 }
+                self.end_repeating(peers, ticket);
                 self.forget_request(ticket);
             }
         }
         false
     }
 
+    /// A request that may be sent again is not, from now on.
+    fn end_repeating(&mut self, peers: &mut Peers, ticket: Ticket) {
+        if let (Some(repeating), Some(request)) =
+            (&mut self.repeating, self.requests.get_mut(&ticket))
+        {
+            for id in repeating.end(ticket, request, peers) {
+                self.balancer.finished(id, 1);
+            }
+        }
+    }
+
     fn receive(&mut self, peers: &mut Peers) {
         let mut message = Message::new();
         while let Some(id) = take_fairly(&mut self.queue, peers, &mut message) {
-            if let Some(unexpected) = self.deliver(id, std::mem::take(&mut message)) {
+            if let Some(unexpected) = self.deliver(peers, id, std::mem::take(&mut message)) {
                 peers.discard(unexpected);
             }
         }
     }
 
     /// Hands a reply to the request that waits for it. Returns a message that no request waits for.
-    fn deliver(&mut self, id: PeerId, message: Message) -> Option<Message> {
+    fn deliver(&mut self, peers: &mut Peers, id: PeerId, message: Message) -> Option<Message> {
         let Some((ticket, start)) = self.match_reply(id, &message) else {
             self.unexpected += 1;
             return Some(message);
         };
+        self.end_repeating(peers, ticket);
         let Some(request) = self.requests.get_mut(&ticket) else {
             return Some(message);
         };
@@ -265,15 +316,18 @@ impl ReqPattern {
 
     /// Nobody is to be told of a request that has no outcome.
     fn forget_request(&mut self, ticket: Ticket) {
-        if let Some(request) = self.requests.remove(&ticket) {
-            self.balancer.finished(request.peer, 1);
+        let request = self.requests.remove(&ticket);
+        if let Some(peer) = request.and_then(|request| request.peer) {
+            self.balancer.finished(peer, 1);
         }
     }
 
     fn end(&mut self, ticket: Ticket, outcome: Outcome) {
         if let Some(request) = self.requests.get_mut(&ticket) {
             request.outcome = Some(outcome);
-            self.balancer.finished(request.peer, 1);
+            if let Some(peer) = request.peer {
+                self.balancer.finished(peer, 1);
+            }
             self.note_end(ticket);
         }
     }
@@ -291,11 +345,16 @@ impl ReqPattern {
     fn match_reply(&mut self, id: PeerId, message: &Message) -> Option<(Ticket, usize)> {
         let frames: Vec<&Frame> = message.frames().collect();
         if self.correlate {
-            let bytes: [u8; 4] = frames.first()?.as_slice().try_into().ok()?;
+            let bytes = frames.first()?.as_slice();
             let start = envelope::reply_body(&frames, Some(bytes)).ok()?;
-            let ticket = Ticket::from_be_bytes(bytes);
+            let ticket = self.named(bytes)?;
             let request = self.requests.get(&ticket)?;
-            return (request.peer == id && request.outcome.is_none()).then_some((ticket, start));
+            let may_reply = request.peer == Some(id)
+                || request
+                    .repeat
+                    .as_ref()
+                    .is_some_and(|repeat| repeat.was_asked_of(id));
+            return (may_reply && request.outcome.is_none()).then_some((ticket, start));
         }
         let start = envelope::reply_body(&frames, None).ok()?;
         if let Some(stale) = self.stale.get_mut(&id) {
@@ -306,14 +365,24 @@ impl ReqPattern {
             return None;
         }
         let (ticket, request) = self.requests.iter().next()?;
-        (request.peer == id && request.outcome.is_none()).then_some((*ticket, start))
+        (request.peer == Some(id) && request.outcome.is_none()).then_some((*ticket, start))
+    }
+
+    /// The request with this id, as it is on the wire, if there is one.
+    fn named(&self, id: &[u8]) -> Option<Ticket> {
+        if self.repeating.is_none() {
+            return Some(Ticket::from_be_bytes(id.try_into().ok()?));
+        }
+        let number = u64::from_be_bytes(id.try_into().ok()?);
+        let ticket = number as Ticket;
+        let repeat = self.requests.get(&ticket)?.repeat.as_ref()?;
+        (repeat.number == number).then_some(ticket)
     }
 
     /// Whose request a queued message is.
     fn ticket_of(&self, message: &Message) -> Option<Ticket> {
         if self.correlate {
-            let id = message.first().as_slice().try_into().ok()?;
-            return Some(Ticket::from_be_bytes(id));
+            return self.named(message.first().as_slice());
         }
         // There is one request at a time.
         self.requests.keys().next().copied()
@@ -327,7 +396,7 @@ impl ReqPattern {
         let mut lost: Vec<Ticket> = self
             .requests
             .iter()
-            .filter(|(_, request)| request.peer == id && request.outcome.is_none())
+            .filter(|(_, request)| request.peer == Some(id) && request.outcome.is_none())
             .map(|(ticket, _)| *ticket)
             .collect();
         // Oldest first, with the counter's wrap-around in mind.
@@ -362,7 +431,11 @@ impl Pattern for ReqPattern {
         if self.balancer.set_choice(options.balancing.choice()) {
             for id in self.balancer.peers().collect::<Vec<PeerId>>() {
                 let requests = self.requests.values();
-                let waits = requests.filter(|it| it.peer == id && it.outcome.is_none());
+                let has = |it: &&Request| {
+                    let repeat = it.repeat.as_ref();
+                    it.peer == Some(id) || repeat.is_some_and(|repeat| repeat.was_asked_of(id))
+                };
+                let waits = requests.filter(|it| has(it) && it.outcome.is_none());
                 self.balancer.set_outstanding(id, waits.count() as u64);
             }
         }
@@ -384,26 +457,83 @@ impl Pattern for ReqPattern {
         false
     }
 
+    fn idempotent_property(&self) -> Option<Vec<u8>> {
+        self.repeating
+            .as_ref()
+            .map(|repeating| repeating.property())
+    }
+
+    fn is_immediate(&self) -> bool {
+        self.repeating.is_some()
+    }
+
+    fn admit(&mut self, peers: &mut Peers, id: PeerId) -> Admission {
+        match &self.repeating {
+            Some(repeating) => repeating.admit(peers, id),
+            None => Admission::Granted,
+        }
+    }
+
     fn attached(&mut self, _peers: &mut Peers, id: PeerId) {
         self.balancer.add(id);
+    }
+
+    fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(repeating) = &self.repeating {
+            repeating.established(peers, id);
+            self.dispatch(peers);
+        }
     }
 
     fn lost(&mut self, peers: &mut Peers, id: PeerId) {
         self.balancer.set_share(id, None);
         self.receive(peers);
-        let kept = peers.queued_out(id);
-        self.fail_requests(id, kept);
+        if self.repeating.is_none() {
+            let kept = peers.queued_out(id);
+            self.fail_requests(id, kept);
+        }
     }
 
-    fn detached(&mut self, peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
         self.receive(peers);
         self.balancer.remove(id);
-        self.fail_requests(id, 0);
+        if self.repeating.is_none() {
+            return self.fail_requests(id, 0);
+        }
+        self.orphaned(peers, unsent);
+        self.ask_others(peers, id);
+    }
+
+    /// What is sent again is kept with its request.
+    fn orphaned(&mut self, peers: &mut Peers, unsent: Vec<Unsent>) {
+        for unsent in unsent {
+            peers.discard(unsent.message);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.repeating.as_ref()?.deadline()
+    }
+
+    fn handle_timeout(&mut self, peers: &mut Peers, now: Instant) {
+        self.receive(peers);
+        self.ask_as_well(peers, now);
+    }
+
+    fn delivery_stats(&self) -> DeliveryStats {
+        DeliveryStats {
+            retried: self.repeating.as_ref().map_or(0, |r| r.sent_again),
+            ..DeliveryStats::default()
+        }
+    }
+
+    fn orphans(&self) -> usize {
+        self.repeating.as_ref().map_or(0, |r| r.waiting())
     }
 
     fn returned(&mut self, peers: &mut Peers, id: PeerId, connected: bool) {
         let undecided = |request: &Request| {
-            request.peer == id && request.cancelled == Some(Cancelled::WhileWritten)
+            request.peer == Some(id) && request.cancelled == Some(Cancelled::WhileWritten)
         };
         let requests = self.requests.iter();
         let undecided: Vec<Ticket> = requests
@@ -413,7 +543,7 @@ impl Pattern for ReqPattern {
         for ticket in undecided {
             self.cancel(peers, ticket);
         }
-        if !connected {
+        if !connected && self.repeating.is_none() {
             // `lost` could not tell how much had left.
             let kept = peers.queued_out(id);
             self.fail_requests(id, kept);
@@ -457,12 +587,16 @@ impl Pattern for ReqPattern {
         std::mem::take(&mut self.ended)
     }
 
-    fn writable(&mut self, _peers: &mut Peers, id: PeerId) {
+    fn writable(&mut self, peers: &mut Peers, id: PeerId) {
         self.balancer.set_ready(id);
+        self.dispatch(peers);
     }
 
     fn clear(&mut self, peers: &mut Peers) {
-        for (_, request) in self.requests.drain() {
+        for (ticket, mut request) in std::mem::take(&mut self.requests) {
+            if let Some(repeating) = &mut self.repeating {
+                repeating.end(ticket, &mut request, peers);
+            }
             if let Some(Outcome::Reply(message)) = request.outcome {
                 peers.discard(message);
             }
@@ -487,7 +621,11 @@ impl Pattern for ReqPattern {
 
     /// Every request has had its reply, or its connection is gone.
     fn has_been_read(&self, id: PeerId) -> bool {
-        !self.cancelled_late && self.requests.values().all(|request| request.peer != id)
+        !self.cancelled_late
+            && self
+                .requests
+                .values()
+                .all(|request| request.peer != Some(id))
     }
 
     fn unexpected(&self) -> u64 {

@@ -22,7 +22,7 @@ pub struct Rep {
     pub(super) socket: Socket<RepPattern>,
 }
 
-common!(Rep, "REP", _options => RepPattern::new());
+common!(Rep, "REP", options => RepPattern::with_options(&options));
 
 impl Rep {
     /// Receives the next request; waits for one, at most for
@@ -90,7 +90,7 @@ fn take(pattern: &mut RepPattern, net: &mut Net) -> Option<(ReturnAddress, Messa
     received
 }
 
-/// A request that waits for its reply. Dropping it leaves it unanswered.
+/// A request that waits for its reply. Dropping it leaves it unanswered; if it comes again, it is a new one.
 pub struct Request {
     message: Message,
     address: ReturnAddress,
@@ -130,8 +130,9 @@ impl Request {
     /// # Errors
     ///
     /// The peer has gone, or has not read its earlier replies and is at its high-water mark
-    /// (`WouldBlock`), or takes no message that large, or closed. The error gives the reply back.
-    pub fn reply(self, message: impl Payload) -> Result<(), ReplyError> {
+    /// (`WouldBlock`), or takes no message that large, or closed. The error gives the reply back. With
+    /// [`idempotent`](crate::Options::idempotent), it is no error that a peer has gone that may ask again: the reply is kept for it.
+    pub fn reply(mut self, message: impl Payload) -> Result<(), ReplyError> {
         if let Some(slice) = message.as_single() {
             return match self.reply_outgoing(Outgoing::Slice(slice)) {
                 Ok(()) => Ok(()),
@@ -143,9 +144,10 @@ impl Request {
             .map_err(|kind| ReplyError::new(kind, message))
     }
 
-    fn reply_outgoing(&self, outgoing: Outgoing<'_>) -> Result<(), ReplyErrorKind> {
+    fn reply_outgoing(&mut self, outgoing: Outgoing<'_>) -> Result<(), ReplyErrorKind> {
+        let address = &mut self.address;
         let replied = self.core.until(Deadline::Now, |pattern, net| {
-            let replied = pattern.reply(&mut net.peers, &self.address, outgoing);
+            let replied = pattern.reply(&mut net.peers, address, outgoing);
             net.pace(pattern, outgoing, true);
             Some(replied)
         });
@@ -164,7 +166,12 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if !self.core.process().is_current() {
-            self.core.leave_to_parent();
+            return self.core.leave_to_parent();
+        }
+        if self.address.is_awaited() {
+            let address = &mut self.address;
+            // If the socket is closed, nobody asks again.
+            let _ = self.core.inspect(|pattern, _| pattern.give_up(address));
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{Refused, Socket, send_error, send_error_kind};
 use crate::engine::{Core, Deadline, Net, Outgoing, Stop};
 use crate::error::{RequestError, SendErrorKind, Shortage};
 use crate::message::{Message, Payload};
-use crate::pattern::{Outcome, Refusal, ReqPattern, Ticket};
+use crate::pattern::{Outcome, Pattern, Refusal, ReqPattern, Ticket};
 
 /// Asks its peers, in turn, and gets the reply.
 ///
@@ -26,7 +26,8 @@ use crate::pattern::{Outcome, Refusal, ReqPattern, Ticket};
 ///   [`close`](Self::close) does not wait for it. [`Dropped::withdrawn`](crate::Dropped::withdrawn) counts it. What has left may
 ///   be carried out.
 /// - A request is sent once. If the connection breaks after it has left, `request` says so: only the
-///   caller knows whether asking twice is safe, and can ask for that ([`ask`](Self::ask)).
+///   caller knows whether asking twice is safe, and can ask for that: for one request ([`ask`](Self::ask)), or for all
+///   ([`idempotent`](crate::Options::idempotent)), which spares each server to do the same work twice.
 ///
 /// RFC 28; libzmq: `ZMQ_REQ`.
 ///
@@ -185,6 +186,9 @@ pub(super) fn try_ask(
 fn sent(pattern: &mut ReqPattern, net: &mut Net, outgoing: Outgoing<'_>, ticket: Ticket) -> Ticket {
     net.pause();
     net.pace(pattern, outgoing, true);
+    if net.arm_delivery(pattern.deadline()) {
+        net.peers.prompt();
+    }
     ticket
 }
 

@@ -31,7 +31,7 @@
 //! | PING, PONG                        | `04 "PING"`, `04 "PONG"`                    | `command`     |
 //! | RUN, SETTLE                       | `03 "RUN"`, `06 "SETTLE"`, to who knows them | `delivery`    |
 //! | REPLAY, START, AT, GAP, NEXT      | `06 "REPLAY"`..., to who knows them         | `replay`      |
-//! | properties                        | `Socket-Type`, `Identity`, `Max-`..., `Delivery`, `Log`, `X-`... | `metadata`    |
+//! | properties                        | `Socket-Type`, `Identity`, `Max-`..., `Delivery`, `Log`, `Idempotent`, `X-`... | `metadata`    |
 //! | socket types                      | names in 3.x, the numbers 0 to 10 in 2.0    | `socket_type` |
 //! | HELLO, WELCOME, INITIATE          | `05 "HELLO"`, `07 "WELCOME"`, `08 "INITIATE"` | `mechanism::plain` |
 //! | mechanisms                        | `NULL`, `PLAIN`, `CURVE`                    | `mechanism`   |
@@ -45,6 +45,7 @@ mod frame;
 mod greeting;
 mod handshake;
 mod heartbeat;
+pub(crate) mod idempotent;
 mod mechanism;
 mod metadata;
 mod peer;

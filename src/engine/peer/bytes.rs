@@ -22,7 +22,6 @@ use super::state::{Link, NOT_SENT_TO, Peer, PeerId, WRITE_AT};
 use super::turn::Turn;
 use super::wire::Reader;
 use crate::engine::Outgoing;
-use crate::engine::driving::attention::Changes;
 use crate::engine::driving::budget::{Budget, Share};
 use crate::engine::driving::timers::Timer;
 use crate::monitor::DisconnectCause;
@@ -545,8 +544,7 @@ impl Turn<'_> {
         }
         peer.review_room();
         if peer.has_room() {
-            self.net.changes.add(Changes::WRITABLE);
-            self.pattern.writable(&mut self.net.peers, id);
+            self.announce_room(id);
         }
     }
 }

@@ -349,14 +349,14 @@ impl Turn<'_> {
         }
         self.attach(id);
         if was_full && self.net.peers.has_room(id) {
-            self.net.changes.add(Changes::WRITABLE);
-            self.pattern.writable(&mut self.net.peers, id);
+            self.announce_room(id);
         }
         self.sort_out_refused(id);
         self.greet(id);
         self.net.changes.add(Changes::PEERS);
         self.pattern.established(&mut self.net.peers, id);
         self.weigh(id);
+        self.arm_delivery();
         self.watch_topics(id);
         self.net.peers.mark_dirty(id);
         self.put_notices(id, Happened::Begun);

@@ -144,6 +144,7 @@ impl Turn<'_> {
         self.attach(id);
         self.pattern.established(&mut self.net.peers, id);
         self.weigh(id);
+        self.arm_delivery();
         self.fetch_inproc(id);
     }
 
@@ -173,6 +174,7 @@ impl Turn<'_> {
         self.pattern.established(&mut self.net.peers, id);
         self.weigh(id);
         self.pattern.writable(&mut self.net.peers, id);
+        self.arm_delivery();
         self.fetch_inproc(id);
     }
 

@@ -36,8 +36,8 @@ use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
 use crate::zmtp::delivery::PROPERTY;
-use crate::zmtp::replay;
 use crate::zmtp::{Announced, HandshakeConfig, Limits, SocketType, own_metadata, put_property};
+use crate::zmtp::{idempotent, replay};
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
@@ -530,9 +530,9 @@ fn limits(socket_type: SocketType, options: &Options, budget: Option<&Budget>) -
     }
 }
 
-/// Whether messages go to connected peers alone: before its handshake nobody knows whether a peer settles them.
+/// Whether messages go to connected peers alone.
 pub(super) fn is_immediate(pattern: &dyn Pattern, options: &Options) -> bool {
-    options.immediate || pattern.hello().is_some()
+    options.immediate || pattern.is_immediate()
 }
 
 /// What is said of the socket in its handshakes.
@@ -554,6 +554,9 @@ pub(super) fn handshake(
     }
     if let Some(log) = pattern.log_property() {
         put_property(&mut metadata, replay::PROPERTY, &log);
+    }
+    if let Some(value) = pattern.idempotent_property() {
+        put_property(&mut metadata, idempotent::PROPERTY, &value);
     }
     HandshakeConfig {
         socket_type,

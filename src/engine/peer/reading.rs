@@ -281,6 +281,16 @@ impl Turn<'_> {
 }
 
 impl Turn<'_> {
+    /// A peer that was full has room again.
+    pub(super) fn announce_room(&mut self, id: PeerId) {
+        self.net.changes.add(Changes::WRITABLE);
+        self.pattern.writable(&mut self.net.peers, id);
+        if self.pattern.take_resumed() {
+            self.net.changes.add(Changes::READABLE);
+        }
+        self.arm_delivery();
+    }
+
     /// The peer has settled messages.
     #[cold]
     fn after_settled(&mut self, id: PeerId) {

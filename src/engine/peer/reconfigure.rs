@@ -125,8 +125,7 @@ impl Turn<'_> {
                 self.net.peers.resumable.push(id);
             }
             if !had_room && self.net.peers.has_room(id) {
-                self.net.changes.add(Changes::WRITABLE);
-                self.pattern.writable(&mut self.net.peers, id);
+                self.announce_room(id);
             }
         }
     }

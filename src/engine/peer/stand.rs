@@ -5,6 +5,7 @@ mod pairing;
 mod publishing;
 mod pushing;
 mod relaying;
+mod repeating;
 mod requesting;
 mod routing;
 
@@ -87,7 +88,9 @@ impl<P: Pattern + 'static> Stand<P> {
             let dialer = Dialer::new(endpoint, "memory".into(), None, (first, first));
             let origin = Origin::Dialed(Box::new(dialer));
             let id = turn.net.new_peer(Link::Down, origin, "memory".into());
-            turn.attach(id);
+            if !turn.net.immediate {
+                turn.attach(id);
+            }
             id
         });
         self.redial(id, stream);

@@ -17,7 +17,6 @@ use mio::{Events, Token};
 
 use super::net::{FAREWELL, LISTENER, Net, WAKER};
 use super::state::{Link, Origin, PeerId};
-use crate::engine::driving::attention::Changes;
 use crate::engine::driving::time_slice::TimeSlice;
 use crate::engine::driving::timers::Timer;
 use crate::engine::{Deadline, Note};
@@ -225,8 +224,7 @@ impl Turn<'_> {
             Note::Share(place, share) => self.share_given(place, share),
             Note::InprocWritable(place) => {
                 if self.net.at_place(place) {
-                    self.net.changes.add(Changes::WRITABLE);
-                    self.pattern.writable(&mut self.net.peers, place.id);
+                    self.announce_room(place.id);
                 }
             }
         }

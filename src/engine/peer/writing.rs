@@ -139,8 +139,7 @@ impl Turn<'_> {
         };
         peer.review_room();
         if was_full && peer.outbound.messages() < peer.send_hwm {
-            self.net.changes.add(Changes::WRITABLE);
-            self.pattern.writable(&mut self.net.peers, id);
+            self.announce_room(id);
         }
     }
 
@@ -218,8 +217,7 @@ impl Turn<'_> {
             peer.review_room();
         }
         if was_full && self.net.peers.has_room(id) {
-            self.net.changes.add(Changes::WRITABLE);
-            self.pattern.writable(&mut self.net.peers, id);
+            self.announce_room(id);
         }
     }
 

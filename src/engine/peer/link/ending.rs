@@ -66,8 +66,7 @@ impl Turn<'_> {
             self.detach(id);
         }
         if self.net.peers.has_room(id) {
-            self.net.changes.add(Changes::WRITABLE);
-            self.pattern.writable(&mut self.net.peers, id);
+            self.announce_room(id);
         }
         self.redial_later(id);
     }

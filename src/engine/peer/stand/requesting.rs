@@ -90,11 +90,11 @@ impl Rig {
             return;
         }
         let place = self.random.below(self.requests.len());
-        let (index, address, number) = self.requests.swap_remove(place);
+        let (index, mut address, number) = self.requests.swap_remove(place);
         let body = numbered(number, &mut self.random);
         let replied = self.reps[index].look(|pattern, net| {
             let outgoing = Outgoing::Slice(&body);
-            let replied = pattern.reply(&mut net.peers, &address, outgoing);
+            let replied = pattern.reply(&mut net.peers, &mut address, outgoing);
             net.pace(pattern, outgoing, replied.is_ok());
             replied
         });
