@@ -2,6 +2,7 @@
 
 mod control;
 mod relay;
+mod settling;
 mod statistics;
 
 use std::fmt;
@@ -30,6 +31,9 @@ use relay::{Capture, Direction, End};
 /// - Large frames are passed on as they are, and never copied.
 /// - A message that the other socket refuses, because no peer takes one that large or nobody has the name it is for, is dropped and
 ///   [counted](SideStatistics::refused). One that a subscriber has no room for is counted by the socket, as always.
+/// - **Where messages are to be settled** ([`delivery`](crate::Options::delivery)) by a PULL as the frontend, each is when it has been settled behind a
+///   PUSH as the backend: what is rejected there is a dead letter of its sender. A message that is not settled when the proxy ends is given back, and
+///   comes again.
 /// - [`run`](Self::run) works until it is told to stop, by a [`ProxyControl`], or a socket or its context is shut down. **What it had taken and not given
 ///   is in what it returns** ([`ProxyEnd`]). The sockets are as they were, and can be used otherwise, even while it runs.
 ///
@@ -191,7 +195,8 @@ where
 pub struct ProxyEnd {
     /// Why it ended.
     pub cause: ProxyEndCause,
-    /// A message of the frontend that the backend has not been given. To send it is all that is left to do.
+    /// A message of the frontend that the backend has not been given. To send it is all that is left to do. One that is to be settled has been given back
+    /// instead.
     pub for_backend: Option<Message>,
     /// A message of the backend that the frontend has not been given.
     pub for_frontend: Option<Message>,

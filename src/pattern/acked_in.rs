@@ -181,6 +181,28 @@ impl AckedIn {
         self.seen.is_some()
     }
 
+    /// Takes the next message, for somebody who passes it on: it has no time that could be over.
+    pub(crate) fn recv_relayed(
+        &mut self,
+        peers: &mut Peers,
+        message: &mut Message,
+    ) -> Option<Option<HeldJob>> {
+        let Some((_, job)) = self.next(peers, message)?.job else {
+            return Some(None);
+        };
+        let key = self.receiver.hold_for_long(job);
+        let id = JobId {
+            stream: job.stream,
+            number: job.number,
+        };
+        let deliveries = job.deliveries;
+        Some(Some(HeldJob {
+            key,
+            id,
+            deliveries,
+        }))
+    }
+
     /// The application has settled a message.
     pub(crate) fn settle(
         &mut self,

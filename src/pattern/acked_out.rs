@@ -12,6 +12,7 @@ use crate::message::Message;
 use crate::monitor::PeerRefusal;
 use crate::options::Share;
 use crate::pattern::Admission;
+use crate::pattern::acked_in::HeldJob;
 use crate::pattern::stored::{Resumed, SpoolNote, Stored};
 use crate::spool::{Notes, OpenSpool};
 use crate::stats::DeliveryStats;
@@ -127,6 +128,10 @@ pub(crate) struct AckedOut {
     dead_dropped: u64,
     /// Messages that somebody has a receipt of, by their numbers, with what has become of them.
     receipts: HashMap<u64, Option<Settled>>,
+    /// Messages that were passed on, by their numbers: what they are where they came from, and who has passed them on.
+    relayed: HashMap<u64, (RelayId, HeldJob)>,
+    /// Those that are finished.
+    relayed_ends: VecDeque<(RelayId, HeldJob, Settled)>,
     /// Messages are also on disk.
     stored: Option<Stored>,
     /// For when somebody was last asked to come.
@@ -144,6 +149,9 @@ pub(super) fn new_id() -> Id {
     id[8..].copy_from_slice(&half().to_le_bytes());
     id
 }
+
+/// Names somebody who passes messages on, and what has become of them back.
+pub(crate) type RelayId = u64;
 
 /// What a peer has said of acknowledged delivery.
 pub(super) fn hello_of(peers: &Peers, id: PeerId) -> Result<Option<Hello>, PeerRefusal> {
@@ -212,6 +220,8 @@ impl AckedOut {
             most_dead: delivery.dead_letters,
             dead_dropped: 0,
             receipts: HashMap::new(),
+            relayed: HashMap::new(),
+            relayed_ends: VecDeque::new(),
             stored: None,
             armed: None,
             frame: Vec::new(),
@@ -379,6 +389,42 @@ impl AckedOut {
         })
     }
 
+    /// The same for a message that came as a job, which is taken: what has become of the message is what has become of it, and
+    /// [told](Self::next_relayed) to who has passed it on. It is no dead letter here.
+    pub(crate) fn relay(
+        &mut self,
+        peers: &mut Peers,
+        outgoing: Outgoing<'_>,
+        relay: RelayId,
+        job: &mut Option<HeldJob>,
+    ) -> Option<()> {
+        let number = self.offer(peers, outgoing)?;
+        if let Some(job) = job.take() {
+            self.relayed.insert(number, (relay, job));
+        }
+        self.dispatch(peers);
+        Some(())
+    }
+
+    /// A job of a message that is finished, and how it is.
+    pub(crate) fn next_relayed(&mut self, relay: RelayId) -> Option<(HeldJob, Settled)> {
+        let mut ends = self.relayed_ends.iter();
+        let at = ends.position(|(by, ..)| *by == relay)?;
+        let (_, job, settled) = self.relayed_ends.remove(at)?;
+        Some((job, settled))
+    }
+
+    /// The jobs that are left, with what has become of them, if that is known. Nobody will be told of the others.
+    pub(crate) fn end_relay(&mut self, relay: RelayId) -> Vec<(HeldJob, Option<Settled>)> {
+        let mut jobs = Vec::new();
+        while let Some((job, settled)) = self.next_relayed(relay) {
+            jobs.push((job, Some(settled)));
+        }
+        let left = self.relayed.extract_if(|_, (by, _)| *by == relay);
+        jobs.extend(left.map(|(_, (_, job))| (job, None)));
+        jobs
+    }
+
     fn offer(&mut self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<u64> {
         // What is to be stored goes another way.
         if self.stored.is_some()
@@ -401,7 +447,7 @@ impl AckedOut {
         self.receipts.remove(&number);
     }
 
-    pub(super) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
+    pub(crate) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
         let (_, excess) = peers.refused_by_all(self.sender.connections(), outgoing)?;
         Some(excess)
     }
@@ -488,6 +534,15 @@ impl AckedOut {
                 && let Some(receipt) = self.receipts.get_mut(&number)
             {
                 *receipt = Some(settled.clone());
+            }
+            if !self.relayed.is_empty()
+                && let Some((relay, job)) = self.relayed.remove(&number)
+            {
+                self.relayed_ends.push_back((relay, job, settled));
+                peers.discard(message);
+                // Somebody waits for that, also where it is so at once.
+                peers.prompt();
+                continue;
             }
             if let Some(stored) = &mut self.stored {
                 stored.note_end(number, deliveries, &settled);

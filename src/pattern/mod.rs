@@ -73,7 +73,7 @@ pub(crate) use publish::PubOf;
 pub(crate) use subscribe::SubOf;
 
 pub(crate) use acked_in::HeldJob;
-pub(crate) use acked_out::AckedOut;
+pub(crate) use acked_out::{AckedOut, RelayId};
 pub use acked_out::{DeadLetter, DeadReason, JobId, Settled};
 pub(crate) use dealer::{ClientPattern, DealerPattern};
 pub(crate) use logged_in::LostRange;

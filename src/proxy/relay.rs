@@ -1,5 +1,6 @@
 //! One direction of a proxy: message by message, from one socket to the other.
 
+use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::statistics::Counters;
 use crate::engine::{Observable, Wait};
 use crate::error::{RecvError, SendErrorKind};
 use crate::message::Message;
-use crate::socket::{AnySocket, RecvSocket, SendSocket};
+use crate::socket::{AnySocket, Pull, RecvSocket, SendSocket};
 
 /// From one socket to another, of whatever types.
 pub(super) struct Direction<'a> {
@@ -83,15 +84,19 @@ impl<S: SendSocket> Capture for S {
     }
 }
 
-struct Leg<'a> {
-    course: &'a Course,
-    counters: &'a Counters,
-    capture: Option<&'a dyn Capture>,
+pub(super) struct Leg<'a> {
+    pub(super) course: &'a Course,
+    pub(super) counters: &'a Counters,
+    pub(super) capture: Option<&'a dyn Capture>,
     idle: Option<&'a Idle>,
 }
 
 impl Leg<'_> {
     fn pass<F: RecvSocket, T: SendSocket>(&self, from: &F, to: &T) -> End {
+        let pull = (from as &dyn Any).downcast_ref::<Pull>();
+        if let Some(pull) = pull.filter(|pull| pull.settles()) {
+            return self.pass_jobs(pull, to);
+        }
         let mut message = Message::new();
         loop {
             if let Err(cause) = self.take(from, &mut message) {
@@ -136,7 +141,11 @@ impl Leg<'_> {
 
     /// `false`: it is refused, for good.
     #[inline]
-    fn give<T: SendSocket>(&self, to: &T, message: &Message) -> Result<bool, ProxyEndCause> {
+    pub(super) fn give<T: SendSocket>(
+        &self,
+        to: &T,
+        message: &Message,
+    ) -> Result<bool, ProxyEndCause> {
         let course = self.course;
         loop {
             if !course.goes() {
@@ -154,7 +163,11 @@ impl Leg<'_> {
         }
     }
 
-    fn copy(&self, capture: &dyn Capture, message: &Message) -> Result<(), ProxyEndCause> {
+    pub(super) fn copy(
+        &self,
+        capture: &dyn Capture,
+        message: &Message,
+    ) -> Result<(), ProxyEndCause> {
         loop {
             if !self.course.goes() {
                 self.course.await_go()?;
@@ -168,7 +181,7 @@ impl Leg<'_> {
         }
     }
 
-    fn wait(&self) -> Wait {
+    pub(super) fn wait(&self) -> Wait {
         match self.idle {
             None => Wait::Forever,
             Some(idle) => Wait::AtMost(idle.slice()),
@@ -176,7 +189,7 @@ impl Leg<'_> {
     }
 
     #[cold]
-    fn check_idle(&self) -> Result<(), ProxyEndCause> {
+    pub(super) fn check_idle(&self) -> Result<(), ProxyEndCause> {
         match self.idle {
             Some(idle) if idle.is_over(self.course) => Err(ProxyEndCause::Idle),
             _ => Ok(()),
@@ -185,7 +198,7 @@ impl Leg<'_> {
 }
 
 /// Why there is nothing more to give. `None`: it is this message that is not taken.
-fn cause_of(kind: SendErrorKind) -> Option<ProxyEndCause> {
+pub(super) fn cause_of(kind: SendErrorKind) -> Option<ProxyEndCause> {
     match kind {
         SendErrorKind::Closed => Some(ProxyEndCause::Closed),
         SendErrorKind::ContextClosed => Some(ProxyEndCause::ContextClosed),

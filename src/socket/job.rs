@@ -135,17 +135,7 @@ impl Job {
 
     fn say(&mut self, settling: Settling) -> Result<(), SettleError> {
         let held = self.held.take().ok_or(SettleError::Unacknowledged)?;
-        let mut settling = Some(settling);
-        let mut settle = |pattern: &mut PullPattern, net: &mut Net| {
-            let settling = settling.take()?;
-            let acked = pattern.acked()?;
-            Some(acked.settle(&mut net.peers, held.key, settling))
-        };
-        let settled = match self.core.at_once(&mut settle) {
-            Some(settled) => settled,
-            None => self.core.until(Wait::Not, settle)?,
-        };
-        Ok(settled?)
+        settle(&self.core, held, settling)
     }
 }
 
@@ -156,6 +146,25 @@ impl Drop for Job {
             let _ = self.say(Settling::Retry(None));
         }
     }
+}
+
+/// Says what has become of a job.
+pub(super) fn settle(
+    core: &Core<PullPattern>,
+    held: HeldJob,
+    settling: Settling,
+) -> Result<(), SettleError> {
+    let mut settling = Some(settling);
+    let mut settle = |pattern: &mut PullPattern, net: &mut Net| {
+        let settling = settling.take()?;
+        let acked = pattern.acked()?;
+        Some(acked.settle(&mut net.peers, held.key, settling))
+    };
+    let settled = match core.at_once(&mut settle) {
+        Some(settled) => settled,
+        None => core.until(Wait::Not, settle)?,
+    };
+    Ok(settled?)
 }
 
 impl fmt::Debug for Job {

@@ -30,6 +30,7 @@ mod radio;
 mod ready;
 mod receipt;
 mod receiving;
+mod relaying;
 mod rep;
 mod req;
 mod router;

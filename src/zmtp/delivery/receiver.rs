@@ -340,6 +340,15 @@ impl Receiver {
     /// The application works on a message from now on.
     pub(crate) fn hold(&mut self, job: Job, now: Instant) -> usize {
         let deadline = self.job_timeout.and_then(|time| now.checked_add(time));
+        self.hold_until(job, deadline)
+    }
+
+    /// Somebody has it who will say what has become of it, however long that takes.
+    pub(crate) fn hold_for_long(&mut self, job: Job) -> usize {
+        self.hold_until(job, None)
+    }
+
+    fn hold_until(&mut self, job: Job, deadline: Option<Instant>) -> usize {
         let key = self.held.insert(Held {
             job,
             connected: true,
