@@ -7,6 +7,7 @@
 
 #[cfg(feature = "curve")]
 mod curve;
+mod delivery;
 
 use std::mem;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::zmtp::{
     Scanner, SocketType, Version, decode_header, own_metadata, put_cancel, put_error, put_frame,
     put_membership, put_ping, put_pong, put_property, put_ready, put_subscribe,
 };
+
+pub use delivery::{delivery, replay};
 
 #[cfg(feature = "curve")]
 pub use curve::{curve_hello, curve_initiate, curve_message, curve_welcome};

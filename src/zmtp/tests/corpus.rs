@@ -107,3 +107,13 @@ fn session_corpus() {
 fn plain_corpus() {
     replay("plain", fuzzing::plain);
 }
+
+#[test]
+fn delivery_corpus() {
+    replay("delivery", fuzzing::delivery);
+}
+
+#[test]
+fn replay_corpus() {
+    replay("replay", fuzzing::replay);
+}
