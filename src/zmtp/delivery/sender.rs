@@ -22,7 +22,7 @@
 //! [`finished`](Sender::finished), [`revoked`](Sender::revoked) and, where that is of interest, [`returned`](Sender::returned).
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -32,10 +32,12 @@ use super::{DeliveryError, Id};
 use expiry::Expiry;
 use line::{ALONE_AFTER, Line, Share};
 use order::Order;
+use ranking::Ranking;
 
 mod expiry;
 mod line;
 mod order;
+mod ranking;
 
 /// What the sender goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +164,10 @@ pub(crate) struct Sender<T> {
     delayed: BinaryHeap<Reverse<(Instant, u64, usize)>>,
     graces: Vec<Grace>,
     lines: Vec<Option<Line>>,
+    /// Those of them on which more may go out.
+    ranking: Ranking,
+    /// Those that are to have something first that their receiver may still have.
+    backs: BTreeSet<usize>,
     /// Lines have shares.
     weighs: bool,
     finished: Vec<Finished<T>>,
@@ -184,6 +190,8 @@ impl<T> Sender<T> {
             delayed: BinaryHeap::new(),
             graces: Vec::new(),
             lines: Vec::new(),
+            ranking: Ranking::default(),
+            backs: BTreeSet::new(),
             weighs: false,
             finished: Vec::new(),
             expiry: Expiry::default(),
@@ -301,6 +309,8 @@ impl<T> Sender<T> {
         self.delayed.clear();
         self.graces.clear();
         self.lines.clear();
+        self.ranking.clear();
+        self.backs.clear();
         let jobs = std::mem::take(&mut self.jobs);
         jobs.into_iter().map(|(_, job)| job.payload)
     }
@@ -320,6 +330,9 @@ impl<T> Sender<T> {
                 !it_is
             });
         }
+        if !back.is_empty() {
+            self.backs.insert(connection);
+        }
         let window = receiver.map_or(u64::MAX, |(_, window)| window);
         self.lines[connection] = Some(Line {
             receiver: receiver.map(|(id, _)| id),
@@ -331,11 +344,24 @@ impl<T> Sender<T> {
             alone: false,
             share: Share::UNKNOWN,
         });
+        self.rank(connection);
+    }
+
+    /// Puts a line where it belongs among those on which more may go out. To be called after each change of it.
+    fn rank(&mut self, connection: usize) {
+        let line = self.lines.get(connection).and_then(Option::as_ref);
+        let rank = line.and_then(|line| {
+            let free = line.free(0)?;
+            Some(line.rank(free, self.weighs))
+        });
+        self.ranking.set(connection, rank);
     }
 
     /// Whether lines have shares, which [`set_share`](Self::set_share) tells of. Without, who may have most is given the next message.
     pub(crate) fn set_weighs(&mut self, weighs: bool) {
-        self.weighs = weighs;
+        if std::mem::replace(&mut self.weighs, weighs) != weighs {
+            (0..self.lines.len()).for_each(|connection| self.rank(connection));
+        }
     }
 
     /// How much of all this connection is to have: messages go to the lowest priority, and are divided in proportion to weights, of at least 1.
@@ -345,6 +371,7 @@ impl<T> Sender<T> {
                 priority: priority.into(),
                 weight,
             };
+            self.rank(connection);
         }
     }
 
@@ -353,6 +380,8 @@ impl<T> Sender<T> {
         let Some(line) = self.lines.get_mut(connection).and_then(Option::take) else {
             return;
         };
+        self.rank(connection);
+        self.backs.remove(&connection);
         let left = line.next_tag.saturating_sub(unwritten as u64);
         let mut out: Vec<(u64, usize)> = line.out.into_iter().collect();
         out.sort_unstable();
@@ -455,6 +484,17 @@ impl<T> Sender<T> {
 
     /// A SETTLE has come. An error ends the connection; what was settled before it counts.
     pub(crate) fn settle(
+        &mut self,
+        connection: usize,
+        data: &[u8],
+        now: Instant,
+    ) -> Result<(), DeliveryError> {
+        let settled = self.settle_all(connection, data, now);
+        self.rank(connection);
+        settled
+    }
+
+    fn settle_all(
         &mut self,
         connection: usize,
         data: &[u8],
@@ -677,29 +717,37 @@ impl<T> Sender<T> {
                 self.finish(key, Fate::Dead(DeadLine::Expired));
                 continue;
             }
-            let mut best: Option<(usize, (u16, u64))> = None;
-            let (mut asked, mut refused) = (0, 0);
-            for (connection, line) in self.lines.iter().enumerate() {
-                let Some(line) = line else {
-                    continue;
+            let deaths = job.deaths;
+            let (mut passed, mut refused) = (Vec::new(), 0);
+            let best = loop {
+                let Some(connection) = self.ranking.first() else {
+                    break None;
                 };
-                asked += 1;
-                let free = line.free(job.deaths);
-                let rank = free.map(|free| line.rank(free, self.weighs));
-                if rank.is_some_and(|rank| best.is_some_and(|(_, first)| first <= rank)) {
-                    continue;
+                let line = self.lines.get(connection).and_then(Option::as_ref);
+                let may_have = line.is_some_and(|line| line.free(deaths).is_some());
+                match room(connection, &job.payload) {
+                    Room::Free if may_have => break Some(connection),
+                    Room::Refuses => refused += 1,
+                    Room::Free | Room::Full => {}
                 }
-                match (room(connection, &job.payload), rank) {
-                    (Room::Refuses, _) => refused += 1,
-                    (Room::Free, Some(rank)) => best = Some((connection, rank)),
-                    (Room::Free | Room::Full, _) => {}
-                }
+                self.ranking.set(connection, None);
+                passed.push(connection);
+            };
+            // Only where all that may have something refuse this is it worth asking those that may not.
+            let is_refused = refused > 0
+                && refused == passed.len()
+                && best.is_none()
+                && self.connections().all(|connection| {
+                    passed.contains(&connection) || room(connection, &job.payload) == Room::Refuses
+                });
+            for connection in passed {
+                self.rank(connection);
             }
-            if let Some((connection, _)) = best {
+            if let Some(connection) = best {
                 self.pop(from_again);
                 return self.send(connection, key);
             }
-            if asked == 0 || refused < asked {
+            if !is_refused {
                 return None;
             }
             self.pop(from_again);
@@ -716,10 +764,14 @@ impl<T> Sender<T> {
 
     /// What a receiver that has come back may still have.
     fn next_back(&mut self, room: &mut impl FnMut(usize, &T) -> Room) -> Option<Next> {
-        for connection in 0..self.lines.len() {
+        let mut after = 0;
+        while let Some(&connection) = self.backs.range(after..).next() {
+            after = connection + 1;
             loop {
                 let line = self.lines.get_mut(connection)?.as_mut();
                 let Some(line) = line.filter(|line| !line.back.is_empty()) else {
+                    self.backs.remove(&connection);
+                    self.rank(connection);
                     break;
                 };
                 let &key = line.back.front()?;
@@ -786,6 +838,7 @@ impl<T> Sender<T> {
             line.run = Some(run);
             run
         });
+        self.rank(connection);
         Some(Next {
             connection,
             key,
