@@ -25,6 +25,8 @@ pub use allow::Allow;
 pub use answer::Answer;
 pub(crate) use answer::{Ask, Deciding};
 pub use zap::ZapFault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use zap::fuzzing::zap as fuzz_zap;
 pub(crate) use zap::{HANDLER, Zap};
 
 use crate::engine::ContextInner;

@@ -1,5 +1,5 @@
 //! What the fuzzers in `fuzz/` call: one function per target, each of which takes any bytes and panics when
-//! the protocol layer, or the reader of spools, breaks a promise. The unit tests replay the seed corpus, and mutations of it,
+//! the protocol layer, the reader of spools or another that the bytes are for breaks a promise. The unit tests replay the seed corpus, and mutations of it,
 //! through the same functions.
 //!
 //! The promises: no panic, no more consumed than given, no more than the limits held back for a unit to
@@ -41,6 +41,17 @@ const GREETING_REMAINDER: u64 = 53;
 /// Any bytes as what the files of a spool hold. The first byte says how it is opened.
 pub fn spool(data: &[u8]) {
     crate::spool::fuzzing::run(data);
+}
+
+/// Any bytes as a request to a ZAP handler, and what the handler says to it.
+pub fn zap(data: &[u8]) {
+    crate::auth::fuzz_zap(data);
+}
+
+/// Any bytes as what is read behind a handshake of CURVE.
+#[cfg(feature = "curve")]
+pub fn sealed(data: &[u8]) {
+    crate::engine::fuzz_sealed(data);
 }
 
 /// Any bytes as a peer's greeting and handshake. The first byte picks our socket type.

@@ -9,6 +9,9 @@
 //! outstanding ([`Zap`]); so a handler may answer in any order and as late as it likes, and holds up nobody but who waits for
 //! it. A reply that makes no sense lets nobody in, and the event says what is wrong with it ([`ZapFault`]).
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::pin;
@@ -240,6 +243,13 @@ impl Zap {
 }
 
 fn take_reply(reply: &Message, outstanding: &mut HashMap<u64, Answer>) {
+    if let Some((answer, verdict)) = attribute(reply, outstanding) {
+        answer.give(verdict);
+    }
+}
+
+/// Whom a reply is about, who waits no longer then, and what it says.
+fn attribute<A>(reply: &Message, outstanding: &mut HashMap<u64, A>) -> Option<(A, Verdict)> {
     let known = id_of(reply).filter(|id| outstanding.contains_key(id));
     let verdict = match known {
         Some(_) => read_reply(reply),
@@ -248,9 +258,8 @@ fn take_reply(reply: &Message, outstanding: &mut HashMap<u64, Answer>) {
     // A reply with no id that we know, while one is waited for, is that one.
     let only = || outstanding.keys().next().copied();
     let id = known.or_else(|| only().filter(|_| outstanding.len() == 1));
-    if let Some(answer) = id.and_then(|id| outstanding.remove(&id)) {
-        answer.give(verdict.unwrap_or_else(Verdict::fault));
-    }
+    let answer = outstanding.remove(&id?)?;
+    Some((answer, verdict.unwrap_or_else(Verdict::fault)))
 }
 
 struct Unpark(Thread);

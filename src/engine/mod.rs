@@ -56,6 +56,8 @@ pub(crate) use self::peer::outgoing::{Envelope, Enveloped, Outgoing};
 pub(crate) use self::peer::peers::Peers;
 pub(crate) use self::peer::state::{PeerId, Place};
 pub(crate) use self::peer::turn::Turn;
+#[cfg(all(any(test, feature = "fuzzing"), feature = "curve"))]
+pub(crate) use self::peer::wire::fuzzing::sealed as fuzz_sealed;
 pub(crate) use self::peer::withdraw::Withdrawal;
 use crate::options::Share;
 pub(crate) use crate::sync::lock;

@@ -1,4 +1,4 @@
-//! A stream within the process, for tests: what one end writes the other reads, as much at a time as the test lets them.
+//! A stream within the process, for tests and fuzzers: what one end writes the other reads, as much at a time as the test lets them.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -52,16 +52,19 @@ impl Direction {
     }
 
     /// So many more bytes may be written before writes are refused.
+    #[cfg(test)]
     pub(crate) fn set_room(&self, room: usize) {
         self.lock().room = room;
     }
 
     /// One write takes, and one read gives, no more than this; at least one byte.
+    #[cfg(test)]
     pub(crate) fn set_most(&self, most: usize) {
         self.lock().most = most.max(1);
     }
 
     /// How many bytes have ever been written.
+    #[cfg(test)]
     pub(crate) fn written(&self) -> usize {
         self.lock().written
     }

@@ -41,7 +41,7 @@ mod endpoint;
 mod error;
 mod interface;
 mod listener;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod memory;
 mod options;
 mod resolver;

@@ -69,7 +69,7 @@ pub(crate) struct Stream {
 enum Io {
     Tcp(TcpStream),
     Unix(UnixStream),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     Memory(super::memory::End),
 }
 
@@ -92,7 +92,7 @@ impl Stream {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn memory(end: super::memory::End, peer: SocketAddress) -> Stream {
         Stream {
             io: Io::Memory(end),
@@ -106,7 +106,7 @@ impl Stream {
         uninterrupted(|| match &self.io {
             Io::Tcp(socket) => io::Read::read(&mut &*socket, buffer),
             Io::Unix(socket) => io::Read::read(&mut &*socket, buffer),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             Io::Memory(end) => end.read(buffer),
         })
     }
@@ -114,7 +114,7 @@ impl Stream {
     /// Appends at most `max` bytes to `buffer`, within its capacity: it is never reallocated and its spare
     /// memory never zeroed. `Ok(0)` is the end of the stream; no room at all is `InvalidInput`.
     pub(crate) fn read_spare(&self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         if let Io::Memory(end) = &self.io {
             return end.read_spare(buffer, max);
         }
@@ -131,7 +131,7 @@ impl Stream {
         second: &mut Vec<u8>,
         more: usize,
     ) -> io::Result<usize> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         if let Io::Memory(end) = &self.io {
             return end.read_spare_two((first, max), (second, more));
         }
@@ -141,7 +141,7 @@ impl Stream {
 
     /// Writes a prefix of `bytes` and returns its length.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         if let Io::Memory(end) = &self.io {
             return end.write(bytes);
         }
@@ -151,7 +151,7 @@ impl Stream {
 
     /// Writes a prefix of the slices, taken as one, and returns its length.
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         if let Io::Memory(end) = &self.io {
             return end.write_vectored(slices);
         }
@@ -167,7 +167,7 @@ impl Stream {
     /// the very same port as the source. It looks like a peer, and keeps the server that is to come off its port, so it counts as
     /// refused, and is reset when it is dropped: closed in good order it would stay in TIME_WAIT for a minute.
     pub(crate) fn finish_connect(&self) -> io::Result<bool> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         if let Io::Memory(end) = &self.io {
             return Ok(!end.is_closed());
         }
@@ -220,7 +220,7 @@ impl Stream {
         match &self.io {
             Io::Unix(socket) => credentials::of(socket.as_fd()),
             Io::Tcp(_) => None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             Io::Memory(_) => None,
         }
     }
@@ -251,7 +251,7 @@ impl Stream {
         token: Token,
         interests: Interest,
     ) -> io::Result<()> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         if let Io::Memory(_) = &self.io {
             return Ok(());
         }
@@ -277,14 +277,14 @@ impl Stream {
         match &self.io {
             Io::Tcp(socket) => transit::tcp(socket.as_fd()),
             Io::Unix(socket) => transit::unix(socket.as_fd()),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             Io::Memory(_) => None,
         }
     }
 
     /// Tells the peer that nothing more comes; what it sends can still be read.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         if let Io::Memory(end) = &self.io {
             return end.shutdown_write();
         }
@@ -295,7 +295,7 @@ impl Stream {
         match &self.io {
             Io::Tcp(socket) => SockRef::from(socket),
             Io::Unix(socket) => SockRef::from(socket),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             Io::Memory(_) => unreachable!("asked of streams with a socket only"),
         }
     }
@@ -304,7 +304,7 @@ impl Stream {
         match &mut self.io {
             Io::Tcp(socket) => socket,
             Io::Unix(socket) => socket,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             Io::Memory(end) => end,
         }
     }
@@ -313,7 +313,7 @@ impl Stream {
 impl Drop for Stream {
     /// Closing alone would leave the connection open as long as a forked child has a copy of the descriptor.
     fn drop(&mut self) {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         if matches!(self.io, Io::Memory(_)) {
             return;
         }

@@ -52,6 +52,6 @@ pub(in crate::engine) mod stand;
 pub(super) mod state;
 mod stats;
 pub(super) mod turn;
-mod wire;
+pub(super) mod wire;
 pub(super) mod withdraw;
 pub(super) mod writing;

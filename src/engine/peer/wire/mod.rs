@@ -14,6 +14,7 @@
 //! | `sealed` | frames in MESSAGEs of CURVE |
 //! | `raw` | no frames: bodies alone, for peers that speak no ZMTP |
 //! | `records` | for the tests: an encoding that makes frames longer |
+//! | `fuzzing` | what the fuzzer of the sealed reader calls |
 //!
 //! Both buffers hold plain ZMTP frames, whatever is on the wire. What is put around them is a variant of both halves: nothing, or MESSAGEs of
 //! CURVE; or less than nothing, where bodies travel alone. Whoever adds another (WebSocket) keeps what belongs to the connection, such as keys, counters
@@ -26,6 +27,8 @@
 //! - The outgoing half belongs to whoever writes: under the lock it is with the connection, and otherwise in the
 //!   [`WriteJob`](super::writing::WriteJob). The incoming half is always under the lock.
 
+#[cfg(all(any(test, feature = "fuzzing"), feature = "curve"))]
+pub(in crate::engine) mod fuzzing;
 mod handshake;
 mod raw;
 mod reader;
