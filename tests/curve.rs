@@ -93,7 +93,8 @@ impl Wire {
             "Socket-Type",
             "Identity",
             "SUBSCRIBE",
-            "PING",
+            "\x04JOIN",
+            "\x04PING",
             "Max-",
         ] {
             assert!(!self.shows(text.as_bytes()), "{text}");
@@ -206,6 +207,73 @@ fn the_wire_shows_nothing_of_pair() {
     assert_eq!(one.recv_timeout(DEADLINE).expect("let in"), MARK);
     one.send(MARK).expect("queued");
     assert_eq!(other.recv_timeout(DEADLINE).expect("a message"), MARK);
+    wire.shows_nothing();
+}
+
+#[test]
+fn the_wire_shows_nothing_of_client_and_server() {
+    let (server, client, wire) = pair!(Server, Client);
+    client.send(MARK).expect("queued");
+    let incoming = server.recv_timeout(DEADLINE).expect("let in");
+    assert_eq!(incoming.message, MARK);
+    server
+        .send_to_timeout(incoming.peer, MARK, DEADLINE)
+        .expect("sent");
+    assert_eq!(client.recv_timeout(DEADLINE).expect("a message"), MARK);
+    wire.shows_nothing();
+}
+
+#[test]
+fn the_wire_shows_nothing_of_radio_and_dish() {
+    let (radio, dish, wire) = pair!(Radio, Dish);
+    dish.join(TOPIC).expect("joined");
+    radio
+        .wait_for_members(TOPIC, 1, DEADLINE)
+        .expect("told of it");
+    radio.send(TOPIC, MARK).expect("sent");
+    let received = dish.recv_timeout(DEADLINE).expect("let in");
+    assert_eq!(
+        (received.group, received.message),
+        (TOPIC.into(), MARK.into())
+    );
+    wire.shows_nothing();
+}
+
+#[test]
+fn the_wire_shows_nothing_of_gather_and_scatter() {
+    let (gather, scatter, wire) = pair!(Gather, Scatter);
+    scatter.send(MARK).expect("queued");
+    assert_eq!(gather.recv_timeout(DEADLINE).expect("let in"), MARK);
+    wire.shows_nothing();
+}
+
+#[test]
+fn the_wire_shows_nothing_of_channel() {
+    let (one, other, wire) = pair!(Channel, Channel);
+    other.send(MARK).expect("queued");
+    assert_eq!(one.recv_timeout(DEADLINE).expect("let in"), MARK);
+    one.send(MARK).expect("queued");
+    assert_eq!(other.recv_timeout(DEADLINE).expect("a message"), MARK);
+    wire.shows_nothing();
+}
+
+#[test]
+fn the_wire_shows_nothing_of_peer() {
+    let context = Context::new();
+    let (ours, theirs) = both();
+    let there = Peer::with_options(&context, ours).expect("a PEER");
+    let here = Peer::with_options(&context, theirs).expect("a PEER");
+    let endpoint = there.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let wire = Wire::to(&endpoint);
+    let number = here.connect_peer(&*wire.endpoint).expect("connected");
+    here.send_to_timeout(number, MARK, DEADLINE).expect("sent");
+    let incoming = there.recv_timeout(DEADLINE).expect("let in");
+    assert_eq!(incoming.message, MARK);
+    there
+        .send_to_timeout(incoming.peer, MARK, DEADLINE)
+        .expect("sent");
+    let back = here.recv_timeout(DEADLINE).expect("an answer");
+    assert_eq!(back.message, MARK);
     wire.shows_nothing();
 }
 
