@@ -20,7 +20,7 @@ use std::io::{ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use zerohop::{
@@ -448,11 +448,22 @@ fn handshakes_that_never_end_are_ended() {
 #[test]
 fn a_flood_of_hellos_keeps_nobody_out() {
     let victim = Victim::new();
-    let hello = Between::greeted(&victim).client_says();
-    let opening = [&greeting(1, "CURVE")[..], &hello].concat();
     serves(&victim);
     let memory = Watch::start();
-    let (stop, floods) = (AtomicBool::new(false), AtomicUsize::new(0));
+    flood(&victim, |hellos| {
+        while hellos.load(Ordering::Relaxed) < 500 {
+            serves(&victim);
+        }
+    });
+    memory.assert_growth_below(32 << 20);
+    serves(&victim);
+}
+
+/// Genuine HELLOs without end, each over a connection of its own, for as long as the work takes that is told how many have been answered.
+fn flood<R>(victim: &Victim, work: impl FnOnce(&AtomicUsize) -> R) -> R {
+    let hello = Between::greeted(victim).client_says();
+    let opening = [&greeting(1, "CURVE")[..], &hello].concat();
+    let (stop, hellos) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -460,17 +471,66 @@ fn a_flood_of_hellos_keeps_nobody_out() {
                     let mut raw = RawPeer::connect(&victim.endpoint);
                     raw.write(&opening);
                     raw.read(64 + 170);
-                    floods.fetch_add(1, Ordering::Relaxed);
+                    hellos.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
-        while floods.load(Ordering::Relaxed) < 500 {
-            serves(&victim);
+        let _stop = Stop(&stop);
+        work(&hellos)
+    })
+}
+
+/// The flood ends when it is dropped, also if the test fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A client that is connected goes on sending, and new ones come in. The figures mean something in a release build, and with the machine to itself:
+/// `cargo test --release --features curve --test hostile_curve -- --nocapture get_through`.
+#[test]
+fn messages_get_through_a_flood_of_hellos() {
+    const BATCH: usize = 500;
+    const HELLOS: usize = 600;
+
+    let victim = Victim::new();
+    let push = victim.push(&victim.endpoint);
+    let pass = || {
+        for _ in 0..BATCH {
+            push.send(&[7; 64][..]).expect("queued");
         }
-        stop.store(true, Ordering::Relaxed);
+        for _ in 0..BATCH {
+            let got = victim.pull.recv_timeout(DEADLINE).expect("a message");
+            assert_eq!(got, [7; 64][..]);
+        }
+    };
+    let rate = |count: usize, begun: Instant| count as f64 / begun.elapsed().as_secs_f64();
+    pass();
+    let begun = Instant::now();
+    (0..20).for_each(|_| pass());
+    let alone = rate(20 * BATCH, begun);
+    flood(&victim, |hellos| {
+        let answered = || hellos.load(Ordering::Relaxed);
+        let (begun, first, mut passed) = (Instant::now(), answered(), 0);
+        while answered() < first + HELLOS {
+            pass();
+            passed += BATCH;
+        }
+        let (messages, others) = (rate(passed, begun), rate(answered() - first, begun));
+        println!("{alone:.0} messages/s alone, {messages:.0} beside {others:.0} HELLOs/s");
+        assert!(passed > 0);
+        let (begun, first, mut come) = (Instant::now(), answered(), 0);
+        while answered() < first + HELLOS {
+            serves(&victim);
+            come += 1;
+        }
+        let (clients, others) = (rate(come, begun), rate(answered() - first, begun));
+        println!("{clients:.0} clients/s come in beside {others:.0} HELLOs/s");
+        assert!(come > 0);
     });
-    memory.assert_growth_below(32 << 20);
-    serves(&victim);
 }
 
 /// Those who have been answered and never come back: each holds a place among the handshakes under way, and little memory.
