@@ -29,6 +29,7 @@ use super::frame::{FrameKind, decode_header, put_frame};
 use super::greeting::{self, OPENING_LEN, REMAINDER_LEN, Revision};
 use super::mechanism::{Mechanism, MechanismConfig, Progress, Security};
 use super::metadata::{self, Metadata};
+use super::peer::Properties;
 use super::traffic::command_body;
 use super::{PeerFacts, ProtocolError, SocketType, Version};
 
@@ -385,7 +386,7 @@ impl AwaitRoutingId {
             socket_type: self.theirs,
             routing_id: Bytes::copy_from_slice(routing_id),
             mechanism: cx.config.mechanism.name(),
-            properties: Vec::new(),
+            properties: Properties::default(),
             principal: None,
             granted: Vec::new(),
         };
@@ -448,7 +449,7 @@ fn establish(
             .cloned()
             .unwrap_or_default(),
         mechanism: cx.config.mechanism.name(),
-        properties: metadata.properties,
+        properties: metadata.properties.into(),
         principal: None,
         granted: grant.metadata,
     };

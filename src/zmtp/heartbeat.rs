@@ -76,7 +76,7 @@ pub(crate) struct Heartbeat {
     /// When a PING of ours will have gone unanswered for too long.
     answer_due: Option<Instant>,
     /// Belongs to `answer_due`, if that is there.
-    asked: Option<Asked>,
+    asked: Option<Box<Asked>>,
     /// When the peer will have been silent for longer than it said it would be.
     ttl_due: Option<Instant>,
     /// Since when reading is paused. The two deadlines above stand still from then on.
@@ -150,9 +150,11 @@ impl Heartbeat {
     /// A PING of so many bytes is about to be sent. `outgoing` says what has become of all that was sent before, and is asked only
     /// if the last PING was answered.
     pub(crate) fn sending_ping(&mut self, len: usize, outgoing: impl FnOnce() -> Outgoing) {
-        let asked = self.asked.get_or_insert_with(|| Asked {
-            outgoing: outgoing(),
-            pings: 0,
+        let asked = self.asked.get_or_insert_with(|| {
+            Box::new(Asked {
+                outgoing: outgoing(),
+                pings: 0,
+            })
         });
         asked.pings += len as u64;
     }
@@ -160,7 +162,7 @@ impl Heartbeat {
     /// Decides about a peer that has not answered, by what has become of all that was sent to it: it is given up, or given the
     /// same time again.
     pub(crate) fn judge(&mut self, outgoing: Outgoing, now: Instant) -> HeartbeatAction {
-        let Some(asked) = self.asked else {
+        let Some(asked) = &self.asked else {
             return HeartbeatAction::Expired;
         };
         let before = asked.outgoing;
@@ -172,7 +174,7 @@ impl Heartbeat {
         if !went && !held_up {
             return HeartbeatAction::Expired;
         }
-        self.asked = Some(Asked { outgoing, pings: 0 });
+        self.asked = Some(Box::new(Asked { outgoing, pings: 0 }));
         self.answer_due = self.due_after(self.config.timeout, now);
         HeartbeatAction::Nothing
     }

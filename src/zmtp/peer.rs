@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -56,6 +57,9 @@ pub(crate) struct Announced {
     pub(crate) max_subscriptions: Option<u64>,
 }
 
+/// Names and values.
+pub(super) type Properties = Arc<[(Cow<'static, str>, Bytes)]>;
+
 /// What a peer said of itself in its handshake, which is its own claim; and what was found out about it, which is
 /// [`principal`](PeerFacts::principal) and [`granted`](PeerFacts::granted).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +68,7 @@ pub struct PeerFacts {
     pub(crate) socket_type: SocketType,
     pub(crate) routing_id: Bytes,
     pub(crate) mechanism: &'static str,
-    pub(crate) properties: Vec<(Cow<'static, str>, Bytes)>,
+    pub(crate) properties: Properties,
     pub(crate) principal: Option<Principal>,
     pub(crate) granted: Vec<(String, Bytes)>,
 }
@@ -77,10 +81,22 @@ impl PeerFacts {
             socket_type,
             routing_id,
             mechanism: "NULL",
-            properties: Vec::new(),
+            properties: Properties::default(),
             principal: None,
             granted: Vec::new(),
         }
+    }
+
+    /// Has what is the same with another peer in memory once: all of it, or what both have sent.
+    pub(crate) fn shared_with(mut self, other: Option<Arc<PeerFacts>>) -> Arc<PeerFacts> {
+        match other {
+            Some(other) if *other == self => return other,
+            Some(other) if other.properties == self.properties => {
+                self.properties = Arc::clone(&other.properties);
+            }
+            Some(_) | None => {}
+        }
+        Arc::new(self)
     }
 
     /// The version of ZMTP spoken with this peer; 0.0 where there is none, as with the peers of a [`Stream`](crate::Stream).
@@ -171,7 +187,7 @@ mod tests {
             socket_type: SocketType::Push,
             routing_id: Bytes::new(),
             mechanism: "NULL",
-            properties: vec![("X-Region".into(), Bytes::from_static(b"north"))],
+            properties: [("X-Region".into(), Bytes::from_static(b"north"))].into(),
             principal: None,
             granted: Vec::new(),
         };
@@ -184,11 +200,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_the_same_is_in_memory_once() {
+        let facts = |region, routing_id| {
+            let mut facts = PeerFacts::local(SocketType::Push, Bytes::from_static(routing_id));
+            facts.properties = [("X-Region".into(), Bytes::from_static(region))].into();
+            facts
+        };
+        let first = facts(b"north", b"one").shared_with(None);
+        let same = facts(b"north", b"one").shared_with(Some(Arc::clone(&first)));
+        assert!(Arc::ptr_eq(&first, &same));
+        let named = facts(b"north", b"two").shared_with(Some(Arc::clone(&first)));
+        assert_eq!(*named, facts(b"north", b"two"));
+        assert!(Arc::ptr_eq(&first.properties, &named.properties));
+        let other = facts(b"south", b"one").shared_with(Some(first));
+        assert_eq!(*other, facts(b"south", b"one"));
+    }
+
+    #[test]
     fn limits_are_decimal_numbers_or_nothing() {
         let announced = |value: &'static str| {
             let value = Bytes::from_static(value.as_bytes());
             let mut facts = PeerFacts::local(SocketType::Pull, Bytes::new());
-            facts.properties = vec![("max-PARTS".into(), value)];
+            facts.properties = [("max-PARTS".into(), value)].into();
             facts.announced().max_parts
         };
         assert_eq!(announced("0"), Some(0));

@@ -19,12 +19,11 @@ const MOST: u64 = 4096;
 const QUIET: Duration = Duration::from_secs(3);
 
 /// Runs the rest of its command line with room for so many connections.
-const ROOMY: [&str; 3] = ["sh", "-c", "ulimit -n 10500 && exec \"$0\" \"$@\""];
+pub(crate) const ROOMY: [&str; 3] = ["sh", "-c", "ulimit -n 10500 && exec \"$0\" \"$@\""];
 
 #[test]
 fn idle_peers_cost_next_to_nothing() {
-    let probe = Command::new("sh").args(["-c", "ulimit -n 10500"]).status();
-    if !probe.is_ok_and(|status| status.success()) {
+    if !is_roomy() {
         return missing("10,000 idle peers", "a limit of 10,500 open files");
     }
     let mut acceptor = Worker::start_behind(&ROOMY, "accept");
@@ -51,6 +50,12 @@ fn idle_peers_cost_next_to_nothing() {
     assert_quiet(&acceptor);
     crowd.tell("speak");
     assert_eq!(acceptor.next(), "hello");
+}
+
+/// Whether the system lets a process have that.
+pub(crate) fn is_roomy() -> bool {
+    let probe = Command::new("sh").args(["-c", "ulimit -n 10500"]).status();
+    probe.is_ok_and(|status| status.success())
 }
 
 /// The other side, in a process of its own: as many connected peers as it is told.

@@ -16,6 +16,8 @@ mod fairness;
 mod gate;
 mod held;
 mod idle;
+#[cfg(feature = "curve")]
+mod idle_sealed;
 mod network;
 mod restarts;
 mod roles;

@@ -36,6 +36,10 @@ pub(crate) fn play(role: &str, arguments: &[&str]) {
         ("push_beating", [endpoint]) => push_beating(endpoint),
         ("bind_in", [folder]) => crate::exhaustion::bind_in(folder),
         ("crowd", [endpoint]) => crate::idle::crowd(endpoint),
+        #[cfg(feature = "curve")]
+        ("accept_sealed", []) => crate::idle_sealed::accept(),
+        #[cfg(feature = "curve")]
+        ("connect_sealed", [endpoint]) => crate::idle_sealed::connect(endpoint),
         ("send_stream", [endpoint]) => crate::streams::send_stream(endpoint),
         ("receive_stream", []) => crate::streams::receive_stream(),
         _ => panic!("no role {role} with {arguments:?}"),

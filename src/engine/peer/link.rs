@@ -194,7 +194,11 @@ impl Turn<'_> {
                 let Link::Connecting(stream) = std::mem::replace(&mut peer.link, Link::Down) else {
                     return;
                 };
-                peer.address = label.into();
+                // Who was dialed by an address has that for a label.
+                peer.address = match *peer.label == *label {
+                    true => Arc::clone(&peer.label),
+                    false => label.into(),
+                };
                 let event = self.net.peers.wants_events().then(|| Event::Connected {
                     connection: self.net.info(id),
                 });
@@ -293,6 +297,9 @@ impl Turn<'_> {
         let by_system = || stream.ipc_credentials().map(|ipc| Principal::Uid(ipc.uid));
         let principal = principal.or_else(by_system);
         established.facts.principal = principal;
+        let facts = self.net.last_facts.take();
+        let facts = established.facts.shared_with(facts);
+        self.net.last_facts = Some(Arc::clone(&facts));
         let (writer, reader) = wire::halves(established.security, limits, peer.is_in_budget());
         peer.link = Link::Up(Box::new(Connected {
             stream: Arc::new(stream),
@@ -338,9 +345,9 @@ impl Turn<'_> {
         }
         let event = told.then(|| Event::HandshakeSucceeded {
             connection: peer.info(),
-            facts: established.facts.clone(),
+            facts: (*facts).clone(),
         });
-        peer.facts = Some(Arc::new(established.facts));
+        peer.facts = Some(facts);
         self.net.peers.tell(event);
         self.net.watch_room(id, false);
         self.net.arm_heartbeat(id);

@@ -36,7 +36,9 @@ use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
 use crate::zmtp::delivery::PROPERTY;
-use crate::zmtp::{Announced, HandshakeConfig, Limits, SocketType, own_metadata, put_property};
+use crate::zmtp::{
+    Announced, HandshakeConfig, Limits, PeerFacts, SocketType, own_metadata, put_property,
+};
 use crate::zmtp::{idempotent, replay};
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -82,6 +84,8 @@ pub(crate) struct Net {
     pub(super) pending: VecDeque<(PeerId, ConnectionId)>,
     pub(super) pending_count: usize,
     pub(super) addresses: Addresses,
+    /// Of the last peer: most send the same in their handshake, and share it.
+    pub(super) last_facts: Option<Arc<PeerFacts>>,
     /// The last endpoint bound or connected.
     pub(super) last_endpoint: Option<crate::Endpoint>,
     pub(super) tempo: Tempo,
@@ -151,6 +155,7 @@ impl Net {
             pending: VecDeque::new(),
             pending_count: 0,
             addresses: Addresses::default(),
+            last_facts: None,
             last_endpoint: None,
             tempo: Tempo::default(),
             handshakes_failed: 0,
