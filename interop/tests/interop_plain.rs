@@ -1,4 +1,4 @@
-//! PLAIN with libzmq and pyzmq: either as the server and as the client, let in and not.
+//! PLAIN with libzmq, pyzmq and czmq: either as the server and as the client, let in and not.
 
 mod common {
     pub(crate) mod child;
@@ -6,6 +6,8 @@ mod common {
     pub(crate) mod endpoints;
     pub(crate) mod events;
     pub(crate) mod line_peer;
+    #[allow(dead_code, reason = "not all of them have PLAIN")]
+    pub(crate) mod others;
     #[allow(dead_code, reason = "frames here are short")]
     pub(crate) mod part;
     #[allow(dead_code, reason = "no scenario runs each way here")]
@@ -21,6 +23,7 @@ use zerohop::{Allow, Context, DisconnectCause, Options, Principal, ProtocolError
 use common::deadline::DEADLINE;
 use common::endpoints::Transport;
 use common::events::wait_for_end;
+use common::others::Other;
 use common::part::Part;
 use common::peer::{Peer, Role};
 use common::pyzmq::Pyzmq;
@@ -175,4 +178,27 @@ fn we_show_pyzmq_our_password() {
     push.connect(&*endpoint).expect("connected");
     push.send("to pyzmq").expect("queued");
     assert_eq!(pull.recv(), [Part::from("to pyzmq")]);
+}
+
+/// With czmq's `zauth` as the handler of ZAP, and its file of passwords.
+#[test]
+fn we_show_zauth_our_password() {
+    let Some(czmq) = Other::Czmq.available() else {
+        return;
+    };
+    let name = format!("zerohop-passwords-{}", std::process::id());
+    let passwords = std::env::temp_dir().join(name);
+    std::fs::write(&passwords, "alice=tiger\n").expect("written");
+    let mut pull = czmq.start("PULL");
+    pull.ask(&format!("passwords {}", passwords.display()));
+    pull.set("PLAIN_SERVER", 1);
+    let endpoint = pull.bind("tcp://127.0.0.1:*");
+    let wrong = client("lion");
+    let error = refused_with(&wrong, || wrong.connect(&*endpoint).expect("connected"));
+    assert_eq!(error, bad_password());
+    let push = client("tiger");
+    push.connect(&*endpoint).expect("connected");
+    push.send("to czmq").expect("queued");
+    assert_eq!(pull.recv(), [Part::from("to czmq")]);
+    std::fs::remove_file(&passwords).expect("removed");
 }

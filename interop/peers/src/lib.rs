@@ -1,4 +1,4 @@
-//! A socket that is driven line by line: the protocol of `interop/tests/python/peer.py`, less what is about options.
+//! A socket that is driven line by line: the protocol of `interop/tests/python/peer.py`; of options those of security, where there are such.
 
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
@@ -16,6 +16,10 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A socket. Types without a method say so.
 pub trait Driven {
+    /// Sets an option to what the line says, before there are any endpoints.
+    fn set(&mut self, _option: &str, _value: &str) -> Result<(), String> {
+        Err(String::from("has no such options"))
+    }
     /// Binds, and gives what to connect to.
     fn bind(&mut self, endpoint: &str) -> Result<String, String>;
     /// Connects.
@@ -67,6 +71,7 @@ fn obey(socket: &mut dyn Driven, command: &str, words: &[&str]) -> Result<String
     let ok = |()| String::from("ok");
     match command {
         "bind" => socket.bind(words[0]).map(|bound| format!("ok {bound}")),
+        "set" => socket.set(words[0], words[1]).map(ok),
         "connect" => socket.connect(words[0]).map(ok),
         "subscribe" => socket.subscribe(decode(words[0])).map(ok),
         "unsubscribe" => socket.unsubscribe(decode(words[0])).map(ok),
@@ -91,7 +96,8 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % PERIOD) as u8).collect()
 }
 
-fn decode(token: &str) -> Bytes {
+/// The frame that a token stands for.
+pub fn decode(token: &str) -> Bytes {
     if let Some(length) = token.strip_prefix('@') {
         return pattern(length.parse().unwrap_or(0)).into();
     }

@@ -1,4 +1,9 @@
-// One socket of czmq, driven line by line: see peer.py, whose protocol this is, less what is about options.
+// One socket of czmq, driven line by line: see peer.py, whose protocol this is, with the options of security alone; and besides
+//
+//     certificate FILE -> ok    zcert_load, zcert_apply
+//     save FILE        -> ok    a new certificate: FILE, and FILE_secret with the secret key
+//     folder FOLDER    -> ok    zauth lets in whose certificates are there
+//     passwords FILE   -> ok    zauth lets in the users of PLAIN that are there
 
 #include <czmq.h>
 
@@ -72,6 +77,56 @@ static bool subscribe(zsock_t *sock, const char *token, bool wanted)
     return done == 0;
 }
 
+static bool set(zsock_t *sock, const char *option, const char *value)
+{
+    static const struct { const char *name; void (*set)(void *, const char *); } texts[] = {
+        {"CURVE_PUBLICKEY", zsock_set_curve_publickey}, {"CURVE_SECRETKEY", zsock_set_curve_secretkey},
+        {"CURVE_SERVERKEY", zsock_set_curve_serverkey},
+    };
+    for (size_t at = 0; at < sizeof texts / sizeof *texts; at++)
+        if (streq(texts[at].name, option)) {
+            zframe_t *frame = decode(value);
+            char *text = zframe_strdup(frame);
+            texts[at].set(sock, text);
+            free(text);
+            zframe_destroy(&frame);
+            return true;
+        }
+    if (streq(option, "CURVE_SERVER"))
+        zsock_set_curve_server(sock, atoi(value));
+    else if (streq(option, "PLAIN_SERVER"))
+        zsock_set_plain_server(sock, atoi(value));
+    else
+        return false;
+    return true;
+}
+
+static bool certificate(zsock_t *sock, const char *file)
+{
+    zcert_t *cert = zcert_load(file);
+    if (!cert)
+        return false;
+    zcert_apply(cert, sock);
+    zcert_destroy(&cert);
+    return true;
+}
+
+static bool save(const char *file)
+{
+    zcert_t *cert = zcert_new();
+    int done = zcert_save(cert, file);
+    zcert_destroy(&cert);
+    return done == 0;
+}
+
+/* Tells the one authenticator, which decides for every socket of the process. */
+static bool tell_auth(zactor_t **auth, const char *what, const char *with)
+{
+    if (!*auth)
+        *auth = zactor_new(zauth, NULL);
+    return *auth && zstr_sendx(*auth, what, with, NULL) == 0 && zsock_wait(*auth) == 0;
+}
+
 static bool send_frames(zsock_t *sock, char *token)
 {
     zmsg_t *message = zmsg_new();
@@ -102,6 +157,7 @@ static void recv_frames(zsock_t *sock, int patience)
 int main(void)
 {
     zsock_t *sock = NULL;
+    zactor_t *auth = NULL;
     char *line = NULL;
     size_t room = 0;
     zsys_set_linger(0);
@@ -125,6 +181,16 @@ int main(void)
             done = subscribe(sock, first, true);
         else if (streq(command, "unsubscribe"))
             done = subscribe(sock, first, false);
+        else if (streq(command, "set"))
+            done = set(sock, first, strtok(NULL, " "));
+        else if (streq(command, "certificate"))
+            done = certificate(sock, first);
+        else if (streq(command, "save"))
+            done = save(first);
+        else if (streq(command, "folder"))
+            done = tell_auth(&auth, "CURVE", first);
+        else if (streq(command, "passwords"))
+            done = tell_auth(&auth, "PLAIN", first);
         else if (streq(command, "send"))
             done = send_frames(sock, first);
         else if (streq(command, "recv")) {
@@ -138,5 +204,6 @@ int main(void)
     }
     free(line);
     zsock_destroy(&sock);
+    zactor_destroy(&auth);
     return 0;
 }

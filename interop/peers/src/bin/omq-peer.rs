@@ -3,32 +3,68 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use omq_tokio::{Message, Options, Socket, SocketType};
+use omq_tokio::{
+    CurveKeypair, CurvePublicKey, CurveSecretKey, Message, Options, Socket, SocketType,
+};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
-use zerohop_interop_peers::{Driven, PATIENCE, serve};
+use zerohop_interop_peers::{Driven, PATIENCE, decode, serve};
 
 struct Omq {
     runtime: Runtime,
     socket: Socket,
     kind: SocketType,
+    keys: Keys,
     /// Who has sent a SERVER the last message.
     asker: u32,
     /// Who has sent a PEER the last message: the frame that it shows in front.
     other: Bytes,
 }
 
+/// What has been set so far of what CURVE goes by.
+#[derive(Default)]
+struct Keys {
+    secret: Option<CurveSecretKey>,
+    server: Option<CurvePublicKey>,
+    is_server: bool,
+}
+
+impl Keys {
+    /// What is set by then: options are given with the socket.
+    fn options(&self) -> Options {
+        let Some(secret) = &self.secret else {
+            return Options::default();
+        };
+        let keys = || CurveKeypair {
+            public: secret.derive_public(),
+            secret: CurveSecretKey::from_bytes(*secret.as_bytes()),
+        };
+        match &self.server {
+            _ if self.is_server => Options::default().curve_server(keys()),
+            Some(server) => {
+                let server = CurvePublicKey::from_bytes(*server.as_bytes());
+                Options::default().curve_client(keys(), server)
+            }
+            None => Options::default(),
+        }
+    }
+}
+
+fn open(runtime: &Runtime, kind: SocketType, options: Options) -> Socket {
+    let _entered = runtime.enter();
+    Socket::new(kind, options)
+}
+
 fn main() {
     serve(|role| {
         let kind = socket_type(role)?;
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
-        let entered = runtime.enter();
-        let socket = Socket::new(kind, Options::default());
-        drop(entered);
+        let socket = open(&runtime, kind, Options::default());
         Ok(Box::new(Omq {
             runtime,
             socket,
             kind,
+            keys: Keys::default(),
             asker: 0,
             other: Bytes::new(),
         }))
@@ -61,6 +97,26 @@ fn socket_type(role: &str) -> Result<SocketType, String> {
 }
 
 impl Driven for Omq {
+    fn set(&mut self, option: &str, value: &str) -> Result<(), String> {
+        let text = || String::from_utf8_lossy(&decode(value)).into_owned();
+        match option {
+            "CURVE_SERVER" => self.keys.is_server = value == "1",
+            // It follows from the secret one.
+            "CURVE_PUBLICKEY" => {}
+            "CURVE_SECRETKEY" => {
+                let key = CurveSecretKey::from_z85(&text());
+                self.keys.secret = Some(key.map_err(|error| error.to_string())?);
+            }
+            "CURVE_SERVERKEY" => {
+                let key = CurvePublicKey::from_z85(&text());
+                self.keys.server = Some(key.map_err(|error| error.to_string())?);
+            }
+            other => return Err(format!("no option {other}")),
+        }
+        self.socket = open(&self.runtime, self.kind, self.keys.options());
+        Ok(())
+    }
+
     fn bind(&mut self, endpoint: &str) -> Result<String, String> {
         let endpoint = endpoint.replace(":*", ":0");
         let bound = self.runtime.block_on(self.socket.bind(endpoint.as_str()));
