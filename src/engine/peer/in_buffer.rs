@@ -194,7 +194,7 @@ impl InBuffer {
         let mut chunk = self.chunk_for_partial(pool);
         let limit = if self.expect_large { PEEK } else { limit };
         let room = limit.min(chunk.capacity() - chunk.len());
-        let came = match reader.read(stream, &mut chunk, room) {
+        let came = match reader.read(stream, &mut chunk, room, pool) {
             Ok(came) => came,
             Err(error) => {
                 pool.give(chunk);

@@ -95,7 +95,8 @@ impl InBuffer {
         let room = room.min(missing).min(CHUNK);
         let peek = if room == missing { PEEK } else { 0 };
         let mut next = pool.take();
-        let mut outcome = match reader.read_two(stream, &mut large.body, room, &mut next, peek) {
+        let behind = (&mut next, peek);
+        let mut outcome = match reader.read_two(stream, &mut large.body, room, behind, pool) {
             Ok(came) => ReadOutcome::from(came),
             Err(error) => {
                 pool.give(next);

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::raw;
+use crate::engine::peer::pool::ChunkPool;
 use crate::transport::Stream;
 use crate::zmtp::ProtocolError;
 
@@ -41,6 +42,7 @@ impl Came {
     }
 }
 
+#[cfg_attr(not(feature = "curve"), expect(unused_variables))]
 impl Reader {
     /// Appends plain bytes to `into`, at most `room` and within its capacity. One system call at the most.
     #[inline]
@@ -49,12 +51,13 @@ impl Reader {
         stream: &Stream,
         into: &mut Vec<u8>,
         room: usize,
+        pool: &mut ChunkPool,
     ) -> io::Result<Came> {
         match self {
             Reader::Frames => Ok(Came::filled(stream.read_spare(into, room)?, room)),
             Reader::Raw => raw::read(stream, into, room),
             #[cfg(feature = "curve")]
-            Reader::Sealed(sealed) => sealed.read(stream, &mut [(into, room)]),
+            Reader::Sealed(sealed) => sealed.read(stream, &mut [(into, room)], pool),
             #[cfg(test)]
             Reader::Records(records) => records.read(stream, &mut [(into, room)]),
         }
@@ -67,8 +70,8 @@ impl Reader {
         stream: &Stream,
         into: &mut Vec<u8>,
         room: usize,
-        next: &mut Vec<u8>,
-        peek: usize,
+        (next, peek): (&mut Vec<u8>, usize),
+        pool: &mut ChunkPool,
     ) -> io::Result<Came> {
         match self {
             Reader::Frames => {
@@ -78,7 +81,7 @@ impl Reader {
             // Only of frames that come in parts, which these never do.
             Reader::Raw => raw::read(stream, into, room),
             #[cfg(feature = "curve")]
-            Reader::Sealed(sealed) => sealed.read(stream, &mut [(into, room), (next, peek)]),
+            Reader::Sealed(sealed) => sealed.read(stream, &mut [(into, room), (next, peek)], pool),
             #[cfg(test)]
             Reader::Records(records) => records.read(stream, &mut [(into, room), (next, peek)]),
         }

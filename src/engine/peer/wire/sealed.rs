@@ -246,6 +246,7 @@ impl SealedReader {
         &mut self,
         stream: &Stream,
         into: &mut [(&mut Vec<u8>, usize)],
+        pool: &mut ChunkPool,
     ) -> io::Result<Came> {
         let mut came = Came {
             bytes: 0,
@@ -254,11 +255,11 @@ impl SealedReader {
             eof: false,
         };
         if !self.has_more() {
-            let room = self.make_room()?;
+            let room = self.make_room(pool)?;
             came.bytes = match stream.read_spare(&mut self.input, room) {
                 Ok(bytes) => bytes,
                 Err(error) => {
-                    self.release_if_empty();
+                    self.release_if_empty(pool);
                     return Err(error);
                 }
             };
@@ -270,6 +271,12 @@ impl SealedReader {
             self.give_out(&mut Room { into, end })?;
         }
         came.more |= self.has_more();
+        if !came.more && self.position == self.input.len() {
+            // Nobody reads again before the kernel has more, which may be never.
+            self.input.clear();
+            self.position = 0;
+            self.release_if_empty(pool);
+        }
         Ok(came)
     }
 
@@ -400,7 +407,7 @@ impl SealedReader {
 
     /// Moves what has not been opened to the front, and sees to it that there is room behind it. Returns how much to read: at least what is
     /// usual, and of a long frame twice what is there.
-    fn make_room(&mut self) -> io::Result<usize> {
+    fn make_room(&mut self, pool: &mut ChunkPool) -> io::Result<usize> {
         if self.position > 0 {
             self.input.drain(..self.position);
             self.position = 0;
@@ -414,7 +421,9 @@ impl SealedReader {
                 (room, room)
             }
         };
-        if self.input.capacity() - have < reserve {
+        if self.input.capacity() == 0 && reserve <= CHUNK {
+            self.input = pool.take();
+        } else if self.input.capacity() - have < reserve {
             let reserved = self.input.try_reserve_exact(reserve);
             reserved.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         } else if have == 0 && self.input.capacity() > self.kept() {
@@ -431,9 +440,9 @@ impl SealedReader {
     }
 
     /// There is nothing to read for now.
-    fn release_if_empty(&mut self) {
+    fn release_if_empty(&mut self, pool: &mut ChunkPool) {
         if self.input.is_empty() {
-            self.input = Vec::new();
+            pool.give(std::mem::take(&mut self.input));
         }
         if self.plain.is_empty() {
             self.plain = Vec::new();

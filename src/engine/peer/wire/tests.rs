@@ -264,7 +264,7 @@ fn there_is_more_until_all_that_was_read_has_been_given_out() {
     let mut given = 0;
     let mut into = Vec::with_capacity(100);
     while given < plain {
-        let came = connection.reader.read(&connection.far, &mut into, 3);
+        let came = connection.reader.read(&connection.far, &mut into, 3, pool);
         let came = came.expect("there is more");
         given += into.len();
         assert!(came.more || given == plain);
