@@ -131,7 +131,8 @@ impl CloseError {
         self.forked
     }
 
-    /// How many messages had been accepted by `send` and not been handed to the kernel.
+    /// How many messages had been accepted by `send` and not been handed to the kernel; or, with [`delivery`](crate::Options::delivery), not been settled, which
+    /// a spool keeps for the next socket.
     pub fn unsent(&self) -> u64 {
         self.unsent
     }
@@ -142,9 +143,13 @@ impl fmt::Display for CloseError {
         if self.forked {
             return f.write_str(FORKED);
         }
+        let were = match self.unsent {
+            1 => "message was",
+            _ => "messages were",
+        };
         write!(
             f,
-            "{} messages were still unsent when the linger time ran out",
+            "{} {were} still unsent, or not settled, when the linger time ran out",
             self.unsent
         )
     }

@@ -27,7 +27,7 @@ fn a_failed_send_gives_the_message_back() {
 #[test]
 fn errors_say_what_happened() {
     let option = OptionError::new("backlog", String::from("0"), "1 or more");
-    let cases: [(&dyn Error, &str); 7] = [
+    let cases: [(&dyn Error, &str); 8] = [
         (
             &SendError::new(SendErrorKind::TimedOut, "secret"),
             "no peer had room for the message in time",
@@ -46,7 +46,11 @@ fn errors_say_what_happened() {
         ),
         (
             &CloseError::new(5),
-            "5 messages were still unsent when the linger time ran out",
+            "5 messages were still unsent, or not settled, when the linger time ran out",
+        ),
+        (
+            &CloseError::new(1),
+            "1 message was still unsent, or not settled, when the linger time ran out",
         ),
         (&option, "option backlog can't be 0; allowed is 1 or more"),
         (
