@@ -277,10 +277,15 @@ impl Reading<'_> {
         {
             return Err(corrupt(path, len, "the file is shorter than it was made"));
         }
-        buffer.resize(usize::try_from(readable).unwrap_or(usize::MAX), 0);
-        let read = candidate.file.read_at(buffer, 0);
+        let wanted = usize::try_from(readable).unwrap_or(usize::MAX);
+        if buffer.len() < wanted {
+            // The system's zeros cost nothing; `resize` fills them in one by one in builds without optimisation.
+            *buffer = vec![0; wanted];
+        }
+        let bytes = buffer.get_mut(..wanted).unwrap_or_default();
+        let read = candidate.file.read_at(bytes, 0);
         let read = read.map_err(|error| SpoolError::io("read", &path, &error))?;
-        buffer.truncate(read);
+        let buffer = buffer.get(..read).unwrap_or_default();
         let readable = read as u64;
 
         let seed = seed(&identity.stream, number);
