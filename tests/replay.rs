@@ -780,3 +780,50 @@ fn the_oldest_go_while_somebody_reads() {
         (size() < 600_000).then_some(())
     });
 }
+
+#[test]
+fn a_log_in_memory_serves_who_is_late_or_slow() {
+    let context = Context::new();
+    let publisher = publisher(&context, Log::memory(1 << 20));
+    let endpoint = publisher.bind("tcp://127.0.0.1:*").expect("bound");
+    let slow = subscriber(&context);
+    slow.subscribe_from("n", ReplayFrom::Offset(0))
+        .expect("subscribed");
+    slow.connect(&endpoint).expect("connected");
+    publisher
+        .wait_for_subscribers("n", 1, DEADLINE)
+        .expect("subscribed");
+    // More than is queued for it, and all is in the log.
+    for number in 0..5_000_u32 {
+        publisher
+            .send(["n", &number.to_string()])
+            .expect("published");
+    }
+    let late = subscriber(&context);
+    late.subscribe_from("n", ReplayFrom::Last(2))
+        .expect("subscribed");
+    late.connect(&endpoint).expect("connected");
+    for number in [4_998, 4_999] {
+        let message = late.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(message, ["n", &number.to_string()]);
+    }
+    for number in 0..5_000_u32 {
+        let message = slow.recv_timeout(DEADLINE).expect("a message");
+        assert_eq!(message, ["n", &number.to_string()]);
+    }
+    // What is over the limit goes, and is told.
+    let large = vec![0; 10_000];
+    for _ in 0..400 {
+        publisher.send(&large[..]).expect("published");
+    }
+    publisher.commit().expect("written");
+    let later = subscriber(&context);
+    later
+        .subscribe_from("n", ReplayFrom::Offset(0))
+        .expect("subscribed");
+    later.connect(&endpoint).expect("connected");
+    let Ok(Logged::Gap(gap)) = later.recv_logged_timeout(DEADLINE) else {
+        panic!("the oldest are gone");
+    };
+    assert!(gap.first < 5_000);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Options;
 use super::value::{LONGEST, OptionValue};
 use crate::error::OptionError;
-use crate::spool::{Spool, Sync};
+use crate::spool::{OpenSpool, Spool, SpoolError, Sync};
 
 /// The log in which a PUB keeps what it publishes: the value of [`Options::log`].
 ///
@@ -44,11 +44,15 @@ pub struct Log {
     sync: Sync,
 }
 
+/// Stands for a log that has no folder.
+const IN_MEMORY: &str = ":memory:";
+
 /// The most bytes of a segment, and the least where little is kept.
 const SEGMENTS: (u64, u64) = (64 * 1024, 16 << 20);
 
 impl Log {
-    /// A log in this folder, which is made if it is not there. It is for one log alone, and for one socket at a time.
+    /// A log in this folder, which is made if it is not there. It is for one log alone, and for one socket at a time. `:memory:` is no folder, but a log
+    /// [in memory](Log::memory).
     pub fn at(path: impl AsRef<Path>) -> Log {
         Log {
             path: path.as_ref().to_owned(),
@@ -56,6 +60,31 @@ impl Log {
             keep_for: None,
             sync: Sync::Os,
         }
+    }
+
+    /// A log in memory, of so many bytes of messages at least ([`keep`](Log::keep)): for subscribers that come late, were away or are slow. It ends with the
+    /// socket, and takes up to three eighths more than that, and 192 KiB. Subscribers that come back to a publisher that was made again find another log.
+    ///
+    /// ```
+    /// use zerohop::{Context, Log, Options, Pub, ReplayFrom, Sub};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let context = Context::new();
+    /// let prices = Pub::with_options(&context, Options::new().log(Log::memory(1 << 20)))?;
+    /// prices.send(["eur", "1.08"])?;
+    /// prices.send(["gbp", "0.84"])?;
+    /// prices.send(["eur", "1.09"])?;
+    ///
+    /// // Whoever comes late gets the last value at once.
+    /// let late = Sub::new(&context)?;
+    /// late.subscribe_from("eur", ReplayFrom::Last(1))?;
+    /// late.connect(prices.bind("tcp://127.0.0.1:*")?)?;
+    /// assert_eq!(late.recv()?, ["eur", "1.09"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn memory(keep: u64) -> Log {
+        Log::at(IN_MEMORY).keep(keep)
     }
 
     /// How many bytes of messages are kept, at least; the oldest go when there are more. They go in pieces of an eighth of this, of 64 KiB at least
@@ -85,12 +114,23 @@ impl Log {
         Log { sync, ..self }
     }
 
-    /// The folder.
+    /// The folder; `:memory:` where there is none.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn spool(&self) -> Spool {
+    pub(crate) fn open(&self) -> Result<OpenSpool, SpoolError> {
+        match self.is_in_memory() {
+            true => self.spool().open_in_memory(),
+            false => self.spool().open(),
+        }
+    }
+
+    fn is_in_memory(&self) -> bool {
+        self.path.as_os_str() == IN_MEMORY
+    }
+
+    fn spool(&self) -> Spool {
         let (least, most) = SEGMENTS;
         let size = self.keep.map_or(most, |keep| (keep / 8).clamp(least, most));
         Spool::at(&self.path).sync(self.sync).segment_size(size)
@@ -98,7 +138,10 @@ impl Log {
 
     pub(super) fn is_allowed(&self) -> bool {
         let times = Duration::from_secs(1)..=LONGEST;
-        !self.path.as_os_str().is_empty() && self.keep_for.is_none_or(|time| times.contains(&time))
+        let bounded = !self.is_in_memory() || self.keep.is_some();
+        bounded
+            && !self.path.as_os_str().is_empty()
+            && self.keep_for.is_none_or(|time| times.contains(&time))
     }
 }
 
@@ -177,7 +220,12 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for log in [Log::at(""), Log::at("a").keep_for(Duration::ZERO)] {
+        let without_end = Log::at(IN_MEMORY);
+        for log in [
+            Log::at(""),
+            without_end,
+            Log::at("a").keep_for(Duration::ZERO),
+        ] {
             let error = Options::new().log(log).validate();
             assert_eq!(error.expect_err("no log").option(), "log");
         }
@@ -203,6 +251,7 @@ mod tests {
         for name in [
             "prices",
             "/var/lib/a, b.log, keep=1000, keep_for=30 s, sync=disk",
+            ":memory:, keep=1000",
             "none",
         ] {
             options.set("log", name).expect("a log");

@@ -36,7 +36,7 @@ pub(super) fn open(options: &Options) -> Result<PubPattern, SocketError> {
     let mut pattern = PubPattern::new(options);
     if let Some(log) = &options.log {
         let shared = Arc::new(LogShared {
-            spool: log.spool().open()?,
+            spool: log.open()?,
             bell: Bell::default(),
         });
         pattern.set_log(LoggedOut::new(shared, options));

@@ -78,6 +78,7 @@ mod settings;
 mod store;
 #[cfg(test)]
 mod tests;
+mod volatile;
 mod writing;
 
 pub use error::SpoolError;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::disk::{Disk, Folder};
 use super::error::SpoolError;
 use super::store::OpenSpool;
+use super::volatile::Volatile;
 
 /// What a committed message survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -161,6 +162,11 @@ impl Spool {
                 .map_err(|error| SpoolError::no_room("make", &self.path, &error))?;
         }
         self.open_on(Box::new(Folder::new(&self.path)))
+    }
+
+    /// One in memory, which ends with the process.
+    pub(crate) fn open_in_memory(&self) -> Result<OpenSpool, SpoolError> {
+        self.open_on(Box::new(Volatile::default()))
     }
 
     /// Makes the folder, so that it survives a crash.
