@@ -114,3 +114,25 @@ fn answer_hello(bencher: Bencher<'_, '_>, genuine: bool) {
     assert_eq!(hello.answer() > 64, genuine);
     bencher.bench_local(|| black_box(&hello).answer());
 }
+
+/// What a message costs its sender under CURVE, beside what it costs without.
+#[cfg(feature = "curve")]
+#[divan::bench(args = [64, 1024, 16_384, 65_536])]
+fn seal(bencher: Bencher<'_, '_>, size: usize) {
+    let mut sealed = zerohop::__bench::Sealed::with_capacity(size);
+    let body = vec![7; size];
+    bencher.bench_local(|| sealed.seal(black_box(&body)));
+}
+
+/// The same, and what it costs its receiver.
+#[cfg(feature = "curve")]
+#[divan::bench(args = [64, 1024, 16_384, 65_536])]
+fn seal_and_open(bencher: Bencher<'_, '_>, size: usize) {
+    let mut sealed = zerohop::__bench::Sealed::with_capacity(size);
+    let body = vec![7; size];
+    assert!(sealed.seal(&body) > size && sealed.open() > size);
+    bencher.bench_local(|| {
+        sealed.seal(black_box(&body));
+        sealed.open()
+    });
+}

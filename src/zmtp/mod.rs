@@ -67,7 +67,10 @@ pub(crate) use frame::{
 };
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig, Outgoing};
-#[cfg(all(any(test, feature = "fuzzing"), feature = "curve"))]
+#[cfg(all(
+    any(test, feature = "fuzzing", feature = "bench-internals"),
+    feature = "curve"
+))]
 pub(crate) use mechanism::Session;
 #[cfg(feature = "curve")]
 pub(crate) use mechanism::{CurveConfig, CurveRole, Entropy, MESSAGE_OVERHEAD, Opener, Sealer};

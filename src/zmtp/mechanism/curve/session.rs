@@ -50,7 +50,7 @@ impl Session {
     }
 
     /// Both sides of a session.
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "fuzzing", feature = "bench-internals"))]
     pub(crate) fn pair(secret: u8) -> (Session, Session) {
         let key = BoxKey::from_bytes(&[secret; 32]);
         (
