@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::zmtp::delivery::wire::{Settled, parse_settle};
-use crate::zmtp::delivery::{Job, Notice, Policy, Receiver, Room, Sender, Settling, Taken};
+use crate::zmtp::delivery::{Job, Notice, Policy, Receiver, Room, Sender, Settling, Taken, Terms};
 use crate::zmtp::idempotent::{self, Asked, Key, Limits, Memory, Requester};
 use crate::zmtp::replay::{Feed, Follower, LogNotice, Progress, feed};
 use crate::zmtp::{Command, decode_header};
@@ -137,7 +137,7 @@ impl Ends {
     fn step(&mut self, what: u8, script: &mut Script<'_>) {
         match what % 10 {
             0 if self.offered < MOST => {
-                self.sender.offer(self.offered, false);
+                self.sender.offer(self.offered, false, Terms::default());
                 self.offered += 1;
             }
             1 => {
@@ -228,6 +228,8 @@ impl Ends {
             self.settled += match parse_settle(data).expect("what is said makes sense") {
                 Settled::Done(ranges) => ranges.map(|(_, length)| length).sum(),
                 Settled::Retry(..) | Settled::Rejected(..) => 1,
+                // It was not taken.
+                Settled::Revoked(_) => 0,
             };
         });
         assert!(self.settled <= self.taken, "settled what was not taken");
