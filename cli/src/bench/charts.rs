@@ -108,10 +108,10 @@ pub(crate) fn save_picture(results: &Results, path: &Path) -> Fallible<()> {
     const CAPTION: u32 = 30;
 
     let throughput = by_size(results, Transport::Tcp, Metric::MessagesPerSecond);
-    let latency = by_load(results, Metric::LatencyP99);
+    let latency = by_load(results, Metric::LatencyP50);
     let panels: Vec<(&str, &Lines)> = [
         ("PUSH/PULL over tcp: messages/s by size", &throughput),
-        ("latency p99 against load, tcp, 64 B", &latency),
+        ("latency p50 against load, tcp, 64 B", &latency),
     ]
     .into_iter()
     .filter(|(_, lines)| lines.can_be_drawn())
@@ -119,14 +119,15 @@ pub(crate) fn save_picture(results: &Results, path: &Path) -> Fallible<()> {
     if panels.is_empty() {
         return Err("the results have nothing for the picture".into());
     }
-    let width = WIDTH * panels.len() as u32 * 3 / 4;
+    // So narrow that its text can be read where a page is 800 pixels wide.
+    let width = WIDTH * panels.len() as u32 * 2 / 3;
     let svg = draw(width, HEIGHT + CAPTION, |root| {
         let (above, below) = root.split_vertically(HEIGHT);
         for (area, (title, lines)) in above.split_evenly((1, panels.len())).iter().zip(&panels) {
             draw_lines(area, Some(title), lines)?;
         }
         let text = format!(
-            "{}; medians of {} rounds",
+            "{}; medians of {} rounds, and the range",
             results.describe(),
             results.rounds
         );

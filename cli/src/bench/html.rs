@@ -16,25 +16,24 @@ const HEAD: &str = r#"<!doctype html>
 <meta name="color-scheme" content="light dark">
 <title>zerohop: benchmark</title>
 <style>
-  :root { color: #24292f; background: #fbfbfa; --card: #fff; --line: #d9dde2; --soft: #65707c; }
+  :root { color: #24292f; background: #fbfbfa; --card: #fff; --line: #d9dde2; --soft: #65707c; --bad: #b93c17; }
   @media (prefers-color-scheme: dark) {
-    :root { color: #d0d7de; background: #0d1117; --card: #151b23; --line: #2d343d; --soft: #8b949e; }
+    :root { color: #d0d7de; background: #0d1117; --card: #151b23; --line: #2d343d; --soft: #8b949e; --bad: #ff7b54; }
   }
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 1540px; margin: 2rem auto; padding: 0 1rem; }
   h1 { margin-bottom: 0; }
   p, caption, th { color: var(--soft); }
   main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 640px), 1fr)); gap: 1rem; }
-  figure, .table { margin: 0; padding: 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+  figure, .table { margin: 0; padding: 1rem; min-width: 0; overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
   figcaption, h3 { font-weight: 600; margin: 0 0 .5rem; font-size: 1rem; }
-  svg { width: 100%; height: auto; display: block; }
-  .table { overflow-x: auto; }
+  svg { width: 100%; min-width: 560px; height: auto; display: block; }
   table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .875rem; }
   th, td { text-align: right; padding: .15rem .5rem; font-weight: 400; white-space: nowrap; }
   th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
   tbody tr.first td { border-top: 1px solid var(--line); }
   tr.ours td { font-weight: 600; }
-  p.warning { color: #c4441f; font-weight: 600; }
-  td.why { text-align: left; white-space: normal; color: #c4441f; }
+  p.warning { color: var(--bad); font-weight: 600; }
+  td.why { text-align: left; white-space: normal; color: var(--bad); }
 </style>
 "#;
 
