@@ -105,7 +105,9 @@ pub(crate) fn charts(results: &Results) -> Fallible<Vec<Chart>> {
 
 /// Writes the picture of the README: throughput by size and latency against load, with where and when.
 pub(crate) fn save_picture(results: &Results, path: &Path) -> Fallible<()> {
-    const CAPTION: u32 = 30;
+    const CAPTION_LINE: u32 = 18;
+    /// About what a letter of it takes.
+    const LETTER: u32 = 7;
 
     let throughput = by_size(results, Transport::Tcp, Metric::MessagesPerSecond);
     let latency = by_load(results, Metric::LatencyP50);
@@ -121,17 +123,22 @@ pub(crate) fn save_picture(results: &Results, path: &Path) -> Fallible<()> {
     }
     // So narrow that its text can be read where a page is 800 pixels wide.
     let width = WIDTH * panels.len() as u32 * 2 / 3;
-    let svg = draw(width, HEIGHT + CAPTION, |root| {
+    let text = format!(
+        "{}; medians of {} rounds, and the range",
+        results.describe(),
+        results.rounds
+    );
+    let caption = wrapped(&text, (width / LETTER) as usize);
+    let below = CAPTION_LINE * (caption.len() as u32 + 1);
+    let svg = draw(width, HEIGHT + below, |root| {
         let (above, below) = root.split_vertically(HEIGHT);
         for (area, (title, lines)) in above.split_evenly((1, panels.len())).iter().zip(&panels) {
             draw_lines(area, Some(title), lines)?;
         }
-        let text = format!(
-            "{}; medians of {} rounds, and the range",
-            results.describe(),
-            results.rounds
-        );
-        below.draw(&Text::new(text, (12, 6), ink_text(13)))?;
+        for (line, text) in caption.into_iter().enumerate() {
+            let y = 6 + CAPTION_LINE as i32 * line as i32;
+            below.draw(&Text::new(text, (12, y), ink_text(13)))?;
+        }
         Ok(())
     })?;
     if let Some(directory) = path.parent() {
@@ -139,6 +146,22 @@ pub(crate) fn save_picture(results: &Results, path: &Path) -> Fallible<()> {
     }
     fs::write(path, on_its_own(&svg))?;
     Ok(())
+}
+
+/// The words of a text in lines of so many letters at the most, as far as no word is longer.
+fn wrapped(text: &str, letters: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= letters => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Gives a chart that stands in no page the colours that a page would give it.
@@ -413,4 +436,17 @@ fn draw(
 
 fn ink_text<'a>(size: u32) -> TextStyle<'a> {
     ("system-ui, sans-serif", size).into_font().color(&INK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn lines_are_no_longer_than_they_may_be() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("one two three", 6), ["one", "two", "three"]);
+        assert_eq!(wrapped("alongword one", 4), ["alongword", "one"]);
+        assert_eq!(wrapped("", 4), [""]);
+    }
 }
