@@ -440,10 +440,9 @@ fn ink_text<'a>(size: u32) -> TextStyle<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::wrapped;
-
     #[test]
     fn lines_are_no_longer_than_they_may_be() {
+        let wrapped = super::wrapped;
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("one two three", 6), ["one", "two", "three"]);
         assert_eq!(wrapped("alongword one", 4), ["alongword", "one"]);
