@@ -6,6 +6,7 @@ use crate::sockets::{Context, Message, Options, Pull, Push, RecvError, WAYS};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
+use crate::common::until::until;
 use crate::pairs::Socket;
 
 on_every_transport!(
@@ -21,6 +22,7 @@ on_every_transport!(
     takes_turns,
     passes_over_the_full,
     conflates,
+    what_was_read_is_replaced,
     immediate_waits_for_a_connection,
     says_what_is_wanting,
 );
@@ -363,6 +365,25 @@ fn conflates(transport: Transport) {
     }
     assert!(count <= 2000);
     assert!(pull.try_recv().is_err());
+}
+
+/// In one process the newest message is there once it is sent, also where an older one has been read already.
+fn what_was_read_is_replaced(transport: Transport) {
+    if transport != Transport::Inproc {
+        return;
+    }
+    let (push, pull) = pair(transport, nimble().conflate(true));
+    for number in 0..100_u32 {
+        push.send_timeout("older", DEADLINE).expect("sent");
+        until("the background thread reads", || {
+            (pull.stats().messages_in > u64::from(2 * number)).then_some(())
+        });
+        push.send_timeout(number.to_be_bytes(), DEADLINE)
+            .expect("sent");
+        assert_eq!(next(&pull), number.to_be_bytes());
+    }
+    let replaced = pull.stats().dropped.conflated + push.stats().dropped.conflated;
+    assert_eq!(replaced, 100);
 }
 
 fn immediate_waits_for_a_connection(transport: Transport) {

@@ -460,6 +460,10 @@ impl Peers {
 
     /// Takes the next message of this peer into `message`; says whether there are more, if there was one.
     pub(crate) fn take(&mut self, id: PeerId, message: &mut Message) -> Option<bool> {
+        if self.conflate {
+            // What was read may have been replaced since, and a sender in this process does not tell of that.
+            self.receive_inproc(id);
+        }
         let peer = self.slab.get_mut(id)?;
         if !peer.inbound.take(message, &mut self.pool) {
             return None;
