@@ -106,11 +106,23 @@ fn received(pulls: [&Pull; 2], messages: usize) -> [usize; 2] {
     counts
 }
 
-/// Waits until peers have been weighed so often, and what was said has come.
-fn wait_for_weighing(weighed: &AtomicUsize, times: usize) {
+/// Waits until peers have been weighed so often, and four messages are divided like this: what was said has come then, with one of the
+/// calls that send.
+fn wait_for_weighing(
+    (weighed, times): (&AtomicUsize, usize),
+    push: &Push,
+    pulls: [&Pull; 2],
+    divided: [usize; 2],
+) {
     until("they are weighed", || {
         thread::sleep(GLANCE);
         (weighed.load(Ordering::Relaxed) >= times).then_some(())
+    });
+    until("it is as was said", || {
+        for _ in 0..4 {
+            push.send_timeout("to see", DEADLINE).expect("sent");
+        }
+        (received(pulls, 4) == divided).then_some(())
     });
 }
 
@@ -135,14 +147,13 @@ fn messages_are_divided_by_weight(transport: Transport) {
         pull
     });
     push.wait_for_peers(2, DEADLINE).expect("both");
-    wait_for_weighing(&weighed, 2);
+    let pulls = [&pulls[0], &pulls[1]];
+    wait_for_weighing((&weighed, 2), &push, pulls, [3, 1]);
     for number in 0..400 {
         push.send_timeout(format!("{number}"), DEADLINE)
             .expect("sent");
     }
-    let [most, _] = received([&pulls[0], &pulls[1]], 400);
-    // The answer may come behind the first messages.
-    assert!((290..=310).contains(&most), "{most} of 400");
+    assert_eq!(received(pulls, 400), [300, 100]);
 }
 
 fn the_near_come_first(transport: Transport) {
@@ -194,13 +205,8 @@ fn peers_are_weighed_anew_when_told_to(transport: Transport) {
         });
         push.reconfigure(|options| options.balancing(balancing))
             .expect("changed");
-        wait_for_weighing(&weighed, 2);
-        // The answers are there with the next call that drives.
-        until("it is as was said", || {
-            push.send_timeout("first", DEADLINE).expect("sent");
-            let counts = received([&one, &other], 1);
-            (counts[0] == usize::from(first)).then_some(())
-        });
+        let divided = expected.map(|count: usize| count.min(4));
+        wait_for_weighing((&weighed, 2), &push, [&one, &other], divided);
         for number in 0..10 {
             push.send_timeout(format!("{number}"), DEADLINE)
                 .expect("sent");
