@@ -4,6 +4,7 @@
 
 use std::env;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::channel;
@@ -43,6 +44,26 @@ fn pub_sub_delivers_by_topic() {
 fn req_rep_outlives_its_server() {
     let expected = "tea: 2.50\ncoffee: 3.20\ngold: not sold here\ntea: nobody answers\ntea: 2.50\n";
     assert_eq!(run("req_rep", &[]), expected);
+}
+
+#[test]
+fn good_order_ends_with_everything_processed() {
+    for signal in ["INT", "TERM"] {
+        let mut child = start(&mut example("good_order"));
+        let mut printed = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        printed.read_line(&mut line).expect("read");
+        assert_eq!(line, "making orders\n");
+        let pid = child.id().to_string();
+        let kill = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(kill.expect("started").success());
+        let status = finish(child).status;
+        assert!(status.success(), "{signal}: {status}");
+        line.clear();
+        printed.read_line(&mut line).expect("read");
+        let (made, processed) = line.split_once(" orders made, ").expect("an account");
+        assert_eq!(processed, format!("{made} processed\n"), "{signal}");
+    }
 }
 
 #[test]
