@@ -41,20 +41,15 @@ fn in_full(text: &str, host: &str) -> String {
     }
 }
 
-/// A duration such as `250ms`, `1.5s`, `2m` or `1h`; a bare number is seconds.
+/// A duration such as `250ms`, `1.5s`, `2m` or `1h 30m`; a bare number is seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    const EXPECTED: &str = "write a number and a unit, such as 250ms, 1.5s, 2m or 1h";
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(EXPECTED.to_owned()),
+    let seconds = text.parse().ok().map(Duration::try_from_secs_f64);
+    let duration = match seconds {
+        Some(duration) => duration.ok(),
+        None => humantime::parse_duration(text).ok(),
     };
-    let number: f64 = digits.parse().map_err(|_| EXPECTED.to_owned())?;
-    Duration::try_from_secs_f64(number * unit).map_err(|_| EXPECTED.to_owned())
+    duration
+        .ok_or_else(|| "write a number and a unit, such as 250ms, 1.5s, 2m or 1h 30m".to_owned())
 }
 
 /// A number of bytes such as `4096`, `500K`, `100M` or `2G`: units are powers of 1024.
@@ -257,6 +252,7 @@ mod tests {
             ("2", 2000),
             ("2m", 120_000),
             ("1h", 3_600_000),
+            ("1h 30m", 5_400_000),
             ("0", 0),
         ] {
             assert_eq!(
