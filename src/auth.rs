@@ -31,25 +31,7 @@ pub(crate) use zap::{HANDLER, Zap};
 
 use crate::engine::ContextInner;
 use crate::options::Options;
-use crate::zmtp::{Credentials, Denial, Grant, Principal, SocketType};
-
-/// A process at the other end of a Unix socket, as the system knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct IpcCredentials {
-    /// The user that it runs as.
-    pub uid: u32,
-    /// The group that it runs as.
-    pub gid: u32,
-    /// Its number, at the time when it connected or began to listen; 0 where the system does not tell.
-    pub pid: u32,
-}
-
-impl IpcCredentials {
-    pub(crate) fn new(uid: u32, gid: u32, pid: u32) -> IpcCredentials {
-        IpcCredentials { uid, gid, pid }
-    }
-}
+use crate::zmtp::{Credentials, Denial, Grant, IpcCredentials, Principal, SocketType};
 
 /// A peer that wants to be let in, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -206,7 +206,7 @@ mod sync;
 mod transport;
 mod zmtp;
 
-pub use auth::{Allow, Answer, AuthRequest, IpcCredentials, Verdict, ZapFault};
+pub use auth::{Allow, Answer, AuthRequest, Verdict, ZapFault};
 pub use bytes::Bytes;
 pub use context::{Context, ContextOptions};
 #[cfg(feature = "curve")]
@@ -252,8 +252,8 @@ pub use socket::{RecvStream, SendSink};
 pub use stats::{DeliveryStats, Dropped, PeerStats, Stats};
 pub use transport::{BindError, Endpoint, EndpointError};
 pub use zmtp::{
-    Credentials, DeliveryError, Denial, ForeignProtocol, PeerFacts, Principal, ProtocolError,
-    SocketType, SocketTypes, Version,
+    Credentials, DeliveryError, Denial, ForeignProtocol, IpcCredentials, PeerFacts, Principal,
+    ProtocolError, SocketType, SocketTypes, Version,
 };
 
 /// Runs the code of the README as tests.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::zmtp::{PeerFacts, Principal};
+use crate::zmtp::{IpcCredentials, PeerFacts, Principal};
 
 /// What is known of the peer that a message was received from: what [`recv_from`](crate::Pull::recv_from) gives beside the message.
 ///
@@ -75,6 +75,28 @@ impl Origin {
     /// Who the peer is, as far as that has been shown: see [`PeerFacts::principal`].
     pub fn principal(&self) -> Option<&Principal> {
         self.facts.as_ref()?.principal()
+    }
+
+    /// The process of a peer over `ipc`, with its user and number: see [`PeerFacts::ipc_credentials`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zerohop::{Context, Pull, Push};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let context = Context::new();
+    /// let pull = Pull::new(&context)?;
+    /// let push = Push::new(&context)?;
+    /// push.connect(pull.bind("ipc://*")?)?;
+    /// push.send("order 1")?;
+    /// let (_, origin) = pull.recv_from_timeout(Duration::from_secs(10))?;
+    /// let process = origin.ipc_credentials().map(|ipc| ipc.pid);
+    /// assert_eq!(process, Some(std::process::id()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ipc_credentials(&self) -> Option<IpcCredentials> {
+        self.facts.as_ref()?.ipc_credentials()
     }
 
     /// All that the peer has said of itself in its handshake, and what was found out about it.

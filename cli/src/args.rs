@@ -297,8 +297,9 @@ pub(crate) struct OutputArgs {
     /// text: the bytes as they are, one message per line (on a terminal, control characters are escaped).
     /// hex: hexadecimal digits, one message per line.
     /// json: a JSON array of the frames, one per line; a frame that is not UTF-8 is {"hex": "..."}.
-    /// envelope: a JSON object per line with "time", when the message was received, "frames", and (pull, sub, xsub) "peer": its
-    /// "address", "mechanism", and its "routing_id" and "principal" if it has them.
+    /// envelope: a JSON object per line with "time", when the message was received, "frames", in which one
+    /// that is not UTF-8 is {"base64": "..."}, and (pull, sub, xsub) "peer": its "address", "mechanism", and its "routing_id",
+    /// "principal" and "pid" if they are known.
     /// raw: the bytes as they are, and nothing between messages.
     ///
     /// In a template, %1 to %9 are frames, %* all of them, %t is the time, %n the number of the message, %s its size in bytes,

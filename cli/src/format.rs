@@ -4,6 +4,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use zerohop::{Message, Origin};
 
@@ -192,28 +194,37 @@ impl Template {
 
 /// The frames, as [`from_json`] reads them.
 pub(crate) fn to_json(message: &Message) -> Value {
-    message.frames().map(|frame| frame_to_json(frame)).collect()
+    message
+        .frames()
+        .map(|frame| frame_to_json(frame, "hex", hex))
+        .collect()
 }
 
 /// The same with the time, and with the peer where it is known.
 pub(crate) fn to_envelope(printed: Printed<'_>) -> Value {
-    let mut envelope = json!({ "time": text_of(printed.time), "frames": to_json(printed.message) });
+    let frame = |frame: &[u8]| frame_to_json(frame, "base64", |bytes| BASE64.encode(bytes));
+    let frames: Vec<Value> = printed.message.frames().map(|it| frame(it)).collect();
+    let mut envelope = json!({ "time": text_of(printed.time), "frames": frames });
     if let Some(origin) = printed.origin {
         envelope["peer"] = json!({ "address": origin.address(), "mechanism": origin.mechanism() });
         if !origin.routing_id().is_empty() {
-            envelope["peer"]["routing_id"] = frame_to_json(origin.routing_id());
+            envelope["peer"]["routing_id"] = frame(origin.routing_id());
         }
         if let Some(principal) = origin.principal() {
             envelope["peer"]["principal"] = json!(principal.to_string());
+        }
+        if let Some(ipc) = origin.ipc_credentials() {
+            envelope["peer"]["pid"] = json!(ipc.pid);
         }
     }
     envelope
 }
 
-fn frame_to_json(frame: &[u8]) -> Value {
+/// A frame as a string, or as its bytes in the `encoding` that is named where it is not UTF-8.
+fn frame_to_json(frame: &[u8], name: &str, encoding: impl Fn(&[u8]) -> String) -> Value {
     match std::str::from_utf8(frame) {
         Ok(text) => json!(text),
-        Err(_) => json!({ "hex": hex(frame) }),
+        Err(_) => json!({ name: encoding(frame) }),
     }
 }
 
@@ -254,10 +265,16 @@ fn frame_from_json(frame: &Value) -> Result<Vec<u8>, String> {
     if let Some(text) = frame.as_str() {
         return Ok(text.as_bytes().to_vec());
     }
-    let digits = frame.get("hex").and_then(Value::as_str);
-    digits
-        .and_then(from_hex)
-        .ok_or_else(|| format!("a frame is a string, or {{\"hex\": \"00ff\"}}, and not {frame}"))
+    let encoded = |name| frame.get(name).and_then(Value::as_str);
+    let from_base64 = |text| BASE64.decode(text).ok();
+    encoded("base64")
+        .and_then(from_base64)
+        .or_else(|| encoded("hex").and_then(from_hex))
+        .ok_or_else(|| {
+            format!(
+                "a frame is a string, {{\"base64\": \"AP8=\"}} or {{\"hex\": \"00ff\"}}, and not {frame}"
+            )
+        })
 }
 
 /// The bytes of pairs of hexadecimal digits.
@@ -324,6 +341,10 @@ mod tests {
             time: then,
             ..(&message).into()
         });
+        assert_eq!(
+            envelope["frames"],
+            json!(["text", { "base64": "/wA=" }, ""])
+        );
         let read = from_json(envelope.to_string().as_bytes());
         assert_eq!(read, Ok((message, then)));
         assert_eq!(from_json(b"\"one\""), Ok((Message::from("one"), None)));
@@ -341,6 +362,8 @@ mod tests {
             "[[\"a\"]]",
             "{}",
             "{\"frames\":[]}",
+            "[{\"base64\":\"AP8\"}]",
+            "[{\"base64\":\"-_8=\"}]",
             "[{\"hex\":\"0\"}]",
             "[{\"hex\":\"+0\"}]",
             "{\"frames\":[\"a\"],\"time\":3}",

@@ -281,7 +281,7 @@ impl<K: Into<[u8; 32]> + Clone> From<&[K]> for Allow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::IpcCredentials;
+    use crate::zmtp::IpcCredentials;
     use crate::zmtp::SocketType;
 
     fn request(credentials: Credentials, uid: Option<u32>) -> AuthRequest {

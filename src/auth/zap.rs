@@ -273,7 +273,7 @@ impl Wake for Unpark {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::IpcCredentials;
+    use crate::zmtp::IpcCredentials;
     use crate::zmtp::{SocketType, put_property};
 
     fn request(credentials: Credentials, mechanism: &'static str) -> AuthRequest {

@@ -18,13 +18,17 @@ impl Serialize for Properties<'_> {
     }
 }
 
-/// A map (feature `serde`): `version`, `socket_type`, `mechanism`, and as `metadata` the properties, with U+FFFD where one is not UTF-8.
+/// A map (feature `serde`): `version`, `socket_type`, `mechanism`, of a peer over `ipc` its `pid` and `uid`, and as `metadata` the properties, with U+FFFD where one is not UTF-8.
 impl Serialize for PeerFacts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(4))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("version", &self.version().to_string())?;
         map.serialize_entry("socket_type", self.socket_type().name())?;
         map.serialize_entry("mechanism", self.mechanism())?;
+        if let Some(ipc) = self.ipc_credentials() {
+            map.serialize_entry("pid", &ipc.pid)?;
+            map.serialize_entry("uid", &ipc.uid)?;
+        }
         map.serialize_entry("metadata", &Properties(self))?;
         map.end()
     }

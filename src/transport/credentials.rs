@@ -4,7 +4,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use crate::auth::IpcCredentials;
+use crate::zmtp::IpcCredentials;
 
 unsafe extern "C" {
     safe fn geteuid() -> u32;
@@ -20,7 +20,7 @@ mod system {
     use std::ffi::{c_int, c_void};
     use std::os::fd::{AsRawFd, BorrowedFd};
 
-    use crate::auth::IpcCredentials;
+    use crate::zmtp::IpcCredentials;
 
     // MIPS and SPARC have other numbers, and there the system says that it knows no such option, or gives what has another length.
     const SOL_SOCKET: c_int = 1;
@@ -63,7 +63,7 @@ mod system {
     use std::ffi::c_int;
     use std::os::fd::{AsRawFd, BorrowedFd};
 
-    use crate::auth::IpcCredentials;
+    use crate::zmtp::IpcCredentials;
 
     unsafe extern "C" {
         fn getpeereid(fd: c_int, uid: *mut u32, gid: *mut u32) -> c_int;

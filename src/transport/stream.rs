@@ -18,8 +18,8 @@ use super::credentials;
 use super::dial::SocketAddress;
 use super::transit::{self, Transit};
 use super::uninit;
-use crate::auth::IpcCredentials;
 use crate::process::Process;
+use crate::zmtp::IpcCredentials;
 
 /// Writing to a closed connection must be an error and never a `SIGPIPE`, which would kill a host program that
 /// did not ask for it: a Rust `main` ignores that signal, but this library also runs under others.

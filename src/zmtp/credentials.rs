@@ -48,6 +48,24 @@ pub enum Principal {
     Uid(u32),
 }
 
+/// A process at the other end of a Unix socket, as the system knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct IpcCredentials {
+    /// The user that it runs as.
+    pub uid: u32,
+    /// The group that it runs as.
+    pub gid: u32,
+    /// Its number, at the time when it connected or began to listen; 0 where the system does not tell.
+    pub pid: u32,
+}
+
+impl IpcCredentials {
+    pub(crate) fn new(uid: u32, gid: u32, pid: u32) -> IpcCredentials {
+        IpcCredentials { uid, gid, pid }
+    }
+}
+
 /// Text that came from elsewhere is escaped; a key is in hexadecimal digits.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

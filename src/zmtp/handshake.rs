@@ -388,6 +388,7 @@ impl AwaitRoutingId {
             mechanism: cx.config.mechanism.name(),
             properties: Properties::default(),
             principal: None,
+            ipc: None,
             granted: Vec::new(),
         };
         Ok(Step::Done {
@@ -451,6 +452,7 @@ fn establish(
         mechanism: cx.config.mechanism.name(),
         properties: metadata.properties.into(),
         principal: None,
+        ipc: None,
         granted: grant.metadata,
     };
     Ok(Established {

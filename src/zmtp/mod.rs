@@ -58,7 +58,7 @@ mod tests;
 
 pub(crate) use command::{Command, put_cancel, put_membership, put_ping, put_pong, put_subscribe};
 pub(crate) use credentials::Grant;
-pub use credentials::{Credentials, Denial, Principal};
+pub use credentials::{Credentials, Denial, IpcCredentials, Principal};
 pub use delivery::DeliveryError;
 pub use error::{ForeignProtocol, ProtocolError};
 pub(crate) use frame::{

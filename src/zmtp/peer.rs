@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Principal, SocketType, metadata};
+use super::{IpcCredentials, Principal, SocketType, metadata};
 
 /// A version of ZMTP: the one spoken on a connection, which is the lower of the two sides'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +70,7 @@ pub struct PeerFacts {
     pub(crate) mechanism: &'static str,
     pub(crate) properties: Properties,
     pub(crate) principal: Option<Principal>,
+    pub(crate) ipc: Option<IpcCredentials>,
     pub(crate) granted: Vec<(String, Bytes)>,
 }
 
@@ -83,6 +84,7 @@ impl PeerFacts {
             mechanism: "NULL",
             properties: Properties::default(),
             principal: None,
+            ipc: None,
             granted: Vec::new(),
         }
     }
@@ -123,6 +125,12 @@ impl PeerFacts {
     /// where the mechanism is NULL over tcp, and on the client's side of PLAIN.
     pub fn principal(&self) -> Option<&Principal> {
         self.principal.as_ref()
+    }
+
+    /// The process at the other end of an `ipc` connection, as the system tells it; none over `tcp` and `inproc`. `Some` also where
+    /// [`principal`](Self::principal) is a key or a user's name.
+    pub fn ipc_credentials(&self) -> Option<IpcCredentials> {
+        self.ipc
     }
 
     /// What whoever let the peer in said of it: the metadata of a ZAP reply (RFC 27), by its name in any case. No peer can have put
@@ -189,6 +197,7 @@ mod tests {
             mechanism: "NULL",
             properties: [("X-Region".into(), Bytes::from_static(b"north"))].into(),
             principal: None,
+            ipc: None,
             granted: Vec::new(),
         };
         assert_eq!(

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use zerohop::{
     AnySocket, Channel, Client, Context, Dealer, Delivery, Dish, Gather, Options, Origin, Pair,
-    Peer, Pub, Pull, Push, Radio, RecvError, RecvSocket, Rep, Req, Router, Scatter, SendSocket,
-    Server, Stream, Sub, Xpub, Xsub,
+    Peer, Principal, Pub, Pull, Push, Radio, RecvError, RecvSocket, Rep, Req, Router, Scatter,
+    SendSocket, Server, Stream, Sub, Xpub, Xsub,
 };
 
 use crate::arena::{Transport, nimble, on_every_transport};
@@ -44,9 +44,15 @@ fn is_told(origin: &Origin, transport: Transport, endpoint: &str) {
             assert_eq!(origin.address(), format!("tcp://{address}"));
         }
         Transport::Inproc => assert_eq!(origin.address(), endpoint),
-        // The user of the system.
-        _ => assert!(origin.principal().is_some()),
+        // The user of the system, and the process: both ends are of this one.
+        _ => {
+            let ipc = origin.ipc_credentials().expect("of the system");
+            assert_eq!(ipc.pid, std::process::id());
+            assert_eq!(origin.principal(), Some(&Principal::Uid(ipc.uid)));
+        }
     }
+    let over_ipc = !matches!(transport, Transport::Tcp | Transport::Inproc);
+    assert_eq!(facts.ipc_credentials().is_some(), over_ipc);
 }
 
 fn every_type_tells_who_has_sent(transport: Transport) {

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::{VERSION, attribute, request_frames};
-use crate::auth::{AuthRequest, IpcCredentials};
-use crate::zmtp::{Credentials, Metadata, SocketType};
+use crate::auth::AuthRequest;
+use crate::zmtp::{Credentials, IpcCredentials, Metadata, SocketType};
 use crate::{Frame, Message};
 
 /// A peer that is waited with, besides that of the request.

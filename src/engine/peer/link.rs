@@ -294,9 +294,10 @@ impl Turn<'_> {
             principal,
             ..
         } = *state;
-        let by_system = || stream.ipc_credentials().map(|ipc| Principal::Uid(ipc.uid));
-        let principal = principal.or_else(by_system);
-        established.facts.principal = principal;
+        let ipc = stream.ipc_credentials();
+        let by_system = || ipc.map(|ipc| Principal::Uid(ipc.uid));
+        established.facts.principal = principal.or_else(by_system);
+        established.facts.ipc = ipc;
         let facts = self.net.last_facts.take();
         let facts = established.facts.shared_with(facts);
         self.net.last_facts = Some(Arc::clone(&facts));
