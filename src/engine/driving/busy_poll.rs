@@ -3,10 +3,14 @@
 //! Where requests and replies go back and forth, the next one is often a few microseconds away, and to sleep and
 //! be woken takes longer than that; on a virtual machine whose cores fall asleep, several times longer. So the
 //! caller polls for a while first ([`Options::busy_poll`](crate::Options::busy_poll)), as long as something has come that way
-//! lately, and hardly ever if not: a peer that answers slowly, or needs this very core, is not kept waiting.
+//! lately, and hardly ever if not: a peer that answers slowly is not waited for like this.
 //! In a stream this would halve the latency, too, but keep a core busy: there it is done only if the option says so.
+//!
+//! Where both sides share a core, whoever polls takes the very core that the peer needs: answers still come, but a tenth of them
+//! when the scheduler interferes. On which cores the two are is the scheduler's choice, which changes. So, unless the option is set, both
+//! ways of waiting are measured, and the one that takes less time is used: see [`Choice`].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// After so many attempts in a row that were in vain, the caller sleeps at once. A power of two.
 const ATTEMPTS: u32 = 4;
@@ -17,16 +21,57 @@ const TRY_EVERY: u32 = 64;
 /// How long a caller in a dialogue polls, if the option is not set.
 const IN_DIALOGUE: Duration = Duration::from_micros(50);
 
+/// Rounds that make a trial of the other way of waiting.
+const TRIAL: u32 = 4;
+
+/// Rounds between two trials, at the least; twice as many after each that changes nothing.
+const TRIALS_APART: u32 = 256;
+
+/// And at the most.
+const TRIALS_APART_AT_MOST: u32 = 8192;
+
+/// After so many rounds there may be a trial, if rounds have become longer by half.
+const TRIALS_APART_AT_CHANGE: u32 = 64;
+
+/// A round is not taken for longer than this: what takes so long does not depend on the way of waiting.
+const LONGEST: Duration = Duration::from_micros(200);
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct BusyPoll {
     limit: Duration,
-    /// Not only in a dialogue.
+    /// Polls because the option says so, not only in a dialogue.
     always: bool,
     /// Attempts in vain before it sleeps at once.
     attempts: u32,
     /// Waits since that slept at once.
     slept: u32,
+    choice: Choice,
+    /// The end of the last wait in a dialogue.
+    woken: Option<Instant>,
+}
+
+/// How a caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Poll,
+    Sleep,
+}
+
+/// With which way of waiting a round takes less time. Now and then the other way is tried for some rounds.
+#[derive(Debug)]
+struct Choice {
+    way: Way,
+    /// Nanoseconds that a round takes this way: a mean of the last ones. 0: nothing is known.
+    usual: u64,
+    /// What it was when this way was last found to be the better one.
+    settled: u64,
+    /// Rounds since the last trial.
+    rounds: u32,
+    /// Rounds from one trial to the next.
+    apart: u32,
+    /// The trial that is under way: how many rounds it has had, and their nanoseconds.
+    trial: Option<(u32, u64)>,
 }
 
 impl BusyPoll {
@@ -37,13 +82,20 @@ impl BusyPoll {
             always: busy_poll.is_some(),
             attempts: ATTEMPTS,
             slept: 0,
+            choice: Choice::new(),
+            woken: None,
         }
     }
 
     /// How long to poll before sleeping this time.
     pub(crate) fn duration(&mut self, dialogue: bool) -> Duration {
-        if !dialogue && !self.always {
-            return Duration::ZERO;
+        if !self.always {
+            if !dialogue || self.choice.way() == Way::Sleep {
+                return Duration::ZERO;
+            }
+            if self.choice.trial.is_some() {
+                return self.limit;
+            }
         }
         if self.attempts > 0 {
             return self.limit;
@@ -62,6 +114,87 @@ impl BusyPoll {
             true => ATTEMPTS,
             false => self.attempts.saturating_sub(1),
         };
+    }
+
+    /// Notes that something has come, and ended a wait in a dialogue. What counts is the whole round, from the end of one wait to that of the
+    /// next: where both sides share a core, a call that sends may last until the answer is there, and the wait behind it takes no time.
+    pub(crate) fn woken(&mut self, now: Instant) {
+        if self.always {
+            return;
+        }
+        if let Some(before) = self.woken.replace(now) {
+            let round = now.saturating_duration_since(before).min(LONGEST);
+            self.choice
+                .took(u64::try_from(round.as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+impl Way {
+    fn other(self) -> Way {
+        match self {
+            Way::Poll => Way::Sleep,
+            Way::Sleep => Way::Poll,
+        }
+    }
+}
+
+impl Choice {
+    fn new() -> Choice {
+        Choice {
+            way: Way::Poll,
+            usual: 0,
+            settled: 0,
+            rounds: 0,
+            apart: TRIALS_APART,
+            trial: None,
+        }
+    }
+
+    /// How to wait this time.
+    fn way(&self) -> Way {
+        match self.trial {
+            Some(_) => self.way.other(),
+            None => self.way,
+        }
+    }
+
+    fn took(&mut self, time: u64) {
+        let Some((rounds, sum)) = self.trial else {
+            return self.took_as_usual(time);
+        };
+        let (rounds, sum) = (rounds + 1, sum + time);
+        self.trial = (rounds < TRIAL).then_some((rounds, sum));
+        if rounds < TRIAL {
+            return;
+        }
+        let mean = sum / u64::from(TRIAL);
+        // By an eighth at least, so that it does not go back and forth where it matters little.
+        if mean < self.usual - self.usual / 8 {
+            self.way = self.way.other();
+            self.usual = mean;
+            self.apart = TRIALS_APART;
+        } else {
+            self.apart = (2 * self.apart).min(TRIALS_APART_AT_MOST);
+        }
+        self.settled = self.usual;
+        self.rounds = 0;
+    }
+
+    fn took_as_usual(&mut self, time: u64) {
+        self.usual = match self.usual {
+            0 => time,
+            // One that took very long does not count for more than several that took a little longer.
+            usual => usual - usual / 32 + time.min(4 * usual) / 32,
+        };
+        self.rounds += 1;
+        let changed = self.usual > self.settled + self.settled / 2;
+        if self.rounds >= self.apart || changed && self.rounds >= TRIALS_APART_AT_CHANGE {
+            if changed {
+                self.apart = TRIALS_APART;
+            }
+            self.trial = Some((0, 0));
+        }
     }
 }
 
@@ -88,6 +221,77 @@ mod tests {
         assert_eq!(polled(&mut busy_poll, 100 * TRY_EVERY), 100);
         busy_poll.record(true);
         assert_eq!(busy_poll.duration(true), LIMIT);
+    }
+
+    /// Some rounds that take so long if the caller polls, and so long if it sleeps; says how many were of which kind.
+    fn run(choice: &mut Choice, rounds: u32, (poll, sleep): (u64, u64)) -> [u32; 2] {
+        let mut counts = [0; 2];
+        for _ in 0..rounds {
+            match choice.way() {
+                Way::Poll => {
+                    counts[0] += 1;
+                    choice.took(poll);
+                }
+                Way::Sleep => {
+                    counts[1] += 1;
+                    choice.took(sleep);
+                }
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn the_way_that_takes_less_time_is_found_soon_and_kept() {
+        const ON_TWO_CORES: (u64, u64) = (5_500, 27_000);
+        const ON_ONE_CORE: (u64, u64) = (13_900, 9_200);
+        let mut choice = Choice::new();
+        for (costs, better) in [
+            (ON_TWO_CORES, Way::Poll),
+            (ON_ONE_CORE, Way::Sleep),
+            (ON_TWO_CORES, Way::Poll),
+        ] {
+            run(&mut choice, 400, costs);
+            assert_eq!(choice.way, better, "{costs:?}");
+            let [polls, sleeps] = run(&mut choice, 100_000, costs);
+            assert_eq!(choice.way, better, "{costs:?}");
+            let (of_it, others) = match better {
+                Way::Poll => (polls, sleeps),
+                Way::Sleep => (sleeps, polls),
+            };
+            assert!(others * 500 < of_it, "{polls} polls, {sleeps} sleeps");
+        }
+    }
+
+    #[test]
+    fn a_small_difference_and_a_round_that_takes_long_change_nothing() {
+        let mut choice = Choice::new();
+        run(&mut choice, 10_000, (10_000, 9_500));
+        assert_eq!(choice.way, Way::Poll);
+        choice.took(1_000_000_000);
+        assert_eq!(choice.trial, None);
+        let [_, sleeps] = run(&mut choice, 200, (10_000, 9_500));
+        assert_eq!(sleeps, 0);
+    }
+
+    #[test]
+    fn nothing_is_measured_where_the_option_is_set() {
+        let mut busy_poll = BusyPoll::new(Some(LIMIT));
+        for _ in 0..10_000 {
+            assert_eq!(busy_poll.duration(true), LIMIT);
+            busy_poll.record(true);
+            busy_poll.woken(Instant::now());
+        }
+    }
+
+    #[test]
+    fn a_trial_polls_also_where_that_was_in_vain() {
+        let mut busy_poll = BusyPoll::new(None);
+        busy_poll.choice.way = Way::Sleep;
+        busy_poll.attempts = 0;
+        assert_eq!(busy_poll.duration(true), Duration::ZERO);
+        busy_poll.choice.trial = Some((0, 0));
+        assert_eq!(busy_poll.duration(true), IN_DIALOGUE);
     }
 
     #[test]

@@ -88,7 +88,11 @@ impl<P: Pattern> Core<P> {
         };
         let told = self.presence.leave_seat();
         state.net.poll_failed(seat.failed.take());
-        state.turn().process(&seat.events);
+        let woken = Instant::now();
+        if dialogue && !seat.events.is_empty() {
+            seat.busy_poll.woken(woken);
+        }
+        state.turn_at(woken).process(&seat.events);
         drop(seat);
         self.notify(&mut state);
         let unwatched = self.presence.request_watch();
