@@ -98,7 +98,7 @@ pub(crate) enum Note {
 ///
 /// A socket's has none until the socket has its first endpoint, and until then nobody knows its mailbox.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PollWaker(Arc<OnceLock<mio::Waker>>);
+pub(crate) struct PollWaker(Arc<OnceLock<Arc<mio::Waker>>>);
 
 impl Wake for PollWaker {
     fn wake(&self) {
@@ -112,15 +112,18 @@ impl Wake for PollWaker {
 impl PollWaker {
     pub(crate) fn new(registry: &mio::Registry) -> io::Result<Self> {
         let waker = PollWaker::default();
-        waker.open(registry)?;
+        waker.open(Arc::new(mio::Waker::new(registry, peer::net::WAKER)?));
         Ok(waker)
     }
 
-    /// From now on it wakes this poll.
-    fn open(&self, registry: &mio::Registry) -> io::Result<()> {
-        let waker = mio::Waker::new(registry, peer::net::WAKER)?;
+    /// The waker, once there is one.
+    fn shared(&self) -> Option<Arc<mio::Waker>> {
+        self.0.get().map(Arc::clone)
+    }
+
+    /// From now on it wakes that waker's poll.
+    fn open(&self, waker: Arc<mio::Waker>) {
         // There is one already only if it was opened twice, which its owner does not do.
         let _ = self.0.set(waker);
-        Ok(())
     }
 }

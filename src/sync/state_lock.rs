@@ -49,6 +49,11 @@ impl<T> StateLock<T> {
         self.guard(self.bias.enter())
     }
 
+    /// The value, which nobody else can have.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
     /// The value, if no thread had it when this process was forked. Only in that child.
     pub(crate) fn lock_in_child(&self) -> Option<StateGuard<'_, T>> {
         Some(self.guard(self.bias.enter_in_child()?))

@@ -1,7 +1,7 @@
 //! Listeners: bound endpoints that streams are accepted from.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::dial::{self, SocketAddress};
 use super::endpoint::{Address, Endpoint, Host, IpcAddress, TcpAddress};
 use super::error::BindError;
 use super::interface;
-use super::options::StreamOptions;
+use super::options::{self, StreamOptions};
 use super::socket_file::{self, DirectoryLock, Occupant, SocketFile, TemporaryDirectory};
 use super::stream::{self, Stream};
 use crate::process::Process;
@@ -40,6 +40,8 @@ pub(crate) struct Listener {
     io: Io,
     endpoint: Endpoint,
     options: StreamOptions,
+    /// What is accepted has them already.
+    inherited: Inherited,
     process: Process,
     /// Somebody else has opened it, and may have it still.
     adopted: bool,
@@ -50,6 +52,31 @@ enum Io {
     Tcp(TcpListener),
     /// With the address that its streams are labelled by.
     Unix(UnixListener, SocketAddress),
+}
+
+/// Which options of a stream over TCP are the listener's, so that they need not be set again. Linux copies a listener's options of
+/// TCP and its keep-alive to each stream that it accepts; the type of service it may take from the peer instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inherited {
+    None,
+    /// All but what is for peers on this machine.
+    AllButLocal,
+    All,
+}
+
+impl Inherited {
+    /// For a listener at that address, which has these options.
+    fn from(address: &SocketAddress, options: &StreamOptions) -> Self {
+        match address {
+            SocketAddress::Inet(address) if cfg!(target_os = "linux") && options.tos.is_none() => {
+                match is_reachable(address) {
+                    true => Inherited::AllButLocal,
+                    false => Inherited::All,
+                }
+            }
+            _ => Inherited::None,
+        }
+    }
 }
 
 /// Whether an error of [`Listener::accept`] means that the process or the system is out of descriptors or
@@ -99,6 +126,8 @@ impl Listener {
             io,
             endpoint,
             options: options.clone(),
+            // Others may change what it has.
+            inherited: Inherited::None,
             process: Process::current(),
             adopted: true,
         })
@@ -125,6 +154,9 @@ impl Listener {
     pub(crate) fn set_options(&mut self, options: &StreamOptions) -> io::Result<()> {
         let buffers = (options.send_buffer, options.recv_buffer);
         let new_buffers = buffers != (self.options.send_buffer, self.options.recv_buffer);
+        if *options != self.options {
+            self.inherited = Inherited::None;
+        }
         self.options = options.clone();
         if !new_buffers {
             return Ok(());
@@ -154,7 +186,7 @@ impl Listener {
                 // The same options were taken by the listener, so a refusal is about this connection: some
                 // systems refuse them all once the peer has reset it.
                 stream::prepare(&handle)
-                    .and_then(|()| self.options.apply_tcp(&handle, peer.ip()))
+                    .and_then(|()| self.apply_tcp(&handle, peer.ip()))
                     .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
                 Ok(Stream::tcp(socket, SocketAddress::Inet(peer)))
             }
@@ -166,6 +198,17 @@ impl Listener {
                     .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
                 Ok(Stream::unix(socket, address.clone()))
             }
+        }
+    }
+
+    fn apply_tcp(&self, socket: &SockRef<'_>, peer: IpAddr) -> io::Result<()> {
+        match self.inherited {
+            Inherited::All => Ok(()),
+            Inherited::AllButLocal => {
+                options::unpace_local(socket, peer);
+                Ok(())
+            }
+            Inherited::None => self.options.apply_tcp(socket, peer),
         }
     }
 
@@ -248,6 +291,7 @@ fn bind_tcp(
         io: Io::Tcp(listener),
         endpoint: bound_endpoint(tcp, bound),
         options: options.clone(),
+        inherited: Inherited::from(&SocketAddress::Inet(bound), options),
         process: Process::current(),
         adopted: false,
     })
@@ -345,7 +389,7 @@ fn bind_candidates(
 fn listen_on_first(candidates: &[SocketAddr], options: &StreamOptions) -> io::Result<TcpListener> {
     let mut missing = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for &address in candidates {
-        let socket = match Socket::new(Domain::for_address(address), Type::STREAM, None) {
+        let socket = match dial::new_socket(Domain::for_address(address)) {
             Ok(socket) => socket,
             Err(error) => {
                 missing = error;
@@ -363,7 +407,6 @@ fn listen_on_first(candidates: &[SocketAddr], options: &StreamOptions) -> io::Re
 
 fn listen_tcp(socket: &Socket, address: SocketAddr, options: &StreamOptions) -> io::Result<()> {
     let handle = SockRef::from(socket);
-    socket.set_nonblocking(true)?;
     // A restarted server gets its port although connections of its last life are still in TIME_WAIT. On Unix
     // this does not let two listeners share a port.
     socket.set_reuse_address(true)?;
@@ -426,6 +469,7 @@ fn bind_ipc(
                 io: Io::Unix(listener, address),
                 endpoint: endpoint.clone(),
                 options: options.clone(),
+                inherited: Inherited::None,
                 process: Process::current(),
                 adopted: false,
             })
@@ -450,6 +494,7 @@ fn bind_path(
                     io: Io::Unix(listener, address),
                     endpoint: endpoint.clone(),
                     options: options.clone(),
+                    inherited: Inherited::None,
                     process: Process::current(),
                     adopted: false,
                 });
@@ -496,8 +541,7 @@ fn claim(
 /// Nothing but the permissions of its file comes between `bind` and `listen`: meanwhile the socket looks stale to others, see
 /// [`socket_file`].
 fn listen_unix(address: &SocketAddress, options: &StreamOptions) -> io::Result<UnixListener> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
+    let socket = dial::new_socket(Domain::UNIX)?;
     options.apply_buffers(&SockRef::from(&socket))?;
     if let SocketAddress::Unix(path) = address {
         socket_file::restrict(&socket, options.ipc_mode)?;

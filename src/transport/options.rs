@@ -105,9 +105,7 @@ impl StreamOptions {
                 socket.set_tos_v4(tos)?;
             }
         }
-        if address.to_canonical().is_loopback() {
-            unpace(socket);
-        }
+        unpace_local(socket, address);
         Ok(())
     }
 }
@@ -125,6 +123,13 @@ impl Keepalive {
             system = system.with_retries(count);
         }
         system
+    }
+}
+
+/// What every stream over TCP to a peer on this machine needs.
+pub(super) fn unpace_local(socket: &SockRef<'_>, peer: IpAddr) {
+    if peer.to_canonical().is_loopback() {
+        unpace(socket);
     }
 }
 

@@ -172,13 +172,15 @@ impl Stream {
             return Ok(!end.is_closed());
         }
         let socket = self.socket();
-        if let Some(error) = socket.take_error()? {
-            return Err(error);
-        }
         let peer = match socket.peer_addr() {
             Ok(peer) => peer,
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
-            Err(error) => return Err(error),
+            Err(without) => {
+                return match socket.take_error()? {
+                    Some(error) => Err(error),
+                    None if without.kind() == io::ErrorKind::NotConnected => Ok(false),
+                    None => Err(without),
+                };
+            }
         };
         if matches!(self.io, Io::Tcp(_)) && socket.local_addr().is_ok_and(|local| local == peer) {
             // If this fails, TIME_WAIT it is.

@@ -136,6 +136,32 @@ fn mailbox_holds_up_no_note_that_is_in_a_hurry() {
     });
 }
 
+/// A note is taken back, or the driver gets it, and what is posted after it wakes the driver in either case.
+#[test]
+fn mailbox_note_is_taken_back_or_delivered() {
+    loom::model(|| {
+        let sleeper = Sleeper::new();
+        let mailbox = Arc::new(Mailbox::new(sleeper.clone()));
+        let poster = {
+            let mailbox = Arc::clone(&mailbox);
+            thread::spawn(move || {
+                mailbox.post_unhurried(7);
+                let back = mailbox.withdraw(|note| *note == 7);
+                mailbox.post(8);
+                back
+            })
+        };
+        let mut taken = Vec::new();
+        while !taken.contains(&8) {
+            sleeper.until_woken();
+            taken.extend(mailbox.take());
+        }
+        let back = poster.join().expect("posted");
+        assert_eq!(back.is_none(), taken == [7, 8]);
+        assert_eq!(back.is_some(), taken == [8]);
+    });
+}
+
 /// A driver that waits for a verdict gets it, of two answers the one that was first, and one note for it.
 #[test]
 fn question_is_answered_once() {

@@ -37,6 +37,10 @@ const PERIODS_BETWEEN: u32 = 8;
 /// as many of these as there are sockets, if that is longer.
 const PERIOD_PER_SOCKET: Duration = Duration::from_micros(50);
 
+/// After a socket has come, or has gone, it comes back for so many periods, whether anything is due or not: where sockets come and go, none
+/// of them has to wake it.
+const PERIODS_AFTER: u32 = 4;
+
 /// How often it looks whether a streaming sender still writes by itself, unless that lets messages gather for longer.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -94,9 +98,13 @@ impl Caretaker {
         self.errands.post(Errand::Drive(id));
     }
 
-    /// The socket is closed: there is nothing to look after any more.
+    /// The socket is closed: there is nothing to look after any more. If the caretaker has not heard of it yet, it never does.
     pub(crate) fn forget(&self, id: usize) {
-        self.errands.post_unhurried(Errand::Drive(id));
+        let unheard = |errand: &Errand| matches!(errand, Errand::Watch(of, _) if *of == id);
+        match self.errands.withdraw(unheard) {
+            Some(errand) => drop(errand),
+            None => self.errands.post_unhurried(Errand::Drive(id)),
+        }
     }
 
     pub(crate) fn gathering(&self, id: usize, writes: u64) {
@@ -124,6 +132,8 @@ struct Rounds {
     deadlines: Deadlines,
     /// The time: of the wake-up, or when a socket was last driven or written to.
     now: Instant,
+    /// So many periods it still comes back without being woken.
+    comes_back: u32,
     finishing: bool,
 }
 
@@ -169,6 +179,7 @@ impl Rounds {
             sockets: HashMap::new(),
             deadlines: Deadlines::default(),
             now: Instant::now(),
+            comes_back: 0,
             finishing: false,
         }
     }
@@ -176,7 +187,7 @@ impl Rounds {
     fn run(&mut self) {
         let mut events = Events::with_capacity(256);
         while !self.finishing {
-            let timeout = self.next_due();
+            let timeout = self.next_wake_up();
             if timeout.is_some_and(|timeout| timeout <= PERIOD) {
                 self.errands.will_come_back();
             }
@@ -204,6 +215,16 @@ impl Rounds {
             }
             self.due();
         }
+    }
+
+    /// How long it sleeps, unless it is woken.
+    fn next_wake_up(&mut self) -> Option<Duration> {
+        let due = self.next_due();
+        if self.comes_back == 0 {
+            return due;
+        }
+        self.comes_back -= 1;
+        Some(due.map_or(PERIOD, |due| due.min(PERIOD)))
     }
 
     fn next_due(&self) -> Option<Duration> {
@@ -236,6 +257,7 @@ impl Rounds {
                 };
                 socket.watch(&self.poll, id);
                 self.sockets.insert(id, socket);
+                self.comes_back = PERIODS_AFTER;
                 self.drive(id);
                 id
             }
@@ -426,6 +448,7 @@ impl Rounds {
             DriveOutcome::Closed => {
                 socket.deregister(&self.poll);
                 let socket = self.sockets.remove(&id);
+                self.comes_back = PERIODS_AFTER;
                 contain(|| drop(socket));
             }
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::budget::Budget;
 use super::lingering::Lingering;
+use super::polls::Polls;
 use super::reactor::Reactor;
 use crate::auth::{Deciding, HANDLER, Zap};
 use crate::engine::{Caretaker, Driven, Names, SocketMailbox, lock};
@@ -30,6 +31,8 @@ pub(crate) struct ContextInner {
     pub(crate) zap: Arc<Zap>,
     /// What the queues of its peers may hold.
     pub(crate) budget: Option<Arc<Budget>>,
+    /// For sockets that get their first endpoint.
+    pub(crate) polls: Polls,
     lingering: Lingering,
     sockets: Mutex<Vec<Weak<dyn Driven>>>,
     shut_down: AtomicBool,
@@ -59,6 +62,7 @@ impl ContextInner {
             reactor,
             zap: Arc::default(),
             budget: (memory_budget > 0).then(|| Arc::new(Budget::new(memory_budget))),
+            polls: Polls::default(),
             lingering: Lingering::default(),
             sockets: Mutex::new(Vec::new()),
             shut_down: AtomicBool::new(false),

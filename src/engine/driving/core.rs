@@ -12,18 +12,19 @@ pub(crate) use observed::Observable;
 pub(crate) use task::TaskCall;
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll};
+use mio::Events;
 use reacting::Reacting;
-use seat::Seat;
+use seat::{FEWEST_EVENTS, Seat};
 
 use super::attention::{Attention, Changes, Waiting};
 use super::busy_poll::BusyPoll;
 use super::caretaker::Caretaker;
 use super::context::ContextInner;
 use super::mailbox::Mailbox;
+use super::polls::SeatPoll;
 use super::presence::Presence;
 use super::reactor::ReactorDriven;
 use crate::engine::peer::net::Net;
@@ -34,8 +35,8 @@ use crate::pattern::Pattern;
 use crate::process::Process;
 use crate::sync::{StateGuard, StateLock};
 
-/// Events taken from the kernel at once. More peers than that are served in several batches.
-const EVENTS: usize = 256;
+/// The socket's own references to its mailbox: one here, and one in `Net`.
+const OWN_MAILBOXES: usize = 2;
 
 /// See the module.
 pub(crate) struct Core<P> {
@@ -138,7 +139,7 @@ impl<P: Pattern> Core<P> {
             attention: Attention::new(),
             seat: Mutex::new(Seat {
                 poll: None,
-                events: Events::with_capacity(EVENTS),
+                events: Events::with_capacity(FEWEST_EVENTS),
                 busy_poll,
                 failed: None,
             }),
@@ -243,13 +244,16 @@ impl<P: Pattern> Core<P> {
         if state.net.is_open() {
             return Ok(());
         }
-        let poll = Poll::new()?;
-        let registry = poll.registry().try_clone()?;
-        self.waker.open(poll.registry())?;
         // Nobody sits in a seat without a poll, and who holds the state lock finds it free.
-        let Some(mut seat) = self.try_seat() else {
+        let Some(mut seat) = self.try_seat(state) else {
             return Err(std::io::ErrorKind::WouldBlock.into());
         };
+        let SeatPoll {
+            poll,
+            registry,
+            waker,
+        } = self.context.polls.take()?;
+        self.waker.open(waker);
         // Set once: it was not open.
         let _ = self.poll_fd.set(poll.as_raw_fd());
         seat.poll = Some(poll);
@@ -356,7 +360,7 @@ impl<P: Pattern> Core<P> {
         let seat = self
             .presence
             .take_delegated()
-            .then(|| self.try_seat())
+            .then(|| self.try_seat(state))
             .flatten();
         if let Some(mut seat) = seat {
             seat.poll_events(Some(Duration::ZERO));
@@ -488,3 +492,32 @@ impl<P: Pattern> Core<P> {
         }
     }
 }
+
+/// What a closed socket waited for the kernel with goes to the next one.
+impl<P> Drop for Core<P> {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        let bare = matches!(state.phase, Phase::Closed { .. }) && state.net.is_bare();
+        // Others may wake a socket whose mailbox they hold, and a reactor may have the poll's events.
+        let known = Arc::strong_count(&self.mailbox) > OWN_MAILBOXES;
+        if !bare || known || self.context.reactor().is_some() {
+            return;
+        }
+        let seat = self.seat.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (Some(poll), Some(registry), Some(waker)) =
+            (seat.poll.take(), state.net.close(), self.waker.shared())
+        else {
+            return;
+        };
+        let poll = SeatPoll {
+            poll,
+            registry,
+            waker,
+        };
+        let process = self.context.process;
+        self.context.polls.give(poll, process, &mut seat.events);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 //!
 //! Invariant: **while the mailbox holds notes, a wake-up has been issued since it was last emptied, or the driver has said since
 //! then that it comes back soon by itself, and none of the notes was in a hurry.** So whoever is woken, or comes back, and takes the
-//! notes misses none, and a crowd of notes costs one wake-up.
+//! notes misses none, and a crowd of notes costs one wake-up. Who has left a note may take it back until the driver has taken it: it is with one of the
+//! two.
 
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 
@@ -76,6 +77,13 @@ impl<T, W: Wake> Mailbox<T, W> {
         notes.woken = false;
         notes.comes_back = false;
         std::mem::take(&mut notes.waiting)
+    }
+
+    /// Takes the last note back that is such a one, if the driver has not taken it yet.
+    pub(crate) fn withdraw(&self, is_it: impl FnMut(&T) -> bool) -> Option<T> {
+        let mut notes = lock(&self.notes);
+        let index = notes.waiting.iter().rposition(is_it)?;
+        Some(notes.waiting.remove(index))
     }
 
     /// The driver is about to sleep, and will be back soon and take the notes whether it is woken or not.

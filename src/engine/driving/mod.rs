@@ -10,7 +10,7 @@
 //! | `reactor` | the reactor of a runtime, which drives a socket that tasks wait for |
 //! | `timers`, `wait`, `busy_poll` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
 //! | `later` | code of the application, put off until no lock is held |
-//! | `context` | what the sockets of a context share |
+//! | `context`, `polls` | what the sockets of a context share; polls of closed sockets for new ones |
 
 pub(super) mod attention;
 pub(super) mod budget;
@@ -23,6 +23,7 @@ pub(super) mod later;
 pub(super) mod levels;
 pub(super) mod lingering;
 pub(super) mod mailbox;
+pub(super) mod polls;
 pub(super) mod presence;
 pub(super) mod question;
 pub(super) mod reactor;

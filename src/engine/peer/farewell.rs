@@ -58,6 +58,10 @@ impl Farewells {
         self.slab.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
     pub(crate) fn contains(&self, index: usize) -> bool {
         self.slab.contains(index)
     }

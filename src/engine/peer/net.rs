@@ -351,6 +351,24 @@ impl Net {
         self.registry.open(registry);
     }
 
+    /// Whether no stream and no listener is registered any more.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.peers.slab.is_empty()
+            && self.farewells.is_empty()
+            && self.listeners.iter().all(Option::is_none)
+    }
+
+    /// What streams and listeners were registered with: there will be no more.
+    pub(crate) fn close(&mut self) -> Option<Registry> {
+        self.registry.0.take()
+    }
+
+    /// How many events there may be at once.
+    pub(crate) fn most_events(&self) -> usize {
+        // And that of the waker.
+        self.peers.slab.len() + self.listeners.len() + self.farewells.len() + 1
+    }
+
     /// That of the socket's poll, once it has one.
     pub(crate) fn registry(&self) -> Option<&Registry> {
         self.registry.get().ok()

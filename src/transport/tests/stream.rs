@@ -6,7 +6,9 @@ use std::time::Duration;
 use mio::Interest;
 
 use super::super::{Keepalive, StreamOptions, is_exhaustion};
-use super::{bind, bind_default, connection, echo, has_ipv6, read_exactly, wait};
+use super::{
+    accept, bind, bind_default, connection, dial_first, echo, has_ipv6, read_exactly, wait,
+};
 
 #[test]
 fn every_option_is_taken() {
@@ -26,6 +28,42 @@ fn every_option_is_taken() {
     echo(&mut bind("ipc://*", &options).unwrap(), &options);
     if has_ipv6() {
         echo(&mut bind("tcp://[::1]:*", &options).unwrap(), &options);
+    }
+}
+
+/// Linux copies a listener's options to what it accepts, and they are not set again; what is set later, and what is for local peers only, is.
+#[test]
+fn what_is_accepted_has_the_options_of_its_listener() {
+    let idle = Duration::from_secs(30);
+    let with = |nodelay, idle: Option<Duration>| StreamOptions {
+        nodelay,
+        keepalive: idle.map(|idle| Keepalive {
+            idle: Some(idle),
+            ..Keepalive::default()
+        }),
+        ..StreamOptions::default()
+    };
+    for bound in ["tcp://127.0.0.1:*", "tcp://*:*"] {
+        let mut listener = bind(bound, &with(true, Some(idle))).unwrap();
+        let endpoint = listener.endpoint().to_string();
+        let endpoint = endpoint.replace("0.0.0.0", "127.0.0.1").parse().unwrap();
+        for (later, nodelay, keepalive) in [
+            (None, true, true),
+            (Some(with(false, None)), false, true),
+            (Some(with(true, Some(idle))), true, true),
+        ] {
+            if let Some(later) = later {
+                listener.set_options(&later).unwrap();
+            }
+            let _dialed = dial_first(&endpoint, &StreamOptions::default()).unwrap();
+            let accepted = accept(&mut listener);
+            let socket = accepted.socket();
+            assert_eq!(socket.tcp_nodelay().unwrap(), nodelay, "{bound}");
+            if keepalive && nodelay {
+                assert!(socket.keepalive().unwrap(), "{bound}");
+                assert_eq!(socket.tcp_keepalive_time().unwrap(), idle, "{bound}");
+            }
+        }
     }
 }
 

@@ -209,3 +209,35 @@ fn looks_whether_tasks_have_gone_quiet() {
     assert_eq!(fallen_idle(), 1);
     assert!(rounds.next_due().is_some_and(|due| due > 100 * PERIOD));
 }
+
+/// Where sockets come and go, none of them has to wake it; where none does, nothing does.
+#[test]
+fn comes_back_a_few_times_after_a_socket_has_come() {
+    let (mut rounds, _socket, _silent) = with_one_socket();
+    for _ in 0..PERIODS_AFTER {
+        assert_eq!(rounds.next_wake_up(), Some(PERIOD));
+    }
+    assert!(rounds.next_wake_up().is_some_and(|due| due > 100 * PERIOD));
+}
+
+/// A socket that is closed before the caretaker has heard of it costs it nothing; one that it knows it is told of.
+#[test]
+fn never_hears_of_what_is_gone_before_it_looks() {
+    let (rounds, socket, _silent) = with_one_socket();
+    let caretaker = Caretaker {
+        errands: Arc::clone(&rounds.errands),
+        next_id: AtomicUsize::new(1),
+    };
+    let held = Arc::strong_count(&socket);
+    rounds.errands.will_come_back();
+    for id in 1..3 {
+        caretaker.watch(id, Arc::clone(&socket) as _, true);
+    }
+    caretaker.forget(1);
+    assert_eq!(Arc::strong_count(&socket), held + 1);
+    let errands = rounds.errands.take();
+    assert!(matches!(errands[..], [Errand::Watch(2, _)]));
+    caretaker.forget(2);
+    let errands = rounds.errands.take();
+    assert!(matches!(errands[..], [Errand::Drive(2)]));
+}

@@ -75,7 +75,7 @@ impl<P: Pattern> Driven for Core<P> {
         if matches!(state.phase, Phase::Closed { .. }) {
             return DriveOutcome::Closed;
         }
-        let Some(mut seat) = self.try_seat() else {
+        let Some(mut seat) = self.try_seat(&state) else {
             self.unlock(state);
             return DriveOutcome::SeatTaken;
         };

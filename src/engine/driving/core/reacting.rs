@@ -78,7 +78,7 @@ impl<P: Pattern> ReactorDriven for Core<P> {
             self.lose_reactor(&mut state);
             return self.unlock(state);
         }
-        if let Some(mut seat) = self.try_seat() {
+        if let Some(mut seat) = self.try_seat(&state) {
             seat.poll_events(Some(Duration::ZERO));
             state.net.poll_failed(seat.failed.take());
             state.turn().process(&seat.events);

@@ -11,6 +11,12 @@ use crate::engine::driving::busy_poll::BusyPoll;
 use crate::pattern::Pattern;
 use crate::sync::StateGuard;
 
+/// Events taken from the kernel at once at most. More peers than that are served in several batches.
+const MOST_EVENTS: usize = 256;
+
+/// Room for events to begin with: an idle socket with one peer keeps no more.
+pub(super) const FEWEST_EVENTS: usize = 4;
+
 /// The driver's seat, which has a poll once the socket has an endpoint; before that there is nothing to poll, and all callers that wait
 /// do so for `changed`. It is taken and given up only under the state lock, so that who finds it taken, and
 /// then waits for `changed`, cannot miss that it falls free.
@@ -37,7 +43,7 @@ impl<P: Pattern> Core<P> {
             Deadline::Never => None,
         };
         let open = state.net.is_open();
-        match open.then(|| self.try_seat()).flatten() {
+        match open.then(|| self.try_seat(&state)).flatten() {
             Some(seat) => self.wait_in_seat(state, seat, timeout, now),
             None if deadline == Deadline::Now => state,
             None => {
@@ -50,13 +56,18 @@ impl<P: Pattern> Core<P> {
     }
 
     /// Takes the seat, if nobody sits there. Only under the state lock.
-    pub(super) fn try_seat(&self) -> Option<MutexGuard<'_, Seat>> {
-        match self.seat.try_lock() {
-            Ok(seat) => Some(seat),
+    pub(super) fn try_seat(&self, state: &State<P>) -> Option<MutexGuard<'_, Seat>> {
+        let mut seat = match self.seat.try_lock() {
+            Ok(seat) => seat,
             // Whatever made its holder unwind, the seat is whole between any two statements.
-            Err(TryLockError::Poisoned(seat)) => Some(seat.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Poisoned(seat)) => seat.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let most = state.net.most_events();
+        if most > seat.events.capacity() && seat.events.capacity() < MOST_EVENTS {
+            seat.make_room(most);
         }
+        Some(seat)
     }
 
     fn wait_in_seat<'a>(
@@ -104,6 +115,13 @@ impl<P: Pattern> Core<P> {
 }
 
 impl Seat {
+    /// Makes room for so many events at once, unless that is too many. Those of the last poll have been processed.
+    #[cold]
+    fn make_room(&mut self, most: usize) {
+        let room = most.next_power_of_two().min(MOST_EVENTS);
+        self.events = Events::with_capacity(room);
+    }
+
     /// Looks for events for a little while; `false`: there are none.
     fn poll_for_a_while(&mut self, now: Instant, span: Duration) -> bool {
         let came = loop {

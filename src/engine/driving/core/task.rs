@@ -131,7 +131,7 @@ impl<P: Pattern> Core<P> {
 
     /// Processes what the kernel has, if nobody sits in the seat, and what there is to do in any case. `false`: there was nothing.
     fn poll_and_process(&self, state: &mut State<P>) -> bool {
-        if let Some(mut seat) = self.try_seat() {
+        if let Some(mut seat) = self.try_seat(state) {
             seat.poll_events(Some(Duration::ZERO));
             state.net.poll_failed(seat.failed.take());
             let worked = state.net.has_work() || !seat.events.is_empty();
