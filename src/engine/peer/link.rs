@@ -418,6 +418,10 @@ impl Net {
             }
             Origin::Bound(_) | Origin::Offered(_) => None,
         };
+        if self.peers.slab.capacity() == 0 {
+            // Room for one, and not for the four that a vector begins with: many a socket connects to one peer, and stays with that.
+            self.peers.slab.reserve_exact(1);
+        }
         self.peers.slab.insert(Peer {
             link,
             origin,
