@@ -242,10 +242,10 @@ pub use proxy::{
 pub use reactor::Reactor;
 pub use secret::Secret;
 pub use socket::{
-    AnySocket, Ask, Channel, Client, Dealer, Dish, Gap, Gather, GroupMessage, Incoming, Iter, Job,
-    Logged, Pair, Peer, PollRecv, PollSend, Pub, Pull, Push, Radio, ReadyFd, Receipt, RecvSocket,
-    Rep, ReplayFrom, Req, Request, Retry, Router, Scatter, SendSocket, Server, Stream, Sub, Xpub,
-    Xsub,
+    AnySocket, Ask, Channel, Client, Dealer, Dish, Gap, Gather, GroupMessage, Incoming,
+    IncomingJob, Iter, Job, Logged, Pair, Peer, PollRecv, PollSend, Pub, Pull, Push, Radio,
+    ReadyFd, Receipt, RecvSocket, Rep, ReplayFrom, Req, Request, Retry, Router, Scatter,
+    SendSocket, Server, Stream, Sub, Xpub, Xsub,
 };
 #[cfg(feature = "futures")]
 pub use socket::{RecvStream, SendSink};

@@ -9,7 +9,8 @@ use crate::spool::Spool;
 use crate::zmtp::SocketType;
 
 /// How messages are delivered that are to be settled by who receives them: the value of [`Options::delivery`], for a PUSH and for the PULL at the
-/// other end. Both sides have to have it; what each of them goes by is said with each setting.
+/// other end. Both sides have to have it; what each of them goes by is said with each setting. Where a PUSH is named, the same goes for a
+/// DEALER, and for a ROUTER where a PULL is.
 ///
 /// A PUSH holds each message until a PULL has settled it. When a worker dies, or says that it could not do it, the message is delivered again, to
 /// whoever is there. `docs/delivery.md` has what is guaranteed, and what travels on the wire.
@@ -207,7 +208,8 @@ impl Delivery {
     }
 
     /// Where a PUSH keeps the messages that are not settled, so that they survive the process ([`Sync::Os`](crate::spool::Sync::Os)), or the loss of power
-    /// ([`Sync::Disk`](crate::spool::Sync::Disk)). None unless set: they are held in memory alone. A PULL needs none, and makes nothing of this.
+    /// ([`Sync::Disk`](crate::spool::Sync::Disk)). None unless set: they are held in memory alone. A PULL needs none, and makes nothing of this; a
+    /// DEALER or ROUTER is not made with one ([`SocketError::Option`](crate::SocketError::Option)).
     ///
     /// Making the socket opens the spool, and fails with [`SocketError::Spool`](crate::SocketError::Spool) if that is not possible. What it holds of
     /// an earlier socket goes first, with the same [ids](crate::JobId); what is sent waits for that to fit into
@@ -349,6 +351,50 @@ impl Options {
             .as_ref()
             .filter(|_| socket_type == SocketType::Push);
         delivery?.spool.as_ref()
+    }
+
+    /// What a socket of this type cannot do with messages that are to be settled.
+    pub(crate) fn check_delivery_for(&self, socket_type: SocketType) -> Result<(), OptionError> {
+        let (dealer, router) = (SocketType::Dealer, SocketType::Router);
+        let Some(delivery) = self.delivery.as_ref() else {
+            return Ok(());
+        };
+        if socket_type != dealer && socket_type != router {
+            return Ok(());
+        }
+        if delivery.spool.is_some() {
+            let expected = "without a spool on a DEALER or a ROUTER: only a PUSH has one";
+            return Err(OptionError::new("delivery", delivery.render(), expected));
+        }
+        if self.router_raw && socket_type == router {
+            let expected = "false where delivery is set: that is agreed on in the handshake";
+            return Err(OptionError::new("router_raw", "true".into(), expected));
+        }
+        match self.unsettled_message() {
+            Some((option, expected)) => {
+                let given = self.get(option).unwrap_or_default();
+                Err(OptionError::new(option, given, expected))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The first option by which a DEALER or ROUTER sends or receives messages that nobody can settle, and what it has to be where messages are settled.
+    pub(crate) fn unsettled_message(&self) -> Option<(&'static str, &'static str)> {
+        [
+            ("probe_router", self.probe_router),
+            ("hello_message", !self.hello_message.is_empty()),
+            ("disconnect_message", !self.disconnect_message.is_empty()),
+            ("hiccup_message", !self.hiccup_message.is_empty()),
+        ]
+        .into_iter()
+        .find(|(_, is_set)| *is_set)
+        .map(|(option, _)| {
+            (
+                option,
+                "unset where delivery is: nobody settles such a message",
+            )
+        })
     }
 
     /// A message that is replaced by a newer one is never settled.

@@ -1,8 +1,8 @@
-//! Messages that are to be settled, on the side of a PULL: the [`Receiver`] of acknowledged delivery, over peers.
+//! Messages that are to be settled, on the side of a PULL or a ROUTER: the [`Receiver`] of acknowledged delivery, over peers.
 
 use std::time::{Duration, Instant};
 
-use super::acked_out::{JobId, admit, hello_of, new_id};
+use super::acked_out::{JobId, admit, new_id, stream_of};
 use super::{Admission, FairQueue};
 use crate::Delivery;
 use crate::engine::{PeerId, Peers};
@@ -250,13 +250,13 @@ impl AckedIn {
     }
 
     pub(super) fn admit(&self, peers: &Peers, id: PeerId) -> Admission {
-        admit(peers, id, self.required)
+        admit(stream_of(peers, id), self.required)
     }
 
     pub(super) fn established(&mut self, peers: &mut Peers, id: PeerId) {
         // One whose property is malformed is not let in.
-        match hello_of(peers, id).ok().flatten() {
-            Some(hello) => self.receiver.opened(id, hello.id),
+        match stream_of(peers, id).ok().flatten() {
+            Some(stream) => self.receiver.opened(id, stream),
             None => peers.tell_unacknowledged(id),
         }
     }
@@ -271,11 +271,11 @@ impl AckedIn {
         }
     }
 
-    pub(super) fn forget(&mut self, id: PeerId) {
-        if let Some((_, next)) = &mut self.seen {
-            next.from.take_if(|from| *from == id);
-        }
+    /// `true`: what is received next is of this peer, though nobody knows that any more.
+    pub(super) fn forget(&mut self, id: PeerId) -> bool {
         self.queue.remove(id);
+        let seen = self.seen.as_mut();
+        seen.is_some_and(|(_, next)| next.from.take_if(|from| *from == id).is_some())
     }
 
     pub(super) fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {

@@ -1,4 +1,4 @@
-//! Messages that are to be settled, on the side of a PUSH: the [`Sender`] of acknowledged delivery, over peers.
+//! Messages that are to be settled, on the side of a PUSH or a DEALER: the [`Sender`] of acknowledged delivery, over peers.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -16,11 +16,11 @@ use crate::pattern::acked_in::HeldJob;
 use crate::pattern::stored::{Resumed, SpoolNote, Stored};
 use crate::spool::{Notes, OpenSpool};
 use crate::stats::DeliveryStats;
-use crate::zmtp::ProtocolError;
 use crate::zmtp::delivery::{
     DeadLine, DeliveryError, Fate, Finished, Hello, Id, Notice, PROPERTY, Policy, Room, Sender,
     Terms, put_revoke, put_run,
 };
+use crate::zmtp::{ProtocolError, SocketType};
 
 /// Names a message however often it is delivered: the stream of the PUSH that has sent it, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -154,7 +154,7 @@ pub(super) fn new_id() -> Id {
 pub(crate) type RelayId = u64;
 
 /// What a peer has said of acknowledged delivery.
-pub(super) fn hello_of(peers: &Peers, id: PeerId) -> Result<Option<Hello>, PeerRefusal> {
+fn hello_of(peers: &Peers, id: PeerId) -> Result<Option<Hello>, PeerRefusal> {
     let value = match peers.facts(id) {
         Some(facts) if !peers.is_within(id) && facts.version().has_commands() => {
             facts.property(PROPERTY)
@@ -170,9 +170,25 @@ pub(super) fn hello_of(peers: &Peers, id: PeerId) -> Result<Option<Hello>, PeerR
     }
 }
 
+/// The peer as a receiver that settles, by its name and its window, if it is one.
+fn receiver_of(peers: &Peers, id: PeerId) -> Result<Option<(Id, u64)>, PeerRefusal> {
+    let hello = hello_of(peers, id)?;
+    let receiver = hello.filter(|hello| hello.window > 0);
+    Ok(receiver.map(|hello| (hello.id, hello.window)))
+}
+
+/// The name of the stream of the peer, if it numbers what it sends.
+pub(super) fn stream_of(peers: &Peers, id: PeerId) -> Result<Option<Id>, PeerRefusal> {
+    let hello = hello_of(peers, id)?;
+    let facts = peers
+        .facts(id)
+        .filter(|facts| facts.socket_type() != SocketType::Router);
+    Ok(hello.filter(|_| facts.is_some()).map(|hello| hello.id))
+}
+
 /// Whether a peer is let in, for what it has said of acknowledged delivery.
-pub(super) fn admit(peers: &Peers, id: PeerId, required: bool) -> Admission {
-    match hello_of(peers, id) {
+pub(super) fn admit<T>(agreed: Result<Option<T>, PeerRefusal>, required: bool) -> Admission {
+    match agreed {
         Err(refusal) => Admission::Refused(refusal),
         Ok(None) if required => Admission::Refused(PeerRefusal::NoDelivery),
         Ok(_) => Admission::Granted,
@@ -375,7 +391,7 @@ impl AckedOut {
     }
 
     /// The same; what becomes of it is [told](Self::settled_as).
-    pub(super) fn send_later(
+    pub(crate) fn send_later(
         &mut self,
         peers: &mut Peers,
         outgoing: Outgoing<'_>,
@@ -585,16 +601,15 @@ impl AckedOut {
     }
 
     pub(super) fn admit(&self, peers: &Peers, id: PeerId) -> Admission {
-        admit(peers, id, self.required)
+        admit(receiver_of(peers, id), self.required)
     }
 
     pub(super) fn established(&mut self, peers: &mut Peers, id: PeerId) {
         // One whose property is malformed is not let in.
-        let hello = hello_of(peers, id).ok().flatten();
-        self.sender
-            .opened(id, hello.map(|hello| (hello.id, hello.window)));
-        peers.set_held(id, hello.is_some());
-        if hello.is_none() {
+        let receiver = receiver_of(peers, id).ok().flatten();
+        self.sender.opened(id, receiver);
+        peers.set_held(id, receiver.is_some());
+        if receiver.is_none() {
             peers.tell_unacknowledged(id);
         }
         self.dispatch(peers);

@@ -2,19 +2,23 @@
 //! for the other, and neither adds or takes away a frame. And CLIENT (RFC 41), whose messages have one frame.
 
 use std::marker::PhantomData;
+use std::time::Instant;
 
+use super::acked_out::AckedOut;
+use super::balanced_out::BalancedOut;
 use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
-use super::outlet::Outlet;
-use super::{FairQueue, Pattern, Receiving, Sending};
+use super::{Admission, FairQueue, Pattern, Receiving, Sending};
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent};
 use crate::message::Message;
 use crate::options::{Options, Share};
+use crate::stats::DeliveryStats;
+use crate::zmtp::delivery::{Hello, Notice};
 use crate::zmtp::{ProtocolError, SocketType};
 
 /// See the module.
 pub(crate) struct DealerOf<F> {
     form: PhantomData<F>,
-    outlet: Outlet,
+    out: BalancedOut,
     queue: FairQueue,
     /// Each new connection is told of by an empty message.
     probes: bool,
@@ -48,9 +52,14 @@ impl ClientPattern {
 
 impl<F: Form> DealerOf<F> {
     fn of_form(probes: bool, conflates: bool, options: &Options) -> Self {
+        let choice = options.balancing.choice();
+        let out = match F::SINGLE {
+            true => BalancedOut::balanced(choice),
+            false => BalancedOut::with_options(choice, options),
+        };
         DealerOf {
             form: PhantomData,
-            outlet: Outlet::default().balanced(options.balancing.choice()),
+            out,
             queue: FairQueue::new(),
             probes,
             conflates,
@@ -67,15 +76,15 @@ impl<F: Form> Sending for DealerOf<F> {
     /// Gives the message to the next peer with room. `None`: there is none.
     #[inline(always)]
     fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
-        self.outlet.send(peers, outgoing)
+        self.out.send(peers, outgoing)
     }
 
     fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
-        self.outlet.send_any(peers, outgoing)
+        self.out.send_any(peers, outgoing)
     }
 
     fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
-        self.outlet.excess(peers, outgoing)
+        self.out.excess(peers, outgoing)
     }
 }
 
@@ -98,21 +107,29 @@ impl<F: Form> Pattern for DealerOf<F> {
         }
     }
 
+    fn objection(&self, options: &Options) -> Option<(&'static str, &'static str)> {
+        match self.out.acked().is_some() {
+            true => options.unsettled_message(),
+            false => None,
+        }
+    }
+
     fn reconfigure(&mut self, peers: &mut Peers, options: &Options) {
         self.probes = options.probe_router && !F::SINGLE;
-        self.outlet.balance(peers, options.balancing.choice());
+        let choice = options.balancing.choice();
+        self.out.reconfigure(peers, options, choice);
     }
 
     fn weighs(&self) -> bool {
-        self.outlet.weighs()
+        self.out.weighs()
     }
 
-    fn set_share(&mut self, _peers: &mut Peers, id: PeerId, share: Share) {
-        self.outlet.set_share(id, share);
+    fn set_share(&mut self, peers: &mut Peers, id: PeerId, share: Share) {
+        self.out.set_share(peers, id, share);
     }
 
     fn lost(&mut self, peers: &mut Peers, id: PeerId) {
-        self.outlet.lost(peers, id);
+        self.out.lost(peers, id);
     }
 
     fn receives(&self) -> bool {
@@ -123,26 +140,35 @@ impl<F: Form> Pattern for DealerOf<F> {
         !F::SINGLE
     }
 
+    fn hello(&self) -> Option<Hello> {
+        self.out.acked().map(AckedOut::hello)
+    }
+
+    fn admit(&mut self, peers: &mut Peers, id: PeerId) -> Admission {
+        self.out.admit(peers, id)
+    }
+
     fn attached(&mut self, peers: &mut Peers, id: PeerId) {
-        self.outlet.attached(peers, id);
+        self.out.attached(peers, id);
     }
 
     fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
-        self.outlet.detached(peers, id, unsent);
+        self.out.detached(peers, id, unsent);
     }
 
     fn orphaned(&mut self, peers: &mut Peers, unsent: Vec<Unsent>) {
-        self.outlet.orphaned(peers, unsent);
+        self.out.orphaned(peers, unsent);
     }
 
     /// Another peer may take them.
     fn refused(&mut self, peers: &mut Peers, _id: PeerId, unsent: Vec<Unsent>) {
-        self.outlet.orphaned(peers, unsent);
+        self.out.orphaned(peers, unsent);
     }
 
     /// Where there is no room for the probe there are messages, which tell the peer of us as well; and so does the one of
     /// which the probe would take the place.
     fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        self.out.established(peers, id);
         if self.probes && !(self.conflates && peers.queued_out(id) > 0) {
             peers.try_send(id, Outgoing::Slice(b""));
         }
@@ -170,15 +196,15 @@ impl<F: Form> Pattern for DealerOf<F> {
     }
 
     fn would_send(&mut self, peers: &mut Peers) -> bool {
-        self.outlet.would_send(peers)
+        self.out.would_send(peers)
     }
 
     fn writable(&mut self, peers: &mut Peers, id: PeerId) {
-        self.outlet.writable(peers, id);
+        self.out.writable(peers, id);
     }
 
     fn clear(&mut self, peers: &mut Peers) {
-        self.outlet.clear(peers);
+        self.out.clear(peers);
     }
 
     fn keeps_unsent(&self) -> bool {
@@ -186,10 +212,47 @@ impl<F: Form> Pattern for DealerOf<F> {
     }
 
     fn orphans(&self) -> usize {
-        self.outlet.orphans()
+        self.out.orphans()
     }
 
     fn unexpected(&self) -> u64 {
         self.unexpected
+    }
+
+    fn delivery(
+        &mut self,
+        id: PeerId,
+        notice: Notice<'_>,
+        now: Instant,
+    ) -> Result<(), ProtocolError> {
+        match self.out.acked_mut() {
+            Some(acked) => acked.delivery(id, notice, now),
+            None => Ok(()),
+        }
+    }
+
+    fn acked_out(&mut self) -> Option<&mut AckedOut> {
+        self.out.acked_mut()
+    }
+
+    fn settled(&mut self, peers: &mut Peers, _id: PeerId) {
+        if let Some(acked) = self.out.acked_mut() {
+            acked.dispatch(peers);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.out.acked()?.deadline()
+    }
+
+    fn handle_timeout(&mut self, peers: &mut Peers, now: Instant) {
+        if let Some(acked) = self.out.acked_mut() {
+            acked.handle_timeout(peers, now);
+        }
+    }
+
+    fn delivery_stats(&self) -> DeliveryStats {
+        let acked = self.out.acked();
+        acked.map(AckedOut::stats).unwrap_or_default()
     }
 }

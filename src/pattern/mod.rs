@@ -9,8 +9,9 @@
 //! | [`LoadBalancer`] | who takes the next message? | PUSH, REQ, DEALER |
 //! | [`Preferences`](preferences::Preferences) | and where it is not just whose turn it is? | the same |
 //! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
+//! | [`BalancedOut`](balanced_out::BalancedOut) | is it held until it is settled? | the same |
 //! | [`Distributor`](distributor::Distributor), [`Subscriptions`](subscriptions::Subscriptions) | who wants this message? | PUB, XPUB, RADIO |
-//! | [`acked_out`], [`acked_in`] | which messages are settled? | PUSH, PULL, where that is asked for |
+//! | [`acked_out`], [`acked_in`] | which messages are settled? | PUSH, PULL, DEALER, ROUTER, where that is asked for |
 //! | [`logged_out`], [`logged_in`] | which messages of a log has a subscriber had? | PUB with a log, SUB |
 //! | [`stored`] | what is to be written of them? | PUSH with a spool |
 //! | [`repeated_in`] | has this been asked before? | REP, where that is asked for |
@@ -27,6 +28,7 @@
 
 mod acked_in;
 mod acked_out;
+mod balanced_out;
 mod dealer;
 mod distributor;
 mod fair_queue;
@@ -72,7 +74,7 @@ pub(crate) use publish::PubOf;
 #[cfg(test)]
 pub(crate) use subscribe::SubOf;
 
-pub(crate) use acked_in::HeldJob;
+pub(crate) use acked_in::{AckedIn, HeldJob};
 pub(crate) use acked_out::{AckedOut, RelayId};
 pub use acked_out::{DeadLetter, DeadReason, JobId, Settled};
 pub(crate) use dealer::{ClientPattern, DealerPattern};
@@ -318,6 +320,23 @@ pub(crate) trait Pattern: Send {
     /// The messages that are held until they are settled, if that is asked for.
     fn acked_out(&mut self) -> Option<&mut AckedOut> {
         None
+    }
+
+    /// The messages that came and are to be settled, if that is asked for.
+    fn acked_in(&mut self) -> Option<&mut AckedIn> {
+        None
+    }
+
+    /// What has become of the message with this number, which somebody has a receipt of, if that is known.
+    fn settled_as(&mut self, number: u64) -> Option<Settled> {
+        self.acked_out()?.settled_as(number)
+    }
+
+    /// Nobody asks for that any more.
+    fn forget_receipt(&mut self, number: u64) {
+        if let Some(acked) = self.acked_out() {
+            acked.forget_receipt(number);
+        }
     }
 
     /// When acknowledged delivery has something to do: asked where that may have changed.

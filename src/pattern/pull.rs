@@ -45,11 +45,6 @@ impl<F: Form> PullOf<F> {
             ..PullOf::new()
         }
     }
-
-    /// What knows of messages that are to be settled.
-    pub(crate) fn acked(&mut self) -> Option<&mut AckedIn> {
-        self.acked.as_deref_mut()
-    }
 }
 
 impl<F: Form> Receiving for PullOf<F> {
@@ -130,6 +125,10 @@ impl<F: Form> Pattern for PullOf<F> {
             Some(acked) => acked.delivery(id, notice),
             None => Ok(()),
         }
+    }
+
+    fn acked_in(&mut self) -> Option<&mut AckedIn> {
+        self.acked.as_deref_mut()
     }
 
     fn settled(&mut self, peers: &mut Peers, id: PeerId) {

@@ -7,6 +7,9 @@
 //!
 //! And SERVER (RFC 41) and PEER (RFC 51), for which ids are numbers that are made up here, and whose messages have one frame.
 
+use std::time::Instant;
+
+use super::acked_in::{AckedIn, HeldJob};
 use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
 use super::routes::{Name, Routes};
 use super::{Admission, FairQueue, Pattern};
@@ -14,6 +17,7 @@ use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::{Message, RoutingId};
 use crate::monitor::PeerRefusal;
 use crate::options::Options;
+use crate::zmtp::delivery::{Hello, Notice};
 use crate::zmtp::{PeerFacts, ProtocolError, SocketType};
 
 /// What became of a message that was sent to a routing id.
@@ -55,6 +59,15 @@ pub(crate) struct RouterOf<N> {
     raw: bool,
     unroutable: u64,
     unexpected: u64,
+    /// Where messages are to be settled, they come this way alone: nothing is in the queue then.
+    acked: Option<Box<Acked<N>>>,
+}
+
+/// Messages that come and are to be settled.
+struct Acked<N> {
+    incoming: AckedIn,
+    /// The name of the peer whose message is received next, if that has gone.
+    last_name: Option<N>,
 }
 
 /// ROUTER.
@@ -76,6 +89,7 @@ impl NumberedPattern {
             raw: false,
             unroutable: 0,
             unexpected: 0,
+            acked: None,
         }
     }
 
@@ -103,12 +117,20 @@ impl RouterPattern {
             raw: false,
             unroutable: 0,
             unexpected: 0,
+            acked: None,
         }
     }
 
     pub(crate) fn with_options(options: &Options, first: u32) -> Self {
+        let acked = options.delivery.as_ref().map(|delivery| {
+            Box::new(Acked {
+                incoming: AckedIn::new(delivery),
+                last_name: None,
+            })
+        });
         RouterOf {
             raw: options.router_raw,
+            acked,
             ..RouterPattern::new(
                 options.router_mandatory,
                 options.router_handover,
@@ -135,22 +157,64 @@ impl<N: Name> RouterOf<N> {
         self.recv_from(peers, message).map(|(_, name)| name)
     }
 
-    /// The same, with the peer.
+    /// The same, with the peer, if that is known.
     #[inline(always)]
     pub(crate) fn recv_from(
         &mut self,
         peers: &mut Peers,
         message: &mut Message,
-    ) -> Option<(PeerId, &N)> {
+    ) -> Option<(Option<PeerId>, &N)> {
         let id = match N::NUMBERED {
             true => self.take::<OneFrame>(peers, message)?,
-            false => self.take::<AnyFrames>(peers, message)?,
+            false => match self.take::<AnyFrames>(peers, message) {
+                Some(id) => id,
+                None => return self.recv_acked(peers, message),
+            },
         };
         if self.routes.name(id).is_none() {
             // It has a name before it is read from, and so this is never needed.
             self.routes.assign_any(id);
         }
-        Some((id, self.routes.name(id)?))
+        Some((Some(id), self.routes.name(id)?))
+    }
+
+    /// The same where messages are to be settled, which is done thereby.
+    #[inline(never)]
+    fn recv_acked(
+        &mut self,
+        peers: &mut Peers,
+        message: &mut Message,
+    ) -> Option<(Option<PeerId>, &N)> {
+        let acked = self.acked.as_mut()?;
+        let from = acked.incoming.recv_from(peers, message)?;
+        Some((from, self.name_of(from)?))
+    }
+
+    /// Takes the next message, for the application to settle if it has a job.
+    pub(crate) fn recv_job(
+        &mut self,
+        peers: &mut Peers,
+        message: &mut Message,
+    ) -> Option<(Option<HeldJob>, Option<PeerId>, &N)> {
+        let Some(acked) = &mut self.acked else {
+            let (from, name) = self.recv_from(peers, message)?;
+            return Some((None, from, name));
+        };
+        let (held, from) = acked.incoming.recv_job_from(peers, message)?;
+        Some((held, from, self.name_of(from)?))
+    }
+
+    /// The name of the peer that something has been received of.
+    fn name_of(&mut self, from: Option<PeerId>) -> Option<&N> {
+        match from {
+            Some(id) => {
+                if self.routes.name(id).is_none() {
+                    self.routes.assign_any(id);
+                }
+                self.routes.name(id)
+            }
+            None => self.acked.as_ref()?.last_name.as_ref(),
+        }
     }
 
     #[inline(always)]
@@ -259,6 +323,13 @@ impl<N: Name> Pattern for RouterOf<N> {
         self.raw
     }
 
+    fn objection(&self, options: &Options) -> Option<(&'static str, &'static str)> {
+        match self.acked.is_some() {
+            true => options.unsettled_message(),
+            false => None,
+        }
+    }
+
     fn reconfigure(&mut self, _peers: &mut Peers, options: &Options) {
         if self.socket_type == SocketType::Router {
             self.mandatory = options.router_mandatory;
@@ -275,7 +346,23 @@ impl<N: Name> Pattern for RouterOf<N> {
         false
     }
 
+    fn hello(&self) -> Option<Hello> {
+        self.acked.as_ref().map(|acked| acked.incoming.hello())
+    }
+
+    /// What is sent is not to be settled.
+    fn is_immediate(&self) -> bool {
+        false
+    }
+
     fn admit(&mut self, peers: &mut Peers, id: PeerId) -> Admission {
+        let granted = match &self.acked {
+            Some(acked) => acked.incoming.admit(peers, id),
+            None => Admission::Granted,
+        };
+        if granted != Admission::Granted {
+            return granted;
+        }
         let name = match self.wanted(peers, id) {
             Ok(Some(name)) => name,
             Ok(None) => {
@@ -316,32 +403,52 @@ impl<N: Name> Pattern for RouterOf<N> {
 
     /// Where there is no room for the probe there are messages, which tell the peer of us as well.
     fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(acked) = &mut self.acked {
+            acked.incoming.established(peers, id);
+        }
         if self.probe {
             peers.try_send(id, Outgoing::Slice(b""));
         }
     }
 
     /// Bytes for a connection make no sense on the next one: until there is one, nothing is taken for this peer.
-    fn lost(&mut self, _peers: &mut Peers, id: PeerId) {
+    fn lost(&mut self, peers: &mut Peers, id: PeerId) {
         if self.raw {
             self.routes.release(id);
         }
+        if let Some(acked) = &mut self.acked {
+            acked.incoming.lost(peers, id);
+        }
     }
 
-    fn detached(&mut self, _peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
         self.routes.release(id);
+        if let Some(acked) = &mut self.acked {
+            acked.incoming.lost(peers, id);
+        }
     }
 
     fn forget(&mut self, id: PeerId) {
         self.queue.remove(id);
+        if let Some(acked) = &mut self.acked
+            && acked.incoming.forget(id)
+        {
+            acked.last_name = self.routes.name(id).cloned();
+        }
         self.routes.forget(id);
     }
 
     fn has_more(&self) -> bool {
-        self.queue.front().is_some()
+        match &self.acked {
+            Some(acked) => acked.incoming.has_more(),
+            None => self.queue.front().is_some(),
+        }
     }
 
     fn would_receive(&mut self, peers: &mut Peers) -> bool {
+        if let Some(acked) = &mut self.acked {
+            return acked.incoming.would_receive(peers);
+        }
         let unexpected = &mut self.unexpected;
         match N::NUMBERED {
             true => next_formed::<OneFrame>(&mut self.queue, peers, unexpected),
@@ -349,7 +456,10 @@ impl<N: Name> Pattern for RouterOf<N> {
         }
     }
 
-    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+    fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        if let Some(acked) = &mut self.acked {
+            return acked.incoming.readable(peers, id);
+        }
         self.queue.push(id);
         Ok(())
     }
@@ -369,5 +479,49 @@ impl<N: Name> Pattern for RouterOf<N> {
 
     fn unexpected(&self) -> u64 {
         self.unexpected
+    }
+
+    fn delivery(
+        &mut self,
+        id: PeerId,
+        notice: Notice<'_>,
+        _now: Instant,
+    ) -> Result<(), ProtocolError> {
+        match &mut self.acked {
+            Some(acked) => acked.incoming.delivery(id, notice),
+            None => Ok(()),
+        }
+    }
+
+    fn acked_in(&mut self) -> Option<&mut AckedIn> {
+        self.acked.as_mut().map(|acked| &mut acked.incoming)
+    }
+
+    fn settled(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(acked) = &mut self.acked {
+            acked.incoming.settled(peers, id);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.acked.as_ref()?.incoming.deadline()
+    }
+
+    fn handle_timeout(&mut self, peers: &mut Peers, now: Instant) {
+        if let Some(acked) = &mut self.acked {
+            acked.incoming.handle_timeout(peers, now);
+        }
+    }
+
+    fn closing(&mut self, peers: &mut Peers) {
+        if let Some(acked) = &mut self.acked {
+            acked.incoming.closing(peers);
+        }
+    }
+
+    fn clear(&mut self, peers: &mut Peers) {
+        if let Some(acked) = &mut self.acked {
+            acked.incoming.clear(peers);
+        }
     }
 }

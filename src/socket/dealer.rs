@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::Socket;
 use super::common::common;
 use super::receiving::receiving;
 use super::sending::sending;
+use super::{Receipt, Socket};
 use crate::engine::ContextInner;
-use crate::error::SocketError;
+use crate::error::{SendError, SocketError};
+use crate::message::Payload;
 use crate::options::Options;
-use crate::pattern::DealerPattern;
+use crate::pattern::{DeadLetter, DealerPattern};
 
 /// Sends each message to one of its peers, in turn, and receives from all of them, fairly: a client that need not wait for one
 /// answer before it asks again, or a worker that talks back.
@@ -22,6 +23,8 @@ use crate::pattern::DealerPattern;
 ///   question is answered.
 /// - A ROUTER knows the socket by its [`routing_id`](crate::Options::routing_id), and not before its first message; with
 ///   [`probe_router`](crate::Options::probe_router) that is an empty one, sent with each new connection.
+/// - With [`Options::delivery`](crate::Options::delivery) each message is held until a ROUTER has settled it, and delivered again until then: to
+///   another one if the first is gone. What comes back is not settled.
 ///
 /// RFC 28; libzmq: `ZMQ_DEALER`. There, what was queued for a peer that had connected and is gone is dropped; here it goes to another
 /// peer, as with PUSH.
@@ -70,3 +73,34 @@ impl Dealer {
 sending!(Dealer);
 
 receiving!(Dealer);
+
+impl Dealer {
+    /// Sends a message as [`send`](Dealer::send) does, and gives a receipt that tells when a ROUTER has settled it. Without the option
+    /// [`delivery`](crate::Options::delivery) it tells that nobody will.
+    ///
+    /// # Errors
+    ///
+    /// As with [`send`](Dealer::send): the message has not been sent, and the error gives it back.
+    pub fn send_later(&self, message: impl Payload) -> Result<Receipt, SendError> {
+        self.socket.send_later(message)
+    }
+
+    /// The same in a task: waits for room as [`send_async`](Dealer::send_async) does. Until it is ready the future has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// As with [`send`](Dealer::send): the message has not been sent, and the error gives it back.
+    pub fn send_later_async(
+        &self,
+        message: impl Payload,
+    ) -> impl Future<Output = Result<Receipt, SendError>> {
+        self.socket.send_later_async(message)
+    }
+
+    /// Takes the messages that are delivered no more, of those that are to be settled ([`Options::delivery`](crate::Options::delivery)): rejected by a
+    /// ROUTER, delivered too often, larger than any peer takes, or not settled in their time. The oldest is first.
+    /// [So many](crate::Delivery::keep_dead_letters) are kept until they are taken, and none is once the socket is closed.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.socket.take_dead()
+    }
+}

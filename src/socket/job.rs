@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Pull, futures, recv_error};
-use crate::engine::{Core, Net, Wait};
+use super::{Pull, Router, Socket, futures, recv_error};
+use crate::engine::{Core, Net, Stop, Wait};
 use crate::error::{RecvError, SettleError};
-use crate::message::Message;
+use crate::message::{Message, RoutingId};
 use crate::origin::Origin;
-use crate::pattern::{HeldJob, JobId, PullPattern, Receiving};
+use crate::pattern::{HeldJob, JobId, Pattern, Receiving, RouterPattern};
 use crate::zmtp::delivery::Settling;
 
-/// A message that is to be settled by who works on it; given by [`Pull::recv_job`].
+/// A message that is to be settled by who works on it; given by [`Pull::recv_job`] and [`Router::recv_job`].
 ///
 /// | what becomes of the job | what becomes of the message |
 /// |---|---|
@@ -64,7 +64,27 @@ pub struct Job {
     message: Message,
     /// `None`: nobody waits for a word, or it has been said.
     held: Option<HeldJob>,
-    core: Arc<Core<PullPattern>>,
+    settler: Arc<dyn Settler>,
+}
+
+/// What a job asks its socket, of whichever type that is.
+trait Settler: Send + Sync {
+    fn settle(&self, held: HeldJob, settling: Settling) -> Result<(), SettleError>;
+
+    /// `false`: its time was over.
+    fn extend(&self, key: usize) -> Result<bool, Stop>;
+}
+
+impl<P: Pattern + 'static> Settler for Core<P> {
+    fn settle(&self, held: HeldJob, settling: Settling) -> Result<(), SettleError> {
+        settle(self, held, settling)
+    }
+
+    fn extend(&self, key: usize) -> Result<bool, Stop> {
+        self.until(Wait::Not, |pattern, _| {
+            Some(pattern.acked_in().is_some_and(|acked| acked.extend(key)))
+        })
+    }
 }
 
 impl Job {
@@ -123,10 +143,7 @@ impl Job {
         let Some(key) = self.held.as_ref().map(|held| held.key) else {
             return Ok(());
         };
-        let extended = self.core.until(Wait::Not, |pattern, _| {
-            Some(pattern.acked().is_some_and(|acked| acked.extend(key)))
-        });
-        match extended {
+        match self.settler.extend(key) {
             Ok(true) => Ok(()),
             Ok(false) => Err(SettleError::TimedOut),
             Err(stop) => Err(stop.into()),
@@ -135,7 +152,7 @@ impl Job {
 
     fn say(&mut self, settling: Settling) -> Result<(), SettleError> {
         let held = self.held.take().ok_or(SettleError::Unacknowledged)?;
-        settle(&self.core, held, settling)
+        self.settler.settle(held, settling)
     }
 }
 
@@ -149,15 +166,15 @@ impl Drop for Job {
 }
 
 /// Says what has become of a job.
-pub(super) fn settle(
-    core: &Core<PullPattern>,
+pub(super) fn settle<P: Pattern + 'static>(
+    core: &Core<P>,
     held: HeldJob,
     settling: Settling,
 ) -> Result<(), SettleError> {
     let mut settling = Some(settling);
-    let mut settle = |pattern: &mut PullPattern, net: &mut Net| {
+    let mut settle = |pattern: &mut P, net: &mut Net| {
         let settling = settling.take()?;
-        let acked = pattern.acked()?;
+        let acked = pattern.acked_in()?;
         Some(acked.settle(&mut net.peers, held.key, settling))
     };
     let settled = match core.at_once(&mut settle) {
@@ -177,40 +194,139 @@ impl fmt::Debug for Job {
     }
 }
 
-fn take_job(
+/// A job that a ROUTER has received, and who sent it; given by [`Router::recv_job`].
+#[derive(Debug)]
+#[must_use = "a job that is dropped is delivered again"]
+pub struct IncomingJob {
+    /// The name of the peer, to [answer](Router::send_to) it.
+    pub peer: RoutingId,
+    /// The message, which is to be settled.
+    pub job: Job,
+}
+
+fn take_job<P: Receiving>(
     message: &mut Message,
-    pattern: &mut PullPattern,
+    pattern: &mut P,
     net: &mut Net,
 ) -> Option<Option<HeldJob>> {
-    let Some(acked) = pattern.acked() else {
+    let Some(acked) = pattern.acked_in() else {
         return pattern.recv(&mut net.peers, message).map(|()| None);
     };
     let held = acked.recv_job(&mut net.peers, message)?;
-    let deadline = acked.deadline();
-    if net.arm_delivery(deadline) {
-        net.peers.prompt();
-    }
+    arm(pattern, net);
     Some(held)
 }
 
-fn take_job_from(
+fn take_job_from<P: Receiving>(
     message: &mut Message,
-    pattern: &mut PullPattern,
+    pattern: &mut P,
     net: &mut Net,
 ) -> Option<(Option<HeldJob>, Origin)> {
-    let (held, from) = match pattern.acked() {
+    let (held, from) = match pattern.acked_in() {
         None => (None, pattern.recv_from(&mut net.peers, message)?),
-        Some(acked) => {
-            let taken = acked.recv_job_from(&mut net.peers, message)?;
-            let deadline = acked.deadline();
-            if net.arm_delivery(deadline) {
-                net.peers.prompt();
-            }
-            taken
-        }
+        Some(acked) => acked.recv_job_from(&mut net.peers, message)?,
     };
+    arm(pattern, net);
     let origin = from.map(|id| net.peers.origin(id)).unwrap_or_default();
     Some((held, origin))
+}
+
+fn take_incoming(
+    pattern: &mut RouterPattern,
+    net: &mut Net,
+) -> Option<(Message, Option<HeldJob>, RoutingId, Origin)> {
+    let mut message = Message::new();
+    let (held, from, name) = pattern.recv_job(&mut net.peers, &mut message)?;
+    let name = name.clone();
+    arm(pattern, net);
+    let origin = from.map(|id| net.peers.origin(id)).unwrap_or_default();
+    Some((message, held, name, origin))
+}
+
+/// The time of a job has begun.
+fn arm<P: Pattern>(pattern: &mut P, net: &mut Net) {
+    let deadline = match pattern.acked_in() {
+        Some(acked) => acked.deadline(),
+        None => None,
+    };
+    if net.arm_delivery(deadline) {
+        net.peers.prompt();
+    }
+}
+
+impl<P: Receiving + 'static> Socket<P> {
+    fn job(&self, wait: Wait) -> Result<Job, RecvError> {
+        let core = self.core();
+        let mut message = Message::new();
+        let mut take = |pattern: &mut P, net: &mut Net| take_job(&mut message, pattern, net);
+        let held = match core.at_once(&mut take) {
+            Some(held) => held,
+            None => core.until(wait, take).map_err(recv_error)?,
+        };
+        Ok(self.made(message, held))
+    }
+
+    fn job_in_task(&self) -> impl Future<Output = Result<Job, RecvError>> {
+        let take = |pattern: &mut P, net: &mut Net| {
+            let mut message = Message::new();
+            take_job(&mut message, pattern, net).map(|held| (message, held))
+        };
+        let made = |(message, held)| self.made(message, held);
+        futures::receive_as(self.core(), take, made)
+    }
+
+    fn job_from(&self, wait: Wait) -> Result<(Job, Origin), RecvError> {
+        let mut message = Message::new();
+        let take = |pattern: &mut P, net: &mut Net| take_job_from(&mut message, pattern, net);
+        let (held, origin) = self.core().until(wait, take).map_err(recv_error)?;
+        Ok((self.made(message, held), origin))
+    }
+
+    fn job_from_in_task(&self) -> impl Future<Output = Result<(Job, Origin), RecvError>> {
+        let take = |pattern: &mut P, net: &mut Net| {
+            let mut message = Message::new();
+            let (held, origin) = take_job_from(&mut message, pattern, net)?;
+            Some((message, held, origin))
+        };
+        let made = |(message, held, origin)| (self.made(message, held), origin);
+        futures::receive_as(self.core(), take, made)
+    }
+}
+
+impl<P: Pattern + 'static> Socket<P> {
+    fn made(&self, message: Message, held: Option<HeldJob>) -> Job {
+        let settler: Arc<Core<P>> = Arc::clone(self.core());
+        Job {
+            message,
+            held,
+            settler,
+        }
+    }
+}
+
+impl Socket<RouterPattern> {
+    fn incoming(&self, wait: Wait) -> Result<(IncomingJob, Origin), RecvError> {
+        let core = self.core();
+        let taken = match core.at_once(take_incoming) {
+            Some(taken) => taken,
+            None => core.until(wait, take_incoming).map_err(recv_error)?,
+        };
+        Ok(self.made_incoming(taken))
+    }
+
+    fn incoming_in_task(&self) -> impl Future<Output = Result<(IncomingJob, Origin), RecvError>> {
+        futures::receive_as(self.core(), take_incoming, |taken| {
+            self.made_incoming(taken)
+        })
+    }
+
+    fn made_incoming(
+        &self,
+        (message, held, peer, origin): (Message, Option<HeldJob>, RoutingId, Origin),
+    ) -> (IncomingJob, Origin) {
+        let job = self.made(message, held);
+        (IncomingJob { peer, job }, origin)
+    }
 }
 
 impl Pull {
@@ -223,7 +339,7 @@ impl Pull {
     ///
     /// Timed out, or closed.
     pub fn recv_job(&self) -> Result<Job, RecvError> {
-        self.job(self.socket.recv_wait())
+        self.socket.job(self.socket.recv_wait())
     }
 
     /// Receives a job if there is one now.
@@ -232,7 +348,7 @@ impl Pull {
     ///
     /// There is none, or closed.
     pub fn try_recv_job(&self) -> Result<Job, RecvError> {
-        self.job(Wait::Not)
+        self.socket.job(Wait::Not)
     }
 
     /// Receives the next job, waiting for at most `timeout`.
@@ -241,7 +357,7 @@ impl Pull {
     ///
     /// Timed out, or closed.
     pub fn recv_job_timeout(&self, timeout: Duration) -> Result<Job, RecvError> {
-        self.job(Wait::AtMost(timeout))
+        self.socket.job(Wait::AtMost(timeout))
     }
 
     /// Receives the next job, in a task: see [`recv_async`](Pull::recv_async).
@@ -250,12 +366,7 @@ impl Pull {
     ///
     /// Closed, or the context is shut down.
     pub fn recv_job_async(&self) -> impl Future<Output = Result<Job, RecvError>> {
-        let take = |pattern: &mut PullPattern, net: &mut Net| {
-            let mut message = Message::new();
-            take_job(&mut message, pattern, net).map(|held| (message, held))
-        };
-        let made = |(message, held)| self.made(message, held);
-        futures::receive_as(self.socket.core(), take, made)
+        self.socket.job_in_task()
     }
 
     /// Receives the next job as [`recv_job`](Pull::recv_job) does, with what is known of the peer that it comes from.
@@ -264,7 +375,7 @@ impl Pull {
     ///
     /// As [`recv_job`](Pull::recv_job).
     pub fn recv_job_from(&self) -> Result<(Job, Origin), RecvError> {
-        self.job_from(self.socket.recv_wait())
+        self.socket.job_from(self.socket.recv_wait())
     }
 
     /// The same if there is a job now, as [`try_recv_job`](Pull::try_recv_job).
@@ -273,7 +384,7 @@ impl Pull {
     ///
     /// As [`try_recv_job`](Pull::try_recv_job).
     pub fn try_recv_job_from(&self) -> Result<(Job, Origin), RecvError> {
-        self.job_from(Wait::Not)
+        self.socket.job_from(Wait::Not)
     }
 
     /// The same, waiting for at most `timeout`.
@@ -282,7 +393,7 @@ impl Pull {
     ///
     /// As [`recv_job_timeout`](Pull::recv_job_timeout).
     pub fn recv_job_from_timeout(&self, timeout: Duration) -> Result<(Job, Origin), RecvError> {
-        self.job_from(Wait::AtMost(timeout))
+        self.socket.job_from(Wait::AtMost(timeout))
     }
 
     /// The same, in a task, as [`recv_job_async`](Pull::recv_job_async).
@@ -291,40 +402,112 @@ impl Pull {
     ///
     /// As [`recv_job_async`](Pull::recv_job_async).
     pub fn recv_job_from_async(&self) -> impl Future<Output = Result<(Job, Origin), RecvError>> {
-        let take = |pattern: &mut PullPattern, net: &mut Net| {
-            let mut message = Message::new();
-            let (held, origin) = take_job_from(&mut message, pattern, net)?;
-            Some((message, held, origin))
-        };
-        let made = |(message, held, origin)| (self.made(message, held), origin);
-        futures::receive_as(self.socket.core(), take, made)
+        self.socket.job_from_in_task()
+    }
+}
+
+impl Router {
+    /// Receives the next message as a job, which is to be settled, with the name of the peer that sent it; waits for one, at most for
+    /// [`recv_timeout`](crate::Options::recv_timeout). A message that is received in any other way is settled when it is handed over.
+    ///
+    /// Without the option [`delivery`](crate::Options::delivery), or from a peer without it, it is a job without [`id`](Job::id).
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    ///
+    /// ```
+    /// use zerohop::{Context, Dealer, Delivery, Options, Router};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let context = Context::new();
+    /// let options = Options::new().delivery(Delivery::at_least_once());
+    /// let server = Router::with_options(&context, options.clone())?;
+    /// let client = Dealer::with_options(&context, options.routing_id("client-1"))?;
+    /// client.connect(server.bind("tcp://127.0.0.1:*")?)?;
+    /// client.send("resize 42.jpg")?;
+    ///
+    /// let incoming = server.recv_job()?;
+    /// assert_eq!(incoming.peer, "client-1");
+    /// server.send_to(&incoming.peer, "42-small.jpg")?;
+    /// incoming.job.settle()?;
+    /// assert_eq!(client.recv()?, "42-small.jpg");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn recv_job(&self) -> Result<IncomingJob, RecvError> {
+        let received = self.socket.incoming(self.socket.recv_wait());
+        received.map(|(incoming, _)| incoming)
     }
 
-    fn job_from(&self, wait: Wait) -> Result<(Job, Origin), RecvError> {
-        let mut message = Message::new();
-        let take =
-            |pattern: &mut PullPattern, net: &mut Net| take_job_from(&mut message, pattern, net);
-        let (held, origin) = self.socket.core().until(wait, take).map_err(recv_error)?;
-        Ok((self.made(message, held), origin))
+    /// Receives a job if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or closed.
+    pub fn try_recv_job(&self) -> Result<IncomingJob, RecvError> {
+        let received = self.socket.incoming(Wait::Not);
+        received.map(|(incoming, _)| incoming)
     }
 
-    fn job(&self, wait: Wait) -> Result<Job, RecvError> {
-        let core = self.socket.core();
-        let mut message = Message::new();
-        let mut take =
-            |pattern: &mut PullPattern, net: &mut Net| take_job(&mut message, pattern, net);
-        let held = match core.at_once(&mut take) {
-            Some(held) => held,
-            None => core.until(wait, take).map_err(recv_error)?,
-        };
-        Ok(self.made(message, held))
+    /// Receives the next job, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Timed out, or closed.
+    pub fn recv_job_timeout(&self, timeout: Duration) -> Result<IncomingJob, RecvError> {
+        let received = self.socket.incoming(Wait::AtMost(timeout));
+        received.map(|(incoming, _)| incoming)
     }
 
-    fn made(&self, message: Message, held: Option<HeldJob>) -> Job {
-        Job {
-            message,
-            held,
-            core: Arc::clone(self.socket.core()),
-        }
+    /// Receives the next job, in a task: see [`recv_async`](Router::recv_async).
+    ///
+    /// # Errors
+    ///
+    /// Closed, or the context is shut down.
+    pub fn recv_job_async(&self) -> impl Future<Output = Result<IncomingJob, RecvError>> {
+        let received = self.socket.incoming_in_task();
+        async move { received.await.map(|(incoming, _)| incoming) }
+    }
+
+    /// Receives the next job as [`recv_job`](Router::recv_job) does, with what else is known of the peer that it comes from.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_job`](Router::recv_job).
+    pub fn recv_job_from(&self) -> Result<(IncomingJob, Origin), RecvError> {
+        self.socket.incoming(self.socket.recv_wait())
+    }
+
+    /// The same if there is a job now, as [`try_recv_job`](Router::try_recv_job).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv_job`](Router::try_recv_job).
+    pub fn try_recv_job_from(&self) -> Result<(IncomingJob, Origin), RecvError> {
+        self.socket.incoming(Wait::Not)
+    }
+
+    /// The same, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_job_timeout`](Router::recv_job_timeout).
+    pub fn recv_job_from_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<(IncomingJob, Origin), RecvError> {
+        self.socket.incoming(Wait::AtMost(timeout))
+    }
+
+    /// The same, in a task, as [`recv_job_async`](Router::recv_job_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_job_async`](Router::recv_job_async).
+    pub fn recv_job_from_async(
+        &self,
+    ) -> impl Future<Output = Result<(IncomingJob, Origin), RecvError>> {
+        self.socket.incoming_in_task()
     }
 }

@@ -60,7 +60,7 @@ pub use client::Client;
 pub use dealer::Dealer;
 pub use dish::{Dish, GroupMessage};
 pub use gather::Gather;
-pub use job::Job;
+pub use job::{IncomingJob, Job};
 pub use logged::{Gap, Logged, ReplayFrom};
 pub use pair::Pair;
 pub use peer::Peer;
@@ -149,6 +149,8 @@ impl<P: Pattern + 'static> Socket<P> {
             let unsecured = options.check_unsecured(pattern.socket_type());
             unsecured.map_err(SocketError::Option)?;
         }
+        let checked = options.check_delivery_for(pattern.socket_type());
+        checked.map_err(SocketError::Option)?;
         let spool = match options.spool_for(pattern.socket_type()) {
             Some(settings) => Some(SocketSpool::open(settings, &mut pattern)?),
             None => None,

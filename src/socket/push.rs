@@ -68,8 +68,7 @@ impl Push {
         if let Some(spool) = self.socket.spool() {
             return spool.dead_letters();
         }
-        let dead = self.socket.core().inspect(|pattern, _| pattern.take_dead());
-        dead.unwrap_or_default()
+        self.socket.take_dead()
     }
 
     /// Delivers a dead letter of the [spool](crate::Delivery::spool) again, as if it had never been delivered.

@@ -2,18 +2,19 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::futures::poll_once;
 use super::stored::{SocketSpool, wait_until_safe};
-use super::{Push, Refused, send_error, send_error_kind};
-use crate::engine::{Core, Interest, Net, Outgoing, Stop, TaskCall, Wait};
+use super::{Push, Refused, Socket, send_error, send_error_kind};
+use crate::engine::{Core, Interest, Net, Outgoing, Shut, Stop, TaskCall, Wait};
 use crate::error::{ReceiptError, SendError, SendErrorKind, Shortage};
 use crate::message::Payload;
-use crate::pattern::{JobId, Pattern, PushPattern, Sending, Settled};
+use crate::pattern::{DeadLetter, JobId, Pattern, Sending, Settled};
 
-/// Tells what becomes of a message; given by [`Push::send_later`]. It can be dropped at any time: the message goes its way all the same.
+/// Tells what becomes of a message; given by [`Push::send_later`] and [`Dealer::send_later`](crate::Dealer::send_later). It can be dropped at any time: the message goes its way all the same.
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,8 +52,62 @@ pub struct Receipt {
 /// Of what a receipt tells.
 struct Waits {
     id: JobId,
-    core: Arc<Core<PushPattern>>,
+    holder: Arc<dyn Holder>,
     spool: Option<Arc<SocketSpool>>,
+}
+
+/// What a task waits for, in a box since nobody knows of which type the socket is.
+type Told<'a, T> = Pin<Box<dyn Future<Output = Result<T, Shut>> + Send + 'a>>;
+
+/// What a receipt asks its socket, of whichever type that is.
+trait Holder: Send + Sync {
+    fn settled(&self, number: u64, wait: Wait) -> Result<Settled, Stop>;
+
+    fn settled_in_task(&self, number: u64) -> Told<'_, Settled>;
+
+    /// What had become of a message by the time the socket was closed: it is known as long as the receipt is there.
+    fn known_at_last(&self, number: u64) -> Option<Settled>;
+
+    fn safe(&self, number: u64, wait: Wait) -> Result<bool, Stop>;
+
+    fn safe_in_task<'a>(&'a self, spool: &'a SocketSpool, number: u64) -> Told<'a, bool>;
+
+    /// There is no receipt any more.
+    fn forget(&self, number: u64);
+}
+
+impl<P: Pattern + 'static> Holder for Core<P> {
+    fn settled(&self, number: u64, wait: Wait) -> Result<Settled, Stop> {
+        self.until(wait, |pattern, _| pattern.settled_as(number))
+    }
+
+    fn settled_in_task(&self, number: u64) -> Told<'_, Settled> {
+        let mut call = TaskCall::new(self);
+        Box::pin(poll_fn(move |context| {
+            call.poll(context, Interest::Own, |pattern, _| {
+                pattern.settled_as(number)
+            })
+        }))
+    }
+
+    fn known_at_last(&self, number: u64) -> Option<Settled> {
+        let known = self.inspect(|pattern, _| pattern.settled_as(number));
+        known.ok().flatten()
+    }
+
+    fn safe(&self, number: u64, wait: Wait) -> Result<bool, Stop> {
+        self.until(wait, |pattern, _| pattern.acked_out()?.is_durable(number))
+    }
+
+    fn safe_in_task<'a>(&'a self, spool: &'a SocketSpool, number: u64) -> Told<'a, bool> {
+        let mut call = TaskCall::new(self);
+        Box::pin(async move { wait_until_safe(&mut call, spool, number).await })
+    }
+
+    fn forget(&self, number: u64) {
+        // In a forked child there is nothing to forget.
+        let _ = self.inspect(|pattern, _| pattern.forget_receipt(number));
+    }
 }
 
 impl Push {
@@ -63,16 +118,7 @@ impl Push {
     ///
     /// As with [`send`](Push::send): the message has not been sent, and the error gives it back.
     pub fn send_later(&self, message: impl Payload) -> Result<Receipt, SendError> {
-        let message = message.into_message();
-        let outgoing = Outgoing::Message(&message);
-        let sent = match self.socket.spool() {
-            Some(spool) => self.store_later(spool, outgoing),
-            None => self.hold_later(outgoing),
-        };
-        match sent {
-            Ok(waits) => Ok(Receipt { waits }),
-            Err(refused) => Err(send_error(refused, message)),
-        }
+        self.socket.send_later(message)
     }
 
     /// The same in a task: waits for room as [`send_async`](Push::send_async) does, and for no disk. Until it is ready the future has sent nothing.
@@ -84,6 +130,28 @@ impl Push {
         &self,
         message: impl Payload,
     ) -> impl Future<Output = Result<Receipt, SendError>> {
+        self.socket.send_later_async(message)
+    }
+}
+
+impl<P: Sending + 'static> Socket<P> {
+    pub(super) fn send_later(&self, message: impl Payload) -> Result<Receipt, SendError> {
+        let message = message.into_message();
+        let outgoing = Outgoing::Message(&message);
+        let sent = match self.spool() {
+            Some(spool) => self.store_later(spool, outgoing),
+            None => self.hold_later(outgoing),
+        };
+        match sent {
+            Ok(waits) => Ok(Receipt { waits }),
+            Err(refused) => Err(send_error(refused, message)),
+        }
+    }
+
+    pub(super) fn send_later_async(
+        &self,
+        message: impl Payload,
+    ) -> impl Future<Output = Result<Receipt, SendError>> {
         let mut sent = Some(Box::pin(self.later_in_task(message)));
         poll_fn(move |context| poll_once(&mut sent, context))
     }
@@ -91,8 +159,8 @@ impl Push {
     async fn later_in_task(&self, message: impl Payload) -> Result<Receipt, SendError> {
         let message = message.into_message();
         let outgoing = Outgoing::Message(&message);
-        let sent = match self.socket.spool() {
-            Some(spool) => match self.socket.store_later_in_task(spool, outgoing).await {
+        let sent = match self.spool() {
+            Some(spool) => match self.store_later_in_task(spool, outgoing).await {
                 Ok(id) => Ok(Some(self.stored_later(spool, id))),
                 Err(refused) => Err(refused),
             },
@@ -105,7 +173,7 @@ impl Push {
     }
 
     async fn hold_later_in_task(&self, outgoing: Outgoing<'_>) -> Result<Option<Waits>, Refused> {
-        let mut call = TaskCall::new(self.socket.core());
+        let mut call = TaskCall::new(self.core());
         let sent = poll_fn(|context| {
             call.poll(context, Interest::Own, |pattern, net| {
                 attempt_later(pattern, net, outgoing)
@@ -119,9 +187,8 @@ impl Push {
     }
 
     fn hold_later(&self, outgoing: Outgoing<'_>) -> Result<Option<Waits>, Refused> {
-        let core = self.socket.core();
         let mut shortage = Shortage::default();
-        let sent = core.until(self.socket.send_wait(), |pattern, net| {
+        let sent = self.core().until(self.send_wait(), |pattern, net| {
             let sent = attempt_later(pattern, net, outgoing);
             if sent.is_none() {
                 shortage = net.shortage();
@@ -137,7 +204,7 @@ impl Push {
     fn held_later(&self, id: JobId) -> Waits {
         Waits {
             id,
-            core: Arc::clone(self.socket.core()),
+            holder: self.holder(),
             spool: None,
         }
     }
@@ -147,8 +214,7 @@ impl Push {
         spool: &Arc<SocketSpool>,
         outgoing: Outgoing<'_>,
     ) -> Result<Option<Waits>, Refused> {
-        let wait = self.socket.send_wait();
-        let id = self.socket.store(spool, outgoing, wait, &|| false, true)?;
+        let id = self.store(spool, outgoing, self.send_wait(), &|| false, true)?;
         Ok(id.map(|id| self.stored_later(spool, id)))
     }
 
@@ -157,19 +223,38 @@ impl Push {
         spool.want(id.number);
         Waits {
             id,
-            core: Arc::clone(self.socket.core()),
+            holder: self.holder(),
             spool: Some(Arc::clone(spool)),
         }
     }
 }
 
+impl<P: Pattern + 'static> Socket<P> {
+    /// The messages that are delivered no more, since this was last asked.
+    pub(super) fn take_dead(&self) -> Vec<DeadLetter> {
+        let dead = self.core().inspect(|pattern, _| {
+            let acked = pattern.acked_out();
+            acked.map(|acked| acked.take_dead())
+        });
+        dead.ok().flatten().unwrap_or_default()
+    }
+
+    fn holder(&self) -> Arc<dyn Holder> {
+        let core: Arc<Core<P>> = Arc::clone(self.core());
+        core
+    }
+}
+
 /// One attempt to send a message without a spool, and what it is named by if it is to be settled. `None`: there is no room.
-fn attempt_later(
-    pattern: &mut PushPattern,
+fn attempt_later<P: Sending>(
+    pattern: &mut P,
     net: &mut Net,
     outgoing: Outgoing<'_>,
 ) -> Option<Result<Option<JobId>, Refused>> {
-    let sent = pattern.send_later(&mut net.peers, outgoing);
+    let sent = match pattern.acked_out() {
+        Some(acked) => acked.send_later(&mut net.peers, outgoing).map(Some),
+        None => pattern.send_any(&mut net.peers, outgoing).map(|_| None),
+    };
     net.pace(pattern, outgoing, sent.is_some());
     match sent {
         Some(id) => Some(Ok(id)),
@@ -193,8 +278,8 @@ impl Receipt {
     ///
     /// [`NoSpool`](ReceiptError::NoSpool), or [`SpoolFailed`](ReceiptError::SpoolFailed).
     pub fn durable(&self) -> Result<(), ReceiptError> {
-        let (id, spool) = self.stored()?;
-        Ok(spool.commit(id.number)?)
+        let (waits, spool) = self.stored()?;
+        Ok(spool.commit(waits.id.number)?)
     }
 
     /// Whether the message is as safe as its spool is to make it.
@@ -226,39 +311,29 @@ impl Receipt {
     }
 
     async fn durable_in_task(&self) -> Result<(), ReceiptError> {
-        let (id, spool) = self.stored()?;
-        let Some(Waits { core, .. }) = &self.waits else {
-            return Err(ReceiptError::NoSpool);
-        };
-        let mut call = TaskCall::new(core);
-        match wait_until_safe(&mut call, spool, id.number).await {
+        let (waits, spool) = self.stored()?;
+        match waits.holder.safe_in_task(spool, waits.id.number).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(ReceiptError::SpoolFailed),
             // A spool that is closed in good order has made all safe.
-            Err(_) if spool.is_safe(id.number) => Ok(()),
+            Err(_) if spool.is_safe(waits.id.number) => Ok(()),
             Err(shut) => Err(Stop::Shut(shut).into()),
         }
     }
 
-    fn stored(&self) -> Result<(JobId, &Arc<SocketSpool>), ReceiptError> {
+    fn stored(&self) -> Result<(&Waits, &Arc<SocketSpool>), ReceiptError> {
         let waits = self.waits.as_ref().ok_or(ReceiptError::NoSpool)?;
         let spool = waits.spool.as_ref().ok_or(ReceiptError::NoSpool)?;
-        Ok((waits.id, spool))
+        Ok((waits, spool))
     }
 
     fn wait_durable(&self, wait: Wait) -> Result<(), ReceiptError> {
-        let (id, spool) = self.stored()?;
+        let (Waits { id, holder, .. }, spool) = self.stored()?;
         if spool.is_safe(id.number) {
             return Ok(());
         }
-        let Some(Waits { core, .. }) = &self.waits else {
-            return Err(ReceiptError::NoSpool);
-        };
         spool.want(id.number);
-        let safe = core.until(wait, |pattern, _| {
-            pattern.acked_out()?.is_durable(id.number)
-        });
-        match safe {
+        match holder.safe(id.number, wait) {
             Ok(true) => Ok(()),
             Ok(false) => Err(ReceiptError::SpoolFailed),
             Err(_) if spool.is_safe(id.number) => Ok(()),
@@ -294,11 +369,11 @@ impl Receipt {
     }
 
     fn wait(&self, wait: Wait) -> Result<Settled, ReceiptError> {
-        let Some(Waits { id, core, .. }) = &self.waits else {
+        let Some(Waits { id, holder, .. }) = &self.waits else {
             return Ok(Settled::Unacknowledged);
         };
-        let settled = core.until(wait, |pattern, _| pattern.settled_as(id.number));
-        Ok(settled.or_else(|stop| known_at_last(core, *id).ok_or(stop))?)
+        let settled = holder.settled(id.number, wait);
+        Ok(settled.or_else(|stop| holder.known_at_last(id.number).ok_or(stop))?)
     }
 
     /// Waits in a task until it is known what has become of the message. The future can be dropped at any time, and a receipt may have several.
@@ -320,32 +395,19 @@ impl Receipt {
     }
 
     async fn settled_in_task(&self) -> Result<Settled, ReceiptError> {
-        let Some(Waits { id, core, .. }) = &self.waits else {
+        let Some(Waits { id, holder, .. }) = &self.waits else {
             return Ok(Settled::Unacknowledged);
         };
-        let mut call = TaskCall::new(core);
-        let settled = poll_fn(|context| {
-            call.poll(context, Interest::Own, |pattern, _| {
-                pattern.settled_as(id.number)
-            })
-        });
-        let settled = settled.await;
-        let settled = settled.or_else(|shut| known_at_last(core, *id).ok_or(Stop::Shut(shut)));
-        Ok(settled?)
+        let settled = holder.settled_in_task(id.number).await;
+        let known = |shut| holder.known_at_last(id.number).ok_or(Stop::Shut(shut));
+        Ok(settled.or_else(known)?)
     }
-}
-
-/// What had become of a message by the time the socket was closed: it is known as long as the receipt is there.
-fn known_at_last(core: &Core<PushPattern>, id: JobId) -> Option<Settled> {
-    let known = core.inspect(|pattern, _| pattern.settled_as(id.number));
-    known.ok().flatten()
 }
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        if let Some(Waits { id, core, .. }) = &self.waits {
-            // In a forked child there is nothing to forget.
-            let _ = core.inspect(|pattern, _| pattern.forget_receipt(id.number));
+        if let Some(Waits { id, holder, .. }) = &self.waits {
+            holder.forget(id.number);
         }
     }
 }

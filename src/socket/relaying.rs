@@ -21,7 +21,7 @@ impl Pull {
         wait: Wait,
         halted: &dyn Fn() -> bool,
     ) -> Result<Option<Option<HeldJob>>, RecvError> {
-        let mut take = |pattern: &mut PullPattern, net: &mut Net| match pattern.acked() {
+        let mut take = |pattern: &mut PullPattern, net: &mut Net| match pattern.acked_in() {
             Some(acked) => acked.recv_relayed(&mut net.peers, message),
             None => pattern.recv(&mut net.peers, message).map(|()| None),
         };

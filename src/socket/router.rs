@@ -32,6 +32,8 @@ use crate::zmtp::PeerFacts;
 ///   gives the message back, and for the second it waits.
 /// - Messages queued for a peer that is gone are dropped and counted ([`Dropped::peer_gone`](crate::Dropped::peer_gone)), those for one
 ///   that this socket has connected to are kept for its next connection.
+/// - With [`Options::delivery`](crate::Options::delivery), [`recv_job`](Self::recv_job) gives each message of a DEALER as a [`Job`](crate::Job) to be
+///   settled, with the name of its peer. What is sent is not settled.
 /// - Its peers are of the types REQ, DEALER and ROUTER. What a REQ sends begins with an envelope that ends with an empty frame, and
 ///   its reply has to begin with the same.
 ///

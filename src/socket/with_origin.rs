@@ -45,9 +45,10 @@ fn take_incoming_from<N: Name>(
     net: &mut Net,
 ) -> Option<(Incoming<N>, Origin)> {
     let mut message = Message::new();
-    let (id, peer) = pattern.recv_from(&mut net.peers, &mut message)?;
+    let (from, peer) = pattern.recv_from(&mut net.peers, &mut message)?;
     let peer = peer.clone();
-    Some((Incoming { peer, message }, net.peers.origin(id)))
+    let origin = from.map(|id| net.peers.origin(id)).unwrap_or_default();
+    Some((Incoming { peer, message }, origin))
 }
 
 /// The calls of a type: what it receives, and by which calls of its socket.

@@ -1,0 +1,564 @@
+//! Acknowledged delivery from DEALER to ROUTER: what is settled, what comes again and to whom, and what ends as a dead letter.
+
+mod common {
+    pub(crate) mod deadline;
+    pub(crate) mod events;
+    pub(crate) mod raw;
+    pub(crate) mod relay;
+    pub(crate) mod until;
+}
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::TcpListener;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zerohop::spool::Spool;
+use zerohop::{
+    Context, DeadReason, Dealer, Delivery, DeliveryError, DisconnectCause, Event, IncomingJob,
+    Options, PeerRefusal, Poller, ProtocolError, ReconfigureError, RecvError, Req, Router,
+    SettleError, Settled, SocketError,
+};
+
+use common::deadline::DEADLINE;
+use common::events::wait_for_end;
+use common::raw::{MORE, RawPeer, command, frame, greeting, property};
+use common::relay::Relay;
+use common::until::{GLANCE, until};
+
+const ANY_PORT: &str = "tcp://127.0.0.1:*";
+
+/// Waits are as short as they can be: what comes again comes soon.
+fn quick() -> Delivery {
+    Delivery::at_least_once()
+        .grace(Duration::from_millis(50))
+        .backoff(Duration::from_millis(1), Duration::from_millis(20))
+}
+
+fn options(delivery: Delivery) -> Options {
+    Options::new()
+        .delivery(delivery)
+        .reconnect_interval(Duration::from_millis(10))
+        .reconnect_interval_max(None)
+}
+
+/// A ROUTER that has bound an endpoint.
+fn router(context: &Context, delivery: Delivery) -> (Router, String) {
+    let router = Router::with_options(context, options(delivery)).expect("a ROUTER");
+    let endpoint = router.bind(ANY_PORT).expect("bound").to_string();
+    (router, endpoint)
+}
+
+fn dealer(context: &Context, delivery: Delivery, name: &str, endpoint: &str) -> Dealer {
+    let options = options(delivery).routing_id(name);
+    let dealer = Dealer::with_options(context, options).expect("a DEALER");
+    dealer.connect(endpoint).expect("connected");
+    dealer
+}
+
+fn job(router: &Router) -> IncomingJob {
+    router.recv_job_timeout(DEADLINE).expect("a job")
+}
+
+fn text(incoming: &IncomingJob) -> String {
+    incoming.job.message().to_str().expect("text").to_owned()
+}
+
+/// Waits until the DEALER holds no message.
+fn all_settled(dealer: &Dealer) {
+    until("all is settled", || {
+        thread::sleep(Duration::from_millis(1));
+        (dealer.stats().delivery.unsettled == 0).then_some(())
+    });
+}
+
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let end = Instant::now() + DEADLINE;
+    loop {
+        match future.as_mut().poll(&mut TaskContext::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park_timeout(GLANCE),
+        }
+        assert!(Instant::now() < end, "it takes too long");
+    }
+}
+
+#[test]
+fn jobs_come_with_their_peers_and_are_settled() {
+    let context = Context::new();
+    let (router, endpoint) = router(&context, quick());
+    let dealers = ["ann", "bob"].map(|name| dealer(&context, quick(), name, &endpoint));
+    let mut receipts = HashMap::new();
+    for (name, dealer) in ["ann", "bob"].iter().zip(&dealers) {
+        let receipt = dealer.send_later(format!("from {name}")).expect("sent");
+        receipts.insert((*name).to_owned(), receipt);
+    }
+    for _ in 0..2 {
+        let (IncomingJob { peer, job }, origin) =
+            router.recv_job_from_timeout(DEADLINE).expect("a job");
+        let name = peer.to_string();
+        assert_eq!(*job.message(), format!("from {name}"));
+        assert_eq!(job.deliveries(), 0);
+        assert_eq!(origin.endpoint(), endpoint);
+        let receipt = &receipts[&name];
+        assert_eq!(job.id(), receipt.id());
+        router
+            .send_to(&peer, format!("to {name}"))
+            .expect("answered");
+        job.settle().expect("settled");
+        assert_eq!(receipt.settled_timeout(DEADLINE), Ok(Settled::Done));
+    }
+    for (name, dealer) in ["ann", "bob"].iter().zip(&dealers) {
+        let answer = dealer.recv_timeout(DEADLINE).expect("an answer");
+        assert_eq!(answer, format!("to {name}"));
+    }
+    let none = router.try_recv_job().expect_err("nothing more");
+    assert_eq!(none, RecvError::WouldBlock);
+    let none = router.recv_job_timeout(GLANCE).expect_err("nothing more");
+    assert_eq!(none, RecvError::TimedOut);
+
+    // Every other call settles what it hands over.
+    dealers[0].send(["two", "frames"]).expect("sent");
+    let incoming = router.recv_timeout(DEADLINE).expect("a message");
+    assert_eq!(
+        (incoming.peer, incoming.message),
+        ("ann".into(), ["two", "frames"].into())
+    );
+    all_settled(&dealers[0]);
+    let stats = dealers[0].stats().delivery;
+    assert_eq!((stats.settled, stats.retried), (2, 0));
+}
+
+#[test]
+fn in_tasks_it_is_the_same() {
+    let context = Context::new();
+    let (router, endpoint) = router(&context, quick());
+    let dealer = dealer(&context, quick(), "ann", &endpoint);
+    let receipt = wait_for(dealer.send_later_async("first")).expect("sent");
+    wait_for(dealer.send_async("second")).expect("sent");
+    let first = wait_for(router.recv_job_async()).expect("a job");
+    assert_eq!(
+        (first.peer.to_string(), text(&first)),
+        ("ann".into(), "first".into())
+    );
+    first.job.settle().expect("settled");
+    assert_eq!(wait_for(receipt.settled_async()), Ok(Settled::Done));
+    let (second, origin) = wait_for(router.recv_job_from_async()).expect("a job");
+    assert_eq!(text(&second), "second");
+    assert!(origin.socket_address().is_some());
+    second.job.settle().expect("settled");
+    all_settled(&dealer);
+}
+
+/// What is looked at, as by a poller, and received when the peer is gone, has its name still; and what it says counts when the peer is back.
+#[test]
+fn a_job_outlives_the_connection_that_it_came_by() {
+    let context = Context::new();
+    let patient = quick().grace(DEADLINE);
+    let (router, endpoint) = router(&context, patient.clone());
+    let relay = Relay::to(&endpoint);
+    let dealer = dealer(&context, patient, "ann", &relay.address);
+    dealer.send("order").expect("sent");
+    let monitor = router.monitor();
+    let mut poller = Poller::new().expect("a poller");
+    poller.add_recv(0, &router).expect("added");
+    let ready = poller.wait(Some(DEADLINE)).expect("it has come");
+    assert_eq!(ready.len(), 1);
+    relay.cut();
+    wait_for_end(&monitor);
+    let incoming = job(&router);
+    assert_eq!(incoming.peer, "ann");
+    // The peer may be back by now.
+    let settled = incoming.job.settle();
+    assert!(matches!(settled, Ok(()) | Err(SettleError::Lost)));
+    until("the sender knows", || {
+        if let Ok(again) = router.recv_job_timeout(GLANCE) {
+            panic!("again: {again:?}");
+        }
+        (dealer.stats().delivery.unsettled == 0).then_some(())
+    });
+    let stats = dealer.stats().delivery;
+    assert_eq!((stats.settled, stats.dead), (1, 0));
+}
+
+#[test]
+fn a_dead_routers_jobs_go_to_another() {
+    let context = Context::new();
+    let (dies, first_at) = router(&context, quick().window(8));
+    let dealer = dealer(&context, quick(), "ann", &first_at);
+    for number in 0..8 {
+        dealer.send(number.to_string()).expect("sent");
+    }
+    let done = job(&dies);
+    assert_eq!(text(&done), "0");
+    done.job.settle().expect("settled");
+    let lost = job(&dies);
+    let lost_id = lost.job.id();
+    until("the first is settled", || {
+        thread::sleep(Duration::from_millis(1));
+        (dealer.stats().delivery.settled == 1).then_some(())
+    });
+    let (other, second_at) = router(&context, quick().window(8));
+    dealer.connect(&*second_at).expect("connected");
+    drop(dies);
+    assert_eq!(lost.job.settle(), Err(SettleError::Closed));
+    let mut seen = HashMap::new();
+    for _ in 0..7 {
+        let incoming = job(&other);
+        assert_eq!(incoming.peer, "ann");
+        assert!(incoming.job.deliveries() > 0);
+        seen.insert(text(&incoming), incoming.job.id());
+        incoming.job.settle().expect("settled");
+    }
+    assert_eq!(seen.len(), 7, "{seen:?}");
+    assert_eq!(seen["1"], lost_id, "it has the same name");
+    all_settled(&dealer);
+    let none = other.try_recv_job().expect_err("all is done");
+    assert_eq!(none, RecvError::WouldBlock);
+}
+
+/// What takes too long, is dropped or given back comes again; what is rejected, or comes too often, is a dead letter.
+#[test]
+fn a_job_that_is_not_done_comes_again_until_it_is_dead() {
+    let context = Context::new();
+    let delivery = quick().limit(4).job_timeout(Duration::from_millis(100));
+    let (router, endpoint) = router(&context, delivery.clone());
+    let dealer = dealer(&context, delivery, "ann", &endpoint);
+    dealer.send("hard").expect("sent");
+    drop(job(&router));
+    let again = job(&router);
+    assert_eq!(again.job.deliveries(), 1);
+    again
+        .job
+        .retry_in(Duration::from_millis(1))
+        .expect("given back");
+    let hangs = job(&router);
+    assert_eq!(hangs.job.deliveries(), 2);
+    let last = job(&router);
+    assert_eq!((last.job.deliveries(), last.job.id()), (3, hangs.job.id()));
+    assert_eq!(hangs.job.extend(), Err(SettleError::TimedOut));
+    assert_eq!(hangs.job.settle(), Err(SettleError::TimedOut));
+    last.job.extend().expect("there was time left");
+    drop(last);
+    all_settled(&dealer);
+    dealer.send("bad").expect("sent");
+    job(&router).job.reject("no such file").expect("rejected");
+    all_settled(&dealer);
+    let dead = dealer.dead_letters();
+    let told: Vec<_> = dead
+        .iter()
+        .map(|dead| (dead.message.to_str().expect("text"), dead.reason.clone()))
+        .collect();
+    let rejected = DeadReason::Rejected("no such file".into());
+    assert_eq!(
+        told,
+        [("hard", DeadReason::DeliveryLimit), ("bad", rejected)]
+    );
+    assert!(dealer.dead_letters().is_empty(), "they have been taken");
+    dealer.close(DEADLINE).expect("nothing is left");
+}
+
+/// With cuts that are shorter than the grace, each message is received once, whatever the ROUTER calls the peer.
+#[test]
+fn a_link_that_is_cut_loses_nothing_and_repeats_nothing() {
+    const MESSAGES: u32 = 1_000;
+    let context = Context::new();
+    let patient = quick().grace(DEADLINE).limit(1_000_000).window(64);
+    let (router, endpoint) = router(&context, patient.clone());
+    let relay = Relay::to(&endpoint);
+    let dealer = dealer(&context, patient, "ann", &relay.address);
+    let sending = thread::spawn(move || {
+        for number in 0..MESSAGES {
+            dealer.send(number.to_string()).expect("sent");
+        }
+        all_settled(&dealer);
+        dealer
+    });
+    let mut seen = HashMap::new();
+    let mut cuts = 0;
+    until("all has come", || {
+        let Ok(incoming) = router.recv_job_timeout(GLANCE) else {
+            return None;
+        };
+        assert_eq!(incoming.peer, "ann");
+        *seen.entry(text(&incoming)).or_insert(0) += 1;
+        if seen.len() % 200 == 0 {
+            cuts += relay.cut();
+        }
+        match incoming.job.settle() {
+            Ok(()) | Err(SettleError::Lost) => {}
+            Err(error) => panic!("{error}"),
+        }
+        (seen.len() == MESSAGES as usize).then_some(())
+    });
+    until("the sender knows", || {
+        if let Ok(again) = router.recv_job_timeout(GLANCE) {
+            panic!("again: {again:?}");
+        }
+        sending.is_finished().then_some(())
+    });
+    let dealer = sending.join().expect("no panic");
+    assert!(cuts > 4, "{cuts}");
+    assert!(seen.values().all(|&times| times == 1), "some came twice");
+    assert_eq!(dealer.stats().delivery.settled, u64::from(MESSAGES));
+}
+
+/// Waits until a monitor is told of a peer that settles nothing.
+fn wait_for_unacknowledged(monitor: &zerohop::Monitor) {
+    until("the monitor is told", || {
+        match monitor.recv_timeout(DEADLINE) {
+            Ok(Event::Unacknowledged { .. }) => Some(()),
+            Ok(_) => None,
+            Err(error) => panic!("{error}"),
+        }
+    });
+}
+
+#[test]
+fn peers_without_it_get_what_they_always_got() {
+    let context = Context::new();
+    let (router, endpoint) = router(&context, quick());
+    let monitor = router.monitor();
+    let mut plain = RawPeer::connect(&endpoint);
+    plain.shake_hands(1, "DEALER");
+    wait_for_unacknowledged(&monitor);
+    plain.write(&[frame(MORE, b"two"), frame(0, b"frames")].concat());
+    // What a peer says without having agreed means nothing.
+    plain.write(&command("RUN", b""));
+    let incoming = job(&router);
+    assert_eq!(*incoming.job.message(), ["two", "frames"]);
+    assert_eq!(incoming.job.id(), None);
+    router.send_to(&incoming.peer, "answer").expect("answered");
+    assert_eq!(
+        incoming.job.reject("why not"),
+        Err(SettleError::Unacknowledged)
+    );
+    assert_eq!(plain.read_frame(), (0, b"answer".to_vec()));
+    let req = Req::new(&context).expect("a REQ");
+    req.connect(&*endpoint).expect("connected");
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| req.request_timeout("price", DEADLINE));
+        let IncomingJob { peer, job } = job(&router);
+        let [number, empty, body] = &job.message().frames().collect::<Vec<_>>()[..] else {
+            panic!("{job:?}");
+        };
+        assert_eq!((empty.len(), body.as_slice()), (0, &b"price"[..]));
+        let reply = [number.as_slice(), b"", b"9.99"];
+        router.send_to(&peer, reply).expect("answered");
+        job.settle().expect("nothing to say");
+        assert_eq!(asking.join().expect("no panic").expect("a reply"), "9.99");
+    });
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let dealer = dealer(&context, quick(), "ann", &format!("tcp://{address}"));
+    let monitor = dealer.monitor();
+    let receipt = dealer.send_later("order").expect("sent");
+    let mut plain = RawPeer::accept(&listener);
+    plain.shake_hands(1, "ROUTER");
+    assert_eq!(plain.read_frame(), (0, b"order".to_vec()));
+    assert_eq!(
+        receipt.settled_timeout(DEADLINE),
+        Ok(Settled::Unacknowledged)
+    );
+    wait_for_unacknowledged(&monitor);
+}
+
+/// Two DEALERs, or two ROUTERs, have nobody who settles, or who numbers.
+#[test]
+fn with_their_own_kind_nothing_is_settled() {
+    let context = Context::new();
+    let one = Dealer::with_options(&context, options(quick())).expect("a DEALER");
+    let at = one.bind(ANY_PORT).expect("bound").to_string();
+    let monitor = one.monitor();
+    let other = dealer(&context, quick(), "other", &at);
+    let receipt = other.send_later("hello").expect("sent");
+    assert_eq!(one.recv_timeout(DEADLINE).expect("a message"), "hello");
+    assert_eq!(
+        receipt.settled_timeout(DEADLINE),
+        Ok(Settled::Unacknowledged)
+    );
+    wait_for_unacknowledged(&monitor);
+
+    let (one, at) = router(&context, quick());
+    let monitor = one.monitor();
+    let other = Router::with_options(&context, options(quick())).expect("a ROUTER");
+    other.connect_with_routing_id(&*at, "one").expect("named");
+    other.send_to("one", "hello").expect("it waits");
+    let incoming = job(&one);
+    assert_eq!((text(&incoming), incoming.job.id()), ("hello".into(), None));
+    incoming.job.settle().expect("nothing to say");
+    wait_for_unacknowledged(&monitor);
+}
+
+#[test]
+fn peers_without_it_are_refused_where_it_is_required() {
+    let context = Context::new();
+    let (router, endpoint) = router(&context, quick().required());
+    let monitor = router.monitor();
+    let plain = Dealer::new(&context).expect("a DEALER");
+    plain.connect(&*endpoint).expect("connected");
+    let refused = DisconnectCause::Refused(PeerRefusal::NoDelivery);
+    assert_eq!(wait_for_end(&monitor), refused);
+    drop(plain);
+
+    let strict = Dealer::with_options(&context, options(quick().required())).expect("a DEALER");
+    let strict_at = strict.bind(ANY_PORT).expect("bound").to_string();
+    let monitor = strict.monitor();
+    let plain = Router::new(&context).expect("a ROUTER");
+    plain.connect(&*strict_at).expect("connected");
+    assert_eq!(wait_for_end(&monitor), refused);
+    drop(plain);
+    strict.connect(&*endpoint).expect("connected");
+    strict.send("to one who knows it").expect("sent");
+    job(&router).job.settle().expect("settled");
+    all_settled(&strict);
+}
+
+/// What cannot be is an error when the socket is made, or changed.
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    let context = Context::new();
+    let spool = quick().spool(Spool::at("never-made.spool"));
+    let cases = [
+        (
+            Dealer::with_options(&context, options(spool.clone())).err(),
+            "delivery",
+        ),
+        (
+            Router::with_options(&context, options(spool)).err(),
+            "delivery",
+        ),
+        (
+            Dealer::with_options(&context, options(quick()).probe_router(true)).err(),
+            "probe_router",
+        ),
+        (
+            Router::with_options(&context, options(quick()).probe_router(true)).err(),
+            "probe_router",
+        ),
+        (
+            Router::with_options(&context, options(quick()).router_raw(true)).err(),
+            "router_raw",
+        ),
+        (
+            Router::with_options(&context, options(quick()).disconnect_message("gone")).err(),
+            "disconnect_message",
+        ),
+        (
+            Dealer::with_options(&context, options(quick()).hello_message("here")).err(),
+            "hello_message",
+        ),
+        (
+            Dealer::with_options(&context, options(quick()).hiccup_message("again")).err(),
+            "hiccup_message",
+        ),
+        (
+            Dealer::with_options(&context, options(quick()).conflate(true)).err(),
+            "conflate",
+        ),
+    ];
+    for (error, option) in cases {
+        let Some(SocketError::Option(error)) = error else {
+            panic!("{option}: {error:?}");
+        };
+        assert_eq!(error.option(), option);
+    }
+    assert!(!std::path::Path::new("never-made.spool").exists());
+    let (router, endpoint) = router(&context, quick());
+    let dealer = dealer(&context, quick(), "ann", &endpoint);
+    for error in [
+        dealer.reconfigure(|options| options.probe_router(true)),
+        router.reconfigure(|options| options.probe_router(true)),
+    ] {
+        let error = error.expect_err("a probe");
+        assert!(
+            matches!(&error, ReconfigureError::Option(error) if error.option() == "probe_router"),
+            "{error:?}"
+        );
+    }
+}
+
+/// Shakes hands as a DEALER that knows acknowledged delivery, and takes so many messages.
+fn hello(peer: &mut RawPeer, socket_type: &str, window: u8) {
+    let mut value = vec![1];
+    value.extend_from_slice(&[7; 16]);
+    value.push(window);
+    let list = [
+        property("Socket-Type", socket_type.as_bytes()),
+        property("Delivery", &value),
+    ];
+    peer.write(&greeting(1, "NULL"));
+    peer.write(&command("READY", &list.concat()));
+    peer.read(64);
+    let (_, ready) = peer.read_frame();
+    assert!(
+        ready.windows(8).any(|name| name == b"Delivery"),
+        "it offers it"
+    );
+}
+
+#[test]
+fn hostile_peers_lose_their_connection_and_nothing_else() {
+    let context = Context::new();
+    let (router, endpoint) = router(&context, quick().window(4));
+    let monitor = router.monitor();
+    let run = |tag: u8| command("RUN", &[tag, 1, 1, 0]);
+    let beyond = DeliveryError::OutOfWindow { window: 4 };
+    for (bytes, expected) in [
+        (frame(0, b"message"), DeliveryError::Unnumbered),
+        (
+            [run(0), run(0)].concat(),
+            DeliveryError::Repeated { tag: 0 },
+        ),
+        ([run(0), frame(0, b"message").repeat(5)].concat(), beyond),
+    ] {
+        let mut peer = RawPeer::connect(&endpoint);
+        hello(&mut peer, "DEALER", 0);
+        peer.pour(&bytes);
+        let cause = DisconnectCause::Protocol(ProtocolError::Delivery(expected));
+        assert_eq!(wait_for_end(&monitor), cause);
+        peer.expect_closed();
+    }
+    let dealer = dealer(&context, quick(), "ann", &endpoint);
+    let at = dealer.bind(ANY_PORT).expect("bound").to_string();
+    let monitor = dealer.monitor();
+    for (name, data, expected) in [
+        (
+            "SETTLE",
+            &b"\0\0\x01"[..],
+            DeliveryError::NeverSent { tag: 0 },
+        ),
+        (
+            "SETTLE",
+            b"",
+            DeliveryError::Malformed { command: "SETTLE" },
+        ),
+    ] {
+        let mut peer = RawPeer::connect(&at);
+        hello(&mut peer, "ROUTER", 4);
+        peer.pour(&command(name, data));
+        let cause = DisconnectCause::Protocol(ProtocolError::Delivery(expected));
+        assert_eq!(wait_for_end(&monitor), cause);
+        peer.expect_closed();
+    }
+    dealer.send("well meant").expect("sent");
+    let incoming = job(&router);
+    assert_eq!(text(&incoming), "well meant");
+    incoming.job.settle().expect("settled");
+    all_settled(&dealer);
+}
