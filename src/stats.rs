@@ -63,7 +63,7 @@ pub struct Stats {
     pub delivery: DeliveryStats,
 }
 
-/// What has become of the messages of a PUSH that are to be settled by who receives them.
+/// What has become of the messages of a PUSH, DEALER or ROUTER that are to be settled by who receives them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! Acknowledged delivery from DEALER to ROUTER: what is settled, what comes again and to whom, and what ends as a dead letter.
+//! Acknowledged delivery between DEALER and ROUTER: what is settled, what comes again and to whom, and what ends as a dead letter.
 
 mod common {
     pub(crate) mod deadline;
@@ -8,7 +8,7 @@ mod common {
     pub(crate) mod until;
 }
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::net::TcpListener;
 use std::pin::pin;
@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 use zerohop::spool::Spool;
 use zerohop::{
-    Context, DeadReason, Dealer, Delivery, DeliveryError, DisconnectCause, Event, IncomingJob,
-    Options, PeerRefusal, Poller, ProtocolError, ReconfigureError, RecvError, Req, Router,
-    SettleError, Settled, SocketError,
+    Context, DeadReason, Dealer, Delivery, DeliveryError, DisconnectCause, Event, IncomingJob, Job,
+    Options, PeerRefusal, Poller, ProtocolError, ReconfigureError, RecvError, Req, Routed, Router,
+    SendErrorKind, SettleError, Settled, SocketError,
 };
 
 use common::deadline::DEADLINE;
@@ -378,31 +378,278 @@ fn peers_without_it_get_what_they_always_got() {
     wait_for_unacknowledged(&monitor);
 }
 
-/// Two DEALERs, or two ROUTERs, have nobody who settles, or who numbers.
 #[test]
-fn with_their_own_kind_nothing_is_settled() {
+fn their_own_kind_settles_both_ways() {
     let context = Context::new();
     let one = Dealer::with_options(&context, options(quick())).expect("a DEALER");
     let at = one.bind(ANY_PORT).expect("bound").to_string();
-    let monitor = one.monitor();
     let other = dealer(&context, quick(), "other", &at);
-    let receipt = other.send_later("hello").expect("sent");
-    assert_eq!(one.recv_timeout(DEADLINE).expect("a message"), "hello");
-    assert_eq!(
-        receipt.settled_timeout(DEADLINE),
-        Ok(Settled::Unacknowledged)
-    );
-    wait_for_unacknowledged(&monitor);
+    one.wait_for_peers(1, DEADLINE).expect("connected");
+    for (from, to) in [(&one, &other), (&other, &one)] {
+        let receipt = from.send_later("hello").expect("sent");
+        let job = to.recv_job_timeout(DEADLINE).expect("a job");
+        assert_eq!(
+            (job.message().to_str(), job.id()),
+            (Ok("hello"), receipt.id())
+        );
+        job.settle().expect("settled");
+        assert_eq!(receipt.settled_timeout(DEADLINE), Ok(Settled::Done));
+    }
 
     let (one, at) = router(&context, quick());
-    let monitor = one.monitor();
-    let other = Router::with_options(&context, options(quick())).expect("a ROUTER");
+    let named = options(quick()).routing_id("other");
+    let other = Router::with_options(&context, named).expect("a ROUTER");
     other.connect_with_routing_id(&*at, "one").expect("named");
-    other.send_to("one", "hello").expect("it waits");
-    let incoming = job(&one);
-    assert_eq!((text(&incoming), incoming.job.id()), ("hello".into(), None));
-    incoming.job.settle().expect("nothing to say");
-    wait_for_unacknowledged(&monitor);
+    other.wait_for_peers(1, DEADLINE).expect("connected");
+    for (from, to, name) in [(&other, &one, "one"), (&one, &other, "other")] {
+        from.send_to(name, "hello").expect("sent");
+        let incoming = job(to);
+        assert_eq!(text(&incoming), "hello");
+        assert!(incoming.job.id().is_some());
+        incoming.job.settle().expect("settled");
+        all_answered(from);
+        assert_eq!(from.stats().delivery.settled, 1);
+    }
+}
+
+/// Waits until the ROUTER holds no message.
+fn all_answered(router: &Router) {
+    until("all is settled", || {
+        thread::sleep(Duration::from_millis(1));
+        (router.stats().delivery.unsettled == 0).then_some(())
+    });
+}
+
+fn reply(dealer: &Dealer) -> (String, Job) {
+    let job = dealer.recv_job_timeout(DEADLINE).expect("a job");
+    (job.message().to_str().expect("text").to_owned(), job)
+}
+
+#[test]
+fn what_a_router_sends_is_settled_by_the_peer_that_it_is_for() {
+    let context = Context::new();
+    let (router, endpoint) = router(&context, quick().limit(3));
+    let [ann, bob] = ["ann", "bob"].map(|name| dealer(&context, quick(), name, &endpoint));
+    router.wait_for_peers(2, DEADLINE).expect("connected");
+    for number in 0..100 {
+        for name in ["ann", "bob"] {
+            let sent = router.send_to(name, format!("{name} {number}"));
+            assert_eq!(sent.expect("sent"), Routed::Queued);
+        }
+    }
+    let mut ids = HashSet::new();
+    for (name, dealer) in [("ann", &ann), ("bob", &bob)] {
+        for number in 0..100 {
+            let (text, job) = reply(dealer);
+            assert_eq!(text, format!("{name} {number}"), "in order");
+            ids.insert(job.id().expect("a name"));
+            job.settle().expect("settled");
+        }
+    }
+    assert_eq!(
+        ids.len(),
+        200,
+        "whoever a message is for, no other has its name"
+    );
+    all_answered(&router);
+
+    router.send_to("ann", "again").expect("sent");
+    router.send_to("bob", "bad").expect("sent");
+    drop(reply(&ann));
+    let (text, job) = reply(&ann);
+    assert_eq!((&*text, job.deliveries()), ("again", 1));
+    job.settle().expect("settled");
+    reply(&bob).1.reject("not mine").expect("rejected");
+    router.send_to("bob", "hard").expect("sent");
+    for _ in 0..3 {
+        drop(reply(&bob));
+    }
+    all_answered(&router);
+    let dead: Vec<_> = router
+        .dead_letters()
+        .into_iter()
+        .map(|dead| {
+            (
+                dead.peer.map(|peer| peer.to_string()),
+                dead.message,
+                dead.reason,
+            )
+        })
+        .collect();
+    let rejected = DeadReason::Rejected("not mine".into());
+    let bob_s = Some("bob".to_owned());
+    assert_eq!(
+        dead,
+        [
+            (bob_s.clone(), "bad".into(), rejected),
+            (bob_s, "hard".into(), DeadReason::DeliveryLimit)
+        ]
+    );
+    let stats = router.stats().delivery;
+    assert_eq!((stats.settled, stats.dead), (201, 2));
+    // What is received by any other call is settled.
+    router.send_to("ann", "plain").expect("sent");
+    assert_eq!(ann.recv_timeout(DEADLINE).expect("a message"), "plain");
+    all_answered(&router);
+}
+
+/// Nobody else gets what was for a peer that is gone: another of its name does not, and when its time is over it is dead.
+#[test]
+fn what_was_for_a_peer_that_is_gone_is_a_dead_letter() {
+    let context = Context::new();
+    let (router, endpoint) = router(&context, quick().window(2));
+    let gone = dealer(&context, quick().window(2), "ann", &endpoint);
+    let other = dealer(&context, quick(), "bob", &endpoint);
+    router.wait_for_peers(2, DEADLINE).expect("connected");
+    for number in 0..4 {
+        router.send_to("ann", number.to_string()).expect("sent");
+    }
+    let (_, held) = reply(&gone);
+    drop(gone);
+    assert_eq!(held.settle(), Err(SettleError::Closed));
+    all_answered(&router);
+    let dead = router.dead_letters();
+    let texts: Vec<_> = dead
+        .iter()
+        .filter_map(|dead| dead.message.to_str().ok())
+        .collect();
+    assert_eq!(texts, ["0", "1", "2", "3"]);
+    for dead in &dead {
+        assert_eq!(dead.reason, DeadReason::PeerGone);
+        assert_eq!(
+            dead.peer.as_ref().map(|peer| peer.as_bytes()),
+            Some(&b"ann"[..])
+        );
+    }
+    let error = router.send_to("ann", "too late").expect_err("it is gone");
+    assert_eq!(error.kind(), SendErrorKind::Unroutable);
+    assert_eq!(error.into_message(), "too late");
+    router.send_to("bob", "still here").expect("sent");
+    assert_eq!(reply(&other).0, "still here");
+}
+
+#[test]
+fn another_socket_of_the_same_name_gets_nothing_of_the_first() {
+    let context = Context::new();
+    let (router, endpoint) = router(&context, quick().grace(Duration::from_secs(3600)));
+    let first = dealer(&context, quick(), "ann", &endpoint);
+    router.wait_for_peers(1, DEADLINE).expect("connected");
+    router.send_to("ann", "for the first").expect("sent");
+    drop(reply(&first));
+    let monitor = router.monitor();
+    drop(first);
+    wait_for_end(&monitor);
+    router
+        .send_to("ann", "while it is away")
+        .expect("it is held");
+    assert_eq!(router.stats().delivery.unsettled, 2);
+    let second = dealer(&context, quick(), "ann", &endpoint);
+    all_answered(&router);
+    let dead = router.dead_letters();
+    assert_eq!(dead.len(), 2, "{dead:?}");
+    assert!(dead.iter().all(|dead| dead.reason == DeadReason::PeerGone));
+    router.send_to("ann", "for the second").expect("sent");
+    let (text, job) = reply(&second);
+    assert_eq!(text, "for the second");
+    job.settle().expect("settled");
+    all_answered(&router);
+    router.close(DEADLINE).expect("nothing is left");
+}
+
+/// Requests and answers over a link that is cut again and again, with a name of the peer's own or one that is made up: each comes once.
+#[test]
+fn nothing_is_lost_or_repeated_in_either_direction() {
+    const MESSAGES: u32 = 500;
+    let context = Context::new();
+    for name in [Some("ann"), None] {
+        let patient = quick().grace(DEADLINE).limit(1_000_000).window(32);
+        let (router, endpoint) = router(&context, patient.clone());
+        let relay = Relay::to(&endpoint);
+        let mut options = options(patient);
+        if let Some(name) = name {
+            options = options.routing_id(name);
+        }
+        let dealer = Dealer::with_options(&context, options).expect("a DEALER");
+        dealer.connect(&*relay.address).expect("connected");
+        let mut answered = HashMap::new();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..MESSAGES {
+                    dealer.send(number.to_string()).expect("sent");
+                }
+            });
+            let serving = scope.spawn(|| {
+                for served in 1..=MESSAGES {
+                    let IncomingJob { peer, job } = job(&router);
+                    router.send_to(&peer, job.message()).expect("answered");
+                    let _ = job.settle();
+                    if served % 100 == 0 {
+                        assert!(relay.cut() > 0);
+                    }
+                }
+                // What was settled while there was no connection is said with the next one.
+                until("the sender knows", || {
+                    if let Ok(again) = router.recv_job_timeout(GLANCE) {
+                        panic!("again: {again:?}");
+                    }
+                    (dealer.stats().delivery.unsettled == 0).then_some(())
+                });
+            });
+            until("all is answered", || {
+                if let Ok(job) = dealer.recv_job_timeout(GLANCE) {
+                    let text = job.message().to_str().expect("text").to_owned();
+                    *answered.entry(text).or_insert(0) += 1;
+                    let _ = job.settle();
+                }
+                let over = serving.is_finished() && router.stats().delivery.unsettled == 0;
+                over.then_some(())
+            });
+        });
+        assert_eq!(answered.len(), MESSAGES as usize, "{name:?}");
+        assert!(
+            answered.values().all(|&times| times == 1),
+            "some came twice"
+        );
+        assert!(router.dead_letters().is_empty());
+        assert_eq!(dealer.stats().delivery.settled, u64::from(MESSAGES));
+        assert_eq!(router.stats().delivery.settled, u64::from(MESSAGES));
+    }
+}
+
+/// The window bounds what a peer that never settles gets, and the mark what is held for it; others have their own.
+#[test]
+fn a_peer_that_never_settles_holds_up_what_is_for_it_alone() {
+    let context = Context::new();
+    let bounded = options(quick()).send_hwm(4);
+    let router = Router::with_options(&context, bounded).expect("a ROUTER");
+    let endpoint = router.bind(ANY_PORT).expect("bound").to_string();
+    let mut peer = RawPeer::connect(&endpoint);
+    hello(&mut peer, "DEALER", 2);
+    let bob = dealer(&context, quick(), "bob", &endpoint);
+    router.wait_for_peers(2, DEADLINE).expect("connected");
+    let names = router.routing_ids();
+    let name = names.iter().find(|name| **name != *"bob").expect("a name");
+    for number in 0..4 {
+        router.send_to(name, number.to_string()).expect("sent");
+    }
+    let error = router.try_send_to(name, "one more").expect_err("the mark");
+    assert_eq!(error.kind(), SendErrorKind::WouldBlock);
+    assert_eq!(error.into_message(), "one more");
+    router.try_send_to("bob", "hello").expect("there is room");
+    assert_eq!(bob.recv_timeout(DEADLINE).expect("a message"), "hello");
+    assert_eq!(peer.read_frame().1, b"\x03RUN\0\x01\x01\0");
+    for number in 0..2 {
+        assert_eq!(peer.read_frame().1, number.to_string().as_bytes());
+    }
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| router.send_to_timeout(name, "one more", DEADLINE));
+        peer.write(&command("SETTLE", b"\0\0\x01"));
+        let sent = waiting.join().expect("no panic");
+        assert_eq!(sent.expect("there is room"), Routed::Queued);
+    });
+    assert_eq!(peer.read_frame().1, b"2");
+    let left = router.close(GLANCE);
+    assert_eq!(left.map_err(|error| error.unsent()), Err(4));
 }
 
 #[test]
@@ -526,9 +773,13 @@ fn hostile_peers_lose_their_connection_and_nothing_else() {
             DeliveryError::Repeated { tag: 0 },
         ),
         ([run(0), frame(0, b"message").repeat(5)].concat(), beyond),
+        (
+            command("SETTLE", b"\0\0\x01"),
+            DeliveryError::NeverSent { tag: 0 },
+        ),
     ] {
         let mut peer = RawPeer::connect(&endpoint);
-        hello(&mut peer, "DEALER", 0);
+        hello(&mut peer, "DEALER", 4);
         peer.pour(&bytes);
         let cause = DisconnectCause::Protocol(ProtocolError::Delivery(expected));
         assert_eq!(wait_for_end(&monitor), cause);
@@ -548,6 +799,7 @@ fn hostile_peers_lose_their_connection_and_nothing_else() {
             b"",
             DeliveryError::Malformed { command: "SETTLE" },
         ),
+        ("RUN", b"", DeliveryError::Malformed { command: "RUN" }),
     ] {
         let mut peer = RawPeer::connect(&at);
         hello(&mut peer, "ROUTER", 4);

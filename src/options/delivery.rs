@@ -9,8 +9,8 @@ use crate::spool::Spool;
 use crate::zmtp::SocketType;
 
 /// How messages are delivered that are to be settled by who receives them: the value of [`Options::delivery`], for a PUSH and for the PULL at the
-/// other end. Both sides have to have it; what each of them goes by is said with each setting. Where a PUSH is named, the same goes for a
-/// DEALER, and for a ROUTER where a PULL is.
+/// other end. Both sides have to have it; what each of them goes by is said with each setting. Where a PUSH or a PULL is named, the same goes for
+/// DEALER and ROUTER, which are both at once.
 ///
 /// A PUSH holds each message until a PULL has settled it. When a worker dies, or says that it could not do it, the message is delivered again, to
 /// whoever is there. `docs/delivery.md` has what is guaranteed, and what travels on the wire.

@@ -102,11 +102,11 @@ option_table! {
     /// peer that does not, the socket does what it does without, and a monitor is told
     /// ([`Event::Unacknowledged`](crate::Event::Unacknowledged)). Over inproc nothing is settled.
     ///
-    /// A DEALER has its messages settled by ROUTERs, and not what these send back. On the two it goes neither with a spool nor with
+    /// DEALER and ROUTER have it in both directions; what a ROUTER sends is for one peer, and never goes to another. On the two it goes neither with a spool nor with
     /// [`probe_router`](Options::probe_router), [`router_raw`](Options::router_raw), [`hello_message`](Options::hello_message),
     /// [`disconnect_message`](Options::disconnect_message) and [`hiccup_message`](Options::hiccup_message).
     ///
-    /// With it [`send_hwm`](Options::send_hwm) counts all messages of the socket that are not settled. By name it is `at_least_once` or
+    /// With it [`send_hwm`](Options::send_hwm) counts all messages of the socket that are not settled, with a ROUTER those for each peer. By name it is `at_least_once` or
     /// `required`, and what differs from the defaults: `at_least_once, window=16, limit=5`; besides these there are `ttl`, `ordered_by`, `job_timeout`, `grace`, `backoff_first`,
     /// `backoff_longest` and `keep_dead_letters`, and of a spool `sync` (`disk` or `os`), `segment_size`, `spool_limit`, `salvage` and, as the last of all, the
     /// folder: `at_least_once, sync=os, spool=/var/spool/orders`.

@@ -254,11 +254,19 @@ impl AckedIn {
     }
 
     pub(super) fn established(&mut self, peers: &mut Peers, id: PeerId) {
-        // One whose property is malformed is not let in.
-        match stream_of(peers, id).ok().flatten() {
-            Some(stream) => self.receiver.opened(id, stream),
-            None => peers.tell_unacknowledged(id),
+        if !self.opened(peers, id) {
+            peers.tell_unacknowledged(id);
         }
+    }
+
+    /// The same, for who tells of a peer that settles nothing. `false`: it numbers nothing, either.
+    pub(super) fn opened(&mut self, peers: &Peers, id: PeerId) -> bool {
+        // One whose property is malformed is not let in.
+        let stream = stream_of(peers, id).ok().flatten();
+        if let Some(stream) = stream {
+            self.receiver.opened(id, stream);
+        }
+        stream.is_some()
     }
 
     /// The connection is gone. What came over it and is to be settled comes again, to this PULL or another one.

@@ -4,11 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Delivery;
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, unlimited};
-use crate::message::Message;
+use crate::message::{Message, RoutingId};
 use crate::monitor::PeerRefusal;
 use crate::options::Share;
 use crate::pattern::Admission;
@@ -16,11 +17,11 @@ use crate::pattern::acked_in::HeldJob;
 use crate::pattern::stored::{Resumed, SpoolNote, Stored};
 use crate::spool::{Notes, OpenSpool};
 use crate::stats::DeliveryStats;
+use crate::zmtp::ProtocolError;
 use crate::zmtp::delivery::{
     DeadLine, DeliveryError, Fate, Finished, Hello, Id, Notice, PROPERTY, Policy, Room, Sender,
     Terms, put_revoke, put_run,
 };
-use crate::zmtp::{ProtocolError, SocketType};
 
 /// Names a message however often it is delivered: the stream of the PUSH that has sent it, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +54,8 @@ pub struct DeadLetter {
     pub deliveries: u32,
     /// Why it is delivered no more.
     pub reason: DeadReason,
+    /// Which peer it was for, where a ROUTER has sent it.
+    pub peer: Option<RoutingId>,
 }
 
 /// Why a message is delivered no more.
@@ -67,6 +70,8 @@ pub enum DeadReason {
     TooLarge,
     /// It was not settled within its [`ttl`](crate::Delivery::ttl).
     Expired,
+    /// The one peer that a ROUTER has sent it to is gone, and was not back within [`grace`](crate::Delivery::grace), or another has come in its name.
+    PeerGone,
 }
 
 impl fmt::Display for DeadReason {
@@ -76,6 +81,7 @@ impl fmt::Display for DeadReason {
             DeadReason::DeliveryLimit => f.write_str("delivered too often"),
             DeadReason::TooLarge => f.write_str("larger than any peer takes"),
             DeadReason::Expired => f.write_str("not settled in time"),
+            DeadReason::PeerGone => f.write_str("the peer that it was for is gone"),
         }
     }
 }
@@ -136,8 +142,18 @@ pub(crate) struct AckedOut {
     stored: Option<Stored>,
     /// For when somebody was last asked to come.
     armed: Option<Instant>,
+    /// All messages are for one peer.
+    addressed: Option<Addressed>,
     /// Reused.
     frame: Vec<u8>,
+}
+
+/// What there is besides where all messages are for one peer, whose connection is number 0.
+struct Addressed {
+    /// The last one that there was.
+    peer: PeerId,
+    /// The last number of the stream that was given, to whichever peer.
+    numbers: Arc<AtomicU64>,
 }
 
 /// A name for a stream, or a receiver, that no other has.
@@ -171,7 +187,7 @@ fn hello_of(peers: &Peers, id: PeerId) -> Result<Option<Hello>, PeerRefusal> {
 }
 
 /// The peer as a receiver that settles, by its name and its window, if it is one.
-fn receiver_of(peers: &Peers, id: PeerId) -> Result<Option<(Id, u64)>, PeerRefusal> {
+pub(super) fn receiver_of(peers: &Peers, id: PeerId) -> Result<Option<(Id, u64)>, PeerRefusal> {
     let hello = hello_of(peers, id)?;
     let receiver = hello.filter(|hello| hello.window > 0);
     Ok(receiver.map(|hello| (hello.id, hello.window)))
@@ -179,11 +195,7 @@ fn receiver_of(peers: &Peers, id: PeerId) -> Result<Option<(Id, u64)>, PeerRefus
 
 /// The name of the stream of the peer, if it numbers what it sends.
 pub(super) fn stream_of(peers: &Peers, id: PeerId) -> Result<Option<Id>, PeerRefusal> {
-    let hello = hello_of(peers, id)?;
-    let facts = peers
-        .facts(id)
-        .filter(|facts| facts.socket_type() != SocketType::Router);
-    Ok(hello.filter(|_| facts.is_some()).map(|hello| hello.id))
+    Ok(hello_of(peers, id)?.map(|hello| hello.id))
 }
 
 /// Whether a peer is let in, for what it has said of acknowledged delivery.
@@ -240,8 +252,44 @@ impl AckedOut {
             relayed_ends: VecDeque::new(),
             stored: None,
             armed: None,
+            addressed: None,
             frame: Vec::new(),
         }
+    }
+
+    /// One whose messages are all for the same peer, in a stream with others.
+    pub(super) fn for_one(
+        delivery: &Delivery,
+        send_hwm: usize,
+        stream: Id,
+        numbers: Arc<AtomicU64>,
+    ) -> Self {
+        let mut acked = AckedOut::new(delivery, send_hwm);
+        acked.hello.id = stream;
+        acked.addressed = Some(Addressed { peer: 0, numbers });
+        acked
+    }
+
+    /// The peer at the other end of a connection of the [`Sender`].
+    fn peer(&self, connection: usize) -> PeerId {
+        match &self.addressed {
+            Some(addressed) => addressed.peer,
+            None => connection,
+        }
+    }
+
+    /// The connection to a peer.
+    fn connection(&self, id: PeerId) -> usize {
+        match &self.addressed {
+            Some(_) => 0,
+            None => id,
+        }
+    }
+
+    /// Who may have the messages that are held will not be back: they are dead letters.
+    pub(super) fn abandon(&mut self, peers: &mut Peers) {
+        self.sender.abandon();
+        self.collect(peers);
     }
 
     /// Messages are also in this spool from now on, of whose changes notes are made.
@@ -451,7 +499,16 @@ impl AckedOut {
         }
         let message = outgoing.to_message();
         let terms = self.terms(&message, Duration::ZERO);
-        Some(self.sender.offer(message, false, terms))
+        Some(self.hold(message, false, terms))
+    }
+
+    fn hold(&mut self, message: Message, sent: bool, terms: Terms) -> u64 {
+        let Some(Addressed { numbers, .. }) = &self.addressed else {
+            return self.sender.offer(message, sent, terms);
+        };
+        let number = numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        self.sender.hold(message, number, terms);
+        number
     }
 
     /// What has become of a message with a receipt, if that is known.
@@ -464,7 +521,9 @@ impl AckedOut {
     }
 
     pub(crate) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
-        let (_, excess) = peers.refused_by_all(self.sender.connections(), outgoing)?;
+        let all = self.sender.connections();
+        let all = all.map(|connection| self.peer(connection));
+        let (_, excess) = peers.refused_by_all(all, outgoing)?;
         Some(excess)
     }
 
@@ -482,8 +541,10 @@ impl AckedOut {
         if self.ttl.is_some() {
             self.expire(peers);
         }
+        let only = self.addressed.as_ref().map(|addressed| addressed.peer);
         loop {
-            let next = self.sender.next(|id, message| {
+            let next = self.sender.next(|connection, message| {
+                let id = only.unwrap_or(connection);
                 if peers.excess(id, Outgoing::Message(message)).is_some() {
                     return Room::Refuses;
                 }
@@ -495,13 +556,14 @@ impl AckedOut {
             let Some(next) = next else {
                 break;
             };
+            let id = only.unwrap_or(next.connection);
             if let Some(run) = next.run {
                 self.frame.clear();
                 put_run(&mut self.frame, run);
-                peers.send_commands(next.connection, &self.frame);
+                peers.send_commands(id, &self.frame);
             }
             if let Some(message) = self.sender.payload(next.key) {
-                peers.send_held(next.connection, message, next.again);
+                peers.send_held(id, message, next.again);
             }
             if next.plain {
                 self.sender.handed_over(next.key);
@@ -517,7 +579,7 @@ impl AckedOut {
         for (connection, tags) in self.sender.revoked() {
             self.frame.clear();
             put_revoke(&mut self.frame, &tags);
-            peers.send_commands(connection, &self.frame);
+            peers.send_commands(self.peer(connection), &self.frame);
         }
         if let Some(deadline) = self.sender.deadline()
             && self.armed.is_none_or(|at| deadline < at || at <= now)
@@ -545,6 +607,7 @@ impl AckedOut {
                 Fate::Dead(DeadLine::Limit) => Settled::Dead(DeadReason::DeliveryLimit),
                 Fate::Dead(DeadLine::TooLarge) => Settled::Dead(DeadReason::TooLarge),
                 Fate::Dead(DeadLine::Expired) => Settled::Dead(DeadReason::Expired),
+                Fate::Dead(DeadLine::Gone) => Settled::Dead(DeadReason::PeerGone),
             };
             if !self.receipts.is_empty()
                 && let Some(receipt) = self.receipts.get_mut(&number)
@@ -580,6 +643,7 @@ impl AckedOut {
                 },
                 deliveries,
                 reason,
+                peer: None,
             });
             if self.dead.len() > self.most_dead
                 && let Some(dropped) = self.dead.pop_front()
@@ -607,7 +671,10 @@ impl AckedOut {
     pub(super) fn established(&mut self, peers: &mut Peers, id: PeerId) {
         // One whose property is malformed is not let in.
         let receiver = receiver_of(peers, id).ok().flatten();
-        self.sender.opened(id, receiver);
+        if let Some(addressed) = &mut self.addressed {
+            addressed.peer = id;
+        }
+        self.sender.opened(self.connection(id), receiver);
         peers.set_held(id, receiver.is_some());
         if receiver.is_none() {
             peers.tell_unacknowledged(id);
@@ -616,8 +683,9 @@ impl AckedOut {
     }
 
     pub(super) fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
-        let held = self.sender.is_acknowledged(id);
-        self.sender.closed(id, unsent.len(), Instant::now());
+        let connection = self.connection(id);
+        let held = self.sender.is_acknowledged(connection);
+        self.sender.closed(connection, unsent.len(), Instant::now());
         match held {
             true => unsent
                 .into_iter()
@@ -636,7 +704,7 @@ impl AckedOut {
     fn offer_again(&mut self, unsent: Vec<Unsent>) {
         for unsent in unsent {
             let terms = self.terms(&unsent.message, Duration::ZERO);
-            self.sender.offer(unsent.message, true, terms);
+            self.hold(unsent.message, true, terms);
         }
     }
 
@@ -646,11 +714,12 @@ impl AckedOut {
         notice: Notice<'_>,
         now: Instant,
     ) -> Result<(), ProtocolError> {
-        if !self.sender.is_acknowledged(id) {
+        let connection = self.connection(id);
+        if !self.sender.is_acknowledged(connection) {
             return Ok(());
         }
         match notice {
-            Notice::Settle(data) => Ok(self.sender.settle(id, data, now)?),
+            Notice::Settle(data) => Ok(self.sender.settle(connection, data, now)?),
             Notice::Run(_) => Err(DeliveryError::WrongSide { command: "RUN" }.into()),
             Notice::Revoke(_) => Err(DeliveryError::WrongSide { command: "REVOKE" }.into()),
         }

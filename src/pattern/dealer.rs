@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 use std::time::Instant;
 
+use super::acked_in::AckedIn;
 use super::acked_out::AckedOut;
 use super::balanced_out::BalancedOut;
 use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
@@ -20,6 +21,8 @@ pub(crate) struct DealerOf<F> {
     form: PhantomData<F>,
     out: BalancedOut,
     queue: FairQueue,
+    /// Where messages are to be settled, they come this way alone: nothing is in the queue then.
+    acked: Option<Box<AckedIn>>,
     /// Each new connection is told of by an empty message.
     probes: bool,
     /// A queue keeps only its newest message.
@@ -53,14 +56,18 @@ impl ClientPattern {
 impl<F: Form> DealerOf<F> {
     fn of_form(probes: bool, conflates: bool, options: &Options) -> Self {
         let choice = options.balancing.choice();
-        let out = match F::SINGLE {
-            true => BalancedOut::balanced(choice),
-            false => BalancedOut::with_options(choice, options),
+        let (out, delivery) = match F::SINGLE {
+            true => (BalancedOut::balanced(choice), None),
+            false => {
+                let out = BalancedOut::with_options(choice, options);
+                (out, options.delivery.as_ref())
+            }
         };
         DealerOf {
             form: PhantomData,
             out,
             queue: FairQueue::new(),
+            acked: delivery.map(|delivery| Box::new(AckedIn::new(delivery))),
             probes,
             conflates,
             unexpected: 0,
@@ -91,11 +98,18 @@ impl<F: Form> Sending for DealerOf<F> {
 impl<F: Form> Receiving for DealerOf<F> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
-        take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected).map(drop)
+        if take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected).is_some() {
+            return Some(());
+        }
+        self.acked.as_mut()?.recv(peers, message)
     }
 
     fn recv_from(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<PeerId>> {
-        take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected).map(Some)
+        let id = take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected);
+        match id {
+            Some(id) => Some(Some(id)),
+            None => self.acked.as_mut()?.recv_from(peers, message),
+        }
     }
 }
 
@@ -130,6 +144,9 @@ impl<F: Form> Pattern for DealerOf<F> {
 
     fn lost(&mut self, peers: &mut Peers, id: PeerId) {
         self.out.lost(peers, id);
+        if let Some(acked) = &mut self.acked {
+            acked.lost(peers, id);
+        }
     }
 
     fn receives(&self) -> bool {
@@ -141,7 +158,11 @@ impl<F: Form> Pattern for DealerOf<F> {
     }
 
     fn hello(&self) -> Option<Hello> {
-        self.out.acked().map(AckedOut::hello)
+        let (out, incoming) = (self.out.acked()?, self.acked.as_ref()?);
+        Some(Hello {
+            window: incoming.hello().window,
+            ..out.hello()
+        })
     }
 
     fn admit(&mut self, peers: &mut Peers, id: PeerId) -> Admission {
@@ -153,6 +174,9 @@ impl<F: Form> Pattern for DealerOf<F> {
     }
 
     fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
+        if let Some(acked) = &mut self.acked {
+            acked.lost(peers, id);
+        }
         self.out.detached(peers, id, unsent);
     }
 
@@ -168,6 +192,9 @@ impl<F: Form> Pattern for DealerOf<F> {
     /// Where there is no room for the probe there are messages, which tell the peer of us as well; and so does the one of
     /// which the probe would take the place.
     fn established(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(acked) = &mut self.acked {
+            acked.opened(peers, id);
+        }
         self.out.established(peers, id);
         if self.probes && !(self.conflates && peers.queued_out(id) > 0) {
             peers.try_send(id, Outgoing::Slice(b""));
@@ -176,17 +203,29 @@ impl<F: Form> Pattern for DealerOf<F> {
 
     fn forget(&mut self, id: PeerId) {
         self.queue.remove(id);
+        if let Some(acked) = &mut self.acked {
+            acked.forget(id);
+        }
     }
 
     fn has_more(&self) -> bool {
-        self.queue.front().is_some()
+        match &self.acked {
+            Some(acked) => acked.has_more(),
+            None => self.queue.front().is_some(),
+        }
     }
 
     fn would_receive(&mut self, peers: &mut Peers) -> bool {
-        next_formed::<F>(&mut self.queue, peers, &mut self.unexpected)
+        match &mut self.acked {
+            Some(acked) => acked.would_receive(peers),
+            None => next_formed::<F>(&mut self.queue, peers, &mut self.unexpected),
+        }
     }
 
-    fn readable(&mut self, _peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+    fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
+        if let Some(acked) = &mut self.acked {
+            return acked.readable(peers, id);
+        }
         self.queue.push(id);
         Ok(())
     }
@@ -205,6 +244,9 @@ impl<F: Form> Pattern for DealerOf<F> {
 
     fn clear(&mut self, peers: &mut Peers) {
         self.out.clear(peers);
+        if let Some(acked) = &mut self.acked {
+            acked.clear(peers);
+        }
     }
 
     fn keeps_unsent(&self) -> bool {
@@ -225,9 +267,10 @@ impl<F: Form> Pattern for DealerOf<F> {
         notice: Notice<'_>,
         now: Instant,
     ) -> Result<(), ProtocolError> {
-        match self.out.acked_mut() {
-            Some(acked) => acked.delivery(id, notice, now),
-            None => Ok(()),
+        match (notice, self.out.acked_mut(), &mut self.acked) {
+            (Notice::Settle(_), Some(acked), _) => acked.delivery(id, notice, now),
+            (Notice::Run(_) | Notice::Revoke(_), _, Some(acked)) => acked.delivery(id, notice),
+            _ => Ok(()),
         }
     }
 
@@ -235,17 +278,35 @@ impl<F: Form> Pattern for DealerOf<F> {
         self.out.acked_mut()
     }
 
-    fn settled(&mut self, peers: &mut Peers, _id: PeerId) {
+    fn acked_in(&mut self) -> Option<&mut AckedIn> {
+        self.acked.as_deref_mut()
+    }
+
+    fn settled(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(acked) = &mut self.acked {
+            acked.settled(peers, id);
+        }
         if let Some(acked) = self.out.acked_mut() {
             acked.dispatch(peers);
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.out.acked()?.deadline()
+        let out = self.out.acked()?.deadline();
+        let incoming = self.acked.as_ref().and_then(|acked| acked.deadline());
+        out.into_iter().chain(incoming).min()
+    }
+
+    fn closing(&mut self, peers: &mut Peers) {
+        if let Some(acked) = &mut self.acked {
+            acked.closing(peers);
+        }
     }
 
     fn handle_timeout(&mut self, peers: &mut Peers, now: Instant) {
+        if let Some(acked) = &mut self.acked {
+            acked.handle_timeout(peers, now);
+        }
         if let Some(acked) = self.out.acked_mut() {
             acked.handle_timeout(peers, now);
         }

@@ -11,7 +11,7 @@
 //! | [`Outlet`](outlet::Outlet) | where does the message of a lost peer go? | PUSH, DEALER |
 //! | [`BalancedOut`](balanced_out::BalancedOut) | is it held until it is settled? | the same |
 //! | [`Distributor`](distributor::Distributor), [`Subscriptions`](subscriptions::Subscriptions) | who wants this message? | PUB, XPUB, RADIO |
-//! | [`acked_out`], [`acked_in`] | which messages are settled? | PUSH, PULL, DEALER, ROUTER, where that is asked for |
+//! | [`acked_out`], [`acked_in`], [`acked_to`] | which messages are settled? | PUSH, PULL, DEALER, ROUTER, where that is asked for |
 //! | [`logged_out`], [`logged_in`] | which messages of a log has a subscriber had? | PUB with a log, SUB |
 //! | [`stored`] | what is to be written of them? | PUSH with a spool |
 //! | [`repeated_in`] | has this been asked before? | REP, where that is asked for |
@@ -28,6 +28,7 @@
 
 mod acked_in;
 mod acked_out;
+mod acked_to;
 mod balanced_out;
 mod dealer;
 mod distributor;
@@ -325,6 +326,12 @@ pub(crate) trait Pattern: Send {
     /// The messages that came and are to be settled, if that is asked for.
     fn acked_in(&mut self) -> Option<&mut AckedIn> {
         None
+    }
+
+    /// The messages that are delivered no more, since this was last asked.
+    fn take_dead(&mut self) -> Vec<DeadLetter> {
+        let acked = self.acked_out();
+        acked.map(|acked| acked.take_dead()).unwrap_or_default()
     }
 
     /// What has become of the message with this number, which somebody has a receipt of, if that is known.

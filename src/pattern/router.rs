@@ -10,6 +10,8 @@
 use std::time::Instant;
 
 use super::acked_in::{AckedIn, HeldJob};
+use super::acked_out::DeadLetter;
+use super::acked_to::AckedTo;
 use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
 use super::routes::{Name, Routes};
 use super::{Admission, FairQueue, Pattern};
@@ -17,6 +19,7 @@ use crate::engine::{Excess, Outgoing, PeerId, Peers, Tried, Unsent};
 use crate::message::{Message, RoutingId};
 use crate::monitor::PeerRefusal;
 use crate::options::Options;
+use crate::stats::DeliveryStats;
 use crate::zmtp::delivery::{Hello, Notice};
 use crate::zmtp::{PeerFacts, ProtocolError, SocketType};
 
@@ -57,15 +60,18 @@ pub(crate) struct RouterOf<N> {
     probe: bool,
     /// Peers speak no ZMTP, and an empty message ends the connection.
     raw: bool,
+    /// There is more to do about what is sent than to send it: it is raw, or to be settled.
+    special: bool,
     unroutable: u64,
     unexpected: u64,
-    /// Where messages are to be settled, they come this way alone: nothing is in the queue then.
+    /// Where messages are to be settled, they come and go this way alone: nothing is in the queue then.
     acked: Option<Box<Acked<N>>>,
 }
 
-/// Messages that come and are to be settled.
+/// Messages that are to be settled.
 struct Acked<N> {
     incoming: AckedIn,
+    out: AckedTo<N>,
     /// The name of the peer whose message is received next, if that has gone.
     last_name: Option<N>,
 }
@@ -87,6 +93,7 @@ impl NumberedPattern {
             handover: false,
             probe: false,
             raw: false,
+            special: false,
             unroutable: 0,
             unexpected: 0,
             acked: None,
@@ -115,6 +122,7 @@ impl RouterPattern {
             handover,
             probe,
             raw: false,
+            special: false,
             unroutable: 0,
             unexpected: 0,
             acked: None,
@@ -123,13 +131,16 @@ impl RouterPattern {
 
     pub(crate) fn with_options(options: &Options, first: u32) -> Self {
         let acked = options.delivery.as_ref().map(|delivery| {
+            let incoming = AckedIn::new(delivery);
             Box::new(Acked {
-                incoming: AckedIn::new(delivery),
+                out: AckedTo::new(delivery, options.send_hwm, incoming.hello().id),
+                incoming,
                 last_name: None,
             })
         });
         RouterOf {
             raw: options.router_raw,
+            special: options.router_raw || acked.is_some(),
             acked,
             ..RouterPattern::new(
                 options.router_mandatory,
@@ -145,6 +156,7 @@ impl RouterPattern {
         RouterOf {
             socket_type: SocketType::Stream,
             raw: true,
+            special: true,
             ..RouterPattern::new(true, false, false, first)
         }
     }
@@ -231,16 +243,34 @@ impl<N: Name> RouterOf<N> {
         outgoing: Outgoing<'_>,
     ) -> Result<Routed, Unroutable> {
         let Some(peer) = self.routes.peer(id) else {
-            return self.unroutable();
+            return self.unroutable(peers, id, outgoing);
         };
-        if self.raw && outgoing.extent().0 == 0 {
-            self.end(peers, peer);
-            return Ok(Routed::Queued);
+        if self.special
+            && let Some(done) = self.send_specially(peers, id, outgoing)
+        {
+            return done;
         }
         if peers.send_single(peer, outgoing) {
             return Ok(Routed::Queued);
         }
         self.send_any(peers, peer, outgoing)
+    }
+
+    /// Holds a message until it is settled, or ends a raw connection. `None`: there is nothing special about it.
+    #[inline(never)]
+    fn send_specially(
+        &mut self,
+        peers: &mut Peers,
+        id: &N::Key,
+        outgoing: Outgoing<'_>,
+    ) -> Option<Result<Routed, Unroutable>> {
+        if let Some(acked) = &mut self.acked {
+            let sent = acked.out.send(peers, id, outgoing);
+            return Some(sent.map(|()| Routed::Queued));
+        }
+        let peer = self.routes.peer(id).filter(|_| outgoing.extent().0 == 0)?;
+        self.end(peers, peer);
+        Some(Ok(Routed::Queued))
     }
 
     /// Ends the connection of a peer, once all that is queued for it has left.
@@ -279,7 +309,17 @@ impl<N: Name> RouterOf<N> {
     }
 
     #[cold]
-    fn unroutable(&mut self) -> Result<Routed, Unroutable> {
+    fn unroutable(
+        &mut self,
+        peers: &mut Peers,
+        id: &N::Key,
+        outgoing: Outgoing<'_>,
+    ) -> Result<Routed, Unroutable> {
+        if let Some(acked) = &mut self.acked {
+            // It may be away for a moment.
+            let sent = acked.out.send(peers, id, outgoing);
+            return sent.map(|()| Routed::Queued);
+        }
         if self.mandatory {
             return Err(Unroutable::NoSuchPeer);
         }
@@ -294,7 +334,8 @@ impl<N: Name> RouterOf<N> {
 
     /// Whether messages may be sent to a peer of this name.
     pub(crate) fn knows(&self, id: &N::Key) -> bool {
-        self.routes.peer(id).is_some()
+        let acked = self.acked.as_ref();
+        self.routes.peer(id).is_some() || acked.is_some_and(|acked| acked.out.knows(id))
     }
 
     /// The names of the peers that are connected.
@@ -307,10 +348,12 @@ impl<N: Name> RouterOf<N> {
     /// The name that a peer is to have: the one it has had, the one given to it here, or the one it asks for. `None`: any.
     fn wanted(&self, peers: &Peers, id: PeerId) -> Result<Option<N>, PeerRefusal> {
         let had = self.routes.name(id).cloned();
-        match had.or_else(|| N::given(peers, id)) {
-            Some(name) => Ok(Some(name)),
-            None => N::asked(peers, id),
+        if let Some(name) = had.or_else(|| N::given(peers, id)) {
+            return Ok(Some(name));
         }
+        let asked = N::asked(peers, id)?;
+        let acked = self.acked.as_ref().filter(|_| asked.is_none());
+        Ok(asked.or_else(|| acked?.out.name_before(peers, id)))
     }
 }
 
@@ -335,6 +378,9 @@ impl<N: Name> Pattern for RouterOf<N> {
             self.mandatory = options.router_mandatory;
             self.handover = options.router_handover;
             self.probe = options.probe_router && !self.raw;
+            if let Some(acked) = &mut self.acked {
+                acked.out.set_send_hwm(options.send_hwm);
+            }
         }
     }
 
@@ -348,11 +394,6 @@ impl<N: Name> Pattern for RouterOf<N> {
 
     fn hello(&self) -> Option<Hello> {
         self.acked.as_ref().map(|acked| acked.incoming.hello())
-    }
-
-    /// What is sent is not to be settled.
-    fn is_immediate(&self) -> bool {
-        false
     }
 
     fn admit(&mut self, peers: &mut Peers, id: PeerId) -> Admission {
@@ -395,7 +436,7 @@ impl<N: Name> Pattern for RouterOf<N> {
         }
         let had = self.routes.name(id).filter(|_| N::NUMBERED).cloned();
         if let Some(name) = had.or_else(|| N::given(peers, id))
-            && !self.knows(name.borrow())
+            && self.routes.peer(name.borrow()).is_none()
         {
             self.routes.assign(id, name);
         }
@@ -404,7 +445,10 @@ impl<N: Name> Pattern for RouterOf<N> {
     /// Where there is no room for the probe there are messages, which tell the peer of us as well.
     fn established(&mut self, peers: &mut Peers, id: PeerId) {
         if let Some(acked) = &mut self.acked {
-            acked.incoming.established(peers, id);
+            acked.incoming.opened(peers, id);
+            if let Some(name) = self.routes.name(id) {
+                acked.out.established(peers, id, name);
+            }
         }
         if self.probe {
             peers.try_send(id, Outgoing::Slice(b""));
@@ -421,11 +465,43 @@ impl<N: Name> Pattern for RouterOf<N> {
         }
     }
 
-    fn detached(&mut self, peers: &mut Peers, id: PeerId, _unsent: Vec<Unsent>) {
+    fn detached(&mut self, peers: &mut Peers, id: PeerId, unsent: Vec<Unsent>) {
         self.routes.release(id);
         if let Some(acked) = &mut self.acked {
             acked.incoming.lost(peers, id);
+            acked.out.detached(peers, id, unsent);
         }
+    }
+
+    /// They were for a peer that settles nothing, of whom nobody knows any more.
+    fn orphaned(&mut self, peers: &mut Peers, unsent: Vec<Unsent>) {
+        if self.acked.is_some() {
+            self.unroutable += unsent.len() as u64;
+            for unsent in unsent {
+                peers.discard(unsent.message);
+            }
+        }
+    }
+
+    fn writable(&mut self, peers: &mut Peers, id: PeerId) {
+        if let Some(acked) = &mut self.acked {
+            acked.out.dispatch(peers, id);
+        }
+    }
+
+    fn orphans(&self) -> usize {
+        let acked = self.acked.as_ref();
+        acked.map_or(0, |acked| acked.out.unsettled())
+    }
+
+    fn take_dead(&mut self) -> Vec<DeadLetter> {
+        let acked = self.acked.as_mut();
+        acked.map(|acked| acked.out.take_dead()).unwrap_or_default()
+    }
+
+    fn delivery_stats(&self) -> DeliveryStats {
+        let acked = self.acked.as_ref();
+        acked.map(|acked| acked.out.stats()).unwrap_or_default()
     }
 
     fn forget(&mut self, id: PeerId) {
@@ -468,9 +544,9 @@ impl<N: Name> Pattern for RouterOf<N> {
         !self.raw
     }
 
-    /// They are for one peer.
+    /// They are for one peer, which may be back for those that are to be settled.
     fn moves_unsent(&self) -> bool {
-        false
+        self.acked.is_some()
     }
 
     fn unroutable(&self) -> u64 {
@@ -485,11 +561,14 @@ impl<N: Name> Pattern for RouterOf<N> {
         &mut self,
         id: PeerId,
         notice: Notice<'_>,
-        _now: Instant,
+        now: Instant,
     ) -> Result<(), ProtocolError> {
-        match &mut self.acked {
-            Some(acked) => acked.incoming.delivery(id, notice),
-            None => Ok(()),
+        match (&mut self.acked, notice) {
+            (None, _) => Ok(()),
+            (Some(acked), Notice::Settle(_)) => acked.out.delivery(id, notice, now),
+            (Some(acked), Notice::Run(_) | Notice::Revoke(_)) => {
+                acked.incoming.delivery(id, notice)
+            }
         }
     }
 
@@ -500,16 +579,20 @@ impl<N: Name> Pattern for RouterOf<N> {
     fn settled(&mut self, peers: &mut Peers, id: PeerId) {
         if let Some(acked) = &mut self.acked {
             acked.incoming.settled(peers, id);
+            acked.out.dispatch(peers, id);
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.acked.as_ref()?.incoming.deadline()
+        let acked = self.acked.as_ref()?;
+        let incoming = acked.incoming.deadline();
+        incoming.into_iter().chain(acked.out.deadline()).min()
     }
 
     fn handle_timeout(&mut self, peers: &mut Peers, now: Instant) {
         if let Some(acked) = &mut self.acked {
             acked.incoming.handle_timeout(peers, now);
+            acked.out.handle_timeout(peers, now);
         }
     }
 
@@ -522,6 +605,7 @@ impl<N: Name> Pattern for RouterOf<N> {
     fn clear(&mut self, peers: &mut Peers) {
         if let Some(acked) = &mut self.acked {
             acked.incoming.clear(peers);
+            acked.out.clear(peers);
         }
     }
 }

@@ -32,6 +32,9 @@ pub(crate) trait Name: Borrow<Self::Key> + Clone + Eq + Hash + Send + 'static {
     /// The one that the application has given to a peer when it connected to it.
     fn given(peers: &Peers, id: PeerId) -> Option<Self>;
 
+    /// What it is outside, where peers are known by routing ids.
+    fn routing_id(&self) -> Option<RoutingId>;
+
     /// The one that a peer asks for, if it does.
     fn asked(peers: &Peers, id: PeerId) -> Result<Option<Self>, PeerRefusal>;
 }
@@ -47,6 +50,10 @@ impl Name for RoutingId {
 
     fn given(peers: &Peers, id: PeerId) -> Option<Self> {
         peers.given_name(id).cloned()
+    }
+
+    fn routing_id(&self) -> Option<RoutingId> {
+        Some(self.clone())
     }
 
     fn asked(peers: &Peers, id: PeerId) -> Result<Option<Self>, PeerRefusal> {
@@ -74,6 +81,10 @@ impl Name for u32 {
     }
 
     fn given(_peers: &Peers, _id: PeerId) -> Option<Self> {
+        None
+    }
+
+    fn routing_id(&self) -> Option<RoutingId> {
         None
     }
 

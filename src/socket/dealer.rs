@@ -24,7 +24,7 @@ use crate::pattern::{DeadLetter, DealerPattern};
 /// - A ROUTER knows the socket by its [`routing_id`](crate::Options::routing_id), and not before its first message; with
 ///   [`probe_router`](crate::Options::probe_router) that is an empty one, sent with each new connection.
 /// - With [`Options::delivery`](crate::Options::delivery) each message is held until a ROUTER has settled it, and delivered again until then: to
-///   another one if the first is gone. What comes back is not settled.
+///   another one if the first is gone. [`recv_job`](Self::recv_job) gives what comes back as a [`Job`](crate::Job) to be settled.
 ///
 /// RFC 28; libzmq: `ZMQ_DEALER`. There, what was queued for a peer that had connected and is gone is dropped; here it goes to another
 /// peer, as with PUSH.
@@ -75,7 +75,7 @@ sending!(Dealer);
 receiving!(Dealer);
 
 impl Dealer {
-    /// Sends a message as [`send`](Dealer::send) does, and gives a receipt that tells when a ROUTER has settled it. Without the option
+    /// Sends a message as [`send`](Dealer::send) does, and gives a receipt that tells when a ROUTER, or another DEALER, has settled it. Without the option
     /// [`delivery`](crate::Options::delivery) it tells that nobody will.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Pull, Router, Socket, futures, recv_error};
+use super::{Dealer, Pull, Router, Socket, futures, recv_error};
 use crate::engine::{Core, Net, Stop, Wait};
 use crate::error::{RecvError, SettleError};
 use crate::message::{Message, RoutingId};
@@ -12,7 +12,7 @@ use crate::origin::Origin;
 use crate::pattern::{HeldJob, JobId, Pattern, Receiving, RouterPattern};
 use crate::zmtp::delivery::Settling;
 
-/// A message that is to be settled by who works on it; given by [`Pull::recv_job`] and [`Router::recv_job`].
+/// A message that is to be settled by who works on it; given by [`Pull::recv_job`], [`Router::recv_job`] and [`Dealer::recv_job`].
 ///
 /// | what becomes of the job | what becomes of the message |
 /// |---|---|
@@ -329,82 +329,96 @@ impl Socket<RouterPattern> {
     }
 }
 
-impl Pull {
-    /// Receives the next message as a job, which is to be settled; waits for one, at most for [`recv_timeout`](crate::Options::recv_timeout). A
-    /// message that is received in any other way is settled when it is handed over.
-    ///
-    /// Without the option [`delivery`](crate::Options::delivery), or from a peer without it, it is a job without [`id`](Job::id).
-    ///
-    /// # Errors
-    ///
-    /// Timed out, or closed.
-    pub fn recv_job(&self) -> Result<Job, RecvError> {
-        self.socket.job(self.socket.recv_wait())
-    }
+/// The calls that receive jobs, of a socket that receives messages one after the other.
+macro_rules! jobs {
+    ($name:ident) => {
+        impl $name {
+            /// Receives the next message as a job, which is to be settled; waits for one, at most for [`recv_timeout`](crate::Options::recv_timeout). A
+            /// message that is received in any other way is settled when it is handed over.
+            ///
+            /// Without the option [`delivery`](crate::Options::delivery), or from a peer without it, it is a job without [`id`](Job::id).
+            ///
+            /// # Errors
+            ///
+            /// Timed out, or closed.
+            pub fn recv_job(&self) -> Result<Job, RecvError> {
+                self.socket.job(self.socket.recv_wait())
+            }
 
-    /// Receives a job if there is one now.
-    ///
-    /// # Errors
-    ///
-    /// There is none, or closed.
-    pub fn try_recv_job(&self) -> Result<Job, RecvError> {
-        self.socket.job(Wait::Not)
-    }
+            /// Receives a job if there is one now.
+            ///
+            /// # Errors
+            ///
+            /// There is none, or closed.
+            pub fn try_recv_job(&self) -> Result<Job, RecvError> {
+                self.socket.job(Wait::Not)
+            }
 
-    /// Receives the next job, waiting for at most `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// Timed out, or closed.
-    pub fn recv_job_timeout(&self, timeout: Duration) -> Result<Job, RecvError> {
-        self.socket.job(Wait::AtMost(timeout))
-    }
+            /// Receives the next job, waiting for at most `timeout`.
+            ///
+            /// # Errors
+            ///
+            /// Timed out, or closed.
+            pub fn recv_job_timeout(&self, timeout: Duration) -> Result<Job, RecvError> {
+                self.socket.job(Wait::AtMost(timeout))
+            }
 
-    /// Receives the next job, in a task: see [`recv_async`](Pull::recv_async).
-    ///
-    /// # Errors
-    ///
-    /// Closed, or the context is shut down.
-    pub fn recv_job_async(&self) -> impl Future<Output = Result<Job, RecvError>> {
-        self.socket.job_in_task()
-    }
+            /// Receives the next job, in a task: see [`recv_async`](Self::recv_async).
+            ///
+            /// # Errors
+            ///
+            /// Closed, or the context is shut down.
+            pub fn recv_job_async(&self) -> impl Future<Output = Result<Job, RecvError>> {
+                self.socket.job_in_task()
+            }
 
-    /// Receives the next job as [`recv_job`](Pull::recv_job) does, with what is known of the peer that it comes from.
-    ///
-    /// # Errors
-    ///
-    /// As [`recv_job`](Pull::recv_job).
-    pub fn recv_job_from(&self) -> Result<(Job, Origin), RecvError> {
-        self.socket.job_from(self.socket.recv_wait())
-    }
+            /// Receives the next job as [`recv_job`](Self::recv_job) does, with what is known of the peer that it comes from.
+            ///
+            /// # Errors
+            ///
+            /// As [`recv_job`](Self::recv_job).
+            pub fn recv_job_from(&self) -> Result<(Job, Origin), RecvError> {
+                self.socket.job_from(self.socket.recv_wait())
+            }
 
-    /// The same if there is a job now, as [`try_recv_job`](Pull::try_recv_job).
-    ///
-    /// # Errors
-    ///
-    /// As [`try_recv_job`](Pull::try_recv_job).
-    pub fn try_recv_job_from(&self) -> Result<(Job, Origin), RecvError> {
-        self.socket.job_from(Wait::Not)
-    }
+            /// The same if there is a job now, as [`try_recv_job`](Self::try_recv_job).
+            ///
+            /// # Errors
+            ///
+            /// As [`try_recv_job`](Self::try_recv_job).
+            pub fn try_recv_job_from(&self) -> Result<(Job, Origin), RecvError> {
+                self.socket.job_from(Wait::Not)
+            }
 
-    /// The same, waiting for at most `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// As [`recv_job_timeout`](Pull::recv_job_timeout).
-    pub fn recv_job_from_timeout(&self, timeout: Duration) -> Result<(Job, Origin), RecvError> {
-        self.socket.job_from(Wait::AtMost(timeout))
-    }
+            /// The same, waiting for at most `timeout`.
+            ///
+            /// # Errors
+            ///
+            /// As [`recv_job_timeout`](Self::recv_job_timeout).
+            pub fn recv_job_from_timeout(
+                &self,
+                timeout: Duration,
+            ) -> Result<(Job, Origin), RecvError> {
+                self.socket.job_from(Wait::AtMost(timeout))
+            }
 
-    /// The same, in a task, as [`recv_job_async`](Pull::recv_job_async).
-    ///
-    /// # Errors
-    ///
-    /// As [`recv_job_async`](Pull::recv_job_async).
-    pub fn recv_job_from_async(&self) -> impl Future<Output = Result<(Job, Origin), RecvError>> {
-        self.socket.job_from_in_task()
-    }
+            /// The same, in a task, as [`recv_job_async`](Self::recv_job_async).
+            ///
+            /// # Errors
+            ///
+            /// As [`recv_job_async`](Self::recv_job_async).
+            pub fn recv_job_from_async(
+                &self,
+            ) -> impl Future<Output = Result<(Job, Origin), RecvError>> {
+                self.socket.job_from_in_task()
+            }
+        }
+    };
 }
+
+jobs!(Pull);
+
+jobs!(Dealer);
 
 impl Router {
     /// Receives the next message as a job, which is to be settled, with the name of the peer that sent it; waits for one, at most for

@@ -232,11 +232,8 @@ impl<P: Sending + 'static> Socket<P> {
 impl<P: Pattern + 'static> Socket<P> {
     /// The messages that are delivered no more, since this was last asked.
     pub(super) fn take_dead(&self) -> Vec<DeadLetter> {
-        let dead = self.core().inspect(|pattern, _| {
-            let acked = pattern.acked_out();
-            acked.map(|acked| acked.take_dead())
-        });
-        dead.ok().flatten().unwrap_or_default()
+        let dead = self.core().inspect(|pattern, _| pattern.take_dead());
+        dead.unwrap_or_default()
     }
 
     fn holder(&self) -> Arc<dyn Holder> {

@@ -18,7 +18,7 @@ use crate::engine::Key;
 use crate::engine::Wait;
 use crate::error::{ConnectError, RecvError, SendError, SendErrorKind};
 use crate::message::{Message, Payload, RoutingId};
-use crate::pattern::{Routed, RouterPattern};
+use crate::pattern::{DeadLetter, Routed, RouterPattern};
 use crate::transport::{Endpoint, EndpointError};
 use crate::zmtp::PeerFacts;
 
@@ -33,7 +33,8 @@ use crate::zmtp::PeerFacts;
 /// - Messages queued for a peer that is gone are dropped and counted ([`Dropped::peer_gone`](crate::Dropped::peer_gone)), those for one
 ///   that this socket has connected to are kept for its next connection.
 /// - With [`Options::delivery`](crate::Options::delivery), [`recv_job`](Self::recv_job) gives each message of a DEALER as a [`Job`](crate::Job) to be
-///   settled, with the name of its peer. What is sent is not settled.
+///   settled, with the name of its peer. What is sent is held until its peer has settled it: a peer that is away may be back for it within the
+///   [grace](crate::Delivery::grace), and then it is a [dead letter](Self::dead_letters). Nothing is dropped: `send_to` does as with `router_mandatory`.
 /// - Its peers are of the types REQ, DEALER and ROUTER. What a REQ sends begins with an envelope that ends with an empty frame, and
 ///   its reply has to begin with the same.
 ///
@@ -91,11 +92,20 @@ common!(Router, "ROUTER", options => RouterPattern::with_options(options, first_
 
 addressed!(
     Router,
-    waits: "With [`router_mandatory`](crate::Options::router_mandatory) it waits while that peer is at its high-water mark, at most for
+    waits: "With [`router_mandatory`](crate::Options::router_mandatory) or [`delivery`](crate::Options::delivery) it waits while that peer is at its high-water mark, at most for
 [`send_timeout`](crate::Options::send_timeout); otherwise it never waits.",
-    errors: "Closed, or [larger than the peer takes](SendErrorKind::TooLarge); with `router_mandatory` also timed out, or
+    errors: "Closed, or [larger than the peer takes](SendErrorKind::TooLarge); with `router_mandatory` or `delivery` also timed out, or
 [no peer has the routing id](SendErrorKind::Unroutable)."
 );
+
+impl Router {
+    /// Takes the messages that are delivered no more, of those that are to be settled ([`Options::delivery`](crate::Options::delivery)): for a
+    /// [peer](DeadLetter::peer) that is gone, rejected by it, delivered too often, or not settled in their time. The oldest is first.
+    /// [So many](crate::Delivery::keep_dead_letters) are kept until they are taken, and none is once the socket is closed.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.socket.take_dead()
+    }
+}
 
 /// Where the numbers of routing ids begin that are made up.
 pub(super) fn first_number() -> u32 {

@@ -79,6 +79,7 @@ fn check_dead(spool: &OpenSpool, number: u64) -> Result<(), SpoolError> {
 
 fn letter(spool: &OpenSpool, stored: Stored) -> DeadLetter {
     DeadLetter {
+        peer: None,
         message: stored.message,
         id: JobId {
             stream: spool.stream_id(),

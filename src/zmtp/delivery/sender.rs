@@ -79,6 +79,8 @@ pub(crate) enum DeadLine {
     TooLarge,
     /// Its time was over before it was settled.
     Expired,
+    /// Nobody else may have it, and its receiver is gone.
+    Gone,
 }
 
 /// What there is to be observed with a message.
@@ -313,6 +315,21 @@ impl<T> Sender<T> {
         self.backs.clear();
         let jobs = std::mem::take(&mut self.jobs);
         jobs.into_iter().map(|(_, job)| job.payload)
+    }
+
+    /// No connection is there, and who may have the messages that are held will not be back: none is held from then on.
+    pub(crate) fn abandon(&mut self) {
+        debug_assert!(self.connections().next().is_none());
+        let jobs = self.jobs.iter();
+        let mut keys: Vec<(u64, usize)> = jobs.map(|(key, job)| (job.number, key)).collect();
+        keys.sort_unstable();
+        for (_, key) in keys {
+            self.finish(key, Fate::Dead(DeadLine::Gone));
+        }
+        self.fresh.clear();
+        self.again.clear();
+        self.delayed.clear();
+        self.graces.clear();
     }
 
     /// A connection is there: to a receiver that takes so many unsettled messages at once, or, with `None`, to a peer that settles nothing.

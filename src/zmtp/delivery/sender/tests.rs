@@ -432,3 +432,40 @@ fn order_goes_on_after_a_restart() {
     settle(&mut sender, 0, now, |out| wire::put_done(out, &[(1, 1)])).expect("settled");
     assert_eq!(payloads(&mut sender), [3]);
 }
+
+/// Waiting, out, delayed, held for a receiver or behind another of its order.
+#[test]
+fn what_is_given_up_is_dead_wherever_it_waits() {
+    let (mut sender, now) = sender();
+    let ordered = Terms {
+        order: Some(7),
+        ..PLAIN
+    };
+    sender.opened(0, receiver(1, 3));
+    for payload in 0..2 {
+        sender.offer(payload, false, PLAIN);
+    }
+    sender.offer(2, false, ordered);
+    assert_eq!(payloads(&mut sender), [0, 1, 2]);
+    sender.offer(3, false, ordered);
+    sender.offer(4, false, until(now + Duration::from_secs(5)));
+    settle(&mut sender, 0, now, |out| wire::put_retry(out, 1, None)).expect("given back");
+    sender.closed(0, 0, now);
+    sender.abandon();
+    assert_eq!(sender.len(), 0);
+    let finished: Vec<_> = sender
+        .finished()
+        .map(|done| (done.payload, done.fate))
+        .collect();
+    let gone = Fate::Dead(DeadLine::Gone);
+    let expected: Vec<_> = (0..5).map(|payload| (payload, gone.clone())).collect();
+    assert_eq!(finished, expected);
+    assert_eq!(sender.counts().dead, 5);
+    // It goes on with the next one.
+    sender.opened(0, receiver(2, 3));
+    sender.offer(5, false, ordered);
+    assert_eq!(payloads(&mut sender), [5]);
+    sender.handle_timeout(now + Duration::from_secs(60));
+    sender.expire(now + Duration::from_secs(60));
+    assert!(payloads(&mut sender).is_empty());
+}
