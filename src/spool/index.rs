@@ -218,6 +218,11 @@ impl Index {
         }
     }
 
+    /// Whether one of these live messages was copied.
+    pub(crate) fn has_copy(&self, first: u64, last: u64) -> bool {
+        first <= last && self.moved.range(first..=last).next().is_some()
+    }
+
     /// Takes messages out, and gives how many of them were live.
     pub(crate) fn settle(&mut self, first: u64, last: u64) -> u64 {
         if first > last {

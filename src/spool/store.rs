@@ -444,10 +444,11 @@ impl OpenSpool {
             let mut state = lock(&self.state);
             for range in ranges {
                 let (first, last) = range.into_inner();
+                let copied = state.index.has_copy(first, last);
                 let count = state.index.settle(first, last);
                 settled += count;
                 if count > 0 {
-                    noted.push((first, last));
+                    noted.push((first, last, copied));
                 }
             }
         }
@@ -459,9 +460,10 @@ impl OpenSpool {
                 .segments
                 .front()
                 .map_or(0, |oldest| oldest.first_seq);
-            // Of what was before there is nothing left.
-            let noted = ranges.iter().filter(|(_, last)| *last >= oldest);
-            let noted: Vec<u64> = noted.flat_map(|(first, last)| [*first, *last]).collect();
+            // Of what was before there is nothing left, but for copies.
+            let noted = ranges.iter();
+            let noted = noted.filter(|(_, last, copied)| *copied || *last >= oldest);
+            let noted: Vec<u64> = noted.flat_map(|(first, last, _)| [*first, *last]).collect();
             if !noted.is_empty() {
                 state.put((Kind::Settled, 0), 0, now(), |out| put_numbers(out, noted));
             }

@@ -333,3 +333,23 @@ fn no_crash_loses_what_was_committed_3() {
 fn no_crash_loses_what_was_committed_4() {
     run(300_000..300_000 + schedules());
 }
+
+#[test]
+fn a_copy_that_is_settled_stays_settled() {
+    let disk = MemoryDisk::new();
+    let settings = Spool::at("memory").segment_size(4096);
+    let spool = settings.open_on(disk.boxed()).expect("a spool");
+    let mut last = 0;
+    while spool.segments().len() < 4 {
+        last = spool.append([7; 100]).expect("appended");
+    }
+    spool.commit(last).expect("safe");
+    spool.settle([2..=last]).expect("settled");
+    spool.compact().expect("compacted");
+    let first = spool.segments()[0].file.clone();
+    assert!(!first.ends_with("0000000000000001.seg"), "{first:?}");
+    assert_eq!(spool.settle([1..=1]), Ok(1));
+    spool.flush().expect("written");
+    let spool = settings.open_on(disk.kill().boxed()).expect("a spool");
+    assert_eq!(spool.len(), 0, "{:?}", spool.range());
+}
