@@ -58,11 +58,12 @@ fn fill<S: Simd, V: SimdInt<S, Element = u32>>(
     for out in out.chunks_exact_mut(lanes) {
         let mut x = fixed.map(|word| V::splat(simd, word));
         let mut places = [[0; MANY]; 3];
-        for lane in 0..lanes.min(MANY) {
+        let [lows, highs, blocks] = &mut places;
+        for ((low, high), number) in lows.iter_mut().zip(highs).zip(blocks).take(lanes) {
             let bytes = nonce.swap_bytes();
-            places[0][lane] = bytes as u32;
-            places[1][lane] = (bytes >> 32) as u32;
-            places[2][lane] = block;
+            *low = bytes as u32;
+            *high = (bytes >> 32) as u32;
+            *number = block;
             block += 1;
             if block as usize >= per_nonce {
                 (nonce, block) = (nonce.wrapping_add(1), 0);
@@ -89,7 +90,7 @@ fn rounds<S: Simd, V: SimdInt<S, Element = u32>>(x: &mut [V; 16]) {
     macro_rules! step {
         ($to:literal, $a:literal, $b:literal, $by:literal) => {
             let sum = x[$a] + x[$b];
-            x[$to] = x[$to] ^ ((sum << $by) | (sum >> (32 - $by)));
+            x[$to] ^= (sum << $by) | (sum >> (32 - $by));
         };
     }
     macro_rules! quarter_round {
