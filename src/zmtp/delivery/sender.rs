@@ -22,7 +22,7 @@
 //! [`finished`](Sender::finished), [`revoked`](Sender::revoked) and, where that is of interest, [`returned`](Sender::returned).
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -33,11 +33,13 @@ use expiry::Expiry;
 use line::{ALONE_AFTER, Line, Share};
 use order::Order;
 use ranking::Ranking;
+use tags::Tags;
 
 mod expiry;
 mod line;
 mod order;
 mod ranking;
+mod tags;
 
 /// What the sender goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +140,7 @@ struct Job<T> {
     number: u64,
     deliveries: u32,
     /// Connections that ended while it was out on them.
-    deaths: u32,
+    deaths: u8,
     /// It has been sent, whether it left or not.
     sent: bool,
     /// It is out on a connection.
@@ -355,7 +357,7 @@ impl<T> Sender<T> {
             receiver: receiver.map(|(id, _)| id),
             window: usize::try_from(window).unwrap_or(usize::MAX),
             next_tag: 0,
-            out: HashMap::default(),
+            out: Tags::default(),
             run: None,
             back,
             alone: false,
@@ -400,7 +402,7 @@ impl<T> Sender<T> {
         self.rank(connection);
         self.backs.remove(&connection);
         let left = line.next_tag.saturating_sub(unwritten as u64);
-        let mut out: Vec<(u64, usize)> = line.out.into_iter().collect();
+        let mut out: Vec<(u64, usize)> = line.out.iter().collect();
         out.sort_unstable();
         let mut keys = Vec::with_capacity(out.len() + line.back.len());
         for (tag, key) in out {
@@ -432,7 +434,7 @@ impl<T> Sender<T> {
             return false;
         };
         job.deliveries = job.deliveries.saturating_add(1);
-        job.deaths = job.deaths.saturating_add(u32::from(died));
+        job.deaths = job.deaths.saturating_add(u8::from(died));
         if job.deliveries >= self.policy.limit {
             self.finish(key, Fate::Dead(DeadLine::Limit));
             return false;
@@ -582,7 +584,7 @@ impl<T> Sender<T> {
         if tag >= line.next_tag {
             return Err(DeliveryError::NeverSent { tag });
         }
-        let key = line.out.remove(&tag);
+        let key = line.out.remove(tag);
         let key = key.ok_or(DeliveryError::Repeated { tag })?;
         line.alone &= !line.out.is_empty();
         Ok(key)
@@ -645,9 +647,9 @@ impl<T> Sender<T> {
         if !out.is_empty() {
             out.sort_unstable();
             for (connection, line) in self.lines.iter().enumerate() {
-                let tags = line.iter().flat_map(|line| &line.out);
+                let tags = line.iter().flat_map(|line| line.out.iter());
                 let tags = tags.filter(|(_, key)| out.binary_search(key).is_ok());
-                self.expiry.revoke(connection, tags.map(|(tag, _)| *tag));
+                self.expiry.revoke(connection, tags.map(|(tag, _)| tag));
             }
         }
         // They are the first of all as a rule.

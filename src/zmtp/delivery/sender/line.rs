@@ -1,14 +1,14 @@
 //! A connection that messages are sent on, and what is unsettled there.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 
 use super::super::Id;
 use super::super::wire::Run;
+use super::tags::Tags;
 
 /// A message that has been on so many connections that broke goes out alone, so that it takes no others with it if it is what breaks
 /// them.
-pub(super) const ALONE_AFTER: u32 = 3;
+pub(super) const ALONE_AFTER: u8 = 3;
 
 /// A connection that is open.
 pub(super) struct Line {
@@ -16,7 +16,7 @@ pub(super) struct Line {
     pub(super) window: usize,
     pub(super) next_tag: u64,
     /// What is unsettled, by its tag.
-    pub(super) out: HashMap<u64, usize, BuildHasherDefault<TagHasher>>,
+    pub(super) out: Tags,
     /// The last run that has been sent.
     pub(super) run: Option<Run>,
     /// What the receiver may still have of an earlier connection; it is sent that first.
@@ -45,32 +45,9 @@ impl Share {
 /// What a message adds to the load of a line of weight 1.
 const UNIT: u64 = 1 << 20;
 
-/// Tags are counted here, and those of others are only looked up: they need no better one.
-#[derive(Default)]
-pub(super) struct TagHasher(u64);
-
-impl Hasher for TagHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, tag: u64) {
-        // The table takes its index from the low bits and seven more from the top.
-        self.0 = (self.0 ^ tag)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(32);
-    }
-}
-
 impl Line {
     /// How many more messages may go out, for one that has been on so many connections that broke. `None`: not this one.
-    pub(super) fn free(&self, deaths: u32) -> Option<usize> {
+    pub(super) fn free(&self, deaths: u8) -> Option<usize> {
         // Those who say what becomes of messages come first.
         if self.receiver.is_none() {
             return Some(0);
@@ -93,11 +70,11 @@ impl Line {
         (priority, load)
     }
 
-    pub(super) fn free_for_back(&self, deaths: u32) -> bool {
+    pub(super) fn free_for_back(&self, deaths: u8) -> bool {
         self.out.len() < self.window && self.lets_out(deaths)
     }
 
-    fn lets_out(&self, deaths: u32) -> bool {
+    fn lets_out(&self, deaths: u8) -> bool {
         !self.alone && (deaths < ALONE_AFTER || self.out.is_empty())
     }
 }
