@@ -268,6 +268,11 @@ impl<M: Matching> Distributor<M> {
         }
     }
 
+    /// How many different topics peers have subscribed to.
+    pub(super) fn topics(&self) -> usize {
+        self.subscriptions.topics()
+    }
+
     /// How many peers have subscribed to anything.
     pub(super) fn any_subscribers(&self) -> usize {
         self.subscriptions.peers()

@@ -85,6 +85,11 @@ impl<M: Matching> PubOf<M> {
         self.distributor.subscribers(topic)
     }
 
+    /// How many different topics peers have subscribed to.
+    pub(crate) fn topics(&self) -> usize {
+        self.distributor.topics()
+    }
+
     /// How many peers have subscribed to anything.
     pub(crate) fn any_subscribers(&self) -> usize {
         self.distributor.any_subscribers()

@@ -53,6 +53,11 @@ impl<M: Matching> SubOf<M> {
         self.topics.subscribe(peers, topic);
     }
 
+    /// How many different topics it has subscribed to.
+    pub(crate) fn topics(&self) -> usize {
+        self.topics.filter.len()
+    }
+
     pub(crate) fn unsubscribe(&mut self, peers: &mut Peers, topic: &[u8]) {
         self.topics.unsubscribe(peers, topic);
     }

@@ -107,6 +107,11 @@ impl Subscriptions {
         }
     }
 
+    /// The number of different topics.
+    pub(crate) fn topics(&self) -> usize {
+        self.trie.len()
+    }
+
     /// Subscribes a peer to every topic that starts with this one.
     pub(crate) fn insert(&mut self, peer: usize, topic: &[u8]) -> Inserted {
         if peer >= self.topics.len() {

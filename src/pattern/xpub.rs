@@ -91,6 +91,11 @@ impl XpubPattern {
         self.distributor.subscribers(topic)
     }
 
+    /// How many different topics peers have subscribed to, or in manual mode have been granted.
+    pub(crate) fn topics(&self) -> usize {
+        self.distributor.topics()
+    }
+
     /// How many peers have subscribed to anything, or in manual mode have been granted something.
     pub(crate) fn any_subscribers(&self) -> usize {
         self.distributor.any_subscribers()

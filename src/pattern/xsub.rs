@@ -36,6 +36,11 @@ impl XsubPattern {
         }
     }
 
+    /// How many different topics it has subscribed to.
+    pub(crate) fn topics(&self) -> usize {
+        self.topics.filter.len()
+    }
+
     pub(crate) fn unsubscribe(&mut self, peers: &mut Peers, topic: &[u8]) {
         if !self.topics.unsubscribe(peers, topic) && self.tells_all_ends {
             self.topics.repeat_end(peers, topic);

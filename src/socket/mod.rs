@@ -306,6 +306,12 @@ impl<P: Pattern + 'static> Socket<P> {
         last.ok().flatten()
     }
 
+    /// What a getter counts; nothing in a forked child, which cannot know it.
+    fn count(&self, count: impl FnOnce(&P) -> usize) -> usize {
+        let counted = self.core.inspect(|pattern, _| count(pattern));
+        counted.unwrap_or_default()
+    }
+
     fn wait_for_peers(&self, wanted: usize, timeout: Duration) -> Result<(), WaitError> {
         self.wait_for_count(wanted, timeout, |_, net| net.connected_peers())
     }

@@ -58,6 +58,33 @@ macro_rules! publishing {
                 self.socket.send_async(message)
             }
 
+            /// How many different topics peers have subscribed to, however many of them to each; with
+            /// [`xpub_manual`](crate::Options::xpub_manual), those that they were given. Those of a peer that has gone are forgotten soon, and not
+            /// counted are those that are served from a [log](crate::Options::log).
+            ///
+            /// libzmq: `ZMQ_TOPICS_COUNT`, a draft.
+            ///
+            /// ```
+            /// # use std::time::Duration;
+            /// # use zerohop::{Context, Pub, Sub};
+            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// # let context = Context::new();
+            /// let (publisher, sub) = (Pub::new(&context)?, Sub::new(&context)?);
+            /// sub.subscribe("stock.")?;
+            /// sub.subscribe("stock.42")?;
+            /// sub.connect(publisher.bind("tcp://127.0.0.1:*")?)?;
+            /// publisher.wait_for_subscribers("stock.42", 1, Duration::from_secs(10))?;
+            /// # while publisher.topics_count() < 2 {
+            /// #     publisher.wait_for_subscribers("stock.42", 1, Duration::from_secs(10))?;
+            /// # }
+            /// assert_eq!((sub.topics_count(), publisher.topics_count()), (2, 2));
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn topics_count(&self) -> usize {
+                self.socket.count(|pattern| pattern.topics())
+            }
+
             /// Waits until a message with this topic would go to at least so many peers.
             ///
             /// # Errors

@@ -50,4 +50,11 @@ impl Sub {
         core.change(|pattern, net| pattern.unsubscribe(&mut net.peers, topic))
             .map_err(SubscribeError::from)
     }
+
+    /// How many different topics it has subscribed to.
+    ///
+    /// libzmq: `ZMQ_TOPICS_COUNT`, a draft.
+    pub fn topics_count(&self) -> usize {
+        self.socket.count(|pattern| pattern.topics())
+    }
 }

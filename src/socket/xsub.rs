@@ -79,6 +79,13 @@ impl Xsub {
             .map_err(SubscribeError::from)
     }
 
+    /// How many different topics it has subscribed to.
+    ///
+    /// libzmq: `ZMQ_TOPICS_COUNT`, a draft.
+    pub fn topics_count(&self) -> usize {
+        self.socket.count(|pattern| pattern.topics())
+    }
+
     /// Subscribes, unsubscribes, or sends a message to all publishers, and says to how many. Never waits: a publisher that is at its
     /// high-water mark misses the message, which is counted.
     ///

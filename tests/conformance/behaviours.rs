@@ -1,14 +1,16 @@
 //! What libzmq's own test programs pin and no other scenario here has; each says by which name it is known there.
 
 use std::thread;
+use std::time::Duration;
 
 use crate::sockets::{
     Context, Dealer, Message, Options, Pub, Pull, Push, RecvSocket, Rep, Req, Routed, Router,
-    SendErrorKind, SendSocket, Sub, UnbindError,
+    SendErrorKind, SendSocket, Sub, UnbindError, Xpub, Xsub,
 };
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
+use crate::common::until::until;
 use crate::pairs::Socket;
 
 on_every_transport!(
@@ -17,6 +19,7 @@ on_every_transport!(
     threads_connect_and_close_while_the_context_ends,
     topics_match_on_either_side_of_a_longer_header,
     nothing_is_sent_without_an_endpoint,
+    topics_are_counted_once_each,
 );
 
 /// `issue_566`.
@@ -167,4 +170,46 @@ fn a_wildcard_is_unbound_by_what_it_became() {
         assert!(matches!(error, UnbindError::NotFound { .. }), "{error:?}");
         pull.unbind(&bound).expect("unbound");
     }
+}
+
+/// `pubsub_topics_count`.
+fn topics_are_counted_once_each(transport: Transport) {
+    let context = Context::new();
+    let (publisher, xpub) = (Pub::open(&context), Xpub::open(&context));
+    let (sub, xsub) = (Sub::open(&context), Xsub::open(&context));
+    let endpoints = [
+        Socket::bind(&publisher, &transport.endpoint()),
+        Socket::bind(&xpub, &transport.endpoint()),
+    ];
+    for endpoint in endpoints {
+        Socket::connect(&sub, &endpoint);
+        Socket::connect(&xsub, &endpoint);
+    }
+    let known = |count: usize| {
+        until("the publishers know", || {
+            let known = [publisher.topics_count(), xpub.topics_count()];
+            // Nothing tells of topics that end: look again soon.
+            let _ = xpub.wait_for_peers(usize::MAX, Duration::from_millis(1));
+            (known == [count; 2]).then_some(())
+        });
+    };
+    let counts = |of_sub, of_xsub, of_both| {
+        assert_eq!([sub.topics_count(), xsub.topics_count()], [of_sub, of_xsub]);
+        known(of_both);
+    };
+    counts(0, 0, 0);
+    for (topic, of_sub) in [("a", 1), ("ab", 2), ("a", 2), ("", 3)] {
+        sub.subscribe(topic).expect("subscribed");
+        counts(of_sub, 0, of_sub);
+    }
+    xsub.subscribe("ab").expect("subscribed");
+    counts(3, 1, 3);
+    xsub.send("\x01b").expect("subscribed");
+    counts(3, 2, 4);
+    for (topic, of_sub, of_both) in [("a", 3, 4), ("a", 2, 3), ("ab", 1, 3), ("x", 1, 3)] {
+        sub.unsubscribe(topic).expect("unsubscribed");
+        counts(of_sub, 2, of_both);
+    }
+    drop(sub);
+    known(2);
 }

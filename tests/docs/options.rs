@@ -184,7 +184,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ZMQ_IPV4ONLY", "deprecated in libzmq: `ipv6`"),
     (
         "ZMQ_IO_THREADS",
-        "of a context; not there yet: one background thread finishes what callers leave",
+        "of a context: `ContextOptions::io_threads`",
     ),
     (
         "ZMQ_MAX_SOCKETS",
