@@ -28,7 +28,8 @@ use relay::{Capture, Direction, End};
 ///
 /// - **Nothing waits in between.** A message is taken from one socket when the one before it has been given to the other. Where that is at its
 ///   high-water mark, messages pile up where they come from, and then with who sends them.
-/// - Large frames are passed on as they are, and never copied.
+/// - Large frames are passed on as they are, and never copied. From a PULL to a PUSH short messages go on as they have come, encoded, and many at once,
+///   unless there is a capture, or they are to be settled or kept in a spool.
 /// - A message that the other socket refuses, because no peer takes one that large or nobody has the name it is for, is dropped and
 ///   [counted](SideStatistics::refused). One that a subscriber has no room for is counted by the socket, as always.
 /// - **Where messages are to be settled** ([`delivery`](crate::Options::delivery)) by a PULL as the frontend, each is when it has been settled behind a
@@ -75,14 +76,17 @@ pub struct Proxy<'a> {
 }
 
 impl<'a> Proxy<'a> {
-    /// Between two sockets that both send and receive.
+    /// Between two sockets that both send and receive. They may be the same one: then what comes goes back by the same socket, one way and in order,
+    /// as with libzmq, so that a ROUTER answers each of its peers with what that has sent.
     pub fn new<F, B>(frontend: &'a F, backend: &'a B) -> Proxy<'a>
     where
         F: RecvSocket + SendSocket,
         B: RecvSocket + SendSocket,
     {
         let mut proxy = Proxy::one_way(frontend, backend);
-        proxy.back = Some(Direction::new(backend, frontend));
+        if !relay::are_same(frontend, backend) {
+            proxy.back = Some(Direction::new(backend, frontend));
+        }
         proxy
     }
 

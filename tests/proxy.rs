@@ -140,6 +140,77 @@ fn a_streamer_passes_on_what_comes_in_order() {
     }
 }
 
+/// A stream of short messages is passed on many at once; all the same each arrives, in order, and is counted.
+#[test]
+fn a_streamer_passes_a_stream_on() {
+    const MESSAGES: u32 = 20_000;
+    let line = Line::new(ANY_PORT, 1_000);
+    let body = |number: u32| {
+        let len = [4, 64, 300, 1_024][number as usize / 5_000];
+        let mut body = number.to_be_bytes().to_vec();
+        body.resize(len, number as u8);
+        body
+    };
+    line.with_proxy(|control| {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..MESSAGES {
+                    line.source.send(body(number)).expect("sent");
+                }
+            });
+            for number in 0..MESSAGES {
+                assert_eq!(line.recv(), body(number));
+            }
+        });
+        until("all is counted", || {
+            (control.statistics().backend.sent == u64::from(MESSAGES)).then_some(())
+        });
+        let bytes = 5_000 * (4 + 64 + 300 + 1_024);
+        let statistics = control.statistics();
+        assert_eq!(statistics.frontend.received, u64::from(MESSAGES));
+        assert_eq!(statistics.frontend.received_bytes, bytes);
+        assert_eq!(statistics.backend.sent_bytes, bytes);
+    });
+}
+
+/// Each worker has its turn with each message, also where many go on at once.
+#[test]
+fn workers_behind_a_streamer_take_turns() {
+    const MESSAGES: u32 = 900;
+    let line = Line::new(ANY_PORT, 1_000);
+    let others: Vec<Pull> = (0..2)
+        .map(|_| {
+            let sink = Pull::with_options(&line.context, options()).expect("a PULL");
+            let endpoint = line.backend.last_endpoint().expect("bound").to_string();
+            sink.connect(&endpoint).expect("connected");
+            sink
+        })
+        .collect();
+    line.backend.wait_for_peers(3, DEADLINE).expect("all sinks");
+    let number = |message: &Message| {
+        let bytes = message.first().as_slice();
+        u32::from_be_bytes(bytes[..4].try_into().expect("a number"))
+    };
+    line.with_proxy(|_| {
+        for number in 0..MESSAGES {
+            line.source
+                .send(number.to_be_bytes().as_slice())
+                .expect("sent");
+        }
+        let mut rests = HashSet::new();
+        for sink in others.iter().chain([&line.sink]) {
+            let mut numbers = (0..MESSAGES / 3).map(|_| {
+                let message = sink.recv_timeout(DEADLINE).expect("a message");
+                number(&message)
+            });
+            let first = numbers.next().expect("some");
+            rests.insert(first);
+            assert!(numbers.eq((first + 3..MESSAGES).step_by(3)));
+        }
+        assert_eq!(rests, HashSet::from([0, 1, 2]));
+    });
+}
+
 /// A proxy hands long frames on as it has got them.
 #[test]
 fn long_frames_are_not_copied() {
@@ -306,6 +377,45 @@ fn it_ends_when_it_is_idle() {
     control.terminate();
     assert_eq!(proxy.run().cause, ProxyEndCause::Terminated);
     assert_eq!(proxy.run().cause, ProxyEndCause::Idle);
+}
+
+/// libzmq's `proxy_single_socket`.
+#[test]
+fn one_socket_on_both_sides_sends_back_what_comes() {
+    let context = Context::new();
+    let router = Router::with_options(&context, options()).expect("a ROUTER");
+    let endpoint = router.bind(ANY_PORT).expect("bound");
+    let proxy = Proxy::new(&router, &router);
+    let control = proxy.control();
+    let end = thread::scope(|scope| {
+        let running = scope.spawn(|| proxy.run());
+        let _end = Terminate(&control);
+        let dealers = [(); 2].map(|()| {
+            let dealer = Dealer::with_options(&context, options()).expect("a DEALER");
+            dealer.connect(&endpoint).expect("connected");
+            dealer
+        });
+        for (index, dealer) in dealers.iter().enumerate() {
+            for number in 0..200 {
+                let sent = dealer.send([format!("{index}"), format!("{number}")]);
+                sent.expect("sent");
+            }
+        }
+        for (index, dealer) in dealers.iter().enumerate() {
+            for number in 0..200 {
+                let message = dealer.recv_timeout(DEADLINE).expect("it comes back");
+                let expected = Message::from([format!("{index}"), format!("{number}")]);
+                assert_eq!(message, expected);
+            }
+        }
+        control.terminate();
+        running.join().expect("it does not panic")
+    });
+    assert_eq!(end.cause, ProxyEndCause::Terminated);
+    let statistics = control.statistics();
+    assert_eq!(statistics.frontend.received, 400);
+    assert_eq!(statistics.backend.sent, 400);
+    assert_eq!(statistics.backend.received, 0);
 }
 
 #[test]

@@ -16,7 +16,8 @@
 //!   └──────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Locks are taken in one order: state, then seat (tried, never waited for), then a mailbox or channel.
+//! Locks are taken in one order: state, then seat (tried, never waited for), then a mailbox or channel. A thread that has the state of one
+//! socket tries for that of another only to pass messages on, and never waits for it.
 //! The seat is held while its holder waits for the kernel, and no other lock across a system call that blocks. No code of the
 //! application runs under any of them: what would run some waits until they are released (`later`).
 
@@ -53,6 +54,7 @@ pub(crate) use self::peer::net::stream_options;
 pub(crate) use self::peer::net::{Net, WAKER};
 pub(crate) use self::peer::out_buffer::Unsent;
 pub(crate) use self::peer::outgoing::{Envelope, Enveloped, Outgoing};
+pub(crate) use self::peer::passing::Passed;
 pub(crate) use self::peer::peers::Peers;
 pub(crate) use self::peer::state::{PeerId, Place};
 pub(crate) use self::peer::turn::Turn;

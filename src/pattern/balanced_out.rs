@@ -52,6 +52,16 @@ impl BalancedOut {
         }
     }
 
+    /// See [`Outlet::turn`].
+    pub(super) fn turn(&self) -> Option<(PeerId, bool)> {
+        self.outlet.turn()
+    }
+
+    /// See [`Outlet::end_turn`].
+    pub(super) fn end_turn(&mut self) {
+        self.outlet.end_turn();
+    }
+
     pub(super) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
         match &self.acked {
             Some(acked) => acked.excess(peers, outgoing),

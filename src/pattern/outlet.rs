@@ -28,6 +28,17 @@ impl Outlet {
         self.send_any(peers, outgoing)
     }
 
+    /// The peer whose turn it is, and whether it is the only one with room. `None`: more is to be done than to queue a message for it.
+    pub(super) fn turn(&self) -> Option<(PeerId, bool)> {
+        let next = self.balancer.next().filter(|_| self.orphans.is_empty())?;
+        Some((next, self.balancer.ready_len() == 1))
+    }
+
+    /// Ends its turn: it has been given something.
+    pub(super) fn end_turn(&mut self) {
+        self.balancer.advance();
+    }
+
     #[inline(never)]
     pub(super) fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
         if !self.orphans.is_empty() {

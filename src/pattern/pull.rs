@@ -5,12 +5,19 @@ use std::time::Instant;
 
 use super::acked_in::AckedIn;
 use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
+use super::push::PushOf;
 use super::{Admission, FairQueue, Pattern, Receiving};
 use crate::Options;
-use crate::engine::{PeerId, Peers, Unsent};
+use crate::engine::{Passed, PeerId, Peers, Unsent};
 use crate::message::Message;
 use crate::zmtp::delivery::{Hello, Notice};
 use crate::zmtp::{ProtocolError, SocketType};
+
+/// So many bytes that have been passed on are written before more are …
+const WORTH_A_WRITE: usize = 64 * 1024;
+
+/// … and so many messages.
+const MOST: usize = 1_000;
 
 /// See the module.
 pub(crate) struct PullOf<F> {
@@ -44,6 +51,36 @@ impl<F: Form> PullOf<F> {
             acked: delivery.map(|delivery| Box::new(AckedIn::new(delivery))),
             ..PullOf::new()
         }
+    }
+
+    /// Passes messages on to `push`, as they have come and without decoding them: each from the peer whose turn it is to the peer whose turn it is. As
+    /// many as are worth a write; none where it takes more than that.
+    pub(crate) fn pass_on<G: Form>(
+        &mut self,
+        peers: &mut Peers,
+        push: &mut PushOf<G>,
+        to: &mut Peers,
+    ) -> Passed {
+        let mut all = Passed::default();
+        while let Some(id) = self.queue.front()
+            && let Some((to_id, to_alone)) = push.turn()
+        {
+            let alone = to_alone && self.queue.len() == 1;
+            let most = if alone { usize::MAX } else { 1 };
+            let Some((passed, has_more)) = peers.pass_on(id, most, to, to_id) else {
+                break;
+            };
+            push.end_turn();
+            match has_more {
+                true => self.queue.rotate(),
+                false => drop(self.queue.pop_front()),
+            }
+            all.add(passed);
+            if alone || all.size >= WORTH_A_WRITE || all.messages >= MOST {
+                break;
+            }
+        }
+        all
     }
 }
 

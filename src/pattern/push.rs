@@ -50,6 +50,16 @@ impl<F: Form> PushOf<F> {
             ..PushOf::new()
         }
     }
+
+    /// The peer whose turn it is, and whether it is the only one with room. `None`: more is to be done than to queue a message for it.
+    pub(super) fn turn(&self) -> Option<(PeerId, bool)> {
+        self.out.turn()
+    }
+
+    /// Ends its turn: it has been given something.
+    pub(super) fn end_turn(&mut self) {
+        self.out.end_turn();
+    }
 }
 
 impl<F: Form> Sending for PushOf<F> {

@@ -1,6 +1,7 @@
-//! One direction of a proxy: message by message, from one socket to the other.
+//! One direction of a proxy: from one socket to the other, message by message, or from a PULL to a PUSH many at once, as they have come.
 
 use std::any::Any;
+use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::statistics::Counters;
 use crate::engine::{Observable, Wait};
 use crate::error::{RecvError, SendErrorKind};
 use crate::message::Message;
-use crate::socket::{AnySocket, Pull, RecvSocket, SendSocket};
+use crate::socket::{AnySocket, Pull, Push, RecvSocket, SendSocket};
 
 /// From one socket to another, of whatever types.
 pub(super) struct Direction<'a> {
@@ -73,6 +74,12 @@ pub(super) fn observable<S: AnySocket>(socket: &S) -> Arc<dyn Observable> {
     Arc::clone(socket.socket().core()) as _
 }
 
+/// Whether they are one socket.
+pub(super) fn are_same<S: AnySocket, T: AnySocket>(one: &S, other: &T) -> bool {
+    let (one, other) = (one.socket().core(), other.socket().core());
+    ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
+}
+
 /// A socket that is sent copies.
 pub(super) trait Capture: Sync {
     fn copy(&self, message: &Message, course: &Course) -> Result<bool, SendErrorKind>;
@@ -97,9 +104,13 @@ impl Leg<'_> {
         if let Some(pull) = pull.filter(|pull| pull.settles()) {
             return self.pass_jobs(pull, to);
         }
+        let push = (to as &dyn Any).downcast_ref::<Push>();
+        let push = push.filter(|push| push.takes_as_is() && self.capture.is_none());
+        let line = pull.zip(push);
         let mut message = Message::new();
         loop {
-            if let Err(cause) = self.take(from, &mut message) {
+            let ready = line.map_or(Ok(()), |(pull, push)| self.pass_as_is(pull, push));
+            if let Err(cause) = ready.and_then(|()| self.take(from, &mut message)) {
                 return End { cause, held: None };
             }
             let size = message.size();
@@ -121,14 +132,43 @@ impl Leg<'_> {
         }
     }
 
+    /// Passes messages on as they have come, until there is one that is to be taken and given.
+    fn pass_as_is(&self, pull: &Pull, push: &Push) -> Result<(), ProxyEndCause> {
+        let mut has_waited = false;
+        loop {
+            if !self.course.goes() {
+                self.course.await_go()?;
+            }
+            let passed = pull.pass_on(push);
+            if passed.messages > 0 {
+                self.counters.passed(passed.messages, passed.size);
+                has_waited = false;
+            } else if has_waited {
+                return Ok(());
+            } else {
+                self.repeat(|wait, halted| pull.await_message(wait, halted))?;
+                has_waited = true;
+            }
+        }
+    }
+
     #[inline]
     fn take<F: RecvSocket>(&self, from: &F, message: &mut Message) -> Result<(), ProxyEndCause> {
+        self.repeat(|wait, halted| from.recv_unless(message, wait, halted))
+    }
+
+    /// Repeats an attempt to receive until it is successful.
+    #[inline]
+    fn repeat(
+        &self,
+        mut attempt: impl FnMut(Wait, &dyn Fn() -> bool) -> Result<bool, RecvError>,
+    ) -> Result<(), ProxyEndCause> {
         let course = self.course;
         loop {
             if !course.goes() {
                 course.await_go()?;
             }
-            match from.recv_unless(message, self.wait(), &|| !course.goes()) {
+            match attempt(self.wait(), &|| !course.goes()) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(RecvError::WouldBlock | RecvError::TimedOut) => self.check_idle()?,

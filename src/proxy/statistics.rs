@@ -46,6 +46,14 @@ impl Counters {
         add(&self.received_bytes, size as u64);
     }
 
+    /// So many messages, with so many bytes in their frames, have been taken and given.
+    pub(super) fn passed(&self, messages: usize, size: usize) {
+        add(&self.received, messages as u64);
+        add(&self.received_bytes, size as u64);
+        add(&self.sent, messages as u64);
+        add(&self.sent_bytes, size as u64);
+    }
+
     #[inline]
     pub(super) fn sent(&self, size: usize) {
         add(&self.sent, 1);

@@ -1,8 +1,11 @@
-//! What a proxy does with messages that are to be settled: it takes them as jobs, sends them with these, and says of each what has become of the message.
+//! What a proxy does with the messages of a PULL, other than to receive and send them.
+//!
+//! Those that are to be settled it takes as jobs, sends them with these, and says of each what has become of the message. Others it passes on as they have
+//! come, many at once.
 
 use super::job::settle;
 use super::{Pull, Push, recv_error, send_error_kind};
-use crate::engine::{Net, Observable, Outgoing, Wait};
+use crate::engine::{Net, Observable, Outgoing, Passed, Wait};
 use crate::error::{RecvError, SendErrorKind};
 use crate::message::Message;
 use crate::pattern::{HeldJob, Pattern, PullPattern, Receiving, RelayId, Settled};
@@ -42,7 +45,48 @@ impl Pull {
     }
 }
 
+impl Pull {
+    /// Passes messages on to `push` as they have come, as many as are there and worth a write, and writes them. None where that is not all there is to
+    /// do: then a message is to be received and sent.
+    ///
+    /// Each is with one of the sockets at any time: it is moved under the locks of both. Only for the second one is not waited.
+    pub(crate) fn pass_on(&self, push: &Push) -> Passed {
+        let to = push.socket.core();
+        let passed = self.socket.core().at_once(|pull, net| {
+            to.at_once_within(|push, to| {
+                let passed = pull.pass_on(&mut net.peers, push, &mut to.peers);
+                (passed.messages > 0).then_some(passed)
+            })
+        });
+        if passed.is_some() {
+            to.write_now();
+        }
+        passed.unwrap_or_default()
+    }
+
+    /// Waits until there is something to be received; `false` if it is `halted` before.
+    pub(crate) fn await_message(
+        &self,
+        wait: Wait,
+        halted: &dyn Fn() -> bool,
+    ) -> Result<bool, RecvError> {
+        let came = self
+            .socket
+            .core()
+            .until(wait, |pattern, _| match pattern.has_more() {
+                true => Some(true),
+                false => halted().then_some(false),
+            });
+        came.map_err(recv_error)
+    }
+}
+
 impl Push {
+    /// Whether messages can be passed on to it as they have come.
+    pub(crate) fn takes_as_is(&self) -> bool {
+        self.socket.options().delivery.is_none() && self.socket.spool().is_none()
+    }
+
     /// Whether what becomes of jobs that are passed on is known here, and not kept in a spool.
     pub(crate) fn relays(&self) -> bool {
         self.socket.options().delivery.is_some() && self.socket.spool().is_none()

@@ -111,6 +111,28 @@ impl Bias {
         Some(OwnerPass { bias: self, mark })
     }
 
+    /// Enters by the mutex, for a thread that is inside another lock and so must not wait. `None`: another thread has the mutex or the bias.
+    pub(super) fn try_enter_beside(&self) -> Option<Pass<'_>> {
+        let mark = current_mark()?;
+        let mut history = self.mutex.try_lock().ok()?;
+        match history.owner {
+            None => {}
+            // This thread gives its own bias up. It needs no barrier for that, and has nobody to wait for: it is not inside.
+            Some(owner)
+                if owner.address() == mark.address() && !owner.is_inside(self.address()) =>
+            {
+                history.owner = None;
+                self.owner.store(NOBODY, Ordering::Relaxed);
+            }
+            Some(_) => return None,
+        }
+        Some(Pass {
+            bias: self,
+            owner: None,
+            mutex: Some(history),
+        })
+    }
+
     /// Enters if no thread was inside when this process was forked. Only in that child: it has no other threads, so one that was
     /// inside stays there for ever.
     pub(super) fn enter_in_child(&self) -> Option<Pass<'_>> {

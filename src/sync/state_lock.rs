@@ -70,6 +70,11 @@ impl<T> StateLock<T> {
         Some(self.guard(self.bias.enter_as_owner()?))
     }
 
+    /// The value, for a thread that has that of another lock, if nobody is to be waited for.
+    pub(crate) fn try_lock_beside(&self) -> Option<StateGuard<'_, T>> {
+        Some(self.guard(self.bias.try_enter_beside()?))
+    }
+
     #[inline]
     fn guard<P>(&self, pass: P) -> Guard<'_, T, P> {
         Guard {
@@ -264,6 +269,43 @@ mod tests {
         }
         assert_eq!(*locks[0].lock(), u64::from(6 * STREAK));
         assert_eq!(*locks[1].lock(), u64::from(9 * STREAK));
+    }
+
+    /// A thread that moves something from one value to another has both, with the bias of the second or without; others come in between.
+    #[test]
+    fn what_is_moved_between_two_locks_is_always_in_one() {
+        const MOVES: u32 = 5_000;
+        let locks = Arc::new([StateLock::new(MOVES), StateLock::new(0)]);
+        let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let watcher = {
+            let (locks, over) = (Arc::clone(&locks), Arc::clone(&over));
+            thread::spawn(move || {
+                let mut last = 0;
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let there = *locks[1].lock();
+                    assert!(last <= there);
+                    last = there;
+                    thread::yield_now();
+                }
+            })
+        };
+        let (mut moved, mut tries) = (0, 0);
+        while moved < MOVES {
+            // So that it has the bias of each now and then.
+            drop(locks[0].lock());
+            drop(locks[1].lock());
+            let mut from = locks[0].lock();
+            if let Some(mut to) = locks[1].try_lock_beside() {
+                *from -= 1;
+                *to += 1;
+                moved += 1;
+            }
+            tries += 1;
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(watcher.join().is_ok());
+        assert_eq!((*locks[0].lock(), *locks[1].lock()), (0, MOVES));
+        assert!(tries >= MOVES);
     }
 
     #[test]

@@ -102,6 +102,16 @@ pub(crate) fn long_message(input: &[u8]) -> Option<(usize, &[u8])> {
     (flags & (MORE | LONG | COMMAND) == LONG).then_some((size, rest))
 }
 
+/// The same for a frame of either form, if it is as we would write it: with the header that [`encode_header`] makes.
+#[inline]
+pub(crate) fn plain_message(input: &[u8]) -> Option<(usize, &[u8])> {
+    match input.first()? {
+        0 => short_message(input),
+        &LONG => long_message(input).filter(|(size, _)| *size > usize::from(u8::MAX)),
+        _ => None,
+    }
+}
+
 /// The header of a short frame that is a whole message; see [`short_message`].
 #[inline]
 pub(crate) fn short_header(body_len: u8) -> [u8; SHORT_HEADER] {

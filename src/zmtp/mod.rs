@@ -63,7 +63,7 @@ pub use delivery::DeliveryError;
 pub use error::{ForeignProtocol, ProtocolError};
 pub(crate) use frame::{
     FrameKind, Header, MAX_HEADER, SHORT_HEADER, decode_header, encode_header, long_header,
-    long_message, short_header, short_message,
+    long_message, plain_message, short_header, short_message,
 };
 pub(crate) use handshake::{Established, Handshake, HandshakeConfig};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig, Outgoing};

@@ -124,6 +124,33 @@ fn bias_passes_on() {
     });
 }
 
+/// A thread that is inside one lock by its mark enters another whose bias it has, and gives that up; or another thread is there, and it does not.
+#[test]
+fn bias_is_given_up_for_a_lock_beside() {
+    check(4, || {
+        let (first, second) = (Guarded::new(), Guarded::new());
+        first.add();
+        second.add();
+        let other = {
+            let second = Arc::clone(&second);
+            thread::spawn(move || (0..2).for_each(|_| second.add()))
+        };
+        let mut moved = 0;
+        for _ in 0..2 {
+            let pass = first.bias.enter();
+            if let Some(beside) = second.bias.try_enter_beside() {
+                second.touch(|value| *value += 1);
+                moved += 1;
+                drop(beside);
+            }
+            drop(pass);
+        }
+        other.join().expect("added");
+        let _pass = second.bias.enter();
+        assert_eq!(second.touch(|value| *value), 3 + moved);
+    });
+}
+
 /// Who waits for a change is told of it, whichever way the two came in.
 #[test]
 fn bias_loses_no_notification() {

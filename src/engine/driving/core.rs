@@ -321,6 +321,42 @@ impl<P: Pattern> Core<P> {
         result
     }
 
+    /// The same within an attempt at another socket, whose lock this thread has. So it waits for no lock, and leaves what is to be done when it
+    /// has released its own to [`write_now`](Self::write_now), which is to follow as soon as the other is released as well.
+    pub(crate) fn at_once_within<T>(
+        &self,
+        attempt: impl FnOnce(&mut P, &mut Net) -> Option<T>,
+    ) -> Option<T> {
+        let mut state = self.state.try_lock_beside()?;
+        if self.check_open(&state).is_err() || self.mailbox.has_notes() {
+            return None;
+        }
+        self.presence.touch();
+        let State { pattern, net, .. } = &mut *state;
+        attempt(pattern, net)
+    }
+
+    /// Writes what has gathered, in whatever phase the socket is, and does what is left to do.
+    pub(crate) fn write_now(&self) {
+        if !self.process().is_current() {
+            return;
+        }
+        let mut state = self.state.lock();
+        let State { pattern, net, .. } = &mut *state;
+        net.write_now(pattern);
+        // It may have begun to close meanwhile, and wait for just these bytes to leave.
+        let closing = matches!(state.phase, Phase::Closing(_));
+        if closing {
+            self.close_if_done(&mut state, Instant::now());
+        }
+        if closing || state.net.has_chores() || state.net.has_changes() {
+            self.do_chores(state);
+        }
+        if closing {
+            self.caretaker.drive(self.id);
+        }
+    }
+
     /// Repeats `attempt` until it gives something, driving the socket in between.
     pub(crate) fn until<T>(
         &self,

@@ -405,6 +405,31 @@ impl InBuffer {
         prefetch(rest.unwrap_or_default());
     }
 
+    /// The bytes of messages that come next, from the beginning of one on: as many as lie one behind the other.
+    pub(super) fn next_bytes(&mut self, pool: &mut ChunkPool) -> &[u8] {
+        if self.position == self.front.len() {
+            // If there is no next one, there is none to be taken either.
+            let _ = self.next_segment(pool);
+        }
+        self.front.get(self.position..).unwrap_or_default()
+    }
+
+    /// Notes that so many bytes of them have been taken, which are so many whole messages.
+    pub(super) fn took(&mut self, bytes: usize, messages: usize) {
+        self.position += bytes;
+        self.messages -= messages;
+    }
+
+    /// Takes the chunk that these lie in, if it holds nothing else, and so many bytes are all of it.
+    pub(super) fn take_front(&mut self, bytes: usize, messages: usize) -> Option<Vec<u8>> {
+        if self.position > 0 || bytes < self.front.len() {
+            return None;
+        }
+        self.memory = self.memory.saturating_sub(self.front.capacity());
+        self.messages -= messages;
+        Some(std::mem::take(&mut self.front))
+    }
+
     /// Takes the next whole message into `message`; `false` if there is none.
     pub(crate) fn take(&mut self, message: &mut Message, pool: &mut ChunkPool) -> bool {
         if self.messages == 0 {

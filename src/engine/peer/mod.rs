@@ -14,6 +14,7 @@
 //! | `authentication` | whether a peer is let in |
 //! | `reading`, `in_buffer` | bytes in from the wire, up to whole messages |
 //! | `outgoing`, `out_buffer`, `writing`, `direct` | messages out, up to the wire |
+//! | `passing` | messages from one socket to another, as they have come |
 //! | `wire` | all bytes between these and the kernel, with what is put around messages there |
 //! | `notices` | messages that tell of a connection's beginning and end, and connections that the application ends |
 //! | `limits`, `withdraw` | what a peer takes, and what is taken back |
@@ -41,6 +42,7 @@ pub(super) mod net;
 mod notices;
 pub(super) mod out_buffer;
 pub(super) mod outgoing;
+pub(super) mod passing;
 pub(super) mod peers;
 pub(super) mod pool;
 pub(super) mod reading;

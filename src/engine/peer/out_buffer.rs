@@ -222,6 +222,30 @@ impl OutBuffer {
         lookalikes.is_some_and(Lookalikes::pass)
     }
 
+    /// Appends the bytes of so many messages, copying them.
+    pub(super) fn push_run(&mut self, frames: &[u8], messages: usize, pool: &mut ChunkPool) {
+        if self.tail.capacity() - self.tail.len() < frames.len() {
+            self.seal(pool);
+        }
+        // More than a chunk only where a single command had needed more than that, before these messages.
+        self.tail.extend_from_slice(frames);
+        self.bytes += frames.len();
+        self.messages += messages;
+    }
+
+    /// Appends a chunk of so many messages.
+    pub(super) fn push_chunk(&mut self, chunk: Vec<u8>, messages: usize, pool: &mut ChunkPool) {
+        if self.tail.is_empty() {
+            pool.give(std::mem::take(&mut self.tail));
+        } else {
+            let tail = std::mem::take(&mut self.tail);
+            self.sealed.push_back(Segment::Frames(tail));
+        }
+        self.bytes += chunk.len();
+        self.messages += messages;
+        self.sealed.push_back(Segment::Frames(chunk));
+    }
+
     fn account(&mut self, kind: FrameKind, len: usize) {
         self.bytes += len;
         match kind {

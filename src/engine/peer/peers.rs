@@ -483,7 +483,7 @@ impl Peers {
     }
 
     /// The rarer consequences of a message having been taken.
-    fn after_take(&mut self, id: PeerId) -> bool {
+    pub(super) fn after_take(&mut self, id: PeerId) -> bool {
         let Some(peer) = self.slab.get_mut(id) else {
             return false;
         };

@@ -79,6 +79,13 @@ impl ChunkPool {
         }
     }
 
+    /// Gives `other` a spare chunk in place of one that has come from there, with what is in it.
+    pub(crate) fn give_one_to(&mut self, other: &mut ChunkPool) {
+        if let Some(chunk) = self.spare.pop() {
+            other.give(chunk);
+        }
+    }
+
     /// Moves spare chunks to `other`, as far as it has none. Keeps an inproc pair, in which one side
     /// only fills chunks and the other only empties them, from allocating one after the other.
     pub(crate) fn refill(&mut self, other: &mut ChunkPool) {

@@ -2,6 +2,7 @@
 //! what the test does.
 
 mod pairing;
+mod passing;
 mod publishing;
 mod pushing;
 mod relaying;

@@ -37,6 +37,14 @@ impl Net {
         self.pace_slowly(pattern, outgoing.slice(), queued);
     }
 
+    /// Writes what has gathered.
+    pub(crate) fn write_now(&mut self, pattern: &mut dyn Pattern) {
+        if !self.peers.dirty.is_empty() {
+            self.peers.due.write();
+            self.pace_slowly(pattern, None, true);
+        }
+    }
+
     /// Whether nothing has to be written now.
     #[inline]
     fn may_wait(&self) -> bool {
