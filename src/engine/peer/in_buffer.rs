@@ -111,10 +111,16 @@ enum Next {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+///
+/// All that a short message is taken by is in one cache line, the first: of many peers, each has left the cache nearest to the processor when its turn comes.
+#[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct InBuffer {
     front: Vec<u8>,
     position: usize,
+    messages: usize,
+    /// When fewer messages than this are left, there is more to do than to take one: see `Peers::after_take`.
+    pub(super) notice_at: usize,
     segments: VecDeque<Segment>,
     /// Bytes in `segments`; not kept for what a sender in the same process has appended.
     queued: usize,
@@ -124,7 +130,6 @@ pub(crate) struct InBuffer {
     pub(super) keeps_exactly: bool,
     /// Memory is accounted for: a large frame gets all of its own at once, and none before there is a share for it.
     reserves_exactly: bool,
-    messages: usize,
     partial: Vec<u8>,
     large: Option<Box<LargeFrame>>,
     expect_large: bool,
@@ -134,8 +139,18 @@ impl InBuffer {
     /// An empty one, whose memory is accounted for or not.
     pub(super) fn new(reserves_exactly: bool) -> Self {
         InBuffer {
+            front: Vec::new(),
+            position: 0,
+            messages: 0,
+            notice_at: 1,
+            segments: VecDeque::new(),
+            queued: 0,
+            memory: 0,
+            keeps_exactly: false,
             reserves_exactly,
-            ..InBuffer::default()
+            partial: Vec::new(),
+            large: None,
+            expect_large: false,
         }
     }
 
@@ -639,7 +654,10 @@ impl InBuffer {
         for segment in self.segments.drain(..) {
             pool.give_segment(segment);
         }
-        *self = InBuffer::new(self.reserves_exactly);
+        *self = InBuffer {
+            notice_at: self.notice_at,
+            ..InBuffer::new(self.reserves_exactly)
+        };
     }
 }
 

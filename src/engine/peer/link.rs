@@ -439,7 +439,6 @@ impl Net {
             ends_at: None,
             held: false,
             dirty: false,
-            notice_at: 1,
             paused: false,
             connection,
             birth: connection,

@@ -67,8 +67,6 @@ pub(crate) struct Peer {
     pub(super) held: bool,
     /// In the list of peers with something to write.
     pub(super) dirty: bool,
-    /// When fewer messages than this are left, there is more to do than to take one: see `Peers::after_take`.
-    pub(super) notice_at: usize,
     /// Not read from, because of `recv_hwm`.
     pub(super) paused: bool,
     pub(super) connection: ConnectionId,
@@ -257,7 +255,7 @@ impl Peer {
     /// Stops reading from a peer of which as many messages wait as may.
     pub(crate) fn pause(&mut self) {
         self.paused = true;
-        self.notice_at = self.resume_at() + 1;
+        self.inbound.notice_at = self.resume_at() + 1;
     }
 
     /// With so few messages left, reading goes on.
@@ -267,7 +265,7 @@ impl Peer {
 
     pub(crate) fn resume(&mut self) {
         self.paused = false;
-        self.notice_at = 1;
+        self.inbound.notice_at = 1;
     }
 
     /// Whether another message may be queued.

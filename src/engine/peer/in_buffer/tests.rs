@@ -51,7 +51,7 @@ fn what_goes_and_comes_the_short_way_is_what_goes_and_comes_the_other() {
     let (bytes, short) = encode(&sent, pool);
     assert!(short > 300, "only {short} went the short way");
     for takes_short in [false, true] {
-        let mut buffer = InBuffer::default();
+        let mut buffer = InBuffer::new(false);
         let mut scanner = Scanner::new(UNLIMITED);
         // In pieces that cut messages apart, and fit into a chunk.
         for piece in bytes.chunks(1009) {
@@ -116,7 +116,7 @@ fn read(pieces: &[&[u8]], pool: &mut ChunkPool) -> (InBuffer, usize, Option<Box<
         min_parts: 1,
         max_command_size: 100,
     };
-    let mut buffer = InBuffer::default();
+    let mut buffer = InBuffer::new(false);
     let mut scanner = Scanner::new(limits);
     let mut pings = 0;
     for piece in pieces {

@@ -62,7 +62,7 @@ fn what_is_passed_on_is_what_came() {
             encoded.push(Outgoing::Message(message), pool);
         }
         let bytes = bytes_of(&encoded);
-        let mut buffer = InBuffer::default();
+        let mut buffer = InBuffer::new(false);
         let mut scanner = Scanner::new(UNLIMITED);
         let mut out = OutBuffer::default();
         let (mut size, mut rest) = (0, sent.as_slice());
@@ -124,7 +124,7 @@ fn only_frames_in_our_own_form_are_passed_on() {
         (b"\x02\0\0\0\0\0\0\0\x01a", false),
         (b"\x08\x01a", false),
     ] {
-        let mut buffer = InBuffer::default();
+        let mut buffer = InBuffer::new(false);
         let mut scanner = Scanner::new(UNLIMITED);
         buffer.preload(&mut Reader::Frames, bytes, &mut scanner, pool, &mut |_| {
             Ok(())

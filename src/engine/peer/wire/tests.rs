@@ -106,7 +106,7 @@ impl Connection {
             writer: Some(writer),
             reader,
             scanner: Scanner::new(UNLIMITED),
-            inbound: InBuffer::default(),
+            inbound: InBuffer::new(false),
             pool: ChunkPool::default(),
             pings: 0,
         }
