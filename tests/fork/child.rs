@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process;
 use std::time::Instant;
 
 use crate::common::deadline::DEADLINE;
@@ -16,6 +15,7 @@ mod system {
         pub(super) fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
         pub(super) fn kill(pid: c_int, signal: c_int) -> c_int;
         pub(super) fn _exit(status: c_int) -> !;
+        pub(super) fn exit(status: c_int) -> !;
     }
 
     pub(super) const WNOHANG: c_int = 1;
@@ -56,7 +56,10 @@ impl Forked {
             match leaving {
                 // SAFETY: ends the process; nothing comes after it.
                 Leaving::AtOnce => unsafe { system::_exit(failed.into()) },
-                Leaving::Normally => process::exit(failed.into()),
+                // Not by `std::process::exit`: it waits for a lock of the standard library, which another thread, that is not in the child,
+                // may have had when it was forked.
+                // SAFETY: as above. The handlers are those of the C library alone, which is made for this.
+                Leaving::Normally => unsafe { system::exit(failed.into()) },
             }
         }
         Forked { pid, reaped: false }
