@@ -82,7 +82,8 @@ fn compare(attack: impl Fn(&str, &dyn Fn() -> bool) + Sync) {
         let calm: Vec<Pace> = (0..3).map(|_| publish(&publisher)).collect();
         scope.spawn(|| attack(&endpoint, &|| !over.load(Ordering::Relaxed)));
         let begun = publisher.wait_for_any_subscribers(2, DEADLINE);
-        let calls = calm.iter().map(|pace| pace.calls).max();
+        // When the machine had the least time for it.
+        let calls = calm.iter().map(|pace| pace.calls).min();
         let mut attacked = Vec::new();
         let endured = (0..COMPARISONS).any(|_| {
             let pace = publish(&publisher);
