@@ -6,7 +6,8 @@ mod common {
     pub(crate) mod unique;
 }
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -376,14 +377,17 @@ struct SendingLogger {
     records: Mutex<Vec<String>>,
     by: OnceLock<Mutex<Sender<()>>>,
     push: OnceLock<Arc<Push>>,
-    inside: AtomicBool,
+}
+
+thread_local! {
+    /// This thread is in the logger, and what it logs there is passed over.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
 static LOGGER: SendingLogger = SendingLogger {
     records: Mutex::new(Vec::new()),
     by: OnceLock::new(),
     push: OnceLock::new(),
-    inside: AtomicBool::new(false),
 };
 
 impl log::Log for SendingLogger {
@@ -395,7 +399,7 @@ impl log::Log for SendingLogger {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if self.inside.swap(true, Ordering::SeqCst) {
+        if INSIDE.replace(true) {
             return;
         }
         let text = record.args().to_string();
@@ -410,7 +414,7 @@ impl log::Log for SendingLogger {
         if let Some(tell) = self.by.get() {
             let _ = tell.lock().expect("a sender").send(());
         }
-        self.inside.store(false, Ordering::SeqCst);
+        INSIDE.set(false);
         // Of what is logged for other tests, each panic would cost them the printing of a backtrace.
         assert!(!may_wait, "to be borne");
     }
