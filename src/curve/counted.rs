@@ -107,13 +107,15 @@ struct Ahead {
     level: Level,
     subkey: Zeroizing<[u32; 8]>,
     blocks: Zeroizing<Box<[salsa20::Block]>>,
-    /// The counter of the first of them, and how many there are.
+    /// The counter of the first of them.
     first: u64,
-    count: usize,
-    blocks_each: usize,
-    /// How many blocks that were.
-    made: usize,
+    blocks_each: u32,
+    /// How many streams there are, and how many blocks were made for them. In a byte, since every connection has two of this.
+    count: u8,
+    made: u8,
 }
+
+const _: () = assert!(AHEAD <= u8::MAX as usize);
 
 impl Ahead {
     /// The key of the tag and the words that a text is encrypted with. `None` for a long one.
@@ -124,10 +126,11 @@ impl Ahead {
             None if self.make(counter, needed) => 0,
             None => return None,
         };
-        if needed > self.blocks_each {
+        let blocks_each = self.blocks_each as usize;
+        if needed > blocks_each {
             return None;
         }
-        let at = at * self.blocks_each;
+        let at = at * blocks_each;
         let words = self.blocks.get(at..at + needed)?.as_flattened();
         let (key, stream) = words.split_at_checked(KEY / 4)?;
         let mut tag_key = Zeroizing::new([0; KEY]);
@@ -140,19 +143,19 @@ impl Ahead {
     /// Which of them is that of a counter.
     fn place(&self, counter: u64) -> Option<usize> {
         let at = usize::try_from(counter.checked_sub(self.first)?).ok()?;
-        (at < self.count).then_some(at)
+        (at < usize::from(self.count)).then_some(at)
     }
 
     /// Makes streams of so many blocks each, from a counter on: more each time, if boxes come one after the other. `false`: this box is as soon
     /// made by itself.
     fn make(&mut self, counter: u64, needed: usize) -> bool {
-        let follows = counter.checked_sub(self.first) == Some(self.count as u64);
-        let goes_on = follows && needed == self.blocks_each;
+        let follows = counter.checked_sub(self.first) == Some(self.count.into());
+        let goes_on = follows && needed == self.blocks_each as usize;
         if needed > salsa20::FEW && !goes_on || needed > SHORT {
             self.made = 0;
             self.first = counter.wrapping_add(1);
             self.count = 0;
-            self.blocks_each = needed;
+            self.blocks_each = u32::try_from(needed).unwrap_or(u32::MAX);
             return false;
         }
         let least = match needed <= salsa20::FEW {
@@ -160,7 +163,7 @@ impl Ahead {
             false => needed.next_multiple_of(salsa20::MANY),
         };
         let whole = match goes_on {
-            true => (4 * self.made).clamp(least, AHEAD),
+            true => (4 * usize::from(self.made)).clamp(least, AHEAD),
             false => least,
         };
         if self.blocks.len() < whole {
@@ -168,10 +171,11 @@ impl Ahead {
         }
         let blocks = &mut self.blocks[..whole];
         salsa20::blocks(self.level, &self.subkey, counter, needed, blocks);
-        self.made = whole;
+        // All of them are 64 at the most.
+        self.made = whole as u8;
         self.first = counter;
-        self.count = whole / needed;
-        self.blocks_each = needed;
+        self.count = (whole / needed) as u8;
+        self.blocks_each = needed as u32;
         true
     }
 }
