@@ -12,6 +12,8 @@ mod omq_blocking;
 mod omq_exclusive;
 mod runtime;
 mod rzmq;
+mod shared;
+mod zerohop_tokio;
 mod zeromq;
 
 use std::process::ExitCode;
@@ -20,6 +22,8 @@ use child::{Fallible, Task};
 use runtime::{many_threads, one_thread};
 use rzmq::Way;
 use serde_json::json;
+use zerohop_tokio::ZerohopTokio;
+use zeromq::Zeromq;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,13 +61,16 @@ fn list() -> serde_json::Value {
     ];
     let all = [&streams[..], &["fan-out"]].concat();
     let everywhere = ["tcp", "ipc", "inproc"];
+    let with_tasks = |works: &[&'static str]| [works, &["tasks"]].concat();
     let drops = json!([["fan-out", "its PUB drops messages, and cannot wait"]]);
     json!([
-        {"name": "omq", "transports": everywhere, "works": all},
+        {"name": "zerohop-tokio", "transports": everywhere, "works": with_tasks(&all)},
+        {"name": "zerohop-tokio-1-thread", "transports": everywhere, "works": with_tasks(&all)},
+        {"name": "omq", "transports": everywhere, "works": with_tasks(&all)},
         {"name": "omq-blocking", "transports": everywhere, "works": all},
         {"name": "omq-exclusive", "transports": ["tcp"], "works": ["latency"]},
-        {"name": "zeromq", "transports": everywhere[..2], "works": streams, "left_out": drops},
-        {"name": "zeromq-1-thread", "transports": everywhere[..2], "works": streams, "left_out": drops},
+        {"name": "zeromq", "transports": everywhere[..2], "works": with_tasks(&streams), "left_out": drops},
+        {"name": "zeromq-1-thread", "transports": everywhere[..2], "works": with_tasks(&streams), "left_out": drops},
         {"name": "rzmq", "transports": everywhere, "works": all},
         {"name": "rzmq-cork", "transports": ["tcp"], "works": ["push-pull", "shared", "fan-in"]},
         {"name": "rzmq-uring", "transports": ["tcp"], "works": all},
@@ -74,11 +81,13 @@ fn list() -> serde_json::Value {
 
 fn play(task: &Task) -> Fallible<()> {
     match task.contestant.as_str() {
-        "omq" => child::run(task, || Ok(omq::Omq)),
+        "zerohop-tokio" => child::run(task, || ZerohopTokio::new(many_threads()?, task.types)),
+        "zerohop-tokio-1-thread" => child::run(task, || ZerohopTokio::new(one_thread()?, task.types)),
+        "omq" => child::run(task, || Ok(omq::Omq(task.types))),
         "omq-blocking" => child::run(task, || Ok(omq_blocking::OmqBlocking::new())),
         "omq-exclusive" => child::run(task, || Ok(omq_exclusive::OmqExclusive::new(one_thread()?))),
-        "zeromq" => child::run(task, || Ok(zeromq::Zeromq::new(many_threads()?))),
-        "zeromq-1-thread" => child::run(task, || Ok(zeromq::Zeromq::new(one_thread()?))),
+        "zeromq" => child::run(task, || Ok(Zeromq::new(many_threads()?, task.types))),
+        "zeromq-1-thread" => child::run(task, || Ok(Zeromq::new(one_thread()?, task.types))),
         "rzmq" => child::run(task, || rzmq::Rzmq::new(many_threads()?, Way::Standard)),
         "rzmq-cork" => child::run(task, || rzmq::Rzmq::new(many_threads()?, Way::Corked)),
         "rzmq-uring" => child::run(task, || rzmq::Rzmq::new(many_threads()?, Way::Uring)),

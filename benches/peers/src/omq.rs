@@ -10,14 +10,15 @@ use omq_tokio::{Error, Message, Options, Socket, SocketType, TrySendError};
 use tokio::task::coop::consume_budget;
 
 use crate::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
-use crate::child::{Fallible, Fault, TOPIC_LEN};
+use crate::child::{Fallible, Fault, Report, TOPIC_LEN, Task, Types};
 use crate::runtime::{one_thread, wait_until};
+use crate::shared::{Shared, share};
 
 /// So many messages are taken before the runtime has its turn, and so many bytes.
 const TURN: usize = 128;
 const TURN_BYTES: usize = 64 * 1024;
 
-pub(crate) struct Omq;
+pub(crate) struct Omq(pub(crate) Types);
 
 pub(crate) struct OmqSocket {
     socket: Socket,
@@ -60,7 +61,8 @@ pub(crate) fn blocking_pub() -> Options {
 }
 
 pub(crate) fn body(message: &Message) -> Fallible<&[u8]> {
-    let body = message.part_slice(0);
+    // Behind the name of its peer, in what a ROUTER receives.
+    let body = message.part_slice(message.len() - 1);
     body.ok_or_else(|| Fault::from("a message without a body"))
 }
 
@@ -102,11 +104,20 @@ impl Contestant for Omq {
     }
 
     async fn bind_rep(&self, endpoint: &str) -> Fallible<OmqSocket> {
-        bind(SocketType::Rep, Options::default(), endpoint).await
+        let kind = match self.0 {
+            Types::DealerRouter => SocketType::Router,
+            _ => SocketType::Rep,
+        };
+        bind(kind, Options::default(), endpoint).await
     }
 
     async fn connect_req(&self, endpoint: &str) -> Fallible<OmqSocket> {
         connect(SocketType::Req, endpoint).await
+    }
+
+    async fn share(&self, task: &Task) -> Fallible<Report> {
+        let dealer = connect(SocketType::Dealer, &task.endpoint).await?;
+        share(task, dealer.socket).await
     }
 
     async fn wait_until(&self, time: u64) {
@@ -166,5 +177,15 @@ impl Replier for OmqSocket {
         let shown = show(body(&request)?);
         self.socket.send(request).await?;
         Ok(shown)
+    }
+}
+
+impl Shared for Socket {
+    async fn send(&self, message: &[u8]) -> Fallible<()> {
+        Ok(Socket::send(self, Message::from_slice(message)).await?)
+    }
+
+    async fn recv<T: Send>(&self, show: impl FnOnce(&[u8]) -> T + Send) -> Fallible<T> {
+        Ok(show(body(&Socket::recv(self).await?)?))
     }
 }

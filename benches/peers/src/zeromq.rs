@@ -1,24 +1,29 @@
 //! zmq.rs, the `zeromq` crate.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
 use zeromq::{
-    PullSocket, PushSocket, RepSocket, ReqSocket, Socket, SocketRecv, SocketSend, ZmqMessage,
+    DealerRecvHalf, DealerSendHalf, DealerSocket, PullSocket, PushSocket, RepSocket, ReqSocket, RouterSocket,
+    Socket, SocketRecv, SocketSend, ZmqMessage,
 };
 
 use crate::child::contestant::{Absent, Contestant, Receiver, Replier, Requester, Sender};
-use crate::child::{Fallible, Fault, TOPIC_LEN};
+use crate::child::{Fallible, Fault, Report, TOPIC_LEN, Task, Types};
 use crate::runtime::wait_until;
+use crate::shared::{Shared, share};
 
 pub(crate) struct Zeromq {
     runtime: Runtime,
+    types: Types,
 }
 
 impl Zeromq {
-    pub(crate) fn new(runtime: Runtime) -> Zeromq {
-        Zeromq { runtime }
+    pub(crate) fn new(runtime: Runtime, types: Types) -> Zeromq {
+        Zeromq { runtime, types }
     }
 }
 
@@ -38,7 +43,8 @@ async fn connect<S: Socket>(endpoint: &str) -> Fallible<Of<S>> {
 }
 
 fn body(message: &ZmqMessage) -> Fallible<&[u8]> {
-    let body = message.get(0).map(|body| &body[..]);
+    // Behind the name of its peer, in what a ROUTER receives.
+    let body = message.get(message.len() - 1).map(|body| &body[..]);
     body.ok_or_else(|| Fault::from("a message without a body"))
 }
 
@@ -48,7 +54,7 @@ impl Contestant for Zeromq {
     type Sub = Absent;
     type Pub = Absent;
     type Req = Of<ReqSocket>;
-    type Rep = Of<RepSocket>;
+    type Rep = Replying;
 
     fn run<T>(&self, role: impl Future<Output = T>) -> T {
         self.runtime.block_on(role)
@@ -71,12 +77,21 @@ impl Contestant for Zeromq {
         Absent::refuse()
     }
 
-    async fn bind_rep(&self, endpoint: &str) -> Fallible<Of<RepSocket>> {
-        bind(endpoint).await
+    async fn bind_rep(&self, endpoint: &str) -> Fallible<Replying> {
+        Ok(match self.types {
+            Types::DealerRouter => Replying::Router(bind(endpoint).await?),
+            _ => Replying::Rep(bind(endpoint).await?),
+        })
     }
 
     async fn connect_req(&self, endpoint: &str) -> Fallible<Of<ReqSocket>> {
         connect(endpoint).await
+    }
+
+    async fn share(&self, task: &Task) -> Fallible<Report> {
+        let Of(dealer) = connect::<DealerSocket>(&task.endpoint).await?;
+        let (sender, receiver) = dealer.split();
+        share(task, Halves(Arc::new((sender.into(), receiver.into())))).await
     }
 
     async fn wait_until(&self, time: u64) {
@@ -108,11 +123,38 @@ impl Requester for Of<ReqSocket> {
     }
 }
 
-impl Replier for Of<RepSocket> {
+pub(crate) enum Replying {
+    Rep(Of<RepSocket>),
+    Router(Of<RouterSocket>),
+}
+
+impl Replier for Replying {
     async fn echo<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
-        let request = self.0.recv().await?;
+        let request = match self {
+            Replying::Rep(rep) => rep.0.recv().await?,
+            Replying::Router(router) => router.0.recv().await?,
+        };
         let shown = show(body(&request)?);
-        self.0.send(request).await?;
+        match self {
+            Replying::Rep(rep) => rep.0.send(request).await?,
+            Replying::Router(router) => router.0.send(request).await?,
+        }
         Ok(shown)
+    }
+}
+
+/// Its sockets are not shared as they are; the halves of one are, each behind a lock.
+#[derive(Clone)]
+struct Halves(Arc<(Mutex<DealerSendHalf>, Mutex<DealerRecvHalf>)>);
+
+impl Shared for Halves {
+    async fn send(&self, message: &[u8]) -> Fallible<()> {
+        let message = ZmqMessage::from(Bytes::copy_from_slice(message));
+        Ok(self.0.0.lock().await.send(message).await?)
+    }
+
+    async fn recv<T: Send>(&self, show: impl FnOnce(&[u8]) -> T + Send) -> Fallible<T> {
+        let message = self.0.1.lock().await.recv().await?;
+        Ok(show(body(&message)?))
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::OUT;
-use super::child::{Fallible, Fault, Task};
+use super::child::{Fallible, Fault, Task, Types};
 use super::workload::{Transport, Work, Workload};
 
 /// The contestants, and the program that plays some of them.
@@ -36,7 +36,7 @@ pub(crate) struct Entrant {
 
 pub(crate) const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Ipc, Transport::Inproc];
 
-pub(crate) const WORKS: [Work; 8] = [
+pub(crate) const WORKS: [Work; 15] = [
     Work::PushPull,
     Work::Shared,
     Work::Latency,
@@ -45,6 +45,13 @@ pub(crate) const WORKS: [Work; 8] = [
     Work::FanIn,
     Work::Memory,
     Work::Churn,
+    Work::DealerRouter,
+    Work::DealerDealer,
+    Work::PairPair,
+    Work::XpubSub,
+    Work::RouterEcho,
+    Work::RouterCrowd,
+    Work::Proxy,
 ];
 
 impl Cast {
@@ -66,7 +73,12 @@ impl Cast {
             name: String::from("raw"),
             command,
             transports: vec![Transport::Tcp, Transport::Ipc],
-            works: vec![Work::PushPull, Work::Shared, Work::Latency],
+            works: vec![
+                Work::PushPull,
+                Work::Shared,
+                Work::Latency,
+                Work::RouterEcho,
+            ],
             left_out: Vec::new(),
             most_peers: 1,
             has_curve: false,
@@ -86,6 +98,7 @@ impl Cast {
             .map(|entrant| Entrant {
                 name: format!("{}-curve", entrant.name),
                 transports: vec![Transport::Tcp, Transport::Ipc],
+                works: sealed_works(entrant),
                 ..entrant.clone()
             })
             .collect();
@@ -105,6 +118,14 @@ impl Cast {
         let is_meant = |entrant: &&Entrant| names.is_empty() || names.contains(&entrant.name);
         Ok(self.entrants.iter().filter(is_meant).collect())
     }
+}
+
+/// What somebody does with CURVE: all works of the usual sockets, but for the proxy, which would have to open and seal.
+fn sealed_works(entrant: &Entrant) -> Vec<Work> {
+    let works = entrant.works.iter().copied();
+    works
+        .filter(|&work| work.types() == Types::Usual && work != Work::Proxy)
+        .collect()
 }
 
 impl Entrant {

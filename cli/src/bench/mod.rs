@@ -51,7 +51,7 @@ terminal, and to results.json and report.html in DIR. Measure on a machine that 
 Example:
   zerohop bench --filter push-pull/tcp --filter latency --seconds 1")]
 pub(crate) struct Args {
-    /// All workloads at all sizes (about a quarter of an hour); without it a choice (about three minutes). Each round
+    /// All workloads at all sizes (about a quarter of an hour); without it a choice (about five minutes). Each round
     /// says how long the rest will take
     #[arg(long, conflicts_with = "smoke")]
     full: bool,

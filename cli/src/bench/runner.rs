@@ -76,7 +76,7 @@ pub(crate) fn run(
         awake: plan.awake,
         workloads: Vec::new(),
     };
-    for workload in workloads {
+    for workload in workloads.iter().filter(|workload| turns(workload) > 0) {
         results
             .workloads
             .extend(runner.measure(workload, entrants)?);
@@ -138,7 +138,10 @@ impl Runner<'_> {
     ) -> Fallible<Option<WorkloadResult>> {
         let name = workload.name();
         let mut showings = self.line_up(workload, entrants);
-        let is_of_time = matches!(workload.work, Work::Latency | Work::OpenLoop | Work::Churn);
+        let is_of_time = matches!(
+            workload.work,
+            Work::Latency | Work::OpenLoop | Work::Churn | Work::RouterEcho
+        );
         let _awake = (self.plan.awake && is_of_time).then(Awake::new);
         let turns = turns(self.plan, workload, entrants) / self.plan.rounds;
         for round in 1..=self.plan.rounds {
@@ -233,11 +236,16 @@ impl Runner<'_> {
                 + Duration::from_secs_f64(task.seconds + task.warm_up)
                 + self.plan.patience,
             processes: Vec::new(),
+            between: None,
+            frontend: match workload.work {
+                Work::Proxy => Some(self.scratch.endpoint(workload.transport)?),
+                _ => None,
+            },
         };
         let played = crew.play(workload, &task);
         let (bound, connected) = played.map_err(|fault| crew.explain(&fault))?;
         let received = match workload.work {
-            Work::FanOut => connected.iter().map(|report| report.messages).sum(),
+            Work::FanOut | Work::XpubSub => connected.iter().map(|report| report.messages).sum(),
             _ => bound.messages,
         };
         Ok((received, metrics(workload, &bound, &connected)))
@@ -256,12 +264,14 @@ impl Runner<'_> {
             sockets: 1,
             first_source: 0,
             senders: match workload.work {
-                Work::FanIn | Work::Memory => workload.peers,
+                Work::FanIn | Work::Memory | Work::RouterCrowd | Work::Tasks => workload.peers,
                 _ => 1,
             },
             topics: workload.topics,
             rate: workload.rate,
             shared: workload.work == Work::Shared,
+            types: workload.work.types(),
+            onward: None,
         })
     }
 }
@@ -272,6 +282,10 @@ struct Crew<'a> {
     deadline: Instant,
     /// The first binds, and the others connect.
     processes: Vec<Process>,
+    /// What is between them, where there is a proxy; it goes on until this is dropped.
+    between: Option<Process>,
+    /// Where that is bound.
+    frontend: Option<String>,
 }
 
 impl Crew<'_> {
@@ -286,9 +300,24 @@ impl Crew<'_> {
             return Ok((self.processes[0].report()?, Vec::new()));
         };
         self.processes[0].wait_until_ready()?;
+        let endpoint = match &self.frontend {
+            Some(frontend) => {
+                let proxy = Task {
+                    role: Role::Proxy,
+                    endpoint: frontend.clone(),
+                    onward: Some(task.endpoint.clone()),
+                    ..task.clone()
+                };
+                let proxy = Process::start(self.entrant, &proxy, self.deadline)?;
+                self.between.insert(proxy).wait_until_ready()?;
+                frontend.clone()
+            }
+            None => task.endpoint.clone(),
+        };
         for share in shares(workload) {
             self.start(&Task {
                 role: connected,
+                endpoint: endpoint.clone(),
                 sockets: share.len(),
                 first_source: share.start,
                 ..task.clone()
@@ -297,14 +326,23 @@ impl Crew<'_> {
         let [binder, connectors @ ..] = &mut self.processes[..] else {
             return Err(Fault::from("nobody binds"));
         };
-        if workload.work == Work::FanOut {
+        if matches!(workload.work, Work::FanOut | Work::XpubSub) {
             for connector in &mut *connectors {
                 connector.wait_until_ready()?;
             }
             binder.say_go();
         }
         // Whoever sends last stays until the others have all.
-        let binder_sends_last = matches!(workload.work, Work::FanOut | Work::Latency | Work::Churn);
+        let binder_sends_last = matches!(
+            workload.work,
+            Work::FanOut
+                | Work::XpubSub
+                | Work::Latency
+                | Work::Churn
+                | Work::RouterEcho
+                | Work::RouterCrowd
+                | Work::Tasks
+        );
         if binder_sends_last {
             let reports = connectors.iter_mut().map(Process::report);
             let reports = reports.collect::<Fallible<_>>()?;
@@ -328,7 +366,7 @@ impl Crew<'_> {
     /// Ends all, and adds what they have complained of to the fault: it is one of them that was seen first, and may be
     /// another that has caused it.
     fn explain(&mut self, fault: &Fault) -> Fault {
-        let processes = self.processes.iter_mut();
+        let processes = self.processes.iter_mut().chain(&mut self.between);
         let words: Vec<String> = processes.flat_map(Process::last_words).collect();
         match words.is_empty() {
             true => Fault::from(fault.to_string()),
@@ -343,11 +381,18 @@ fn roles(workload: &Workload) -> (Role, Option<Role>) {
         Work::PushPull | Work::Shared if workload.transport == Transport::Inproc => {
             (Role::Pair, None)
         }
-        Work::PushPull | Work::Shared | Work::OpenLoop | Work::FanIn => {
-            (Role::Pull, Some(Role::Push))
-        }
-        Work::Latency => (Role::Rep, Some(Role::Req)),
-        Work::FanOut => (Role::Pub, Some(Role::Sub)),
+        Work::PushPull
+        | Work::Shared
+        | Work::OpenLoop
+        | Work::FanIn
+        | Work::DealerRouter
+        | Work::DealerDealer
+        | Work::PairPair
+        | Work::Proxy => (Role::Pull, Some(Role::Push)),
+        Work::Latency | Work::RouterEcho => (Role::Rep, Some(Role::Req)),
+        Work::RouterCrowd => (Role::Rep, Some(Role::Crowd)),
+        Work::Tasks => (Role::Rep, Some(Role::Tasks)),
+        Work::FanOut | Work::XpubSub => (Role::Pub, Some(Role::Sub)),
         Work::Memory => (Role::Accept, Some(Role::Hold)),
         Work::Churn => (Role::Rep, Some(Role::Churn)),
     }
@@ -356,7 +401,7 @@ fn roles(workload: &Workload) -> (Role, Option<Role>) {
 /// The sockets of each connecting process.
 fn shares(workload: &Workload) -> Vec<std::ops::Range<usize>> {
     let processes = match workload.work {
-        Work::FanIn => workload.peers.min(PUSHER_PROCESSES),
+        Work::FanIn | Work::RouterCrowd => workload.peers.min(PUSHER_PROCESSES),
         _ => 1,
     };
     let start = |process| process * workload.peers / processes;
@@ -389,19 +434,31 @@ fn metrics(workload: &Workload, bound: &Report, connected: &[Report]) -> Vec<(Me
         return stream_metrics(workload, stream_rate(bound), cpu(bound));
     };
     match workload.work {
-        Work::PushPull | Work::Shared | Work::FanIn => {
+        // The processor time of what is between the two is not known.
+        Work::Proxy => stream_metrics(workload, stream_rate(bound), 0.0)
+            .into_iter()
+            .filter(|(metric, _)| *metric != Metric::CpuPerMessage)
+            .collect(),
+        Work::PushPull
+        | Work::Shared
+        | Work::FanIn
+        | Work::DealerRouter
+        | Work::DealerDealer
+        | Work::PairPair
+        | Work::RouterCrowd
+        | Work::Tasks => {
             let sent: u64 = connected.iter().map(|report| report.messages).sum();
             let used: u64 = connected.iter().map(|report| report.cpu_nanos).sum();
             let cpu = cpu(bound) + used as f64 / sent.max(1) as f64;
             stream_metrics(workload, stream_rate(bound), cpu)
         }
         // The subscribers count what all of them get together; the publisher, what it sends.
-        Work::FanOut => {
+        Work::FanOut | Work::XpubSub => {
             let each = stream_rate(first) / workload.peers as f64;
             let cpu = cpu(first) + cpu(bound) / workload.peers as f64;
             stream_metrics(workload, each, cpu)
         }
-        Work::Latency => {
+        Work::Latency | Work::RouterEcho => {
             let mut metrics = latencies(first);
             metrics.push((Metric::CpuPerMessage, cpu(bound) + cpu(first)));
             metrics

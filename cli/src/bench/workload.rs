@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::child::Types;
+
 /// How much of everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
@@ -33,6 +35,45 @@ pub(crate) enum Work {
     Memory,
     /// Connect, ask once, close.
     Churn,
+    /// DEALER to ROUTER, as PUSH to PULL.
+    DealerRouter,
+    /// DEALER to DEALER, the same.
+    DealerDealer,
+    /// PAIR to PAIR, the same.
+    PairPair,
+    /// XPUB to one SUB, waiting for it.
+    XpubSub,
+    /// DEALER to ROUTER and back, one after the other.
+    RouterEcho,
+    /// Many DEALERs to one ROUTER and back, some on their way at a time.
+    RouterCrowd,
+    /// Many tasks that share one DEALER, each with one request on its way, to one ROUTER and back.
+    Tasks,
+    /// PUSH by way of a proxy, in a process of its own, to PULL.
+    Proxy,
+}
+
+impl Work {
+    /// Which sockets do it.
+    pub(crate) fn types(self) -> Types {
+        match self {
+            Work::DealerRouter | Work::RouterEcho | Work::RouterCrowd | Work::Tasks => {
+                Types::DealerRouter
+            }
+            Work::DealerDealer => Types::DealerDealer,
+            Work::PairPair => Types::PairPair,
+            Work::XpubSub => Types::XpubSub,
+            Work::PushPull
+            | Work::Shared
+            | Work::Latency
+            | Work::OpenLoop
+            | Work::FanOut
+            | Work::FanIn
+            | Work::Memory
+            | Work::Churn
+            | Work::Proxy => Types::Usual,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +127,14 @@ impl Workload {
             Work::FanIn => "fan-in",
             Work::Memory => "memory",
             Work::Churn => "churn",
+            Work::DealerRouter => "dealer-router",
+            Work::DealerDealer => "dealer-dealer",
+            Work::PairPair => "pair-pair",
+            Work::XpubSub => "xpub-sub",
+            Work::RouterEcho => "dealer-router-echo",
+            Work::RouterCrowd => "dealer-router-crowd",
+            Work::Tasks => "tasks",
+            Work::Proxy => "proxy",
         };
         let mut name = format!("{work}/{transport}/{size}");
         if let Some(rate) = self.rate {
@@ -121,6 +170,18 @@ impl Workload {
             Work::FanIn => format!("{peers} PUSH to one PULL, {transport}, {size}"),
             Work::Memory => format!("memory of an idle connection, {transport}, {peers} of them"),
             Work::Churn => format!("connect, one request, close, {transport}"),
+            Work::DealerRouter => format!("DEALER/ROUTER {transport}, {size}"),
+            Work::DealerDealer => format!("DEALER/DEALER {transport}, {size}"),
+            Work::PairPair => format!("PAIR/PAIR {transport}, {size}"),
+            Work::XpubSub => format!("XPUB to one SUB, {transport}, {size}"),
+            Work::RouterEcho => format!("DEALER/ROUTER one-way latency, {transport}, {size}"),
+            Work::RouterCrowd => {
+                format!("{peers} DEALERs echoed by one ROUTER, {transport}, {size}")
+            }
+            Work::Tasks => {
+                format!("{peers} tasks with one DEALER, echoed by a ROUTER, {transport}, {size}")
+            }
+            Work::Proxy => format!("PUSH/PULL by way of a proxy, {transport}, {size}"),
         }
     }
 }
@@ -133,6 +194,7 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
     fans(scale, &mut all);
     open_loops(scale, &mut all);
     connections(scale, &mut all);
+    family(scale, &mut all);
     all
 }
 
@@ -240,6 +302,30 @@ fn connections(scale: Scale, all: &mut Vec<Workload>) {
             all.push(Workload::new(Work::Churn, transport, COMMON_SIZE));
         }
     }
+}
+
+/// The other types of sockets, and the proxy.
+fn family(scale: Scale, all: &mut Vec<Workload>) {
+    let tcp = |work, size| Workload::new(work, Transport::Tcp, size);
+    for size in [COMMON_SIZE, 1024] {
+        all.push(tcp(Work::DealerRouter, size));
+        all.push(tcp(Work::Proxy, size));
+    }
+    for work in [Work::DealerDealer, Work::PairPair, Work::RouterEcho] {
+        all.push(tcp(work, COMMON_SIZE));
+    }
+    all.push(Workload {
+        topics: 1,
+        ..tcp(Work::XpubSub, COMMON_SIZE)
+    });
+    all.push(Workload {
+        peers: if scale == Scale::Smoke { 10 } else { 1000 },
+        ..tcp(Work::RouterCrowd, COMMON_SIZE)
+    });
+    all.push(Workload {
+        peers: 64,
+        ..tcp(Work::Tasks, COMMON_SIZE)
+    });
 }
 
 impl fmt::Display for Transport {

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use zmq::{Context, Message, Socket, SocketType};
 
 use crate::bench::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
-use crate::bench::child::{Fallible, TOPIC_LEN};
+use crate::bench::child::{Fallible, TOPIC_LEN, Types};
 use crate::bench::well_known_keys;
 
 /// The mark that every socket has unless told otherwise.
@@ -14,6 +14,7 @@ const DEFAULT_HWM: usize = 1000;
 pub(crate) struct Libzmq {
     context: Context,
     curve: bool,
+    types: Types,
 }
 
 impl Libzmq {
@@ -21,7 +22,36 @@ impl Libzmq {
         Ok(Libzmq {
             context: Context::new(),
             curve: false,
+            types: Types::Usual,
         })
+    }
+
+    /// With other types of sockets in the places of the usual ones.
+    pub(crate) fn open_as(types: Types) -> Fallible<Libzmq> {
+        Ok(Libzmq {
+            types,
+            ..Libzmq::open()?
+        })
+    }
+
+    /// What is in the place of a socket that binds.
+    fn binds_as(&self, usual: SocketType) -> SocketType {
+        match self.types {
+            Types::Usual => usual,
+            Types::DealerRouter => zmq::ROUTER,
+            Types::DealerDealer => zmq::DEALER,
+            Types::PairPair => zmq::PAIR,
+            Types::XpubSub => zmq::XPUB,
+        }
+    }
+
+    /// And of one that connects.
+    fn connects_as(&self, usual: SocketType) -> SocketType {
+        match self.types {
+            Types::Usual | Types::XpubSub => usual,
+            Types::DealerRouter | Types::DealerDealer => zmq::DEALER,
+            Types::PairPair => zmq::PAIR,
+        }
     }
 
     /// With CURVE.
@@ -33,7 +63,7 @@ impl Libzmq {
     }
 
     fn binding(&self, kind: SocketType) -> Fallible<Socket> {
-        let socket = self.context.socket(kind)?;
+        let socket = self.context.socket(self.binds_as(kind))?;
         if self.curve {
             let (server, _) = well_known_keys();
             socket.set_curve_server(true)?;
@@ -43,7 +73,7 @@ impl Libzmq {
     }
 
     fn connecting(&self, kind: SocketType) -> Fallible<Socket> {
-        let socket = self.context.socket(kind)?;
+        let socket = self.context.socket(self.connects_as(kind))?;
         if self.curve {
             let (server, client) = well_known_keys();
             socket.set_curve_serverkey(server.public().as_bytes())?;
@@ -56,7 +86,11 @@ impl Libzmq {
     fn bind(&self, kind: SocketType, endpoint: &str) -> Fallible<LibzmqSocket> {
         let socket = self.binding(kind)?;
         socket.bind(endpoint)?;
-        Ok(LibzmqSocket::new(socket))
+        let routes = self.types == Types::DealerRouter;
+        Ok(LibzmqSocket {
+            peer: routes.then(Message::new),
+            ..LibzmqSocket::new(socket)
+        })
     }
 
     fn connect(&self, kind: SocketType, endpoint: &str) -> Fallible<LibzmqSocket> {
@@ -113,12 +147,28 @@ impl Contestant for Libzmq {
     async fn connect_req(&self, endpoint: &str) -> Fallible<LibzmqSocket> {
         self.connect(zmq::REQ, endpoint)
     }
+
+    async fn proxy(
+        &self,
+        frontend: &str,
+        backend: &str,
+        bound: impl FnOnce() -> Fallible<()>,
+    ) -> Fallible<()> {
+        let pull = self.binding(zmq::PULL)?;
+        pull.bind(frontend)?;
+        let push = self.connecting(zmq::PUSH)?;
+        push.connect(backend)?;
+        bound()?;
+        Ok(zmq::proxy(&pull, &push)?)
+    }
 }
 
 /// A socket, and the message that it receives into.
 pub(crate) struct LibzmqSocket {
     socket: Socket,
     message: Message,
+    /// Of a ROUTER: whose message that is.
+    peer: Option<Message>,
 }
 
 impl LibzmqSocket {
@@ -126,6 +176,7 @@ impl LibzmqSocket {
         LibzmqSocket {
             socket,
             message: Message::new(),
+            peer: None,
         }
     }
 }
@@ -140,6 +191,9 @@ impl Sender for LibzmqSocket {
 impl Receiver for LibzmqSocket {
     #[inline]
     async fn recv<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        if let Some(peer) = &mut self.peer {
+            self.socket.recv(peer, 0)?;
+        }
         self.socket.recv(&mut self.message, 0)?;
         Ok(show(&self.message))
     }
@@ -160,13 +214,30 @@ impl Requester for LibzmqSocket {
         self.socket.send(request, 0)?;
         self.recv(show).await
     }
+
+    #[inline]
+    async fn ask_ahead(&mut self, request: &[u8]) -> Fallible<()> {
+        Ok(self.socket.send(request, 0)?)
+    }
+
+    #[inline]
+    async fn next_reply<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        self.recv(show).await
+    }
 }
 
 impl Replier for LibzmqSocket {
     #[inline]
     async fn echo<T>(&mut self, show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        let peer = match &self.peer {
+            Some(_) => Some(self.socket.recv_msg(0)?),
+            None => None,
+        };
         let request = self.socket.recv_msg(0)?;
         let shown = show(&request);
+        if let Some(peer) = peer {
+            self.socket.send(peer, zmq::SNDMORE)?;
+        }
         self.socket.send(request, 0)?;
         Ok(shown)
     }

@@ -88,7 +88,7 @@ fn cast(with_peers: bool) -> Fallible<Cast> {
 
 fn play(task: &Task) -> Fallible<()> {
     match task.contestant.as_str() {
-        "libzmq" => child::run(task, libzmq::Libzmq::open),
+        "libzmq" => child::run(task, || libzmq::Libzmq::open_as(task.types)),
         "libzmq-curve" => child::run(task, libzmq::Libzmq::open_sealed),
         _ => bench::play(task),
     }

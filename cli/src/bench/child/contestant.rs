@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{Fallible, Fault, TOPIC_LEN};
+use super::{Fallible, Fault, Report, TOPIC_LEN, Task};
 
 /// One library, used as its own documentation recommends, with default options.
 ///
@@ -40,6 +40,21 @@ pub(crate) trait Contestant: Sized + Sync {
     async fn connect_sub(&self, endpoint: &str, topics: &[[u8; TOPIC_LEN]]) -> Fallible<Self::Sub>;
     async fn bind_rep(&self, endpoint: &str) -> Fallible<Self::Rep>;
     async fn connect_req(&self, endpoint: &str) -> Fallible<Self::Req>;
+
+    /// Passes messages on from a PULL bound at `frontend` to a PUSH connected to `backend`, without end; says when it is bound.
+    async fn proxy(
+        &self,
+        _frontend: &str,
+        _backend: &str,
+        _bound: impl FnOnce() -> Fallible<()>,
+    ) -> Fallible<()> {
+        Absent::refuse()
+    }
+
+    /// Has as many tasks as there are senders share one DEALER, each of which sends a request and takes a reply, whichever.
+    async fn share(&self, _task: &Task) -> Fallible<Report> {
+        Absent::refuse()
+    }
 
     /// Returns at that time on the clock of [`now`](super::system::now), neither early nor late.
     async fn wait_until(&self, time: u64) {
@@ -80,6 +95,16 @@ pub(crate) trait Receiver {
 #[allow(async_fn_in_trait)]
 pub(crate) trait Requester {
     async fn ask<T>(&mut self, request: &[u8], show: impl FnOnce(&[u8]) -> T) -> Fallible<T>;
+
+    /// Asks, and does not wait: the reply is the next of [`next_reply`](Self::next_reply).
+    async fn ask_ahead(&mut self, _request: &[u8]) -> Fallible<()> {
+        Absent::refuse()
+    }
+
+    /// Waits for the reply to the first of what was asked ahead.
+    async fn next_reply<T>(&mut self, _show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        Absent::refuse()
+    }
 }
 
 /// Replies.
@@ -106,6 +131,18 @@ impl Sender for Absent {
 
 impl Receiver for Absent {
     async fn recv<T>(&mut self, _show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        match *self {}
+    }
+}
+
+impl Requester for Absent {
+    async fn ask<T>(&mut self, _: &[u8], _show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
+        match *self {}
+    }
+}
+
+impl Replier for Absent {
+    async fn echo<T>(&mut self, _show: impl FnOnce(&[u8]) -> T) -> Fallible<T> {
         match *self {}
     }
 }

@@ -46,6 +46,27 @@ pub(crate) enum Role {
     Hold,
     /// REQ sockets that come, ask once and go.
     Churn,
+    /// DEALERs that ask many at a time.
+    Crowd,
+    /// Tasks that share a DEALER.
+    Tasks,
+    /// PULL and PUSH, and what is between them.
+    Proxy,
+}
+
+/// Which types of sockets play a role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Types {
+    /// PUSH and PULL, PUB and SUB, REQ and REP.
+    #[default]
+    Usual,
+    /// ROUTER for who binds, DEALER for who connects.
+    DealerRouter,
+    DealerDealer,
+    PairPair,
+    /// XPUB in the place of PUB.
+    XpubSub,
 }
 
 /// What a child is told.
@@ -73,6 +94,11 @@ pub(crate) struct Task {
     pub(crate) rate: Option<f64>,
     /// Send shared buffers instead of copies of the caller's.
     pub(crate) shared: bool,
+    #[serde(default)]
+    pub(crate) types: Types,
+    /// Where a proxy sends to.
+    #[serde(default)]
+    pub(crate) onward: Option<String>,
 }
 
 /// What a child reports.

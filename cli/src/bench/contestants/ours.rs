@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use zerohop::{
-    Context, KeyPair, Message, Options, Pub, Pull, Push, RecvError, Rep, Req, SecretKey, Sub,
+    Context, KeyPair, Message, Options, Proxy, Pub, Pull, Push, RecvError, Rep, Req, SecretKey, Sub,
 };
 
 use super::super::child::contestant::{Contestant, Receiver, Replier, Requester, Sender};
@@ -101,6 +101,20 @@ impl Contestant for Ours {
         socket.connect(endpoint)?;
         Ok(socket)
     }
+
+    async fn proxy(
+        &self,
+        frontend: &str,
+        backend: &str,
+        bound: impl FnOnce() -> Fallible<()>,
+    ) -> Fallible<()> {
+        let (pull, push) = (Pull::new(&self.context)?, Push::new(&self.context)?);
+        pull.bind(frontend)?;
+        push.connect(backend)?;
+        bound()?;
+        Proxy::one_way(&pull, &push).run();
+        Ok(())
+    }
 }
 
 impl Sender for Push {
@@ -130,7 +144,7 @@ pub(crate) struct Receiving<S> {
 }
 
 impl<S> Receiving<S> {
-    fn new(socket: S) -> Receiving<S> {
+    pub(super) fn new(socket: S) -> Receiving<S> {
         Receiving {
             socket,
             message: Message::new(),

@@ -33,6 +33,9 @@ pub(crate) fn play<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Repor
         Role::Accept => contestant.run(connections::accept(contestant, task)),
         Role::Hold => contestant.run(connections::hold(contestant, task)),
         Role::Churn => contestant.run(connections::churn(contestant, task)),
+        Role::Crowd => contestant.run(request::crowd(contestant, task)),
+        Role::Tasks => contestant.run(contestant.share(task)),
+        Role::Proxy => contestant.run(proxy(contestant, task)),
     }
 }
 
@@ -48,6 +51,14 @@ async fn pull<C: Contestant>(
         socket.recv(|message| meter.take(message)).await??;
     }
     meter.report()
+}
+
+/// Goes on until the runner ends the process.
+async fn proxy<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+    let backend = task.onward.as_deref().ok_or("no place to send to")?;
+    let bound = || say("ready");
+    contestant.proxy(&task.endpoint, backend, bound).await?;
+    Ok(Report::default())
 }
 
 /// The report is the receiver's, whose processor time is that of both threads; the time is that of whoever took longer.

@@ -43,12 +43,45 @@ pub(crate) async fn reply<C: Contestant>(contestant: &C, task: &Task) -> Fallibl
     let mut socket = contestant.bind_rep(&task.endpoint).await?;
     let go = Go::new();
     say("ready")?;
-    let mut meter = Meter::new(task, 1)?;
+    let mut meter = Meter::new(task, task.senders)?;
     while !meter.is_done() {
         socket.echo(|request| meter.take(request)).await??;
     }
     let report = meter.report()?;
     wait_while(contestant, || !go.is_said(1)).await;
+    Ok(report)
+}
+
+/// So many requests of each socket are on their way at a time.
+const AHEAD: u64 = 8;
+
+/// Asks with all sockets of the task, some requests ahead on each, and then takes the replies.
+pub(crate) async fn crowd<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+    let mut sockets = Vec::new();
+    for _ in 0..task.sockets {
+        sockets.push(contestant.connect_req(&task.endpoint).await?);
+    }
+    let mut exchange = Exchange::new(task)?;
+    exchange.ask_all(task, &mut sockets, Kind::Data, 1).await?;
+    let mark_at = now() + (task.warm_up * 1e9) as u64;
+    while now() < mark_at && exchange.asked < task.max_messages {
+        let asked = exchange.ask_all(task, &mut sockets, Kind::Data, AHEAD);
+        asked.await?;
+    }
+    let (asked, begun, cpu) = (exchange.asked, now(), cpu_time());
+    exchange.ask_all(task, &mut sockets, Kind::Mark, 1).await?;
+    let end_at = begun + (task.seconds * 1e9) as u64;
+    while now() < end_at && exchange.asked < task.max_messages.max(asked + AHEAD) {
+        let asked = exchange.ask_all(task, &mut sockets, Kind::Data, AHEAD);
+        asked.await?;
+    }
+    let report = Report {
+        messages: (exchange.asked - asked) * task.sockets as u64,
+        nanos: now() - begun,
+        cpu_nanos: cpu_time() - cpu,
+        ..Report::default()
+    };
+    exchange.ask_all(task, &mut sockets, Kind::End, 1).await?;
     Ok(report)
 }
 
@@ -66,6 +99,43 @@ impl Exchange {
             reader: Reader::new(0, task.size),
             asked: 0,
         })
+    }
+
+    /// Asks so often on each socket, and then takes the replies.
+    async fn ask_all<R: Requester>(
+        &mut self,
+        task: &Task,
+        sockets: &mut [R],
+        kind: Kind,
+        count: u64,
+    ) -> Fallible<()> {
+        let header = |index, seq| Header {
+            kind,
+            source: task.first_source + index,
+            seq,
+            stamp: 0,
+        };
+        let seqs = self.asked..self.asked + count;
+        for (index, socket) in sockets.iter_mut().enumerate() {
+            for seq in seqs.clone() {
+                let request = self.writer.write_one(header(index, seq), &[0; TOPIC_LEN]);
+                socket.ask_ahead(request).await?;
+            }
+        }
+        for (index, socket) in sockets.iter_mut().enumerate() {
+            for seq in seqs.clone() {
+                let reader = &self.reader;
+                let reply = socket.next_reply(|reply| reader.read(reply)).await??;
+                let due = header(index, seq);
+                if (reply.kind, reply.source, reply.seq) != (due.kind, due.source, due.seq) {
+                    return Err(Fault::from("the reply to another request"));
+                }
+            }
+        }
+        if kind != Kind::End {
+            self.asked += count;
+        }
+        Ok(())
     }
 
     #[inline]
