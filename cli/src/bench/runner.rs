@@ -76,7 +76,7 @@ pub(crate) fn run(
         awake: plan.awake,
         workloads: Vec::new(),
     };
-    for workload in workloads.iter().filter(|workload| turns(workload) > 0) {
+    for workload in workloads {
         results
             .workloads
             .extend(runner.measure(workload, entrants)?);
@@ -138,6 +138,9 @@ impl Runner<'_> {
     ) -> Fallible<Option<WorkloadResult>> {
         let name = workload.name();
         let mut showings = self.line_up(workload, entrants);
+        if showings.is_empty() {
+            return Ok(None);
+        }
         let is_of_time = matches!(
             workload.work,
             Work::Latency | Work::OpenLoop | Work::Churn | Work::RouterEcho
@@ -151,9 +154,6 @@ impl Runner<'_> {
                 self.take_turn(workload, &name, showing)?;
             }
             self.progress.advance(turns);
-        }
-        if showings.is_empty() {
-            return Ok(None);
         }
         let result = WorkloadResult {
             name,
