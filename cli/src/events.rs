@@ -127,8 +127,12 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>, refused: 
             console::say(&format!("zerohop: {trouble}; trying again"));
         }
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if trouble.is_some() || matches!(event, Event::HandshakeSucceeded { .. }) {
-            *last = trouble;
+        match event {
+            // It is no trouble unless that is the last that is heard of it.
+            Event::Connected { connection } => *last = Some(not_answered(&connection)),
+            Event::HandshakeSucceeded { .. } => *last = None,
+            _ if trouble.is_some() => *last = trouble,
+            _ => {}
         }
     }
 }
@@ -246,6 +250,13 @@ fn trouble_of(event: &Event) -> Option<String> {
         )),
         _ => None,
     }
+}
+
+fn not_answered(connection: &ConnectionInfo) -> String {
+    format!(
+        "{}: somebody is there and has not answered; do they speak ZMTP?",
+        connection.endpoint
+    )
 }
 
 fn connect_trouble(error: &IoFailure) -> String {

@@ -10,7 +10,6 @@ use crate::args::TalkArgs;
 use crate::failure::{Failure, Outcome};
 use crate::input;
 use crate::output::{self, Output};
-use crate::progress::Progress;
 use crate::receive::recv_failure;
 use crate::send::{Sender, Tally};
 use crate::session::Session;
@@ -67,12 +66,15 @@ fn feed<S: Talking>(
 fn print<S: Talking>(session: &Session<S>, output: &mut Output, args: &TalkArgs) -> Outcome {
     let count = args.count.count.unwrap_or(u64::MAX);
     let mut printed = 0;
-    let mut before = Progress::of(&*session.socket);
     while printed < count {
         let received = match session.socket.try_recv() {
             Err(RecvError::WouldBlock) => {
                 output.flush()?;
-                session.socket.recv()
+                let is_timeout = |error: &RecvError| *error == RecvError::TimedOut;
+                session.insist(is_timeout, || match session.slice() {
+                    Some(slice) => session.socket.recv_timeout(slice),
+                    None => session.socket.recv(),
+                })
             }
             received => received,
         };
@@ -81,12 +83,7 @@ fn print<S: Talking>(session: &Session<S>, output: &mut Output, args: &TalkArgs)
                 S::print(output, &message)?;
                 printed += 1;
             }
-            Err(RecvError::TimedOut) => {
-                let now = Progress::of(&*session.socket);
-                if std::mem::replace(&mut before, now) == now {
-                    return Err(recv_failure(session, RecvError::TimedOut));
-                }
-            }
+            Err(RecvError::TimedOut) => return Err(recv_failure(session, RecvError::TimedOut)),
             Err(RecvError::Closed | RecvError::ContextClosed) => {
                 if args.count.count.is_some() {
                     session.stop.cut_short();

@@ -62,6 +62,17 @@ fn with_nobody_there_all_end_in_time() {
             "",
             vec!["no peer came in time"],
         ),
+        (
+            vec!["push", "-c", &silent, "-m", "x"],
+            "",
+            vec!["1 message was not sent in time", "has not answered"],
+        ),
+        (
+            vec!["dealer", "-c", &dead, "-m", "x"],
+            "",
+            vec!["1 message was not sent in time", "no message came in time"],
+        ),
+        (vec!["pair", "-b", ANY], "", vec!["no message came in time"]),
         (vec!["push", "-b", ANY], "", vec!["no input in time"]),
         (
             vec!["pub", "-c", &dead, "--wait-subscribers", "1"],
