@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use zerohop::{Allow, KeyError, KeyPair, Options, PublicKey, SubscribeError};
 
 use crate::failure::{Failure, Outcome};
@@ -55,11 +55,15 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
         _ => return parsed,
     }
     let given = arguments.len();
+    // Behind this, all are files.
+    let end = arguments.iter().position(|argument| argument == "--");
+    let mut behind = arguments.split_off(end.unwrap_or(given));
     for (option, name) in [("--bind", "ZEROHOP_BIND"), ("--connect", "ZEROHOP_CONNECT")] {
         let endpoints = std::env::var(name).unwrap_or_default();
         let options = endpoints.split_whitespace();
         arguments.extend(options.map(|endpoint| format!("{option}={endpoint}").into()));
     }
+    arguments.append(&mut behind);
     if arguments.len() == given {
         return parsed;
     }
@@ -268,7 +272,10 @@ impl FramingArgs {
 /// What to send.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct InputArgs {
-    /// Send all of the input as one message
+    /// Read these files, one after the other, instead of standard input, which is - among them
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "message")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Send all of the input as one message, or each file as one
     #[arg(long, conflicts_with_all = ["null", "message"])]
     pub(crate) whole: bool,
     /// Read messages in JSON, as --format json and envelope print them

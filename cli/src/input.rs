@@ -1,8 +1,10 @@
-//! What is to be sent: standard input cut into messages, or the texts of the command line.
+//! What is to be sent: standard input or files cut into messages, or the texts of the command line.
 
-use std::fs::File;
+use std::borrow::Cow;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use memchr::memchr_iter;
@@ -60,25 +62,36 @@ pub(crate) fn feed<S: AnySocket>(
     } else {
         CHUNK
     };
-    let mut input = Input::open(session, chunk)?;
+    if args.repeat == 0 {
+        return Ok(());
+    }
+    let sources = sources(&args.files)?;
     if args.whole {
-        let Some(whole) = input.read_to_end()? else {
-            return Ok(());
-        };
-        for _ in 0..args.repeat {
+        let mut kept = Vec::new();
+        for source in &sources {
+            let Some(whole) = Input::open(source, session, chunk)?.read_to_end()? else {
+                return Ok(());
+            };
+            if args.repeat > 1 {
+                kept.push(whole.clone());
+            }
+            sink.whole(whole)?;
+        }
+        for whole in (1..args.repeat).flat_map(|_| &kept) {
             sink.whole(whole.clone())?;
         }
         return Ok(());
     }
     if args.json || args.replay.is_some() {
         let mut replay = args.replay.map(Replay::new);
-        let mut number = 0_u64;
-        return input.for_each(framing.delimiter(), |line| {
-            number += 1;
+        return for_each(&sources, session, chunk, framing, |source, number, line| {
             if line.trim_ascii().is_empty() {
                 return Ok(());
             }
-            let bad = |why: &str| Failure::Failed(format!("line {number} of the input: {why}"));
+            let bad = |why: &str| {
+                let name = source.in_a_sentence("the input");
+                Failure::Failed(format!("line {number} of {name}: {why}"))
+            };
             let (message, time) = from_json(line).map_err(|error| bad(&error))?;
             if let Some(replay) = &mut replay {
                 let time =
@@ -88,18 +101,39 @@ pub(crate) fn feed<S: AnySocket>(
             sink.message(message)
         });
     }
-    match args.repeat {
-        0 => Ok(()),
-        1 => input.for_each(framing.delimiter(), |line| sink.line(line)),
-        rounds => {
-            let mut kept = Vec::new();
-            input.for_each(framing.delimiter(), |line| {
-                kept.push(line.to_vec());
-                sink.line(line)
-            })?;
-            repeat(rounds - 1, stop, &kept, &mut sink)
+    if args.repeat == 1 {
+        return for_each(&sources, session, chunk, framing, |_, _, line| {
+            sink.line(line)
+        });
+    }
+    let mut kept = Vec::new();
+    for_each(&sources, session, chunk, framing, |_, _, line| {
+        kept.push(line.to_vec());
+        sink.line(line)
+    })?;
+    repeat(args.repeat - 1, stop, &kept, &mut sink)
+}
+
+/// Gives each message of all sources to `each`, with the number that it has in its source, from 1 on. No message goes from one source
+/// into the next.
+fn for_each<S: AnySocket>(
+    sources: &[Source],
+    session: &Session<S>,
+    chunk: usize,
+    framing: &FramingArgs,
+    mut each: impl FnMut(&Source, u64, &[u8]) -> Outcome,
+) -> Outcome {
+    for source in sources {
+        let mut number = 0;
+        Input::open(source, session, chunk)?.for_each(framing.delimiter(), |line| {
+            number += 1;
+            each(source, number, line)
+        })?;
+        if session.stop.is_over() {
+            break;
         }
     }
+    Ok(())
 }
 
 /// Sends all messages so many times. Copies are no input that could be lost: a stop ends this at once.
@@ -123,22 +157,68 @@ fn repeat<T: AsRef<[u8]>>(
     Ok(())
 }
 
-/// Standard input.
+/// What input is read from.
+enum Source {
+    StandardInput,
+    File(PathBuf),
+}
+
+/// What the command line names. What cannot be read is found before anything is sent, as far as that can be seen.
+fn sources(files: &[PathBuf]) -> Outcome<Vec<Source>> {
+    if files.is_empty() {
+        return Ok(vec![Source::StandardInput]);
+    }
+    let sources = files.iter().map(|path| {
+        if path == Path::new("-") {
+            return Ok(Source::StandardInput);
+        }
+        let source = Source::File(path.clone());
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => Err(source.failure(&io::ErrorKind::IsADirectory.into())),
+            Ok(_) => Ok(source),
+            Err(error) => Err(source.failure(&error)),
+        }
+    });
+    sources.collect()
+}
+
+impl Source {
+    fn open(&self) -> io::Result<File> {
+        match self {
+            // The descriptor itself: std's own handle reads through a small buffer under a lock.
+            Source::StandardInput => Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)),
+            Source::File(path) => File::open(path),
+        }
+    }
+
+    /// The name of the file, or what standard input is called.
+    fn in_a_sentence<'a>(&self, standard_input: &'a str) -> Cow<'a, str> {
+        match self {
+            Source::StandardInput => Cow::Borrowed(standard_input),
+            Source::File(path) => Cow::Owned(path.display().to_string()),
+        }
+    }
+
+    fn failure(&self, error: &io::Error) -> Failure {
+        let name = self.in_a_sentence("standard input");
+        Failure::Failed(format!("cannot read {name}: {error}"))
+    }
+}
+
+/// A source that is open.
 struct Input<'a, S: AnySocket> {
+    source: &'a Source,
     file: File,
     session: &'a Session<S>,
     chunk: usize,
 }
 
 impl<'a, S: AnySocket> Input<'a, S> {
-    fn open(session: &'a Session<S>, chunk: usize) -> Outcome<Input<'a, S>> {
-        // The descriptor itself: std's own handle reads through a small buffer under a lock.
-        let fd = io::stdin()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|error| input_failure(&error))?;
+    fn open(source: &'a Source, session: &'a Session<S>, chunk: usize) -> Outcome<Input<'a, S>> {
+        let file = source.open().map_err(|error| source.failure(&error))?;
         Ok(Input {
-            file: File::from(fd),
+            source,
+            file,
             session,
             chunk,
         })
@@ -207,7 +287,7 @@ impl<'a, S: AnySocket> Input<'a, S> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Somebody else reads the same file, which is non-blocking, and was faster.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(input_failure(&error)),
+                Err(error) => return Err(self.source.failure(&error)),
             }
         }
     }
@@ -219,7 +299,7 @@ impl<S: AnySocket> Input<'_, S> {
         let session = self.session;
         if session.input_may_wait {
             let waited = session.stop.wait_for(self.file.as_fd(), None);
-            return waited.map_err(|error| input_failure(&error));
+            return waited.map_err(|error| self.source.failure(&error));
         }
         let wait = || match session.stop.wait_for(self.file.as_fd(), session.slice()) {
             Ok(Waited::TimedOut) => Err(None),
@@ -229,13 +309,9 @@ impl<S: AnySocket> Input<'_, S> {
         match session.insist(Option::is_none, wait) {
             Ok(waited) => Ok(waited),
             Err(None) => Ok(Waited::TimedOut),
-            Err(Some(error)) => Err(input_failure(&error)),
+            Err(Some(error)) => Err(self.source.failure(&error)),
         }
     }
-}
-
-fn input_failure(error: &io::Error) -> Failure {
-    Failure::Failed(format!("cannot read standard input: {error}"))
 }
 
 /// A sink that takes messages at a rate.

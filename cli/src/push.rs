@@ -27,7 +27,8 @@ unsettled at a time. A message may be delivered more than once. What is not sett
 from which it is sent first when this command is run again. Dead letters stay there, too; 'zerohop spool' looks at them, and sends them again.
 
 Examples:
-  zerohop push --connect tcp://localhost:5555 < orders.txt
+  zerohop push --connect tcp://localhost:5555 orders.txt
+  zerohop push --connect tcp://localhost:5555 --whole scans/*.png
   seq 100 | zerohop push --bind 'tcp://127.0.0.1:5555' --wait-peers 4
   zerohop push --bind 'tcp://127.0.0.1:5555' --reliable --linger forever < orders.txt
   zerohop push --bind 'tcp://127.0.0.1:5555' --reliable --spool orders.spool < orders.txt

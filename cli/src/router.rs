@@ -23,7 +23,7 @@ Examples:
   zerohop router --bind ipc:///tmp/hub | tee log.txt")]
 pub(crate) struct Args {
     /// Send each message back to who sent it, and print nothing
-    #[arg(long, conflicts_with_all = ["message", "whole", "repeat", "rate"])]
+    #[arg(long, conflicts_with_all = ["files", "message", "whole", "repeat", "rate"])]
     echo: bool,
     #[command(flatten)]
     talk: TalkArgs,

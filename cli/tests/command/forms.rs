@@ -93,6 +93,40 @@ fn whole_input_is_one_message() {
 }
 
 #[test]
+fn files_are_read_one_after_the_other() {
+    let folder = std::env::temp_dir().join(unique::name());
+    std::fs::create_dir(&folder).expect("a folder");
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (one, two) = (path("one"), path("two"));
+    std::fs::write(&one, "a\nb").expect("written");
+    std::fs::write(&two, "c\n").expect("written");
+    let lines = ["-n", "4", "--format", "json"];
+    assert_eq!(
+        through(&[&one, "-", &two], b"typed\n", &lines),
+        "[\"a\"]\n[\"b\"]\n[\"typed\"]\n[\"c\"]\n"
+    );
+    assert_eq!(
+        through(&["--whole", "--repeat", "2", &one, &two], b"", &lines),
+        "[\"a\\nb\"]\n[\"c\\n\"]\n".repeat(2)
+    );
+    let missing = path("missing");
+    for (args, parts) in [
+        (
+            &["--linger", "0", &one, &missing][..],
+            [&missing[..], "No such file"],
+        ),
+        (&["--linger", "0", &path("")], [&path(""), "directory"]),
+        (&["--linger", "0", "--json", &two], ["line 1 of", &two]),
+    ] {
+        run(&[&["push", "--quiet", "--bind", "tcp://127.0.0.1:*"], args].concat())
+            .failed(1, &parts);
+    }
+    let both = run(&["push", "-b", "tcp://127.0.0.1:*", "-m", "x", &one]);
+    assert_eq!(both.code, Some(2), "{both:#?}");
+    std::fs::remove_dir_all(&folder).expect("removed");
+}
+
+#[test]
 fn messages_come_from_the_command_line() {
     let args = ["--message", "a", "--message", "b", "--repeat", "2"];
     assert_eq!(through(&args, b"", &["-n", "4"]), "a\nb\na\nb\n");
@@ -392,11 +426,12 @@ fn endpoints_may_be_short_and_in_the_environment() {
     assert!(pull.bound().starts_with("tcp://127.0.0.1:"));
     let push = Program::start(&["push", "--connect", &name, "--message", "by option"]);
     assert_eq!(push.end().code, Some(0));
-    let push = Program::spawn(
+    let mut push = Program::spawn(
         Command::new(crate::zerohop())
-            .args(["push", "--message", "by environment"])
+            .args(["push", "--", "-"])
             .env("ZEROHOP_CONNECT", &name),
     );
+    push.write("by environment");
     assert_eq!(push.end().code, Some(0));
     assert_eq!(pull.end().ok(), "by option\nby environment\n");
 }
