@@ -14,6 +14,9 @@ const TOP: i32 = 24;
 const LABELS: i32 = 325;
 /// For the number behind the longest bar.
 const RIGHT: i32 = 60;
+/// For the head of a column.
+const HEAD: i32 = 55;
+const ROOM: i32 = WIDTH as i32 - LABELS - RIGHT;
 
 /// One bar for each workload, from "as good" to the right when we are better and to the left when we are not. Twice as
 /// good is as long as half as good.
@@ -41,7 +44,7 @@ pub(super) fn chart(results: &Results) -> Fallible<Option<Chart>> {
     let scale = Scale::of(rows.iter().map(|row| row.1));
     let height = TOP + ROW * rows.len() as i32 + 6;
     let svg = draw(WIDTH, height as u32, |root| {
-        for doubling in scale.first..=scale.last {
+        for doubling in scale.columns() {
             let x = scale.pixels(2f64.powi(doubling));
             let strength = if doubling == 0 { 0.6 } else { 0.15 };
             root.draw(&PathElement::new(
@@ -91,10 +94,15 @@ impl Scale {
         Scale { first, last }
     }
 
+    /// The powers of two that are told: as many as have room for their heads, and 1 among them.
+    fn columns(&self) -> impl Iterator<Item = i32> {
+        let step = (self.last - self.first) * HEAD / ROOM + 1;
+        (self.first..=self.last).filter(move |doubling| doubling % step == 0)
+    }
+
     fn pixels(&self, ratio: f64) -> i32 {
-        let room = f64::from(WIDTH as i32 - LABELS - RIGHT);
         let share = (ratio.log2() - f64::from(self.first)) / f64::from(self.last - self.first);
-        LABELS + (share * room) as i32
+        LABELS + (share * f64::from(ROOM)) as i32
     }
 }
 
@@ -104,5 +112,28 @@ fn times(ratio: f64) -> String {
         ratio if ratio.fract() == 0.0 => format!("{ratio:.0} ×"),
         ratio if ratio < 0.95 => format!("{ratio:.2} ×"),
         ratio => format!("{ratio:.1} ×"),
+    }
+}
+
+#[cfg(test)]
+#[allow(dead_code, unused_imports)] // `cargo bench` includes this module, and has no test harness to call them.
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_of_columns_do_not_overlap() {
+        for ratios in [vec![1.5], vec![0.2, 4.0], vec![0.001, 17_000.0], vec![1e9]] {
+            let scale = Scale::of(ratios.iter().copied());
+            let columns: Vec<i32> = scale.columns().collect();
+            assert!(columns.contains(&0) && columns.len() > 1, "{columns:?}");
+            let places = columns
+                .iter()
+                .map(|doubling| scale.pixels(2f64.powi(*doubling)));
+            let places: Vec<i32> = places.collect();
+            assert!(
+                places.windows(2).all(|two| two[1] - two[0] >= HEAD),
+                "{places:?}"
+            );
+        }
     }
 }
