@@ -70,11 +70,30 @@ fn links_lead_somewhere() {
         let folder = root().join(name);
         let folder = folder.parent().expect("files are in a folder");
         let targets = text.split("](").skip(1);
-        let targets = targets.filter_map(|rest| rest.split([')', '#']).next());
+        let targets = targets.filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.starts_with("http")) {
-            assert!(folder.join(target).exists(), "{name} links to {target}");
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = folder.join(file);
+            assert!(path.exists(), "{name} links to {target}");
+            if !heading.is_empty() {
+                let page = if file.is_empty() {
+                    text.to_owned()
+                } else {
+                    fs::read_to_string(path).expect("a page")
+                };
+                let found = page.lines().any(|line| anchor(line) == heading);
+                assert!(found, "{name} links to {target}");
+            }
         }
     }
+}
+
+/// By what links a heading is found, as forges and mdBook make it.
+fn anchor(line: &str) -> String {
+    let heading = line.trim_start_matches('#').trim();
+    let kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);
+    let kept: String = heading.to_lowercase().chars().filter(kept).collect();
+    kept.replace(' ', "-")
 }
 
 /// The site that mdBook makes has the pages that SUMMARY.md names.
