@@ -443,7 +443,9 @@ impl Rounds {
                     socket.watch(&self.poll, id);
                     // A caller may have left something in between.
                     self.drive(id);
+                    return;
                 }
+                socket.release_if_alone();
             }
             DriveOutcome::Closed => {
                 socket.deregister(&self.poll);
@@ -540,6 +542,13 @@ impl Socket {
         let watched = self.mode == Mode::Watched;
         self.quiet = (watched && look != seen).then_some((again, look));
         if watched && look == seen {
+            self.driven.release_memory();
+        }
+    }
+
+    /// After a turn: where no application was active since it is watched, and so none has use for spare memory, it goes back.
+    fn release_if_alone(&self) {
+        if self.mode == Mode::Watched && self.driven.presence().look() == self.seen {
             self.driven.release_memory();
         }
     }

@@ -194,7 +194,8 @@ fn watches_a_socket_that_tasks_wait_for() {
 #[test]
 fn looks_whether_tasks_have_gone_quiet() {
     let (mut rounds, socket, _silent) = with_one_socket();
-    let fallen_idle = || socket.fallen_idle.load(Ordering::Relaxed);
+    let at_first = socket.fallen_idle.load(Ordering::Relaxed);
+    let fallen_idle = || socket.fallen_idle.load(Ordering::Relaxed) - at_first;
     socket.presence.touch();
     let _ = socket.presence.tasks_wait();
     rounds.event(0);
@@ -208,6 +209,19 @@ fn looks_whether_tasks_have_gone_quiet() {
     }
     assert_eq!(fallen_idle(), 1);
     assert!(rounds.next_due().is_some_and(|due| due > 100 * PERIOD));
+}
+
+/// What it reads and writes by itself, while the application is elsewhere, leaves no spare memory behind.
+#[test]
+fn keeps_no_spare_memory_where_it_works_alone() {
+    let (mut rounds, socket, _silent) = with_one_socket();
+    let fallen_idle = || socket.fallen_idle.load(Ordering::Relaxed);
+    assert_eq!(fallen_idle(), 1, "after the first look at it");
+    rounds.event(0);
+    assert_eq!(fallen_idle(), 2);
+    socket.presence.touch();
+    rounds.event(0);
+    assert_eq!(fallen_idle(), 2, "the application may go on");
 }
 
 /// Where sockets come and go, none of them has to wake it; where none does, nothing does.
