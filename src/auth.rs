@@ -148,6 +148,7 @@ impl From<bool> for Verdict {
 }
 
 /// How a socket finds out whether a peer is let in.
+#[derive(PartialEq)]
 pub(crate) struct Authenticator {
     allow: Allow,
     domain: String,
@@ -155,12 +156,12 @@ pub(crate) struct Authenticator {
 }
 
 impl Authenticator {
-    pub(crate) fn new(options: &Options) -> Arc<Authenticator> {
-        Arc::new(Authenticator {
+    pub(crate) fn new(options: &Options) -> Authenticator {
+        Authenticator {
             allow: options.allow.clone(),
             domain: options.zap_domain.clone(),
             enforces_domain: options.zap_enforce_domain,
-        })
+        }
     }
 
     pub(crate) fn domain(&self) -> &str {

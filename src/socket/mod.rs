@@ -164,7 +164,7 @@ impl<P: Pattern + 'static> Socket<P> {
         pattern: P,
         spool: Option<Arc<SocketSpool>>,
     ) -> Result<Self, SocketError> {
-        let options = Arc::new(options);
+        let options = inner.alike.options.share(options);
         let core = Core::new(inner, Arc::clone(&options), pattern).map_err(SocketError::Io)?;
         let socket = Socket {
             core,

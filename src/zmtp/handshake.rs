@@ -34,7 +34,7 @@ use super::traffic::command_body;
 use super::{PeerFacts, ProtocolError, SocketType, Version};
 
 /// What all handshakes of one socket have in common.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HandshakeConfig {
     pub(crate) socket_type: SocketType,
     /// The id that this socket asks its peers to know it by, at most 255 bytes; may be empty.

@@ -316,9 +316,7 @@ impl Rounds {
         if look != socket.seen || look.seat_taken() {
             // The application is active: its own calls see to the socket.
             socket.lease(&self.poll, id, self.now, period);
-            if socket.mode == Mode::Watched && socket.quiet.is_none() {
-                socket.quiet = Some((self.now + period, look));
-            }
+            socket.will_look_whether_quiet(self.now + period);
         }
         if !look.seat_taken() {
             self.drive(id);
@@ -457,6 +455,7 @@ impl Rounds {
     }
 
     fn flush(&mut self, id: usize, seen: Seen) {
+        let at = self.now + self.period();
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };
@@ -468,6 +467,9 @@ impl Rounds {
             // Goes on after the other sockets have had their turn.
             FlushOutcome::More(writes) => Some(Tick::after(self.now, Duration::ZERO, writes)),
         };
+        if socket.tick.is_none() {
+            socket.will_look_whether_quiet(at);
+        }
     }
 }
 
@@ -535,8 +537,15 @@ impl Socket {
         true
     }
 
-    /// A look at a socket that is watched although its application was active, as tasks wait: if it no longer is, spare memory goes
-    /// back; otherwise it is looked at again. One that is not watched any more is looked at for other reasons.
+    /// Whoever was active is not to leave spare memory behind: has a watched socket looked at, where no look is to come yet.
+    fn will_look_whether_quiet(&mut self, at: Instant) {
+        if self.mode == Mode::Watched && self.quiet.is_none() {
+            self.quiet = Some((at, self.driven.presence().look()));
+        }
+    }
+
+    /// A look at a socket that is watched although its application was active, as tasks wait, or as it has left messages to be written: if
+    /// it no longer is, spare memory goes back; otherwise it is looked at again. One that is not watched any more is looked at for other reasons.
     fn look_whether_quiet(&mut self, seen: Look, again: Instant) {
         let look = self.driven.presence().look();
         let watched = self.mode == Mode::Watched;

@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::budget::Budget;
+use super::latest::Latest;
 use super::lingering::Lingering;
 use super::polls::Polls;
 use super::reactor::Reactor;
-use crate::auth::{Deciding, HANDLER, Zap};
+use crate::auth::{Authenticator, Deciding, HANDLER, Zap};
 use crate::engine::{Caretaker, Driven, Names, SocketMailbox, lock};
+use crate::options::Options;
 use crate::process::Process;
 use crate::transport::Resolver;
-use crate::zmtp::SocketType;
+use crate::zmtp::{HandshakeConfig, PeerFacts, SocketType};
 
 /// See the module.
 pub(crate) struct ContextInner {
@@ -35,9 +37,20 @@ pub(crate) struct ContextInner {
     pub(crate) polls: Polls,
     lingering: Lingering,
     sockets: Mutex<Vec<Weak<dyn Driven>>>,
+    /// What its sockets have alike.
+    pub(crate) alike: Alike,
     shut_down: AtomicBool,
     /// Handles of the application.
     handles: AtomicUsize,
+}
+
+/// What one socket after the other has alike, or one peer.
+#[derive(Debug, Default)]
+pub(crate) struct Alike {
+    pub(crate) options: Latest<Options>,
+    pub(crate) handshakes: Latest<HandshakeConfig>,
+    pub(crate) authenticators: Latest<Authenticator>,
+    pub(crate) facts: Latest<PeerFacts>,
 }
 
 impl ContextInner {
@@ -65,6 +78,7 @@ impl ContextInner {
             polls: Polls::default(),
             lingering: Lingering::default(),
             sockets: Mutex::new(Vec::new()),
+            alike: Alike::default(),
             shut_down: AtomicBool::new(false),
             handles: AtomicUsize::new(1),
         }

@@ -10,7 +10,7 @@
 //! | `reactor` | the reactor of a runtime, which drives a socket that tasks wait for |
 //! | `timers`, `wait`, `busy_poll` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
 //! | `later` | code of the application, put off until no lock is held |
-//! | `context`, `polls` | what the sockets of a context share; polls of closed sockets for new ones |
+//! | `context`, `polls`, `latest` | what the sockets of a context share; polls of closed sockets for new ones; what they have alike |
 
 pub(super) mod attention;
 pub(super) mod budget;
@@ -20,6 +20,7 @@ pub(super) mod context;
 pub(super) mod core;
 pub(super) mod deadlines;
 pub(super) mod later;
+pub(super) mod latest;
 pub(super) mod levels;
 pub(super) mod lingering;
 pub(super) mod mailbox;

@@ -51,6 +51,11 @@ impl Timers {
         self.heap.len()
     }
 
+    /// Gives memory back that no timer takes.
+    pub(crate) fn shrink(&mut self) {
+        self.heap.shrink_to_fit();
+    }
+
     /// Keeps the timers that `keep` wants.
     pub(crate) fn retain(&mut self, keep: impl Fn(Instant, &Timer) -> bool) {
         self.heap.retain(|Reverse((at, timer))| keep(*at, timer));

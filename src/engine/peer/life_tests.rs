@@ -156,7 +156,7 @@ impl Socket {
     }
 
     fn bind(&self) -> Endpoint {
-        let options = self.inspect(|_, net| net.stream_options.clone());
+        let options = self.inspect(|_, net| net.stream_options());
         let endpoint = "tcp://127.0.0.1:*".parse().expect("an endpoint");
         let listener = crate::transport::Listener::bind(&endpoint, &options).expect("bound");
         let endpoint = listener.endpoint().clone();

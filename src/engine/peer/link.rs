@@ -81,7 +81,7 @@ impl Turn<'_> {
         let attempt = dialer.begin();
         let endpoint = dialer.endpoint.clone();
         if dial::resolves_instantly(&endpoint) {
-            let addresses = dial::resolve(&endpoint, &self.net.stream_options);
+            let addresses = dial::resolve(&endpoint, &self.net.stream_options());
             return self.resolved(id, attempt, addresses);
         }
         let mailbox = Arc::clone(&self.net.mailbox);
@@ -92,7 +92,7 @@ impl Turn<'_> {
                 addresses,
             });
         });
-        let options = self.net.stream_options.clone();
+        let options = self.net.stream_options();
         self.net.context.resolver.lookup(endpoint, options, done);
     }
 
@@ -119,7 +119,7 @@ impl Turn<'_> {
     /// Tries the next address, or waits for the next round when there is none left.
     fn dial_next(&mut self, id: PeerId, mut failed: Option<io::Error>) {
         loop {
-            let options = self.net.stream_options.clone();
+            let options = self.net.stream_options();
             let Some(dialer) = self.net.dialer(id) else {
                 return;
             };
@@ -298,9 +298,9 @@ impl Turn<'_> {
         let by_system = || ipc.map(|ipc| Principal::Uid(ipc.uid));
         established.facts.principal = principal.or_else(by_system);
         established.facts.ipc = ipc;
-        let facts = self.net.last_facts.take();
-        let facts = established.facts.shared_with(facts);
-        self.net.last_facts = Some(Arc::clone(&facts));
+        let latest = &self.net.context.alike.facts;
+        let facts = established.facts.shared_with(latest.get());
+        latest.set(&facts);
         let (writer, reader) = wire::halves(established.security, limits, peer.is_in_budget());
         peer.link = Link::Up(Box::new(Connected {
             stream: Arc::new(stream),

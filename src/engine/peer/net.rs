@@ -36,9 +36,7 @@ use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::transport::{Keepalive, StreamOptions};
 use crate::zmtp::delivery::PROPERTY;
-use crate::zmtp::{
-    Announced, HandshakeConfig, Limits, PeerFacts, SocketType, own_metadata, put_property,
-};
+use crate::zmtp::{Announced, HandshakeConfig, Limits, SocketType, own_metadata, put_property};
 use crate::zmtp::{idempotent, replay};
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -64,12 +62,11 @@ pub(crate) struct Net {
     pub(super) options: Arc<Options>,
     /// Messages go to connected peers alone.
     pub(super) immediate: bool,
-    pub(super) stream_options: StreamOptions,
     pub(super) handshake: Arc<HandshakeConfig>,
     pub(super) authenticator: Arc<Authenticator>,
     /// Peers speak no ZMTP.
     pub(super) raw: bool,
-    pub(super) notices: Notices,
+    pub(super) notices: Option<Box<Notices>>,
     pub(super) registry: LazyRegistry,
     pub(super) context: Arc<ContextInner>,
     pub(super) mailbox: Arc<SocketMailbox>,
@@ -84,8 +81,6 @@ pub(crate) struct Net {
     pub(super) pending: VecDeque<(PeerId, ConnectionId)>,
     pub(super) pending_count: usize,
     pub(super) addresses: Addresses,
-    /// Of the last peer: most send the same in their handshake, and share it.
-    pub(super) last_facts: Option<Arc<PeerFacts>>,
     /// The last endpoint bound or connected.
     pub(super) last_endpoint: Option<crate::Endpoint>,
     pub(super) tempo: Tempo,
@@ -121,7 +116,10 @@ impl Net {
         caretaker: Arc<Caretaker>,
         id: usize,
     ) -> Self {
-        let authenticator = Authenticator::new(&options);
+        let authenticator = context
+            .alike
+            .authenticators
+            .share(Authenticator::new(&options));
         let notices = Notices::new(pattern.socket_type(), &options);
         let handshake = handshake(
             pattern,
@@ -138,10 +136,9 @@ impl Net {
             },
             listeners: Vec::new(),
             timers: Timers::default(),
-            stream_options: stream_options(&options),
             immediate: is_immediate(pattern, &options),
             options,
-            handshake: Arc::new(handshake),
+            handshake: context.alike.handshakes.share(handshake),
             authenticator,
             raw: pattern.is_raw(),
             notices,
@@ -155,7 +152,6 @@ impl Net {
             pending: VecDeque::new(),
             pending_count: 0,
             addresses: Addresses::default(),
-            last_facts: None,
             last_endpoint: None,
             tempo: Tempo::default(),
             handshakes_failed: 0,
@@ -178,7 +174,7 @@ impl Net {
     }
 
     pub(crate) fn stream_options(&self) -> StreamOptions {
-        self.stream_options.clone()
+        stream_options(&self.options)
     }
 
     /// Takes notes out of the mailbox: they are for this socket to remember now.
@@ -454,6 +450,7 @@ impl Net {
     pub(crate) fn release_memory(&mut self) {
         if self.peers.dirty.is_empty() && self.readable.is_empty() {
             self.peers.pool.release();
+            self.timers.shrink();
             for (_, peer) in &self.peers.slab {
                 if let Link::Inproc(link) = &peer.link {
                     link.shelf.clear();

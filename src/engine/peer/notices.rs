@@ -16,8 +16,8 @@ use crate::monitor::DisconnectCause;
 use crate::options::Options;
 use crate::zmtp::SocketType;
 
-/// What is put there; mostly nothing.
-#[derive(Debug, Default)]
+/// What is put there.
+#[derive(Debug, PartialEq)]
 pub(super) struct Notices {
     /// A connection begins.
     begun: Option<Message>,
@@ -39,7 +39,16 @@ pub(super) enum Happened {
 }
 
 impl Notices {
-    pub(super) fn new(socket_type: SocketType, options: &Options) -> Notices {
+    const NONE: Notices = Notices {
+        begun: None,
+        ended: None,
+        departed: None,
+        interrupted: None,
+        hello: None,
+    };
+
+    /// `None` where nothing is, as mostly.
+    pub(super) fn new(socket_type: SocketType, options: &Options) -> Option<Box<Notices>> {
         use SocketType::{Client, Dealer, Peer, Router, Server, Stream};
         let (begun, ended) = match socket_type {
             Stream => (options.stream_notify, options.stream_notify),
@@ -53,7 +62,7 @@ impl Notices {
             let wanted = !frame.is_empty() && types.contains(&socket_type);
             wanted.then(|| Message::from(frame.clone()))
         };
-        Notices {
+        let notices = Notices {
             begun: begun.then(Message::new),
             ended: ended.then(Message::new),
             departed: only_for(&options.disconnect_message, &[Router, Server, Peer]),
@@ -62,7 +71,8 @@ impl Notices {
                 &options.hello_message,
                 &[Router, Dealer, Client, Server, Peer],
             ),
-        }
+        };
+        (notices != Notices::NONE).then(|| Box::new(notices))
     }
 
     fn of(&self, what: Happened, origin: &Origin) -> [Option<&Message>; 2] {
@@ -83,7 +93,10 @@ impl Turn<'_> {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
-        let notices = self.net.notices.of(what, &peer.origin);
+        let Some(notices) = &self.net.notices else {
+            return;
+        };
+        let notices = notices.of(what, &peer.origin);
         if notices == [None, None] || peer.ending {
             return;
         }
@@ -95,10 +108,10 @@ impl Turn<'_> {
 
     /// Greets a peer that has just been connected, before it is sent anything else.
     pub(super) fn greet(&mut self, id: PeerId) {
-        let Some(hello) = &self.net.notices.hello else {
+        let notices = self.net.notices.as_deref();
+        let Some(hello) = notices.and_then(|notices| notices.hello.clone()) else {
             return;
         };
-        let hello = hello.clone();
         if let Some(excess) = self.net.peers.excess(id, Outgoing::Message(&hello)) {
             return self.net.peers.give_up(id, hello.size(), excess.into());
         }

@@ -45,7 +45,8 @@ impl Turn<'_> {
                 self.net.peers.pool.later.log(log::Level::Warn, text);
             }
         }
-        let authenticator = Authenticator::new(&options);
+        let alike = &self.net.context.alike;
+        let authenticator = alike.authenticators.share(Authenticator::new(&options));
         let handshake = handshake(
             self.pattern,
             &options,
@@ -53,12 +54,14 @@ impl Turn<'_> {
             authenticator.is_there(),
         );
         self.net.notices = Notices::new(handshake.socket_type, &options);
-        self.net.stream_options = stream_options;
         self.net.immediate = is_immediate(self.pattern, &options);
         let replaced = Replaced {
-            _options: std::mem::replace(&mut self.net.options, Arc::new(options)),
+            _options: std::mem::replace(&mut self.net.options, alike.options.share(options)),
             _authenticator: std::mem::replace(&mut self.net.authenticator, authenticator),
-            _handshake: std::mem::replace(&mut self.net.handshake, Arc::new(handshake)),
+            _handshake: std::mem::replace(
+                &mut self.net.handshake,
+                alike.handshakes.share(handshake),
+            ),
         };
         self.set_waits();
         self.set_marks();

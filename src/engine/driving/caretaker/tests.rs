@@ -224,6 +224,26 @@ fn keeps_no_spare_memory_where_it_works_alone() {
     assert_eq!(fallen_idle(), 2, "the application may go on");
 }
 
+/// Nor does what the application has left to it to be written.
+#[test]
+fn looks_whether_a_sender_has_gone_quiet() {
+    let (mut rounds, socket, _silent) = with_one_socket();
+    let at_first = socket.fallen_idle.load(Ordering::Relaxed);
+    let fallen_idle = || socket.fallen_idle.load(Ordering::Relaxed) - at_first;
+    socket.presence.touch();
+    rounds.errand(Errand::Gathering(0, 1));
+    socket.presence.touch();
+    rounds.now += 2 * PERIOD;
+    rounds.due();
+    assert_eq!(fallen_idle(), 0, "it is still active");
+    for _ in 0..3 {
+        rounds.now += 2 * PERIOD;
+        rounds.due();
+    }
+    assert_eq!(fallen_idle(), 1);
+    assert!(rounds.next_due().is_some_and(|due| due > 100 * PERIOD));
+}
+
 /// Where sockets come and go, none of them has to wake it; where none does, nothing does.
 #[test]
 fn comes_back_a_few_times_after_a_socket_has_come() {
