@@ -1,7 +1,7 @@
 //! What sockets that send have in common: the way of a message from `send` into the pattern, and the forms of `send`.
 
 use super::{Refused, Socket, send_error, send_error_kind};
-use crate::engine::{Outgoing, Wait};
+use crate::engine::{Net, Outgoing, Wait};
 use crate::error::{SendError, SendErrorKind, Shortage};
 use crate::message::{Message, Payload};
 use crate::pattern::{Pattern, Sending};
@@ -18,7 +18,7 @@ impl<P: Sending + 'static> Socket<P> {
     #[inline]
     pub(super) fn send<M: Payload>(&self, message: M, wait: Wait) -> Result<P::Sent, SendError> {
         if let Some(slice) = message.as_single() {
-            return match self.send_outgoing(Outgoing::Slice(slice), wait) {
+            return match self.send_slice(slice, wait) {
                 Ok(sent) => Ok(sent),
                 Err(refused) => Err(send_error(refused, message)),
             };
@@ -31,17 +31,27 @@ impl<P: Sending + 'static> Socket<P> {
             .map_err(|refused| send_error(refused, message))
     }
 
+    /// Sends a message of one frame. A function of its own, which takes the slice in registers: an [`Outgoing`] comes in memory, and is read
+    /// there in other pieces than it has just been written in, which the processor waits for (10 ns).
+    fn send_slice(&self, slice: &[u8], wait: Wait) -> Result<P::Sent, Refused> {
+        let sent = self
+            .core()
+            .at_once(move |pattern, net| send_now(pattern, net, Outgoing::Slice(slice)));
+        match sent {
+            Some(sent) => Ok(sent),
+            None => self.send_slowly(Outgoing::Slice(slice), wait),
+        }
+    }
+
     #[inline]
     pub(super) fn send_outgoing(
         &self,
         outgoing: Outgoing<'_>,
         wait: Wait,
     ) -> Result<P::Sent, Refused> {
-        let sent = self.core().at_once(|pattern, net| {
-            let sent = pattern.send(&mut net.peers, outgoing);
-            net.pace(pattern, outgoing, sent.is_some());
-            sent
-        });
+        let sent = self
+            .core()
+            .at_once(|pattern, net| send_now(pattern, net, outgoing));
         match sent {
             Some(sent) => Ok(sent),
             None => self.send_slowly(outgoing, wait),
@@ -88,11 +98,9 @@ impl<P: Sending + 'static> Socket<P> {
         if P::SINGLE && parts > 1 {
             return Err(SendErrorKind::Multipart { parts });
         }
-        let sent = self.core().at_once(|pattern, net| {
-            let sent = pattern.send(&mut net.peers, outgoing);
-            net.pace(pattern, outgoing, sent.is_some());
-            sent
-        });
+        let sent = self
+            .core()
+            .at_once(|pattern, net| send_now(pattern, net, outgoing));
         match sent {
             Some(_) => Ok(true),
             None => self.send_slowly_unless(outgoing, wait, halted),
@@ -125,6 +133,14 @@ impl<P: Sending + 'static> Socket<P> {
             Err(stop) => Err(send_error_kind(stop)),
         }
     }
+}
+
+/// Sends a message if a peer has room.
+#[inline(always)]
+fn send_now<P: Sending>(pattern: &mut P, net: &mut Net, outgoing: Outgoing<'_>) -> Option<P::Sent> {
+    let sent = pattern.send(&mut net.peers, outgoing);
+    net.pace(pattern, outgoing, sent.is_some());
+    sent
 }
 
 /// Messages of the socket have one frame, and this one has more.
