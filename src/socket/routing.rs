@@ -39,8 +39,14 @@ impl Incoming {
 impl<N: Name> Socket<RouterOf<N>> {
     #[inline]
     pub(super) fn receive(&self, wait: Wait) -> Result<Incoming<N>, RecvError> {
-        match self.core().at_once(take) {
-            Some(incoming) => Ok(incoming),
+        // Each part is made where it stays: what has just been written is copied slowly.
+        let mut message = Message::new();
+        let peer = self.core().at_once(|pattern, net| {
+            let peer = pattern.recv(&mut net.peers, &mut message)?;
+            Some(peer.clone())
+        });
+        match peer {
+            Some(peer) => Ok(Incoming { peer, message }),
             None => self.receive_slowly(wait),
         }
     }
