@@ -77,7 +77,8 @@ impl Reader {
         let file = &place.file;
         let same = self.file.as_ref().is_some_and(|old| Arc::ptr_eq(old, file));
         let next = self.start + self.at as u64;
-        if !same || !(place.from..place.to).contains(&next) {
+        let mut from_start = !same || !(place.from..place.to).contains(&next);
+        if from_start {
             self.restart(place);
         }
         let corrupt = |at: u64| SpoolError::Corrupt {
@@ -99,22 +100,25 @@ impl Reader {
                         break at;
                     }
                     if self.start + self.at as u64 >= place.to {
-                        // It is before, where this reader has been already.
-                        if here == place.from {
-                            return Err(corrupt(here));
-                        }
-                        self.restart(place);
+                        None
+                    } else {
+                        continue;
                     }
-                    continue;
                 }
-                Err(Bad::Short(len)) => len,
+                Err(Bad::Short(len)) => Some(len),
                 // What was read may end within a header.
-                Err(_) if left.len() < record::HEADER => record::HEADER,
-                Err(_) => return Err(corrupt(here)),
+                Err(_) if left.len() < record::HEADER => Some(record::HEADER),
+                Err(_) => None,
             };
-            if here + missing as u64 > place.to {
-                return Err(corrupt(here));
-            }
+            let Some(missing) = missing.filter(|len| here + *len as u64 <= place.to) else {
+                // It is before, where this reader has been already.
+                if from_start {
+                    return Err(corrupt(here));
+                }
+                self.restart(place);
+                from_start = true;
+                continue;
+            };
             // Not what is not yet there: it would be missed later.
             let ahead = (place.written - here).min(self.ahead as u64);
             self.refill(here, missing.max(ahead as usize))

@@ -205,3 +205,32 @@ fn what_is_newer_or_not_a_spool_is_refused_and_left_alone() {
         );
     }
 }
+
+#[test]
+fn a_message_before_a_hole_is_found_by_who_has_read_a_copy_behind_it() {
+    let disk = MemoryDisk::new();
+    let spool = open(&disk).expect("a new spool");
+    let first = spool.append("copied").expect("room");
+    while spool.segments().len() == 1 {
+        let last = spool.next_seq() - 1;
+        spool.settle([first + 1..=last]).expect("room");
+        spool.append("x".repeat(100)).expect("room");
+    }
+    let own = spool.next_seq() - 1;
+    while spool.compact().expect("room") {}
+    assert_eq!(spool.segments().len(), 1, "the copy is behind the message");
+    let lost = spool.append("y".repeat(100)).expect("room");
+    spool.settle([lost..=lost]).expect("room");
+    spool.flush().expect("written");
+    let mut files = disk.kill().files();
+    for (name, bytes) in &mut files {
+        let found = bytes.windows(100).position(|text| text == [b'y'; 100]);
+        if let Some(at) = found.filter(|_| name.ends_with(".seg")) {
+            bytes[at] ^= 1;
+        }
+    }
+    let spool = open(&MemoryDisk::with(&files)).expect("a hole that a crash may have made");
+    assert_eq!(spool.recovery().damage.len(), 1);
+    let numbers: Vec<u64> = contents(&spool).iter().map(|stored| stored.seq).collect();
+    assert_eq!(numbers, [first, own]);
+}
