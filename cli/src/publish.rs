@@ -37,6 +37,11 @@ pub(crate) struct Args {
     /// Keep messages for at least AGE, such as 90s or 24h [default: for ever]
     #[arg(long, value_name = "AGE", requires = "log", value_parser = value::duration)]
     keep_for: Option<Duration>,
+    /// Keep the last N messages of each topic alone: with 1, whoever comes late gets the last value of each
+    ///
+    /// The topic is the whole of the first frame: --parts says where that ends.
+    #[arg(long, value_name = "N", requires = "log", value_parser = clap::value_parser!(u64).range(1..))]
+    keep_last: Option<u64>,
     #[command(flatten)]
     sender: SenderArgs,
 }
@@ -48,8 +53,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
             Some(bytes) => log.keep(bytes),
             None => log,
         };
-        match args.keep_for {
+        let log = match args.keep_for {
             Some(time) => log.keep_for(time),
+            None => log,
+        };
+        match args.keep_last {
+            Some(count) => log.keep_last(count),
             None => log,
         }
     });

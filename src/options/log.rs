@@ -41,6 +41,7 @@ pub struct Log {
     path: PathBuf,
     pub(crate) keep: Option<u64>,
     pub(crate) keep_for: Option<Duration>,
+    keep_last: Option<u64>,
     sync: Sync,
 }
 
@@ -50,6 +51,9 @@ const IN_MEMORY: &str = ":memory:";
 /// The most bytes of a segment, and the least where little is kept.
 const SEGMENTS: (u64, u64) = (64 * 1024, 16 << 20);
 
+/// The bytes of a segment where how much is kept hangs on the topics alone.
+const SEGMENT_OF_TOPICS: u64 = 4 << 20;
+
 impl Log {
     /// A log in this folder, which is made if it is not there. It is for one log alone, and for one socket at a time. `:memory:` is no folder, but a log
     /// [in memory](Log::memory).
@@ -58,6 +62,7 @@ impl Log {
             path: path.as_ref().to_owned(),
             keep: None,
             keep_for: None,
+            keep_last: None,
             sync: Sync::Os,
         }
     }
@@ -107,6 +112,44 @@ impl Log {
         }
     }
 
+    /// Keeps the last so many messages of each topic alone, 1 at least: `1` makes it a cache of last values. All unless set. Here a topic is the first frame of a
+    /// message, the *whole* of it, whatever subscribers have subscribed to.
+    ///
+    /// A new message takes the place of the oldest of its topic at once. Whoever reads the log, because it comes late, was away or is slow, gets the messages that are kept then, in the order in
+    /// which they were published, and goes on with live ones. It is not told of those that others have taken the place of: a [`Gap`](crate::Gap) is what went by
+    /// [`keep`](Log::keep) or [`keep_for`](Log::keep_for), which hold for what is left, message by message, or was lost when the publisher died.
+    /// A subscriber that keeps up gets each message, as ever.
+    ///
+    /// The log takes twice the bytes of what is kept, 24 bytes for each message included, and eight pieces; without [`keep`](Log::keep), pieces have 4 MiB. The publisher remembers each
+    /// topic in memory: its bytes, and up to 300 more for each message that is kept.
+    ///
+    /// ```
+    /// use zerohop::{Context, Log, Options, Pub, ReplayFrom, Sub};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let context = Context::new();
+    /// let last_values = Log::memory(1 << 20).keep_last(1);
+    /// let prices = Pub::with_options(&context, Options::new().log(last_values))?;
+    /// prices.send(["eur", "1.08"])?;
+    /// prices.send(["gbp", "0.84"])?;
+    /// prices.send(["eur", "1.09"])?;
+    ///
+    /// let late = Sub::new(&context)?;
+    /// late.subscribe_from("", ReplayFrom::Last(u64::MAX))?;
+    /// late.connect(prices.bind("tcp://127.0.0.1:*")?)?;
+    /// assert_eq!(late.recv()?, ["gbp", "0.84"]);
+    /// assert_eq!(late.recv()?, ["eur", "1.09"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn keep_last(self, count: u64) -> Log {
+        Log {
+            keep_last: Some(count),
+            ..self
+        }
+    }
+
     /// What messages that were published survive: the process ([`Sync::Os`], unless set), or a power failure, too. A background thread sees to it at
     /// once, and `send` does not wait for that: [`Pub::commit`](crate::Pub::commit) does.
     #[must_use]
@@ -132,8 +175,15 @@ impl Log {
 
     fn spool(&self) -> Spool {
         let (least, most) = SEGMENTS;
-        let size = self.keep.map_or(most, |keep| (keep / 8).clamp(least, most));
-        Spool::at(&self.path).sync(self.sync).segment_size(size)
+        let size = match (self.keep, self.keep_last) {
+            (Some(keep), _) => (keep / 8).clamp(least, most),
+            (None, Some(_)) => SEGMENT_OF_TOPICS,
+            (None, None) => most,
+        };
+        Spool::at(&self.path)
+            .sync(self.sync)
+            .segment_size(size)
+            .keep_last(self.keep_last)
     }
 
     pub(super) fn is_allowed(&self) -> bool {
@@ -142,10 +192,11 @@ impl Log {
         bounded
             && !self.path.as_os_str().is_empty()
             && self.keep_for.is_none_or(|time| times.contains(&time))
+            && self.keep_last != Some(0)
     }
 }
 
-/// The folder, and behind it what differs from the defaults: `prices.log, keep=1000000, keep_for=24 h, sync=disk`.
+/// The folder, and behind it what differs from the defaults: `prices.log, keep=1000000, keep_for=24 h, keep_last=1, sync=disk`.
 impl OptionValue for Log {
     fn render(&self) -> String {
         let mut text = self.path.to_string_lossy().into_owned();
@@ -154,6 +205,9 @@ impl OptionValue for Log {
         }
         if let Some(time) = self.keep_for {
             text.push_str(&format!(", keep_for={}", time.render()));
+        }
+        if let Some(count) = self.keep_last {
+            text.push_str(&format!(", keep_last={count}"));
         }
         if self.sync == Sync::Disk {
             text.push_str(", sync=disk");
@@ -172,6 +226,7 @@ impl OptionValue for Log {
             match name.trim() {
                 "keep" => settings.keep = Some(value.parse().ok()?),
                 "keep_for" => settings.keep_for = Some(OptionValue::parse(value)?),
+                "keep_last" => settings.keep_last = Some(value.parse().ok()?),
                 "sync" => {
                     settings.sync = match value {
                         "os" => Sync::Os,
@@ -225,6 +280,7 @@ mod tests {
             Log::at(""),
             without_end,
             Log::at("a").keep_for(Duration::ZERO),
+            Log::at("a").keep_last(0),
         ] {
             let error = Options::new().log(log).validate();
             assert_eq!(error.expect_err("no log").option(), "log");
@@ -250,7 +306,7 @@ mod tests {
         let mut options = Options::new();
         for name in [
             "prices",
-            "/var/lib/a, b.log, keep=1000, keep_for=30 s, sync=disk",
+            "/var/lib/a, b.log, keep=1000, keep_for=30 s, keep_last=2, sync=disk",
             ":memory:, keep=1000",
             "none",
         ] {
@@ -258,7 +314,8 @@ mod tests {
             assert_eq!(options.get("log").as_deref(), Some(name));
         }
         assert_eq!(options, Options::new());
-        for wrong in ["", "a, keep=many", "a, sync=never", "a, keep_for=0 s"] {
+        let wrong = ["", "a, keep=many", "a, sync=never", "a, keep_for=0 s"];
+        for wrong in wrong.into_iter().chain(["a, keep_last=0"]) {
             assert!(options.set("log", wrong).is_err(), "{wrong}");
         }
     }

@@ -137,8 +137,8 @@ option_table! {
     /// [`conflate`](Options::conflate), [`invert_matching`](Options::invert_matching), nor where a slow subscriber is waited for. Over inproc
     /// subscribers get only what is published while they are there.
     ///
-    /// By name it is the folder, and what differs from the defaults: `prices.log, keep=1000000, keep_for=24 h, sync=disk`; or in memory,
-    /// `:memory:, keep=1000000`.
+    /// By name it is the folder, and what differs from the defaults: `prices.log, keep=1000000, keep_for=24 h, keep_last=1,
+    /// sync=disk`; or in memory, `:memory:, keep=1000000`.
     log(impl Into<Option<Log>>) -> Option<Log> {
         sockets: [Pub],
         change: Fixed("what has been published is in it, and subscribers read it"),

@@ -187,6 +187,8 @@ impl LogThread {
             // They are gone for this process. If that could not be noted, they are there again for the next one.
             let _ = spool.settle([0..=upto - 1]);
         }
+        // What fails is tried again.
+        let _ = spool.clean();
         again
     }
 
@@ -226,7 +228,8 @@ fn read(spool: &OpenSpool, progress: &Progress, next: u64) -> Vec<Item> {
         let there = spool.next_in_log(position).filter(|offset| *offset < next);
         let offset = there.unwrap_or(next);
         if offset > position {
-            items.push(Item::Gap(position, offset - 1));
+            let lost = spool.lost_between(position, offset - 1);
+            items.extend(lost.into_iter().map(|(first, last)| Item::Gap(first, last)));
             position = offset;
             continue;
         }
@@ -240,6 +243,10 @@ fn read(spool: &OpenSpool, progress: &Progress, next: u64) -> Vec<Item> {
                 position += 1;
                 if position == next {
                     break;
+                }
+                // What follows in the file may have been superseded.
+                if spool.keeps_latest() {
+                    continue;
                 }
                 spool.read_on(&mut reader, position, &mut |offset, first, whole| {
                     looked += 1;

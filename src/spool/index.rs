@@ -321,17 +321,54 @@ impl Index {
         owner.is_live(seq).then(|| owner.place(seq))
     }
 
-    /// The segments before the first that is needed, but for the last one.
-    pub(crate) fn trim(&mut self) -> Vec<Segment> {
+    /// The segments before the first that is needed, but for the last one, and those from this number on.
+    pub(crate) fn trim(&mut self, before: u64) -> Vec<Segment> {
         let mut trimmed = Vec::new();
         while self.segments.len() > 1
             && let Some(first) = self.segments.front()
+            && first.file.number < before
             && !first.is_needed()
             && first.written == first.end
         {
             trimmed.extend(self.segments.pop_front());
         }
         trimmed
+    }
+
+    /// The number of the first segment that is needed, or of the last one.
+    pub(crate) fn first_needed(&self) -> u64 {
+        let needed = self.segments.iter().find(|segment| segment.is_needed());
+        let first = needed.or(self.segments.back());
+        first.map_or(0, |first| first.file.number)
+    }
+
+    /// The first live messages from this one on that are in segments before this number, found by looking at `most` at most. And where to look on, if there are
+    /// more to look at.
+    pub(crate) fn in_segments(
+        &self,
+        before: u64,
+        from: u64,
+        most: usize,
+    ) -> (Vec<u64>, Option<u64>) {
+        let at = self
+            .segments
+            .partition_point(|segment| segment.file.number < before);
+        // What was copied to a segment is older than what is its own.
+        let end = self.segments.get(at).map(|segment| segment.first_seq);
+        let mut found = Vec::new();
+        let mut next = from;
+        for _ in 0..most {
+            let seq = self.next_live(next);
+            let Some(seq) = seq.filter(|seq| end.is_none_or(|end| *seq < end)) else {
+                return (found, None);
+            };
+            next = seq + 1;
+            let moved = self.moved.get(&seq);
+            if moved.is_none_or(|moved| moved.segment < before) {
+                found.push(seq);
+            }
+        }
+        (found, Some(next))
     }
 
     /// The live messages of the first segment, if they are so few that they should be copied forward.

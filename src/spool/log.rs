@@ -1,13 +1,17 @@
-//! A spool as the log of a publisher: nothing is settled one by one; the oldest segments go as a whole.
+//! A spool as the log of a publisher: nothing is settled one by one; the oldest segments go as a whole. For one that keeps the newest of each topic alone see
+//! `cleaning`, too.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::commit::Level;
 use super::error::SpoolError;
+use super::latest::Extent;
 use super::reading::{Reader, Stored};
-use super::record::{self, Kind, get_message, message_flags, message_len, put_message};
+use super::record::{
+    self, Kind, first_frame, get_message, message_flags, message_len, put_message,
+};
 use super::segment::HEADER;
-use super::store::{NOTE_LEN, OpenSpool, PENDING_MAX, now};
+use super::store::{NOTE_LEN, OpenSpool, PENDING_MAX, State, now};
 use crate::Message;
 use crate::sync::lock;
 
@@ -30,29 +34,22 @@ impl LogReader {
 /// to go on.
 pub(crate) type EachMessage<'a> = dyn FnMut(u64, &[u8], &dyn Fn() -> Option<Message>) -> bool + 'a;
 
-/// The first frame of several.
-fn first_frame(body: &[u8]) -> Option<&[u8]> {
-    let (len, rest) = body.split_first_chunk::<4>()?;
-    rest.get(..u32::from_le_bytes(*len) as usize)
-}
-
 impl OpenSpool {
     /// Appends a message of one frame, if that takes no more than memory. `None`: [`make_room`](Self::make_room) comes first.
     pub(crate) fn append_slice_now(&self, body: &[u8]) -> Result<Option<u64>, SpoolError> {
-        self.append_now(body.len(), 0, |out| out.extend_from_slice(body))
+        self.append_now((body.len(), 0), body, |out| out.extend_from_slice(body))
     }
 
     /// The same for any message.
     pub(crate) fn append_message_now(&self, message: &Message) -> Result<Option<u64>, SpoolError> {
-        self.append_now(message_len(message), message_flags(message), |out| {
-            put_message(out, message);
-        })
+        let form = (message_len(message), message_flags(message));
+        self.append_now(form, message.first(), |out| put_message(out, message))
     }
 
     fn append_now(
         &self,
-        len: usize,
-        flags: u8,
+        (len, flags): (usize, u8),
+        topic: &[u8],
         put: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Option<u64>, SpoolError> {
         if len > u32::MAX as usize - 4096 {
@@ -70,7 +67,14 @@ impl OpenSpool {
         }
         let seq = state.next_seq;
         let at = state.put((Kind::Message, flags), seq, time, put);
-        state.index.push(seq, at, false);
+        let State { index, latest, .. } = &mut *state;
+        index.push(seq, at, false);
+        if let Some(latest) = latest {
+            let len = record::padded(len) as u64;
+            if let Some(old) = latest.push(seq, topic, Extent { len, time }) {
+                index.settle(old, old);
+            }
+        }
         state.next_seq += 1;
         Ok(Some(seq))
     }
@@ -116,10 +120,7 @@ impl OpenSpool {
         each: &mut EachMessage<'_>,
     ) {
         while let Some((seq, flags, body)) = reader.0.next_at_hand() {
-            let first = match flags {
-                0 => Some(body),
-                _ => first_frame(body),
-            };
+            let first = first_frame(flags, body);
             let Some(first) = first.filter(|_| seq == next) else {
                 // It is read again, in the long way.
                 reader.0 = Reader::ahead();
@@ -151,6 +152,9 @@ impl OpenSpool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default();
         let state = lock(&self.state);
+        if let Some(latest) = &state.latest {
+            return self.outdated_of(latest, keep, keep_for);
+        }
         let segments = &state.index.segments;
         let mut left: u64 = segments.iter().map(|segment| segment.end).sum();
         let mut upto = None;

@@ -124,6 +124,19 @@ impl MemoryDisk {
         lock(&self.0).sync_hangs = hangs;
     }
 
+    /// Flips a bit of a file.
+    pub(crate) fn spoil(&self, name: &str, at: usize) {
+        let mut inner = lock(&self.0);
+        let id = inner.names[name];
+        if let Some(byte) = inner
+            .files
+            .get_mut(&id)
+            .and_then(|file| file.now.get_mut(at))
+        {
+            *byte ^= 1;
+        }
+    }
+
     /// The files, sorted by name.
     pub(crate) fn files(&self) -> Vec<(String, Vec<u8>)> {
         let inner = lock(&self.0);

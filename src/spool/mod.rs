@@ -52,9 +52,12 @@
 //   writing                                  what the leader of a group does, and spare segments
 //   reading                                  reads messages back
 //   log                                      a spool as the log of a publisher
+//   latest                                   which messages are the newest of each topic, if a log keeps no others; pure
+//   cleaning                                 gives up the segments of such a log
 //   notes                                    the hand-over of what a socket has learned of its messages
 //   memory, fuzzing                          a disk in memory, and what the fuzzer calls
 
+mod cleaning;
 mod commit;
 mod crc;
 mod disk;
@@ -63,6 +66,7 @@ mod error;
 pub(crate) mod fuzzing;
 mod identity;
 mod index;
+mod latest;
 mod log;
 // The fuzzer's disk never fails.
 #[cfg(any(test, feature = "fuzzing"))]
@@ -82,6 +86,8 @@ mod volatile;
 mod writing;
 
 pub use error::SpoolError;
+#[cfg(test)]
+pub(crate) use latest::{Extent, Latest};
 pub(crate) use log::LogReader;
 pub(crate) use notes::Notes;
 pub use reading::{DeadLetters, Stored, Unsettled};

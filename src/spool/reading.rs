@@ -161,6 +161,14 @@ impl Reader {
     }
 
     fn restart(&mut self, place: &Place) {
+        let same = self.file.as_ref();
+        let same = same.is_some_and(|old| Arc::ptr_eq(old, &place.file));
+        let ahead = place.from.checked_sub(self.start);
+        if let Some(ahead) = ahead.filter(|ahead| same && *ahead < self.bytes.len() as u64) {
+            // It has been read already.
+            self.at = ahead as usize;
+            return;
+        }
         self.file = Some(Arc::clone(&place.file));
         self.bytes.clear();
         self.start = place.from;

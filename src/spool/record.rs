@@ -205,6 +205,15 @@ pub(crate) fn get_message(flags: u8, mut body: &[u8]) -> Option<Message> {
     (frames.len() > 1).then(|| Message::from(frames))
 }
 
+/// The first frame of such a body. `None`: it has none.
+pub(crate) fn first_frame(flags: u8, body: &[u8]) -> Option<&[u8]> {
+    if flags & MULTIPART == 0 {
+        return Some(body);
+    }
+    let (len, rest) = body.split_first_chunk::<4>()?;
+    rest.get(..u32::from_le_bytes(*len) as usize)
+}
+
 /// The numbers of a body that has nothing else. `None`: it has not, or not in groups of `group`.
 pub(crate) fn get_numbers(body: &[u8], group: usize) -> Option<Vec<u64>> {
     let (numbers, rest) = body.as_chunks::<8>();

@@ -8,11 +8,13 @@ use super::disk::{Disk, DiskFile};
 use super::error::SpoolError;
 use super::identity::{self, Identity};
 use super::index::{Index, Segment};
-use super::record::{self, Kind, Note, Record, get_copy, get_numbers, u32_at};
+use super::latest::{Extent, Latest};
+use super::record::{self, Kind, Note, Record, first_frame, get_copy, get_numbers, u32_at};
 use super::scan::{Found, Scan};
 use super::segment::{
     self, BadHeader, HEADER, SegmentFile, SegmentHeader, file_name, number_of, seed,
 };
+use super::settings::Spool;
 
 /// The lock file.
 pub(crate) const LOCK: &str = "spool.lock";
@@ -46,6 +48,8 @@ pub struct Damage {
 pub(crate) struct Loaded {
     pub(crate) identity: Identity,
     pub(crate) index: Index,
+    /// Which messages are the newest of their topics, where others are not kept.
+    pub(crate) latest: Option<Latest>,
     /// The number for the next message, if the spool was closed in good order.
     pub(crate) next_seq: u64,
     /// The number for the next segment.
@@ -90,7 +94,10 @@ impl Candidate {
 struct Reading<'a> {
     folder: &'a Path,
     index: Index,
+    latest: Option<Latest>,
     next_seq: u64,
+    /// Numbers from this one on that are not found have been lost: it is not just that the segments before have gone.
+    counts: bool,
     synced: Position,
     closed: Option<u64>,
     known: Vec<[u64; 3]>,
@@ -101,13 +108,10 @@ struct Reading<'a> {
     last_header: Option<SegmentHeader>,
 }
 
-/// Reads the folder. `None`: it is empty, or was about to become a spool. With `salvage` damage is gone on without.
-pub(crate) fn load(
-    disk: &dyn Disk,
-    folder: &Path,
-    writable: bool,
-    salvage: bool,
-) -> Result<Option<Loaded>, SpoolError> {
+/// Reads the folder. `None`: it is empty, or was about to become a spool.
+pub(crate) fn load(disk: &dyn Disk, settings: &Spool) -> Result<Option<Loaded>, SpoolError> {
+    let folder: &Path = &settings.path;
+    let (writable, salvage) = (!settings.read_only, settings.salvage);
     let names = disk
         .list()
         .map_err(|error| SpoolError::io("list", folder, &error))?;
@@ -146,7 +150,9 @@ pub(crate) fn load(
     let mut reading = Reading {
         folder,
         index: Index::default(),
+        latest: settings.keep_last.map(Latest::new),
         next_seq: 1,
+        counts: candidates.front().is_some_and(|first| first.number == 1),
         synced: (0, 0),
         closed: None,
         known: Vec::new(),
@@ -301,7 +307,7 @@ impl Reading<'_> {
                     "its messages come before those of the segment before",
                 ));
             }
-            self.next_seq = header.first_seq;
+            self.begin(header.first_seq);
             // What is missing before has been counted: also by who no longer finds the segments before.
             self.lost = 0;
         }
@@ -314,15 +320,18 @@ impl Reading<'_> {
         if header.is_none() {
             self.damaged(number, 0, HEADER as u64);
             let mut look = Scan::new(buffer, seed, HEADER, false);
-            self.next_seq = loop {
+            let first = loop {
                 match look.next() {
                     Found::Record(_, record) if record.kind == Kind::Message as u8 => {
-                        break record.seq.max(self.next_seq);
+                        break Some(record.seq.max(self.next_seq));
                     }
-                    Found::End { .. } => break self.next_seq,
+                    Found::End { .. } => break None,
                     _ => {}
                 }
             };
+            if let Some(first) = first {
+                self.begin(first);
+            }
         }
         let file = SegmentFile {
             number,
@@ -363,6 +372,13 @@ impl Reading<'_> {
         Ok(Ended::At { torn })
     }
 
+    /// The first message of a segment has this number.
+    fn begin(&mut self, first_seq: u64) {
+        self.lose_before(first_seq);
+        self.next_seq = first_seq;
+        self.counts = true;
+    }
+
     fn damaged(&mut self, segment: u64, from: u64, to: u64) {
         self.damage.push([segment, from, to]);
         self.lost += to - from;
@@ -389,7 +405,19 @@ impl Reading<'_> {
                 if gap > self.lost / record::HEADER as u64 {
                     return Err("the numbers between it and the message before are missing");
                 }
+                self.lose_before(seq);
                 self.index.push(seq, at, self.lost > 0);
+                let base_time = self.base_time();
+                if let Some(latest) = &mut self.latest {
+                    let extent = Extent {
+                        len: record.len() as u64,
+                        time: base_time.saturating_add(u64::from(record.time)),
+                    };
+                    let topic = first_frame(record.flags, body).unwrap_or(body);
+                    if let Some(old) = latest.push(seq, topic, extent) {
+                        self.index.settle(old, old);
+                    }
+                }
                 self.lost = 0;
                 self.next_seq = seq + 1;
             }
@@ -403,13 +431,29 @@ impl Reading<'_> {
                 if seq >= before {
                     return Err("a copy of a message that was not in an older segment");
                 }
-                self.next_seq = self.next_seq.max(seq + 1);
-                self.index
-                    .push_copy(seq, at, record.len() as u64, copy.note);
+                if seq >= self.next_seq {
+                    self.lose_before(seq);
+                    self.next_seq = seq + 1;
+                }
+                let len = record.len() as u64;
+                self.index.push_copy(seq, at, len, copy.note);
+                if let Some(latest) = &mut self.latest {
+                    let extent = Extent {
+                        len,
+                        time: copy.time,
+                    };
+                    let topic = first_frame(record.flags, copy.body).unwrap_or(copy.body);
+                    if let Some(old) = latest.insert(seq, topic, extent) {
+                        self.index.settle(old, old);
+                    }
+                }
             }
             Kind::Settled => {
                 for pair in get_numbers(body, 2).ok_or(MALFORMED)?.chunks_exact(2) {
                     self.index.settle(pair[0], pair[1]);
+                    if let Some(latest) = &mut self.latest {
+                        latest.lose(pair[0], pair[1]);
+                    }
                 }
             }
             Kind::Dead => {
@@ -464,6 +508,22 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// Messages that should come before this one have not been found.
+    fn lose_before(&mut self, seq: u64) {
+        // What was lost of segments that have gone has been noted behind them.
+        if let Some(latest) = &mut self.latest
+            && self.counts
+            && self.next_seq < seq
+        {
+            latest.lose(self.next_seq, seq - 1);
+        }
+    }
+
+    fn base_time(&self) -> u64 {
+        let last = self.index.segments.back();
+        last.map_or(0, |last| last.file.base_time)
+    }
+
     /// What is said at `here` about what was on the disk by then.
     fn is_synced(&mut self, said: Position, here: Position) {
         self.synced = self.synced.max(said.min(here));
@@ -506,6 +566,7 @@ impl Reading<'_> {
             next_segment,
             end: self.index.segments.back().map_or(0, |last| last.end),
             index: self.index,
+            latest: self.latest,
             synced: self.synced,
             clean,
             damage,

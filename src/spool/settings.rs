@@ -52,6 +52,8 @@ pub struct Spool {
     pub(super) limit: Option<u64>,
     pub(super) salvage: bool,
     pub(super) read_only: bool,
+    /// So many messages of each topic are kept: only of logs.
+    pub(super) keep_last: Option<u64>,
 }
 
 /// The smallest segment.
@@ -70,6 +72,7 @@ impl Spool {
             limit: None,
             salvage: false,
             read_only: false,
+            keep_last: None,
         }
     }
 
@@ -140,6 +143,13 @@ impl Spool {
             "salvage" => self.salvage(value.parse().ok()?),
             _ => return None,
         })
+    }
+
+    /// Keeps the newest messages of each topic alone. It is for logs, whose messages nobody settles.
+    #[must_use]
+    pub(crate) fn keep_last(mut self, count: Option<u64>) -> Spool {
+        self.keep_last = count;
+        self
     }
 
     pub(crate) fn is_read_only(&self) -> bool {

@@ -13,6 +13,7 @@ use super::disk::Disk;
 use super::error::SpoolError;
 use super::identity::{self, Identity};
 use super::index::{Index, Place, Segment};
+use super::latest::Latest;
 use super::reading::Reader;
 use super::record::{
     self, Copied, Kind, Note, message_flags, message_len, put_message, put_numbers,
@@ -35,7 +36,7 @@ pub(super) const NOTE_LEN: usize = record::HEADER + 16;
 const REASON_MAX: usize = 1024;
 
 /// Ranges in one record of settlements.
-const RANGES: usize = 64;
+pub(super) const RANGES: usize = 64;
 
 /// An open spool: see [the module](crate::spool). It may be used by several threads at once.
 ///
@@ -95,6 +96,8 @@ pub struct SegmentInfo {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) index: Index,
+    /// Which messages are the newest of their topics, where others are not kept.
+    pub(super) latest: Option<Latest>,
     pub(super) next_seq: u64,
     /// Appended and not yet with the system, in order.
     chunks: Vec<Chunk>,
@@ -145,10 +148,13 @@ impl OpenSpool {
         let Some(lock) = locked else {
             return Err(SpoolError::Locked { path: folder });
         };
-        let loaded = load(&*disk, &folder, !settings.read_only, settings.salvage)?;
+        let loaded = load(&*disk, &settings)?;
         let mut loaded = match loaded {
             Some(loaded) => loaded,
-            None => Loaded::new(Identity::new(now()).map_err(io("make"))?),
+            None => Loaded::new(
+                Identity::new(now()).map_err(io("make"))?,
+                settings.keep_last,
+            ),
         };
         let recovery = Recovery {
             clean: loaded.clean,
@@ -193,6 +199,7 @@ impl OpenSpool {
                 .back()
                 .map_or(0, |last| last.file.number);
             let mut state = State::new(loaded.index, next, loaded.next_segment, (last, end));
+            state.latest = loaded.latest;
             state.bytes = bytes;
             self.state = Mutex::new(state);
             return Ok(());
@@ -204,6 +211,9 @@ impl OpenSpool {
         if !loaded.clean && !first_time {
             // Numbers that may have been given out and seen by others, though no trace of them is left, are not given out again.
             let epoch = (loaded.next_seq >> 32).max(loaded.identity.incarnation - 1) + 1;
+            if let Some(latest) = &mut loaded.latest {
+                latest.lose(loaded.next_seq, (epoch << 32) - 1);
+            }
             loaded.next_seq = epoch << 32;
         }
         if self.settings.sync == Sync::Disk {
@@ -227,6 +237,7 @@ impl OpenSpool {
                 .collect(),
         };
         let mut state = State::new(loaded.index, loaded.next_seq, loaded.next_segment, synced);
+        state.latest = loaded.latest;
         state.noted = loaded.synced;
         state.bytes = bytes;
         state.spares = self.spares(loaded.leftovers, loaded.clean);
@@ -442,8 +453,14 @@ impl OpenSpool {
         let mut noted = Vec::new();
         {
             let mut state = lock(&self.state);
+            let next = state.next_seq;
             for range in ranges {
-                let (first, last) = range.into_inner();
+                let (first, mut last) = range.into_inner();
+                if let Some(latest) = &mut state.latest {
+                    // Later ones are yet to come.
+                    last = last.min(next.saturating_sub(1));
+                    latest.lose(first, last);
+                }
                 let copied = state.index.has_copy(first, last);
                 let count = state.index.settle(first, last);
                 settled += count;
@@ -574,7 +591,7 @@ impl OpenSpool {
         }
     }
 
-    fn copy_forward(&self, seq: u64) -> Result<(), SpoolError> {
+    pub(super) fn copy_forward(&self, seq: u64) -> Result<(), SpoolError> {
         let Some((place, _)) = self.place(seq)? else {
             return Ok(());
         };
@@ -593,6 +610,9 @@ impl OpenSpool {
         };
         let at = state.put((Kind::Copy, raw.flags), seq, now(), |out| copy.put(out));
         let len = record::padded(copy.len()) as u64;
+        if let Some(latest) = &mut state.latest {
+            latest.moved(seq, len);
+        }
         state.index.push_copy(seq, at, len, note);
         Ok(())
     }
@@ -752,7 +772,11 @@ impl OpenSpool {
     /// The state, with room for a record of this length; and whether a segment was begun for it. Messages leave some room for
     /// what is to be noted about them when the disk is full.
     #[inline]
-    fn room(&self, len: usize, message: bool) -> Result<(MutexGuard<'_, State>, bool), SpoolError> {
+    pub(super) fn room(
+        &self,
+        len: usize,
+        message: bool,
+    ) -> Result<(MutexGuard<'_, State>, bool), SpoolError> {
         self.check_writable()?;
         let mut rolled = false;
         loop {
@@ -838,6 +862,7 @@ impl State {
     fn new(index: Index, next_seq: u64, next_segment: u64, synced: Position) -> State {
         State {
             index,
+            latest: None,
             next_seq,
             chunks: Vec::new(),
             pending: 0,
@@ -955,10 +980,11 @@ impl State {
 
 impl Loaded {
     /// A new spool.
-    fn new(identity: Identity) -> Loaded {
+    fn new(identity: Identity, keep_last: Option<u64>) -> Loaded {
         Loaded {
             identity,
             index: Index::default(),
+            latest: keep_last.map(Latest::new),
             next_seq: 1,
             next_segment: 1,
             end: 0,

@@ -256,11 +256,19 @@ impl OpenSpool {
 
     /// Gives up the segments that nothing is needed of any more, from the oldest on.
     pub(super) fn trim(&self) {
-        if self.settings.read_only {
-            return;
-        }
-        let trimmed = lock(&self.state).index.trim();
-        for segment in trimmed {
+        let trimmed = {
+            let mut state = lock(&self.state);
+            // Of what another message took the place of, it is not known here whether that one is safe.
+            if self.settings.read_only || state.latest.is_some() {
+                return;
+            }
+            state.index.trim(u64::MAX)
+        };
+        self.give_up(trimmed);
+    }
+
+    pub(super) fn give_up(&self, segments: Vec<Segment>) {
+        for segment in segments {
             self.release(segment);
         }
     }

@@ -56,6 +56,39 @@ fn who_comes_late_reads_the_log() {
 }
 
 #[test]
+fn who_comes_late_gets_the_last_values() {
+    let folder = free_path();
+    let folder_text = folder.display().to_string();
+    let log = ["pub", "--bind", ANY, "--parts", " ", "--log", &folder_text];
+    let log = [&log[..], &["--keep-last", "1"]].concat();
+    let mut publisher = Program::start(&log);
+    let endpoint = publisher.bound();
+    for line in ["eur 1.08", "gbp 0.84", "eur 1.09"] {
+        publisher.write(line);
+    }
+    let read = |endpoint: &str| {
+        let sub = ["sub", "--connect", endpoint, "--parts", " ", "-n", "2"];
+        run(&[&sub[..], &["--from", "all", "--timeout", "60s"]].concat()).ok()
+    };
+    let waits = [
+        "sub",
+        "--connect",
+        &endpoint,
+        "--from",
+        "offset:3",
+        "-n",
+        "1",
+    ];
+    assert_eq!(run(&waits).code, Some(0), "all is published");
+    assert_eq!(read(&endpoint), "gbp 0.84\neur 1.09\n");
+    publisher.end();
+    let mut publisher = Program::start(&log);
+    assert_eq!(read(&publisher.bound()), "gbp 0.84\neur 1.09\n");
+    publisher.end();
+    fs::remove_dir_all(folder).expect("a folder to remove");
+}
+
+#[test]
 fn what_is_gone_is_told() {
     let folder = free_path();
     let folder_text = folder.display().to_string();
@@ -104,7 +137,13 @@ fn what_makes_no_sense_is_a_usage_error() {
     let two = ["--from", "resume:x", "--topic", "a", "--topic", "b"];
     assert_eq!(run(&[&sub[..], &two].concat()).code, Some(2));
     let publisher = ["pub", "--bind", ANY];
-    for wrong in [&["--keep", "1M"][..], &["--log", "x", "--keep", "much"]] {
+    let wrong = [
+        &["--keep", "1M"][..],
+        &["--keep-last", "1"],
+        &["--log", "x", "--keep", "much"],
+        &["--log", "x", "--keep-last", "0"],
+    ];
+    for wrong in wrong {
         assert_eq!(run(&[&publisher[..], wrong].concat()).code, Some(2));
     }
 }
