@@ -14,7 +14,7 @@ use std::task::{Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Message, Options, Pull, Push};
+use zerohop::{Context, Delivery, Message, Options, Pull, Push, Settled};
 
 use common::block_on::block_on;
 use common::by_hand::{Count, begin};
@@ -189,4 +189,58 @@ fn the_last_waker_counts() {
     until("woken", || counts[1].times() == 1);
     assert_eq!(counts[0].times(), 0);
     assert_eq!(block_on(future).expect("a message"), "one");
+}
+
+/// What is settled wakes the tasks that wait for just that: each would look at each settlement otherwise.
+#[test]
+fn a_settlement_wakes_those_who_wait_for_it() {
+    const RECEIPTS: usize = 500;
+    let context = Context::new();
+    let options = Options::new().delivery(Delivery::at_least_once().window(RECEIPTS as u32));
+    let push =
+        Push::with_options(&context, options.clone().linger(Duration::ZERO)).expect("a PUSH");
+    let pull = Pull::with_options(&context, options).expect("a PULL");
+    push.connect(pull.bind("tcp://127.0.0.1:*").expect("bound"))
+        .expect("connected");
+    let receipts: Vec<_> = (0..RECEIPTS)
+        .map(|number| push.send_later(number.to_string()).expect("sent"))
+        .collect();
+    let mut jobs: Vec<_> = (0..RECEIPTS)
+        .map(|_| pull.recv_job_timeout(DEADLINE).expect("a job"))
+        .collect();
+    let counts: Vec<_> = (0..RECEIPTS).map(|_| Arc::new(Count::default())).collect();
+    let wakers: Vec<_> = counts.iter().cloned().map(Waker::from).collect();
+    // The one that is settled first has two, and one that was given up.
+    let first = RECEIPTS / 2;
+    let mut futures: Vec<_> = receipts
+        .iter()
+        .zip(&wakers)
+        .map(|(receipt, waker)| {
+            let mut future = Box::pin(receipt.settled_async());
+            begin(future.as_mut(), waker);
+            future
+        })
+        .collect();
+    let second = Arc::new(Count::default());
+    let mut other = Box::pin(receipts[first].settled_async());
+    begin(other.as_mut(), &Waker::from(Arc::clone(&second)));
+    let given_up = Arc::new(Count::default());
+    begin(
+        Box::pin(receipts[first].settled_async()).as_mut(),
+        &Waker::from(Arc::clone(&given_up)),
+    );
+    jobs.remove(first).settle().expect("settled");
+    until("the first", || counts[first].times() + second.times() == 2);
+    assert_eq!((counts[first].times(), given_up.times()), (1, 0));
+    let woken: usize = counts.iter().map(|count| count.times()).sum();
+    assert_eq!(woken, 1, "of those that wait for others");
+    assert_eq!(block_on(other), Ok(Settled::Done));
+    assert_eq!(block_on(futures.remove(first)), Ok(Settled::Done));
+    for job in jobs {
+        job.settle().expect("settled");
+    }
+    for future in futures {
+        assert_eq!(block_on(future), Ok(Settled::Done));
+    }
+    assert!(counts.iter().all(|count| count.times() <= 1));
 }

@@ -119,6 +119,37 @@ impl Orders {
     }
 }
 
+/// Messages that somebody has a receipt of.
+#[derive(Default)]
+struct Receipts {
+    /// What has become of them, by their numbers.
+    fates: HashMap<u64, Option<Settled>>,
+    /// Those that have been settled since somebody last asked which; those that have no receipt any more do no harm.
+    told: Vec<u64>,
+}
+
+impl Receipts {
+    fn add(&mut self, number: u64) {
+        self.fates.insert(number, None);
+    }
+
+    fn tell(&mut self, number: u64, settled: &Settled) {
+        if self.fates.is_empty() {
+            return;
+        }
+        let Some(fate) = self.fates.get_mut(&number) else {
+            return;
+        };
+        *fate = Some(settled.clone());
+        if self.told.len() > 2 * self.fates.len() + 16 {
+            // Nobody asks, as only threads wait.
+            let fates = &self.fates;
+            self.told.retain(|number| fates.contains_key(number));
+        }
+        self.told.push(number);
+    }
+}
+
 /// See the module. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
 pub(crate) struct AckedOut {
     hello: Hello,
@@ -132,8 +163,7 @@ pub(crate) struct AckedOut {
     dead: VecDeque<DeadLetter>,
     most_dead: usize,
     dead_dropped: u64,
-    /// Messages that somebody has a receipt of, by their numbers, with what has become of them.
-    receipts: HashMap<u64, Option<Settled>>,
+    receipts: Receipts,
     /// Messages that were passed on, by their numbers: what they are where they came from, and who has passed them on.
     relayed: HashMap<u64, (RelayId, HeldJob)>,
     /// Those that are finished.
@@ -247,7 +277,7 @@ impl AckedOut {
             dead: VecDeque::new(),
             most_dead: delivery.dead_letters,
             dead_dropped: 0,
-            receipts: HashMap::new(),
+            receipts: Receipts::default(),
             relayed: HashMap::new(),
             relayed_ends: VecDeque::new(),
             stored: None,
@@ -339,7 +369,7 @@ impl AckedOut {
         let terms = self.terms(&message, Duration::ZERO);
         self.sender.hold(message, number, terms);
         if receipt {
-            self.receipts.insert(number, None);
+            self.receipts.add(number);
         }
         self.dispatch(peers);
         JobId {
@@ -445,7 +475,7 @@ impl AckedOut {
         outgoing: Outgoing<'_>,
     ) -> Option<JobId> {
         let number = self.offer(peers, outgoing)?;
-        self.receipts.insert(number, None);
+        self.receipts.add(number);
         self.dispatch(peers);
         Some(JobId {
             stream: self.hello.id,
@@ -513,11 +543,16 @@ impl AckedOut {
 
     /// What has become of a message with a receipt, if that is known.
     pub(super) fn settled_as(&self, number: u64) -> Option<Settled> {
-        self.receipts.get(&number).cloned().flatten()
+        self.receipts.fates.get(&number).cloned().flatten()
+    }
+
+    /// The messages with receipts that have been settled since this was last asked.
+    pub(super) fn take_settled(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.receipts.told)
     }
 
     pub(super) fn forget_receipt(&mut self, number: u64) {
-        self.receipts.remove(&number);
+        self.receipts.fates.remove(&number);
     }
 
     pub(crate) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
@@ -609,11 +644,7 @@ impl AckedOut {
                 Fate::Dead(DeadLine::Expired) => Settled::Dead(DeadReason::Expired),
                 Fate::Dead(DeadLine::Gone) => Settled::Dead(DeadReason::PeerGone),
             };
-            if !self.receipts.is_empty()
-                && let Some(receipt) = self.receipts.get_mut(&number)
-            {
-                *receipt = Some(settled.clone());
-            }
+            self.receipts.tell(number, &settled);
             if !self.relayed.is_empty()
                 && let Some((relay, job)) = self.relayed.remove(&number)
             {

@@ -246,9 +246,10 @@ pub(crate) trait Pattern: Send {
         true
     }
 
-    /// The requests that have ended since this was last asked, by their tickets.
-    fn ended(&mut self, _peers: &mut Peers) -> Vec<u32> {
-        Vec::new()
+    /// What has ended since this was last asked, of what tasks wait for: requests by their tickets, messages by their numbers.
+    fn ended(&mut self, _peers: &mut Peers) -> Vec<u64> {
+        let acked = self.acked_out();
+        acked.map(|acked| acked.take_settled()).unwrap_or_default()
     }
 
     /// Whether there are [shares](crate::Share) to be told: they are asked for when a connection stands.

@@ -33,7 +33,7 @@ pub(crate) struct ReqPattern {
     requests: HashMap<Ticket, Request>,
     next_ticket: Ticket,
     /// Requests that have ended, in order, until somebody asks which; those that are not known any more do no harm.
-    ended: Vec<Ticket>,
+    ended: Vec<u64>,
     correlate: bool,
     relaxed: bool,
     /// Replies still to come, by peer, that nobody waits for. Only counted without ids.
@@ -336,9 +336,12 @@ impl ReqPattern {
         if self.ended.len() > 2 * self.requests.len() + 16 {
             // Nobody asks, as only threads wait.
             let requests = &self.requests;
-            self.ended.retain(|ticket| requests.contains_key(ticket));
+            self.ended.retain(|ended| {
+                let ticket = Ticket::try_from(*ended);
+                ticket.is_ok_and(|ticket| requests.contains_key(&ticket))
+            });
         }
-        self.ended.push(ticket);
+        self.ended.push(u64::from(ticket));
     }
 
     /// Whose reply this is, and where its body starts.
@@ -582,7 +585,7 @@ impl Pattern for ReqPattern {
         Ok(())
     }
 
-    fn ended(&mut self, peers: &mut Peers) -> Vec<u32> {
+    fn ended(&mut self, peers: &mut Peers) -> Vec<u64> {
         self.receive(peers);
         std::mem::take(&mut self.ended)
     }

@@ -85,11 +85,11 @@ impl<M: Payload> Future for Asking<'_, M> {
                 }
             }
         };
-        let ended = self
-            .call
-            .poll(context, Interest::Ended(ticket), |pattern, net| {
-                outcome(pattern, net, ticket)
-            });
+        let ended = self.call.poll(
+            context,
+            Interest::Ended(u64::from(ticket)),
+            |pattern, net| outcome(pattern, net, ticket),
+        );
         match ended {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(outcome)) => self.end(reply_of(outcome).map_err(Failure::Sent)),

@@ -84,7 +84,7 @@ impl<P: Pattern + 'static> Holder for Core<P> {
     fn settled_in_task(&self, number: u64) -> Told<'_, Settled> {
         let mut call = TaskCall::new(self);
         Box::pin(poll_fn(move |context| {
-            call.poll(context, Interest::Own, |pattern, _| {
+            call.poll(context, Interest::Ended(number), |pattern, _| {
                 pattern.settled_as(number)
             })
         }))

@@ -16,8 +16,8 @@
 //!
 //! - **While a message is there and a task waits for one, another task has been woken for a message that has neither looked since nor
 //!   been dropped.** A new message wakes one task, not all. That one looks, and if there is more, wakes the next; if it is dropped
-//!   instead, [`Attention::deregister`] says so, and the wake-up is passed on. Of the tasks that wait for their requests to end, those are
-//!   woken whose requests have. Tasks that wait for something else are all woken: what suits one of them need not suit another.
+//!   instead, [`Attention::deregister`] says so, and the wake-up is passed on. Of the tasks that wait for requests or messages of theirs to
+//!   end, those are woken whose have. Tasks that wait for something else are all woken: what suits one of them need not suit another.
 //! - **While a task waits, or an observer shows a low level, somebody hears of the kernel's events at once**: a caller in the seat, or
 //!   the caretaker, which watches the socket or has been told to. See [`Presence::tasks_wait`].
 
@@ -73,8 +73,8 @@ pub(crate) enum Interest {
     Message,
     /// Something of its own: room for its message.
     Own,
-    /// The end of the request with this number. The pattern says which have ended.
-    Ended(u32),
+    /// The end of the request with this number, or what becomes of the message. The pattern says which have ended.
+    Ended(u64),
 }
 
 /// Names a task that waits, or has been woken and not looked since.
@@ -93,8 +93,8 @@ pub(crate) struct Waiting {
     for_messages: BTreeMap<u64, Waker>,
     /// The same for those that wait for something of their own.
     for_their_own: BTreeMap<u64, Waker>,
-    /// Those that wait for their requests to end, by the numbers of those.
-    for_ends: BTreeMap<u64, Waker>,
+    /// Those that wait for requests or messages to end, by the numbers of those and their own.
+    for_ends: BTreeMap<(u64, u64), Waker>,
     next: u64,
     /// Those who watch from outside of the calls, if there are any.
     pub(crate) levels: Option<Box<Levels>>,
@@ -113,21 +113,38 @@ pub(crate) enum Deregistered {
 impl Waiting {
     /// Whether somebody waits who does not sit in the seat, and is not a thread in a call.
     fn is_anybody_outside(&self) -> bool {
-        let tasks = [&self.for_messages, &self.for_their_own, &self.for_ends];
-        tasks.iter().any(|tasks| !tasks.is_empty())
+        !self.for_messages.is_empty()
+            || !self.for_their_own.is_empty()
+            || !self.for_ends.is_empty()
             || self.levels.as_ref().is_some_and(|levels| levels.any_low())
     }
 
-    /// Whether tasks wait for their requests to end.
+    /// Whether tasks wait for requests or messages to end.
     pub(crate) fn awaits_ends(&self) -> bool {
         !self.for_ends.is_empty()
     }
 
-    fn tasks(&mut self, interest: Interest) -> &mut BTreeMap<u64, Waker> {
-        match interest {
-            Interest::Message => &mut self.for_messages,
-            Interest::Own => &mut self.for_their_own,
-            Interest::Ended(_) => &mut self.for_ends,
+    fn waker(&mut self, key: &Key) -> Option<&mut Waker> {
+        match key.interest {
+            Interest::Message => self.for_messages.get_mut(&key.number),
+            Interest::Own => self.for_their_own.get_mut(&key.number),
+            Interest::Ended(what) => self.for_ends.get_mut(&(what, key.number)),
+        }
+    }
+
+    fn insert(&mut self, key: &Key, waker: Waker) {
+        match key.interest {
+            Interest::Message => self.for_messages.insert(key.number, waker),
+            Interest::Own => self.for_their_own.insert(key.number, waker),
+            Interest::Ended(what) => self.for_ends.insert((what, key.number), waker),
+        };
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Waker> {
+        match key.interest {
+            Interest::Message => self.for_messages.remove(&key.number),
+            Interest::Own => self.for_their_own.remove(&key.number),
+            Interest::Ended(what) => self.for_ends.remove(&(what, key.number)),
         }
     }
 
@@ -187,20 +204,15 @@ impl Attention {
     ) -> bool {
         let first = !waiting.is_anybody_outside();
         if let Some(key) = key
-            && let Some(before) = waiting.tasks(key.interest).get_mut(&key.number)
+            && let Some(before) = waiting.waker(key)
         {
             discard(std::mem::replace(before, waker));
             return false;
         }
-        let number = match interest {
-            Interest::Message | Interest::Own => {
-                waiting.next += 1;
-                waiting.next
-            }
-            Interest::Ended(request) => u64::from(request),
-        };
-        waiting.tasks(interest).insert(number, waker);
-        *key = Some(Key { number, interest });
+        waiting.next += 1;
+        let number = waiting.next;
+        let key = key.insert(Key { number, interest });
+        waiting.insert(key, waker);
         first && presence.tasks_wait()
     }
 
@@ -211,7 +223,7 @@ impl Attention {
         presence: &Presence,
         key: &Key,
     ) -> Deregistered {
-        let Some(waker) = waiting.tasks(key.interest).remove(&key.number) else {
+        let Some(waker) = waiting.remove(key) else {
             return match key.interest {
                 Interest::Message => Deregistered::WakeUp,
                 Interest::Own | Interest::Ended(_) => Deregistered::Nothing,
@@ -243,18 +255,21 @@ impl Attention {
         }
     }
 
-    /// Wakes the tasks whose requests have ended, and no others.
+    /// Wakes the tasks whose requests or messages have ended, and no others.
     pub(crate) fn tell_ended(
         &self,
         waiting: &mut Waiting,
         presence: &Presence,
-        requests: impl Iterator<Item = u32>,
-        wake: impl FnMut(Waker),
+        ended: impl Iterator<Item = u64>,
+        mut wake: impl FnMut(Waker),
     ) {
         let ends = &mut waiting.for_ends;
-        requests
-            .filter_map(|request| ends.remove(&u64::from(request)))
-            .for_each(wake);
+        for what in ended {
+            // Several tasks may wait for one.
+            while let Some((&key, _)) = ends.range((what, 0)..=(what, u64::MAX)).next() {
+                ends.remove(&key).into_iter().for_each(&mut wake);
+            }
+        }
         if !waiting.is_anybody_outside() {
             presence.no_task_waits();
         }

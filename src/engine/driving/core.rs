@@ -503,7 +503,7 @@ impl<P: Pattern> Core<P> {
         }
     }
 
-    /// Wakes the tasks whose requests have ended.
+    /// Wakes the tasks whose requests or messages have ended.
     #[cold]
     fn tell_ended(&self, state: &mut State<P>) {
         let State {
