@@ -81,6 +81,23 @@ pub struct DeliveryStats {
     pub dead_dropped: u64,
 }
 
+impl DeliveryStats {
+    pub(crate) fn add(&mut self, other: DeliveryStats) {
+        let DeliveryStats {
+            unsettled,
+            settled,
+            retried,
+            dead,
+            dead_dropped,
+        } = other;
+        self.unsettled += unsettled;
+        self.settled += settled;
+        self.retried += retried;
+        self.dead += dead;
+        self.dead_dropped += dead_dropped;
+    }
+}
+
 /// Messages that were dropped, by reason.
 ///
 /// Only the first is part of normal work: a PUB drops for peers that are too slow. Where replies are late, so are the last two of a

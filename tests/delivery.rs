@@ -2,6 +2,7 @@
 
 mod common {
     pub(crate) mod deadline;
+    pub(crate) mod delivering;
     pub(crate) mod events;
     pub(crate) mod raw;
     pub(crate) mod relay;
@@ -16,31 +17,18 @@ use std::time::{Duration, Instant};
 
 use zerohop::{
     CloseError, Context, DeadReason, Delivery, DeliveryError, DisconnectCause, Event, Job, Message,
-    Options, PeerRefusal, ProtocolError, Pull, Push, ReceiptError, RecvError, SendErrorKind,
-    SettleError, Settled, SocketError,
+    PeerRefusal, ProtocolError, Pull, Push, ReceiptError, RecvError, SendErrorKind, SettleError,
+    Settled, SocketError,
 };
 
 use common::deadline::DEADLINE;
+use common::delivering::{options, quick};
 use common::events::wait_for_end;
 use common::raw::{self, MORE, RawPeer, command, frame, greeting, property};
 use common::relay::Relay;
 use common::until::{GLANCE, until};
 
 const ANY_PORT: &str = "tcp://127.0.0.1:*";
-
-/// Waits are as short as they can be: what comes again comes soon.
-fn quick() -> Delivery {
-    Delivery::at_least_once()
-        .grace(Duration::from_millis(50))
-        .backoff(Duration::from_millis(1), Duration::from_millis(20))
-}
-
-fn options(delivery: Delivery) -> Options {
-    Options::new()
-        .delivery(delivery)
-        .reconnect_interval(Duration::from_millis(10))
-        .reconnect_interval_max(None)
-}
 
 /// A PUSH that has bound an endpoint.
 fn push(context: &Context, delivery: Delivery) -> (Push, String) {

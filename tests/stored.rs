@@ -3,6 +3,7 @@
 mod common {
     pub(crate) mod block_on;
     pub(crate) mod deadline;
+    pub(crate) mod delivering;
     pub(crate) mod until;
 }
 
@@ -15,12 +16,13 @@ use std::time::{Duration, Instant};
 
 use zerohop::spool::{Spool, SpoolError, Sync};
 use zerohop::{
-    Context, DeadReason, Delivery, Job, Message, Options, Pull, Push, ReceiptError, RecvError,
-    SendErrorKind, SettleError, Settled, SocketError,
+    Context, DeadReason, Job, Message, Options, Pull, Push, ReceiptError, RecvError, SendErrorKind,
+    SettleError, Settled, SocketError,
 };
 
 use common::block_on::block_on;
 use common::deadline::DEADLINE;
+use common::delivering::{options, quick};
 use common::until::{GLANCE, until};
 
 /// A folder of this test alone, which is removed in the end.
@@ -49,19 +51,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-fn quick() -> Delivery {
-    Delivery::at_least_once()
-        .grace(Duration::from_millis(50))
-        .backoff(Duration::from_millis(1), Duration::from_millis(20))
-}
-
-fn options(delivery: Delivery) -> Options {
-    Options::new()
-        .delivery(delivery)
-        .reconnect_interval(Duration::from_millis(10))
-        .reconnect_interval_max(None)
 }
 
 fn push(context: &Context, spool: Spool) -> Push {

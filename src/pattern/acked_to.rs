@@ -189,11 +189,7 @@ impl<N: Name> AckedTo<N> {
         if let Some(due) = address.due {
             self.due.remove(&(due, at));
         }
-        let stats = address.out.stats();
-        self.past.settled += stats.settled;
-        self.past.retried += stats.retried;
-        self.past.dead += stats.dead;
-        self.past.dead_dropped += stats.dead_dropped;
+        self.past.add(address.out.stats());
     }
 
     /// Sees to what has become of the messages for one name, and to when there is more to do.
@@ -304,12 +300,7 @@ impl<N: Name> AckedTo<N> {
     pub(super) fn stats(&self) -> DeliveryStats {
         let mut all = self.past;
         for (_, address) in &self.addresses {
-            let stats = address.out.stats();
-            all.unsettled += stats.unsettled;
-            all.settled += stats.settled;
-            all.retried += stats.retried;
-            all.dead += stats.dead;
-            all.dead_dropped += stats.dead_dropped;
+            all.add(address.out.stats());
         }
         all.dead_dropped += self.dead_dropped;
         all
