@@ -16,6 +16,14 @@ pub(crate) const NONCE: usize = 24;
 /// A number used once with a key.
 pub(crate) type Nonce = [u8; NONCE];
 
+/// A nonce that is a counter.
+pub(crate) fn counted(prefix: &[u8; 16], counter: u64) -> Nonce {
+    let mut nonce = [0; NONCE];
+    nonce[..16].copy_from_slice(prefix);
+    nonce[16..].copy_from_slice(&counter.to_be_bytes());
+    nonce
+}
+
 /// A key that seals and opens boxes: what a secret key and the other side's public key have in common, or a secret of one side alone.
 #[derive(Clone)]
 pub(crate) struct BoxKey(Zeroizing<[u8; KEY]>);
@@ -31,6 +39,10 @@ impl BoxKey {
     /// A secret of one side.
     pub(crate) fn from_bytes(key: &[u8; KEY]) -> BoxKey {
         BoxKey(Zeroizing::new(*key))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; KEY] {
+        &self.0
     }
 
     /// Encrypts the text where it is, and gives its tag.

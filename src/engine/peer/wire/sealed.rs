@@ -144,6 +144,7 @@ impl SealedWriter {
         self.written = 0;
         Self::give(std::mem::take(&mut self.bytes), pool);
         self.frames = VecDeque::new();
+        self.sealer.rest();
     }
 
     fn give(bytes: Vec<u8>, pool: &mut ChunkPool) {
@@ -443,6 +444,7 @@ impl SealedReader {
     fn release_if_empty(&mut self, pool: &mut ChunkPool) {
         if self.input.is_empty() {
             pool.give(std::mem::take(&mut self.input));
+            self.opener.rest();
         }
         if self.plain.is_empty() {
             self.plain = Vec::new();

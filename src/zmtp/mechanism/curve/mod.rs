@@ -39,7 +39,7 @@ use zeroize::Zeroizing;
 use super::Mechanism;
 #[cfg(any(test, feature = "fuzzing"))]
 use crate::curve::BoxKey;
-use crate::curve::{KEY, KeyPair, MAC, NONCE, Nonce, PublicKey, random};
+use crate::curve::{KEY, KeyPair, MAC, NONCE, Nonce, PublicKey, counted, random};
 use crate::zmtp::ProtocolError;
 
 pub(super) use self::{client::Client, server::Server};
@@ -161,14 +161,6 @@ const VOUCH_TEXT: usize = 2 * KEY;
 
 const HELLO_ZEROS: usize = 64;
 const HELLO_PADDING: usize = 72;
-
-/// A nonce that is a counter.
-fn counted(prefix: &[u8; 16], counter: u64) -> Nonce {
-    let mut nonce = [0; NONCE];
-    nonce[..16].copy_from_slice(prefix);
-    nonce[16..].copy_from_slice(&counter.to_be_bytes());
-    nonce
-}
 
 /// A nonce that is random.
 fn drawn(prefix: &[u8; 8], random: &[u8; 16]) -> Nonce {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{counted, split_box};
-use crate::curve::{BoxKey, MAC};
+use super::split_box;
+use crate::curve::{BoxKey, CountedBoxes, MAC};
 use crate::zmtp::ProtocolError;
 use crate::zmtp::error::quote;
 use crate::zmtp::frame::{FrameKind, MAX_HEADER, encode_header};
@@ -66,13 +66,11 @@ impl Session {
             false => (FROM_CLIENT, FROM_SERVER),
         };
         let sealer = Sealer {
-            key: self.key.clone(),
-            prefix: ours,
+            boxes: CountedBoxes::new(self.key.clone(), ours),
             counter: self.sent,
         };
         let opener = Opener {
-            key: self.key,
-            prefix: theirs,
+            boxes: CountedBoxes::new(self.key, theirs),
             counter: self.received,
         };
         (sealer, opener)
@@ -101,8 +99,7 @@ impl Eq for Session {}
 /// It comes in a frame of a message, and never in a command, although RFC 37 calls it one: libzmq from 4.3.3 on takes the flags of
 /// that frame for some of those inside, and silently leaves out what is a command.
 pub(crate) struct Sealer {
-    key: BoxKey,
-    prefix: &'static [u8; 16],
+    boxes: CountedBoxes,
     /// Of the last one.
     counter: u64,
 }
@@ -143,16 +140,20 @@ impl Sealer {
         out.extend_from_slice(&head[..end]);
         out.extend_from_slice(body);
         let (head, text) = out[start..].split_at_mut(end - 1);
-        let mac = self.key.seal(&counted(self.prefix, counter), text);
+        let mac = self.boxes.seal(counter, text);
         head[end - 1 - MAC..].copy_from_slice(&mac);
         true
+    }
+
+    /// There is nothing more to seal for now: holds no memory.
+    pub(crate) fn rest(&mut self) {
+        self.boxes.rest();
     }
 }
 
 /// Makes a frame of each MESSAGE.
 pub(crate) struct Opener {
-    key: BoxKey,
-    prefix: &'static [u8; 16],
+    boxes: CountedBoxes,
     /// Of the last one.
     counter: u64,
 }
@@ -203,10 +204,7 @@ impl Opener {
         let start = out.len();
         out.resize(start + header_len - 1 + sealed.len(), 0);
         let text = &mut out[start + header_len - 1..];
-        if !self
-            .key
-            .open_into(&counted(self.prefix, counter), mac, sealed, text)
-        {
+        if !self.boxes.open_into(counter, mac, sealed, text) {
             out.truncate(start);
             return Err(ProtocolError::BadBox { command: "MESSAGE" });
         }
@@ -220,5 +218,9 @@ impl Opener {
         let (header, _) = encode_header(kind, sealed.len() - 1);
         out[start..start + header_len].copy_from_slice(&header[..header_len]);
         Ok(kind)
+    }
+    /// There is nothing more to open for now: holds no memory.
+    pub(crate) fn rest(&mut self) {
+        self.boxes.rest();
     }
 }
