@@ -129,7 +129,7 @@ impl<N: Name> Socket<RouterOf<N>> {
         wait: Wait,
     ) -> Result<Routed, SendError> {
         if let Some(slice) = message.as_single() {
-            return match self.route(peer, Outgoing::Slice(slice), wait) {
+            return match self.route_slice(peer, slice, wait) {
                 Ok(routed) => Ok(routed),
                 Err(kind) => Err(send_error(kind, message)),
             };
@@ -155,6 +155,22 @@ impl<N: Name> Socket<RouterOf<N>> {
             let sent = attempt(pattern, net, peer.borrow(), outgoing);
             sent.map(|sent| sent.map(drop))
         })
+    }
+
+    /// Takes the slice in registers: see [`Socket::send_slice`].
+    fn route_slice(
+        &self,
+        peer: &N::Key,
+        slice: &[u8],
+        wait: Wait,
+    ) -> Result<Routed, SendErrorKind> {
+        let routed = self
+            .core()
+            .at_once(move |pattern, net| attempt(pattern, net, peer, Outgoing::Slice(slice)));
+        match routed {
+            Some(routed) => routed,
+            None => self.route_slowly(peer, Outgoing::Slice(slice), wait),
+        }
     }
 
     #[inline]

@@ -33,7 +33,7 @@ impl<P: Sending + 'static> Socket<P> {
 
     /// Sends a message of one frame. A function of its own, which takes the slice in registers: an [`Outgoing`] comes in memory, and is read
     /// there in other pieces than it has just been written in, which the processor waits for (10 ns).
-    fn send_slice(&self, slice: &[u8], wait: Wait) -> Result<P::Sent, Refused> {
+    pub(super) fn send_slice(&self, slice: &[u8], wait: Wait) -> Result<P::Sent, Refused> {
         let sent = self
             .core()
             .at_once(move |pattern, net| send_now(pattern, net, Outgoing::Slice(slice)));
