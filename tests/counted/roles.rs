@@ -127,6 +127,9 @@ fn push_and_exit(endpoint: &str, count: u64, hwm: &str) {
     std::process::exit(0);
 }
 
+/// When so many percent of the numbers have been sent, the parent says when to go on.
+pub(crate) const SHARES: [u64; 3] = [20, 40, 60];
+
 /// Streams numbers to whoever is at the endpoint, however often that changes. Says for each connection that ended
 /// how many messages the kernel had been given whole by then.
 fn stream(endpoint: &str, count: u64) {
@@ -146,10 +149,14 @@ fn stream(endpoint: &str, count: u64) {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                if let Ok(Event::Disconnected { .. }) = monitor.recv_timeout(GLANCE) {
-                    let stats = push.stats();
-                    let written = stats.messages_out - stats.peers[0].queued_out as u64;
-                    say(format_args!("break {written}"));
+                match monitor.recv_timeout(GLANCE) {
+                    Ok(Event::HandshakeSucceeded { .. }) => say("linked"),
+                    Ok(Event::Disconnected { .. }) => {
+                        let stats = push.stats();
+                        let written = stats.messages_out - stats.peers[0].queued_out as u64;
+                        say(format_args!("break {written}"));
+                    }
+                    _ => {}
                 }
             }
         });
@@ -157,14 +164,20 @@ fn stream(endpoint: &str, count: u64) {
             push.send(number.to_be_bytes()).expect("sent");
             if number % (count / 100) == 0 {
                 say(format_args!("sent {number}"));
+                if SHARES.contains(&(number / (count / 100))) {
+                    assert_eq!(hear().as_deref(), Some("go"));
+                }
             }
         }
         say("all sent");
         assert_eq!(hear().as_deref(), Some("end"));
         push.send("end").expect("sent");
+        // Until then a connection may break that had the last of them.
+        assert_eq!(hear().as_deref(), Some("over"));
         done.store(true, Ordering::Relaxed);
     });
     push.close(DEADLINE).expect("all has left");
+    say("over");
     // The parent ends this.
     hear();
 }
@@ -183,8 +196,10 @@ fn receive(endpoint: &str) {
     let monitor = pull.monitor();
     thread::spawn(move || {
         for event in monitor {
-            if let Event::Disconnected { .. } = event {
-                say("parted");
+            match event {
+                Event::HandshakeSucceeded { .. } => say("joined"),
+                Event::Disconnected { .. } => say("parted"),
+                _ => {}
             }
         }
     });
