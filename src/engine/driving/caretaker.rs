@@ -151,6 +151,8 @@ struct Socket {
     writes: Option<u64>,
     /// It is watched although its application is active: when to look whether that has changed, and what was seen of it.
     quiet: Option<(Instant, Look)>,
+    /// When its spare memory last went back, as nobody else was there.
+    released: Option<Instant>,
     armed: Armed,
 }
 
@@ -253,6 +255,7 @@ impl Rounds {
                     tick: None,
                     writes: None,
                     quiet: None,
+                    released: None,
                     armed: Armed::default(),
                 };
                 socket.watch(&self.poll, id);
@@ -443,7 +446,7 @@ impl Rounds {
                     self.drive(id);
                     return;
                 }
-                socket.release_if_alone();
+                socket.release_if_alone(self.now, period);
             }
             DriveOutcome::Closed => {
                 socket.deregister(&self.poll);
@@ -555,11 +558,17 @@ impl Socket {
         }
     }
 
-    /// After a turn: where no application was active since it is watched, and so none has use for spare memory, it goes back.
-    fn release_if_alone(&self) {
-        if self.mode == Mode::Watched && self.driven.presence().look() == self.seen {
-            self.driven.release_memory();
+    /// After a turn: where no application was active since it is watched, and so none has use for spare memory, it goes back; at once if that is
+    /// rare, and otherwise when it was quiet for a while, as the memory is soon used again.
+    fn release_if_alone(&mut self, now: Instant, period: Duration) {
+        if self.mode != Mode::Watched || self.driven.presence().look() != self.seen {
+            return;
         }
+        if self.released.is_some_and(|at| now < at + period) {
+            return self.will_look_whether_quiet(now + period);
+        }
+        self.released = Some(now);
+        self.driven.release_memory();
     }
 
     /// There is more to do than fits into a turn. Goes on after the other sockets have had theirs, if the application is elsewhere; if it

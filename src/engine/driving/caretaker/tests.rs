@@ -217,11 +217,19 @@ fn keeps_no_spare_memory_where_it_works_alone() {
     let (mut rounds, socket, _silent) = with_one_socket();
     let fallen_idle = || socket.fallen_idle.load(Ordering::Relaxed);
     assert_eq!(fallen_idle(), 1, "after the first look at it");
+    for _ in 0..3 {
+        rounds.event(0);
+    }
+    assert_eq!(fallen_idle(), 1, "there may be more to come");
+    rounds.now += 2 * PERIOD;
+    rounds.due();
+    assert_eq!(fallen_idle(), 2, "nothing has come");
     rounds.event(0);
-    assert_eq!(fallen_idle(), 2);
+    assert_eq!(fallen_idle(), 3, "nor is that likely");
+    rounds.now += 2 * PERIOD;
     socket.presence.touch();
     rounds.event(0);
-    assert_eq!(fallen_idle(), 2, "the application may go on");
+    assert_eq!(fallen_idle(), 3, "the application may go on");
 }
 
 /// Nor does what the application has left to it to be written.
