@@ -4,21 +4,20 @@
 //! median of the rounds. `-- --smoke` is a short run that shows that it works. The files lie in a folder below `target`, or in the one that
 //! `ZEROHOP_BENCH_FOLDER` names.
 
+mod bare;
+
 use std::env;
 use std::error::Error;
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bare::Bare;
 use zerohop::spool::{Spool, Sync};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
 const MESSAGE: [u8; 100] = [7; 100];
-
-/// What a message of this size takes in a segment: a header of 24 bytes, and zeros up to a multiple of 8.
-const RECORD: usize = 128;
 
 /// How long each measurement lasts, how many there are of each, and how many messages are opened and read.
 struct Scale {
@@ -60,7 +59,9 @@ fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
         for group in [1, 16, 256, 4096] {
             let (mut bare, mut spooled) = (Vec::new(), Vec::new());
             for _ in 0..scale.rounds {
-                bare.push(append_bare(&folder.join("bare"), sync, group, scale.time)?);
+                let mut file = Bare::new(&folder.join("bare"))?;
+                bare.push(file.append(sync, group, scale.time)?);
+                file.remove()?;
                 spooled.push(append(&folder.join("spool"), sync, group, scale.time)?);
             }
             let (bare, spooled) = (median(bare), median(spooled));
@@ -125,33 +126,6 @@ fn append(path: &Path, sync: Sync, group: usize, time: Duration) -> Fallible<f64
     let rate = sent as f64 / begun.elapsed().as_secs_f64();
     spool.close()?;
     fs::remove_dir_all(path)?;
-    Ok(rate)
-}
-
-/// The same with nothing but the system's calls.
-fn append_bare(path: &Path, sync: Sync, group: usize, time: Duration) -> Fallible<f64> {
-    const LEN: u64 = 64 << 20;
-    let file = File::create(path)?;
-    let zeros = vec![0; 1 << 20];
-    for at in (0..LEN).step_by(zeros.len()) {
-        file.write_all_at(&zeros, at)?;
-    }
-    file.sync_all()?;
-    let bytes = vec![7; RECORD * group];
-    let (begun, mut sent, mut at) = (Instant::now(), 0, 0);
-    while begun.elapsed() < time {
-        if at + bytes.len() as u64 > LEN {
-            at = 0;
-        }
-        file.write_all_at(&bytes, at)?;
-        if sync == Sync::Disk {
-            file.sync_data()?;
-        }
-        at += bytes.len() as u64;
-        sent += group;
-    }
-    let rate = sent as f64 / begun.elapsed().as_secs_f64();
-    fs::remove_file(path)?;
     Ok(rate)
 }
 

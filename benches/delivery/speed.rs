@@ -1,0 +1,276 @@
+//! Messages per second, at full speed.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zerohop::spool::{Spool, Sync};
+use zerohop::{Context, Delivery, Push};
+
+use crate::bare::Bare;
+use crate::worker::{Head, Takes, Worker};
+use crate::{Fallible, LEN, LONG, Scale, WINDOW, median, options};
+
+/// Where messages are that are not settled.
+#[derive(Clone, Copy)]
+pub(crate) enum Kept {
+    /// Nothing is settled.
+    Not,
+    Memory,
+    Spool(Sync),
+}
+
+impl Kept {
+    pub(crate) fn delivery(self, spool: &Path) -> Option<Delivery> {
+        let delivery = Delivery::at_least_once();
+        match self {
+            Kept::Not => None,
+            Kept::Memory => Some(delivery),
+            Kept::Spool(sync) => Some(delivery.spool(Spool::at(spool).sync(sync))),
+        }
+    }
+}
+
+struct Contestant {
+    name: &'static str,
+    kept: Kept,
+    takes: Takes,
+    /// So many messages are written and then sent; with a spool they are a batch.
+    group: usize,
+    threads: u16,
+    /// With which system's calls it is compared.
+    bare: Option<(Sync, usize)>,
+}
+
+const CONTESTANTS: [Contestant; 8] = [
+    Contestant {
+        name: "plain PUSH/PULL",
+        kept: Kept::Not,
+        takes: Takes::Plain,
+        group: 16,
+        threads: 1,
+        bare: None,
+    },
+    Contestant {
+        name: "memory, recv",
+        kept: Kept::Memory,
+        takes: Takes::Received,
+        group: 16,
+        threads: 1,
+        bare: None,
+    },
+    Contestant {
+        name: "memory, recv_job",
+        kept: Kept::Memory,
+        takes: Takes::Jobs,
+        group: 16,
+        threads: 1,
+        bare: None,
+    },
+    Contestant {
+        name: "Sync::Os, batches of 256",
+        kept: Kept::Spool(Sync::Os),
+        takes: Takes::Received,
+        group: 256,
+        threads: 1,
+        bare: Some((Sync::Os, 256)),
+    },
+    Contestant {
+        name: "Sync::Os, recv_job",
+        kept: Kept::Spool(Sync::Os),
+        takes: Takes::Jobs,
+        group: 256,
+        threads: 1,
+        bare: Some((Sync::Os, 256)),
+    },
+    Contestant {
+        name: "Sync::Disk, batches of 256",
+        kept: Kept::Spool(Sync::Disk),
+        takes: Takes::Received,
+        group: 256,
+        threads: 1,
+        bare: Some((Sync::Disk, 256)),
+    },
+    Contestant {
+        name: "the same from 4 threads",
+        kept: Kept::Spool(Sync::Disk),
+        takes: Takes::Received,
+        group: 256,
+        threads: 4,
+        bare: Some((Sync::Disk, 1024)),
+    },
+    Contestant {
+        name: "Sync::Disk, batches of 4096",
+        kept: Kept::Spool(Sync::Disk),
+        takes: Takes::Received,
+        group: 4096,
+        threads: 1,
+        bare: Some((Sync::Disk, 4096)),
+    },
+];
+
+pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
+    let mut rates = CONTESTANTS.map(|_| Vec::new());
+    let mut bare = CONTESTANTS.map(|_| Vec::new());
+    let mut file = Bare::new(&folder.join("bare"))?;
+    for _ in 0..scale.rounds {
+        for (at, contestant) in CONTESTANTS.iter().enumerate() {
+            if let Some((sync, group)) = contestant.bare {
+                let time = scale.time.min(Duration::from_millis(scale.most));
+                bare[at].push(file.append(sync, group, time)?);
+            }
+            rates[at].push(run(contestant, &folder.join("spool"), scale)?);
+        }
+    }
+    file.remove()?;
+    println!("messages of {LEN} B settled per second, window of {WINDOW}");
+    println!(
+        "{:<28} {:>10} {:>9} {:>12} {:>8}",
+        "", "thousand/s", "of plain", "bare, th./s", "of bare"
+    );
+    let mut plain = None;
+    for ((contestant, rates), bare) in CONTESTANTS.iter().zip(&mut rates).zip(&mut bare) {
+        let rate = median(rates);
+        let plain = *plain.get_or_insert(rate);
+        print!(
+            "{:<28} {:>10.1} {:>9.2}",
+            contestant.name,
+            rate / 1e3,
+            rate / plain
+        );
+        match contestant.bare {
+            Some(_) => {
+                let bare = median(bare);
+                println!(" {:>12.1} {:>8.2}", bare / 1e3, rate / bare);
+            }
+            None => println!(),
+        }
+    }
+    Ok(())
+}
+
+fn run(contestant: &Contestant, spool: &Path, scale: &Scale) -> Fallible<f64> {
+    let mut worker = Worker::start(contestant.takes)?;
+    let delivery = contestant.kept.delivery(spool);
+    let push = Push::with_options(&Context::new(), options(delivery))?;
+    push.connect(worker.endpoint())?;
+    begin(&push, &mut worker)?;
+
+    let begun = Instant::now();
+    let sent = thread::scope(|scope| {
+        let threads: Vec<_> = (0..contestant.threads)
+            .map(|lane| {
+                let push = &push;
+                scope.spawn(move || send(push, lane, contestant, begun, scale))
+            })
+            .collect();
+        let sent = threads.into_iter().map(|thread| match thread.join() {
+            Ok(sent) => sent,
+            Err(_) => Err("a sender has panicked".into()),
+        });
+        sent.sum::<Fallible<u64>>()
+    })?;
+    // Where nothing is settled, the end is when the worker has all.
+    let received = end(&push, &mut worker, sent)?;
+    let elapsed = begun.elapsed();
+    if received != sent {
+        return Err(format!("{received} of {sent} messages have come").into());
+    }
+    push.close(LONG)?;
+    if let Kept::Spool(_) = contestant.kept {
+        fs::remove_dir_all(spool)?;
+    }
+    Ok(sent as f64 / elapsed.as_secs_f64())
+}
+
+/// Sends the first message, which is not counted, and waits for it to come.
+pub(crate) fn begin(push: &Push, worker: &mut Worker) -> Fallible<()> {
+    let mut message = [0; LEN];
+    Head {
+        lane: Head::BEGIN,
+        number: 0,
+        sent: 0,
+    }
+    .write(&mut message);
+    push.send(&message[..])?;
+    match &worker.line()?[..] {
+        "begun" => Ok(()),
+        line => Err(format!("a worker says {line}").into()),
+    }
+}
+
+/// Waits until all messages have come, and where that is asked for, have been settled, each at its first delivery. Gives how many the worker has counted.
+fn end(push: &Push, worker: &mut Worker, sent: u64) -> Fallible<u64> {
+    send_end(push)?;
+    let (received, _, _) = worker.told()?;
+    wait_until_settled(push, sent)?;
+    Ok(received)
+}
+
+pub(crate) fn send_end(push: &Push) -> Fallible<()> {
+    let mut message = [0; LEN];
+    Head {
+        lane: Head::END,
+        number: 0,
+        sent: 0,
+    }
+    .write(&mut message);
+    Ok(push.send(&message[..])?)
+}
+
+/// Besides those that were sent, the first and the last message are settled.
+pub(crate) fn wait_until_settled(push: &Push, sent: u64) -> Fallible<()> {
+    let begun = Instant::now();
+    loop {
+        let stats = push.stats().delivery;
+        if stats.unsettled == 0 {
+            let expected = match stats.settled {
+                0 => 0,
+                _ => sent + 2,
+            };
+            if stats.settled != expected || stats.retried + stats.dead > 0 {
+                return Err(format!("of {sent} messages, {stats:?}").into());
+            }
+            return Ok(());
+        }
+        if begun.elapsed() > LONG {
+            return Err(format!("{} messages are not settled", stats.unsettled).into());
+        }
+        thread::sleep(Duration::from_micros(100));
+    }
+}
+
+/// What one thread does: gives how many messages it has sent.
+fn send(
+    push: &Push,
+    lane: u16,
+    contestant: &Contestant,
+    begun: Instant,
+    scale: &Scale,
+) -> Fallible<u64> {
+    let mut messages = vec![[7; LEN]; contestant.group];
+    let mut next = 0;
+    while next < scale.most && begun.elapsed() < scale.time {
+        for message in &mut messages {
+            Head {
+                lane,
+                number: next,
+                sent: 0,
+            }
+            .write(message);
+            next += 1;
+        }
+        match contestant.kept {
+            Kept::Spool(_) => {
+                push.send_batch(messages.iter().map(|message| &message[..]))?;
+            }
+            Kept::Not | Kept::Memory => {
+                for message in &messages {
+                    push.send(&message[..])?;
+                }
+            }
+        }
+    }
+    Ok(next)
+}
