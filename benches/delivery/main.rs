@@ -2,13 +2,14 @@
 //! own, over tcp on this machine.
 //!
 //! What is compared takes turns, and has the same window; printed is the median of the rounds. Each message is checked: it comes once, in the
-//! order of its thread, and all of them are settled. `-- --smoke` is a short run that shows that it works, with 1 % of the messages. The names of parts (`speed`,
-//! `latency`, `memory`) run those alone. Spools lie in a folder below `target`, or in the one that `ZEROHOP_BENCH_FOLDER` names.
+//! order of its thread, and all of them are settled. `-- --smoke` is a short run that shows that it works. The names of parts (`speed`,
+//! `latency`, `memory`) run those alone. A server of NATS with JetStream takes part in `speed`, if `ZEROHOP_BENCH_NATS` has its address. Spools lie in a folder below `target`, or in the one that `ZEROHOP_BENCH_FOLDER` names.
 
 #[path = "../bare.rs"]
 mod bare;
 mod latency;
 mod memory;
+mod nats;
 mod speed;
 mod worker;
 
@@ -39,6 +40,8 @@ struct Scale {
     /// Of a stream: for so long, and so many messages of each thread at most.
     time: Duration,
     most: u64,
+    /// Of bare writes, for so long.
+    bare: Duration,
     /// At a fixed rate.
     paced: u64,
     receipts: usize,
@@ -49,6 +52,7 @@ const WHOLE: Scale = Scale {
     rounds: 7,
     time: Duration::from_secs(1),
     most: u64::MAX,
+    bare: Duration::from_secs(1),
     paced: 1000,
     receipts: 100,
     unsettled: 500_000,
@@ -58,6 +62,7 @@ const SMOKE: Scale = Scale {
     rounds: 1,
     time: Duration::from_secs(60),
     most: 5000,
+    bare: Duration::from_millis(20),
     paced: 50,
     receipts: 5,
     unsettled: 70_000,

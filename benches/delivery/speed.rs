@@ -9,6 +9,7 @@ use zerohop::spool::{Spool, Sync};
 use zerohop::{Context, Delivery, Push};
 
 use crate::bare::Bare;
+use crate::nats;
 use crate::worker::{Head, Takes, Worker};
 use crate::{Fallible, LEN, LONG, Scale, WINDOW, median, options};
 
@@ -113,14 +114,18 @@ const CONTESTANTS: [Contestant; 8] = [
 pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
     let mut rates = CONTESTANTS.map(|_| Vec::new());
     let mut bare = CONTESTANTS.map(|_| Vec::new());
+    let address = nats::address();
+    let mut jet_stream = Vec::new();
     let mut file = Bare::new(&folder.join("bare"))?;
     for _ in 0..scale.rounds {
         for (at, contestant) in CONTESTANTS.iter().enumerate() {
             if let Some((sync, group)) = contestant.bare {
-                let time = scale.time.min(Duration::from_millis(scale.most));
-                bare[at].push(file.append(sync, group, time)?);
+                bare[at].push(file.append(sync, group, scale.bare)?);
             }
             rates[at].push(run(contestant, &folder.join("spool"), scale)?);
+        }
+        if let Some(address) = &address {
+            jet_stream.push(nats::run(address, scale)?);
         }
     }
     file.remove()?;
@@ -146,6 +151,18 @@ pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
             }
             None => println!(),
         }
+    }
+    match (address, plain) {
+        (Some(_), Some(plain)) => {
+            let rate = median(&mut jet_stream);
+            println!(
+                "{:<28} {:>10.1} {:>9.2}",
+                "JetStream",
+                rate / 1e3,
+                rate / plain
+            );
+        }
+        _ => println!("JetStream is left out: {} has no address", nats::ADDRESS),
     }
     Ok(())
 }

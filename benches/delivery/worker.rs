@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use zerohop::{Context, Delivery, Message, Options, Pull};
 
+use crate::nats::Consumer;
 use crate::{Fallible, LEN, memory, options};
 
 /// Makes a process of this program a worker.
@@ -24,14 +25,17 @@ pub(crate) enum Takes {
     Jobs,
     /// It settles nothing, and receives nothing either.
     Nothing,
+    /// From JetStream, acknowledging each.
+    JetStream,
 }
 
 impl Takes {
-    const ALL: [(&'static str, Takes); 4] = [
+    const ALL: [(&'static str, Takes); 5] = [
         ("plain", Takes::Plain),
         ("received", Takes::Received),
         ("jobs", Takes::Jobs),
         ("nothing", Takes::Nothing),
+        ("jetstream", Takes::JetStream),
     ];
 
     fn name(self) -> &'static str {
@@ -146,11 +150,16 @@ pub(crate) fn run(takes: &str) -> Fallible<()> {
         let _ = io::stdin().read_to_end(&mut Vec::new());
         process::exit(0);
     });
+    if takes == Takes::JetStream {
+        let mut consumer = Consumer::new()?;
+        println!("connected");
+        return take_all(|check| consumer.take(check));
+    }
     let delivery = Delivery::at_least_once();
     let options = match takes {
         Takes::Plain => options(None),
         Takes::Received | Takes::Jobs => options(Some(delivery)),
-        Takes::Nothing => Options::new()
+        Takes::Nothing | Takes::JetStream => Options::new()
             .recv_hwm(0)
             .delivery(delivery.window(memory::WINDOW)),
     };
@@ -170,7 +179,7 @@ pub(crate) fn run(takes: &str) -> Fallible<()> {
             check(frame.map_or(&[][..], |frame| frame.as_slice()))?;
             Ok(job.settle()?)
         }),
-        Takes::Nothing => memory::take_nothing(&pull),
+        Takes::Nothing | Takes::JetStream => memory::take_nothing(&pull),
     }
 }
 
