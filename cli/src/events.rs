@@ -243,6 +243,11 @@ fn trouble_of(event: &Event) -> Option<String> {
         Event::ConnectFailed { endpoint, error } => {
             Some(format!("{endpoint}: {}", connect_trouble(error)))
         }
+        // We have closed it ourselves.
+        Event::HandshakeFailed {
+            cause: DisconnectCause::LocalClose,
+            ..
+        } => None,
         Event::HandshakeFailed { connection, cause } => Some(format!(
             "{}: {}",
             connection.endpoint,
