@@ -45,8 +45,8 @@ impl Turn<'_> {
                 self.net.peers.pool.later.log(log::Level::Warn, text);
             }
         }
-        let alike = &self.net.context.alike;
-        let authenticator = alike.authenticators.share(Authenticator::new(&options));
+        // Not shared with other sockets: what those have let go of might have to be dropped here, under the lock.
+        let authenticator = Arc::new(Authenticator::new(&options));
         let handshake = handshake(
             self.pattern,
             &options,
@@ -56,12 +56,9 @@ impl Turn<'_> {
         self.net.notices = Notices::new(handshake.socket_type, &options);
         self.net.immediate = is_immediate(self.pattern, &options);
         let replaced = Replaced {
-            _options: std::mem::replace(&mut self.net.options, alike.options.share(options)),
+            _options: std::mem::replace(&mut self.net.options, Arc::new(options)),
             _authenticator: std::mem::replace(&mut self.net.authenticator, authenticator),
-            _handshake: std::mem::replace(
-                &mut self.net.handshake,
-                alike.handshakes.share(handshake),
-            ),
+            _handshake: std::mem::replace(&mut self.net.handshake, Arc::new(handshake)),
         };
         self.set_waits();
         self.set_marks();
