@@ -14,7 +14,7 @@ use std::task::{Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{Context, Delivery, Message, Options, Pull, Push, Settled};
+use zerohop::{Context, Dealer, Delivery, Message, Options, Pull, Push, Router, Settled};
 
 use common::block_on::block_on;
 use common::by_hand::{Count, begin};
@@ -174,6 +174,52 @@ fn a_waker_may_use_the_socket_when_it_is_cloned_and_dropped() {
     used(3);
     assert_eq!(block_on(future).expect("a message"), "one");
     drop(uses);
+}
+
+/// A task that begins to wait for an answer writes what has gathered by itself: the background thread is held up here.
+#[test]
+fn what_has_gathered_leaves_before_its_task_waits() {
+    const COUNT: u64 = 200;
+    let (context, others) = (Context::new(), Context::new());
+    let options = Options::new().linger(Duration::ZERO);
+    let (dealer, pull) = (
+        Dealer::with_options(&context, options.clone()).expect("a DEALER"),
+        Pull::with_options(&context, options.clone()).expect("a PULL"),
+    );
+    let (router, push) = (
+        Router::with_options(&others, options.clone()).expect("a ROUTER"),
+        Push::with_options(&others, options).expect("a PUSH"),
+    );
+    dealer
+        .connect(router.bind("tcp://127.0.0.1:*").expect("bound"))
+        .expect("connected");
+    push.connect(pull.bind("tcp://127.0.0.1:*").expect("bound"))
+        .expect("connected");
+    dealer.wait_for_peers(1, DEADLINE).expect("connected");
+    let (held, is_held) = channel();
+    let (release, released) = channel::<()>();
+    let holds = {
+        let (held, released) = (Mutex::new(held), Mutex::new(released));
+        waker(move || {
+            let _ = held.lock().expect("a sender").send(());
+            let _ = released.lock().expect("a receiver").recv();
+        })
+    };
+    let mut holding = Box::pin(pull.recv_async());
+    begin(holding.as_mut(), &holds);
+    push.send("stay there").expect("sent");
+    is_held.recv_timeout(DEADLINE).expect("held up");
+
+    for number in 0..COUNT {
+        block_on(dealer.send_async(number.to_be_bytes())).expect("sent");
+    }
+    let mut answer = Box::pin(dealer.recv_async());
+    begin(answer.as_mut(), &Waker::from(Arc::new(Count::default())));
+    for number in 0..COUNT {
+        let incoming = router.recv_timeout(DEADLINE).expect("a question");
+        assert_eq!(incoming.message, number.to_be_bytes());
+    }
+    drop(release);
 }
 
 /// A future that is polled again by another task wakes that one.

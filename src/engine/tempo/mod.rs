@@ -15,6 +15,8 @@
 //! - **Gather for as long as a write takes**, so that a thread with one peer spends half of its time on writing at the most. It
 //!   is what the thread writes in that time *for all of its peers and sockets* that counts: one that serves hundreds would do
 //!   nothing else, so there it is a fifth.
+//! - **A task writes what has gathered before it waits for an answer** (`driving/core/task.rs`): with many tasks at one socket, one takes all answers that have come,
+//!   and asks again with each; so what gathers is as much as the peer has answered, and the peer gets it when there is nothing else to do.
 //! - **Read the clock once in many messages**, as often as befits their rate.
 //!
 //! What is added up is counted in nanoseconds: a sender that writes each message by itself decides with each of them, and sums and parts of a

@@ -93,6 +93,10 @@ impl<P: Pattern> Core<P> {
             worked = self.poll_and_process(&mut state);
             let State { pattern, net, .. } = &mut *state;
             done = attempt(pattern, net);
+            if !done && interest != Interest::Own {
+                // What has gathered may be what it waits for the answer to.
+                net.write_now(pattern);
+            }
         }
         let mut tell = false;
         let unused = if done {
