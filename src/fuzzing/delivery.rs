@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::zmtp::delivery::wire::{Settled, parse_settle};
-use crate::zmtp::delivery::{Job, Notice, Policy, Receiver, Room, Sender, Settling, Taken, Terms};
+use crate::zmtp::delivery::{
+    Content, Job, Notice, Policy, Receiver, Room, Sender, Settling, Taken, Terms,
+};
 use crate::zmtp::idempotent::{self, Asked, Key, Limits, Memory, Requester};
 use crate::zmtp::replay::{Feed, Follower, LogNotice, Progress, feed};
 use crate::zmtp::{Command, decode_header};
@@ -137,7 +139,12 @@ impl Ends {
     fn step(&mut self, what: u8, script: &mut Script<'_>) {
         match what % 10 {
             0 if self.offered < MOST => {
-                self.sender.offer(self.offered, false, Terms::default());
+                // Some are copied, and some are not.
+                let content = match self.offered % 3 {
+                    0 => Content::Whole(self.offered),
+                    _ => Content::Short(&[7; 40]),
+                };
+                self.sender.offer(content, false, Terms::default());
                 self.offered += 1;
             }
             1 => {
@@ -188,6 +195,8 @@ impl Ends {
         }
         while self.sender.next(|_, _| Room::Free).is_some() {}
         self.finished += self.sender.finished().count();
+        let settled = self.sender.settled().map(|(_, count)| count as usize);
+        self.finished += settled.sum::<usize>();
         assert_eq!(self.sender.len() + self.finished, self.offered);
         self.report();
     }

@@ -223,6 +223,9 @@ impl AckedIn {
     }
 
     fn report_due(&mut self, peers: &mut Peers, id: PeerId) {
+        if self.receiver.can_wait(id, peers.messages(id)) {
+            return;
+        }
         let now = Instant::now();
         let before = self.receiver.deadline();
         if self.receiver.is_due(id, peers.messages(id), now) {

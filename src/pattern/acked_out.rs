@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::Delivery;
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, unlimited};
-use crate::message::{Message, RoutingId};
+use crate::message::{COPY_MAX, Message, RoutingId};
 use crate::monitor::PeerRefusal;
 use crate::options::Share;
 use crate::pattern::Admission;
@@ -19,8 +19,8 @@ use crate::spool::{Notes, OpenSpool};
 use crate::stats::DeliveryStats;
 use crate::zmtp::ProtocolError;
 use crate::zmtp::delivery::{
-    DeadLine, DeliveryError, Fate, Finished, Hello, Id, Notice, PROPERTY, Policy, Room, Sender,
-    Terms, put_revoke, put_run,
+    Content, DeadLine, DeliveryError, Fate, Finished, Held, Hello, Id, Left, Notice, PROPERTY,
+    Policy, Room, Sender, Terms, put_revoke, put_run,
 };
 
 /// Names a message however often it is delivered: the stream of the PUSH that has sent it, and its number there.
@@ -113,9 +113,9 @@ impl Orders {
     }
 
     /// Others may have the same number by chance, which makes them wait for each other, too.
-    fn of(&self, message: &Message) -> Option<u64> {
-        let key = message.get(self.frame)?;
-        Some(self.hasher.hash_one(key.as_slice()))
+    fn of(&self, outgoing: Outgoing<'_>) -> Option<u64> {
+        let key = outgoing.frame(self.frame)?;
+        Some(self.hasher.hash_one(key))
     }
 }
 
@@ -234,6 +234,22 @@ pub(super) fn admit<T>(agreed: Result<Option<T>, PeerRefusal>, required: bool) -
         Err(refusal) => Admission::Refused(refusal),
         Ok(None) if required => Admission::Refused(PeerRefusal::NoDelivery),
         Ok(_) => Admission::Granted,
+    }
+}
+
+/// What is sent, as it is held.
+fn content(outgoing: Outgoing<'_>) -> Content<'_, Message> {
+    match outgoing {
+        Outgoing::Slice(slice) if slice.len() < COPY_MAX => Content::Short(slice),
+        _ => Content::Whole(outgoing.to_message()),
+    }
+}
+
+/// What is held, as it is sent.
+fn outgoing(held: Held<'_, Message>) -> Outgoing<'_> {
+    match held {
+        Held::Short(slice) => Outgoing::Slice(slice),
+        Held::Whole(message) => Outgoing::Message(message),
     }
 }
 
@@ -365,9 +381,8 @@ impl AckedOut {
         receipt: bool,
     ) -> JobId {
         self.release();
-        let message = outgoing.to_message();
-        let terms = self.terms(&message, Duration::ZERO);
-        self.sender.hold(message, number, terms);
+        let terms = self.terms(outgoing, Duration::ZERO);
+        self.sender.hold(content(outgoing), number, terms);
         if receipt {
             self.receipts.add(number);
         }
@@ -426,17 +441,22 @@ impl AckedOut {
             due,
             age,
         } = message;
-        let terms = self.terms(&message, age);
-        self.sender.resume(message, number, deliveries, due, terms);
+        let outgoing = Outgoing::of(&message);
+        let terms = self.terms(outgoing, age);
+        let content = match outgoing.slice() {
+            Some(slice) => Content::Short(slice),
+            None => Content::Whole(message),
+        };
+        self.sender.resume(content, number, deliveries, due, terms);
     }
 
     /// What there is to be observed with a message that is so old.
     #[inline]
-    fn terms(&self, message: &Message, age: Duration) -> Terms {
+    fn terms(&self, outgoing: Outgoing<'_>, age: Duration) -> Terms {
         let expires = |ttl: Duration| Instant::now().checked_add(ttl.saturating_sub(age));
         Terms {
             expires: self.ttl.and_then(expires),
-            order: self.orders.as_ref().and_then(|orders| orders.of(message)),
+            order: self.orders.as_ref().and_then(|orders| orders.of(outgoing)),
         }
     }
 
@@ -527,17 +547,16 @@ impl AckedOut {
         {
             return None;
         }
-        let message = outgoing.to_message();
-        let terms = self.terms(&message, Duration::ZERO);
-        Some(self.hold(message, false, terms))
+        let terms = self.terms(outgoing, Duration::ZERO);
+        Some(self.hold(content(outgoing), false, terms))
     }
 
-    fn hold(&mut self, message: Message, sent: bool, terms: Terms) -> u64 {
+    fn hold(&mut self, content: Content<'_, Message>, sent: bool, terms: Terms) -> u64 {
         let Some(Addressed { numbers, .. }) = &self.addressed else {
-            return self.sender.offer(message, sent, terms);
+            return self.sender.offer(content, sent, terms);
         };
         let number = numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        self.sender.hold(message, number, terms);
+        self.sender.hold(content, number, terms);
         number
     }
 
@@ -578,9 +597,9 @@ impl AckedOut {
         }
         let only = self.addressed.as_ref().map(|addressed| addressed.peer);
         loop {
-            let next = self.sender.next(|connection, message| {
+            let next = self.sender.next(|connection, held| {
                 let id = only.unwrap_or(connection);
-                if peers.excess(id, Outgoing::Message(message)).is_some() {
+                if peers.excess(id, outgoing(held)).is_some() {
                     return Room::Refuses;
                 }
                 match peers.has_room(id) || !peers.await_room(id) {
@@ -597,8 +616,8 @@ impl AckedOut {
                 put_run(&mut self.frame, run);
                 peers.send_commands(id, &self.frame);
             }
-            if let Some(message) = self.sender.payload(next.key) {
-                peers.send_held(id, message, next.again);
+            if let Some(held) = self.sender.payload(next.key) {
+                peers.send_held(id, outgoing(held), next.again);
             }
             if next.plain {
                 self.sender.handed_over(next.key);
@@ -624,11 +643,31 @@ impl AckedOut {
         }
     }
 
+    /// Sees to the short messages that are settled, of which there are most.
+    fn collect_settled(&mut self, peers: &mut Peers) {
+        let numbers = self.sender.settled();
+        if self.receipts.fates.is_empty() && self.relayed.is_empty() && self.stored.is_none() {
+            return;
+        }
+        for number in numbers.flat_map(|(first, count)| first..first + count) {
+            self.receipts.tell(number, &Settled::Done);
+            if !self.relayed.is_empty()
+                && let Some((relay, job)) = self.relayed.remove(&number)
+            {
+                self.relayed_ends.push_back((relay, job, Settled::Done));
+                peers.prompt();
+            } else if let Some(stored) = &mut self.stored {
+                stored.note_end(number, 0, &Settled::Done);
+            }
+        }
+    }
+
     /// Sees to the messages that are finished.
     fn collect(&mut self, peers: &mut Peers) {
+        self.collect_settled(peers);
         for done in self.sender.finished() {
             let Finished {
-                payload: message,
+                left,
                 number,
                 deliveries,
                 fate,
@@ -645,29 +684,36 @@ impl AckedOut {
                 Fate::Dead(DeadLine::Gone) => Settled::Dead(DeadReason::PeerGone),
             };
             self.receipts.tell(number, &settled);
-            if !self.relayed.is_empty()
-                && let Some((relay, job)) = self.relayed.remove(&number)
-            {
-                self.relayed_ends.push_back((relay, job, settled));
-                peers.discard(message);
-                // Somebody waits for that, also where it is so at once.
-                peers.prompt();
-                continue;
-            }
-            if let Some(stored) = &mut self.stored {
-                stored.note_end(number, deliveries, &settled);
-                peers.discard(message);
-                continue;
-            }
-            let reason = match settled {
-                Settled::Done | Settled::Unacknowledged => {
-                    peers.discard(message);
-                    continue;
+            let relayed = match self.relayed.is_empty() {
+                true => None,
+                false => self.relayed.remove(&number),
+            };
+            let reason = match (relayed, &mut self.stored, settled) {
+                (Some((relay, job)), _, settled) => {
+                    self.relayed_ends.push_back((relay, job, settled));
+                    // Somebody waits for that, also where it is so at once.
+                    peers.prompt();
+                    None
                 }
-                Settled::Dead(reason) => reason,
+                (None, Some(stored), settled) => {
+                    stored.note_end(number, deliveries, &settled);
+                    None
+                }
+                (None, None, Settled::Dead(reason)) => Some(reason),
+                (None, None, Settled::Done | Settled::Unacknowledged) => None,
+            };
+            let Some(reason) = reason else {
+                if let Left::Whole(message) = left {
+                    peers.discard(message);
+                }
+                continue;
             };
             self.dead.push_back(DeadLetter {
-                message,
+                message: match left {
+                    Left::Whole(message) => message,
+                    Left::Short(bytes) => Message::from(bytes),
+                    Left::Nothing => Message::new(),
+                },
                 id: JobId {
                     stream: self.hello.id,
                     number,
@@ -734,8 +780,13 @@ impl AckedOut {
 
     fn offer_again(&mut self, unsent: Vec<Unsent>) {
         for unsent in unsent {
-            let terms = self.terms(&unsent.message, Duration::ZERO);
-            self.hold(unsent.message, true, terms);
+            let outgoing = Outgoing::of(&unsent.message);
+            let terms = self.terms(outgoing, Duration::ZERO);
+            let content = match outgoing.slice() {
+                Some(slice) => Content::Short(slice),
+                None => Content::Whole(unsent.message),
+            };
+            self.hold(content, true, terms);
         }
     }
 

@@ -81,6 +81,24 @@ impl Outgoing<'_> {
         }
     }
 
+    /// The frame at this place, counted from 0.
+    pub(crate) fn frame(&self, index: usize) -> Option<&[u8]> {
+        match self {
+            Outgoing::Slice(slice) => (index == 0).then_some(slice),
+            Outgoing::Message(message) => message.get(index).map(Frame::as_slice),
+            Outgoing::Rest(message) => message.get(index + 1).map(Frame::as_slice),
+            Outgoing::Enveloped(Enveloped { envelope, body }) => {
+                let (frame, frames) = match envelope {
+                    Envelope::Slices(slices) => (slices.get(index).copied(), slices.len()),
+                    Envelope::Frames(frames) => {
+                        (frames.get(index).map(Frame::as_slice), frames.len())
+                    }
+                };
+                frame.or_else(|| body.frame(index.checked_sub(frames)?))
+            }
+        }
+    }
+
     /// It, if it is one frame that lies with the caller.
     #[inline]
     pub(crate) fn slice(&self) -> Option<&[u8]> {

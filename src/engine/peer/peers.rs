@@ -279,10 +279,8 @@ impl Peers {
     }
 
     /// Queues a message that the pattern holds; it was queued before, for whichever peer, if it goes out `again`.
-    pub(crate) fn send_held(&mut self, id: PeerId, message: &Message, again: bool) {
-        self.send_with(id, |buffer, pool| {
-            buffer.push(Outgoing::Message(message), pool)
-        });
+    pub(crate) fn send_held(&mut self, id: PeerId, outgoing: Outgoing<'_>, again: bool) {
+        self.send_with(id, |buffer, pool| buffer.push(outgoing, pool));
         self.moved += u64::from(again);
     }
 

@@ -25,21 +25,25 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
-use slab::Slab;
-
-use super::wire::{self, Run, Settled};
-use super::{DeliveryError, Id};
+use super::Id;
+use super::wire::Run;
 use expiry::Expiry;
-use line::{ALONE_AFTER, Line, Share};
+use line::{Line, Share};
 use order::Order;
 use ranking::Ranking;
+use store::Store;
+pub(crate) use store::{Content, Held, Left};
 use tags::Tags;
 
 mod expiry;
+mod going;
 mod line;
 mod order;
 mod ranking;
+mod settling;
+mod store;
 mod tags;
+mod time;
 
 /// What the sender goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +101,7 @@ pub(crate) struct Terms {
 /// A message that is finished.
 #[derive(Debug)]
 pub(crate) struct Finished<T> {
-    pub(crate) payload: T,
+    pub(crate) left: Left<T>,
     pub(crate) number: u64,
     pub(crate) deliveries: u32,
     pub(crate) fate: Fate,
@@ -135,20 +139,6 @@ pub(crate) struct Counts {
     pub(crate) dead: u64,
 }
 
-struct Job<T> {
-    payload: T,
-    number: u64,
-    deliveries: u32,
-    /// Connections that ended while it was out on them.
-    deaths: u8,
-    /// It has been sent, whether it left or not.
-    sent: bool,
-    /// It is out on a connection.
-    out: bool,
-    /// Its time is over.
-    expired: bool,
-}
-
 /// What a receiver that is gone has until the time is up.
 struct Grace {
     receiver: Id,
@@ -160,9 +150,9 @@ struct Grace {
 pub(crate) struct Sender<T> {
     policy: Policy,
     random: u64,
-    jobs: Slab<Job<T>>,
+    /// All that are held. Those that nobody has been sent yet have their queue there.
+    store: Store<T>,
     next_number: u64,
-    fresh: VecDeque<usize>,
     /// To be delivered again, to anyone, before the fresh ones.
     again: VecDeque<usize>,
     delayed: BinaryHeap<Reverse<(Instant, u64, usize)>>,
@@ -174,6 +164,8 @@ pub(crate) struct Sender<T> {
     backs: BTreeSet<usize>,
     /// Lines have shares.
     weighs: bool,
+    /// Numbers of short ones that are settled, and how many follow each.
+    settled: Vec<(u64, u64)>,
     finished: Vec<Finished<T>>,
     expiry: Expiry,
     order: Order,
@@ -187,9 +179,8 @@ impl<T> Sender<T> {
         Sender {
             policy,
             random: seed | 1,
-            jobs: Slab::new(),
+            store: Store::default(),
             next_number: 1,
-            fresh: VecDeque::new(),
             again: VecDeque::new(),
             delayed: BinaryHeap::new(),
             graces: Vec::new(),
@@ -197,6 +188,7 @@ impl<T> Sender<T> {
             ranking: Ranking::default(),
             backs: BTreeSet::new(),
             weighs: false,
+            settled: Vec::new(),
             finished: Vec::new(),
             expiry: Expiry::default(),
             order: Order::default(),
@@ -214,7 +206,7 @@ impl<T> Sender<T> {
 
     /// Messages that are held: neither settled nor dead.
     pub(crate) fn len(&self) -> usize {
-        self.jobs.len()
+        self.store.len()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -222,74 +214,74 @@ impl<T> Sender<T> {
     }
 
     /// Takes a message, which has been `sent` before or not, and gives its number.
-    pub(crate) fn offer(&mut self, payload: T, sent: bool, terms: Terms) -> u64 {
+    pub(crate) fn offer(&mut self, content: Content<'_, T>, sent: bool, terms: Terms) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.take(payload, number, 0, sent, None, terms);
+        self.take(content, number, 0, sent, None, terms);
         number
     }
 
     /// Takes a message that has a number.
-    pub(crate) fn hold(&mut self, payload: T, number: u64, terms: Terms) {
-        self.take(payload, number, 0, false, None, terms);
+    pub(crate) fn hold(&mut self, content: Content<'_, T>, number: u64, terms: Terms) {
+        self.take(content, number, 0, false, None, terms);
     }
 
     /// Takes a message that an earlier sender of the stream has held, and may have delivered. It is not delivered before it is `due`.
     pub(crate) fn resume(
         &mut self,
-        payload: T,
+        content: Content<'_, T>,
         number: u64,
         deliveries: u32,
         due: Option<Instant>,
         terms: Terms,
     ) {
         // A receiver that knows it looks only where it is told that a message may have come before.
-        self.take(payload, number, deliveries.max(1), true, due, terms);
+        self.take(content, number, deliveries.max(1), true, due, terms);
     }
 
     fn take(
         &mut self,
-        payload: T,
+        content: Content<'_, T>,
         number: u64,
         deliveries: u32,
         sent: bool,
         due: Option<Instant>,
         terms: Terms,
     ) {
-        let key = self.jobs.insert(Job {
-            payload,
-            number,
-            deliveries,
-            deaths: 0,
-            sent,
-            out: false,
-            expired: false,
-        });
+        // Whether it has to wait for others is known when it has a key.
+        let fresh = due.is_none() && terms.order.is_none();
+        let key = self.store.insert(number, content, fresh, sent);
+        if deliveries > 0 {
+            self.store.add_past(key, deliveries, 0);
+        }
         let goes = match terms.order {
             Some(order) => self.order.enter(key, order, due),
             None => true,
         };
         match due {
-            _ if !goes => {}
+            _ if !goes || fresh => {}
             Some(at) => self.delayed.push(Reverse((at, number, key))),
-            None => self.fresh.push_back(key),
+            None => self.store.queue_last(),
         }
         if let Some(at) = terms.expires {
-            let jobs = &self.jobs;
-            let lives = |key, number| {
-                let job: Option<&Job<T>> = jobs.get(key);
-                job.is_some_and(|job| job.number == number)
-            };
-            self.expiry.add(at, number, key, jobs.len(), lives);
+            let store = &self.store;
+            let lives = |key, number| store.is(key, number);
+            self.expiry.add(at, number, key, store.len(), lives);
         }
     }
 
     /// The payload of what is to be sent.
-    pub(crate) fn payload(&self, key: usize) -> Option<&T> {
-        self.jobs.get(key).map(|job| &job.payload)
+    pub(crate) fn payload(&self, key: usize) -> Option<Held<'_, T>> {
+        self.store.get(key)
     }
 
-    /// Messages that are finished since this was last asked.
+    /// Messages that are settled since this was last asked, but for those that [`finished`](Self::finished) gives: their numbers, as the first of some that
+    /// follow each other, and how many these are.
+    pub(crate) fn settled(&mut self) -> std::vec::Drain<'_, (u64, u64)> {
+        self.settled.drain(..)
+    }
+
+    /// Messages that are finished since this was last asked: all that were not copied, and of the others those that are not settled.
     pub(crate) fn finished(&mut self) -> std::vec::Drain<'_, Finished<T>> {
         self.finished.drain(..)
     }
@@ -304,31 +296,27 @@ impl<T> Sender<T> {
         self.expiry.revoked()
     }
 
-    /// All messages that are held; none is from then on.
+    /// No message is held from then on. Gives those that were not copied.
     pub(crate) fn clear(&mut self) -> impl Iterator<Item = T> {
         self.expiry = Expiry::default();
         self.order = Order::default();
-        self.fresh.clear();
         self.again.clear();
         self.delayed.clear();
         self.graces.clear();
         self.lines.clear();
         self.ranking.clear();
         self.backs.clear();
-        let jobs = std::mem::take(&mut self.jobs);
-        jobs.into_iter().map(|(_, job)| job.payload)
+        self.store.take_wholes()
     }
 
     /// No connection is there, and who may have the messages that are held will not be back: none is held from then on.
     pub(crate) fn abandon(&mut self) {
         debug_assert!(self.connections().next().is_none());
-        let jobs = self.jobs.iter();
-        let mut keys: Vec<(u64, usize)> = jobs.map(|(key, job)| (job.number, key)).collect();
-        keys.sort_unstable();
-        for (_, key) in keys {
+        let mut keys = self.store.keys();
+        keys.sort_by_key(|&key| self.store.number(key));
+        for key in keys {
             self.finish(key, Fate::Dead(DeadLine::Gone));
         }
-        self.fresh.clear();
         self.again.clear();
         self.delayed.clear();
         self.graces.clear();
@@ -430,12 +418,8 @@ impl<T> Sender<T> {
 
     /// A message has been delivered, and is not done. `false`: it was the last time that it may be.
     fn delivered(&mut self, key: usize, died: bool) -> bool {
-        let Some(job) = self.jobs.get_mut(key) else {
-            return false;
-        };
-        job.deliveries = job.deliveries.saturating_add(1);
-        job.deaths = job.deaths.saturating_add(u8::from(died));
-        if job.deliveries >= self.policy.limit {
+        self.store.add_past(key, 1, u8::from(died));
+        if self.store.deliveries(key) >= self.policy.limit {
             self.finish(key, Fate::Dead(DeadLine::Limit));
             return false;
         }
@@ -445,24 +429,21 @@ impl<T> Sender<T> {
 
     /// A message is out no longer. `true`: its time is over, and so it is finished.
     fn is_over(&mut self, key: usize) -> bool {
-        let Some(job) = self.jobs.get_mut(key) else {
-            return true;
-        };
-        if job.expired {
+        if self.store.is_expired(key) {
             self.finish(key, Fate::Dead(DeadLine::Expired));
             return true;
         }
-        job.out = false;
+        self.store.set_back(key);
         false
     }
 
     fn note_return(&mut self, key: usize, due: Option<Instant>) {
         if let Some(returned) = &mut self.returned
-            && let Some(job) = self.jobs.get(key)
+            && let Some(number) = self.store.number(key)
         {
             returned.push(Returned {
-                number: job.number,
-                deliveries: job.deliveries,
+                number,
+                deliveries: self.store.deliveries(key),
                 due,
             });
         }
@@ -475,15 +456,16 @@ impl<T> Sender<T> {
     }
 
     fn finish(&mut self, key: usize, fate: Fate) {
-        let Some(job) = self.jobs.try_remove(key) else {
+        let needed = matches!(fate, Fate::Dead(_));
+        let Some(removed) = self.store.remove(key, needed) else {
             return;
         };
-        if job.expired && !job.out {
+        if removed.expired && !removed.out {
             self.expiry.found();
         }
         if let Some((next, due)) = self.order.leave(key) {
-            match (due, self.jobs.get(next)) {
-                (Some(at), Some(job)) => self.delayed.push(Reverse((at, job.number, next))),
+            match (due, self.store.number(next)) {
+                (Some(at), Some(number)) => self.delayed.push(Reverse((at, number, next))),
                 // It has waited for longer than those that are fresh.
                 (None, _) | (_, None) => self.again.push_back(next),
             }
@@ -493,378 +475,22 @@ impl<T> Sender<T> {
             Fate::Dead(_) => self.counts.dead += 1,
             Fate::Unacknowledged => {}
         }
+        if let (Fate::Settled, Left::Nothing) = (&fate, &removed.left) {
+            return self.note_settled(removed.number);
+        }
         self.finished.push(Finished {
-            payload: job.payload,
-            number: job.number,
-            deliveries: job.deliveries,
+            left: removed.left,
+            number: removed.number,
+            deliveries: removed.deliveries,
             fate,
         });
     }
 
-    /// A SETTLE has come. An error ends the connection; what was settled before it counts.
-    pub(crate) fn settle(
-        &mut self,
-        connection: usize,
-        data: &[u8],
-        now: Instant,
-    ) -> Result<(), DeliveryError> {
-        let settled = self.settle_all(connection, data, now);
-        self.rank(connection);
-        settled
-    }
-
-    fn settle_all(
-        &mut self,
-        connection: usize,
-        data: &[u8],
-        now: Instant,
-    ) -> Result<(), DeliveryError> {
-        match wire::parse_settle(data)? {
-            Settled::Done(ranges) => {
-                for (first, length) in ranges {
-                    self.settle_range(connection, first, length)?;
-                }
-            }
-            Settled::Retry(tag, delay) => {
-                let key = self.take_out(connection, tag)?;
-                if self.delivered(key, false) && !self.is_over(key) {
-                    self.delay(key, delay, now);
-                }
-            }
-            Settled::Revoked(tag) => {
-                let key = self.take_out(connection, tag)?;
-                if !self.is_over(key) {
-                    // It has not been asked for.
-                    self.give_to_others(vec![key]);
-                    return Err(DeliveryError::Unasked { command: "SETTLE" });
-                }
-            }
-            Settled::Rejected(tag, reason) => {
-                let key = self.take_out(connection, tag)?;
-                if let Some(job) = self.jobs.get_mut(key) {
-                    job.deliveries = job.deliveries.saturating_add(1);
-                }
-                let reason = String::from_utf8_lossy(reason).into_owned();
-                self.finish(key, Fate::Dead(DeadLine::Rejected(reason)));
-            }
+    fn note_settled(&mut self, number: u64) {
+        match self.settled.last_mut() {
+            Some((first, count)) if *first + *count == number => *count += 1,
+            _ => self.settled.push((number, 1)),
         }
-        Ok(())
-    }
-
-    fn settle_range(
-        &mut self,
-        connection: usize,
-        first: u64,
-        length: u64,
-    ) -> Result<(), DeliveryError> {
-        let line = self.lines.get(connection).and_then(Option::as_ref);
-        let (next_tag, out) = line.map_or((0, 0), |line| (line.next_tag, line.out.len()));
-        // The sum was looked at as it was read.
-        if first.saturating_add(length) > next_tag {
-            let tag = first.max(next_tag);
-            return Err(DeliveryError::NeverSent { tag });
-        }
-        if length > out as u64 {
-            return Err(DeliveryError::Repeated { tag: first });
-        }
-        for tag in first..first + length {
-            let key = self.take_out(connection, tag)?;
-            if let Some(job) = self.jobs.get_mut(key) {
-                job.deliveries = job.deliveries.saturating_add(1);
-            }
-            self.finish(key, Fate::Settled);
-        }
-        Ok(())
-    }
-
-    /// The message with this tag is out no longer.
-    fn take_out(&mut self, connection: usize, tag: u64) -> Result<usize, DeliveryError> {
-        let line = self.lines.get_mut(connection).and_then(Option::as_mut);
-        let line = line.ok_or(DeliveryError::NeverSent { tag })?;
-        if tag >= line.next_tag {
-            return Err(DeliveryError::NeverSent { tag });
-        }
-        let key = line.out.remove(tag);
-        let key = key.ok_or(DeliveryError::Repeated { tag })?;
-        line.alone &= !line.out.is_empty();
-        Ok(key)
-    }
-
-    fn delay(&mut self, key: usize, asked: Option<u64>, now: Instant) {
-        let Some(job) = self.jobs.get(key) else {
-            return;
-        };
-        let (number, deliveries) = (job.number, job.deliveries);
-        let delay = match asked {
-            Some(delay) => Duration::from_millis(delay),
-            None => self.backoff(deliveries),
-        };
-        // What is further away than time goes waits for as long as one can say.
-        let at = now
-            .checked_add(delay)
-            .unwrap_or(now + Duration::from_secs(u32::MAX.into()));
-        self.delayed.push(Reverse((at, number, key)));
-        self.note_return(key, Some(at));
-    }
-
-    /// The wait after so many deliveries: a random part of its upper half.
-    fn backoff(&mut self, deliveries: u32) -> Duration {
-        let (first, longest) = self.policy.backoff;
-        let doubled = first.saturating_mul(1 << deliveries.saturating_sub(1).min(20));
-        let half = doubled.min(longest) / 2;
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        half + half.mul_f64((self.random >> 11) as f64 / (1_u64 << 53) as f64)
-    }
-
-    /// When to call [`handle_timeout`](Self::handle_timeout).
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let delayed = self.delayed.peek().map(|Reverse((at, ..))| *at);
-        let graces = self.graces.iter().map(|grace| grace.until);
-        graces.chain(delayed).chain(self.expiry.deadline()).min()
-    }
-
-    /// Finishes messages whose time is over and that are not out, and has those given back that are.
-    pub(crate) fn expire(&mut self, now: Instant) {
-        let mut out = Vec::new();
-        while let Some((number, key)) = self.expiry.next(now) {
-            // Any other message may have the key by now.
-            let Some(job) = self.jobs.get_mut(key).filter(|job| job.number == number) else {
-                continue;
-            };
-            job.expired = true;
-            match job.out {
-                true => out.push(key),
-                false => self.expiry.lost(),
-            }
-        }
-        let jobs = &self.jobs;
-        self.expiry.skip(|key, number| {
-            let job = jobs.get(key);
-            job.is_some_and(|job| job.number == number)
-        });
-        if !out.is_empty() {
-            out.sort_unstable();
-            for (connection, line) in self.lines.iter().enumerate() {
-                let tags = line.iter().flat_map(|line| line.out.iter());
-                let tags = tags.filter(|(_, key)| out.binary_search(key).is_ok());
-                self.expiry.revoke(connection, tags.map(|(tag, _)| tag));
-            }
-        }
-        // They are the first of all as a rule.
-        while let Some(&key) = self.fresh.front()
-            && self.jobs.get(key).is_some_and(|job| job.expired)
-        {
-            self.fresh.pop_front();
-            self.finish(key, Fate::Dead(DeadLine::Expired));
-        }
-        if self.expiry.is_search_due(now) {
-            self.search_expired();
-        }
-    }
-
-    /// Finishes what has expired, wherever it waits.
-    fn search_expired(&mut self) {
-        let mut over = Vec::new();
-        let jobs = &self.jobs;
-        let stays = |over: &mut Vec<usize>, key: &usize| {
-            let expired = jobs.get(*key).is_some_and(|job| job.expired);
-            if expired {
-                over.push(*key);
-            }
-            !expired
-        };
-        self.again.retain(|key| stays(&mut over, key));
-        self.delayed
-            .retain(|Reverse((.., key))| stays(&mut over, key));
-        for grace in &mut self.graces {
-            grace.keys.retain(|key| stays(&mut over, key));
-        }
-        self.graces.retain(|grace| !grace.keys.is_empty());
-        for line in self.lines.iter_mut().flatten() {
-            line.back.retain(|key| stays(&mut over, key));
-        }
-        self.order.retain(|key| stays(&mut over, key));
-        if over.len() < self.expiry.len_lost() {
-            self.fresh.retain(|key| stays(&mut over, key));
-        }
-        for key in over {
-            self.finish(key, Fate::Dead(DeadLine::Expired));
-        }
-    }
-
-    /// What has waited for long enough can be sent again.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        while let Some(&Reverse((at, _, key))) = self.delayed.peek() {
-            if at > now {
-                break;
-            }
-            self.delayed.pop();
-            self.again.push_back(key);
-        }
-        let mut over = Vec::new();
-        self.graces.retain_mut(|grace| {
-            let is_over = grace.until <= now;
-            if is_over {
-                over.append(&mut grace.keys);
-            }
-            !is_over
-        });
-        self.give_to_others(over);
-    }
-
-    /// The next message to be sent, and to whom: to that one who may have most, of those with room.
-    pub(crate) fn next(&mut self, mut room: impl FnMut(usize, &T) -> Room) -> Option<Next> {
-        if let Some(next) = self.next_back(&mut room) {
-            return Some(next);
-        }
-        loop {
-            let from_again = !self.again.is_empty();
-            let queue = match from_again {
-                true => &self.again,
-                false => &self.fresh,
-            };
-            let &key = queue.front()?;
-            let Some(job) = self.jobs.get(key) else {
-                debug_assert!(false, "what is finished is in no queue");
-                self.pop(from_again);
-                continue;
-            };
-            if job.expired {
-                self.pop(from_again);
-                self.finish(key, Fate::Dead(DeadLine::Expired));
-                continue;
-            }
-            let deaths = job.deaths;
-            let (mut passed, mut refused) = (Vec::new(), 0);
-            let best = loop {
-                let Some(connection) = self.ranking.first() else {
-                    break None;
-                };
-                let line = self.lines.get(connection).and_then(Option::as_ref);
-                let may_have = line.is_some_and(|line| line.free(deaths).is_some());
-                match room(connection, &job.payload) {
-                    Room::Free if may_have => break Some(connection),
-                    Room::Refuses => refused += 1,
-                    Room::Free | Room::Full => {}
-                }
-                self.ranking.set(connection, None);
-                passed.push(connection);
-            };
-            // Only where all that may have something refuse this is it worth asking those that may not.
-            let is_refused = refused > 0
-                && refused == passed.len()
-                && best.is_none()
-                && self.connections().all(|connection| {
-                    passed.contains(&connection) || room(connection, &job.payload) == Room::Refuses
-                });
-            for connection in passed {
-                self.rank(connection);
-            }
-            if let Some(connection) = best {
-                self.pop(from_again);
-                return self.send(connection, key);
-            }
-            if !is_refused {
-                return None;
-            }
-            self.pop(from_again);
-            self.finish(key, Fate::Dead(DeadLine::TooLarge));
-        }
-    }
-
-    fn pop(&mut self, from_again: bool) {
-        match from_again {
-            true => self.again.pop_front(),
-            false => self.fresh.pop_front(),
-        };
-    }
-
-    /// What a receiver that has come back may still have.
-    fn next_back(&mut self, room: &mut impl FnMut(usize, &T) -> Room) -> Option<Next> {
-        let mut after = 0;
-        while let Some(&connection) = self.backs.range(after..).next() {
-            after = connection + 1;
-            loop {
-                let line = self.lines.get_mut(connection)?.as_mut();
-                let Some(line) = line.filter(|line| !line.back.is_empty()) else {
-                    self.backs.remove(&connection);
-                    self.rank(connection);
-                    break;
-                };
-                let &key = line.back.front()?;
-                let Some(job) = self.jobs.get(key) else {
-                    debug_assert!(false, "what is finished is in no queue");
-                    line.back.pop_front();
-                    continue;
-                };
-                if job.expired {
-                    line.back.pop_front();
-                    self.finish(key, Fate::Dead(DeadLine::Expired));
-                    continue;
-                }
-                let free = line.free_for_back(job.deaths);
-                match room(connection, &job.payload) {
-                    Room::Free if free => {
-                        line.back.pop_front();
-                        return self.send(connection, key);
-                    }
-                    Room::Free | Room::Full => break,
-                    // It takes less than it did.
-                    Room::Refuses => {
-                        line.back.pop_front();
-                        self.again.push_back(key);
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    fn send(&mut self, connection: usize, key: usize) -> Option<Next> {
-        let line = self.lines.get_mut(connection)?.as_mut()?;
-        let job = self.jobs.get_mut(key)?;
-        let again = std::mem::replace(&mut job.sent, true);
-        if line.receiver.is_none() {
-            return Some(Next {
-                connection,
-                key,
-                run: None,
-                again,
-                plain: true,
-            });
-        }
-        let tag = line.next_tag;
-        line.next_tag += 1;
-        job.out = true;
-        line.out.insert(tag, key);
-        line.alone = job.deaths >= ALONE_AFTER;
-        let deliveries = u64::from(job.deliveries);
-        let goes_on = line.run.is_some_and(|run| {
-            run.deliveries == deliveries && run.number_of(tag) == Some(job.number)
-        });
-        let run = (!goes_on).then(|| {
-            let before = line.run.and_then(|run| run.number_of(tag.checked_sub(1)?));
-            // With several receivers that are as fast as each other, the next message has the same distance as this one.
-            let stride = before.and_then(|before| job.number.checked_sub(before));
-            let run = Run {
-                tag,
-                number: job.number,
-                stride: stride.unwrap_or(1).max(1),
-                deliveries,
-            };
-            line.run = Some(run);
-            run
-        });
-        self.rank(connection);
-        Some(Next {
-            connection,
-            key,
-            run,
-            again,
-            plain: false,
-        })
     }
 
     /// A message has gone to a peer that settles nothing: it is finished.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::receiver::Unsettled;
-use super::sender::Sender;
+use super::sender::{Content, Held, Left, Sender};
 use super::wire::{put_revoke, put_run};
 use super::{
     DeadLine, DeliveryError, Fate, Notice, Policy, Receiver, Room, Settling, Taken, Terms,
@@ -64,6 +64,25 @@ struct Rig {
     orders: Option<u32>,
 }
 
+/// Some messages are not copied.
+fn is_whole(message: u32) -> bool {
+    message.is_multiple_of(3)
+}
+
+/// The others as bytes, which are of different lengths.
+fn short(message: u32) -> Vec<u8> {
+    let mut bytes = message.to_le_bytes().to_vec();
+    bytes.resize(4 + message as usize % 90 * 11, message as u8);
+    bytes
+}
+
+fn message_of(bytes: &[u8]) -> u32 {
+    let (message, _) = bytes.split_first_chunk().expect("a number");
+    let message = u32::from_le_bytes(*message);
+    assert_eq!(bytes, short(message), "it is another's");
+    message
+}
+
 fn notice(frames: &[u8]) -> (Notice<'_>, &[u8]) {
     let header = decode_header(frames).expect("a header");
     let (frame, rest) = frames.split_at(header.frame_len() as usize);
@@ -117,8 +136,12 @@ impl Rig {
     fn offer(&mut self) {
         let expires = self.expires.is_some().then(|| self.now + TTL);
         let order = self.order_of(self.offered);
-        self.sender
-            .offer(self.offered, false, Terms { expires, order });
+        let (short, terms) = (short(self.offered), Terms { expires, order });
+        let content = match is_whole(self.offered) {
+            true => Content::Whole(self.offered),
+            false => Content::Short(&short),
+        };
+        self.sender.offer(content, false, terms);
         if let (Some(all), Some(at)) = (&mut self.expires, expires) {
             all.insert(self.offered, at);
         }
@@ -143,7 +166,11 @@ impl Rig {
             }
         }
         while let Some(next) = self.sender.next(|_, _| Room::Free) {
-            let payload = *self.sender.payload(next.key).expect("a payload");
+            let payload = match self.sender.payload(next.key) {
+                Some(Held::Whole(&message)) => message,
+                Some(Held::Short(bytes)) => message_of(bytes),
+                None => panic!("no payload"),
+            };
             let mut workers = self.workers.iter_mut();
             let link = workers
                 .find_map(|worker| {
@@ -158,9 +185,28 @@ impl Rig {
             }
             link.to.push_back(Item::Message(payload));
         }
+        let finished = &mut self.finished;
+        let mut finish = |message, fate| {
+            let before = finished.insert(message, fate);
+            assert_eq!(before, None, "{message} is finished twice");
+        };
         for done in self.sender.finished() {
-            let before = self.finished.insert(done.payload, done.fate);
-            assert_eq!(before, None, "{} is finished twice", done.payload);
+            let message = match done.left {
+                Left::Whole(message) => message,
+                Left::Short(bytes) => message_of(&bytes),
+                Left::Nothing => panic!("{:?} and nothing is left", done.fate),
+            };
+            assert_eq!(done.number, u64::from(message) + 1);
+            finish(message, done.fate);
+        }
+        for number in self
+            .sender
+            .settled()
+            .flat_map(|(first, count)| first..first + count)
+        {
+            let message = number as u32 - 1;
+            assert!(!is_whole(message), "{message} is to be dropped by somebody");
+            finish(message, Fate::Settled);
         }
     }
 
@@ -548,7 +594,7 @@ fn any_bytes_are_refused_or_within_the_window() {
         sender.opened(0, Some(([1; 16], WINDOW)));
         receiver.opened(0, [2; 16]);
         (0..3).for_each(|payload| {
-            sender.offer(payload, false, Terms::default());
+            sender.offer(Content::Whole(payload), false, Terms::default());
         });
         while sender.next(|_, _| Room::Free).is_some() {}
         let mut data = [0; 8];

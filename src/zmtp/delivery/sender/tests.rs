@@ -1,5 +1,7 @@
 //! Tests of the side that sends.
 
+use super::super::DeliveryError;
+use super::super::wire;
 use super::*;
 
 const POLICY: Policy = Policy {
@@ -32,7 +34,10 @@ fn receiver(number: u8, window: u64) -> Option<(Id, u64)> {
 fn sent(sender: &mut Sender<u32>) -> Vec<(usize, u32, Option<Run>)> {
     let mut sent = Vec::new();
     while let Some(next) = sender.next(|_, _| Room::Free) {
-        let payload = *sender.payload(next.key).expect("a payload");
+        let payload = match sender.payload(next.key) {
+            Some(Held::Whole(&payload)) => payload,
+            other => panic!("{other:?}"),
+        };
         sent.push((next.connection, payload, next.run));
         if next.plain {
             sender.handed_over(next.key);
@@ -60,7 +65,14 @@ fn settle(
 
 fn fates(sender: &mut Sender<u32>) -> Vec<(u32, Fate)> {
     let finished = sender.finished();
-    finished.map(|done| (done.payload, done.fate)).collect()
+    finished.map(|done| (whole(done.left), done.fate)).collect()
+}
+
+fn whole(left: Left<u32>) -> u32 {
+    match left {
+        Left::Whole(payload) => payload,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -68,7 +80,7 @@ fn a_steady_stream_says_one_run() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 2));
     (0..4).for_each(|payload| {
-        sender.offer(payload, false, PLAIN);
+        sender.offer(Content::Whole(payload), false, PLAIN);
     });
     let first = Run {
         tag: 0,
@@ -89,7 +101,7 @@ fn whoever_may_have_most_is_next() {
     sender.opened(0, receiver(1, 1));
     sender.opened(3, receiver(2, 3));
     (0..5).for_each(|payload| {
-        sender.offer(payload, false, PLAIN);
+        sender.offer(Content::Whole(payload), false, PLAIN);
     });
     let sent = sent(&mut sender);
     let to: Vec<usize> = sent.iter().map(|(connection, ..)| *connection).collect();
@@ -102,7 +114,7 @@ fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 10));
     (0..3).for_each(|payload| {
-        sender.offer(payload, false, PLAIN);
+        sender.offer(Content::Whole(payload), false, PLAIN);
     });
     assert_eq!(payloads(&mut sender), [0, 1, 2]);
     sender.closed(0, 1, now);
@@ -110,7 +122,7 @@ fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
     assert_eq!(payloads(&mut sender), [0; 0]);
     assert_eq!(sender.deadline(), Some(now + POLICY.grace));
     // It comes back, and gets them again, first of all; and is gone again.
-    sender.offer(3, false, PLAIN);
+    sender.offer(Content::Whole(3), false, PLAIN);
     sender.opened(2, receiver(1, 10));
     let again = sent(&mut sender);
     let to: Vec<_> = again
@@ -133,7 +145,7 @@ fn what_a_lost_receiver_had_waits_for_it_and_then_goes_to_others() {
 fn a_retry_waits_and_the_last_one_is_dead() {
     let (mut sender, mut now) = sender();
     sender.opened(0, receiver(1, 10));
-    sender.offer(7, false, PLAIN);
+    sender.offer(Content::Whole(7), false, PLAIN);
     for tag in 0..3 {
         assert_eq!(payloads(&mut sender), [7]);
         settle(&mut sender, 0, now, |out| wire::put_retry(out, tag, None)).expect("settled");
@@ -158,7 +170,7 @@ fn a_retry_waits_and_the_last_one_is_dead() {
 fn a_rejected_message_is_dead_with_its_reason() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 10));
-    sender.offer(7, false, PLAIN);
+    sender.offer(Content::Whole(7), false, PLAIN);
     assert_eq!(payloads(&mut sender), [7]);
     settle(&mut sender, 0, now, |out| wire::put_rejected(out, 0, "no")).expect("settled");
     let dead = Fate::Dead(DeadLine::Rejected("no".into()));
@@ -169,7 +181,7 @@ fn a_rejected_message_is_dead_with_its_reason() {
 fn what_breaks_connections_goes_alone() {
     let (mut sender, now) = sender();
     for payload in 0..3 {
-        sender.offer(payload, false, PLAIN);
+        sender.offer(Content::Whole(payload), false, PLAIN);
     }
     for _ in 0..3 {
         sender.opened(0, receiver(1, 10));
@@ -190,7 +202,7 @@ fn what_breaks_connections_goes_alone() {
 #[test]
 fn what_nobody_takes_is_dead() {
     let (mut sender, _) = sender();
-    sender.offer(1, false, PLAIN);
+    sender.offer(Content::Whole(1), false, PLAIN);
     assert!(sender.next(|_, _| Room::Refuses).is_none());
     assert_eq!(sender.len(), 1, "there is nobody yet");
     sender.opened(0, receiver(1, 10));
@@ -204,7 +216,7 @@ fn a_plain_peer_comes_last_and_settles_nothing() {
     sender.opened(0, None);
     sender.opened(1, receiver(1, 1));
     (0..3).for_each(|payload| {
-        sender.offer(payload, false, PLAIN);
+        sender.offer(Content::Whole(payload), false, PLAIN);
     });
     let to: Vec<_> = sent(&mut sender).iter().map(|(to, ..)| *to).collect();
     assert_eq!(to, [1, 0, 0]);
@@ -223,7 +235,7 @@ fn what_was_never_sent_or_is_settled_cannot_be_settled() {
     let again = |tag| Err(DeliveryError::Repeated { tag });
     sender.opened(0, receiver(1, 2));
     (0..3).for_each(|payload| {
-        sender.offer(payload, false, PLAIN);
+        sender.offer(Content::Whole(payload), false, PLAIN);
     });
     let mut done = |ranges: &[(u64, u64)]| {
         sent(&mut sender);
@@ -250,7 +262,7 @@ fn what_was_never_sent_or_is_settled_cannot_be_settled() {
 fn the_longest_delay_is_no_overflow() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 2));
-    sender.offer(1, false, PLAIN);
+    sender.offer(Content::Whole(1), false, PLAIN);
     sent(&mut sender);
     settle(&mut sender, 0, now, |out| {
         wire::put_retry(out, 0, Some(u64::MAX - 1));
@@ -272,7 +284,7 @@ fn shares_divide_messages() {
     sender.set_share(2, 0, 3);
     let mut counts = |messages: u32| {
         (0..messages).for_each(|payload| {
-            sender.offer(payload, false, PLAIN);
+            sender.offer(Content::Whole(payload), false, PLAIN);
         });
         let mut counts = [0; 4];
         for (connection, ..) in sent(&mut sender) {
@@ -292,7 +304,7 @@ fn what_has_had_its_time_is_dead_wherever_it_waits() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 3));
     for payload in 0..3 {
-        sender.offer(payload, false, until(now + TTL));
+        sender.offer(Content::Whole(payload), false, until(now + TTL));
     }
     assert_eq!(payloads(&mut sender), [0, 1, 2]);
     let hour = Some(3_600_000);
@@ -300,8 +312,8 @@ fn what_has_had_its_time_is_dead_wherever_it_waits() {
     settle(&mut sender, 0, now, |out| wire::put_done(out, &[(1, 1)])).expect("settled");
     sender.closed(0, 0, now);
     // 0 waits for its time, 2 for its worker, 3 for anybody.
-    sender.offer(3, false, until(now + TTL));
-    sender.offer(4, false, PLAIN);
+    sender.offer(Content::Whole(3), false, until(now + TTL));
+    sender.offer(Content::Whole(4), false, PLAIN);
     sender.expire(now);
     assert_eq!(fates(&mut sender), [(1, Fate::Settled)]);
     assert_eq!(sender.deadline(), Some(now + TTL));
@@ -318,7 +330,7 @@ fn what_is_out_comes_back_or_is_settled() {
     let later = now + TTL;
     sender.opened(0, receiver(1, 5));
     for payload in 0..5 {
-        sender.offer(payload, false, until(later));
+        sender.offer(Content::Whole(payload), false, until(later));
     }
     sent(&mut sender);
     let unasked = Err(DeliveryError::Unasked { command: "SETTLE" });
@@ -348,10 +360,10 @@ fn what_is_out_comes_back_or_is_settled() {
 fn times_of_what_is_settled_are_forgotten() {
     let (mut sender, now) = sender();
     sender.opened(0, receiver(1, 2));
-    sender.offer(0, false, until(now + TTL));
+    sender.offer(Content::Whole(0), false, until(now + TTL));
     sent(&mut sender);
     for payload in 1..10_000 {
-        sender.offer(payload, false, until(now + TTL));
+        sender.offer(Content::Whole(payload), false, until(now + TTL));
         sent(&mut sender);
         let tag = u64::from(payload);
         settle(&mut sender, 0, now, |out| wire::put_done(out, &[(tag, 1)])).expect("settled");
@@ -371,15 +383,15 @@ fn of_each_order_one_message_is_out() {
     };
     sender.opened(0, receiver(1, 9));
     for (payload, order) in [(0, 7), (1, 7), (2, 8), (3, 7)] {
-        sender.offer(payload, false, ordered(order));
+        sender.offer(Content::Whole(payload), false, ordered(order));
     }
-    sender.offer(4, false, PLAIN);
-    sender.offer(5, false, until(now + TTL));
+    sender.offer(Content::Whole(4), false, PLAIN);
+    sender.offer(Content::Whole(5), false, until(now + TTL));
     let short = Terms {
         order: Some(8),
         ..until(now + TTL)
     };
-    sender.offer(6, false, short);
+    sender.offer(Content::Whole(6), false, short);
     assert_eq!(payloads(&mut sender), [0, 2, 4, 5]);
     settle(&mut sender, 0, now, |out| wire::put_retry(out, 0, Some(50))).expect("settled");
     assert!(payloads(&mut sender).is_empty(), "it holds the others back");
@@ -415,9 +427,9 @@ fn order_goes_on_after_a_restart() {
         ..PLAIN
     };
     let soon = now + Duration::from_millis(5);
-    sender.resume(1, 10, 1, Some(soon), ordered);
-    sender.resume(2, 11, 0, Some(soon), ordered);
-    sender.hold(3, 12, ordered);
+    sender.resume(Content::Whole(1), 10, 1, Some(soon), ordered);
+    sender.resume(Content::Whole(2), 11, 0, Some(soon), ordered);
+    sender.hold(Content::Whole(3), 12, ordered);
     sender.opened(0, receiver(1, 9));
     assert!(payloads(&mut sender).is_empty());
     sender.handle_timeout(soon);
@@ -443,19 +455,23 @@ fn what_is_given_up_is_dead_wherever_it_waits() {
     };
     sender.opened(0, receiver(1, 3));
     for payload in 0..2 {
-        sender.offer(payload, false, PLAIN);
+        sender.offer(Content::Whole(payload), false, PLAIN);
     }
-    sender.offer(2, false, ordered);
+    sender.offer(Content::Whole(2), false, ordered);
     assert_eq!(payloads(&mut sender), [0, 1, 2]);
-    sender.offer(3, false, ordered);
-    sender.offer(4, false, until(now + Duration::from_secs(5)));
+    sender.offer(Content::Whole(3), false, ordered);
+    sender.offer(
+        Content::Whole(4),
+        false,
+        until(now + Duration::from_secs(5)),
+    );
     settle(&mut sender, 0, now, |out| wire::put_retry(out, 1, None)).expect("given back");
     sender.closed(0, 0, now);
     sender.abandon();
     assert_eq!(sender.len(), 0);
     let finished: Vec<_> = sender
         .finished()
-        .map(|done| (done.payload, done.fate))
+        .map(|done| (whole(done.left), done.fate))
         .collect();
     let gone = Fate::Dead(DeadLine::Gone);
     let expected: Vec<_> = (0..5).map(|payload| (payload, gone.clone())).collect();
@@ -463,7 +479,7 @@ fn what_is_given_up_is_dead_wherever_it_waits() {
     assert_eq!(sender.counts().dead, 5);
     // It goes on with the next one.
     sender.opened(0, receiver(2, 3));
-    sender.offer(5, false, ordered);
+    sender.offer(Content::Whole(5), false, ordered);
     assert_eq!(payloads(&mut sender), [5]);
     sender.handle_timeout(now + Duration::from_secs(60));
     sender.expire(now + Duration::from_secs(60));
