@@ -37,6 +37,8 @@ mod sync {
 #[path = "../../src/engine/driving/budget.rs"]
 #[allow(dead_code, reason = "what peers ask of it besides is tested with them")]
 mod budget;
+#[path = "../../src/engine/tempo/gathers.rs"]
+mod gathers;
 #[path = "../../src/engine/driving/lingering.rs"]
 mod lingering;
 #[path = "../../src/engine/driving/mailbox.rs"]
@@ -53,6 +55,7 @@ mod shelf;
 mod sleeper;
 
 use budget::{Budget, Share};
+use gathers::Gathers;
 use lingering::Lingering;
 use mailbox::{Mailbox, Wake};
 use presence::Presence;
@@ -133,6 +136,49 @@ fn mailbox_holds_up_no_note_that_is_in_a_hurry() {
         sleeper.until_woken();
         assert_eq!(mailbox.take(), [0, 1]);
         poster.join().expect("posted");
+    });
+}
+
+/// A caller has messages gather twice, and writes them by itself once: what it leaves the caretaker finds, which locks only if there is something.
+#[test]
+fn nothing_that_gathers_is_forgotten() {
+    loom::model(|| {
+        let sleeper = Sleeper::new();
+        let errands = Arc::new(Mailbox::new(sleeper.clone()));
+        let socket = Arc::new((Mutex::new(0), Gathers::new()));
+        let caller = {
+            let (errands, socket) = (Arc::clone(&errands), Arc::clone(&socket));
+            thread::spawn(move || {
+                let (state, gathers) = &*socket;
+                for writes_by_itself in [true, false] {
+                    let mut left = sync::lock(state);
+                    *left += 1;
+                    gathers.set(true);
+                    errands.post(());
+                    drop(left);
+                    if writes_by_itself {
+                        let mut left = sync::lock(state);
+                        *left = 0;
+                        gathers.set(false);
+                    }
+                }
+            })
+        };
+        let mut told = 0;
+        while told < 2 {
+            sleeper.until_woken();
+            for () in errands.take() {
+                told += 1;
+                let (state, gathers) = &*socket;
+                if gathers.is_set() {
+                    let mut left = sync::lock(state);
+                    *left = 0;
+                    gathers.set(false);
+                }
+            }
+        }
+        caller.join().expect("sent");
+        assert_eq!(*sync::lock(&socket.0), 0);
     });
 }
 

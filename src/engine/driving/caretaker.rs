@@ -24,6 +24,7 @@ use super::mailbox::Mailbox;
 use super::presence::Look;
 use crate::engine::PollWaker;
 use crate::engine::peer::net::{WAKER, log_poll_error};
+use crate::engine::tempo::rhythm::Rhythm;
 
 /// How often the caretaker looks at a socket whose application is active: short enough that a new
 /// connection is not kept waiting noticeably, long enough to cost nothing (200 looks a second).
@@ -51,11 +52,22 @@ enum Errand {
     Drive(usize),
     /// Messages gather, and callers had written so often by then.
     Gathering(usize, u64),
+    /// The same, and the caller is likely to write them by itself.
+    Left(Left),
     /// Nobody else looks after the socket now: a caller has left the seat of a parked one, or work at a watched one; or a task waits at
     /// one that is not watched.
     TakeOver(usize),
     /// All sockets are gone, and the context: end the thread.
     Finish,
+}
+
+/// Messages that a caller has left to gather.
+struct Left {
+    id: usize,
+    /// Says, without a look at the socket, whether they still do.
+    rhythm: Arc<Rhythm>,
+    /// The callers' count of writes when they began to.
+    writes: u64,
 }
 
 /// The handle by which everybody else talks to the caretaker.
@@ -111,6 +123,12 @@ impl Caretaker {
         self.errands.post(Errand::Gathering(id, writes));
     }
 
+    /// The same where the caller is likely to write them by itself, and does not if they gather for longer than [`TICK`].
+    pub(crate) fn left(&self, id: usize, writes: u64, rhythm: Arc<Rhythm>) {
+        let left = Left { id, rhythm, writes };
+        self.errands.post_unhurried(Errand::Left(left));
+    }
+
     pub(crate) fn take_over(&self, id: usize) {
         self.errands.post(Errand::TakeOver(id));
     }
@@ -130,6 +148,11 @@ struct Rounds {
     sockets: HashMap<usize, Socket>,
     /// When each socket is due: see [`Socket::due`].
     deadlines: Deadlines,
+    /// What callers had left by the last look at that, and when the next is due.
+    left: Vec<Left>,
+    left_due: Option<Instant>,
+    /// And since.
+    newly_left: Vec<Left>,
     /// The time: of the wake-up, or when a socket was last driven or written to.
     now: Instant,
     /// So many periods it still comes back without being woken.
@@ -180,6 +203,9 @@ impl Rounds {
             errands,
             sockets: HashMap::new(),
             deadlines: Deadlines::default(),
+            left: Vec::new(),
+            left_due: None,
+            newly_left: Vec::new(),
             now: Instant::now(),
             comes_back: 0,
             finishing: false,
@@ -230,7 +256,7 @@ impl Rounds {
     }
 
     fn next_due(&self) -> Option<Duration> {
-        let due = self.deadlines.next();
+        let due = self.deadlines.next().into_iter().chain(self.left_due).min();
         due.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
@@ -271,6 +297,10 @@ impl Rounds {
             Errand::Gathering(id, writes) => {
                 self.flush(id, Seen::Started(writes));
                 id
+            }
+            Errand::Left(left) => {
+                self.newly_left.push(left);
+                return;
             }
             Errand::TakeOver(id) => {
                 let period = self.period();
@@ -329,6 +359,9 @@ impl Rounds {
 
     /// Sees to every socket that is due.
     fn due(&mut self) {
+        if self.left_due.is_none_or(|at| at <= self.now) {
+            self.see_to_what_is_left();
+        }
         let mut due = Vec::new();
         while let Some((entry, id)) = self.deadlines.expired(self.now) {
             if let Some(socket) = self.sockets.get_mut(&id)
@@ -341,6 +374,20 @@ impl Rounds {
             self.due_socket(id);
             self.arm(id);
         }
+    }
+
+    /// Writes what callers had left before the last look at it, and have not written by themselves; what they have left since it gives them time
+    /// for.
+    fn see_to_what_is_left(&mut self) {
+        let newly_left = std::mem::take(&mut self.newly_left);
+        let left = std::mem::replace(&mut self.left, newly_left);
+        for Left { id, rhythm, writes } in left {
+            if rhythm.gathers().is_set() {
+                self.flush(id, Seen::Since(writes, TICK));
+                self.arm(id);
+            }
+        }
+        self.left_due = (!self.left.is_empty()).then(|| self.now + TICK);
     }
 
     /// The time of a socket may have come.

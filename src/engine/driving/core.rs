@@ -23,6 +23,7 @@ use super::attention::{Attention, Changes, Waiting};
 use super::busy_poll::BusyPoll;
 use super::caretaker::Caretaker;
 use super::context::ContextInner;
+use super::left::{self, LeftOn};
 use super::mailbox::Mailbox;
 use super::polls::SeatPoll;
 use super::presence::Presence;
@@ -55,8 +56,13 @@ pub(crate) struct Core<P> {
     /// Wakes that.
     waker: PollWaker,
     /// For what is to find the socket again and not to keep it.
-    myself: Weak<dyn ReactorDriven>,
+    myself: Weak<dyn Myself>,
 }
+
+/// A core of any type, for what finds it again.
+trait Myself: ReactorDriven + LeftOn {}
+
+impl<P: Pattern> Myself for Core<P> {}
 
 /// What the state lock guards.
 pub(crate) struct State<P> {
@@ -209,7 +215,11 @@ impl<P: Pattern> Core<P> {
     #[cold]
     fn unlock_for_later(&self, mut state: StateGuard<'_, State<P>>) {
         let later = std::mem::take(state.net.later());
+        let leaves = state.net.take_leaves();
         drop(state);
+        if leaves {
+            left::leave(Weak::clone(&self.myself) as _);
+        }
         later.run();
     }
 
@@ -338,12 +348,15 @@ impl<P: Pattern> Core<P> {
 
     /// Writes what has gathered, in whatever phase the socket is, and does what is left to do.
     pub(crate) fn write_now(&self) {
-        if !self.process().is_current() {
-            return;
+        if self.process().is_current() {
+            self.write_by(Net::write_now);
         }
+    }
+
+    fn write_by(&self, write: impl FnOnce(&mut Net, &mut dyn Pattern)) {
         let mut state = self.state.lock();
         let State { pattern, net, .. } = &mut *state;
-        net.write_now(pattern);
+        write(net, pattern);
         // It may have begun to close meanwhile, and wait for just these bytes to leave.
         let closing = matches!(state.phase, Phase::Closing(_));
         if closing {
@@ -458,6 +471,15 @@ impl<P: Pattern> Core<P> {
                 state = self.unlock_for_a_while(state);
                 continue;
             }
+            if deadline != Deadline::Now {
+                state.net.waits();
+                if left::is_there() {
+                    drop(state);
+                    left::write_all();
+                    state = self.state.lock();
+                    continue;
+                }
+            }
             state = self.wait(state, deadline, now);
             if !std::mem::replace(&mut polled, true) {
                 all = state.net.all_served();
@@ -526,6 +548,16 @@ impl<P: Pattern> Core<P> {
         if self.attention.must_wake_seat(&self.presence) {
             self.mailbox.wake();
         }
+    }
+}
+
+impl<P: Pattern> LeftOn for Core<P> {
+    fn write_left(&self) -> bool {
+        let gathers = self.rhythm.gathers().is_set() && self.process().is_current();
+        if gathers {
+            self.write_by(Net::write_left);
+        }
+        gathers
     }
 }
 

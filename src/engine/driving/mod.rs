@@ -9,6 +9,7 @@
 //! | `levels` | whether a call would wait, for whoever watches that from outside of the calls |
 //! | `reactor` | the reactor of a runtime, which drives a socket that tasks wait for |
 //! | `timers`, `wait`, `busy_poll` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
+//! | `left` | what a thread has left to gather, and writes before it does something else |
 //! | `later` | code of the application, put off until no lock is held |
 //! | `context`, `polls`, `latest` | what the sockets of a context share; polls of closed sockets for new ones; what they have alike |
 
@@ -21,6 +22,7 @@ pub(super) mod core;
 pub(super) mod deadlines;
 pub(super) mod later;
 pub(super) mod latest;
+pub(super) mod left;
 pub(super) mod levels;
 pub(super) mod lingering;
 pub(super) mod mailbox;

@@ -84,6 +84,8 @@ pub(crate) struct Net {
     /// The last endpoint bound or connected.
     pub(super) last_endpoint: Option<crate::Endpoint>,
     pub(super) tempo: Tempo,
+    /// Messages have begun to gather, and the calling thread is to remember that it has left them.
+    pub(super) leaves: bool,
     pub(super) handshakes_failed: u64,
     pub(super) denied: u64,
     pub(super) protocol_errors: u64,
@@ -165,6 +167,7 @@ impl Net {
             changes: Changes::default(),
             forgets: false,
             delivery_armed: None,
+            leaves: false,
             budget_due: None,
         }
     }
@@ -333,6 +336,11 @@ impl Net {
     }
 
     #[inline]
+    /// Whether the calling thread is to remember that it has left messages to gather. `true` is returned once.
+    pub(crate) fn take_leaves(&mut self) -> bool {
+        std::mem::take(&mut self.leaves)
+    }
+
     pub(crate) fn has_later(&self) -> bool {
         !self.peers.pool.later.is_empty()
     }

@@ -13,9 +13,11 @@ use crate::engine::driving::later::Later;
 /// emptied by the application; 256 KiB measured no faster in either direction.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// How many spare chunks a pool keeps: 4 MiB, enough for the peers that one batch touches on a busy
-/// socket; all are let go when the socket falls idle.
+/// How many spare chunks a pool keeps at the least: 4 MiB; all are let go when the socket falls idle.
 const SPARE: usize = 64;
+
+/// And at the most: two, for both directions, for each peer that has events at once. Where there are so many, each uses little of its own.
+const MOST_SPARE: usize = 512;
 
 /// The longest body whose memory is kept for the next one.
 const BODY_MAX: usize = 8 * 1024 * 1024;
@@ -24,6 +26,8 @@ const BODY_MAX: usize = 8 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct ChunkPool {
     spare: Vec<Vec<u8>>,
+    /// So many more than [`SPARE`] are kept.
+    more: usize,
     /// What held the body of a long message that the application is done with. The allocator would give memory of such
     /// a size back to the system, which takes longer to provide it anew than a message takes to be read.
     body: Vec<u8>,
@@ -41,10 +45,16 @@ impl ChunkPool {
 
     /// Takes a chunk back. Odd sizes go to the allocator, so that one giant cannot hide in the pool.
     pub(crate) fn give(&mut self, mut chunk: Vec<u8>) {
-        if chunk.capacity() == CHUNK && self.spare.len() < SPARE {
+        if chunk.capacity() == CHUNK && self.spare.len() < SPARE + self.more {
             chunk.clear();
             self.spare.push(chunk);
         }
+    }
+
+    /// So many peers are served at once: keeps enough chunks for them, until the socket falls idle.
+    pub(crate) fn serves(&mut self, peers: usize) {
+        let most = (2 * peers).min(MOST_SPARE);
+        self.more = self.more.max(most.saturating_sub(SPARE));
     }
 
     /// Takes back what held frames.
@@ -109,6 +119,7 @@ impl ChunkPool {
     /// Lets go of all spare chunks: the socket has fallen idle.
     pub(crate) fn release(&mut self) {
         self.spare = Vec::new();
+        self.more = 0;
         self.body = Vec::new();
     }
 }
@@ -138,6 +149,24 @@ mod tests {
             pool.give(Vec::with_capacity(CHUNK));
         }
         assert_eq!(pool.spare.len(), SPARE);
+    }
+
+    #[test]
+    fn keeps_more_where_many_are_served_until_it_is_idle() {
+        let mut pool = ChunkPool::default();
+        let mut kept = |peers: Option<usize>| {
+            match peers {
+                Some(peers) => pool.serves(peers),
+                None => pool.release(),
+            }
+            (0..2 * MOST_SPARE).for_each(|_| pool.give(Vec::with_capacity(CHUNK)));
+            pool.spare.len()
+        };
+        assert_eq!(kept(Some(1)), SPARE);
+        assert_eq!(kept(Some(100)), 200);
+        assert_eq!(kept(Some(2)), 200);
+        assert_eq!(kept(Some(10_000)), MOST_SPARE);
+        assert_eq!(kept(None), SPARE);
     }
 
     #[test]

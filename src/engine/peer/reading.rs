@@ -48,6 +48,7 @@ impl Turn<'_> {
             self.net.queue_read(id);
         }
         let readers = self.net.readable.len().max(1);
+        self.net.peers.pool.serves(readers);
         self.net.read_share = (READ_AHEAD / readers).clamp(SMALL_READ, CHUNK);
         for _ in 0..readers {
             let Some(id) = self.net.readable.pop_front() else {

@@ -45,6 +45,19 @@ impl Net {
         }
     }
 
+    /// Writes what a thread has left to gather that does something else now.
+    pub(crate) fn write_left(&mut self, pattern: &mut dyn Pattern) {
+        if self.tempo.is_gathering() {
+            self.write_now(pattern);
+            self.tempo.ended();
+        }
+    }
+
+    /// The calling thread waits, for a message or for room.
+    pub(crate) fn waits(&self) {
+        Thread::current(|thread| self.tempo.waits(thread));
+    }
+
     /// Whether nothing has to be written now.
     #[inline]
     fn may_wait(&self) -> bool {
@@ -93,6 +106,20 @@ impl Turn<'_> {
         match step {
             Step::Gather => {}
             Step::TellCaretaker { writes } => self.net.caretaker.gathering(self.net.id, writes),
+            Step::Leave { writes, trusted } => {
+                let Net {
+                    caretaker,
+                    id,
+                    tempo,
+                    ..
+                } = &*self.net;
+                match trusted {
+                    true => caretaker.left(*id, writes, Arc::clone(tempo.rhythm())),
+                    false => caretaker.gathering(*id, writes),
+                }
+                self.net.leaves = true;
+                self.net.peers.pool.later.prompt();
+            }
             Step::Write(write) => {
                 let peers = self.net.peers.dirty.len();
                 self.write_dirty();
@@ -368,7 +395,7 @@ impl Net {
         }
         self.peers.gathered = 0;
         self.peers.due.written();
-        self.tempo.caretaker_wrote();
+        self.tempo.ended();
         None
     }
 }

@@ -17,6 +17,8 @@
 //!   nothing else, so there it is a fifth.
 //! - **A task writes what has gathered before it waits for an answer** (`driving/core/task.rs`): with many tasks at one socket, one takes all answers that have come,
 //!   and asks again with each; so what gathers is as much as the peer has answered, and the peer gets it when there is nothing else to do.
+//! - **A thread that waits between its messages writes them before it does** or goes on to another socket: it does not stream, and is there. Which it
+//!   does is known from the last time that messages gathered: whether the thread has waited since.
 //! - **Read the clock once in many messages**, as often as befits their rate.
 //!
 //! What is added up is counted in nanoseconds: a sender that writes each message by itself decides with each of them, and sums and parts of a
@@ -26,7 +28,9 @@
 //! |---|---|
 //! | `mod` | what a caller does with a message that it has queued |
 //! | `rhythm` | who writes what has gathered, a caller or the caretaker |
+//! | `gathers` | hand-over: whether any does |
 
+pub(super) mod gathers;
 pub(super) mod rhythm;
 #[cfg(test)]
 mod tests;
@@ -67,6 +71,9 @@ const WORTH: usize = 16 * 1024;
 /// … up to so long.
 const FOR_FEW: u64 = 50 * MICROSECOND;
 
+/// A thread that has so often in a row written by itself what it had left will do so again.
+const TRUSTED: u32 = 8;
+
 /// The clock is read every so many messages at the most …
 const MAX_STRIDE: usize = 64;
 
@@ -84,6 +91,8 @@ pub(crate) struct Tempo {
     held_up: bool,
     /// Messages gather, and the caretaker has been told.
     gathering: Option<Gathering>,
+    /// How often the thread had waited when messages last began to gather.
+    begun_after: Option<u32>,
     /// The clock is read every so many messages: a power of two.
     stride: usize,
     rhythm: Arc<Rhythm>,
@@ -104,6 +113,10 @@ pub(crate) struct Thread {
     last_sent: Option<Instant>,
     /// The time that it has spent on writing, for all sockets.
     spent: u64,
+    /// How often it has waited for something else than room.
+    waits: u32,
+    /// How often in a row it has itself written what it had left to gather, before it waited or went on to another socket.
+    finished: u32,
 }
 
 thread_local! {
@@ -111,6 +124,8 @@ thread_local! {
         Cell::new(Thread {
             last_sent: None,
             spent: 0,
+            waits: 0,
+            finished: 0,
         })
     };
 }
@@ -131,6 +146,8 @@ pub(crate) enum Step {
     Gather,
     /// The messages begin to gather: tell the caretaker, with this count of the callers' writes.
     TellCaretaker { writes: u64 },
+    /// The same, and the thread is to write them before it does something else. Where it is trusted to, the caretaker need not make haste.
+    Leave { writes: u64, trusted: bool },
     /// Write to all peers, and then report it by [`Tempo::wrote`].
     Write(Write),
 }
@@ -153,6 +170,24 @@ impl Thread {
         decided
     }
 
+    /// It waits for something else than room.
+    fn waits(&mut self) {
+        self.waits = self.waits.wrapping_add(1);
+    }
+
+    /// It has written by itself what it had left, or somebody else has.
+    pub(crate) fn finished(&mut self, by_itself: bool) {
+        self.finished = match by_itself {
+            true => self.finished.saturating_add(1),
+            false => 0,
+        };
+    }
+
+    #[cfg(test)]
+    pub(crate) fn times_finished(&self) -> u32 {
+        self.finished
+    }
+
     /// The thread is in the middle of sending, or has just written: pauses count from here. Returns the time since the
     /// last call.
     fn sends(&mut self, now: Instant) -> u64 {
@@ -168,6 +203,7 @@ impl Default for Tempo {
             cost: FIRST_COST,
             held_up: false,
             gathering: None,
+            begun_after: None,
             stride: MAX_STRIDE,
             rhythm: Arc::default(),
         }
@@ -226,8 +262,15 @@ impl Tempo {
             since: now,
             spent: thread.spent,
         });
-        Step::TellCaretaker {
-            writes: self.rhythm.read().writes,
+        self.rhythm.gathers().set(true);
+        let writes = self.rhythm.read().writes;
+        match self.begun_after.replace(thread.waits) {
+            Some(waits) if waits != thread.waits => Step::Leave {
+                writes,
+                trusted: thread.finished >= TRUSTED,
+            },
+            // The first time, or in a stream.
+            _ => Step::TellCaretaker { writes },
         }
     }
 
@@ -235,6 +278,13 @@ impl Tempo {
     #[cold]
     pub(crate) fn held_up(&mut self) {
         self.held_up = true;
+    }
+
+    /// The calling thread waits for something, which is room if it has just been held up.
+    pub(crate) fn waits(&self, thread: &mut Thread) {
+        if !self.held_up {
+            thread.waits();
+        }
     }
 
     /// The application did something else meanwhile, such as receiving the answer: the next message is worth a write of its own.
@@ -258,9 +308,10 @@ impl Tempo {
         thread.sends(now);
     }
 
-    /// The caretaker has written all that had gathered.
-    pub(crate) fn caretaker_wrote(&mut self) {
+    /// All that had gathered has been written, and the stream is watched no longer.
+    pub(crate) fn ended(&mut self) {
         self.gathering = None;
+        self.rhythm.gathers().set(false);
     }
 
     /// What had gathered has been written. The stream goes on being watched: one wake-up of the caretaker serves a whole
@@ -273,6 +324,7 @@ impl Tempo {
             .wrote(gathers_for(took / peers.max(1), meanwhile));
         let goes_on = self.is_gathering() && self.stride > 1;
         self.gathering = goes_on.then_some(Gathering { since: now, spent });
+        self.rhythm.gathers().set(goes_on);
     }
 
     /// The clock has been read, so long after the calling thread's last look.

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::gathers::Gathers;
 use super::{AT_LEAST, Tempo};
 
 /// If a caller's own writes are due within this time anyway, the caretaker leaves a stream to it.
@@ -23,6 +24,7 @@ pub(crate) struct Rhythm {
     writes: AtomicU64,
     /// For how long messages gather, in nanoseconds.
     gathers_for: AtomicU64,
+    gathers: Gathers,
     /// Connections that the kernel takes no bytes for at the moment.
     unwritable: AtomicUsize,
 }
@@ -32,6 +34,7 @@ impl Default for Rhythm {
         Rhythm {
             writes: AtomicU64::new(0),
             gathers_for: AtomicU64::new(AT_LEAST),
+            gathers: Gathers::new(),
             unwritable: AtomicUsize::new(0),
         }
     }
@@ -92,6 +95,10 @@ impl Rhythm {
 
     pub(super) fn gathers_for(&self) -> u64 {
         self.gathers_for.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn gathers(&self) -> &Gathers {
+        &self.gathers
     }
 
     /// A connection that was `writable` or not now is, or not.

@@ -34,6 +34,8 @@ struct Socket {
     gathered: Vec<usize>,
     /// When the caretaker was told, and with which count of writes.
     told: Vec<(Instant, u64)>,
+    /// Whether the thread was trusted each time that it was to write what it left.
+    left: Vec<bool>,
     looks: usize,
 }
 
@@ -70,6 +72,10 @@ impl Sender {
         match socket.tempo.queued(waiting, &mut self.thread, self.now) {
             Step::Gather => {}
             Step::TellCaretaker { writes } => socket.told.push((self.now, writes)),
+            Step::Leave { writes, trusted } => {
+                socket.told.push((self.now, writes));
+                socket.left.push(trusted);
+            }
             Step::Write(write) => {
                 match write.gathered {
                     false => socket.single += 1,
@@ -81,6 +87,11 @@ impl Sender {
                 socket.tempo.wrote(write, self.peers, thread, self.now);
             }
         }
+    }
+
+    /// Waits for a message on the first socket.
+    fn waits(&mut self) {
+        self.sockets[0].tempo.waits(&mut self.thread);
     }
 
     /// Sends so many messages on the first socket.
@@ -176,7 +187,7 @@ fn waiting_for_room_is_no_pause() {
                 sender.now = later(sender.now, us(5));
                 tempo.wrote(write, 1, &mut sender.thread, sender.now);
             }
-            _ => tempo.caretaker_wrote(),
+            _ => tempo.ended(),
         }
         matches!(step, Step::Write(_))
     };
@@ -197,7 +208,7 @@ fn a_pause_after_the_message_that_had_to_wait_is_one() {
             Step::Write(write) if due => tempo.wrote(write, 1, thread, now),
             step => assert_eq!((step, due), (Step::Gather, false)),
         }
-        tempo.caretaker_wrote();
+        tempo.ended();
         let single = sender.sockets[0].single;
         assert_eq!(sender.stream(1, us(50)).single, single + 1, "{due}");
     }
@@ -207,7 +218,7 @@ fn a_pause_after_the_message_that_had_to_wait_is_one() {
 fn an_answer_in_between_is_a_pause() {
     let mut sender = Sender::new();
     let tempo = gathering(&mut sender);
-    tempo.caretaker_wrote();
+    tempo.ended();
     tempo.paused();
     let single = sender.sockets[0].single;
     assert_eq!(sender.stream(1, 0).single, single + 1);
@@ -224,7 +235,7 @@ fn while_a_thread_serves_its_other_sockets_it_does_not_pause() {
         assert!(*single < 50, "{single} of 500");
     }
     let before = sender.sockets[0].single;
-    sender.sockets[0].tempo.caretaker_wrote();
+    sender.sockets[0].tempo.ended();
     sender.send(0, us(300));
     assert_eq!(sender.sockets[0].single, before + 1, "now it did");
 }
@@ -433,7 +444,7 @@ fn the_caretaker_is_told_again_once_it_has_written() {
     let mut sender = Sender::new();
     let socket = sender.stream(1_000, 100);
     assert_eq!(socket.told.len(), 1);
-    socket.tempo.caretaker_wrote();
+    socket.tempo.ended();
     socket.messages = 0;
     let socket = sender.stream(1_000, 100);
     assert_eq!(socket.told.len(), 2);
@@ -529,7 +540,7 @@ fn a_caller_whose_buffer_is_full_soon_is_left_to_it() {
 #[test]
 fn the_caretaker_writes_nothing_where_nothing_gathers() {
     let mut sender = Sender::new();
-    gathering(&mut sender).caretaker_wrote();
+    gathering(&mut sender).ended();
     let tempo = &sender.sockets[0].tempo;
     for seen in [Seen::Started(0), Seen::Since(0, Duration::from_millis(1))] {
         assert_eq!(
@@ -553,7 +564,60 @@ fn connections_that_take_no_bytes_are_counted() {
     assert!(!rhythm.is_held_up());
 }
 
+#[test]
+fn the_caretaker_sees_whether_anything_gathers() {
+    let mut sender = Sender::new();
+    let tempo = gathering(&mut sender);
+    assert!(tempo.rhythm().gathers().is_set());
+    tempo.ended();
+    assert!(!tempo.rhythm().gathers().is_set());
+    // A stream goes on to gather when it has been written.
+    let socket = sender.stream(10_000, 100);
+    assert!(!socket.gathered.is_empty());
+    let gathers = socket.tempo.rhythm().gathers().is_set();
+    assert_eq!(gathers, socket.tempo.is_gathering());
+}
+
 // What a thread remembers.
+
+#[test]
+fn a_thread_that_writes_what_it_leaves_is_trusted() {
+    let mut sender = Sender::new();
+    sender.stream(20, 0).tempo.ended();
+    let mut leaves = |by_itself| {
+        sender.waits();
+        sender.stream(20, 0).tempo.ended();
+        sender.thread.finished(by_itself);
+        sender.sockets[0].left.pop()
+    };
+    for _ in 0..TRUSTED {
+        assert_eq!(leaves(true), Some(false));
+    }
+    assert_eq!(leaves(false), Some(true));
+    // Once it was not there.
+    assert_eq!(leaves(true), Some(false));
+}
+
+#[test]
+fn a_thread_that_does_not_wait_in_between_leaves_nothing() {
+    let mut sender = Sender::new();
+    let mut begins = |wait: fn(&mut Sender)| {
+        wait(&mut sender);
+        let socket = sender.stream(20, 0);
+        socket.tempo.ended();
+        (socket.told.len(), socket.left.len())
+    };
+    assert_eq!(begins(Sender::waits), (1, 0), "the first time");
+    assert_eq!(begins(|_| {}), (2, 0), "a stream");
+    // For room.
+    let held_up = |sender: &mut Sender| {
+        sender.sockets[0].tempo.held_up();
+        sender.waits();
+    };
+    assert_eq!(begins(held_up), (3, 0));
+    assert_eq!(begins(Sender::waits), (4, 1));
+    assert_eq!(begins(|_| {}), (5, 1), "a stream again");
+}
 
 #[test]
 fn every_thread_has_a_memory_of_its_own() {

@@ -15,6 +15,7 @@ struct Idle {
     /// How long it takes to drive it.
     takes: Duration,
     driven: AtomicUsize,
+    flushed: AtomicUsize,
     fallen_idle: AtomicUsize,
 }
 
@@ -38,6 +39,7 @@ impl Driven for Idle {
         false
     }
     fn flush(&self, _seen: Seen, _now: &mut Instant) -> FlushOutcome {
+        self.flushed.fetch_add(1, Ordering::Relaxed);
         FlushOutcome::Done
     }
     fn release_memory(&self) {
@@ -61,6 +63,7 @@ fn thousand_wake_ups(others: usize) -> Duration {
             every,
             takes: Duration::ZERO,
             driven: AtomicUsize::new(0),
+            flushed: AtomicUsize::new(0),
             fallen_idle: AtomicUsize::new(0),
         })
     };
@@ -135,6 +138,7 @@ fn with_sockets<const N: usize>(takes: Duration) -> (Rounds, [Arc<Idle>; N], Pol
             every: HOUR,
             takes,
             driven: AtomicUsize::new(0),
+            flushed: AtomicUsize::new(0),
             fallen_idle: AtomicUsize::new(0),
         });
         rounds.errand(Errand::Watch(id, Arc::clone(&socket) as _));
@@ -244,6 +248,37 @@ fn looks_whether_a_sender_has_gone_quiet() {
     socket.presence.touch();
     rounds.errand(Errand::Gathering(0, 1));
     assert_falls_idle_once(&mut rounds, &socket);
+}
+
+/// What a thread is likely to write by itself it is given time for.
+#[test]
+fn looks_later_after_who_writes_by_itself() {
+    let (mut rounds, socket, _silent) = with_one_socket();
+    let flushed = || socket.flushed.load(Ordering::Relaxed);
+    let rhythm = Arc::new(Rhythm::default());
+    rhythm.gathers().set(true);
+    let left = |writes| {
+        Errand::Left(Left {
+            id: 0,
+            rhythm: Arc::clone(&rhythm),
+            writes,
+        })
+    };
+    rounds.errand(left(1));
+    rounds.due();
+    assert_eq!(flushed(), 0);
+    assert!(rounds.next_due().is_some_and(|due| due <= TICK));
+    rounds.errand(left(2));
+    rounds.now += TICK;
+    rounds.due();
+    assert_eq!(flushed(), 1, "and not for what has been left since");
+    rhythm.gathers().set(false);
+    rounds.now += TICK;
+    rounds.due();
+    assert_eq!(flushed(), 1, "it has been written");
+    assert_eq!(rounds.left_due, None);
+    rounds.errand(Errand::Gathering(0, 3));
+    assert_eq!(flushed(), 2, "at once");
 }
 
 /// Where sockets come and go, none of them has to wake it; where none does, nothing does.

@@ -120,6 +120,9 @@ impl<P: Pattern> Driven for Core<P> {
     }
 
     fn flush(&self, seen: Seen, now: &mut Instant) -> FlushOutcome {
+        if !self.rhythm.gathers().is_set() {
+            return FlushOutcome::Done;
+        }
         let reading = self.rhythm.read();
         let caller_writes = FlushOutcome::CallerWrites(reading.writes, reading.gathers_for);
         if reading.shows_writes_since(seen) {

@@ -40,7 +40,7 @@ impl<P: Pattern> Core<P> {
                 state.reacting = Reacting::Gone;
                 return;
             };
-            let link = Link::new(added, Weak::clone(&self.myself));
+            let link = Link::new(added, Weak::clone(&self.myself) as _);
             state.reacting = Reacting::Linked(link);
         }
         if let Reacting::Linked(link) = &state.reacting {

@@ -1,12 +1,13 @@
-//! What a closed socket leaves to the next one.
+//! What a closed socket leaves to the next one; and what a thread writes by itself that waits for a message.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Core;
+use crate::engine::tempo::Thread;
 use crate::engine::{Deadline, Turn};
 use crate::pattern::PushPattern;
-use crate::{Context, Options};
+use crate::{Context, Dealer, Options};
 
 /// A socket with an endpoint, and so with a poll.
 fn socket(context: &Context) -> Arc<Core<PushPattern>> {
@@ -76,4 +77,29 @@ fn a_socket_that_was_not_closed_leaves_nothing() {
     // The caretaker holds it, as it was never told that it is closed.
     assert!(gone.strong_count() > 0);
     assert_eq!(kept(&context), 0);
+}
+
+#[test]
+fn who_waits_has_written_what_it_sent() {
+    const BURST: usize = 200;
+    const WAIT: Duration = Duration::from_secs(20);
+    let context = Context::new();
+    let sockets = [(); 2].map(|()| Dealer::new(&context).expect("a socket"));
+    let [a, b] = &sockets;
+    let endpoint = a.bind("tcp://127.0.0.1:*").expect("bound");
+    b.connect(&endpoint).expect("connecting");
+    let end = Instant::now() + WAIT;
+    // The caretaker may be faster now and then.
+    while Thread::current(|thread| thread.times_finished()) == 0 {
+        assert!(Instant::now() < end, "it has never written by itself");
+        for (from, to) in [(a, b), (b, a)] {
+            for n in 0..BURST {
+                from.send_timeout(n.to_string(), WAIT).expect("sent");
+            }
+            for n in 0..BURST {
+                let message = to.recv_timeout(WAIT).expect("received");
+                assert_eq!(message, n.to_string().as_str());
+            }
+        }
+    }
 }
