@@ -1,5 +1,6 @@
 //! Messages per second, at full speed.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -12,6 +13,9 @@ use crate::bare::Bare;
 use crate::nats;
 use crate::worker::{Head, Takes, Worker};
 use crate::{Fallible, LEN, LONG, Scale, WINDOW, median, options};
+
+/// Only contestants run whose names have this in them.
+const ONLY: &str = "ZEROHOP_BENCH_ONLY";
 
 /// Where messages are that are not settled.
 #[derive(Clone, Copy)]
@@ -114,11 +118,14 @@ const CONTESTANTS: [Contestant; 8] = [
 pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
     let mut rates = CONTESTANTS.map(|_| Vec::new());
     let mut bare = CONTESTANTS.map(|_| Vec::new());
+    let only = env::var(ONLY).unwrap_or_default();
+    let runs = |contestant: &Contestant| contestant.name.contains(&only);
     let address = nats::address();
     let mut jet_stream = Vec::new();
     let mut file = Bare::new(&folder.join("bare"))?;
     for _ in 0..scale.rounds {
-        for (at, contestant) in CONTESTANTS.iter().enumerate() {
+        let contestants = CONTESTANTS.iter().enumerate();
+        for (at, contestant) in contestants.filter(|(_, contestant)| runs(contestant)) {
             if let Some((sync, group)) = contestant.bare {
                 bare[at].push(file.append(sync, group, scale.bare)?);
             }
@@ -136,6 +143,9 @@ pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
     );
     let mut plain = None;
     for ((contestant, rates), bare) in CONTESTANTS.iter().zip(&mut rates).zip(&mut bare) {
+        if !runs(contestant) {
+            continue;
+        }
         let rate = median(rates);
         let plain = *plain.get_or_insert(rate);
         print!(

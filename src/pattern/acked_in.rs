@@ -114,7 +114,7 @@ impl AckedIn {
                 number: job.number,
             },
             deliveries: job.deliveries,
-            key: self.receiver.hold(job, Instant::now()),
+            key: self.receiver.hold_by(job, Instant::now),
         });
         Some((held, from))
     }
@@ -126,7 +126,11 @@ impl AckedIn {
         }
         loop {
             let id = self.queue.front()?;
-            match peers.take(id, message) {
+            let more = match peers.take_single(id, message) {
+                true => Some(true),
+                false => peers.take(id, message),
+            };
+            match more {
                 Some(true) => self.queue.rotate(),
                 Some(false) => {
                     self.queue.remove(id);

@@ -1,15 +1,20 @@
 //! Messages that are to be settled, on the side of a PUSH or a DEALER: the [`Sender`] of acknowledged delivery, over peers.
 
+mod fates;
+mod notes;
+
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+pub use fates::{DeadLetter, DeadReason, JobId, Settled};
+use notes::{Orders, Receipts};
+
 use crate::Delivery;
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, unlimited};
-use crate::message::{COPY_MAX, Message, RoutingId};
+use crate::message::{COPY_MAX, Message};
 use crate::monitor::PeerRefusal;
 use crate::options::Share;
 use crate::pattern::Admission;
@@ -20,135 +25,8 @@ use crate::stats::DeliveryStats;
 use crate::zmtp::ProtocolError;
 use crate::zmtp::delivery::{
     Content, DeadLine, DeliveryError, Fate, Finished, Held, Hello, Id, Left, Notice, PROPERTY,
-    Policy, Room, Sender, Terms, put_revoke, put_run,
+    Policy, Room, Run, Sender, Terms, put_revoke, put_run,
 };
-
-/// Names a message however often it is delivered: the stream of the PUSH that has sent it, and its number there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct JobId {
-    /// Which PUSH it is from. It is another one each time that such a socket is made; but one with a [spool](crate::Delivery::spool) has that of the spool.
-    pub stream: [u8; 16],
-    /// The number of the message, counted from 1. With a spool, numbers may be left out.
-    pub number: u64,
-}
-
-/// The stream as hexadecimal digits, a hyphen, and the number.
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.stream {
-            write!(f, "{byte:02x}")?;
-        }
-        write!(f, "-{}", self.number)
-    }
-}
-
-/// A message that is delivered no more: see [`Push::dead_letters`](crate::Push::dead_letters).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DeadLetter {
-    /// What was sent.
-    pub message: Message,
-    /// Its name, as [`Job::id`](crate::Job::id) gave it.
-    pub id: JobId,
-    /// How often it was delivered.
-    pub deliveries: u32,
-    /// Why it is delivered no more.
-    pub reason: DeadReason,
-    /// Which peer it was for, where a ROUTER has sent it.
-    pub peer: Option<RoutingId>,
-}
-
-/// Why a message is delivered no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeadReason {
-    /// A PULL has [rejected](crate::Job::reject) it, for the reason that it gave.
-    Rejected(String),
-    /// It has been delivered as often as [`Delivery::limit`](crate::Delivery::limit) says.
-    DeliveryLimit,
-    /// All peers have announced to take no message as large as this, or of so many frames.
-    TooLarge,
-    /// It was not settled within its [`ttl`](crate::Delivery::ttl).
-    Expired,
-    /// The one peer that a ROUTER has sent it to is gone, and was not back within [`grace`](crate::Delivery::grace), or another has come in its name.
-    PeerGone,
-}
-
-impl fmt::Display for DeadReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DeadReason::Rejected(reason) => write!(f, "rejected: {reason}"),
-            DeadReason::DeliveryLimit => f.write_str("delivered too often"),
-            DeadReason::TooLarge => f.write_str("larger than any peer takes"),
-            DeadReason::Expired => f.write_str("not settled in time"),
-            DeadReason::PeerGone => f.write_str("the peer that it was for is gone"),
-        }
-    }
-}
-
-/// What has become of a message that was to be settled: see [`Receipt`](crate::Receipt).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Settled {
-    /// A worker has settled it.
-    Done,
-    /// It is delivered no more: it is, or was, among the [dead letters](crate::Push::dead_letters).
-    Dead(DeadReason),
-    /// It was handed to a peer that does not say what becomes of it; or this socket was not asked to have its messages settled.
-    Unacknowledged,
-}
-
-/// Tells which messages go one after the other: those in which this frame is the same.
-struct Orders {
-    frame: usize,
-    hasher: RandomState,
-}
-
-impl Orders {
-    fn by(frame: usize) -> Orders {
-        Orders {
-            frame,
-            hasher: RandomState::new(),
-        }
-    }
-
-    /// Others may have the same number by chance, which makes them wait for each other, too.
-    fn of(&self, outgoing: Outgoing<'_>) -> Option<u64> {
-        let key = outgoing.frame(self.frame)?;
-        Some(self.hasher.hash_one(key))
-    }
-}
-
-/// Messages that somebody has a receipt of.
-#[derive(Default)]
-struct Receipts {
-    /// What has become of them, by their numbers.
-    fates: HashMap<u64, Option<Settled>>,
-    /// Those that have been settled since somebody last asked which; those that have no receipt any more do no harm.
-    told: Vec<u64>,
-}
-
-impl Receipts {
-    fn add(&mut self, number: u64) {
-        self.fates.insert(number, None);
-    }
-
-    fn tell(&mut self, number: u64, settled: &Settled) {
-        if self.fates.is_empty() {
-            return;
-        }
-        let Some(fate) = self.fates.get_mut(&number) else {
-            return;
-        };
-        *fate = Some(settled.clone());
-        if self.told.len() > 2 * self.fates.len() + 16 {
-            // Nobody asks, as only threads wait.
-            let fates = &self.fates;
-            self.told.retain(|number| fates.contains_key(number));
-        }
-        self.told.push(number);
-    }
-}
 
 /// See the module. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
 pub(crate) struct AckedOut {
@@ -361,14 +239,30 @@ impl AckedOut {
         if !self.would_send() {
             return None;
         }
-        self.stored.as_mut()?.reserve();
+        self.stored.as_mut()?.reserve(1);
         Some(Ok(()))
     }
 
-    /// The message was not stored.
-    pub(crate) fn release(&mut self) {
+    /// The same for up to so many messages of one frame: how many places there are, and that they are for messages shorter than this. `None`: there is no
+    /// room.
+    pub(crate) fn reserve_many(&mut self, peers: &Peers, most: usize) -> Option<(usize, usize)> {
+        if !self.would_send() {
+            return None;
+        }
+        let all = self.sender.connections();
+        let below = all.map(|connection| peers.any_below(self.peer(connection)));
+        let below = below.max().unwrap_or(COPY_MAX);
+        let stored = self.stored.as_mut()?;
+        let room = self.send_hwm - self.sender.len() - stored.reserved();
+        let places = most.min(room);
+        stored.reserve(places);
+        Some((places, below))
+    }
+
+    /// Messages for which places were kept were not stored.
+    pub(crate) fn release(&mut self, places: usize) {
         if let Some(stored) = &mut self.stored {
-            stored.release();
+            stored.release(places);
         }
     }
 
@@ -380,13 +274,16 @@ impl AckedOut {
         number: u64,
         receipt: bool,
     ) -> JobId {
-        self.release();
-        let terms = self.terms(outgoing, Duration::ZERO);
-        self.sender.hold(content(outgoing), number, terms);
+        self.release(1);
         if receipt {
             self.receipts.add(number);
         }
-        self.dispatch(peers);
+        let slice = outgoing.slice();
+        if !slice.is_some_and(|slice| self.send_now(peers, slice, Some(number))) {
+            let terms = self.terms(outgoing, Duration::ZERO);
+            self.sender.hold(content(outgoing), number, terms);
+            self.dispatch(peers);
+        }
         JobId {
             stream: self.hello.id,
             number,
@@ -483,9 +380,50 @@ impl AckedOut {
     }
 
     pub(super) fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
+        if let Some(slice) = outgoing.slice()
+            && self.stored.is_none()
+            && self.sender.len() < self.send_hwm
+            && self.send_now(peers, slice, None)
+        {
+            return Some(());
+        }
         self.offer(peers, outgoing)?;
         self.dispatch(peers);
         Some(())
+    }
+
+    /// Sends a short message, of which there is nothing to be observed, if it can be sent at once. `false`: it has not been taken.
+    #[inline]
+    fn send_now(&mut self, peers: &mut Peers, slice: &[u8], number: Option<u64>) -> bool {
+        if self.ttl.is_some()
+            || self.orders.is_some()
+            || self.addressed.is_some()
+            || slice.len() >= COPY_MAX
+        {
+            return false;
+        }
+        let outgoing = Outgoing::Slice(slice);
+        let next = self
+            .sender
+            .offer_now(slice, number, |id| match peers.has_room(id) {
+                true if peers.excess(id, outgoing).is_none() => Room::Free,
+                _ => Room::Full,
+            });
+        let Some(next) = next else {
+            return false;
+        };
+        self.say_run(peers, next.connection, next.run);
+        peers.send_held(next.connection, outgoing, false);
+        true
+    }
+
+    /// Says which number the next message for a peer has.
+    fn say_run(&mut self, peers: &mut Peers, id: PeerId, run: Option<Run>) {
+        if let Some(run) = run {
+            self.frame.clear();
+            put_run(&mut self.frame, run);
+            peers.send_commands(id, &self.frame);
+        }
     }
 
     /// The same; what becomes of it is [told](Self::settled_as).
@@ -611,11 +549,7 @@ impl AckedOut {
                 break;
             };
             let id = only.unwrap_or(next.connection);
-            if let Some(run) = next.run {
-                self.frame.clear();
-                put_run(&mut self.frame, run);
-                peers.send_commands(id, &self.frame);
-            }
+            self.say_run(peers, id, next.run);
             if let Some(held) = self.sender.payload(next.key) {
                 peers.send_held(id, outgoing(held), next.again);
             }
@@ -649,15 +583,23 @@ impl AckedOut {
         if self.receipts.fates.is_empty() && self.relayed.is_empty() && self.stored.is_none() {
             return;
         }
-        for number in numbers.flat_map(|(first, count)| first..first + count) {
-            self.receipts.tell(number, &Settled::Done);
-            if !self.relayed.is_empty()
-                && let Some((relay, job)) = self.relayed.remove(&number)
-            {
-                self.relayed_ends.push_back((relay, job, Settled::Done));
-                peers.prompt();
-            } else if let Some(stored) = &mut self.stored {
-                stored.note_end(number, 0, &Settled::Done);
+        for (first, count) in numbers {
+            if self.receipts.fates.is_empty() && self.relayed.is_empty() {
+                if let Some(stored) = &mut self.stored {
+                    stored.note_settled(first, count);
+                }
+                continue;
+            }
+            for number in first..first + count {
+                self.receipts.tell(number, &Settled::Done);
+                if !self.relayed.is_empty()
+                    && let Some((relay, job)) = self.relayed.remove(&number)
+                {
+                    self.relayed_ends.push_back((relay, job, Settled::Done));
+                    peers.prompt();
+                } else if let Some(stored) = &mut self.stored {
+                    stored.note_settled(number, 1);
+                }
             }
         }
     }

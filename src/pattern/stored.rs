@@ -13,8 +13,8 @@ use crate::zmtp::delivery::Returned;
 /// What is to be written of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SpoolNote {
-    /// It is needed no more.
-    Settled(u64),
+    /// So many, whose numbers follow each other, are needed no more.
+    Settled { first: u64, count: u64 },
     /// It has been delivered so often, and is to be delivered again, but not before `due`.
     Returned {
         number: u64,
@@ -112,12 +112,12 @@ impl Stored {
         self.reserved
     }
 
-    pub(super) fn reserve(&mut self) {
-        self.reserved += 1;
+    pub(super) fn reserve(&mut self, places: usize) {
+        self.reserved += places;
     }
 
-    pub(super) fn release(&mut self) {
-        self.reserved = self.reserved.saturating_sub(1);
+    pub(super) fn release(&mut self, places: usize) {
+        self.reserved = self.reserved.saturating_sub(places);
     }
 
     /// Whether the call that has sent a message is to look for what workers have said.
@@ -134,13 +134,23 @@ impl Stored {
             return;
         }
         self.fresh.push(match settled {
-            Settled::Done | Settled::Unacknowledged => SpoolNote::Settled(number),
+            Settled::Done | Settled::Unacknowledged => SpoolNote::Settled {
+                first: number,
+                count: 1,
+            },
             Settled::Dead(reason) => SpoolNote::Dead {
                 number,
                 deliveries,
                 reason: reason.to_string(),
             },
         });
+    }
+
+    /// So many messages are settled, whose numbers follow each other.
+    pub(super) fn note_settled(&mut self, first: u64, count: u64) {
+        if first < UNSTORED {
+            self.fresh.push(SpoolNote::Settled { first, count });
+        }
     }
 
     pub(super) fn note_return(&mut self, returned: Returned) {
@@ -229,7 +239,7 @@ mod tests {
         stored.note_end(7, 1, &Settled::Done);
         assert!(notes.take().is_empty(), "they have not been handed over");
         drop(stored);
-        assert_eq!(notes.take(), [SpoolNote::Settled(7)]);
+        assert_eq!(notes.take(), [SpoolNote::Settled { first: 7, count: 1 }]);
         assert!(notes.wait().closed);
     }
 

@@ -257,13 +257,15 @@ fn arm<P: Pattern>(pattern: &mut P, net: &mut Net) {
 impl<P: Receiving + 'static> Socket<P> {
     fn job(&self, wait: Wait) -> Result<Job, RecvError> {
         let core = self.core();
-        let mut message = Message::new();
-        let mut take = |pattern: &mut P, net: &mut Net| take_job(&mut message, pattern, net);
-        let held = match core.at_once(&mut take) {
+        // The message is written to where it stays.
+        let mut job = self.made(Message::new(), None);
+        let message = &mut job.message;
+        let mut take = |pattern: &mut P, net: &mut Net| take_job(message, pattern, net);
+        job.held = match core.at_once(&mut take) {
             Some(held) => held,
             None => core.until(wait, take).map_err(recv_error)?,
         };
-        Ok(self.made(message, held))
+        Ok(job)
     }
 
     fn job_in_task(&self) -> impl Future<Output = Result<Job, RecvError>> {

@@ -137,7 +137,7 @@ impl Push {
 impl<P: Sending + 'static> Socket<P> {
     pub(super) fn send_later(&self, message: impl Payload) -> Result<Receipt, SendError> {
         let message = message.into_message();
-        let outgoing = Outgoing::Message(&message);
+        let outgoing = Outgoing::of(&message);
         let sent = match self.spool() {
             Some(spool) => self.store_later(spool, outgoing),
             None => self.hold_later(outgoing),
@@ -158,7 +158,7 @@ impl<P: Sending + 'static> Socket<P> {
 
     async fn later_in_task(&self, message: impl Payload) -> Result<Receipt, SendError> {
         let message = message.into_message();
-        let outgoing = Outgoing::Message(&message);
+        let outgoing = Outgoing::of(&message);
         let sent = match self.spool() {
             Some(spool) => match self.store_later_in_task(spool, outgoing).await {
                 Ok(id) => Ok(Some(self.stored_later(spool, id))),

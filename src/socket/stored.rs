@@ -111,11 +111,12 @@ impl SocketSpool {
         self.notes.want(number.saturating_add(1));
     }
 
-    /// A message that was stored is not sent.
-    fn forget(&self, number: u64) {
+    /// Messages that were stored are not sent. Their numbers ascend.
+    fn forget(&self, numbers: Vec<u64>) {
         // What cannot be noted comes again, as may be.
         let _ = self.opened().and_then(|spool| {
-            spool.settle([number..=number])?;
+            let runs = numbers.chunk_by(|before, next| before + 1 == *next);
+            spool.settle(runs.filter_map(|run| Some(*run.first()?..=*run.last()?)))?;
             spool.flush()
         });
     }
@@ -130,8 +131,8 @@ impl SocketSpool {
         let mut settled = Vec::new();
         for note in notes {
             let noted = match note {
-                SpoolNote::Settled(number) => {
-                    settled.push(number);
+                SpoolNote::Settled { first, count } => {
+                    settled.push((first, count));
                     Ok(())
                 }
                 SpoolNote::Returned {
@@ -157,8 +158,12 @@ impl SocketSpool {
             }
         }
         settled.sort_unstable();
-        let runs = settled.chunk_by(|before, next| before + 1 == *next);
-        spool.settle(runs.filter_map(|run| Some(*run.first()?..=*run.last()?)))?;
+        let follows = |(first, count): &(u64, u64), (next, _): &(u64, u64)| first + count == *next;
+        let runs = settled.chunk_by(follows);
+        spool.settle(runs.filter_map(|run| {
+            let ((first, _), (last, count)) = (run.first()?, run.last()?);
+            Some(*first..=last + count - 1)
+        }))?;
         spool.flush()
     }
 
@@ -246,11 +251,11 @@ impl<P: Pattern> Drop for Place<'_, P> {
             return;
         }
         if let Some(number) = self.number {
-            self.spool.forget(number);
+            self.spool.forget(vec![number]);
         }
         self.core.give_up(|pattern, _| {
             if let Some(acked) = pattern.acked_out() {
-                acked.release();
+                acked.release(1);
             }
         });
     }

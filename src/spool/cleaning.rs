@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::error::SpoolError;
 use super::latest::Latest;
 use super::record::{self, Kind, put_numbers};
-use super::store::{OpenSpool, RANGES, now};
+use super::settling::RANGES;
+use super::store::{OpenSpool, now};
 use crate::sync::lock;
 
 /// So many segments are given up at once, for one sync; or one of so many, if that is more, as all messages are looked at for it.

@@ -11,7 +11,8 @@ use super::record::{
     self, Kind, first_frame, get_message, message_flags, message_len, put_message,
 };
 use super::segment::HEADER;
-use super::store::{NOTE_LEN, OpenSpool, PENDING_MAX, State, now};
+use super::state::State;
+use super::store::{NOTE_LEN, OpenSpool, PENDING_MAX, now};
 use crate::Message;
 use crate::sync::lock;
 

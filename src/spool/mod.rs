@@ -48,7 +48,9 @@
 //   disk                                     the folder behind a trait
 //   commit                                   the hand-over of group commit
 //   recover                                  reads a folder
-//   store                                    appends, settles
+//   store                                    opens, appends
+//   state                                    what the lock of an open spool guards; pure
+//   settling, compacting                     what becomes of messages, and the last ones of old segments
 //   writing                                  what the leader of a group does, and spare segments
 //   reading                                  reads messages back
 //   log                                      a spool as the log of a publisher
@@ -59,6 +61,7 @@
 
 mod cleaning;
 mod commit;
+mod compacting;
 mod crc;
 mod disk;
 mod error;
@@ -79,6 +82,8 @@ mod recover;
 mod scan;
 mod segment;
 mod settings;
+mod settling;
+mod state;
 mod store;
 #[cfg(test)]
 mod tests;

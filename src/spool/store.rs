@@ -14,13 +14,11 @@ use super::error::SpoolError;
 use super::identity::{self, Identity};
 use super::index::{Index, Place, Segment};
 use super::latest::Latest;
-use super::reading::Reader;
-use super::record::{
-    self, Copied, Kind, Note, message_flags, message_len, put_message, put_numbers,
-};
-use super::recover::{Damage, LOCK, Loaded, Position, load};
+use super::record::{self, Kind, Note, message_flags, message_len, put_message, put_numbers};
+use super::recover::{Damage, LOCK, Loaded, load};
 use super::segment::{HEADER, SegmentFile, SegmentHeader, seed};
 use super::settings::{Spool, Sync};
+use super::state::{Chunk, State};
 use super::writing::{Maker, One, Spare, Writer};
 use crate::Payload;
 use crate::process::Process;
@@ -32,12 +30,6 @@ pub(super) const PENDING_MAX: usize = 1 << 20;
 /// The record that says what is on the disk.
 pub(super) const NOTE_LEN: usize = record::HEADER + 16;
 
-/// The longest reason of a dead letter in bytes; longer ones are cut.
-const REASON_MAX: usize = 1024;
-
-/// Ranges in one record of settlements.
-pub(super) const RANGES: usize = 64;
-
 /// An open spool: see [the module](crate::spool). It may be used by several threads at once.
 ///
 /// Dropping it closes it, as [`close`](OpenSpool::close) does, but tells of no error.
@@ -47,7 +39,7 @@ pub struct OpenSpool {
     pub(super) group: GroupCommit<Writer>,
     pub(super) state: Mutex<State>,
     pub(super) maker: Mutex<Maker>,
-    compacting: One,
+    pub(super) compacting: One,
     /// Files have been made, renamed or removed since the folder was last synced.
     pub(super) folder_changed: AtomicBool,
     identity: Identity,
@@ -90,38 +82,6 @@ pub struct SegmentInfo {
     pub used: u64,
     /// Messages in it that are not settled, dead letters included.
     pub unsettled: u64,
-}
-
-/// What the lock guards. No file is touched under it.
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) index: Index,
-    /// Which messages are the newest of their topics, where others are not kept.
-    pub(super) latest: Option<Latest>,
-    pub(super) next_seq: u64,
-    /// Appended and not yet with the system, in order.
-    chunks: Vec<Chunk>,
-    pub(super) pending: usize,
-    /// Buffers to be used again.
-    buffers: Vec<Vec<u8>>,
-    next_segment: u64,
-    /// All before is on the disk.
-    pub(super) synced: Position,
-    /// What of this is written in the log.
-    noted: Position,
-    pub(super) spares: Vec<Spare>,
-    /// In all files of segments.
-    pub(super) bytes: u64,
-    /// Why nothing more can be done.
-    pub(super) fault: Option<SpoolError>,
-}
-
-/// Bytes for one file.
-#[derive(Debug)]
-pub(super) struct Chunk {
-    pub(super) file: Arc<SegmentFile>,
-    pub(super) at: u64,
-    pub(super) bytes: Vec<u8>,
 }
 
 impl OpenSpool {
@@ -360,15 +320,25 @@ impl OpenSpool {
     /// [`SpoolError::Full`], [`SpoolError::Limit`], [`SpoolError::TooLarge`], [`SpoolError::Failed`].
     pub fn append(&self, message: impl Payload) -> Result<u64, SpoolError> {
         match message.as_single() {
-            Some(bytes) => self.put_message(bytes.len(), 0, |out| out.extend_from_slice(bytes)),
+            Some(bytes) => self.append_at(bytes, now()),
             None => {
                 let message = message.into_message();
                 let flags = message_flags(&message);
-                self.put_message(message_len(&message), flags, |out| {
+                self.put_message(message_len(&message), flags, now(), |out| {
                     put_message(out, &message)
                 })
             }
         }
+    }
+
+    /// Appends a message of one frame, at a time in milliseconds since 1970.
+    pub(crate) fn append_at(&self, bytes: &[u8], time: u64) -> Result<u64, SpoolError> {
+        self.put_message(bytes.len(), 0, time, |out| out.extend_from_slice(bytes))
+    }
+
+    /// The time of what is appended now, in milliseconds since 1970.
+    pub(crate) fn now() -> u64 {
+        now()
     }
 
     #[inline]
@@ -376,12 +346,12 @@ impl OpenSpool {
         &self,
         len: usize,
         flags: u8,
+        time: u64,
         put: impl FnOnce(&mut Vec<u8>),
     ) -> Result<u64, SpoolError> {
         if len > u32::MAX as usize - 4096 {
             return Err(SpoolError::TooLarge { size: len as u64 });
         }
-        let time = now();
         let (mut state, rolled) = self.room(record::padded(len), true)?;
         let seq = state.next_seq;
         let at = state.put((Kind::Message, flags), seq, time, put);
@@ -433,188 +403,6 @@ impl OpenSpool {
     /// All messages below this number are as safe as [`Sync`] says.
     pub fn committed(&self) -> u64 {
         self.group.reached().at(self.level())
-    }
-
-    /// Messages that have been processed, or shall be forgotten, dead letters included: they are not given again. Gives how many of them there
-    /// were. Others are passed over.
-    ///
-    /// This is written with the next commit, or by [`flush`](OpenSpool::flush); if it is lost before, the messages are there again after a
-    /// restart.
-    ///
-    /// # Errors
-    ///
-    /// The messages are settled, but that could not be noted, so that they may be there again after a restart.
-    pub fn settle(
-        &self,
-        ranges: impl IntoIterator<Item = RangeInclusive<u64>>,
-    ) -> Result<u64, SpoolError> {
-        self.check_writable()?;
-        let mut settled = 0;
-        let mut noted = Vec::new();
-        {
-            let mut state = lock(&self.state);
-            let next = state.next_seq;
-            for range in ranges {
-                let (first, mut last) = range.into_inner();
-                if let Some(latest) = &mut state.latest {
-                    // Later ones are yet to come.
-                    last = last.min(next.saturating_sub(1));
-                    latest.lose(first, last);
-                }
-                let copied = state.index.has_copy(first, last);
-                let count = state.index.settle(first, last);
-                settled += count;
-                if count > 0 {
-                    noted.push((first, last, copied));
-                }
-            }
-        }
-        self.trim();
-        for ranges in noted.chunks(RANGES) {
-            let (mut state, _) = self.room(record::padded(ranges.len() * 16), false)?;
-            let oldest = state
-                .index
-                .segments
-                .front()
-                .map_or(0, |oldest| oldest.first_seq);
-            // Of what was before there is nothing left, but for copies.
-            let noted = ranges.iter();
-            let noted = noted.filter(|(_, last, copied)| *copied || *last >= oldest);
-            let noted: Vec<u64> = noted.flat_map(|(first, last, _)| [*first, *last]).collect();
-            if !noted.is_empty() {
-                state.put((Kind::Settled, 0), 0, now(), |out| put_numbers(out, noted));
-            }
-        }
-        self.write_if_much()?;
-        Ok(settled)
-    }
-
-    /// The message is not to be delivered before `due`, and was delivered so often.
-    ///
-    /// # Errors
-    ///
-    /// [`SpoolError::NoSuchMessage`], or what [`append`](OpenSpool::append) fails with.
-    pub fn retry_at(&self, seq: u64, due: SystemTime, deliveries: u32) -> Result<(), SpoolError> {
-        let due = millis(due).max(1);
-        let note = Note {
-            deliveries,
-            due,
-            dead: None,
-        };
-        self.change(seq, Kind::Retry, 16, note, |out| {
-            put_numbers(out, [due, u64::from(deliveries)]);
-        })
-    }
-
-    /// The message becomes a dead letter. Of the reason, the first 1,024 bytes are kept.
-    ///
-    /// # Errors
-    ///
-    /// [`SpoolError::NoSuchMessage`], or what [`append`](OpenSpool::append) fails with.
-    pub fn dead(&self, seq: u64, reason: &str, deliveries: u32) -> Result<(), SpoolError> {
-        let mut len = reason.len().min(REASON_MAX);
-        while !reason.is_char_boundary(len) {
-            len -= 1;
-        }
-        let reason = &reason[..len];
-        let note = Note {
-            deliveries,
-            due: 0,
-            dead: Some(reason.into()),
-        };
-        self.change(seq, Kind::Dead, 4 + len, note, |out| {
-            out.extend_from_slice(&deliveries.to_le_bytes());
-            out.extend_from_slice(reason.as_bytes());
-        })
-    }
-
-    /// A dead letter becomes a message again that was never delivered.
-    ///
-    /// # Errors
-    ///
-    /// [`SpoolError::NoSuchMessage`] if it is not a dead letter, or what [`append`](OpenSpool::append) fails with.
-    pub fn replay(&self, seq: u64) -> Result<(), SpoolError> {
-        let is_dead = |state: &State| state.index.next_dead(seq) == Some(seq);
-        if !is_dead(&lock(&self.state)) {
-            return Err(SpoolError::NoSuchMessage { seq });
-        }
-        self.change(seq, Kind::Replayed, 0, Note::default(), |_| {})
-    }
-
-    fn change(
-        &self,
-        seq: u64,
-        kind: Kind,
-        len: usize,
-        note: Note,
-        put: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), SpoolError> {
-        let (mut state, _) = self.room(record::padded(len), false)?;
-        if !state.index.note(seq, |old| *old = note) {
-            return Err(SpoolError::NoSuchMessage { seq });
-        }
-        state.put((kind, 0), seq, now(), put);
-        drop(state);
-        self.write_if_much()
-    }
-
-    fn write_if_much(&self) -> Result<(), SpoolError> {
-        if lock(&self.state).pending < PENDING_MAX {
-            return Ok(());
-        }
-        self.reach(Level::Written, u64::MAX)
-    }
-
-    /// If less than a twentieth of the oldest segment is needed, copies that to the end of the log, so that the segment can be given up; and so
-    /// with the next one. Appending does this from time to time. Gives whether there was something to do.
-    ///
-    /// # Errors
-    ///
-    /// A message cannot be read, or what [`append`](OpenSpool::append) and [`sync`](OpenSpool::sync) fail with.
-    pub fn compact(&self) -> Result<bool, SpoolError> {
-        self.check_writable()?;
-        let Some(_one) = self.compacting.enter() else {
-            return Ok(false);
-        };
-        let mut compacted = false;
-        loop {
-            let Some(seqs) = lock(&self.state).index.sparse() else {
-                return Ok(compacted);
-            };
-            for seq in seqs {
-                self.copy_forward(seq)?;
-            }
-            // The originals may go only when the copies are safe.
-            self.sync()?;
-            self.trim();
-            compacted = true;
-        }
-    }
-
-    pub(super) fn copy_forward(&self, seq: u64) -> Result<(), SpoolError> {
-        let Some((place, _)) = self.place(seq)? else {
-            return Ok(());
-        };
-        let mut reader = Reader::one();
-        let raw = reader.find(self, &place, seq)?;
-        let reserved = record::padded(64 + REASON_MAX + raw.body.len());
-        let (mut state, _) = self.room(reserved, false)?;
-        if !state.index.is_live(seq) {
-            return Ok(());
-        }
-        let note = state.index.note_of(seq).cloned().unwrap_or_default();
-        let copy = Copied {
-            time: raw.time,
-            note: note.clone(),
-            body: raw.body,
-        };
-        let at = state.put((Kind::Copy, raw.flags), seq, now(), |out| copy.put(out));
-        let len = record::padded(copy.len()) as u64;
-        if let Some(latest) = &mut state.latest {
-            latest.moved(seq, len);
-        }
-        state.index.push_copy(seq, at, len, note);
-        Ok(())
     }
 
     /// Makes everything safe, and notes that the spool was closed in good order.
@@ -858,126 +646,6 @@ impl Drop for OpenSpool {
     }
 }
 
-impl State {
-    fn new(index: Index, next_seq: u64, next_segment: u64, synced: Position) -> State {
-        State {
-            index,
-            latest: None,
-            next_seq,
-            chunks: Vec::new(),
-            pending: 0,
-            buffers: Vec::new(),
-            next_segment,
-            synced,
-            noted: (0, 0),
-            spares: Vec::new(),
-            bytes: 0,
-            fault: None,
-        }
-    }
-
-    /// Where the log ends.
-    pub(super) fn end(&self) -> Position {
-        let last = self.index.segments.back();
-        last.map_or((0, 0), |last| (last.file.number, last.end))
-    }
-
-    #[inline]
-    pub(super) fn fits(&self, len: usize) -> bool {
-        let last = self.index.segments.back();
-        last.is_some_and(|last| last.end + len as u64 <= last.size)
-    }
-
-    /// Puts a record at the end of the log, where there is room for it, and gives its place in the segment.
-    #[inline]
-    pub(super) fn put(
-        &mut self,
-        kind: (Kind, u8),
-        seq: u64,
-        time: u64,
-        put: impl FnOnce(&mut Vec<u8>),
-    ) -> u64 {
-        if self.chunks.is_empty() && self.noted < self.synced {
-            self.noted = self.synced;
-            let (number, offset) = self.synced;
-            self.put_record((Kind::Synced, 0), 0, time, |out| {
-                put_numbers(out, [number, offset])
-            });
-        }
-        self.put_record(kind, seq, time, put)
-    }
-
-    #[inline]
-    fn put_record(
-        &mut self,
-        kind: (Kind, u8),
-        seq: u64,
-        time: u64,
-        put: impl FnOnce(&mut Vec<u8>),
-    ) -> u64 {
-        let Some(last) = self.index.segments.back_mut() else {
-            return 0;
-        };
-        let at = last.end;
-        let same = |chunk: &Chunk| chunk.file.number == last.file.number;
-        if !self.chunks.last().is_some_and(same) {
-            self.chunks.push(Chunk {
-                file: Arc::clone(&last.file),
-                at,
-                bytes: self.buffers.pop().unwrap_or_default(),
-            });
-        }
-        if let Some(chunk) = self.chunks.last_mut() {
-            let before = chunk.bytes.len();
-            let time = time.saturating_sub(last.file.base_time);
-            let time = u32::try_from(time).unwrap_or(u32::MAX);
-            record::encode(&mut chunk.bytes, last.file.seed, kind, seq, time, put);
-            let len = chunk.bytes.len() - before;
-            last.end += len as u64;
-            self.pending += len;
-        }
-        at
-    }
-
-    /// What has been appended, for the leader to write.
-    pub(super) fn take_chunks(&mut self) -> Vec<Chunk> {
-        self.pending = 0;
-        mem::take(&mut self.chunks)
-    }
-
-    /// It has been written.
-    pub(super) fn written(&mut self, chunks: Vec<Chunk>) {
-        for chunk in chunks {
-            let upto = chunk.at + chunk.bytes.len() as u64;
-            let segments = self.index.segments.iter_mut().rev();
-            let mut same = segments.filter(|segment| segment.file.number == chunk.file.number);
-            if let Some(segment) = same.next() {
-                segment.written = upto;
-            }
-            let mut buffer = chunk.bytes;
-            if self.buffers.len() < 2 && buffer.capacity() <= 2 * PENDING_MAX {
-                buffer.clear();
-                self.buffers.push(buffer);
-            }
-        }
-    }
-
-    /// How much of the last segment is used, if there is no other for what comes then.
-    pub(super) fn wants_spare(&self) -> Option<u64> {
-        let last = self.index.segments.back()?;
-        self.spares.is_empty().then_some(last.end)
-    }
-
-    pub(super) fn has_spare(&self, size: u64) -> bool {
-        self.spares.iter().any(|spare| spare.size >= size)
-    }
-
-    fn take_spare(&mut self, size: u64) -> Option<Spare> {
-        let at = self.spares.iter().position(|spare| spare.size >= size)?;
-        Some(self.spares.swap_remove(at))
-    }
-}
-
 impl Loaded {
     /// A new spool.
     fn new(identity: Identity, keep_last: Option<u64>) -> Loaded {
@@ -1000,7 +668,7 @@ impl Loaded {
 }
 
 /// Milliseconds since 1970.
-fn millis(time: SystemTime) -> u64 {
+pub(super) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -11,7 +11,8 @@ use super::error::SpoolError;
 use super::index::Segment;
 use super::segment::SegmentFile;
 use super::settings::Sync;
-use super::store::{Chunk, OpenSpool};
+use super::state::Chunk;
+use super::store::OpenSpool;
 use crate::sync::lock;
 
 /// So many files are kept to be used again.
@@ -162,6 +163,11 @@ impl OpenSpool {
         let size = self.settings.segment_size;
         let slice = (size / 64).max(4096);
         let upto = used.saturating_add(slice).next_multiple_of(slice).min(size);
+        // Mostly it is so far already, and a sync takes its time also where there is nothing to do.
+        let making = maker.making.as_ref();
+        if making.is_some_and(|making| making.size == size && making.filled >= upto) {
+            return;
+        }
         if self.fill(&mut maker, size, upto).is_err() {
             // Whoever needs the segment will be told.
             maker.pause = PAUSE;

@@ -118,6 +118,11 @@ impl Peers {
         Tried::Queued
     }
 
+    /// This peer takes all messages of one frame that are shorter than this, and maybe longer ones.
+    pub(crate) fn any_below(&self, id: PeerId) -> usize {
+        self.slab.get(id).map_or(0, |peer| peer.takes.any_below)
+    }
+
     /// By what a message is more than this peer takes, if it is.
     #[inline]
     pub(crate) fn excess(&self, id: PeerId, outgoing: Outgoing<'_>) -> Option<Excess> {

@@ -8,7 +8,9 @@ use crate::engine::Wait;
 use crate::pattern::PushPattern;
 use crate::spool::memory::{MemoryDisk, Random};
 use crate::spool::{Spool, SpoolError, Sync};
-use crate::{Context, DeadReason, Delivery, Job, Options, ReceiptError, SendErrorKind, Settled};
+use crate::{
+    Context, DeadReason, Delivery, Job, Message, Options, ReceiptError, SendErrorKind, Settled,
+};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -143,6 +145,77 @@ fn a_batch_is_safe_before_it_waits_and_ends_with_what_is_not() {
         (0, SendErrorKind::SpoolFailed)
     );
     assert_eq!(error.into_error().into_message(), "g");
+}
+
+#[test]
+fn a_batch_that_unwinds_gives_its_places_back() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let few = options().send_hwm(3).linger(Duration::ZERO);
+    let push = push_with(&context, &disk, Sync::Os, few);
+    let messages = (0..3).map(|number| {
+        assert!(number < 1, "there is no more");
+        number.to_string()
+    });
+    let batch = std::panic::AssertUnwindSafe(|| push.send_batch(messages));
+    std::panic::catch_unwind(batch).expect_err("it panics");
+    for message in ["a", "b", "c"] {
+        push.try_send(message).expect("there is room");
+    }
+    let error = push.try_send("d").expect_err("there is no more room");
+    assert_eq!(error.kind(), SendErrorKind::WouldBlock);
+    let pull = worker(&context, &push);
+    for expected in ["a", "b", "c"] {
+        let job = job(&pull);
+        assert_eq!(*job.message(), expected);
+        job.settle().expect("settled");
+    }
+}
+
+/// Who waits for the next message of a batch keeps none back.
+#[test]
+fn a_batch_does_not_wait_for_its_iterator() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let push = push(&context, &disk, Sync::Os);
+    let pull = worker(&context, &push);
+    let (ask, asked) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| push.send_batch(asked));
+        for number in 0..3 {
+            ask.send(number.to_string()).expect("it is taken");
+            let job = job(&pull);
+            assert_eq!(*job.message(), *number.to_string());
+            job.settle().expect("settled");
+        }
+        drop(ask);
+        let sent = sending.join().expect("no panic");
+        assert_eq!(sent.expect("all were sent"), 3);
+    });
+    push.close(DEADLINE).expect("all is settled");
+}
+
+#[test]
+fn messages_of_a_batch_of_all_kinds_stay_in_order() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let settings = Spool::at("memory").segment_size(1 << 22);
+    let push = push_by(&context, &disk, settings, options().send_hwm(40));
+    let pull = worker(&context, &push);
+    let message = |number: usize| match number % 50 {
+        7 => Message::from(["two", "frames"]),
+        13 => Message::from(vec![number as u8; 40_000]),
+        23 => Message::from(vec![number as u8; 9_000]),
+        _ => Message::from(number.to_string()),
+    };
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| push.send_batch((0..500).map(message)));
+        for number in 0..500 {
+            let job = job(&pull);
+            assert_eq!(*job.message(), message(number));
+            job.settle().expect("settled");
+        }
+        let sent = sending.join().expect("no panic");
+        assert_eq!(sent.expect("all were sent"), 500);
+    });
+    push.close(DEADLINE).expect("all is settled");
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) use receiver::{Job, Receiver, Settling, Taken, Unsettled};
 pub(crate) use sender::{
     Content, DeadLine, Fate, Finished, Held, Left, Policy, Returned, Room, Sender, Terms,
 };
-pub(crate) use wire::{Hello, Notice, PROPERTY, put_revoke, put_run};
+pub(crate) use wire::{Hello, Notice, PROPERTY, Run, put_revoke, put_run};
 
 /// Names a stream of messages, or a receiver: at random, for as long as its socket is there.
 pub(crate) type Id = [u8; 16];

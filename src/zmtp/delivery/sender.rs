@@ -476,7 +476,7 @@ impl<T> Sender<T> {
             Fate::Unacknowledged => {}
         }
         if let (Fate::Settled, Left::Nothing) = (&fate, &removed.left) {
-            return self.note_settled(removed.number);
+            return note_settled(&mut self.settled, removed.number, 1);
         }
         self.finished.push(Finished {
             left: removed.left,
@@ -484,13 +484,6 @@ impl<T> Sender<T> {
             deliveries: removed.deliveries,
             fate,
         });
-    }
-
-    fn note_settled(&mut self, number: u64) {
-        match self.settled.last_mut() {
-            Some((first, count)) if *first + *count == number => *count += 1,
-            _ => self.settled.push((number, 1)),
-        }
     }
 
     /// A message has gone to a peer that settles nothing: it is finished.
@@ -508,6 +501,14 @@ impl<T> Sender<T> {
     pub(crate) fn is_acknowledged(&self, connection: usize) -> bool {
         let line = self.lines.get(connection).and_then(Option::as_ref);
         line.is_some_and(|line| line.receiver.is_some())
+    }
+}
+
+/// Adds to a list of numbers so many that follow each other.
+fn note_settled(settled: &mut Vec<(u64, u64)>, number: u64, numbers: u64) {
+    match settled.last_mut() {
+        Some((first, count)) if *first + *count == number => *count += numbers,
+        _ => settled.push((number, numbers)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::receiver::Unsettled;
-use super::sender::{Content, Held, Left, Sender};
+use super::sender::{Content, Held, Left, Next, Sender};
 use super::wire::{put_revoke, put_run};
 use super::{
     DeadLine, DeliveryError, Fate, Notice, Policy, Receiver, Room, Settling, Taken, Terms,
@@ -62,6 +62,8 @@ struct Rig {
     expires: Option<HashMap<u32, Instant>>,
     /// Of so many orders one message is out at a time.
     orders: Option<u32>,
+    /// So many were sent as they were offered.
+    at_once: usize,
 }
 
 /// Some messages are not copied.
@@ -113,6 +115,7 @@ impl Rig {
             kills: seed.is_multiple_of(2),
             expires: seed.is_multiple_of(3).then(HashMap::new),
             orders: (seed % 5 < 2).then_some(1 + seed as u32 % 4),
+            at_once: 0,
         };
         let workers = 1 + rig.below(3);
         rig.workers = (0..workers).map(|id| Worker::new(id as u8)).collect();
@@ -136,12 +139,23 @@ impl Rig {
     fn offer(&mut self) {
         let expires = self.expires.is_some().then(|| self.now + TTL);
         let order = self.order_of(self.offered);
-        let (short, terms) = (short(self.offered), Terms { expires, order });
-        let content = match is_whole(self.offered) {
-            true => Content::Whole(self.offered),
-            false => Content::Short(&short),
-        };
-        self.sender.offer(content, false, terms);
+        let message = self.offered;
+        let (short, terms) = (short(message), Terms { expires, order });
+        let may_go_now = terms == Terms::default() && !is_whole(message) && self.below(2) == 0;
+        let now = may_go_now.then(|| self.sender.offer_now(&short, None, |_| Room::Free));
+        match now.flatten() {
+            Some(next) => {
+                self.at_once += 1;
+                self.put(next);
+            }
+            None => {
+                let content = match is_whole(message) {
+                    true => Content::Whole(message),
+                    false => Content::Short(&short),
+                };
+                self.sender.offer(content, false, terms);
+            }
+        }
         if let (Some(all), Some(at)) = (&mut self.expires, expires) {
             all.insert(self.offered, at);
         }
@@ -166,24 +180,7 @@ impl Rig {
             }
         }
         while let Some(next) = self.sender.next(|_, _| Room::Free) {
-            let payload = match self.sender.payload(next.key) {
-                Some(Held::Whole(&message)) => message,
-                Some(Held::Short(bytes)) => message_of(bytes),
-                None => panic!("no payload"),
-            };
-            let mut workers = self.workers.iter_mut();
-            let link = workers
-                .find_map(|worker| {
-                    let link = worker.link.as_mut();
-                    link.filter(|link| link.number == next.connection && link.open_here)
-                })
-                .expect("a link");
-            if let Some(run) = next.run {
-                let mut frame = Vec::new();
-                put_run(&mut frame, run);
-                link.to.push_back(Item::Command(frame));
-            }
-            link.to.push_back(Item::Message(payload));
+            self.put(next);
         }
         let finished = &mut self.finished;
         let mut finish = |message, fate| {
@@ -208,6 +205,28 @@ impl Rig {
             assert!(!is_whole(message), "{message} is to be dropped by somebody");
             finish(message, Fate::Settled);
         }
+    }
+
+    /// Puts a message on its way.
+    fn put(&mut self, next: Next) {
+        let payload = match self.sender.payload(next.key) {
+            Some(Held::Whole(&message)) => message,
+            Some(Held::Short(bytes)) => message_of(bytes),
+            None => panic!("no payload"),
+        };
+        let mut workers = self.workers.iter_mut();
+        let link = workers
+            .find_map(|worker| {
+                let link = worker.link.as_mut();
+                link.filter(|link| link.number == next.connection && link.open_here)
+            })
+            .expect("a link");
+        if let Some(run) = next.run {
+            let mut frame = Vec::new();
+            put_run(&mut frame, run);
+            link.to.push_back(Item::Command(frame));
+        }
+        link.to.push_back(Item::Message(payload));
     }
 
     fn connect(&mut self, index: usize) {
@@ -548,7 +567,7 @@ fn whatever_is_cut_nothing_is_lost() {
     let schedules = std::env::var("ZEROHOP_SCHEDULES").ok();
     let schedules = schedules.and_then(|number| number.parse().ok());
     let mut finished = 0;
-    let mut again = 0;
+    let (mut again, mut at_once) = (0, 0);
     let mut expired = [0; 2];
     for seed in 0..schedules.unwrap_or(SCHEDULES) {
         let _told = Told(seed);
@@ -558,6 +577,7 @@ fn whatever_is_cut_nothing_is_lost() {
         }
         rig.end();
         finished += rig.finished.len();
+        at_once += rig.at_once;
         again += rig.received.values().filter(|&&times| times > 1).count();
         for (message, fate) in &rig.finished {
             if *fate == Fate::Dead(DeadLine::Expired) {
@@ -566,8 +586,8 @@ fn whatever_is_cut_nothing_is_lost() {
         }
     }
     assert!(
-        finished > 0 && again > 0,
-        "{finished} finished, {again} came again"
+        finished > 0 && again > 0 && at_once > 0,
+        "{finished} finished, {again} came again, {at_once} were sent at once"
     );
     assert!(
         expired.iter().all(|&messages| messages > 0),

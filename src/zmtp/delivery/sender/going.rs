@@ -5,6 +5,37 @@ use super::line::ALONE_AFTER;
 use super::{DeadLine, Fate, Held, Next, Room, Sender};
 
 impl<T> Sender<T> {
+    /// Takes a short message that can be sent at once, and may have a number, and says to whom it is sent. `None`: others are before it, or nobody has room; it has not been taken.
+    #[inline]
+    pub(crate) fn offer_now(
+        &mut self,
+        bytes: &[u8],
+        number: Option<u64>,
+        room: impl FnOnce(usize) -> Room,
+    ) -> Option<Next> {
+        if !self.again.is_empty() || !self.backs.is_empty() || !self.store.has_no_fresh() {
+            return None;
+        }
+        let connection = self.ranking.first()?;
+        let line = self.lines.get(connection)?.as_ref()?;
+        if line.receiver.is_none() || line.free(0).is_none() || room(connection) != Room::Free {
+            return None;
+        }
+        let number = number.unwrap_or_else(|| {
+            self.next_number += 1;
+            self.next_number - 1
+        });
+        let key = self.store.insert_out(number, bytes);
+        let run = self.put_out(connection, key, number, 0)?;
+        Some(Next {
+            connection,
+            key,
+            run,
+            again: false,
+            plain: false,
+        })
+    }
+
     /// The next message to be sent, and to whom: to that one who may have most, of those with room.
     pub(crate) fn next(
         &mut self,
@@ -128,12 +159,33 @@ impl<T> Sender<T> {
                 plain: true,
             });
         }
+        let alone = self.store.deaths(key) >= ALONE_AFTER;
+        let deliveries = u64::from(self.store.deliveries(key));
+        self.store.set_out(key);
+        line.alone = alone;
+        let run = self.put_out(connection, key, number, deliveries)?;
+        Some(Next {
+            connection,
+            key,
+            run,
+            again,
+            plain: false,
+        })
+    }
+
+    /// A message is out on a connection. Gives what is to be said before it, if anything is; `None`: there is no such connection.
+    #[inline]
+    fn put_out(
+        &mut self,
+        connection: usize,
+        key: usize,
+        number: u64,
+        deliveries: u64,
+    ) -> Option<Option<Run>> {
+        let line = self.lines.get_mut(connection)?.as_mut()?;
         let tag = line.next_tag;
         line.next_tag += 1;
-        self.store.set_out(key);
         line.out.insert(tag, key);
-        line.alone = self.store.deaths(key) >= ALONE_AFTER;
-        let deliveries = u64::from(self.store.deliveries(key));
         let goes_on = line
             .run
             .is_some_and(|run| run.deliveries == deliveries && run.number_of(tag) == Some(number));
@@ -151,12 +203,6 @@ impl<T> Sender<T> {
             run
         });
         self.rank(connection);
-        Some(Next {
-            connection,
-            key,
-            run,
-            again,
-            plain: false,
-        })
+        Some(run)
     }
 }

@@ -41,6 +41,11 @@ impl Order {
         }
     }
 
+    /// Whether no message has an order.
+    pub(super) fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
     /// A message is finished. Gives the one whose turn it is then.
     pub(super) fn leave(&mut self, key: usize) -> Option<Follower> {
         if self.of.is_empty() {

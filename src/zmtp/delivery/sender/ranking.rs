@@ -38,7 +38,9 @@ impl Ranking {
             }
             (Some(place), Some(rank)) => {
                 self.heap[place].0 = rank;
-                self.settle(place);
+                if self.heap.len() > 1 {
+                    self.settle(place);
+                }
             }
             (Some(place), None) => {
                 self.heap.swap_remove(place);

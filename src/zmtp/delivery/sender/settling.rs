@@ -72,11 +72,39 @@ impl<T> Sender<T> {
         if length > out as u64 {
             return Err(DeliveryError::Repeated { tag: first });
         }
-        for tag in first..first + length {
-            let key = self.take_out(connection, tag)?;
-            self.finish(key, Fate::Settled);
+        let (mut tag, end) = (first, first + length);
+        while tag < end {
+            let line = self.lines.get_mut(connection).and_then(Option::as_mut);
+            let run = line.and_then(|line| {
+                let run = line.out.remove_run(tag, end - tag);
+                line.alone &= !line.out.is_empty();
+                run
+            });
+            let (key, count) = run.ok_or(DeliveryError::Repeated { tag })?;
+            self.settle_run(key, count);
+            tag += count as u64;
         }
         Ok(())
+    }
+
+    /// So many messages are settled, whose keys follow each other.
+    fn settle_run(&mut self, mut key: usize, count: usize) {
+        let end = key + count;
+        while key < end {
+            let settled = &mut self.settled;
+            let alike = match self.order.is_empty() {
+                true => self.store.remove_run(key, end - key, |first, count| {
+                    super::note_settled(settled, first, count);
+                }),
+                false => 0,
+            };
+            self.counts.settled += alike as u64;
+            key += alike;
+            if alike == 0 {
+                self.finish(key, Fate::Settled);
+                key += 1;
+            }
+        }
     }
 
     /// The message with this tag is out no longer.

@@ -255,12 +255,18 @@ impl<T> Store<T> {
                 &place[..]
             }
         };
-        if fresh {
-            flags |= FRESH;
-        }
         if sent {
             flags |= SENT;
         }
+        let key = self.add(number, bytes, flags);
+        if fresh {
+            self.queue_last();
+        }
+        key
+    }
+
+    #[inline]
+    fn add(&mut self, number: u64, bytes: &[u8], flags: u16) -> usize {
         let tail = self.tail.and_then(|tail| self.chunks.get(tail));
         let slot = match self.tail {
             Some(slot) if tail.is_some_and(|tail| tail.takes(number, bytes.len())) => slot,
@@ -282,11 +288,6 @@ impl<T> Store<T> {
         chunk.bytes.extend_from_slice(bytes);
         chunk.live += 1;
         chunk.live_bytes += bytes.len();
-        if fresh && !chunk.queued {
-            chunk.queued = true;
-            chunk.fresh_at = place;
-            self.fresh.push_back(slot);
-        }
         self.len += 1;
         self.bytes += bytes.len();
         slot * ENTRIES + place
@@ -593,6 +594,74 @@ impl<T> Store<T> {
         if self.chunks.capacity() > FEW && self.chunks.is_empty() {
             self.chunks = Slab::new();
         }
+    }
+
+    /// Removes short messages that are out, with this key and those behind it, up to `most` of them, as far as there is nothing else to be known of them. Their
+    /// numbers go to `note`, as the first of some that follow each other, and how many these are. Gives how many there were.
+    pub(super) fn remove_run(
+        &mut self,
+        key: usize,
+        most: usize,
+        mut note: impl FnMut(u64, u64),
+    ) -> usize {
+        let (slot, place) = split(key);
+        let Some(chunk) = self
+            .chunks
+            .get_mut(slot)
+            .filter(|chunk| chunk.places.is_none())
+        else {
+            return 0;
+        };
+        let end = chunk.entries.len().min(place.saturating_add(most));
+        let Some(entries) = chunk.entries.get_mut(place..end) else {
+            return 0;
+        };
+        let (mut run, mut count) = (None, 0);
+        for entry in entries {
+            if entry.flags != LIVE | SENT | OUT {
+                break;
+            }
+            entry.flags = 0;
+            count += 1;
+            let number = chunk.first + u64::from(entry.number);
+            run = match run {
+                Some((first, numbers)) if first + numbers == number => Some((first, numbers + 1)),
+                Some((first, numbers)) => {
+                    note(first, numbers);
+                    Some((number, 1))
+                }
+                None => Some((number, 1)),
+            };
+        }
+        let Some((first, numbers)) = run else {
+            return 0;
+        };
+        note(first, numbers);
+        let start = chunk
+            .entries
+            .get(place)
+            .map_or(0, |entry| entry.start.into());
+        let next = chunk.entries.get(place + count);
+        let len = next.map_or(chunk.bytes.len(), |next| next.start.into()) - start;
+        chunk.live -= count;
+        chunk.live_bytes -= len;
+        self.len -= count;
+        self.bytes -= len;
+        self.look_after(slot);
+        if self.len == 0 {
+            self.release();
+        }
+        count
+    }
+
+    /// Whether none is fresh.
+    pub(super) fn has_no_fresh(&mut self) -> bool {
+        self.fresh.is_empty() || self.first_fresh().is_none()
+    }
+
+    /// Another short message, which is sent at once.
+    pub(super) fn insert_out(&mut self, number: u64, bytes: &[u8]) -> usize {
+        self.add(number, bytes, LIVE | SENT | OUT)
     }
 
     /// Gives those that are not copied. None is held from then on.

@@ -85,6 +85,12 @@ impl Tags {
         };
         let key = std::mem::replace(short, NONE) as usize;
         self.queued -= 1;
+        self.tidy();
+        Some(key)
+    }
+
+    /// The queue begins with what is unsettled, and not much of it is settled.
+    fn tidy(&mut self) {
         while self.queue.front() == Some(&NONE) {
             self.queue.pop_front();
             self.first += 1;
@@ -92,7 +98,37 @@ impl Tags {
         if self.queue.len() > SHORT && self.queued < self.queue.len() / 4 {
             self.put_apart();
         }
-        Some(key)
+    }
+
+    /// The same for this tag and those behind it, up to `most` of them, as far as their messages have one key after the other: the first key, and how
+    /// many these are.
+    pub(super) fn remove_run(&mut self, tag: u64, most: u64) -> Option<(usize, usize)> {
+        let place = tag.checked_sub(self.first);
+        let place = place.and_then(|place| usize::try_from(place).ok());
+        let place = place.filter(|place| *place < self.queue.len());
+        let first = place.and_then(|place| self.queue.get(place).copied());
+        let (Some(place), Some(first)) = (place, first.filter(|first| *first != NONE)) else {
+            return self.apart.remove(&tag).map(|key| (key, 1));
+        };
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let most = most.min(self.queue.len() - place);
+        let mut count = 0;
+        for short in self.queue.range_mut(place..place + most) {
+            let follows = u32::try_from(count).ok();
+            let follows = follows.and_then(|count| first.checked_add(count));
+            if follows != Some(*short) || *short == NONE {
+                break;
+            }
+            *short = NONE;
+            count += 1;
+        }
+        self.queued -= count;
+        if place == 0 {
+            self.queue.drain(..count);
+            self.first += count as u64;
+        }
+        self.tidy();
+        Some((first as usize, count))
     }
 
     fn put_apart(&mut self) {
@@ -130,15 +166,17 @@ mod tests {
         };
         let (mut tags, mut model) = (Tags::default(), BTreeMap::new());
         let mut next = 0;
-        let mut apart = 0;
+        let (mut apart, mut runs, mut last) = (0, 0, 0);
         for round in 0..40_000_u64 {
             // It grows and shrinks in turn.
             if below(5) < 1 + round / 2_000 % 4 {
                 next += u64::from(below(50) == 0);
                 let key = match below(40) {
                     0 => u32::MAX as usize + below(3) as usize,
-                    _ => below(1 << 32) as usize,
+                    1..20 => below(1 << 32) as usize,
+                    _ => last + 1,
                 };
+                last = key;
                 tags.insert(next, key);
                 model.insert(next, key);
                 next += 1;
@@ -148,7 +186,20 @@ mod tests {
                     0 => below(next + 3),
                     _ => oldest + below(30),
                 };
-                assert_eq!(tags.remove(tag), model.remove(&tag));
+                if below(2) == 0 {
+                    assert_eq!(tags.remove(tag), model.remove(&tag));
+                } else {
+                    let most = 1 + below(4);
+                    let removed = tags.remove_run(tag, most);
+                    assert_eq!(removed.is_some(), model.contains_key(&tag));
+                    let (first, count) = removed.unwrap_or_default();
+                    assert!(count as u64 <= most);
+                    for follows in 0..count {
+                        let removed = model.remove(&(tag + follows as u64));
+                        assert_eq!(removed, Some(first + follows));
+                        runs += usize::from(follows > 0);
+                    }
+                }
             }
             assert_eq!(
                 (tags.len(), tags.is_empty()),
@@ -157,7 +208,7 @@ mod tests {
             apart = apart.max(tags.apart.len());
             assert!(tags.queue.len() <= SHORT || tags.queue.len() <= 4 * tags.queued + 4);
         }
-        assert!(apart > 50, "{apart}");
+        assert!(apart > 50 && runs > 20, "{apart}, {runs}");
         let mut all: Vec<_> = tags.iter().collect();
         all.sort_unstable();
         assert!(all.len() > 10);

@@ -41,7 +41,7 @@ fn it_is_a_map_with_a_queue() {
     let mut store = Store::<u64>::default();
     let mut model = BTreeMap::<usize, Model>::new();
     let mut number = 0;
-    let mut small = 0;
+    let (mut small, mut runs) = (0, 0);
     for round in 0..110_000_u64 {
         match below(16) {
             // It grows and shrinks in turn.
@@ -78,13 +78,32 @@ fn it_is_a_map_with_a_queue() {
                     let held = model.get_mut(&key).expect("it is held");
                     assert!(std::mem::take(&mut held.fresh));
                     store.take_fresh(key);
+                    store.set_sent(key);
                     store.set_out(key);
                     held.out = true;
                 } else {
                     assert!(model.values().all(|held| !held.fresh));
                 }
             }
-            10..=14 => {
+            10 => {
+                // A run from some message on.
+                let skip = below(1 + model.len() as u64 / 4);
+                let first = model.iter().nth(skip as usize).map(|(key, _)| *key);
+                let Some(key) = first else { continue };
+                let most = 1 + below(20) as usize;
+                let mut numbers = Vec::new();
+                let count = store.remove_run(key, most, |first, count| {
+                    numbers.extend(first..first + count);
+                });
+                assert!(count == numbers.len() && count <= most);
+                for (key, number) in (key..).zip(numbers) {
+                    let held = model.remove(&key).expect("it is held");
+                    assert!(held.out && held.bytes.is_some() && !held.expired);
+                    assert_eq!((held.number, held.deliveries), (number, 0));
+                    runs += 1;
+                }
+            }
+            11..=14 => {
                 // Mostly one of the oldest.
                 let skip = match below(3) {
                     0 => below(1 + model.len() as u64),
@@ -135,7 +154,7 @@ fn it_is_a_map_with_a_queue() {
         let places = |(_, chunk): (_, &Chunk)| chunk.places.is_some();
         small += usize::from(round % 100 == 0 && store.chunks.iter().any(places));
     }
-    assert!(small > 10, "{small}");
+    assert!(small > 10 && runs > 100, "{small}, {runs}");
     let mut keys = store.keys();
     keys.sort_unstable();
     assert!(keys.len() > 10);

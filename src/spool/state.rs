@@ -1,0 +1,165 @@
+//! What an open spool knows: the log as far as it is in memory, and where what is.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::error::SpoolError;
+use super::index::Index;
+use super::latest::Latest;
+use super::record::{self, Kind, put_numbers};
+use super::recover::Position;
+use super::segment::SegmentFile;
+use super::store::PENDING_MAX;
+use super::writing::Spare;
+
+/// What the lock guards. No file is touched under it.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) index: Index,
+    /// Which messages are the newest of their topics, where others are not kept.
+    pub(super) latest: Option<Latest>,
+    pub(super) next_seq: u64,
+    /// Appended and not yet with the system, in order.
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) pending: usize,
+    /// Buffers to be used again.
+    pub(super) buffers: Vec<Vec<u8>>,
+    pub(super) next_segment: u64,
+    /// All before is on the disk.
+    pub(super) synced: Position,
+    /// What of this is written in the log.
+    pub(super) noted: Position,
+    pub(super) spares: Vec<Spare>,
+    /// In all files of segments.
+    pub(super) bytes: u64,
+    /// Why nothing more can be done.
+    pub(super) fault: Option<SpoolError>,
+}
+
+/// Bytes for one file.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) file: Arc<SegmentFile>,
+    pub(super) at: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl State {
+    pub(super) fn new(index: Index, next_seq: u64, next_segment: u64, synced: Position) -> State {
+        State {
+            index,
+            latest: None,
+            next_seq,
+            chunks: Vec::new(),
+            pending: 0,
+            buffers: Vec::new(),
+            next_segment,
+            synced,
+            noted: (0, 0),
+            spares: Vec::new(),
+            bytes: 0,
+            fault: None,
+        }
+    }
+
+    /// Where the log ends.
+    pub(super) fn end(&self) -> Position {
+        let last = self.index.segments.back();
+        last.map_or((0, 0), |last| (last.file.number, last.end))
+    }
+
+    #[inline]
+    pub(super) fn fits(&self, len: usize) -> bool {
+        let last = self.index.segments.back();
+        last.is_some_and(|last| last.end + len as u64 <= last.size)
+    }
+
+    /// Puts a record at the end of the log, where there is room for it, and gives its place in the segment.
+    #[inline]
+    pub(super) fn put(
+        &mut self,
+        kind: (Kind, u8),
+        seq: u64,
+        time: u64,
+        put: impl FnOnce(&mut Vec<u8>),
+    ) -> u64 {
+        if self.chunks.is_empty() && self.noted < self.synced {
+            self.noted = self.synced;
+            let (number, offset) = self.synced;
+            self.put_record((Kind::Synced, 0), 0, time, |out| {
+                put_numbers(out, [number, offset])
+            });
+        }
+        self.put_record(kind, seq, time, put)
+    }
+
+    #[inline]
+    fn put_record(
+        &mut self,
+        kind: (Kind, u8),
+        seq: u64,
+        time: u64,
+        put: impl FnOnce(&mut Vec<u8>),
+    ) -> u64 {
+        let Some(last) = self.index.segments.back_mut() else {
+            return 0;
+        };
+        let at = last.end;
+        let same = |chunk: &Chunk| chunk.file.number == last.file.number;
+        if !self.chunks.last().is_some_and(same) {
+            self.chunks.push(Chunk {
+                file: Arc::clone(&last.file),
+                at,
+                bytes: self.buffers.pop().unwrap_or_default(),
+            });
+        }
+        if let Some(chunk) = self.chunks.last_mut() {
+            let before = chunk.bytes.len();
+            let time = time.saturating_sub(last.file.base_time);
+            let time = u32::try_from(time).unwrap_or(u32::MAX);
+            record::encode(&mut chunk.bytes, last.file.seed, kind, seq, time, put);
+            let len = chunk.bytes.len() - before;
+            last.end += len as u64;
+            self.pending += len;
+        }
+        at
+    }
+
+    /// What has been appended, for the leader to write.
+    pub(super) fn take_chunks(&mut self) -> Vec<Chunk> {
+        self.pending = 0;
+        mem::take(&mut self.chunks)
+    }
+
+    /// It has been written.
+    pub(super) fn written(&mut self, chunks: Vec<Chunk>) {
+        for chunk in chunks {
+            let upto = chunk.at + chunk.bytes.len() as u64;
+            let segments = self.index.segments.iter_mut().rev();
+            let mut same = segments.filter(|segment| segment.file.number == chunk.file.number);
+            if let Some(segment) = same.next() {
+                segment.written = upto;
+            }
+            let mut buffer = chunk.bytes;
+            if self.buffers.len() < 2 && buffer.capacity() <= 2 * PENDING_MAX {
+                buffer.clear();
+                self.buffers.push(buffer);
+            }
+        }
+    }
+
+    /// How much of the last segment is used, if there is no other for what comes then.
+    pub(super) fn wants_spare(&self) -> Option<u64> {
+        let last = self.index.segments.back()?;
+        self.spares.is_empty().then_some(last.end)
+    }
+
+    pub(super) fn has_spare(&self, size: u64) -> bool {
+        self.spares.iter().any(|spare| spare.size >= size)
+    }
+
+    pub(super) fn take_spare(&mut self, size: u64) -> Option<Spare> {
+        let at = self.spares.iter().position(|spare| spare.size >= size)?;
+        Some(self.spares.swap_remove(at))
+    }
+}
