@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
 use tokio::runtime::Builder;
-use zerohop::{Context, Dealer, Event, Options, Pull, Push, Reactor, RecvError};
+use zerohop::{Context, Dealer, Event, Options, Pull, Push, Reactor, RecvError, Rep, Req};
 
 use common::block_on::block_on;
 use common::deadline::DEADLINE;
@@ -89,6 +89,49 @@ fn tasks_and_threads_share_a_socket() {
             });
         });
         assert_eq!(taken.into_inner(), COUNT);
+    }
+}
+
+/// Answers that come at once are polled for, so a task that asks again and again never has to wait for its reactor. Others run all the same.
+#[test]
+fn a_task_that_polls_for_its_answers_gives_way_to_others() {
+    const COUNT: usize = 3_000;
+    // Far more than there are in the time for which it polls.
+    const IN_A_ROW: usize = 100;
+    for place in Place::all() {
+        let (rep, req) = (Rep::new(&Context::new()), Req::new(&place.context()));
+        let (rep, req) = (rep.expect("a REP"), req.expect("a REQ"));
+        req.connect(rep.bind("tcp://127.0.0.1:*").expect("bound"))
+            .expect("connected");
+        let others = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..COUNT {
+                    let request = rep.recv_timeout(DEADLINE).expect("a request");
+                    request.reply("9.99").expect("replied");
+                }
+            });
+            place.run(async {
+                let ask = async {
+                    for _ in 0..COUNT {
+                        let reply = req.request_async("price?").await;
+                        assert_eq!(reply.expect("a reply"), "9.99");
+                    }
+                };
+                let other = async {
+                    loop {
+                        others.fetch_add(1, Ordering::Relaxed);
+                        futures_lite::future::yield_now().await;
+                    }
+                };
+                futures_lite::future::or(ask, other).await;
+            });
+        });
+        let others = others.into_inner();
+        assert!(
+            others >= COUNT / IN_A_ROW,
+            "{others} times in {COUNT} requests"
+        );
     }
 }
 

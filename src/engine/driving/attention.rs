@@ -112,7 +112,7 @@ pub(crate) enum Deregistered {
 
 impl Waiting {
     /// Whether somebody waits who does not sit in the seat, and is not a thread in a call.
-    fn is_anybody_outside(&self) -> bool {
+    pub(crate) fn is_anybody_outside(&self) -> bool {
         !self.for_messages.is_empty()
             || !self.for_their_own.is_empty()
             || !self.for_ends.is_empty()

@@ -28,6 +28,7 @@ use super::mailbox::Mailbox;
 use super::polls::SeatPoll;
 use super::presence::Presence;
 use super::reactor::ReactorDriven;
+use super::runtime_load::RuntimeLoad;
 use crate::engine::peer::net::Net;
 use crate::engine::tempo::rhythm::Rhythm;
 use crate::engine::{Deadline, PollWaker, Shut, SocketMailbox, Stop, Turn};
@@ -147,6 +148,7 @@ impl<P: Pattern> Core<P> {
                 poll: None,
                 events: Events::with_capacity(FEWEST_EVENTS),
                 busy_poll,
+                load: RuntimeLoad::default(),
                 failed: None,
             }),
             presence: Presence::new(),

@@ -8,7 +8,7 @@
 //! | `attention`, `presence`, `mailbox`, `ready_list`, `lingering`, `question`, `budget` | hand-overs between threads |
 //! | `levels` | whether a call would wait, for whoever watches that from outside of the calls |
 //! | `reactor` | the reactor of a runtime, which drives a socket that tasks wait for |
-//! | `timers`, `wait`, `busy_poll` | the deadlines of a socket, how long calls wait, and how long they look before they sleep |
+//! | `timers`, `wait`, `busy_poll`, `runtime_load` | the deadlines of a socket, how long calls wait, and how long they look before they sleep; tasks as well, where no other is ready |
 //! | `left` | what a thread has left to gather, and writes before it does something else |
 //! | `later` | code of the application, put off until no lock is held |
 //! | `context`, `polls`, `latest` | what the sockets of a context share; polls of closed sockets for new ones; what they have alike |
@@ -31,6 +31,7 @@ pub(super) mod presence;
 pub(super) mod question;
 pub(super) mod reactor;
 pub(super) mod ready_list;
+pub(super) mod runtime_load;
 pub(super) mod time_slice;
 pub(super) mod timers;
 pub(super) mod wait;

@@ -19,6 +19,15 @@ pub(super) enum Reacting {
     Gone,
 }
 
+impl<P: Pattern> State<P> {
+    /// Tasks poll for what they wait for: the thread of the reactor is not to be woken as well.
+    pub(super) fn leave_reactor(&mut self) {
+        if matches!(self.reacting, Reacting::Linked(_)) {
+            self.reacting = Reacting::Apart;
+        }
+    }
+}
+
 impl<P: Pattern> Core<P> {
     /// A task is about to wait, and asks the kernel after this. Has the reactor of the context, if there is one, tell of all that comes from
     /// now on.

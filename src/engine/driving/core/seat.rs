@@ -8,6 +8,7 @@ use mio::{Events, Poll};
 use super::{Core, State};
 use crate::engine::Deadline;
 use crate::engine::driving::busy_poll::BusyPoll;
+use crate::engine::driving::runtime_load::{AT_MOST, RuntimeLoad, TaskWait};
 use crate::pattern::Pattern;
 use crate::sync::StateGuard;
 
@@ -25,6 +26,8 @@ pub(super) struct Seat {
     pub(super) poll: Option<Poll>,
     pub(super) events: Events,
     pub(super) busy_poll: BusyPoll,
+    /// Of the runtime whose tasks wait.
+    pub(super) load: RuntimeLoad,
     /// The last poll failed, and nobody has been told of it.
     pub(super) failed: Option<std::io::Error>,
 }
@@ -93,6 +96,43 @@ impl<P: Pattern> Core<P> {
         if !looks || !seat.poll_for_a_while(now, span) {
             seat.poll_events(timeout);
         }
+        self.leave_seat(seat, goes_on, dialogue)
+    }
+
+    /// Polls the kernel for a while, for a task that is in a dialogue and about to wait. If others are to run first, it says so.
+    pub(super) fn wait_for_a_while<'a>(
+        &'a self,
+        state: StateGuard<'a, State<P>>,
+    ) -> (StateGuard<'a, State<P>>, TaskWait) {
+        let seat = match state.net.is_open() && !state.net.has_work() {
+            true => self.try_seat(&state),
+            false => None,
+        };
+        let Some(mut seat) = seat else {
+            return (state, TaskWait::Sleep);
+        };
+        let span = seat.busy_poll.duration(true).min(AT_MOST);
+        if span.is_zero() {
+            return (state, TaskWait::Sleep);
+        }
+        let now = Instant::now();
+        let wait = seat.load.next(now);
+        if wait != TaskWait::Poll {
+            return (state, wait);
+        }
+        self.presence.enter_seat();
+        drop(state);
+        seat.poll_for_a_while(now, span);
+        (self.leave_seat(seat, false, true), wait)
+    }
+
+    /// Processes what the seat has polled, and gives it up.
+    fn leave_seat<'a>(
+        &'a self,
+        mut seat: MutexGuard<'a, Seat>,
+        goes_on: bool,
+        dialogue: bool,
+    ) -> StateGuard<'a, State<P>> {
         let mut state = match goes_on {
             true => self.state.lock_again(),
             false => self.state.lock(),

@@ -3,11 +3,12 @@
 //! While tasks wait, the caretaker drives, unless a caller sits in the seat: see [`attention`](crate::engine::driving::attention).
 
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Core, State};
 use crate::engine::Shut;
 use crate::engine::driving::attention::{Changes, Deregistered, Interest, Key};
+use crate::engine::driving::runtime_load::TaskWait;
 use crate::engine::peer::net::Net;
 use crate::pattern::Pattern;
 
@@ -86,7 +87,34 @@ impl<P: Pattern> Core<P> {
             self.catch_up(&mut state);
         }
         let State { pattern, net, .. } = &mut *state;
+        let dialogue = interest != Interest::Own && pattern.in_dialogue();
+        let alone = key.is_none() && self.context.reactor().is_some();
         let mut done = attempt(pattern, net);
+        if !done && dialogue && alone && !state.waiting.is_anybody_outside() {
+            let wait;
+            (state, wait) = self.wait_for_a_while(state);
+            match wait {
+                TaskWait::Sleep => {}
+                TaskWait::Poll => {
+                    if let Err(shut) = self.check_open(&state) {
+                        self.unlock(state);
+                        return Err(shut);
+                    }
+                    let State { pattern, net, .. } = &mut *state;
+                    done = attempt(pattern, net);
+                    if done && !self.presence.has_reactor() {
+                        state.leave_reactor();
+                    }
+                }
+                TaskWait::GiveWay => {
+                    state.net.later().wake(waker);
+                    self.do_chores(state);
+                    return Ok(());
+                }
+            }
+        } else if done && dialogue && key.is_some() {
+            self.note_round(&state);
+        }
         let mut worked = false;
         if !done {
             self.arm_reactor(&mut state);
@@ -131,6 +159,13 @@ impl<P: Pattern> Core<P> {
         self.unlock(state);
         drop(unused);
         Ok(())
+    }
+
+    /// A wait in a dialogue is over for which the task has slept.
+    fn note_round(&self, state: &State<P>) {
+        if let Some(mut seat) = self.try_seat(state) {
+            seat.busy_poll.woken(Instant::now());
+        }
     }
 
     /// Processes what the kernel has, if nobody sits in the seat, and what there is to do in any case. `false`: there was nothing.

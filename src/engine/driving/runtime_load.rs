@@ -1,0 +1,113 @@
+//! Whether the runtime of a task has other tasks to run.
+//!
+//! A task in a dialogue may poll for its answer, as a thread does ([`busy_poll`](super::busy_poll)), instead of leaving that to the reactor: on tokio a
+//! round trip takes half the time so. But its thread runs no other task meanwhile, and a task that always finds its answer never gives way to the others.
+//! So it gives way before it polls, and again after a while: it wakes itself, and is run again when the others have been that were ready. How long that
+//! takes says whether there are any; only if there are none it polls.
+
+use std::time::{Duration, Instant};
+
+/// For so long a task polls that was alone when it gave way.
+const SPELL: Duration = Duration::from_micros(100);
+
+/// Waits that sleep at once where it was not, until it gives way again.
+const APART: u32 = 16;
+
+/// A task that has given way and runs again within this time was alone: it is what a runtime takes by itself.
+const ALONE: Duration = Duration::from_micros(10);
+
+/// One wait polls for so long at the most, whatever the option says.
+pub(crate) const AT_MOST: Duration = Duration::from_micros(50);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct RuntimeLoad {
+    /// There was nobody else: until then it polls.
+    polls_until: Option<Instant>,
+    /// There were others: waits until it gives way again.
+    left: u32,
+    /// When it gave way, unless it has been run since.
+    gave_way: Option<Instant>,
+}
+
+/// How a task waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TaskWait {
+    /// It polls the kernel for a little while first.
+    Poll,
+    /// It wakes itself, and is asked again when others have run.
+    GiveWay,
+    /// It leaves all to whoever wakes it.
+    Sleep,
+}
+
+impl RuntimeLoad {
+    /// How a task is to wait that may poll.
+    pub(crate) fn next(&mut self, now: Instant) -> TaskWait {
+        if let Some(since) = self.gave_way.take() {
+            if now.saturating_duration_since(since) < ALONE {
+                self.polls_until = Some(now + SPELL);
+                return TaskWait::Poll;
+            }
+            self.left = APART;
+        }
+        if self.polls_until.is_some_and(|until| now < until) {
+            return TaskWait::Poll;
+        }
+        self.polls_until = None;
+        if self.left > 0 {
+            self.left -= 1;
+            return TaskWait::Sleep;
+        }
+        self.gave_way = Some(now);
+        TaskWait::GiveWay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How so many calls wait, one every 10 µs, in a runtime that takes so long to run a task again that has given way: how many poll, give way, sleep.
+    fn waits(load: &mut RuntimeLoad, calls: u32, runs_again_after: Duration) -> [u32; 3] {
+        let mut now = Instant::now();
+        let mut counts = [0; 3];
+        for _ in 0..calls {
+            now += SPELL / 10;
+            let mut wait = load.next(now);
+            if wait == TaskWait::GiveWay {
+                counts[1] += 1;
+                now += runs_again_after;
+                wait = load.next(now);
+            }
+            match wait {
+                TaskWait::Poll => counts[0] += 1,
+                TaskWait::Sleep => counts[2] += 1,
+                TaskWait::GiveWay => panic!("twice"),
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn a_task_polls_only_where_no_other_is_ready_and_gives_way_again_and_again() {
+        let mut load = RuntimeLoad::default();
+        assert_eq!(waits(&mut load, 1_000, ALONE / 2), [1_000, 100, 0]);
+        let mut load = RuntimeLoad::default();
+        let calls = 100 * APART;
+        let [polls, ways, sleeps] = waits(&mut load, calls, ALONE * 2);
+        assert_eq!((polls, ways), (0, 100));
+        assert_eq!(sleeps, calls);
+        let [polls, _, sleeps] = waits(&mut load, 1_000, ALONE / 2);
+        assert_eq!(polls + sleeps, 1_000);
+        assert!(sleeps < APART, "{sleeps}");
+    }
+
+    #[test]
+    fn a_task_that_gives_way_and_is_not_run_for_long_sleeps() {
+        let mut load = RuntimeLoad::default();
+        let now = Instant::now();
+        assert_eq!(load.next(now), TaskWait::GiveWay);
+        assert_eq!(load.next(now + Duration::from_secs(1)), TaskWait::Sleep);
+    }
+}
