@@ -303,6 +303,7 @@ fn a_busy_runtime_answers_its_peers() {
     let place = Place::one_thread();
     let beating = Options::new()
         .heartbeat_interval(Duration::from_millis(20))
+        .heartbeat_timeout(DEADLINE)
         .linger(Duration::ZERO);
     let ours = Dealer::new(&place.context()).expect("a DEALER");
     let theirs = Dealer::with_options(&Context::new(), beating).expect("a DEALER");
