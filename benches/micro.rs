@@ -115,24 +115,67 @@ fn answer_hello(bencher: Bencher<'_, '_>, genuine: bool) {
     bencher.bench_local(|| black_box(&hello).answer());
 }
 
+/// Lengths of messages under CURVE.
+#[cfg(feature = "curve")]
+const SEALED: [usize; 5] = [64, 1024, 16_384, 65_536, 1 << 20];
+
 /// What a message costs its sender under CURVE, beside what it costs without.
 #[cfg(feature = "curve")]
-#[divan::bench(args = [64, 1024, 16_384, 65_536])]
+#[divan::bench(args = SEALED)]
 fn seal(bencher: Bencher<'_, '_>, size: usize) {
     let mut sealed = zerohop::__bench::Sealed::with_capacity(size);
     let body = vec![7; size];
     bencher.bench_local(|| sealed.seal(black_box(&body)));
 }
 
-/// The same, and what it costs its receiver.
+/// The same for its receiver, with a copy to where it is opened.
 #[cfg(feature = "curve")]
-#[divan::bench(args = [64, 1024, 16_384, 65_536])]
-fn seal_and_open(bencher: Bencher<'_, '_>, size: usize) {
-    let mut sealed = zerohop::__bench::Sealed::with_capacity(size);
+#[divan::bench(args = SEALED)]
+fn open(bencher: Bencher<'_, '_>, size: usize) {
+    let sealed = std::cell::RefCell::new(zerohop::__bench::Sealed::with_capacity(size));
     let body = vec![7; size];
-    assert!(sealed.seal(&body) > size && sealed.open() > size);
-    bencher.bench_local(|| {
-        sealed.seal(black_box(&body));
-        sealed.open()
+    bencher
+        .with_inputs(|| {
+            let mut sealed = sealed.borrow_mut();
+            assert!(sealed.seal(&body) > size);
+            sealed.sealed()
+        })
+        .bench_local_refs(|message| sealed.borrow_mut().open(message));
+}
+
+/// Messages from a PUSH to a PULL over tcp, under CURVE and without, each with a thread of its own. The longer of `seal` and `open` is
+/// what they would take if there were nothing but the boxes.
+#[cfg(feature = "curve")]
+#[divan::bench(args = SEALED, consts = [true, false])]
+fn stream<const CURVE: bool>(bencher: Bencher<'_, '_>, size: usize) {
+    let keys = |seed| zerohop::KeyPair::from(zerohop::SecretKey::from_bytes([seed; 32]));
+    let (server, client) = match CURVE {
+        true => (
+            Options::new()
+                .curve_server(keys(1))
+                .allow([keys(2).public()]),
+            Options::new().curve_client(&keys(2), keys(1).public()),
+        ),
+        false => (Options::new(), Options::new()),
+    };
+    let context = Context::new();
+    let pull = Pull::with_options(&context, server).unwrap();
+    let endpoint = pull.bind("tcp://127.0.0.1:*").unwrap();
+    let sender = std::thread::spawn(move || {
+        let push = Push::with_options(&Context::new(), client).unwrap();
+        push.connect(&endpoint).unwrap();
+        let body = vec![7; size];
+        // Until the other end is gone.
+        while push.send_timeout(&body[..], Duration::from_secs(1)).is_ok() {}
     });
+    let batch = ((4 << 20) / size).clamp(4, 4096);
+    let mut message = Message::new();
+    pull.recv_into(&mut message).unwrap();
+    bencher.counter(ItemsCount::new(batch)).bench_local(|| {
+        for _ in 0..batch {
+            pull.recv_into(&mut message).unwrap();
+        }
+    });
+    drop(pull);
+    sender.join().unwrap();
 }

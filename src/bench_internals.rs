@@ -146,14 +146,31 @@ impl Sealed {
         if sealed { self.sealed.len() } else { 0 }
     }
 
-    /// Opens what was sealed last, once. Gives the length of the frame; 0 if it is not genuine.
-    pub fn open(&mut self) -> usize {
+    /// What was sealed last, for [`Sealed::open`].
+    pub fn sealed(&self) -> Vec<u8> {
+        self.sealed.clone()
+    }
+
+    /// Opens a message that was sealed, once, and in the order in which they were. Gives the length of the frame; 0 if it is not genuine.
+    pub fn open(&mut self, sealed: &mut [u8]) -> usize {
         self.opened.clear();
-        let Some(header) = crate::zmtp::decode_header(&self.sealed) else {
-            return 0;
-        };
-        let body = &self.sealed[header.header_len..];
-        let opened = self.opener.open(body, &mut self.opened);
-        opened.map_or(0, |_| self.opened.len())
+        let _ = self.try_open(sealed);
+        self.opened.len()
+    }
+
+    fn try_open(&mut self, sealed: &mut [u8]) -> Option<()> {
+        let header = crate::zmtp::decode_header(sealed)?;
+        let body = sealed.get_mut(header.header_len..)?;
+        if !crate::zmtp::LongFrame::can_begin(header.body_len, body.len()) {
+            let (_, frame) = self.opener.open(body).ok()?;
+            self.opened.extend_from_slice(frame);
+            return Some(());
+        }
+        let frame = self.opener.begin(body).ok()?;
+        let (_, start, mut end) = self.opener.finish(frame, body).ok()?;
+        let (plain, encrypted) = body[start..].split_at(body.len() - start - end.left());
+        self.opened.extend_from_slice(plain);
+        end.decrypt(encrypted, &mut self.opened);
+        Some(())
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! What XSalsa20 makes of the key and of that text is computed once, and the key streams of short boxes are made for some counters ahead,
 //! side by side: see [`salsa20`](super::salsa20). A stream made ahead belongs to a counter, so that it can't be used for another;
-//! that no counter is used twice to seal, sees to the caller. Long boxes are those of [`BoxKey`].
+//! that no counter is used twice to seal, sees to the caller. Long boxes are made by [`BoxKey`], and opened piece by piece, each piece while it is in
+//! the cache.
 
 use std::fmt;
 
 use dryoc::classic::crypto_core::crypto_core_hsalsa20;
-use dryoc::classic::crypto_onetimeauth::{crypto_onetimeauth, crypto_onetimeauth_verify};
+use dryoc::classic::crypto_onetimeauth::{
+    OnetimeauthState, crypto_onetimeauth, crypto_onetimeauth_final, crypto_onetimeauth_init,
+    crypto_onetimeauth_update, crypto_onetimeauth_verify,
+};
 use fearless_simd::Level;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::boxes::{BoxKey, MAC, counted};
@@ -22,6 +27,9 @@ const AHEAD: usize = 64;
 
 /// A box that takes more fills vectors by itself.
 const SHORT: usize = AHEAD / 3;
+
+/// What of a long text is worked on at a time: it stays in the cache nearest to the processor.
+pub(crate) const PIECE: usize = 4 * Stream::UNIT;
 
 /// Seals and opens, in any order of the counters, and fastest if each is by one more than the last.
 pub(crate) struct CountedBoxes {
@@ -65,32 +73,42 @@ impl CountedBoxes {
         let Some((tag_key, stream)) = self.ahead.stream(counter, text.len()) else {
             return self.key.seal(&counted(self.prefix, counter), text);
         };
-        xor(text, stream);
+        salsa20::xor_words(text, stream);
         let mut mac = [0; MAC];
         crypto_onetimeauth(&mut mac, text, &tag_key);
         mac
     }
 
-    /// Decrypts a text into memory of the same length. `false`: the tag is not that of this text, key and nonce, and what is in that
-    /// memory means nothing.
+    /// Decrypts a text where it is. `false`: the tag is not that of this text, key and nonce, and the text is as it was.
     #[must_use]
-    pub(crate) fn open_into(
-        &mut self,
-        counter: u64,
-        mac: &[u8; MAC],
-        sealed: &[u8],
-        text: &mut [u8],
-    ) -> bool {
-        let Some((tag_key, stream)) = self.ahead.stream(counter, sealed.len()) else {
-            let nonce = counted(self.prefix, counter);
-            return self.key.open_into(&nonce, mac, sealed, text);
+    pub(crate) fn open(&mut self, counter: u64, mac: &[u8; MAC], text: &mut [u8]) -> bool {
+        let Some((tag_key, stream)) = self.ahead.stream(counter, text.len()) else {
+            return self.key.open(&counted(self.prefix, counter), mac, text);
         };
-        if crypto_onetimeauth_verify(mac, sealed, &tag_key).is_err() {
+        if crypto_onetimeauth_verify(mac, text, &tag_key).is_err() {
             return false;
         }
-        text.copy_from_slice(sealed);
-        xor(text, stream);
+        salsa20::xor_words(text, stream);
         true
+    }
+
+    /// Begins to open a long box.
+    pub(crate) fn open_long(&self, counter: u64) -> LongBox {
+        let stream = Box::new(self.stream(counter));
+        let tag = crypto_onetimeauth_init(&stream.tag_key());
+        LongBox { stream, tag }
+    }
+
+    fn stream(&self, counter: u64) -> Stream {
+        let Ahead { level, subkey, .. } = &self.ahead;
+        let mut first = Zeroizing::new([[0; 16]; salsa20::MANY]);
+        salsa20::blocks(*level, subkey, counter, salsa20::MANY, &mut *first);
+        Stream {
+            level: *level,
+            subkey: subkey.clone(),
+            counter,
+            first,
+        }
     }
 
     /// Forgets what was made ahead, and so holds no memory.
@@ -133,11 +151,7 @@ impl Ahead {
         let at = at * blocks_each;
         let words = self.blocks.get(at..at + needed)?.as_flattened();
         let (key, stream) = words.split_at_checked(KEY / 4)?;
-        let mut tag_key = Zeroizing::new([0; KEY]);
-        for (bytes, word) in tag_key.as_chunks_mut().0.iter_mut().zip(key) {
-            *bytes = word.to_le_bytes();
-        }
-        Some((tag_key, stream))
+        Some((tag_key(key), stream))
     }
 
     /// Which of them is that of a counter.
@@ -180,18 +194,94 @@ impl Ahead {
     }
 }
 
-/// With words that are bytes, the least significant first. There are enough of them.
-fn xor(text: &mut [u8], stream: &[u32]) {
-    let (words, rest) = text.as_chunks_mut();
-    for (bytes, word) in words.iter_mut().zip(stream) {
-        *bytes = (u32::from_le_bytes(*bytes) ^ word).to_le_bytes();
+/// The stream of one counter, that a long text is encrypted with piece by piece.
+pub(crate) struct Stream {
+    level: Level,
+    subkey: Zeroizing<[u32; 8]>,
+    counter: u64,
+    /// The first blocks: the key of the tag, and what the head of the text is encrypted with.
+    first: Zeroizing<[salsa20::Block; salsa20::MANY]>,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream(***)")
     }
-    let last = stream
-        .get(words.len())
-        .map_or([0; 4], |word| word.to_le_bytes());
-    for (byte, with) in rest.iter_mut().zip(last) {
-        *byte ^= with;
+}
+
+impl Stream {
+    /// So much of the text is its head. Behind it, pieces of a multiple of [`Stream::UNIT`] fill all vectors.
+    pub(crate) const HEAD: usize = Stream::UNIT - KEY;
+
+    /// See [`Stream::HEAD`].
+    pub(crate) const UNIT: usize = salsa20::MANY * BLOCK;
+
+    fn tag_key(&self) -> Zeroizing<[u8; KEY]> {
+        tag_key(&self.first[0])
     }
+
+    /// Encrypts or decrypts the head, or as much of it as the text has.
+    pub(crate) fn xor_head(&self, head: &mut [u8]) {
+        salsa20::xor_words(head, &self.first.as_flattened()[KEY / 4..]);
+    }
+
+    /// Encrypts or decrypts a piece that begins at this byte of the text, behind the head.
+    pub(crate) fn xor(&self, at: usize, piece: &mut [u8]) {
+        let xor = |at: usize, bytes: &mut [u8]| {
+            let block = (at / BLOCK) as u64;
+            salsa20::xor(self.level, &self.subkey, self.counter, block, bytes);
+        };
+        let at = at + KEY;
+        let skipped = at % BLOCK;
+        let rest_of_block = (BLOCK - skipped) % BLOCK;
+        let (first, rest) = piece.split_at_mut(piece.len().min(rest_of_block));
+        if !first.is_empty() {
+            let mut block = Zeroizing::new([0; BLOCK]);
+            let place = &mut block[skipped..skipped + first.len()];
+            place.copy_from_slice(first);
+            xor(at, &mut *block);
+            first.copy_from_slice(&block[skipped..skipped + first.len()]);
+        }
+        if !rest.is_empty() {
+            xor(at + first.len(), rest);
+        }
+    }
+}
+
+/// A long box of which not all is here yet: its text is looked at as it comes, and decrypted only when the tag has been found to be its own.
+pub(crate) struct LongBox {
+    stream: Box<Stream>,
+    tag: OnetimeauthState,
+}
+
+impl fmt::Debug for LongBox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LongBox(***)")
+    }
+}
+
+impl LongBox {
+    /// Takes the next piece of the text, as it came.
+    pub(crate) fn came(&mut self, sealed: &[u8]) {
+        crypto_onetimeauth_update(&mut self.tag, sealed);
+    }
+
+    /// All has come. What decrypts it; `None`: the tag is not that of this text, key and nonce.
+    #[must_use]
+    pub(crate) fn verify(self, mac: &[u8; MAC]) -> Option<Box<Stream>> {
+        let mut own = Zeroizing::new([0; MAC]);
+        crypto_onetimeauth_final(self.tag, &mut own);
+        bool::from(own.ct_eq(mac)).then_some(self.stream)
+    }
+}
+
+/// The key of a tag is the beginning of a stream.
+fn tag_key(stream: &[u32]) -> Zeroizing<[u8; KEY]> {
+    let mut key = Zeroizing::new([0; KEY]);
+    for (bytes, word) in key.as_chunks_mut().0.iter_mut().zip(stream) {
+        *bytes = word.to_le_bytes();
+    }
+    key
 }
 
 #[cfg(test)]
@@ -233,16 +323,19 @@ mod tests {
                     "{len} at {counter}"
                 );
                 assert_eq!(sealed, expected, "{len} at {counter}");
-                let mut opened = vec![0; len];
                 let mut bad = mac;
                 bad[len % MAC] ^= 0x10;
-                assert!(!opening.open_into(counter, &bad, &sealed, &mut opened));
-                assert!(opening.open_into(counter, &mac, &sealed, &mut opened));
-                assert_eq!(opened, plain);
+                assert!(!opening.open(counter, &bad, &mut sealed));
                 if let Some(byte) = sealed.last_mut() {
                     *byte ^= 1;
-                    assert!(!opening.open_into(counter, &mac, &sealed, &mut opened));
+                    assert!(!opening.open(counter, &mac, &mut sealed));
                 }
+                if let Some(byte) = sealed.last_mut() {
+                    *byte ^= 1;
+                }
+                assert_eq!(sealed, expected, "what does not open is as it was");
+                assert!(opening.open(counter, &mac, &mut sealed));
+                assert_eq!(sealed, plain);
             }
             counter = next(counter);
         }
@@ -266,6 +359,43 @@ mod tests {
             counter.wrapping_add(1)
         });
         are_those_of_nacl([65; 90], 90, |counter| counter - 1);
+    }
+
+    /// Piece by piece, however it is cut.
+    #[test]
+    fn long_boxes_open_piece_by_piece() {
+        let key = BoxKey::from_bytes(&[9; KEY]);
+        let lens = (1..300).chain([990, 991, 992, 993, 1023, 1024, 1025, 5087, 5088, 5089]);
+        for (len, counter) in lens.chain([8192, 20_000]).zip(u64::from(u32::MAX) - 20..) {
+            let plain: Vec<u8> = (0..len).map(|n| (n * 7) as u8).collect();
+            let mut expected = plain.clone();
+            let mac = key.seal(&counted(PREFIX, counter), &mut expected);
+            for level in levels() {
+                let boxes = CountedBoxes::at_level(key.clone(), PREFIX, level);
+                for cut in [1, 7, 64, 1000, 1024, len] {
+                    let come = |sealed: &[u8]| {
+                        let mut opening = boxes.open_long(counter);
+                        sealed.chunks(cut).for_each(|piece| opening.came(piece));
+                        opening
+                    };
+                    let mut bad = mac;
+                    bad[len % MAC] ^= 4;
+                    assert!(come(&expected).verify(&bad).is_none());
+                    let mut altered = expected.clone();
+                    altered[len / 2] ^= 1;
+                    assert!(come(&altered).verify(&mac).is_none());
+                    assert!(come(&expected[..len - 1]).verify(&mac).is_none());
+                    let stream = come(&expected).verify(&mac).expect("genuine");
+                    let mut text = expected.clone();
+                    let (head, rest) = text.split_at_mut(len.min(Stream::HEAD));
+                    stream.xor_head(head);
+                    for (n, piece) in rest.chunks_mut(cut).enumerate() {
+                        stream.xor(Stream::HEAD + n * cut, piece);
+                    }
+                    assert!(text == plain, "{len}, {cut}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! | `files` | keys in files: ours, and those of pyzmq and czmq |
 //! | `boxes` | a box of NaCl: sealed with a key that two sides have in common, and opened |
 //! | `counted` | the same, for the many of a session, whose nonces are counters |
-//! | `salsa20` | the stream cipher, for several short boxes at a time |
+//! | `salsa20` | the stream cipher, for several short boxes at a time, and for pieces of long ones |
 //! | `error` | [`KeyError`] |
 //!
 //! What keys are as text is in `key_text.rs`, which allow-lists need without this, too.
@@ -22,7 +22,7 @@ mod keys;
 mod salsa20;
 
 pub(crate) use boxes::{BoxKey, MAC, NONCE, Nonce, counted, random};
-pub(crate) use counted::CountedBoxes;
+pub(crate) use counted::{CountedBoxes, LongBox, PIECE, Stream};
 pub use error::KeyError;
 pub use keys::{KeyPair, PublicKey, SecretKey};
 

@@ -73,7 +73,9 @@ pub(crate) use heartbeat::{Heartbeat, HeartbeatAction, HeartbeatConfig, Outgoing
 ))]
 pub(crate) use mechanism::Session;
 #[cfg(feature = "curve")]
-pub(crate) use mechanism::{CurveConfig, CurveRole, Entropy, MESSAGE_OVERHEAD, Opener, Sealer};
+pub(crate) use mechanism::{
+    CurveConfig, CurveRole, Entropy, LongFrame, MESSAGE_OVERHEAD, Opener, SealedEnd, Sealer,
+};
 pub(crate) use mechanism::{MechanismConfig, Security};
 pub(crate) use metadata::{Metadata, own_metadata, put_property};
 pub(crate) use peer::Announced;

@@ -19,8 +19,11 @@ const SPARE: usize = 64;
 /// And at the most: two, for both directions, for each peer that has events at once. Where there are so many, each uses little of its own.
 const MOST_SPARE: usize = 512;
 
-/// The longest body whose memory is kept for the next one.
+/// The longest body whose memory is kept for a next one.
 const BODY_MAX: usize = 8 * 1024 * 1024;
+
+/// How many of them: what a sealed message is read to, and what it is opened to.
+const BODIES: usize = 2;
 
 /// A stack of empty chunks, last in, first out: the next chunk handed out is the one still in the cache.
 #[derive(Debug, Default)]
@@ -28,9 +31,9 @@ pub(crate) struct ChunkPool {
     spare: Vec<Vec<u8>>,
     /// So many more than [`SPARE`] are kept.
     more: usize,
-    /// What held the body of a long message that the application is done with. The allocator would give memory of such
+    /// What held the bodies of long messages that the application is done with. The allocator would give memory of such
     /// a size back to the system, which takes longer to provide it anew than a message takes to be read.
-    body: Vec<u8>,
+    bodies: [Vec<u8>; BODIES],
     /// What is to be dropped when no lock is held any more.
     pub(crate) later: Later,
 }
@@ -73,8 +76,9 @@ impl ChunkPool {
     /// Memory for a long body, with room for at least so many bytes. If the system has no such memory, there is room for none, and
     /// the next read into it fails.
     pub(crate) fn take_body(&mut self, capacity: usize) -> Vec<u8> {
-        if (capacity..=2 * capacity).contains(&self.body.capacity()) {
-            return std::mem::take(&mut self.body);
+        let fits = |body: &&mut Vec<u8>| (capacity..=2 * capacity).contains(&body.capacity());
+        if let Some(body) = self.bodies.iter_mut().find(fits) {
+            return std::mem::take(body);
         }
         let mut body = Vec::new();
         let _ = body.try_reserve_exact(capacity);
@@ -85,7 +89,11 @@ impl ChunkPool {
     pub(crate) fn give_body(&mut self, mut body: Vec<u8>) {
         if (CHUNK..=BODY_MAX).contains(&body.capacity()) {
             body.clear();
-            self.body = body;
+            if self.bodies[0].capacity() > 0 {
+                // Where all places are taken, the one is dropped that was given first.
+                self.bodies.rotate_right(1);
+            }
+            self.bodies[0] = body;
         }
     }
 
@@ -120,7 +128,7 @@ impl ChunkPool {
     pub(crate) fn release(&mut self) {
         self.spare = Vec::new();
         self.more = 0;
-        self.body = Vec::new();
+        self.bodies = Default::default();
     }
 }
 
@@ -170,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_memory_of_one_body_that_fits() {
+    fn keeps_the_memory_of_bodies_that_fit() {
         let mut pool = ChunkPool::default();
         pool.give_body(vec![7; 3 * CHUNK]);
         let fitting = pool.take_body(2 * CHUNK);
@@ -180,8 +188,13 @@ mod tests {
         assert_eq!(pool.take_body(CHUNK).capacity(), CHUNK, "wasteful");
         assert_eq!(pool.take_body(4 * CHUNK).capacity(), 4 * CHUNK);
         pool.give_body(Vec::with_capacity(BODY_MAX + 1));
-        assert_eq!(pool.body.capacity(), 3 * CHUNK);
+        let kept = |pool: &ChunkPool| pool.bodies.each_ref().map(Vec::capacity);
+        assert_eq!(kept(&pool), [3 * CHUNK, 0]);
+        for chunks in [5, 7] {
+            pool.give_body(Vec::with_capacity(chunks * CHUNK));
+        }
+        assert_eq!(kept(&pool), [7 * CHUNK, 5 * CHUNK]);
         pool.release();
-        assert_eq!(pool.body.capacity(), 0);
+        assert_eq!(kept(&pool), [0, 0]);
     }
 }

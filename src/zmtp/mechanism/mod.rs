@@ -35,7 +35,8 @@ use super::metadata::Metadata;
 use crate::secret::Secret;
 #[cfg(feature = "curve")]
 pub(crate) use curve::{
-    CurveConfig, CurveRole, Entropy, MESSAGE_OVERHEAD, Opener, Sealer, Session,
+    CurveConfig, CurveRole, Entropy, LongFrame, MESSAGE_OVERHEAD, Opener, SealedEnd, Sealer,
+    Session,
 };
 use null::Null;
 use plain::{PlainClient, PlainServer};

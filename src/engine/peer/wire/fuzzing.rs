@@ -17,7 +17,7 @@ use crate::zmtp::{
 };
 
 /// More than the reader keeps of what it does not need for the frames at hand: see `KEPT` and `READ` there.
-const SPARE: usize = (1 << 20) + CHUNK;
+const SPARE: usize = (2 << 20) + 2 * CHUNK;
 
 /// The most that comes with the end of a handshake.
 const EARLY: usize = 1024;

@@ -302,6 +302,72 @@ fn what_came_with_the_handshake_comes_first() {
     }
 }
 
+/// A long frame is looked at as it comes, and decrypted as it is given out: nothing of it before all of it is known to be genuine.
+#[cfg(feature = "curve")]
+#[test]
+fn nothing_is_given_out_of_a_long_frame_that_was_altered() {
+    use crate::zmtp::{FrameKind, ProtocolError, Session};
+
+    let body = vec![5; 200_000];
+    let head = Around::Sealed.frame(0) - 2 + 9;
+    // Name, counter, tag, flags, and the text from its beginning to its end.
+    for (at, genuine) in [
+        (9, false),
+        (24, false),
+        (25, false),
+        (head - 2, false),
+        (head - 1, false),
+        (head, false),
+        (head + 991, false),
+        (head + 992, false),
+        (head + 70_000, false),
+        (head + body.len() - 1, false),
+        (0, true),
+    ] {
+        let (mut sealer, _) = Session::pair(7).0.split();
+        let mut wire = Vec::new();
+        assert!(sealer.seal(FrameKind::Last, b"before", &mut wire));
+        let start = wire.len();
+        assert!(sealer.seal(FrameKind::Last, &body, &mut wire));
+        assert_eq!(wire.len() - start, head + body.len());
+        wire[start + at] ^= u8::from(!genuine);
+        for most in [usize::MAX, 30_000] {
+            let mut connection = Connection::new(Around::Sealed);
+            connection.out.set_most(usize::MAX);
+            connection.near.write(&wire).expect("all room there is");
+            connection.out.set_most(most);
+            let mut violation = None;
+            while violation.is_none() {
+                let outcome = connection.inbound.read(
+                    &mut connection.reader,
+                    &connection.far,
+                    &mut connection.scanner,
+                    &mut connection.pool,
+                    usize::MAX,
+                    &mut |_| Ok(()),
+                );
+                match outcome {
+                    Ok(outcome) => violation = outcome.violation,
+                    Err(error) => {
+                        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                        break;
+                    }
+                }
+            }
+            let given_out = connection.inbound.bytes() > 8;
+            assert_eq!((violation.is_none(), given_out), (genuine, genuine), "{at}");
+            let is_sealed = !matches!(violation.as_deref(), Some(ProtocolError::NotSealed { .. }));
+            assert_eq!(is_sealed, at != 9);
+            let mut message = Message::new();
+            let mut lens = Vec::new();
+            while connection.inbound.take(&mut message, &mut connection.pool) {
+                lens.push(message.size());
+            }
+            assert_eq!(lens, [6, body.len()][..1 + usize::from(genuine)]);
+        }
+    }
+}
+
 /// Such a message is not copied unless a part of it is left.
 #[test]
 fn a_tail_is_written_behind_what_is_queued() {

@@ -68,12 +68,8 @@ impl Writer {
                 buffer.push(Outgoing::Slice(body), pool);
                 raw.write(stream, buffer, pool).bytes
             }
-            // What is made of it is a copy in any case.
             #[cfg(feature = "curve")]
-            Writer::Sealed(sealed) => {
-                buffer.push(Outgoing::Slice(body), pool);
-                sealed.write(stream, buffer, pool).bytes
-            }
+            Writer::Sealed(sealed) => sealed.write_with_tail(stream, buffer, body, pool),
             #[cfg(test)]
             Writer::Records(records) => {
                 buffer.push(Outgoing::Slice(body), pool);

@@ -43,7 +43,7 @@ use crate::curve::{KEY, KeyPair, MAC, NONCE, Nonce, PublicKey, counted, random};
 use crate::zmtp::ProtocolError;
 
 pub(super) use self::{client::Client, server::Server};
-pub(crate) use session::{MESSAGE_OVERHEAD, Opener, Sealer, Session};
+pub(crate) use session::{LongFrame, MESSAGE_OVERHEAD, Opener, SealedEnd, Sealer, Session};
 
 /// What a socket that speaks CURVE goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
