@@ -1,7 +1,7 @@
 //! CURVE: a genuine conversation, always the same, in which the input alters one command: its bytes are added to those of the command
 //! without carry, and what is longer is appended. So an input of zeros is the command itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -59,7 +59,7 @@ fn add(genuine: &[u8], data: &[u8]) -> Vec<u8> {
 
 /// Alters what one side has said from one place to another; the other side takes it, however it is cut.
 fn alter(by_client: bool, from: usize, to: usize, data: &[u8]) {
-    let (client, server) = converse();
+    let (client, server) = SAID.get_or_init(converse);
     let said = if by_client { client } else { server };
     let to = to.min(said.len());
     let altered = [&said[..from], &add(&said[from..to], data), &said[to..]].concat();
@@ -69,12 +69,17 @@ fn alter(by_client: bool, from: usize, to: usize, data: &[u8]) {
     altered.chunks(1).for_each(|byte| bytewise.feed(byte));
     assert_eq!(whole.outcome, bytewise.outcome);
     assert_eq!(whole.out, bytewise.out);
-    if altered == said {
+    if altered == *said {
         assert!(matches!(whole.outcome, Some(Ok(_))));
     }
 }
 
-/// What a client and a server say to each other.
+/// What a client and a server say to each other. It is always the same, and takes longer than all that is made of an input.
+static SAID: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
+
+/// Those of the client, and of the server. Their keys take long to compute.
+static CONFIGS: OnceLock<[Arc<HandshakeConfig>; 2]> = OnceLock::new();
+
 fn converse() -> (Vec<u8>, Vec<u8>) {
     let (mut client, mut server) = (Side::new(false), Side::new(true));
     let (mut by_client, mut by_server) = (0, 0);
@@ -91,6 +96,27 @@ fn converse() -> (Vec<u8>, Vec<u8>) {
     (client.out, server.out)
 }
 
+fn config(server: bool) -> Arc<HandshakeConfig> {
+    let keys = |seed| KeyPair::from(SecretKey::from_bytes([seed; KEY]));
+    let (socket_type, own, role) = match server {
+        true => (SocketType::Pull, 1, CurveRole::Server),
+        false => (SocketType::Push, 2, CurveRole::Client(keys(1).public())),
+    };
+    let mechanism = MechanismConfig::Curve(Arc::new(CurveConfig {
+        keys: keys(own),
+        role,
+        entropy: Entropy::Fixed(own),
+    }));
+    Arc::new(HandshakeConfig {
+        socket_type,
+        routing_id: Bytes::new(),
+        mechanism,
+        authenticates: false,
+        metadata: own_metadata(socket_type, b"", Announced::default()),
+        max_command_size: 1000,
+    })
+}
+
 struct Side {
     handshake: Handshake,
     input: Vec<u8>,
@@ -100,27 +126,11 @@ struct Side {
 
 impl Side {
     fn new(server: bool) -> Side {
-        let keys = |seed| KeyPair::from(SecretKey::from_bytes([seed; KEY]));
-        let (socket_type, own, role) = match server {
-            true => (SocketType::Pull, 1, CurveRole::Server),
-            false => (SocketType::Push, 2, CurveRole::Client(keys(1).public())),
-        };
-        let mechanism = MechanismConfig::Curve(Arc::new(CurveConfig {
-            keys: keys(own),
-            role,
-            entropy: Entropy::Fixed(own),
-        }));
-        let config = HandshakeConfig {
-            socket_type,
-            routing_id: Bytes::new(),
-            mechanism,
-            authenticates: false,
-            metadata: own_metadata(socket_type, b"", Announced::default()),
-            max_command_size: 1000,
-        };
+        let configs = CONFIGS.get_or_init(|| [config(false), config(true)]);
+        let config = Arc::clone(&configs[usize::from(server)]);
         let mut out = Vec::new();
         Side {
-            handshake: Handshake::new(Arc::new(config), &mut out),
+            handshake: Handshake::new(config, &mut out),
             input: Vec::new(),
             out,
             outcome: None,
