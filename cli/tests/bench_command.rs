@@ -74,6 +74,12 @@ fn a_smoke_run_counts_messages_and_measures_nothing() -> Result<(), Box<dyn Erro
         ("fan-out/tcp/64/8-peers/100-topics", "zerohop"),
         ("fan-in/tcp/64/4-peers", "zerohop"),
         ("churn/tcp/64", "zerohop"),
+        ("fan-out/inproc/1000/2-peers", "zerohop"),
+        ("fan-out/inproc/1000/1000-per-s/2-peers", "zerohop"),
+        ("fan-out/ipc/1000/2-peers", "zerohop"),
+        ("fan-out/ipc/1000/1000-per-s/2-peers", "zerohop"),
+        ("fan-out/tcp/1000/2-peers", "zerohop"),
+        ("fan-out/tcp/1000/1000-per-s/2-peers", "zerohop"),
     ];
     let expected = expected.map(|(workload, who)| (workload.to_owned(), who.to_owned()));
     assert_eq!(seen, expected);

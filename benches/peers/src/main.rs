@@ -13,6 +13,7 @@ mod omq_exclusive;
 mod runtime;
 mod rzmq;
 mod shared;
+mod zenoh;
 mod zerohop_tokio;
 mod zeromq;
 
@@ -76,6 +77,7 @@ fn list() -> serde_json::Value {
         {"name": "rzmq-uring", "transports": ["tcp"], "works": all},
         {"name": "rzmq-1-thread", "transports": everywhere, "works": all},
         {"name": "nng", "transports": everywhere, "works": streams, "left_out": drops},
+        {"name": "zenoh", "transports": everywhere[..2], "works": ["fan-out", "latency"]},
     ])
 }
 
@@ -93,6 +95,7 @@ fn play(task: &Task) -> Fallible<()> {
         "rzmq-uring" => child::run(task, || rzmq::Rzmq::new(many_threads()?, Way::Uring)),
         "rzmq-1-thread" => child::run(task, || rzmq::Rzmq::new(one_thread()?, Way::Standard)),
         "nng" => child::run(task, || -> Fallible<_> { Ok(nng::Nng) }),
+        "zenoh" => child::run(task, zenoh::Zenoh::new),
         other => Err(format!("{other} is not known here").into()),
     }
 }

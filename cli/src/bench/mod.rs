@@ -37,7 +37,7 @@ pub(crate) use contestants::play;
 use machine::Machine;
 use results::Results;
 use runner::Outcome;
-use workload::{Scale, Workload, workloads};
+use workload::{Scale, Workload, publishing, workloads};
 
 /// Where the installed program leaves its results unless told otherwise.
 const OUT: &str = "zerohop-bench";
@@ -58,6 +58,10 @@ pub(crate) struct Args {
     /// A few messages of everything: checks counts and contents, measures nothing
     #[arg(long)]
     smoke: bool,
+    /// Publish/subscribe instead: by transport, size, subscribers and pace, as in arXiv 2508.07934 (about five minutes
+    /// for each contestant; with --full an hour)
+    #[arg(long, conflicts_with = "smoke")]
+    publishing: bool,
     /// Only workloads whose name contains TEXT (repeatable)
     #[arg(long, value_name = "TEXT")]
     filter: Vec<String>,
@@ -86,7 +90,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     picture: Option<PathBuf>,
     /// Measure nothing: show the results in DIR again
-    #[arg(long, conflicts_with_all = ["full", "smoke", "filter", "only", "curve", "rounds", "seconds", "awake", "list"])]
+    #[arg(long, conflicts_with_all = ["full", "smoke", "publishing", "filter", "only", "curve", "rounds", "seconds", "awake", "list"])]
     show: bool,
     /// Compare with an earlier run: its results.json, or the directory that holds it
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, conflicts_with_all = ["smoke", "list"])]
@@ -168,7 +172,10 @@ impl Args {
 
 /// The workloads that the arguments ask for.
 fn choose(args: &Args) -> Fallible<Vec<Workload>> {
-    let mut chosen = workloads(args.scale());
+    let mut chosen = match args.publishing {
+        true => publishing(args.scale()),
+        false => workloads(args.scale()),
+    };
     if !args.filter.is_empty() {
         let is_meant = |name: &str| args.filter.iter().any(|text| name.contains(text.as_str()));
         chosen.retain(|workload| is_meant(&workload.name()));

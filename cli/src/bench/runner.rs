@@ -144,7 +144,7 @@ impl Runner<'_> {
         let is_of_time = matches!(
             workload.work,
             Work::Latency | Work::OpenLoop | Work::Churn | Work::RouterEcho
-        );
+        ) || workload.rate.is_some();
         let _awake = (self.plan.awake && is_of_time).then(Awake::new);
         let turns = turns(self.plan, workload, entrants) / self.plan.rounds;
         for round in 1..=self.plan.rounds {
@@ -168,7 +168,8 @@ impl Runner<'_> {
     fn line_up<'a>(&self, workload: &Workload, entrants: &[&'a Entrant]) -> Vec<Showing<'a>> {
         let mut showings = Vec::new();
         for &entrant in entrants {
-            let is_outpaced = workload.rate.is_some() && self.outpaced.contains(&entrant.name);
+            let is_outpaced =
+                workload.work == Work::OpenLoop && self.outpaced.contains(&entrant.name);
             let left_out = match entrant.can(workload) {
                 true if is_outpaced => Some("failed, or could not follow, at a slower rate"),
                 true => None,
@@ -212,7 +213,11 @@ impl Runner<'_> {
     }
 
     fn note_outpaced(&mut self, result: &WorkloadResult) {
-        let Some(rate) = result.workload.rate else {
+        let rate = match result.workload.work {
+            Work::OpenLoop => result.workload.rate,
+            _ => None,
+        };
+        let Some(rate) = rate else {
             return;
         };
         for ContestantResult { contestant, .. } in &result.contestants {
@@ -245,7 +250,9 @@ impl Runner<'_> {
         let played = crew.play(workload, &task);
         let (bound, connected) = played.map_err(|fault| crew.explain(&fault))?;
         let received = match workload.work {
-            Work::FanOut | Work::XpubSub => connected.iter().map(|report| report.messages).sum(),
+            Work::FanOut | Work::XpubSub if !connected.is_empty() => {
+                connected.iter().map(|report| report.messages).sum()
+            }
             _ => bound.messages,
         };
         Ok((received, metrics(workload, &bound, &connected)))
@@ -261,7 +268,11 @@ impl Runner<'_> {
             seconds,
             warm_up,
             max_messages,
-            sockets: 1,
+            sockets: match workload.work {
+                // As many as one process subscribes with; where there are more processes, each is told its share.
+                Work::FanOut => workload.peers,
+                _ => 1,
+            },
             first_source: 0,
             senders: match workload.work {
                 Work::FanIn | Work::Memory | Work::RouterCrowd | Work::Tasks => workload.peers,
@@ -381,6 +392,7 @@ fn roles(workload: &Workload) -> (Role, Option<Role>) {
         Work::PushPull | Work::Shared if workload.transport == Transport::Inproc => {
             (Role::Pair, None)
         }
+        Work::FanOut if workload.transport == Transport::Inproc => (Role::PubSub, None),
         Work::PushPull
         | Work::Shared
         | Work::OpenLoop
@@ -430,8 +442,18 @@ fn metrics(workload: &Workload, bound: &Report, connected: &[Report]) -> Vec<(Me
     let nanos = connected.iter().chain([bound]).map(|report| report.nanos);
     let nanos = nanos.max().unwrap_or_default().max(1);
     let stream_rate = |received: &Report| received.messages as f64 * 1e9 / nanos as f64;
+    // The subscribers count what all of them get together.
+    let of_subscribers = |received: &Report, cpu: f64| {
+        let each = stream_rate(received) / workload.peers as f64;
+        let mut metrics = stream_metrics(workload, each, cpu);
+        metrics.extend(latencies(received));
+        metrics
+    };
     let Some(first) = connected.first() else {
-        return stream_metrics(workload, stream_rate(bound), cpu(bound));
+        return match workload.work {
+            Work::FanOut => of_subscribers(bound, cpu(bound)),
+            _ => stream_metrics(workload, stream_rate(bound), cpu(bound)),
+        };
     };
     match workload.work {
         // The processor time of what is between the two is not known.
@@ -452,11 +474,9 @@ fn metrics(workload: &Workload, bound: &Report, connected: &[Report]) -> Vec<(Me
             let cpu = cpu(bound) + used as f64 / sent.max(1) as f64;
             stream_metrics(workload, stream_rate(bound), cpu)
         }
-        // The subscribers count what all of them get together; the publisher, what it sends.
+        // The publisher counts what it sends, once for all of them.
         Work::FanOut | Work::XpubSub => {
-            let each = stream_rate(first) / workload.peers as f64;
-            let cpu = cpu(first) + cpu(bound) / workload.peers as f64;
-            stream_metrics(workload, each, cpu)
+            of_subscribers(first, cpu(first) + cpu(bound) / workload.peers as f64)
         }
         Work::Latency | Work::RouterEcho => {
             let mut metrics = latencies(first);

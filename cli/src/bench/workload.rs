@@ -94,7 +94,7 @@ pub(crate) struct Workload {
     pub(crate) peers: usize,
     /// Topics of each subscriber.
     pub(crate) topics: usize,
-    /// Messages per second of an open loop.
+    /// Messages per second of an open loop, and of a publisher that does not send as fast as it goes.
     pub(crate) rate: Option<f64>,
 }
 
@@ -138,7 +138,7 @@ impl Workload {
         };
         let mut name = format!("{work}/{transport}/{size}");
         if let Some(rate) = self.rate {
-            name += &format!("/{rate}-per-s");
+            name += &format!("/{rate:.0}-per-s");
         }
         if self.peers > 1 {
             name += &format!("/{}-peers", self.peers);
@@ -166,7 +166,11 @@ impl Workload {
                 let topics = self.topics;
                 format!("PUB to {peers} SUB, {topics} topics each, {transport}, {size}")
             }
-            Work::FanOut => format!("PUB to {peers} SUB, {transport}, {size}"),
+            Work::FanOut => {
+                let rate = self.rate.map(in_thousands);
+                let rate = rate.map_or(String::new(), |rate| format!(", {rate} messages/s"));
+                format!("PUB to {peers} SUB, {transport}, {size}{rate}")
+            }
             Work::FanIn => format!("{peers} PUSH to one PULL, {transport}, {size}"),
             Work::Memory => format!("memory of an idle connection, {transport}, {peers} of them"),
             Work::Churn => format!("connect, one request, close, {transport}"),
@@ -186,7 +190,7 @@ impl Workload {
     }
 }
 
-/// All workloads of that scale.
+/// All workloads of that scale; those of [`publishing`] only in a smoke run.
 pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
     let mut all = Vec::new();
     streams(scale, &mut all);
@@ -195,6 +199,42 @@ pub(crate) fn workloads(scale: Scale) -> Vec<Workload> {
     open_loops(scale, &mut all);
     connections(scale, &mut all);
     family(scale, &mut all);
+    if scale == Scale::Smoke {
+        all.extend(publishing(scale));
+    }
+    all
+}
+
+/// Publish/subscribe by transport, size, number of subscribers and pace, as in "Performance Evaluation of Brokerless Messaging
+/// Libraries" (arXiv 2508.07934, 2025).
+pub(crate) fn publishing(scale: Scale) -> Vec<Workload> {
+    /// Microseconds between two messages, in the mean; 0 for as fast as it goes.
+    const INTERVALS: [u32; 6] = [0, 200, 400, 600, 800, 1000];
+    /// 1 to 512 kB.
+    const SIZES: [usize; 10] = [
+        1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 512_000,
+    ];
+
+    let (sizes, subscribers, intervals): (&[usize], &[usize], &[u32]) = match scale {
+        Scale::Smoke => (&[1_000], &[2], &[0, 1000]),
+        Scale::Quick => (&[1_000, 8_000, 64_000, 512_000], &[1, 2, 4, 8], &[0, 1000]),
+        Scale::Full => (&SIZES, &[1, 2, 4, 8], &INTERVALS),
+    };
+    let mut all = Vec::new();
+    for transport in [Transport::Inproc, Transport::Ipc, Transport::Tcp] {
+        for &interval in intervals {
+            for &peers in subscribers {
+                for &size in sizes {
+                    all.push(Workload {
+                        peers,
+                        topics: 1,
+                        rate: (interval > 0).then(|| 1e6 / f64::from(interval)),
+                        ..Workload::new(Work::FanOut, transport, size)
+                    });
+                }
+            }
+        }
+    }
     all
 }
 

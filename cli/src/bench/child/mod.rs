@@ -38,6 +38,8 @@ pub(crate) enum Role {
     Pair,
     Pub,
     Sub,
+    /// PUB and its subscribers in two threads of one process.
+    PubSub,
     Req,
     Rep,
     /// PULL that weighs its idle connections.

@@ -26,8 +26,13 @@ pub(crate) fn play<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Repor
             contestant.run(push::push(contestant, task, || go.is_said(1)))
         }
         Role::Pair => pair(contestant, task),
-        Role::Pub => contestant.run(publish::publish(contestant, task)),
-        Role::Sub => contestant.run(publish::subscribe(contestant, task)),
+        Role::Pub => {
+            let go = Go::new();
+            let go = |times| go.is_said(times);
+            contestant.run(publish::publish(contestant, task, || say("ready"), go))
+        }
+        Role::Sub => contestant.run(publish::subscribe(contestant, task, || say("ready"))),
+        Role::PubSub => publish::both(contestant, task),
         Role::Req => contestant.run(request::request(contestant, task)),
         Role::Rep => contestant.run(request::reply(contestant, task)),
         Role::Accept => contestant.run(connections::accept(contestant, task)),
@@ -73,11 +78,16 @@ fn pair<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
             Err(_) => Report::default(),
         };
         let received = puller.join().map_err(|_| "the receiver panicked")??;
-        Ok(Report {
-            nanos: received.nanos.max(sent.nanos),
-            ..received
-        })
+        Ok(over_the_longer_time(received, &sent))
     })
+}
+
+/// What was received, over the time of whoever took longer.
+fn over_the_longer_time(received: Report, sent: &Report) -> Report {
+    Report {
+        nanos: received.nanos.max(sent.nanos),
+        ..received
+    }
 }
 
 /// Keeps what is borrowed meanwhile: some libraries lose what a socket has queued when it is dropped or the process ends.

@@ -1,12 +1,16 @@
 //! PUB and its subscribers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
 use super::super::contestant::{Contestant, Receiver, Sender};
 use super::super::meter::Meter;
 use super::super::payload::{Header, Kind, Writer};
 use super::super::system::now;
-use super::super::{Fallible, Report, Task, say};
-use super::push::stream;
-use super::{Go, wait_while};
+use super::super::{Fallible, Report, Task};
+use super::push::{open_loop, stream};
+use super::{over_the_longer_time, wait_while};
 
 /// The pause between two probes, in nanoseconds.
 const PROBE_PERIOD: u64 = 5_000_000;
@@ -14,15 +18,20 @@ const PROBE_PERIOD: u64 = 5_000_000;
 /// A subscriber takes so many messages from a socket before it goes on to the next.
 const DRAIN: usize = 64;
 
-/// Publishes probes until the runner says that all subscribers have seen one, and then what is measured.
-pub(crate) async fn publish<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+/// Publishes probes until it is said for the first time, when all subscribers have seen one, and then what is measured. Keeps the
+/// socket until it is said for the second time.
+pub(crate) async fn publish<C: Contestant>(
+    contestant: &C,
+    task: &Task,
+    bound: impl FnOnce() -> Fallible<()>,
+    is_said: impl Fn(usize) -> bool,
+) -> Fallible<Report> {
     let mut socket = contestant.bind_pub(&task.endpoint).await?;
-    let go = Go::new();
-    say("ready")?;
+    bound()?;
     // Subscriptions arrive in order: who gets the last topic has all.
     let topic = task.topic_list().pop().unwrap_or_default();
     let mut writer = Writer::new(task.topic_len(), task.size)?;
-    while !go.is_said(1) {
+    while !is_said(1) {
         let probe = Header {
             kind: Kind::Probe,
             source: 0,
@@ -33,13 +42,46 @@ pub(crate) async fn publish<C: Contestant>(contestant: &C, task: &Task) -> Falli
         socket.flush().await?;
         contestant.wait_until(now() + PROBE_PERIOD).await;
     }
-    let report = stream(task, std::slice::from_mut(&mut socket)).await?;
-    wait_while(contestant, || !go.is_said(2)).await;
+    let report = match task.rate {
+        Some(rate) => open_loop(contestant, task, &mut socket, rate).await?,
+        None => stream(task, std::slice::from_mut(&mut socket)).await?,
+    };
+    wait_while(contestant, || !is_said(2)).await;
     Ok(report)
 }
 
+/// Both in one process. The report is the subscribers', whose processor time is that of both threads; the time is that of whoever
+/// took longer.
+pub(crate) fn both<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+    let (bound, is_bound) = mpsc::channel();
+    let subscribed = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        let subscriber = scope.spawn(move || {
+            // An error means that binding failed, which the publisher reports.
+            if is_bound.recv().is_err() {
+                return Ok(Report::default());
+            }
+            let ready = || {
+                subscribed.store(true, Ordering::Release);
+                Ok(())
+            };
+            contestant.run(subscribe(contestant, task, ready))
+        });
+        let is_said =
+            |times| subscriber.is_finished() || (times == 1 && subscribed.load(Ordering::Acquire));
+        let bound = move || Ok(bound.send(())?);
+        let sent = contestant.run(publish(contestant, task, bound, is_said))?;
+        let received = subscriber.join().map_err(|_| "the subscriber panicked")??;
+        Ok(over_the_longer_time(received, &sent))
+    })
+}
+
 /// Subscribes with all sockets of the task, and takes from each in turn.
-pub(crate) async fn subscribe<C: Contestant>(contestant: &C, task: &Task) -> Fallible<Report> {
+pub(crate) async fn subscribe<C: Contestant>(
+    contestant: &C,
+    task: &Task,
+    ready: impl FnOnce() -> Fallible<()>,
+) -> Fallible<Report> {
     let topics = task.topic_list();
     let mut sockets = Vec::new();
     for _ in 0..task.sockets {
@@ -51,7 +93,7 @@ pub(crate) async fn subscribe<C: Contestant>(contestant: &C, task: &Task) -> Fal
             .recv(|message| meter.take_from(Some(0), message))
             .await??;
     }
-    say("ready")?;
+    ready()?;
     let drain = if task.sockets > 1 { DRAIN } else { 1 };
     let mut open: Vec<usize> = (0..task.sockets).collect();
     while !open.is_empty() {

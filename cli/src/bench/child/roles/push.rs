@@ -1,4 +1,4 @@
-//! PUSH: as fast as it goes, or as an open loop.
+//! PUSH, and what PUB has in common with it: as fast as it goes, or as an open loop.
 
 use bytes::Bytes;
 
@@ -69,10 +69,10 @@ pub(crate) async fn stream<S: Sender>(task: &Task, sockets: &mut [S]) -> Fallibl
 
 /// Sends at random times, at `rate` a second in the mean (a Poisson process). Each message says when it was due: a
 /// sender that is held up does not make the latencies look better.
-async fn open_loop<C: Contestant>(
+pub(crate) async fn open_loop<C: Contestant, S: Sender>(
     contestant: &C,
     task: &Task,
-    socket: &mut C::Push,
+    socket: &mut S,
     rate: f64,
 ) -> Fallible<Report> {
     /// Who is so far behind will not catch up.
