@@ -275,11 +275,12 @@ impl<P: Pattern + 'static> Socket<P> {
                     ours: pattern.socket_type(),
                     theirs,
                 })?;
-                net.set_last_endpoint(endpoint);
+                net.set_last_endpoint(endpoint.into());
                 id
             } else {
                 net.warn_of_clear_text(&endpoint);
-                net.set_last_endpoint(endpoint.clone());
+                let endpoint = Arc::new(endpoint);
+                net.set_last_endpoint(Arc::clone(&endpoint));
                 Turn::begin(net, pattern).connect(endpoint, name)
             };
             Ok(ask(pattern, id))

@@ -34,7 +34,7 @@ pub(crate) struct Resolver {
 }
 
 struct Job {
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     options: StreamOptions,
     done: Done,
 }
@@ -48,7 +48,7 @@ impl Resolver {
 
     /// Resolves `endpoint` in the background, in the order of asking, and calls `done` once with what came out.
     /// Only if no thread can be started at all, `done` is called right here, with that error.
-    pub(crate) fn lookup(&self, endpoint: Endpoint, options: StreamOptions, done: Done) {
+    pub(crate) fn lookup(&self, endpoint: Arc<Endpoint>, options: StreamOptions, done: Done) {
         let start = self.jobs.push(Job {
             endpoint,
             options,
@@ -97,13 +97,17 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
+    fn endpoint(text: &str) -> Arc<Endpoint> {
+        Arc::new(text.parse().unwrap())
+    }
+
     #[test]
     fn every_lookup_is_answered_once() {
         let resolver = Resolver::new();
         let (sender, answers) = mpsc::channel();
         for number in 0..20_u16 {
             let sender = sender.clone();
-            let endpoint = format!("tcp://127.0.0.1:{}", number + 1).parse().unwrap();
+            let endpoint = endpoint(&format!("tcp://127.0.0.1:{}", number + 1));
             let done = Box::new(move |answer| sender.send((number, answer)).unwrap());
             resolver.lookup(endpoint, StreamOptions::default(), done);
         }
@@ -130,11 +134,7 @@ mod tests {
                 drop(gate.lock().unwrap());
                 sender.send(()).unwrap();
             });
-            resolver.lookup(
-                "tcp://[::1]:9".parse().unwrap(),
-                StreamOptions::default(),
-                done,
-            );
+            resolver.lookup(endpoint("tcp://[::1]:9"), StreamOptions::default(), done);
         }
         assert_eq!(resolver.jobs.workers(), MAX_WORKERS);
         drop(closed);
@@ -153,11 +153,7 @@ mod tests {
         let resolver = Resolver::new();
         let (sender, answers) = mpsc::channel();
         let done = Box::new(move |answer| sender.send(answer).unwrap());
-        resolver.lookup(
-            "inproc://nowhere".parse().unwrap(),
-            StreamOptions::default(),
-            done,
-        );
+        resolver.lookup(endpoint("inproc://nowhere"), StreamOptions::default(), done);
         assert!(answers.recv_timeout(DEADLINE).unwrap().is_err());
     }
 }

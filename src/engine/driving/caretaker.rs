@@ -145,7 +145,8 @@ impl Drop for Caretaker {
 struct Rounds {
     poll: Poll,
     errands: Arc<Mailbox<Errand, PollWaker>>,
-    sockets: HashMap<usize, Socket>,
+    /// Each in a place of its own: half of the places in a map may be empty.
+    sockets: HashMap<usize, Box<Socket>>,
     /// When each socket is due: see [`Socket::due`].
     deadlines: Deadlines,
     /// What callers had left by the last look at that, and when the next is due.
@@ -285,9 +286,14 @@ impl Rounds {
                     armed: Armed::default(),
                 };
                 socket.watch(&self.poll, id);
-                self.sockets.insert(id, socket);
+                self.sockets.insert(id, Box::new(socket));
                 self.comes_back = PERIODS_AFTER;
                 self.drive(id);
+                // What is sent right after connecting may be written by the caller itself, and nobody would hear of it here.
+                let at = self.now + self.period() * PERIODS_AFTER;
+                if let Some(socket) = self.sockets.get_mut(&id) {
+                    socket.will_look_whether_quiet(at);
+                }
                 id
             }
             Errand::Drive(id) => {
@@ -587,9 +593,9 @@ impl Socket {
         true
     }
 
-    /// Whoever was active is not to leave spare memory behind: has a watched socket looked at, where no look is to come yet.
+    /// Whoever was active is not to leave spare memory behind: has a watched socket looked at, where no look is to come by then.
     fn will_look_whether_quiet(&mut self, at: Instant) {
-        if self.mode == Mode::Watched && self.quiet.is_none() {
+        if self.mode == Mode::Watched && self.quiet.is_none_or(|(look, _)| look > at) {
             self.quiet = Some((at, self.driven.presence().look()));
         }
     }

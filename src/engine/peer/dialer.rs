@@ -35,11 +35,11 @@ const A_WHILE: Duration = Duration::from_secs(1);
 /// The endless attempt to be connected to an endpoint.
 #[derive(Debug)]
 pub(crate) struct Dialer {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoint: Arc<Endpoint>,
     /// Its text, for events.
     pub(crate) label: Arc<str>,
     /// What the peer is to be called, whatever it asks for.
-    pub(super) given_name: Option<RoutingId>,
+    pub(super) given_name: Option<Box<RoutingId>>,
     /// Addresses of this round not yet tried.
     pub(crate) addresses: Vec<SocketAddress>,
     /// The present attempt; a timer or look-up of another one is stale.
@@ -51,7 +51,7 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     pub(crate) fn new(
-        endpoint: Endpoint,
+        endpoint: Arc<Endpoint>,
         label: Arc<str>,
         given_name: Option<RoutingId>,
         (first, max): (Duration, Duration),
@@ -59,7 +59,7 @@ impl Dialer {
         Dialer {
             endpoint,
             label,
-            given_name,
+            given_name: given_name.map(Box::new),
             addresses: Vec::new(),
             attempt: Attempt::next(),
             succeeded: false,
@@ -222,7 +222,8 @@ mod tests {
         let core = crate::engine::Core::new(context.inner(), options, pattern).expect("a core");
         core.inspect(|pattern, net| {
             let mut turn = Turn::begin(net, pattern);
-            turn.connect("ipc:///nowhere/at/all".parse().expect("an endpoint"), None);
+            let endpoint: Endpoint = "ipc:///nowhere/at/all".parse().expect("an endpoint");
+            turn.connect(endpoint, None);
             let now = turn.now;
             assert!(turn.net.timers.expired(now).is_none(), "in the same turn");
             let redial = turn.net.timers.next().expect("another attempt");
@@ -232,8 +233,8 @@ mod tests {
     }
 
     fn dialer() -> Dialer {
-        let endpoint = "tcp://127.0.0.1:5555".parse().expect("an endpoint");
-        Dialer::new(endpoint, "".into(), None, (100 * MS, 10_000 * MS))
+        let endpoint: Endpoint = "tcp://127.0.0.1:5555".parse().expect("an endpoint");
+        Dialer::new(endpoint.into(), "".into(), None, (100 * MS, 10_000 * MS))
     }
 
     /// The waits between connections that end as `lost` says.

@@ -38,11 +38,17 @@ const VIOLATORS_TIME: Duration = Duration::from_secs(1);
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Farewells {
+    /// Made with the first: few sockets that are open have any.
+    under_way: Option<Box<UnderWay>>,
+    /// The socket is closed: nobody would look after another one.
+    over: bool,
+}
+
+#[derive(Default)]
+struct UnderWay {
     slab: Slab<Farewell>,
     /// Those of which the system has reported something.
     waiting: VecDeque<usize>,
-    /// The socket is closed: nobody would look after another one.
-    over: bool,
 }
 
 struct Farewell {
@@ -55,49 +61,67 @@ struct Farewell {
 impl Farewells {
     /// Whether no peer has anything left to read.
     pub(crate) fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.len() == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slab.len()
+        let under_way = self.under_way.as_ref();
+        under_way.map_or(0, |under_way| under_way.slab.len())
     }
 
     pub(crate) fn contains(&self, index: usize) -> bool {
-        self.slab.contains(index)
+        let under_way = self.under_way.as_ref();
+        under_way.is_some_and(|under_way| under_way.slab.contains(index))
     }
 
     /// Ends them all, and those to come.
     pub(crate) fn end(&mut self) {
         self.over = true;
-        self.slab.clear();
-        self.waiting.clear();
+        self.under_way = None;
     }
 
     /// The peer has done something: closed its side, unless it has only sent.
     pub(crate) fn ready(&mut self, index: usize) {
-        if let Some(farewell) = self.slab.get_mut(index)
+        if let Some(under_way) = &mut self.under_way
+            && let Some(farewell) = under_way.slab.get_mut(index)
             && !std::mem::replace(&mut farewell.queued, true)
         {
-            self.waiting.push_back(index);
+            under_way.waiting.push_back(index);
         }
     }
 
     /// Whether there is something to see to.
     #[inline]
     pub(crate) fn waiting_len(&self) -> usize {
-        self.waiting.len()
+        let under_way = self.under_way.as_ref();
+        under_way.map_or(0, |under_way| under_way.waiting.len())
     }
 
     /// Looks what the peers have done, until the turn is over.
     pub(crate) fn see_to(&mut self, slice: TimeSlice, registry: &LazyRegistry) {
-        while let Some(index) = self.waiting.pop_front() {
-            self.see_to_one(index, registry);
+        let Some(under_way) = &mut self.under_way else {
+            return;
+        };
+        while let Some(index) = under_way.waiting.pop_front() {
+            under_way.see_to_one(index, registry);
             if slice.half().is_over() {
                 return;
             }
         }
     }
 
+    /// The time of one of them may be up.
+    pub(crate) fn timer(&mut self, index: usize, now: Instant) {
+        if let Some(under_way) = &mut self.under_way
+            && let Some(Farewell { until, .. }) = under_way.slab.get(index)
+            && until.has_passed(now)
+        {
+            under_way.slab.remove(index);
+        }
+    }
+}
+
+impl UnderWay {
     fn see_to_one(&mut self, index: usize, registry: &LazyRegistry) {
         let Some(farewell) = self.slab.get_mut(index) else {
             return;
@@ -116,15 +140,6 @@ impl Farewells {
             Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
         };
         if ended {
-            self.slab.remove(index);
-        }
-    }
-
-    /// The time of one of them may be up.
-    pub(crate) fn timer(&mut self, index: usize, now: Instant) {
-        if let Some(Farewell { until, .. }) = self.slab.get(index)
-            && until.has_passed(now)
-        {
             self.slab.remove(index);
         }
     }
@@ -162,7 +177,8 @@ impl Net {
         if self.farewells.over || until == Deadline::Now || stream.shutdown_write().is_err() {
             return;
         }
-        let index = self.farewells.slab.insert(Farewell {
+        let under_way = self.farewells.under_way.get_or_insert_default();
+        let index = under_way.slab.insert(Farewell {
             stream: Arc::clone(&stream),
             until,
             queued: false,
@@ -173,10 +189,10 @@ impl Net {
         let watched =
             registry.and_then(|registry| stream.watch(registry, token, Interest::READABLE));
         if let Err(error) = watched {
+            under_way.slab.remove(index);
             self.warn(format_args!(
                 "cannot wait until a peer has read to the end: {error}"
             ));
-            self.farewells.slab.remove(index);
             return;
         }
         if let Deadline::At(at) = until {

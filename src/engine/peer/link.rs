@@ -40,7 +40,12 @@ const MOST_EARLY_INPUT: usize = 4096;
 impl Turn<'_> {
     /// Adds an endpoint to dial, and dials it. If there is one already, and one is enough, it is dialed if nobody else would.
     /// What the peer there is to be called may be given.
-    pub(crate) fn connect(&mut self, endpoint: Endpoint, given_name: Option<RoutingId>) -> PeerId {
+    pub(crate) fn connect(
+        &mut self,
+        endpoint: impl Into<Arc<Endpoint>>,
+        given_name: Option<RoutingId>,
+    ) -> PeerId {
+        let endpoint = endpoint.into();
         let mut peers = self.net.peers.slab.iter();
         if self.pattern.connects_once()
             && let Some((id, peer)) = peers.find(|(_, peer)| peer.origin.is_dialed(&endpoint))
@@ -79,7 +84,7 @@ impl Turn<'_> {
             return;
         };
         let attempt = dialer.begin();
-        let endpoint = dialer.endpoint.clone();
+        let endpoint = Arc::clone(&dialer.endpoint);
         if dial::resolves_instantly(&endpoint) {
             let addresses = dial::resolve(&endpoint, &self.net.stream_options());
             return self.resolved(id, attempt, addresses);

@@ -223,7 +223,7 @@ impl Net {
             Interest::READABLE,
         )?;
         let endpoint: Arc<str> = listener.endpoint().to_string().into();
-        self.last_endpoint = Some(listener.endpoint().clone());
+        self.last_endpoint = Some(Arc::new(listener.endpoint().clone()));
         let event = self.peers.wants_events().then(|| Event::Listening {
             endpoint: endpoint.to_string(),
         });

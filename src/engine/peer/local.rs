@@ -367,7 +367,7 @@ impl Net {
         let later = &mut self.peers.pool.later;
         let bound = names.bind(&name, socket_type, &self.mailbox, later);
         if bound {
-            self.last_endpoint = Some(endpoint.clone());
+            self.last_endpoint = Some(Arc::new(endpoint.clone()));
         }
         bound
     }

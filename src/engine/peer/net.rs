@@ -82,7 +82,7 @@ pub(crate) struct Net {
     pub(super) pending_count: usize,
     pub(super) addresses: Addresses,
     /// The last endpoint bound or connected.
-    pub(super) last_endpoint: Option<crate::Endpoint>,
+    pub(super) last_endpoint: Option<Arc<crate::Endpoint>>,
     pub(super) tempo: Tempo,
     /// Messages have begun to gather, and the calling thread is to remember that it has left them.
     pub(super) leaves: bool,
@@ -90,7 +90,7 @@ pub(crate) struct Net {
     pub(super) denied: u64,
     pub(super) protocol_errors: u64,
     /// How a connection ended whose buffer was being written without the lock, for `end_write`.
-    pub(super) lost_while_written: Option<Loss>,
+    pub(super) lost_while_written: Option<Box<Loss>>,
     /// What we have ended and peers have yet to read.
     pub(super) farewells: Farewells,
     /// Counts the turns that readable peers have had.

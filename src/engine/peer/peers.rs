@@ -52,8 +52,8 @@ pub(crate) struct Peers {
     pub(super) conflate: bool,
     /// Peers that are gone, but for messages that nobody has taken yet.
     pub(super) gone: usize,
-    /// Totals of peers that are no more.
-    pub(super) past: Counters,
+    /// Totals of peers that are no more, once there are any.
+    pub(super) past: Option<Box<Counters>>,
     /// Messages that went from one peer's queue to another's, and so are in the counters of both.
     pub(super) moved: u64,
     pub(super) monitors: Monitors,
@@ -61,6 +61,11 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
+    /// Where peers that are no more are counted.
+    pub(super) fn past(&mut self) -> &mut Counters {
+        self.past.get_or_insert_default()
+    }
+
     /// Whether anybody is to be told of events: a monitor, or the log. Without, none is made.
     pub(crate) fn wants_events(&self) -> bool {
         self.monitors.is_watched() || Journal::is_kept()
@@ -671,7 +676,7 @@ impl Peers {
             }
             peer.inbound.clear(&mut self.pool);
             peer.outbound.clear(&mut self.pool);
-            self.past.add(&peer.counters);
+            self.past().add(&peer.counters);
             self.dirty.retain(|dirty| *dirty != id);
             self.resumable.retain(|paused| *paused != id);
             if let Some(arrivals) = &mut self.arrivals {

@@ -84,9 +84,9 @@ impl<P: Pattern + 'static> Stand<P> {
     /// A peer is dialed for the first time.
     fn dial(&self, stream: Stream) -> PeerId {
         let id = self.turn(|turn| {
-            let endpoint = "tcp://127.0.0.1:1".parse().expect("an endpoint");
+            let endpoint: crate::Endpoint = "tcp://127.0.0.1:1".parse().expect("an endpoint");
             let first = Duration::from_millis(10);
-            let dialer = Dialer::new(endpoint, "memory".into(), None, (first, first));
+            let dialer = Dialer::new(endpoint.into(), "memory".into(), None, (first, first));
             let origin = Origin::Dialed(Box::new(dialer));
             let id = turn.net.new_peer(Link::Down, origin, "memory".into());
             if !turn.net.immediate {

@@ -104,7 +104,7 @@ impl Origin {
     /// Whether the peer is there because the application has connected to this endpoint.
     pub(crate) fn is_dialed(&self, endpoint: &Endpoint) -> bool {
         match (self, endpoint.address()) {
-            (Origin::Dialed(dialer), _) => dialer.endpoint == *endpoint,
+            (Origin::Dialed(dialer), _) => *dialer.endpoint == *endpoint,
             (Origin::Offered(_), Address::Inproc(name)) => self.is_connected_to(name),
             (Origin::Bound(_) | Origin::Offered(_) | Origin::Accepted(_), _) => false,
         }
@@ -118,7 +118,7 @@ impl Origin {
     /// The name that the application has given to the peer when it connected to it.
     pub(super) fn given_name(&self) -> Option<&RoutingId> {
         match self {
-            Origin::Dialed(dialer) => dialer.given_name.as_ref(),
+            Origin::Dialed(dialer) => dialer.given_name.as_deref(),
             Origin::Offered(offerer) => offerer.given_name.as_ref(),
             Origin::Accepted(_) | Origin::Bound(_) => None,
         }

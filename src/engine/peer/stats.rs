@@ -1,5 +1,7 @@
 //! What the application may know of a socket's peers: counters and, through monitors, events.
 
+use std::sync::Arc;
+
 use super::net::Net;
 use super::state::{Counters, Peer};
 use crate::Endpoint;
@@ -11,7 +13,7 @@ use crate::zmtp::PeerFacts;
 impl Net {
     /// All counters, with those of the pattern.
     pub(crate) fn stats(&self, pattern: &dyn Pattern) -> Stats {
-        let mut total = self.peers.past;
+        let mut total = self.peers.past.as_deref().copied().unwrap_or_default();
         let mut peers = Vec::with_capacity(self.peers.slab.len());
         for (_, peer) in &self.peers.slab {
             total.add(&peer.counters);
@@ -43,13 +45,13 @@ impl Net {
         self.peers.monitors.subscribe()
     }
 
-    pub(crate) fn set_last_endpoint(&mut self, endpoint: Endpoint) {
+    pub(crate) fn set_last_endpoint(&mut self, endpoint: Arc<Endpoint>) {
         self.last_endpoint = Some(endpoint);
     }
 
     /// The endpoint last bound or connected.
     pub(crate) fn last_endpoint(&self) -> Option<Endpoint> {
-        self.last_endpoint.clone()
+        self.last_endpoint.as_deref().cloned()
     }
 }
 

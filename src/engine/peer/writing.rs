@@ -196,7 +196,7 @@ impl Turn<'_> {
         let lost = self.net.lost_while_written.take();
         let lost = lost.filter(|loss| loss.connection == connection && !held);
         if let Some(loss) = lost {
-            self.blame(id, &mut buffer, loss);
+            self.blame(id, &mut buffer, *loss);
         }
         let peer = self.net.peers.slab.get_mut(id);
         let Some(peer) = peer.filter(|peer| peer.birth == birth) else {
@@ -265,7 +265,7 @@ impl Turn<'_> {
             return;
         }
         if !self.pattern.moves_unsent() {
-            self.net.peers.past.dropped_disconnect += unsent.len() as u64;
+            self.net.peers.past().dropped_disconnect += unsent.len() as u64;
         }
         self.net.changes.add(Changes::PEERS);
         self.pattern.orphaned(&mut self.net.peers, unsent);

@@ -288,7 +288,25 @@ fn comes_back_a_few_times_after_a_socket_has_come() {
     for _ in 0..PERIODS_AFTER {
         assert_eq!(rounds.next_wake_up(), Some(PERIOD));
     }
+    // With the last of them it looks whether the socket has memory to spare.
+    rounds.now += PERIODS_AFTER * PERIOD;
+    rounds.due();
     assert!(rounds.next_wake_up().is_some_and(|due| due > 100 * PERIOD));
+}
+
+/// What is sent right after connecting may be written by the caller itself, with memory that nobody else would hear of.
+#[test]
+fn takes_back_spare_memory_soon_after_a_socket_has_come() {
+    let (mut rounds, socket, _silent) = with_one_socket();
+    let idle = || socket.fallen_idle.load(Ordering::Relaxed);
+    let at_first = idle();
+    socket.presence.touch();
+    for _ in 0..2 {
+        assert_eq!(idle(), at_first, "it was active since the last look");
+        rounds.now += PERIODS_AFTER * PERIOD;
+        rounds.due();
+    }
+    assert_eq!(idle(), at_first + 1);
 }
 
 /// A socket that is closed before the caretaker has heard of it costs it nothing; one that it knows it is told of.

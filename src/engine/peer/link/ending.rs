@@ -80,7 +80,7 @@ impl Turn<'_> {
             return;
         }
         if peer.being_written {
-            self.net.lost_while_written = Some(loss);
+            self.net.lost_while_written = Some(Box::new(loss));
             return;
         }
         let mut buffer = std::mem::take(&mut peer.outbound);

@@ -102,7 +102,7 @@ impl Turn<'_> {
         };
         match self.net.peers.slab.get_mut(id) {
             Some(peer) if peer.birth == loss.birth => peer.counters.dropped_refused += 1,
-            Some(_) | None => self.net.peers.past.dropped_refused += 1,
+            Some(_) | None => self.net.peers.past().dropped_refused += 1,
         }
         let event = self
             .net
