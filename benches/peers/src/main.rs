@@ -84,7 +84,9 @@ fn list() -> serde_json::Value {
 fn play(task: &Task) -> Fallible<()> {
     match task.contestant.as_str() {
         "zerohop-tokio" => child::run(task, || ZerohopTokio::new(many_threads()?, task.types)),
-        "zerohop-tokio-1-thread" => child::run(task, || ZerohopTokio::new(one_thread()?, task.types)),
+        "zerohop-tokio-1-thread" => {
+            child::run(task, || ZerohopTokio::new(one_thread()?, task.types))
+        }
         "omq" => child::run(task, || Ok(omq::Omq(task.types))),
         "omq-blocking" => child::run(task, || Ok(omq_blocking::OmqBlocking::new())),
         "omq-exclusive" => child::run(task, || Ok(omq_exclusive::OmqExclusive::new(one_thread()?))),

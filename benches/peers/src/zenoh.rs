@@ -45,6 +45,10 @@ async fn open(way: &str, endpoint: &str) -> Fallible<Session> {
     for (key, value) in [
         ("mode", "\"peer\""),
         ("scouting/multicast/enabled", "false"),
+        ("scouting/gossip/enabled", "false"),
+        // Otherwise a session waits for others to be found before it is open.
+        ("scouting/delay", "0"),
+        ("open/return_conditions/connect_scouted", "false"),
         ("listen/endpoints", "[]"),
         (&format!("{way}/endpoints"), &places),
     ] {
@@ -147,7 +151,8 @@ impl Sender for Published {
     }
 
     async fn send_shared(&mut self, message: &Bytes) -> Fallible<()> {
-        self.put(&message[..TOPIC_LEN], ZBytes::from(message.clone())).await
+        self.put(&message[..TOPIC_LEN], ZBytes::from(message.clone()))
+            .await
     }
 }
 

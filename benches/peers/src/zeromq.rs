@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 use zeromq::{
-    DealerRecvHalf, DealerSendHalf, DealerSocket, PullSocket, PushSocket, RepSocket, ReqSocket, RouterSocket,
-    Socket, SocketRecv, SocketSend, ZmqMessage,
+    DealerRecvHalf, DealerSendHalf, DealerSocket, PullSocket, PushSocket, RepSocket, ReqSocket,
+    RouterSocket, Socket, SocketRecv, SocketSend, ZmqMessage,
 };
 
 use crate::child::contestant::{Absent, Contestant, Receiver, Replier, Requester, Sender};
