@@ -4,16 +4,26 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_channel::mpsc::Receiver;
 use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 use zerohop_interop_peers::{Driven, PATIENCE, serve};
 use zeromq::{
     DealerSocket, PubSocket, PullSocket, PushSocket, RepSocket, ReqSocket, RouterSocket, Socket,
-    SocketRecv, SocketSend, SubSocket, XPubSocket, XSubSocket, ZmqError, ZmqMessage,
+    SocketEvent, SocketRecv, SocketSend, SubSocket, XPubSocket, XSubSocket, ZmqError, ZmqMessage,
 };
 
 /// A socket of the other crate, so that our trait can be implemented for it.
-struct Of<S>(S);
+struct Of<S> {
+    socket: S,
+    /// What happens to it, until it has its first peer.
+    events: Option<Receiver<SocketEvent>>,
+}
+
+fn of<S: Socket>(mut socket: S) -> Box<Of<S>> {
+    let events = Some(socket.monitor());
+    Box::new(Of { socket, events })
+}
 
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
@@ -24,16 +34,16 @@ fn main() {
     serve(|role| {
         let _entered = runtime().enter();
         Ok(match role {
-            "PUSH" => Box::new(Of(PushSocket::new())),
-            "PULL" => Box::new(Of(PullSocket::new())),
-            "PUB" => Box::new(Of(PubSocket::new())),
-            "SUB" => Box::new(Of(SubSocket::new())),
-            "REQ" => Box::new(Of(ReqSocket::new())),
-            "REP" => Box::new(Of(RepSocket::new())),
-            "DEALER" => Box::new(Of(DealerSocket::new())),
-            "ROUTER" => Box::new(Of(RouterSocket::new())),
-            "XPUB" => Box::new(Of(XPubSocket::new())),
-            "XSUB" => Box::new(Of(XSubSocket::new())),
+            "PUSH" => of(PushSocket::new()),
+            "PULL" => of(PullSocket::new()),
+            "PUB" => of(PubSocket::new()),
+            "SUB" => of(SubSocket::new()),
+            "REQ" => of(ReqSocket::new()),
+            "REP" => of(RepSocket::new()),
+            "DEALER" => of(DealerSocket::new()),
+            "ROUTER" => of(RouterSocket::new()),
+            "XPUB" => of(XPubSocket::new()),
+            "XSUB" => of(XSubSocket::new()),
             other => return Err(format!("no type {other}")),
         })
     });
@@ -42,37 +52,40 @@ fn main() {
 macro_rules! ability {
     (attach) => {
         fn bind(&mut self, endpoint: &str) -> Result<String, String> {
-            let bound = runtime().block_on(self.0.bind(&endpoint.replace(":*", ":0")));
+            let bound = runtime().block_on(self.socket.bind(&endpoint.replace(":*", ":0")));
             bound
                 .map(|bound| bound.to_string())
                 .map_err(|error| error.to_string())
         }
 
         fn connect(&mut self, endpoint: &str) -> Result<(), String> {
-            let connected = runtime().block_on(self.0.connect(endpoint));
+            let connected = runtime().block_on(self.socket.connect(endpoint));
             connected.map_err(|error| error.to_string())
         }
     };
     (send) => {
         fn send(&mut self, frames: Vec<Bytes>) -> Result<(), String> {
-            runtime().block_on(send(&mut self.0, frames))
+            runtime().block_on(send(&mut self.socket, frames))
         }
     };
     (recv) => {
         fn recv(&mut self, patience: Duration) -> Result<Option<Vec<Bytes>>, String> {
-            runtime().block_on(recv(&mut self.0, patience))
+            runtime().block_on(recv(&mut self.socket, patience))
         }
     };
     (subscribe) => {
         fn subscribe(&mut self, topic: Bytes) -> Result<(), String> {
             let topic = String::from_utf8_lossy(&topic).into_owned();
-            let done = runtime().block_on(self.0.subscribe(&topic));
-            done.map_err(|error| error.to_string())
+            runtime().block_on(async {
+                has_peer(&mut self.events).await?;
+                let done = self.socket.subscribe(&topic).await;
+                done.map_err(|error| error.to_string())
+            })
         }
 
         fn unsubscribe(&mut self, topic: Bytes) -> Result<(), String> {
             let topic = String::from_utf8_lossy(&topic).into_owned();
-            let done = runtime().block_on(self.0.unsubscribe(&topic));
+            let done = runtime().block_on(self.socket.unsubscribe(&topic));
             done.map_err(|error| error.to_string())
         }
     };
@@ -97,6 +110,26 @@ driven! {
     RouterSocket: attach send recv;
     XPubSocket: attach send recv;
     XSubSocket: attach send recv subscribe;
+}
+
+/// Waits for the first peer. The crate sends a new peer the subscriptions there are, and only then counts it as one to
+/// send further ones to: one made in between would never reach it.
+async fn has_peer(events: &mut Option<Receiver<SocketEvent>>) -> Result<(), String> {
+    if let Some(waiting) = events {
+        let joined = async {
+            loop {
+                match waiting.recv().await {
+                    Ok(SocketEvent::Accepted(..) | SocketEvent::Connected(..)) => return Ok(()),
+                    Ok(_) => {}
+                    Err(error) => return Err(error.to_string()),
+                }
+            }
+        };
+        let joined = timeout(PATIENCE, joined).await;
+        joined.map_err(|_| String::from("there is no peer to subscribe at"))??;
+    }
+    *events = None;
+    Ok(())
 }
 
 /// Waits for a peer, which the crate does not.
