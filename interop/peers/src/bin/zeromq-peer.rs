@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_channel::mpsc::Receiver;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 use zerohop_interop_peers::{Driven, PATIENCE, serve};
 use zeromq::{
@@ -25,9 +25,15 @@ fn of<S: Socket>(mut socket: S) -> Box<Of<S>> {
     Box::new(Of { socket, events })
 }
 
+/// Of one thread for all of the crate's tasks: its PUB waits for a lock, with the thread, that another of its tasks may
+/// have been given but not yet run with. On several threads both can be left so, and nothing is published any more.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| Runtime::new().expect("a runtime"))
+    RUNTIME.get_or_init(|| {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all();
+        builder.build().expect("a runtime")
+    })
 }
 
 fn main() {
