@@ -10,7 +10,7 @@ use zerohop::spool::{Spool, Sync};
 use zerohop::{Context, Delivery, Push};
 
 use crate::bare::Bare;
-use crate::nats;
+use crate::brokers::Broker;
 use crate::worker::{Head, Takes, Worker};
 use crate::{Fallible, LEN, LONG, Scale, WINDOW, median, options};
 
@@ -120,8 +120,7 @@ pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
     let mut bare = CONTESTANTS.map(|_| Vec::new());
     let only = env::var(ONLY).unwrap_or_default();
     let runs = |contestant: &Contestant| contestant.name.contains(&only);
-    let address = nats::address();
-    let mut jet_stream = Vec::new();
+    let mut brokers = Broker::ALL.map(|broker| (broker, broker.address(), Vec::new()));
     let mut file = Bare::new(&folder.join("bare"))?;
     for _ in 0..scale.rounds {
         let contestants = CONTESTANTS.iter().enumerate();
@@ -131,8 +130,10 @@ pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
             }
             rates[at].push(run(contestant, &folder.join("spool"), scale)?);
         }
-        if let Some(address) = &address {
-            jet_stream.push(nats::run(address, scale)?);
+        for (broker, address, rates) in &mut brokers {
+            if let Some(address) = address {
+                rates.push(broker.run(address, scale)?);
+            }
         }
     }
     file.remove()?;
@@ -162,17 +163,15 @@ pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
             None => println!(),
         }
     }
-    match (address, plain) {
-        (Some(_), Some(plain)) => {
-            let rate = median(&mut jet_stream);
-            println!(
-                "{:<28} {:>10.1} {:>9.2}",
-                "JetStream",
-                rate / 1e3,
-                rate / plain
-            );
+    for (broker, address, mut rates) in brokers {
+        let name = broker.name();
+        match (address, plain) {
+            (Some(_), Some(plain)) => {
+                let rate = median(&mut rates);
+                println!("{name:<28} {:>10.1} {:>9.2}", rate / 1e3, rate / plain);
+            }
+            _ => println!("{name} is left out: {} has no address", broker.variable()),
         }
-        _ => println!("JetStream is left out: {} has no address", nats::ADDRESS),
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use zerohop::{Context, Delivery, Message, Options, Pull};
 
-use crate::nats::Consumer;
+use crate::brokers::Broker;
 use crate::{Fallible, LEN, memory, options};
 
 /// Makes a process of this program a worker.
@@ -25,17 +25,18 @@ pub(crate) enum Takes {
     Jobs,
     /// It settles nothing, and receives nothing either.
     Nothing,
-    /// From JetStream, acknowledging each.
-    JetStream,
+    /// From a server, acknowledging each.
+    From(Broker),
 }
 
 impl Takes {
-    const ALL: [(&'static str, Takes); 5] = [
+    const ALL: [(&'static str, Takes); 6] = [
         ("plain", Takes::Plain),
         ("received", Takes::Received),
         ("jobs", Takes::Jobs),
         ("nothing", Takes::Nothing),
-        ("jetstream", Takes::JetStream),
+        ("jetstream", Takes::From(Broker::JetStream)),
+        ("rabbitmq", Takes::From(Broker::RabbitMq)),
     ];
 
     fn name(self) -> &'static str {
@@ -150,8 +151,8 @@ pub(crate) fn run(takes: &str) -> Fallible<()> {
         let _ = io::stdin().read_to_end(&mut Vec::new());
         process::exit(0);
     });
-    if takes == Takes::JetStream {
-        let mut consumer = Consumer::new()?;
+    if let Takes::From(broker) = takes {
+        let mut consumer = broker.consumer()?;
         println!("connected");
         return take_all(|check| consumer.take(check));
     }
@@ -159,7 +160,7 @@ pub(crate) fn run(takes: &str) -> Fallible<()> {
     let options = match takes {
         Takes::Plain => options(None),
         Takes::Received | Takes::Jobs => options(Some(delivery)),
-        Takes::Nothing | Takes::JetStream => Options::new()
+        Takes::Nothing | Takes::From(_) => Options::new()
             .recv_hwm(0)
             .delivery(delivery.window(memory::WINDOW)),
     };
@@ -179,14 +180,15 @@ pub(crate) fn run(takes: &str) -> Fallible<()> {
             check(frame.map_or(&[][..], |frame| frame.as_slice()))?;
             Ok(job.settle()?)
         }),
-        Takes::Nothing | Takes::JetStream => memory::take_nothing(&pull),
+        Takes::Nothing | Takes::From(_) => memory::take_nothing(&pull),
     }
 }
 
+/// What looks at each message that has come.
+pub(crate) type Check<'a> = dyn FnMut(&[u8]) -> Fallible<()> + 'a;
+
 /// Receives without end, one message with each call of `next`, which has it checked.
-fn take_all(
-    mut next: impl FnMut(&mut dyn FnMut(&[u8]) -> Fallible<()>) -> Fallible<()>,
-) -> Fallible<()> {
+fn take_all(mut next: impl FnMut(&mut Check<'_>) -> Fallible<()>) -> Fallible<()> {
     let mut expected = [0; 16];
     let mut took = Vec::new();
     let mut ended = false;

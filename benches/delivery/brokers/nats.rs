@@ -1,21 +1,13 @@
-//! JetStream in the same benchmark: no more of its client's side than that needs, over the plain-text protocol of NATS.
+//! JetStream, over the plain-text protocol of NATS.
 
-use std::env;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
 
-use crate::worker::{Head, Takes, Worker};
-use crate::{Fallible, LEN, LONG, Scale, WINDOW};
-
-/// Where a server is that has JetStream, as `127.0.0.1:4222`.
-pub(crate) const ADDRESS: &str = "ZEROHOP_BENCH_NATS";
+use super::Consumer;
+use crate::worker::Check;
+use crate::{Fallible, LONG, WINDOW};
 
 const STREAM: &str = "zerohop_bench";
-
-pub(crate) fn address() -> Option<String> {
-    env::var(ADDRESS).ok()
-}
 
 /// A connection.
 struct Client {
@@ -106,81 +98,70 @@ impl Client {
     }
 }
 
-/// Messages per second that have been acknowledged to their sender, and by their receiver.
-pub(crate) fn run(address: &str, scale: &Scale) -> Fallible<f64> {
-    let mut client = Client::connect(address)?;
-    client.write(b"SUB answers 1\r\n")?;
-    // What is left of a run that failed.
-    let _ = client.ask(&format!("STREAM.DELETE.{STREAM}"), "");
-    client.ask(
-        &format!("STREAM.CREATE.{STREAM}"),
-        &format!(
-            "{{\"name\":\"{STREAM}\",\"subjects\":[\"{STREAM}\"],\"retention\":\"workqueue\",\"storage\":\"file\",\"num_replicas\":1}}"
-        ),
-    )?;
-    client.ask(
-        &format!("CONSUMER.DURABLE.CREATE.{STREAM}.worker"),
-        &format!(
-            "{{\"stream_name\":\"{STREAM}\",\"config\":{{\"durable_name\":\"worker\",\"deliver_subject\":\"{STREAM}_work\",\"deliver_policy\":\"all\",\"ack_policy\":\"explicit\",\"max_ack_pending\":{WINDOW}}}}}"
-        ),
-    )?;
-    let mut worker = Worker::start(Takes::JetStream)?;
-    let mut message = [7; LEN];
-    let mut unconfirmed = 0;
-    let mut publish = |client: &mut Client, lane, number| -> Fallible<()> {
-        Head {
-            lane,
-            number,
-            sent: 0,
-        }
-        .write(&mut message);
-        client.publish(STREAM, "answers", &message)?;
-        unconfirmed += 1;
-        while unconfirmed >= WINDOW || lane >= Head::BEGIN && unconfirmed > 0 || client.has_more() {
-            client.flush()?;
-            let body = client.next()?.body;
-            if body.windows(7).any(|part| part == b"\"error\"") {
-                return Err(String::from_utf8_lossy(&body).into());
-            }
-            unconfirmed -= 1;
-        }
-        Ok(())
-    };
-    publish(&mut client, Head::BEGIN, 0)?;
-    match &worker.line()?[..] {
-        "begun" => {}
-        line => return Err(format!("a worker says {line}").into()),
+pub(super) struct Publisher(Client);
+
+impl Publisher {
+    pub(super) fn new(address: &str) -> Fallible<Publisher> {
+        let mut client = Client::connect(address)?;
+        client.write(b"SUB answers 1\r\n")?;
+        // What is left of a run that failed.
+        let _ = client.ask(&format!("STREAM.DELETE.{STREAM}"), "");
+        client.ask(
+            &format!("STREAM.CREATE.{STREAM}"),
+            &format!(
+                "{{\"name\":\"{STREAM}\",\"subjects\":[\"{STREAM}\"],\"retention\":\"workqueue\",\"storage\":\"file\",\"num_replicas\":1}}"
+            ),
+        )?;
+        client.ask(
+            &format!("CONSUMER.DURABLE.CREATE.{STREAM}.worker"),
+            &format!(
+                "{{\"stream_name\":\"{STREAM}\",\"config\":{{\"durable_name\":\"worker\",\"deliver_subject\":\"{STREAM}_work\",\"deliver_policy\":\"all\",\"ack_policy\":\"explicit\",\"max_ack_pending\":{WINDOW}}}}}"
+            ),
+        )?;
+        Ok(Publisher(client))
     }
-    let (begun, mut sent) = (Instant::now(), 0);
-    while sent < scale.most && begun.elapsed() < scale.time {
-        for _ in 0..16 {
-            publish(&mut client, 0, sent)?;
-            sent += 1;
-        }
-    }
-    publish(&mut client, Head::END, 0)?;
-    let (received, _, _) = worker.told()?;
-    let elapsed = begun.elapsed();
-    if received != sent {
-        return Err(format!("{received} of {sent} messages have come").into());
-    }
-    client.ask(&format!("STREAM.DELETE.{STREAM}"), "")?;
-    Ok(sent as f64 / elapsed.as_secs_f64())
 }
 
-/// What the worker does: gives each message to `check`, and acknowledges it.
-pub(crate) struct Consumer(Client);
-
-impl Consumer {
-    pub(crate) fn new() -> Fallible<Consumer> {
-        let mut client = Client::connect(&address().ok_or("no server is given")?)?;
-        write!(client.writer, "SUB {STREAM}_work 1\r\n")?;
-        client.flush()?;
-        Ok(Consumer(client))
+impl super::Publisher for Publisher {
+    fn publish(&mut self, message: &[u8]) -> Fallible<()> {
+        self.0.publish(STREAM, "answers", message)
     }
 
-    pub(crate) fn take(&mut self, check: &mut dyn FnMut(&[u8]) -> Fallible<()>) -> Fallible<()> {
-        let Consumer(client) = self;
+    fn flush(&mut self) -> Fallible<()> {
+        self.0.flush()
+    }
+
+    fn has_more(&self) -> bool {
+        self.0.has_more()
+    }
+
+    fn confirmed(&mut self) -> Fallible<u64> {
+        let body = self.0.next()?.body;
+        match body.windows(7).any(|part| part == b"\"error\"") {
+            true => Err(String::from_utf8_lossy(&body).into()),
+            false => Ok(1),
+        }
+    }
+
+    fn clean_up(mut self) -> Fallible<()> {
+        self.0.ask(&format!("STREAM.DELETE.{STREAM}"), "")
+    }
+}
+
+pub(super) struct Worker(Client);
+
+impl Worker {
+    pub(super) fn new(address: &str) -> Fallible<Worker> {
+        let mut client = Client::connect(address)?;
+        write!(client.writer, "SUB {STREAM}_work 1\r\n")?;
+        client.flush()?;
+        Ok(Worker(client))
+    }
+}
+
+impl Consumer for Worker {
+    fn take(&mut self, check: &mut Check<'_>) -> Fallible<()> {
+        let Worker(client) = self;
         let Delivered { reply, body } = client.next()?;
         check(&body)?;
         if let Some(reply) = reply {
