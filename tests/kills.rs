@@ -1,4 +1,5 @@
-//! Processes that are killed while they send and work by way of a spool: nothing that was accepted is lost, and what was done twice is counted.
+//! Processes that are killed, and a link that is cut, while they send and work by way of a spool: nothing that was accepted is lost, and what was
+//! done twice is counted.
 
 mod common {
     pub(crate) mod deadline;
@@ -8,9 +9,12 @@ mod common {
 use std::collections::HashSet;
 use std::env;
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write, stderr, stdout};
+use std::io::{self, BufRead, BufReader, Read, Write, stderr, stdout};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -26,12 +30,14 @@ const ROLE: &str = "ZEROHOP_TEST_KILLS_ROLE";
 const FOLDER: &str = "ZEROHOP_TEST_KILLS_FOLDER";
 /// The number of its first message.
 const FIRST: &str = "ZEROHOP_TEST_KILLS_FIRST";
-/// How many kills there are, and the seed of their times.
+/// How many kills and cuts there are, the longest time between two in milliseconds, and the seed of their times.
 const KILLS: &str = "ZEROHOP_TEST_KILLS";
+const PAUSE: &str = "ZEROHOP_TEST_KILLS_PAUSE";
 const SEED: &str = "ZEROHOP_TEST_KILLS_SEED";
 
 /// So many are quick.
-const FEW_KILLS: u64 = 20;
+const FEW_KILLS: u64 = 24;
+const SHORT_PAUSE: u64 = 60;
 
 /// No sender gets as far.
 const NUMBERS_EACH: u64 = 10_000_000;
@@ -53,8 +59,18 @@ fn options(folder: &Path, sync: Sync) -> Options {
         .reconnect_interval_max(None)
 }
 
-fn endpoint(folder: &Path) -> String {
-    format!("ipc://{}", folder.join("s").display())
+/// Where senders are.
+fn near(folder: &Path) -> PathBuf {
+    folder.join("s")
+}
+
+/// Where workers find them.
+fn far(folder: &Path) -> PathBuf {
+    folder.join("w")
+}
+
+fn endpoint(socket: &Path) -> String {
+    format!("ipc://{}", socket.display())
 }
 
 /// No test by itself: what [`whoever_is_killed_nothing_is_lost`] starts.
@@ -74,7 +90,7 @@ fn child_that_sends_or_works_until_it_is_killed() {
 
 fn push(folder: &Path, sync: Sync) -> Push {
     let push = Push::with_options(&Context::new(), options(folder, sync)).expect("a PUSH");
-    push.bind(&*endpoint(folder)).expect("bound");
+    push.bind(&*endpoint(&near(folder))).expect("bound");
     push
 }
 
@@ -106,7 +122,7 @@ fn settle_all(folder: &Path) {
 /// Writes down what it has done, and settles it then.
 fn work(folder: &Path) {
     let pull = Pull::with_options(&Context::new(), options(folder, Sync::Os)).expect("a PULL");
-    pull.connect(&*endpoint(folder)).expect("connected");
+    pull.connect(&*endpoint(&far(folder))).expect("connected");
     let mut done = OpenOptions::new();
     let mut done = done
         .append(true)
@@ -185,6 +201,42 @@ fn accepted(out: impl Read) -> Vec<u64> {
     accepted
 }
 
+/// What workers go by to a sender, whichever there is, and can be cut.
+struct Link(Arc<Mutex<Vec<UnixStream>>>);
+
+impl Link {
+    fn new(folder: &Path) -> Link {
+        let listener = UnixListener::bind(far(folder)).expect("a socket");
+        let sender = near(folder);
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&ends);
+        thread::spawn(move || {
+            for worker in listener.incoming().map_while(Result::ok) {
+                // Without a sender the worker is let go, and comes again.
+                let Ok(sender) = UnixStream::connect(&sender) else {
+                    continue;
+                };
+                for (from, to) in [(&worker, &sender), (&sender, &worker)] {
+                    let mut from = from.try_clone().expect("a descriptor");
+                    let mut to = to.try_clone().expect("a descriptor");
+                    thread::spawn(move || {
+                        let _ = io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+                kept.lock().expect("no panic").extend([worker, sender]);
+            }
+        });
+        Link(ends)
+    }
+
+    fn cut(&self) {
+        for end in self.0.lock().expect("no panic").drain(..) {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+}
+
 /// Same seed, same schedule, as far as the system runs processes alike.
 struct Random(u64);
 
@@ -202,10 +254,12 @@ fn number_from(name: &str, usual: u64) -> u64 {
     number.map_or(usual, |number| number.parse().expect("a number"))
 }
 
-/// `ZEROHOP_TEST_KILLS=1000 cargo test --test kills` kills more often; `ZEROHOP_TEST_KILLS_SEED` is another schedule.
+/// `ZEROHOP_TEST_KILLS=1000 cargo test --test kills` kills more often; with `ZEROHOP_TEST_KILLS_PAUSE=400` in a release build there are ten
+/// million jobs. `ZEROHOP_TEST_KILLS_SEED` is another schedule.
 #[test]
 fn whoever_is_killed_nothing_is_lost() {
     let (kills, seed) = (number_from(KILLS, FEW_KILLS), number_from(SEED, 1));
+    let pause = number_from(PAUSE, SHORT_PAUSE) * 1_000;
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     // The name of an ipc endpoint has to be short.
     let folder = env::temp_dir().join(format!("zh-kills-{}", std::process::id()));
@@ -213,13 +267,19 @@ fn whoever_is_killed_nothing_is_lost() {
     fs::create_dir(&folder).expect("made");
     let start = Instant::now();
     let mut accepted = Vec::new();
-    let (mut senders, mut workers) = (0, 0);
+    let (mut senders, mut workers, mut cuts) = (0, 0, 0);
+    let link = Link::new(&folder);
     let mut sender = Process::start("sender", &folder, 1);
     let mut worker = Process::start("worker", &folder, 0);
     for _ in 0..kills {
         // They are killed at any time, while they start, too.
-        thread::sleep(Duration::from_micros(random.below(60_000)));
-        let whom = random.below(3);
+        thread::sleep(Duration::from_micros(random.below(pause)));
+        let whom = random.below(4);
+        if whom == 3 {
+            cuts += 1;
+            link.cut();
+            continue;
+        }
         if whom != 0 {
             workers += 1;
             worker.kill();
@@ -250,7 +310,7 @@ fn whoever_is_killed_nothing_is_lost() {
         .filter(|number| !distinct.contains(number))
         .collect();
     let told = format!(
-        "seed {seed}: {senders} senders and {workers} workers killed in {:.1} s; accepted {}, done {}, of these {} twice or more and {} not accepted, lost {}",
+        "seed {seed}: {senders} senders and {workers} workers killed, {cuts} cuts, in {:.1} s; accepted {}, done {}, of these {} twice or more and {} not accepted, lost {}",
         start.elapsed().as_secs_f64(),
         accepted.len(),
         distinct.len(),
