@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use zerohop::spool::Spool;
 use zerohop::{
     Context, DeadReason, Dealer, Delivery, DeliveryError, DisconnectCause, Event, IncomingJob, Job,
-    PeerRefusal, Poller, ProtocolError, ReconfigureError, RecvError, Req, Routed, Router,
-    SendErrorKind, SettleError, Settled, SocketError,
+    Options, PeerRefusal, Poller, ProtocolError, ReceiptError, ReconfigureError, RecvError, Req,
+    Routed, Router, SendErrorKind, SettleError, Settled, SocketError,
 };
 
 use common::deadline::DEADLINE;
@@ -671,10 +671,6 @@ fn what_is_not_supported_is_refused_by_name() {
     let spool = quick().spool(Spool::at("never-made.spool"));
     let cases = [
         (
-            Dealer::with_options(&context, options(spool.clone())).err(),
-            "delivery",
-        ),
-        (
             Router::with_options(&context, options(spool)).err(),
             "delivery",
         ),
@@ -801,4 +797,60 @@ fn hostile_peers_lose_their_connection_and_nothing_else() {
     assert_eq!(text(&incoming), "well meant");
     incoming.job.settle().expect("settled");
     all_settled(&dealer);
+}
+
+/// Whatever becomes of what a ROUTER has sent, its receipt tells.
+#[test]
+fn a_router_has_receipts() {
+    let context = Context::new();
+    let (router, endpoint) = router(&context, quick());
+    let dealer = dealer(&context, quick(), "ann", &endpoint);
+    dealer.send("here").expect("sent");
+    job(&router).job.settle().expect("settled");
+
+    let done = router.send_to_later("ann", "one").expect("sent");
+    let dead = wait_for(router.send_to_later_async("ann", "two")).expect("sent");
+    drop(router.send_to_later_async("ann", "never"));
+    drop(router.send_to_later("ann", "three").expect("sent"));
+    assert_eq!(done.try_settled(), Err(ReceiptError::WouldBlock));
+    let first = dealer.recv_job_timeout(DEADLINE).expect("a job");
+    assert_eq!((first.message(), first.id()), (&"one".into(), done.id()));
+    first.settle().expect("settled");
+    let second = dealer.recv_job_timeout(DEADLINE).expect("a job");
+    assert_eq!((second.message(), second.id()), (&"two".into(), dead.id()));
+    second.reject("no").expect("rejected");
+    let third = dealer.recv_job_timeout(DEADLINE).expect("a job");
+    assert_eq!(third.message(), "three");
+    third.settle().expect("settled");
+    assert_eq!(done.settled_timeout(DEADLINE), Ok(Settled::Done));
+    let rejected = Settled::Dead(DeadReason::Rejected("no".into()));
+    assert_eq!(wait_for(dead.settled_async()), Ok(rejected));
+
+    let lost = router.send_to_later("ann", "too late").expect("sent");
+    assert_eq!(dealer.recv_timeout(DEADLINE).expect("it"), "too late");
+    assert_eq!(lost.settled_timeout(DEADLINE), Ok(Settled::Done));
+    let held = router
+        .send_to_later("ann", "never worked on")
+        .expect("sent");
+    dealer.close(Duration::ZERO).expect("nothing is unsent");
+    let gone = Settled::Dead(DeadReason::PeerGone);
+    assert_eq!(held.settled_timeout(DEADLINE), Ok(gone.clone()));
+    let error = router
+        .send_to_later("ann", "back")
+        .expect_err("she is gone");
+    assert_eq!(error.kind(), SendErrorKind::Unroutable);
+    assert_eq!(error.into_message(), "back");
+
+    let named = Options::new().routing_id("bob");
+    let plain = Dealer::with_options(&context, named).expect("a DEALER");
+    plain.connect(&*endpoint).expect("connected");
+    plain.send("here").expect("sent");
+    assert_eq!(router.recv_timeout(DEADLINE).expect("it").message, "here");
+    let unknown = router.send_to_later("bob", "hello").expect("sent");
+    let settled = unknown.settled_timeout(DEADLINE);
+    assert_eq!(settled, Ok(Settled::Unacknowledged));
+    // What is known stays known.
+    router.close(Duration::ZERO).expect("all is done");
+    assert_eq!(held.settled(), Ok(gone));
+    assert_eq!(done.settled(), Ok(Settled::Done));
 }

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use fates::{DeadLetter, DeadReason, JobId, Settled};
-use notes::{Orders, Receipts};
+use notes::Orders;
+pub(super) use notes::Receipts;
 
 use crate::Delivery;
 use crate::engine::{Excess, Outgoing, PeerId, Peers, Unsent, unlimited};
@@ -500,16 +501,23 @@ impl AckedOut {
 
     /// What has become of a message with a receipt, if that is known.
     pub(super) fn settled_as(&self, number: u64) -> Option<Settled> {
-        self.receipts.fates.get(&number).cloned().flatten()
+        self.receipts.fate(number)
     }
 
     /// The messages with receipts that have been settled since this was last asked.
     pub(super) fn take_settled(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.receipts.told)
+        self.receipts.take_told()
+    }
+
+    /// The same, and what has become of them, which is not known here any more.
+    pub(super) fn take_fates(&mut self) -> Vec<(u64, Settled)> {
+        let told = self.take_settled().into_iter();
+        let fates = told.map(|number| Some((number, self.receipts.fates.remove(&number)??)));
+        fates.flatten().collect()
     }
 
     pub(super) fn forget_receipt(&mut self, number: u64) {
-        self.receipts.fates.remove(&number);
+        self.receipts.forget(number);
     }
 
     pub(crate) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {

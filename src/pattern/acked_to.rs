@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::acked_out::{AckedOut, DeadLetter, receiver_of, stream_of};
+use super::acked_out::{AckedOut, DeadLetter, JobId, Receipts, Settled, receiver_of, stream_of};
 use super::router::Unroutable;
 use super::routes::Name;
 use crate::Delivery;
@@ -39,6 +39,8 @@ pub(super) struct AckedTo<N> {
     due: BTreeSet<(Instant, usize)>,
     dead: VecDeque<DeadLetter>,
     dead_dropped: u64,
+    /// Of messages for any name, also for those that nobody has any more.
+    receipts: Receipts,
     /// What was counted for names that nobody has any more.
     past: DeliveryStats,
 }
@@ -70,6 +72,7 @@ impl<N: Name> AckedTo<N> {
             due: BTreeSet::new(),
             dead: VecDeque::new(),
             dead_dropped: 0,
+            receipts: Receipts::default(),
             past: DeliveryStats::default(),
         }
     }
@@ -102,17 +105,61 @@ impl<N: Name> AckedTo<N> {
         name: &N::Key,
         outgoing: Outgoing<'_>,
     ) -> Result<(), Unroutable> {
+        let (at, address) = self.address(name)?;
+        let sent = address.out.send(peers, outgoing);
+        self.sent(peers, at, outgoing, sent)
+    }
+
+    /// The same; what becomes of the message is [told](Self::settled_as).
+    pub(super) fn send_later(
+        &mut self,
+        peers: &mut Peers,
+        name: &N::Key,
+        outgoing: Outgoing<'_>,
+    ) -> Result<JobId, Unroutable> {
+        let (at, address) = self.address(name)?;
+        let sent = address.out.send_later(peers, outgoing);
+        if let Some(id) = sent {
+            self.receipts.add(id.number);
+        }
+        self.sent(peers, at, outgoing, sent)
+    }
+
+    fn address(&mut self, name: &N::Key) -> Result<(usize, &mut Address<N>), Unroutable> {
         let at = *self.by_name.get(name).ok_or(Unroutable::NoSuchPeer)?;
         let address = self.addresses.get_mut(at).ok_or(Unroutable::NoSuchPeer)?;
-        let sent = match address.out.send(peers, outgoing) {
-            Some(()) => Ok(()),
-            None => {
-                let excess = address.out.excess(peers, outgoing);
-                Err(excess.map_or(Unroutable::NoRoom, Unroutable::TooLarge))
-            }
-        };
+        Ok((at, address))
+    }
+
+    /// A message has been sent to an address, or there was no room.
+    fn sent<T>(
+        &mut self,
+        peers: &mut Peers,
+        at: usize,
+        outgoing: Outgoing<'_>,
+        sent: Option<T>,
+    ) -> Result<T, Unroutable> {
+        let sent = sent.ok_or_else(|| {
+            let address = self.addresses.get(at);
+            let excess = address.and_then(|address| address.out.excess(peers, outgoing));
+            excess.map_or(Unroutable::NoRoom, Unroutable::TooLarge)
+        });
         self.look_after(peers, at);
         sent
+    }
+
+    /// What has become of a message with a receipt, if that is known.
+    pub(super) fn settled_as(&self, number: u64) -> Option<Settled> {
+        self.receipts.fate(number)
+    }
+
+    /// The messages with receipts that have been settled since this was last asked.
+    pub(super) fn take_settled(&mut self) -> Vec<u64> {
+        self.receipts.take_told()
+    }
+
+    pub(super) fn forget_receipt(&mut self, number: u64) {
+        self.receipts.forget(number);
     }
 
     /// A peer of this name is there.
@@ -197,6 +244,9 @@ impl<N: Name> AckedTo<N> {
         let Some(address) = self.addresses.get_mut(at) else {
             return;
         };
+        for (number, settled) in address.out.take_fates() {
+            self.receipts.tell(number, &settled);
+        }
         for mut dead in address.out.take_dead() {
             dead.peer = address.name.routing_id();
             self.dead.push_back(dead);

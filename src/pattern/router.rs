@@ -10,7 +10,7 @@
 use std::time::Instant;
 
 use super::acked_in::{AckedIn, HeldJob};
-use super::acked_out::DeadLetter;
+use super::acked_out::{DeadLetter, JobId, Settled};
 use super::acked_to::AckedTo;
 use super::form::{AnyFrames, Form, OneFrame, next_formed, take_formed};
 use super::routes::{Name, Routes};
@@ -256,6 +256,19 @@ impl<N: Name> RouterOf<N> {
         self.send_any(peers, peer, outgoing)
     }
 
+    /// The same, and names the message if it is to be settled; what becomes of it is then [told](Pattern::settled_as).
+    pub(crate) fn send_later(
+        &mut self,
+        peers: &mut Peers,
+        id: &N::Key,
+        outgoing: Outgoing<'_>,
+    ) -> Result<Option<JobId>, Unroutable> {
+        match &mut self.acked {
+            Some(acked) => acked.out.send_later(peers, id, outgoing).map(Some),
+            None => self.send_to(peers, id, outgoing).map(|_| None),
+        }
+    }
+
     /// Holds a message until it is settled, or ends a raw connection. `None`: there is nothing special about it.
     #[inline(never)]
     fn send_specially(
@@ -497,6 +510,23 @@ impl<N: Name> Pattern for RouterOf<N> {
     fn take_dead(&mut self) -> Vec<DeadLetter> {
         let acked = self.acked.as_mut();
         acked.map(|acked| acked.out.take_dead()).unwrap_or_default()
+    }
+
+    fn settled_as(&mut self, number: u64) -> Option<Settled> {
+        self.acked.as_ref()?.out.settled_as(number)
+    }
+
+    fn forget_receipt(&mut self, number: u64) {
+        if let Some(acked) = &mut self.acked {
+            acked.out.forget_receipt(number);
+        }
+    }
+
+    fn ended(&mut self, _peers: &mut Peers) -> Vec<u64> {
+        let acked = self.acked.as_mut();
+        acked
+            .map(|acked| acked.out.take_settled())
+            .unwrap_or_default()
     }
 
     fn delivery_stats(&self) -> DeliveryStats {

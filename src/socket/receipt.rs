@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::futures::poll_once;
+use super::routing::attempt_later as attempt_to;
 use super::stored::{SocketSpool, wait_until_safe};
-use super::{Push, Refused, Socket, send_error, send_error_kind};
+use super::{Push, Refused, Router, Socket, send_error, send_error_kind};
 use crate::engine::{Core, Interest, Net, Outgoing, Shut, Stop, TaskCall, Wait};
 use crate::error::{ReceiptError, SendError, SendErrorKind, Shortage};
 use crate::message::Payload;
 use crate::pattern::{DeadLetter, JobId, Pattern, Sending, Settled};
 
-/// Tells what becomes of a message; given by [`Push::send_later`] and [`Dealer::send_later`](crate::Dealer::send_later). It can be dropped at any time: the message goes its way all the same.
+/// Tells what becomes of a message; given by [`Push::send_later`], [`Dealer::send_later`](crate::Dealer::send_later) and
+/// [`Router::send_to_later`]. It can be dropped at any time: the message goes its way all the same.
 ///
 /// ```
 /// use std::time::Duration;
@@ -134,6 +136,72 @@ impl Push {
     }
 }
 
+impl Router {
+    /// Sends a message to the peer with this routing id as [`send_to`](Router::send_to) does, and gives a receipt that tells when the peer has settled it. Without the
+    /// option [`delivery`](crate::Options::delivery), or with a peer that settles nothing, it tells that nobody will.
+    ///
+    /// ```
+    /// # use zerohop::{Context, Dealer, Delivery, Options, Router, Settled};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let context = Context::new();
+    /// # let options = Options::new().delivery(Delivery::at_least_once());
+    /// let router = Router::with_options(&context, options.clone())?;
+    /// let worker = Dealer::with_options(&context, options.routing_id("worker-1"))?;
+    /// worker.connect(router.bind("tcp://127.0.0.1:*")?)?;
+    /// # worker.send("ready")?;
+    /// # router.recv()?;
+    /// let receipt = router.send_to_later("worker-1", "order 1")?;
+    /// worker.recv_job()?.settle()?;
+    /// assert_eq!(receipt.settled()?, Settled::Done);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As with [`send_to`](Router::send_to): the message has not been sent, and the error gives it back.
+    pub fn send_to_later(
+        &self,
+        peer: impl AsRef<[u8]>,
+        message: impl Payload,
+    ) -> Result<Receipt, SendError> {
+        let message = message.into_message();
+        let outgoing = Outgoing::of(&message);
+        let socket = &self.socket;
+        let sent = socket.core().until(socket.send_wait(), |pattern, net| {
+            attempt_to(pattern, net, peer.as_ref(), outgoing)
+        });
+        match sent.unwrap_or_else(|stop| Err(send_error_kind(stop))) {
+            Ok(id) => Ok(self.receipt(id)),
+            Err(kind) => Err(send_error(kind, message)),
+        }
+    }
+
+    /// The same in a task: waits for room as [`send_to_async`](Router::send_to_async) does. Until it is ready the future has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// As with [`send_to`](Router::send_to): the message has not been sent, and the error gives it back.
+    pub fn send_to_later_async(
+        &self,
+        peer: impl AsRef<[u8]>,
+        message: impl Payload,
+    ) -> impl Future<Output = Result<Receipt, SendError>> {
+        let sent = super::futures::send(
+            self.socket.core(),
+            message,
+            move |pattern, net, outgoing| attempt_to(pattern, net, peer.as_ref(), outgoing),
+        );
+        async move { sent.await.map(|id| self.receipt(id)) }
+    }
+
+    fn receipt(&self, id: Option<JobId>) -> Receipt {
+        Receipt {
+            waits: id.map(|id| self.socket.held_later(id)),
+        }
+    }
+}
+
 impl<P: Sending + 'static> Socket<P> {
     pub(super) fn send_later(&self, message: impl Payload) -> Result<Receipt, SendError> {
         let message = message.into_message();
@@ -201,14 +269,6 @@ impl<P: Sending + 'static> Socket<P> {
         }
     }
 
-    fn held_later(&self, id: JobId) -> Waits {
-        Waits {
-            id,
-            holder: self.holder(),
-            spool: None,
-        }
-    }
-
     fn store_later(
         &self,
         spool: &Arc<SocketSpool>,
@@ -234,6 +294,14 @@ impl<P: Pattern + 'static> Socket<P> {
     pub(super) fn take_dead(&self) -> Vec<DeadLetter> {
         let dead = self.core().inspect(|pattern, _| pattern.take_dead());
         dead.unwrap_or_default()
+    }
+
+    fn held_later(&self, id: JobId) -> Waits {
+        Waits {
+            id,
+            holder: self.holder(),
+            spool: None,
+        }
     }
 
     fn holder(&self) -> Arc<dyn Holder> {

@@ -6,7 +6,7 @@ use super::{Socket, recv_error, send_error, send_error_kind};
 use crate::engine::{Net, Outgoing, Wait};
 use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Message, Payload, RoutingId};
-use crate::pattern::{Name, Routed, RouterOf, Unroutable};
+use crate::pattern::{JobId, Name, Routed, RouterOf, Unroutable};
 
 /// A message, and who it came from.
 ///
@@ -216,7 +216,32 @@ pub(super) fn attempt<N: Name>(
     outgoing: Outgoing<'_>,
 ) -> Option<Result<Routed, SendErrorKind>> {
     let routed = pattern.send_to(&mut net.peers, peer, outgoing);
-    net.pace(pattern, outgoing, routed != Err(Unroutable::NoRoom));
+    outcome(pattern, net, outgoing, routed)
+}
+
+/// The same, and what the message is named by if it is to be settled.
+pub(super) fn attempt_later<N: Name>(
+    pattern: &mut RouterOf<N>,
+    net: &mut Net,
+    peer: &N::Key,
+    outgoing: Outgoing<'_>,
+) -> Option<Result<Option<JobId>, SendErrorKind>> {
+    let routed = pattern.send_later(&mut net.peers, peer, outgoing);
+    outcome(pattern, net, outgoing, routed)
+}
+
+#[inline]
+fn outcome<N: Name, T>(
+    pattern: &mut RouterOf<N>,
+    net: &mut Net,
+    outgoing: Outgoing<'_>,
+    routed: Result<T, Unroutable>,
+) -> Option<Result<T, SendErrorKind>> {
+    net.pace(
+        pattern,
+        outgoing,
+        !matches!(routed, Err(Unroutable::NoRoom)),
+    );
     match routed {
         Ok(routed) => Some(Ok(routed)),
         Err(Unroutable::NoRoom) => None,

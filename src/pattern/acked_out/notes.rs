@@ -29,7 +29,7 @@ impl Orders {
 
 /// Messages that somebody has a receipt of.
 #[derive(Default)]
-pub(super) struct Receipts {
+pub(in crate::pattern) struct Receipts {
     /// What has become of them, by their numbers.
     pub(super) fates: HashMap<u64, Option<Settled>>,
     /// Those that have been settled since somebody last asked which; those that have no receipt any more do no harm.
@@ -37,11 +37,11 @@ pub(super) struct Receipts {
 }
 
 impl Receipts {
-    pub(super) fn add(&mut self, number: u64) {
+    pub(in crate::pattern) fn add(&mut self, number: u64) {
         self.fates.insert(number, None);
     }
 
-    pub(super) fn tell(&mut self, number: u64, settled: &Settled) {
+    pub(in crate::pattern) fn tell(&mut self, number: u64, settled: &Settled) {
         if self.fates.is_empty() {
             return;
         }
@@ -55,5 +55,20 @@ impl Receipts {
             self.told.retain(|number| fates.contains_key(number));
         }
         self.told.push(number);
+    }
+
+    /// What has become of this one, if that is known.
+    pub(in crate::pattern) fn fate(&self, number: u64) -> Option<Settled> {
+        self.fates.get(&number).cloned().flatten()
+    }
+
+    /// There is no receipt of this one any more.
+    pub(in crate::pattern) fn forget(&mut self, number: u64) {
+        self.fates.remove(&number);
+    }
+
+    /// Those that have been settled since this was last asked.
+    pub(in crate::pattern) fn take_told(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.told)
     }
 }
