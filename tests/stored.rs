@@ -303,6 +303,42 @@ fn dead_letters_stay_until_they_are_removed_or_replayed() {
     second.close(DEADLINE).expect("all is settled");
 }
 
+/// A worker remembers what it has rejected, and rejects it again when it is delivered again; but not when it is replayed.
+#[test]
+fn a_dead_letter_is_replayed_for_who_has_rejected_it_too() {
+    let (context, folder) = (Context::new(), Folder::new());
+    let pull = Pull::with_options(&context, options(quick())).expect("a PULL");
+    let endpoint = pull.bind("tcp://127.0.0.1:*").expect("bound");
+    let connected = || {
+        let push = push(&context, folder.spool(Sync::Os));
+        push.connect(&endpoint).expect("connected");
+        push
+    };
+    let first = connected();
+    first.send("order").expect("sent");
+    let rejected = job(&pull);
+    let id = rejected.id().expect("a name");
+    rejected.reject("no such customer").expect("rejected");
+    all_settled(&first);
+    first.replay_dead_letter(id).expect("replayed");
+    let again = job(&pull);
+    assert_eq!((again.id(), again.deliveries()), (Some(id), 0));
+    again.reject("still none").expect("rejected");
+    all_settled(&first);
+    first.close(DEADLINE).expect("none is to be delivered");
+
+    let spool = folder.spool(Sync::Os).open().expect("a spool");
+    spool.replay(id.number).expect("replayed");
+    spool.close().expect("closed");
+    let second = connected();
+    let at_last = job(&pull);
+    assert_eq!((text(&at_last), at_last.id()), ("order".into(), Some(id)));
+    at_last.settle().expect("settled");
+    all_settled(&second);
+    assert_eq!(second.stats().delivery.dead, 0);
+    second.close(DEADLINE).expect("all is settled");
+}
+
 #[test]
 fn the_time_of_a_message_goes_on_while_there_is_no_socket() {
     const TTL: Duration = Duration::from_secs(1);

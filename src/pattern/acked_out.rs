@@ -338,6 +338,7 @@ impl AckedOut {
             deliveries,
             due,
             age,
+            replayed,
         } = message;
         let outgoing = Outgoing::of(&message);
         let terms = self.terms(outgoing, age);
@@ -345,7 +346,11 @@ impl AckedOut {
             Some(slice) => Content::Short(slice),
             None => Content::Whole(message),
         };
-        self.sender.resume(content, number, deliveries, due, terms);
+        match replayed {
+            // Receivers that have settled it take what was never delivered for another message.
+            true => self.sender.hold(content, number, terms),
+            false => self.sender.resume(content, number, deliveries, due, terms),
+        }
     }
 
     /// What there is to be observed with a message that is so old.

@@ -1,4 +1,4 @@
-//! What the messages of a PUSH have to do with its spool. Files are never touched here: what is to be written there is noted, for
+//! What the messages of a PUSH or DEALER have to do with its spool. Files are never touched here: what is to be written there is noted, for
 //! [somebody else](crate::spool::Notes).
 
 use std::collections::HashSet;
@@ -37,6 +37,8 @@ pub(crate) struct Resumed {
     pub(crate) due: Option<Instant>,
     /// How long ago it was sent.
     pub(crate) age: Duration,
+    /// It was a dead letter: who has rejected it is to get it again.
+    pub(crate) replayed: bool,
 }
 
 /// Messages that are not in the spool have numbers from here on: what a peer that settles nothing was not sent. The spool gives none as

@@ -226,12 +226,13 @@ impl Writer<'_> {
 
     fn copy(&mut self) {
         let seq = self.number(self.next_seq.wrapping_sub(2));
-        let is_dead = self.byte() & 1 != 0;
+        let state = self.byte();
         let (time, due, body) = (self.number(1), self.number(0), self.byte());
         let note = Note {
             deliveries: u32::from(self.byte()),
             due,
-            dead: is_dead.then(|| "reason".into()),
+            dead: (state & 1 != 0).then(|| "reason".into()),
+            replayed: state & 3 == 2,
         };
         let body = self.take(usize::from(body));
         let copied = Copied {

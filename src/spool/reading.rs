@@ -27,6 +27,8 @@ pub struct Stored {
     pub due: Option<SystemTime>,
     /// Why it is a dead letter, if it is one.
     pub reason: Option<String>,
+    /// It was a dead letter, and is to be [delivered again](OpenSpool::replay) as if it had never been delivered.
+    pub replayed: bool,
 }
 
 /// So much is read at once by who reads on.
@@ -251,6 +253,7 @@ impl OpenSpool {
             deliveries,
             due,
             dead,
+            replayed,
         } = note;
         Ok(Some(Stored {
             seq,
@@ -259,6 +262,7 @@ impl OpenSpool {
             deliveries,
             due: (due > 0).then(|| time_of(due)),
             reason: dead.map(String::from),
+            replayed,
         }))
     }
 }

@@ -244,6 +244,17 @@ pub(crate) struct Note {
     pub(crate) due: u64,
     /// It is a dead letter, for this reason.
     pub(crate) dead: Option<Box<str>>,
+    /// It was one, and nothing has been noted since.
+    pub(crate) replayed: bool,
+}
+
+impl Note {
+    pub(crate) fn replayed() -> Note {
+        Note {
+            replayed: true,
+            ..Note::default()
+        }
+    }
 }
 
 /// A copied message: when it was appended, in milliseconds since 1970, what is known of it, and the flags and body of its record.
@@ -270,7 +281,12 @@ impl Copied<'_> {
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_numbers(out, [self.time, self.note.due]);
         out.extend_from_slice(&self.note.deliveries.to_le_bytes());
-        out.extend_from_slice(&u32::from(self.note.dead.is_some()).to_le_bytes());
+        let state: u32 = match self.note {
+            Note { dead: Some(_), .. } => 1,
+            Note { replayed: true, .. } => 2,
+            _ => 0,
+        };
+        out.extend_from_slice(&state.to_le_bytes());
         let reason = self.reason();
         out.extend_from_slice(&(reason.len() as u32).to_le_bytes());
         out.extend_from_slice(reason.as_bytes());
@@ -283,9 +299,10 @@ pub(crate) fn get_copy(body: &[u8]) -> Option<Copied<'_>> {
     let (head, rest) = body.split_first_chunk::<COPY>()?;
     let (reason, body) = rest.split_at_checked(u32_at(head, 24) as usize)?;
     let reason = str::from_utf8(reason).ok()?;
-    let dead = match (u32_at(head, 20), reason) {
-        (0, "") => None,
-        (1, reason) => Some(reason.into()),
+    let (dead, replayed) = match (u32_at(head, 20), reason) {
+        (0, "") => (None, false),
+        (1, reason) => (Some(reason.into()), false),
+        (2, "") => (None, true),
         _ => return None,
     };
     Some(Copied {
@@ -294,6 +311,7 @@ pub(crate) fn get_copy(body: &[u8]) -> Option<Copied<'_>> {
             due: u64_at(head, 8),
             deliveries: u32_at(head, 16),
             dead,
+            replayed,
         },
         body,
     })

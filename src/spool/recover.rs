@@ -462,8 +462,8 @@ impl Reading<'_> {
                 self.index.note(seq, |note| {
                     *note = Note {
                         deliveries: u32_at(body, 0),
-                        due: 0,
                         dead: Some(reason.into()),
+                        ..Note::default()
                     }
                 });
             }
@@ -476,12 +476,12 @@ impl Reading<'_> {
                     *note = Note {
                         deliveries,
                         due,
-                        dead: None,
+                        ..Note::default()
                     }
                 });
             }
             Kind::Replayed => {
-                self.index.note(seq, |note| *note = Note::default());
+                self.index.note(seq, |note| *note = Note::replayed());
             }
             Kind::Synced => {
                 let [number, offset] = get_numbers(body, 2).ok_or(MALFORMED)?[..] else {

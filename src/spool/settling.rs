@@ -81,7 +81,7 @@ impl OpenSpool {
         let note = Note {
             deliveries,
             due,
-            dead: None,
+            ..Note::default()
         };
         self.change(seq, Kind::Retry, 16, note, |out| {
             put_numbers(out, [due, u64::from(deliveries)]);
@@ -101,8 +101,8 @@ impl OpenSpool {
         let reason = &reason[..len];
         let note = Note {
             deliveries,
-            due: 0,
             dead: Some(reason.into()),
+            ..Note::default()
         };
         self.change(seq, Kind::Dead, 4 + len, note, |out| {
             out.extend_from_slice(&deliveries.to_le_bytes());
@@ -120,7 +120,7 @@ impl OpenSpool {
         if !is_dead(&lock(&self.state)) {
             return Err(SpoolError::NoSuchMessage { seq });
         }
-        self.change(seq, Kind::Replayed, 0, Note::default(), |_| {})
+        self.change(seq, Kind::Replayed, 0, Note::replayed(), |_| {})
     }
 
     fn change(

@@ -162,5 +162,6 @@ pub(super) fn resumed(stored: Stored) -> Resumed {
         number: stored.seq,
         deliveries: stored.deliveries,
         due: wait.and_then(|wait| Instant::now().checked_add(wait)),
+        replayed: stored.replayed,
     }
 }

@@ -10,8 +10,15 @@ use crate::Message;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fate {
     Gone,
-    Live { deliveries: u32, due: bool },
-    Dead { deliveries: u32, reason: String },
+    Live {
+        deliveries: u32,
+        due: bool,
+        replayed: bool,
+    },
+    Dead {
+        deliveries: u32,
+        reason: String,
+    },
 }
 
 #[derive(Debug)]
@@ -109,6 +116,7 @@ impl Run {
         let live = Fate::Live {
             deliveries: 0,
             due: false,
+            replayed: false,
         };
         let known = Known {
             message,
@@ -208,7 +216,15 @@ impl Run {
         let due = std::time::SystemTime::now();
         self.spool.retry_at(seq, due, deliveries).expect("room");
         let due = true;
-        self.becomes(seq, Fate::Live { deliveries, due });
+        let replayed = false;
+        self.becomes(
+            seq,
+            Fate::Live {
+                deliveries,
+                due,
+                replayed,
+            },
+        );
     }
 
     fn replay(&mut self) {
@@ -220,6 +236,7 @@ impl Run {
             let fate = Fate::Live {
                 deliveries: 0,
                 due: false,
+                replayed: true,
             };
             self.becomes(seq, fate);
         } else {
@@ -253,8 +270,12 @@ impl Run {
             let stored = stored.expect("a message that can be read");
             assert!(stored.seq > before);
             before = stored.seq;
-            let (deliveries, due) = (stored.deliveries, stored.due.is_some());
-            found.insert(stored.seq, (stored.message, Fate::Live { deliveries, due }));
+            let fate = Fate::Live {
+                deliveries: stored.deliveries,
+                due: stored.due.is_some(),
+                replayed: stored.replayed,
+            };
+            found.insert(stored.seq, (stored.message, fate));
         }
         for stored in self.spool.dead_letters() {
             let stored = stored.expect("a dead letter that can be read");
