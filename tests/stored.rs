@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use zerohop::spool::{Spool, SpoolError, Sync};
 use zerohop::{
-    Context, DeadReason, Job, Message, Options, Pull, Push, ReceiptError, RecvError, SendErrorKind,
-    SettleError, Settled, SocketError,
+    Context, DeadReason, Dealer, IncomingJob, Job, Message, Options, Pull, Push, ReceiptError,
+    RecvError, Router, SendErrorKind, SettleError, Settled, SocketError,
 };
 
 use common::block_on::block_on;
@@ -528,4 +528,78 @@ fn what_a_plain_peer_gets_is_not_kept() {
     );
     push.close(DEADLINE).expect("it has left");
     assert!(folder.spool(Sync::Os).open().expect("a spool").is_empty());
+}
+
+fn client(context: &Context, spool: Spool, endpoint: &str) -> Dealer {
+    let delivery = quick().spool(spool);
+    let options = options(delivery).routing_id("ann");
+    let dealer = Dealer::with_options(context, options).expect("a DEALER with a spool");
+    dealer.connect(endpoint).expect("connected");
+    dealer
+}
+
+fn request(router: &Router) -> IncomingJob {
+    router.recv_job_timeout(DEADLINE).expect("a request")
+}
+
+/// What a ROUTER has not settled comes again from the next DEALER, in its name; what the ROUTER sends back is no matter of the spool.
+#[test]
+fn a_dealer_keeps_its_requests_over_a_restart() {
+    for sync in [Sync::Os, Sync::Disk] {
+        let (context, folder) = (Context::new(), Folder::new());
+        let router = Router::with_options(&context, options(quick())).expect("a ROUTER");
+        let endpoint = router.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+        let first = client(&context, folder.spool(sync), &endpoint);
+        first.send("done").expect("sent");
+        request(&router).job.settle().expect("settled");
+        until("it is settled", || {
+            thread::sleep(Duration::from_millis(1));
+            (first.stats().delivery.settled == 1).then_some(())
+        });
+        router.unbind(&*endpoint).expect("unbound");
+        first.disconnect(&*endpoint).expect("disconnected");
+        let receipt = first.send_later("again").expect("sent");
+        receipt.durable().expect("safe");
+        let batch = first.send_batch(["two", "three"]).expect("sent");
+        assert_eq!(batch, 2);
+        block_on(first.send_async(["four", "of two frames"])).expect("sent");
+        let error = first.close(Duration::ZERO).expect_err("nobody settles it");
+        assert_eq!(error.unsent(), 4);
+
+        router.bind(&*endpoint).expect("bound again");
+        let second = client(&context, folder.spool(sync), &endpoint);
+        for expected in ["again", "two", "three"] {
+            let IncomingJob { peer, job } = request(&router);
+            assert_eq!((&peer, text(&job)), (&"ann".into(), expected.to_owned()));
+            if expected == "again" {
+                assert_eq!(job.id(), receipt.id());
+                router.send_to(&peer, "an answer").expect("sent");
+            }
+            job.settle().expect("settled");
+        }
+        let four = request(&router).job;
+        assert_eq!(*four.message(), ["four", "of two frames"]);
+        four.reject("too many frames").expect("rejected");
+        let answer = second.recv_job_timeout(DEADLINE).expect("an answer");
+        assert_eq!(answer.message(), "an answer");
+        answer.settle().expect("settled");
+
+        let dead = until("there is a dead letter", || {
+            thread::sleep(Duration::from_millis(1));
+            second.dead_letters().pop()
+        });
+        assert_eq!(dead.reason, DeadReason::Rejected("too many frames".into()));
+        second.replay_dead_letter(dead.id).expect("replayed");
+        let replayed = request(&router).job;
+        assert_eq!(replayed.id(), Some(dead.id));
+        replayed.reject("still").expect("rejected");
+        until("it is dead again", || {
+            thread::sleep(Duration::from_millis(1));
+            (second.dead_letters().len() == 1).then_some(())
+        });
+        second.remove_dead_letter(dead.id).expect("removed");
+        second.close(DEADLINE).expect("all is settled");
+        let left = folder.spool(sync).open().expect("a spool");
+        assert!(left.is_empty() && left.dead_letters().next().is_none());
+    }
 }

@@ -207,9 +207,9 @@ impl Delivery {
         }
     }
 
-    /// Where a PUSH keeps the messages that are not settled, so that they survive the process ([`Sync::Os`](crate::spool::Sync::Os)), or the loss of power
+    /// Where a PUSH or DEALER keeps the messages that are not settled, so that they survive the process ([`Sync::Os`](crate::spool::Sync::Os)), or the loss of power
     /// ([`Sync::Disk`](crate::spool::Sync::Disk)). None unless set: they are held in memory alone. A PULL needs none, and makes nothing of this; a
-    /// DEALER or ROUTER is not made with one ([`SocketError::Option`](crate::SocketError::Option)).
+    /// ROUTER is not made with one ([`SocketError::Option`](crate::SocketError::Option)).
     ///
     /// Making the socket opens the spool, and fails with [`SocketError::Spool`](crate::SocketError::Spool) if that is not possible. What it holds of
     /// an earlier socket goes first, with the same [ids](crate::JobId); what is sent waits for that to fit into
@@ -346,11 +346,10 @@ const SPOOL: &str = ", spool=";
 impl Options {
     /// The spool of a socket of this type.
     pub(crate) fn spool_for(&self, socket_type: SocketType) -> Option<&Spool> {
-        let delivery = self
-            .delivery
-            .as_ref()
-            .filter(|_| socket_type == SocketType::Push);
-        delivery?.spool.as_ref()
+        match socket_type {
+            SocketType::Push | SocketType::Dealer => self.delivery.as_ref()?.spool.as_ref(),
+            _ => None,
+        }
     }
 
     /// What a socket of this type cannot do with messages that are to be settled.
@@ -362,8 +361,8 @@ impl Options {
         if socket_type != dealer && socket_type != router {
             return Ok(());
         }
-        if delivery.spool.is_some() {
-            let expected = "without a spool on a DEALER or a ROUTER: only a PUSH has one";
+        if delivery.spool.is_some() && socket_type == router {
+            let expected = "without a spool on a ROUTER: only a PUSH or a DEALER has one";
             return Err(OptionError::new("delivery", delivery.render(), expected));
         }
         if self.router_raw && socket_type == router {

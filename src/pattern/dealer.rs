@@ -90,6 +90,10 @@ impl<F: Form> Sending for DealerOf<F> {
         self.out.send_any(peers, outgoing)
     }
 
+    fn sent_stored() -> Option<()> {
+        (!F::SINGLE).then_some(())
+    }
+
     fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
         self.out.excess(peers, outgoing)
     }

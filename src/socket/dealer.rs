@@ -10,7 +10,8 @@ use crate::engine::ContextInner;
 use crate::error::{SendError, SocketError};
 use crate::message::Payload;
 use crate::options::Options;
-use crate::pattern::{DeadLetter, DealerPattern};
+use crate::pattern::{DeadLetter, DealerPattern, JobId};
+use crate::spool::SpoolError;
 
 /// Sends each message to one of its peers, in turn, and receives from all of them, fairly: a client that need not wait for one
 /// answer before it asks again, or a worker that talks back.
@@ -100,7 +101,28 @@ impl Dealer {
     /// Takes the messages that are delivered no more, of those that are to be settled ([`Options::delivery`](crate::Options::delivery)): rejected by a
     /// ROUTER, delivered too often, larger than any peer takes, or not settled in their time. The oldest is first.
     /// [So many](crate::Delivery::keep_dead_letters) are kept until they are taken, and none is once the socket is closed.
+    ///
+    /// With a [spool](crate::Delivery::spool) they are only read, those of earlier sockets among them: they stay in the spool until they are
+    /// [removed](Dealer::remove_dead_letter) or [replayed](Dealer::replay_dead_letter). What cannot be read is left out, and logged.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.socket.take_dead()
+        self.socket.dead_letters()
+    }
+
+    /// Delivers a dead letter of the [spool](crate::Delivery::spool) again, as if it had never been delivered.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::NoSuchMessage`] if there is no such dead letter, or no spool; or what the spool fails with.
+    pub fn replay_dead_letter(&self, id: JobId) -> Result<(), SpoolError> {
+        self.socket.replay(id)
+    }
+
+    /// Removes a dead letter from the [spool](crate::Delivery::spool).
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::NoSuchMessage`] if there is no such dead letter, or no spool; or what the spool fails with.
+    pub fn remove_dead_letter(&self, id: JobId) -> Result<(), SpoolError> {
+        self.socket.remove_dead(id)
     }
 }

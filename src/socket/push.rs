@@ -3,7 +3,6 @@
 use super::Socket;
 use super::common::common;
 use super::sending::sending;
-use super::stored::SocketSpool;
 use crate::pattern::{DeadLetter, JobId, PushPattern};
 use crate::spool::SpoolError;
 
@@ -65,10 +64,7 @@ impl Push {
     ///
     /// For an example see [`Job`](crate::Job).
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        if let Some(spool) = self.socket.spool() {
-            return spool.dead_letters();
-        }
-        self.socket.take_dead()
+        self.socket.dead_letters()
     }
 
     /// Delivers a dead letter of the [spool](crate::Delivery::spool) again, as if it had never been delivered.
@@ -77,8 +73,7 @@ impl Push {
     ///
     /// [`SpoolError::NoSuchMessage`] if there is no such dead letter, or no spool; or what the spool fails with.
     pub fn replay_dead_letter(&self, id: JobId) -> Result<(), SpoolError> {
-        let spool = self.stored(id)?;
-        self.socket.replay(spool, id.number)
+        self.socket.replay(id)
     }
 
     /// Removes a dead letter from the [spool](crate::Delivery::spool).
@@ -87,12 +82,6 @@ impl Push {
     ///
     /// [`SpoolError::NoSuchMessage`] if there is no such dead letter, or no spool; or what the spool fails with.
     pub fn remove_dead_letter(&self, id: JobId) -> Result<(), SpoolError> {
-        self.stored(id)?.remove_dead(id.number)
-    }
-
-    fn stored(&self, id: JobId) -> Result<&SocketSpool, SpoolError> {
-        let spool = self.socket.spool().filter(|spool| spool.has_stream(id));
-        let missing = SpoolError::NoSuchMessage { seq: id.number };
-        spool.map(|spool| &**spool).ok_or(missing)
+        self.socket.remove_dead(id)
     }
 }

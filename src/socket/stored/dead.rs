@@ -10,12 +10,12 @@ use crate::spool::{OpenSpool, SpoolError, Stored};
 
 impl SocketSpool {
     /// Whether this is the name of a message that is, or was, here.
-    pub(in crate::socket) fn has_stream(&self, id: JobId) -> bool {
+    fn has_stream(&self, id: JobId) -> bool {
         self.opened()
             .is_ok_and(|spool| spool.stream_id() == id.stream)
     }
 
-    pub(in crate::socket) fn dead_letters(&self) -> Vec<DeadLetter> {
+    fn dead_letters(&self) -> Vec<DeadLetter> {
         let Ok(spool) = self.opened() else {
             return Vec::new();
         };
@@ -31,7 +31,7 @@ impl SocketSpool {
         letters.collect()
     }
 
-    pub(in crate::socket) fn remove_dead(&self, number: u64) -> Result<(), SpoolError> {
+    fn remove_dead(&self, number: u64) -> Result<(), SpoolError> {
         let spool = self.opened()?;
         self.catch_up(&spool)?;
         check_dead(&spool, number)?;
@@ -41,11 +41,22 @@ impl SocketSpool {
 }
 
 impl<P: Pattern + 'static> Socket<P> {
-    pub(in crate::socket) fn replay(
-        &self,
-        spool: &SocketSpool,
-        number: u64,
-    ) -> Result<(), SpoolError> {
+    /// Those of the spool; where there is none, the socket's own, which are then forgotten.
+    pub(in crate::socket) fn dead_letters(&self) -> Vec<DeadLetter> {
+        match self.spool() {
+            Some(spool) => spool.dead_letters(),
+            None => self.take_dead(),
+        }
+    }
+
+    /// Removes a dead letter from the spool.
+    pub(in crate::socket) fn remove_dead(&self, id: JobId) -> Result<(), SpoolError> {
+        self.spool_of(id)?.remove_dead(id.number)
+    }
+
+    /// Delivers a dead letter of the spool again.
+    pub(in crate::socket) fn replay(&self, id: JobId) -> Result<(), SpoolError> {
+        let (spool, number) = (self.spool_of(id)?, id.number);
         let opened = spool.opened()?;
         spool.catch_up(&opened)?;
         check_dead(&opened, number)?;
@@ -66,6 +77,12 @@ impl<P: Pattern + 'static> Socket<P> {
             }
         });
         Ok(())
+    }
+
+    fn spool_of(&self, id: JobId) -> Result<&SocketSpool, SpoolError> {
+        let spool = self.spool().filter(|spool| spool.has_stream(id));
+        let missing = SpoolError::NoSuchMessage { seq: id.number };
+        spool.map(|spool| &**spool).ok_or(missing)
     }
 }
 
