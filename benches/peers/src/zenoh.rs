@@ -6,7 +6,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 use zenoh::bytes::ZBytes;
-use zenoh::handlers::FifoChannelHandler;
+use zenoh::handlers::{FifoChannel, FifoChannelHandler};
 use zenoh::pubsub::{Publisher, Subscriber};
 use zenoh::qos::CongestionControl;
 use zenoh::query::{ConsolidationMode, Query, Queryable};
@@ -20,6 +20,12 @@ use crate::runtime::{many_threads, wait_until};
 
 /// What is asked for.
 const KEY: &str = "echo";
+
+/// Room for messages that a subscriber has not taken: more than one of several can be behind the others, which is what connections hold.
+///
+/// Where there is no room, the thread waits that has received the message, and there are two for all sessions of a process. With the usual 256
+/// both wait for subscribers whose turn is yet to come, while the loop waits for another, to which nothing comes any more.
+const ROOM: usize = 1 << 17;
 
 /// How long to look for who replies: a session is open before it has heard of what its peer has declared.
 const PATIENCE: u64 = 5_000_000_000;
@@ -99,7 +105,8 @@ impl Contestant for Zenoh {
             [topic] => name(topic)?,
             _ => String::from("*"),
         };
-        let subscriber = session.declare_subscriber(key).await?;
+        let declared = session.declare_subscriber(key);
+        let subscriber = declared.with(FifoChannel::new(ROOM)).await?;
         Ok(Subscribed {
             subscriber,
             _session: session,
