@@ -34,16 +34,15 @@ pub(crate) fn measure(_: &Path, scale: &Scale) -> Fallible<()> {
         worker.push(of_worker.parse()?);
     }
     println!("\nresident memory per unsettled message beyond its {LEN} B, in B");
-    println!(
-        "{:<28} {:>10.1}",
-        format!("sender of {}", scale.unsettled),
-        median(&mut sender)
-    );
-    println!(
-        "{:<28} {:>10.1}",
-        format!("worker with {WINDOW} of them"),
-        median(&mut worker)
-    );
+    println!("{:<28} {:>10} {:>9}", "", "median", "most");
+    let holders = [
+        (format!("sender of {}", scale.unsettled), &mut sender),
+        (format!("worker with {WINDOW} of them"), &mut worker),
+    ];
+    for (name, values) in holders {
+        let most = values.iter().copied().fold(f64::NAN, f64::max);
+        println!("{name:<28} {:>10.1} {most:>9.1}", median(values));
+    }
     Ok(())
 }
 
@@ -84,8 +83,9 @@ pub(crate) fn take_nothing(pull: &Pull) -> Fallible<()> {
         Ok(())
     };
     has(1)?;
-    println!("begun");
+    // What comes next comes when this has been said.
     let before = resident()?;
+    println!("begun");
     has(WINDOW.into())?;
     println!("{}", per_message(before, u64::from(WINDOW) - 1)?);
     loop {

@@ -44,6 +44,13 @@ const LARGE: u64 = 16 * 1024;
 /// A chunk is kept as it is from so many bytes on. With fewer, it would be mostly empty.
 const TRICKLE: usize = CHUNK / 8;
 
+/// Behind so many bytes that wait, a chunk has to be nearly full to be kept. How much of one is filled is up to the peer's writes and to who is run
+/// when, and of what is left of it the system has given a page, or all if it was used before.
+const BACKLOG: usize = 4 * CHUNK;
+
+/// So much of a chunk is nearly full.
+const NEARLY_FULL: usize = CHUNK - CHUNK / 16;
+
 /// So far behind the end of a frame is the middle of the next one, if that is short: in the line of the cache after the one
 /// with its header, which is here already.
 const NEXT_FRAME: usize = 64;
@@ -339,10 +346,12 @@ impl InBuffer {
 
     /// Appends a chunk of whole frames.
     fn keep(&mut self, chunk: Vec<u8>, pool: &mut ChunkPool) {
+        let behind = self.queued >= BACKLOG;
         self.queued += chunk.len();
-        let keeps_from = match self.reserves_exactly {
-            true => CHUNK / 2,
-            false => TRICKLE,
+        let keeps_from = match (behind, self.reserves_exactly) {
+            (true, _) => NEARLY_FULL,
+            (false, true) => CHUNK / 2,
+            (false, false) => TRICKLE,
         };
         if chunk.len() >= keeps_from && !self.keeps_exactly {
             self.memory += chunk.capacity();
@@ -352,6 +361,9 @@ impl InBuffer {
         match self.segments.back_mut() {
             Some(Segment::Frames(last)) if last.len() + chunk.len() < TRICKLE => {
                 let before = last.capacity();
+                if behind {
+                    last.reserve_exact(chunk.len());
+                }
                 last.extend_from_slice(&chunk);
                 self.memory += last.capacity() - before;
             }

@@ -84,6 +84,41 @@ fn what_goes_and_comes_the_short_way_is_what_goes_and_comes_the_other() {
 }
 
 #[test]
+fn a_long_queue_takes_little_more_than_its_bytes() {
+    let pool = &mut ChunkPool::default();
+    let mut frames = OutBuffer::default();
+    frames.push(Outgoing::Slice(&[7; 100]), pool);
+    let frame = frames.unwritten();
+    let (bytes, _) = encode(&vec![Message::from(vec![7; 100]); 500], pool);
+    for read in [frame, 10 * frame + 3, 90 * frame, 200 * frame + 50] {
+        let mut buffer = InBuffer::new(false);
+        let mut scanner = Scanner::new(UNLIMITED);
+        let mut stream = bytes.iter().copied().cycle();
+        while buffer.messages() < 30_000 {
+            let mut piece = buffer.partial.clone();
+            piece.extend(stream.by_ref().take(read));
+            let reader = &mut Reader::Frames;
+            let got = buffer.preload(reader, &piece, &mut scanner, pool, &mut |_| Ok(()));
+            assert_eq!(got.violation, None);
+        }
+        // The beginning of the queue is kept as it has come.
+        let beginning = (BACKLOG / TRICKLE + 2) * CHUNK;
+        let (held, memory) = (buffer.bytes(), buffer.memory());
+        assert!(
+            memory < beginning + held + held / 12,
+            "{read}: {memory} of {held}"
+        );
+        let mut message = Message::new();
+        for _ in 0..buffer.messages() {
+            assert!(buffer.take(&mut message, pool));
+            assert_eq!(message, [7; 100]);
+        }
+        buffer.release(pool);
+        assert_eq!(buffer.memory(), buffer.partial.capacity());
+    }
+}
+
+#[test]
 fn the_short_way_keeps_to_its_limits() {
     let pool = &mut ChunkPool::default();
     let mut out = OutBuffer::default();
