@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::zmtp::delivery::wire::{Settled, parse_settle};
 use crate::zmtp::delivery::{
-    Content, Job, Notice, Policy, Receiver, Room, Sender, Settling, Taken, Terms,
+    Content, HeldKey, Job, Notice, Policy, Receiver, Room, Sender, Settling, Taken, Terms,
 };
 use crate::zmtp::idempotent::{self, Asked, Key, Limits, Memory, Requester};
 use crate::zmtp::replay::{Feed, Follower, LogNotice, Progress, feed};
@@ -110,7 +110,7 @@ struct Ends {
     /// Messages that have come on this connection, and what was said of them.
     taken: u64,
     settled: u64,
-    held: Vec<usize>,
+    held: Vec<HeldKey>,
 }
 
 impl Ends {
@@ -180,7 +180,7 @@ impl Ends {
                     _ => Settling::Rejected("no".to_owned()),
                 };
                 // It may have come too late.
-                let _ = self.receiver.settle(key, settling);
+                let _ = self.receiver.settle(key, &settling);
             }
             7 => self.or_close(false),
             _ => {

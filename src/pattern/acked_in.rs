@@ -9,7 +9,7 @@ use crate::engine::{PeerId, Peers};
 use crate::message::Message;
 use crate::zmtp::ProtocolError;
 use crate::zmtp::delivery::{
-    DeliveryError, Hello, Job, Notice, Receiver, Settling, Taken, Unsettled,
+    DeliveryError, HeldKey, Hello, Job, Notice, Receiver, Settling, Taken, Unsettled,
 };
 
 /// A sender that leaves so many bytes of settlements unread is told of no more, and runs out of credit.
@@ -22,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct HeldJob {
     /// By which it is settled.
-    pub(crate) key: usize,
+    pub(crate) key: HeldKey,
     pub(crate) id: JobId,
     pub(crate) deliveries: u64,
 }
@@ -92,33 +92,31 @@ impl AckedIn {
         Some(from)
     }
 
-    /// Takes the next message, for the application to settle. `None` inside: nobody waits for that.
+    /// Takes the next message, for the application to settle: it is written to where it stays, and so is what is `held`, or `None` there if nobody waits for
+    /// a settlement. Gives the peer it is of, if that is known.
     pub(crate) fn recv_job(
         &mut self,
         peers: &mut Peers,
         message: &mut Message,
-    ) -> Option<Option<HeldJob>> {
-        self.recv_job_from(peers, message).map(|(held, _)| held)
-    }
-
-    /// The same, with the peer it is of, if that is known.
-    pub(crate) fn recv_job_from(
-        &mut self,
-        peers: &mut Peers,
-        message: &mut Message,
-    ) -> Option<(Option<HeldJob>, Option<PeerId>)> {
+        held: &mut Option<HeldJob>,
+    ) -> Option<Option<PeerId>> {
         let Next { from, job } = self.next(peers, message)?;
-        let held = job.map(|(_, job)| HeldJob {
-            id: JobId {
-                stream: job.stream,
-                number: job.number,
-            },
-            deliveries: job.deliveries,
-            key: self.receiver.hold_by(job, Instant::now),
-        });
-        Some((held, from))
+        *held = match job {
+            None => None,
+            Some((_, job)) => Some(HeldJob {
+                key: self.receiver.hold_by(job, Instant::now),
+                id: JobId {
+                    stream: job.stream,
+                    number: job.number,
+                },
+                deliveries: job.deliveries,
+            }),
+        };
+        Some(from)
     }
 
+    /// Inlined, with what it calls for each message, so that a [`Job`] stays in registers.
+    #[inline(always)]
     fn next(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Next> {
         if let Some((seen, next)) = self.seen.take() {
             *message = seen;
@@ -211,8 +209,8 @@ impl AckedIn {
     pub(crate) fn settle(
         &mut self,
         peers: &mut Peers,
-        key: usize,
-        settling: Settling,
+        key: HeldKey,
+        settling: &Settling,
     ) -> Result<(), Unsettled> {
         let settled = self.receiver.settle(key, settling);
         if let Ok(id) = settled {
@@ -222,7 +220,7 @@ impl AckedIn {
     }
 
     /// The application needs more time for a message. `false`: its time was over.
-    pub(crate) fn extend(&mut self, key: usize) -> bool {
+    pub(crate) fn extend(&mut self, key: HeldKey) -> bool {
         self.receiver.extend(key, Instant::now())
     }
 

@@ -207,13 +207,13 @@ impl<N: Name> RouterOf<N> {
         &mut self,
         peers: &mut Peers,
         message: &mut Message,
-    ) -> Option<(Option<HeldJob>, Option<PeerId>, &N)> {
+        held: &mut Option<HeldJob>,
+    ) -> Option<(Option<PeerId>, &N)> {
         let Some(acked) = &mut self.acked else {
-            let (from, name) = self.recv_from(peers, message)?;
-            return Some((None, from, name));
+            return self.recv_from(peers, message);
         };
-        let (held, from) = acked.incoming.recv_job_from(peers, message)?;
-        Some((held, from, self.name_of(from)?))
+        let from = acked.incoming.recv_job(peers, message, held)?;
+        Some((from, self.name_of(from)?))
     }
 
     /// The name of the peer that something has been received of.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Dealer, Pull, Router, Socket, futures, recv_error};
-use crate::engine::{Core, Net, Stop, Wait};
+use crate::engine::{Core, Net, PeerId, Stop, Wait};
 use crate::error::{RecvError, SettleError};
 use crate::message::{Message, RoutingId};
 use crate::origin::Origin;
 use crate::pattern::{HeldJob, JobId, Pattern, Receiving, RouterPattern};
-use crate::zmtp::delivery::Settling;
+use crate::zmtp::delivery::{HeldKey, Settling};
 
 /// A message that is to be settled by who works on it; given by [`Pull::recv_job`], [`Router::recv_job`] and [`Dealer::recv_job`].
 ///
@@ -69,18 +69,18 @@ pub struct Job {
 
 /// What a job asks its socket, of whichever type that is.
 trait Settler: Send + Sync {
-    fn settle(&self, held: HeldJob, settling: Settling) -> Result<(), SettleError>;
+    fn settle(&self, key: HeldKey, settling: &Settling) -> Result<(), SettleError>;
 
     /// `false`: its time was over.
-    fn extend(&self, key: usize) -> Result<bool, Stop>;
+    fn extend(&self, key: HeldKey) -> Result<bool, Stop>;
 }
 
 impl<P: Pattern + 'static> Settler for Core<P> {
-    fn settle(&self, held: HeldJob, settling: Settling) -> Result<(), SettleError> {
-        settle(self, held, settling)
+    fn settle(&self, key: HeldKey, settling: &Settling) -> Result<(), SettleError> {
+        settle(self, key, settling)
     }
 
-    fn extend(&self, key: usize) -> Result<bool, Stop> {
+    fn extend(&self, key: HeldKey) -> Result<bool, Stop> {
         self.until(Wait::Not, |pattern, _| {
             Some(pattern.acked_in().is_some_and(|acked| acked.extend(key)))
         })
@@ -89,6 +89,7 @@ impl<P: Pattern + 'static> Settler for Core<P> {
 
 impl Job {
     /// The message.
+    #[inline]
     pub fn message(&self) -> &Message {
         &self.message
     }
@@ -109,9 +110,10 @@ impl Job {
     /// # Errors
     ///
     /// It is too late, or the connection is lost: see [`SettleError`]. The work is done all the same.
+    #[inline(never)]
     pub fn settle(mut self) -> Result<(), SettleError> {
         match self.held {
-            Some(_) => self.say(Settling::Done),
+            Some(_) => self.say(&Settling::Done),
             None => Ok(()),
         }
     }
@@ -122,7 +124,7 @@ impl Job {
     ///
     /// As with [`settle`](Job::settle); and where the sender does not know acknowledged delivery, so that it does not come again.
     pub fn retry_in(mut self, delay: Duration) -> Result<(), SettleError> {
-        self.say(Settling::Retry(Some(delay)))
+        self.say(&Settling::Retry(Some(delay)))
     }
 
     /// The work can never be done. Of the reason the sender keeps 255 bytes.
@@ -131,7 +133,7 @@ impl Job {
     ///
     /// As with [`retry_in`](Job::retry_in).
     pub fn reject(mut self, reason: impl Into<String>) -> Result<(), SettleError> {
-        self.say(Settling::Rejected(reason.into()))
+        self.say(&Settling::Rejected(reason.into()))
     }
 
     /// The work takes longer: the [job timeout](crate::Delivery::job_timeout) runs from now on.
@@ -150,9 +152,9 @@ impl Job {
         }
     }
 
-    fn say(&mut self, settling: Settling) -> Result<(), SettleError> {
+    fn say(&mut self, settling: &Settling) -> Result<(), SettleError> {
         let held = self.held.take().ok_or(SettleError::Unacknowledged)?;
-        self.settler.settle(held, settling)
+        self.settler.settle(held.key, settling)
     }
 }
 
@@ -160,7 +162,7 @@ impl Drop for Job {
     fn drop(&mut self) {
         if self.held.is_some() {
             // If nobody can be told, the sender finds out.
-            let _ = self.say(Settling::Retry(None));
+            let _ = self.say(&Settling::Retry(None));
         }
     }
 }
@@ -168,16 +170,14 @@ impl Drop for Job {
 /// Says what has become of a job.
 pub(super) fn settle<P: Pattern + 'static>(
     core: &Core<P>,
-    held: HeldJob,
-    settling: Settling,
+    key: HeldKey,
+    settling: &Settling,
 ) -> Result<(), SettleError> {
-    let mut settling = Some(settling);
-    let mut settle = |pattern: &mut P, net: &mut Net| {
-        let settling = settling.take()?;
+    let settle = |pattern: &mut P, net: &mut Net| {
         let acked = pattern.acked_in()?;
-        Some(acked.settle(&mut net.peers, held.key, settling))
+        Some(acked.settle(&mut net.peers, key, settling))
     };
-    let settled = match core.at_once(&mut settle) {
+    let settled = match core.at_once(settle) {
         Some(settled) => settled,
         None => core.until(Wait::Not, settle)?,
     };
@@ -204,43 +204,30 @@ pub struct IncomingJob {
     pub job: Job,
 }
 
+/// Takes the next message to where it stays, and what is held of it. Gives the peer it is of, if that is known.
 fn take_job<P: Receiving>(
     message: &mut Message,
+    held: &mut Option<HeldJob>,
     pattern: &mut P,
     net: &mut Net,
-) -> Option<Option<HeldJob>> {
+) -> Option<Option<PeerId>> {
     let Some(acked) = pattern.acked_in() else {
-        return pattern.recv(&mut net.peers, message).map(|()| None);
+        return pattern.recv_from(&mut net.peers, message);
     };
-    let held = acked.recv_job(&mut net.peers, message)?;
+    let from = acked.recv_job(&mut net.peers, message, held)?;
     arm(pattern, net);
-    Some(held)
-}
-
-fn take_job_from<P: Receiving>(
-    message: &mut Message,
-    pattern: &mut P,
-    net: &mut Net,
-) -> Option<(Option<HeldJob>, Origin)> {
-    let (held, from) = match pattern.acked_in() {
-        None => (None, pattern.recv_from(&mut net.peers, message)?),
-        Some(acked) => acked.recv_job_from(&mut net.peers, message)?,
-    };
-    arm(pattern, net);
-    let origin = from.map(|id| net.peers.origin(id)).unwrap_or_default();
-    Some((held, origin))
+    Some(from)
 }
 
 fn take_incoming(
     pattern: &mut RouterPattern,
     net: &mut Net,
 ) -> Option<(Message, Option<HeldJob>, RoutingId, Origin)> {
-    let mut message = Message::new();
-    let (held, from, name) = pattern.recv_job(&mut net.peers, &mut message)?;
+    let (mut message, mut held) = (Message::new(), None);
+    let (from, name) = pattern.recv_job(&mut net.peers, &mut message, &mut held)?;
     let name = name.clone();
     arm(pattern, net);
-    let origin = from.map(|id| net.peers.origin(id)).unwrap_or_default();
-    Some((message, held, name, origin))
+    Some((message, held, name, origin_of(net, from)))
 }
 
 /// The time of a job has begun.
@@ -255,44 +242,55 @@ fn arm<P: Pattern>(pattern: &mut P, net: &mut Net) {
 }
 
 impl<P: Receiving + 'static> Socket<P> {
+    /// Not inlined: where it is, the job is moved in pieces by which its parts were not written, and each of these moves waits for the last.
+    #[inline(never)]
     fn job(&self, wait: Wait) -> Result<Job, RecvError> {
         let core = self.core();
-        // The message is written to where it stays.
         let mut job = self.made(Message::new(), None);
-        let message = &mut job.message;
-        let mut take = |pattern: &mut P, net: &mut Net| take_job(message, pattern, net);
-        job.held = match core.at_once(&mut take) {
-            Some(held) => held,
-            None => core.until(wait, take).map_err(recv_error)?,
+        let Job { message, held, .. } = &mut job;
+        let mut take = |pattern: &mut P, net: &mut Net| {
+            let taken = take_job(message, held, pattern, net);
+            taken.map(drop)
         };
+        if core.at_once(&mut take).is_none() {
+            core.until(wait, take).map_err(recv_error)?;
+        }
         Ok(job)
     }
 
     fn job_in_task(&self) -> impl Future<Output = Result<Job, RecvError>> {
         let take = |pattern: &mut P, net: &mut Net| {
-            let mut message = Message::new();
-            take_job(&mut message, pattern, net).map(|held| (message, held))
+            let (mut message, mut held) = (Message::new(), None);
+            take_job(&mut message, &mut held, pattern, net)?;
+            Some((message, held))
         };
         let made = |(message, held)| self.made(message, held);
         futures::receive_as(self.core(), take, made)
     }
 
     fn job_from(&self, wait: Wait) -> Result<(Job, Origin), RecvError> {
-        let mut message = Message::new();
-        let take = |pattern: &mut P, net: &mut Net| take_job_from(&mut message, pattern, net);
-        let (held, origin) = self.core().until(wait, take).map_err(recv_error)?;
+        let (mut message, mut held) = (Message::new(), None);
+        let take = |pattern: &mut P, net: &mut Net| {
+            let from = take_job(&mut message, &mut held, pattern, net)?;
+            Some(origin_of(net, from))
+        };
+        let origin = self.core().until(wait, take).map_err(recv_error)?;
         Ok((self.made(message, held), origin))
     }
 
     fn job_from_in_task(&self) -> impl Future<Output = Result<(Job, Origin), RecvError>> {
         let take = |pattern: &mut P, net: &mut Net| {
-            let mut message = Message::new();
-            let (held, origin) = take_job_from(&mut message, pattern, net)?;
-            Some((message, held, origin))
+            let (mut message, mut held) = (Message::new(), None);
+            let from = take_job(&mut message, &mut held, pattern, net)?;
+            Some((message, held, origin_of(net, from)))
         };
         let made = |(message, held, origin)| (self.made(message, held), origin);
         futures::receive_as(self.core(), take, made)
     }
+}
+
+fn origin_of(net: &Net, from: Option<PeerId>) -> Origin {
+    from.map(|id| net.peers.origin(id)).unwrap_or_default()
 }
 
 impl<P: Pattern + 'static> Socket<P> {

@@ -41,7 +41,7 @@ impl Pull {
 
     /// Says what has become of it. If nobody can be told any more, its sender finds out.
     pub(crate) fn settle_held(&self, held: HeldJob, settling: Settling) {
-        let _ = settle(self.socket.core(), held, settling);
+        let _ = settle(self.socket.core(), held.key, &settling);
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) mod wire;
 
 use std::fmt;
 
-pub(crate) use receiver::{Job, Receiver, Settling, Taken, Unsettled};
+pub(crate) use receiver::{HeldKey, Job, Receiver, Settling, Taken, Unsettled};
 pub(crate) use sender::{
     Content, DeadLine, Fate, Finished, Held, Left, Policy, Returned, Room, Sender, Terms,
 };

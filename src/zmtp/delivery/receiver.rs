@@ -10,11 +10,16 @@
 //! application gets nothing that it works on ([`Held`]), nor what it has settled: of each stream as many numbers are
 //! remembered as its sender can have missed the settlement of, and four times that.
 
+mod held;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
+
+pub(crate) use held::HeldKey;
+use held::{Held, Table};
 
 use super::wire::{self, MAX_RANGES, Run};
 use super::{DeliveryError, Id};
@@ -96,15 +101,6 @@ struct Line {
     reported_at: Option<Instant>,
 }
 
-/// What the application works on.
-struct Held {
-    job: Job,
-    /// The connection is there that it came over, or has come again over.
-    connected: bool,
-    deadline: Option<Instant>,
-    timed_out: bool,
-}
-
 /// What is remembered of a stream.
 struct Stream {
     id: Id,
@@ -179,11 +175,9 @@ pub(crate) struct Receiver {
     streams: Slab<Stream>,
     /// Those without a connection, in the order in which they lost it.
     idle: VecDeque<usize>,
-    held: Slab<Held>,
+    held: Table,
     /// One entry at the most for each key of `held`, which is no later than what that one waits for.
-    deadlines: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// Whether there is one, by key.
-    watched: Vec<bool>,
+    deadlines: BinaryHeap<Reverse<(Instant, HeldKey)>>,
     /// Connections on which something is to be said at once.
     hurried: Vec<usize>,
     /// When what has waited to be said is said.
@@ -198,9 +192,8 @@ impl Receiver {
             lines: Vec::new(),
             streams: Slab::new(),
             idle: VecDeque::new(),
-            held: Slab::new(),
+            held: Table::default(),
             deadlines: BinaryHeap::new(),
-            watched: Vec::new(),
             hurried: Vec::new(),
             report_at: None,
         }
@@ -238,8 +231,8 @@ impl Receiver {
         let Some(line) = self.lines.get_mut(connection).and_then(Option::take) else {
             return;
         };
-        for (_, held) in &mut self.held {
-            held.connected &= held.job.connection != connection;
+        for (_, held) in self.held.iter_mut() {
+            held.connected &= held.connection != connection;
         }
         let Some(stream) = self.streams.get_mut(line.slot) else {
             return;
@@ -310,6 +303,7 @@ impl Receiver {
     }
 
     /// The next message of a connection has been taken. `None`: it is none to be settled.
+    #[inline(always)]
     pub(crate) fn take(&mut self, connection: usize) -> Option<Taken> {
         let line = self.lines.get_mut(connection)?.as_mut()?;
         let tag = line.next_tag;
@@ -364,13 +358,12 @@ impl Receiver {
     /// Whether a message that comes again is known; if so, what there is to be said of it has been seen to.
     #[cold]
     fn is_known(&mut self, job: Job) -> bool {
-        let is_it = |held: &Held| {
-            !held.timed_out && held.job.number == job.number && held.job.stream == job.stream
-        };
+        let is_it =
+            |held: &Held| !held.timed_out && held.number == job.number && held.stream == job.stream;
         if let Some((_, held)) = self.held.iter_mut().find(|(_, held)| is_it(held)) {
-            held.job.connection = job.connection;
-            held.job.tag = job.tag;
-            held.job.slot = job.slot;
+            held.connection = job.connection;
+            held.tag = job.tag;
+            held.slot = job.slot;
             held.connected = true;
             return true;
         }
@@ -392,18 +385,19 @@ impl Receiver {
 
     /// The application has a message, and that settles it.
     pub(crate) fn done(&mut self, job: Job) {
-        self.remember(job, None);
+        self.remember(job.slot, &job.stream, job.number, None);
         self.mark_done(job.connection, job.tag);
     }
 
     /// The application works on a message from now on.
-    pub(crate) fn hold(&mut self, job: Job, now: Instant) -> usize {
+    pub(crate) fn hold(&mut self, job: Job, now: Instant) -> HeldKey {
         let deadline = self.job_timeout.and_then(|time| now.checked_add(time));
         self.hold_until(job, deadline)
     }
 
     /// The same, with a look at a clock only where that is needed: while settlements wait to be said, it is known how late it is, to a millisecond.
-    pub(crate) fn hold_by(&mut self, job: Job, clock: impl FnOnce() -> Instant) -> usize {
+    #[inline]
+    pub(crate) fn hold_by(&mut self, job: Job, clock: impl FnOnce() -> Instant) -> HeldKey {
         let Some(timeout) = self.job_timeout else {
             return self.hold_until(job, None);
         };
@@ -412,35 +406,31 @@ impl Receiver {
     }
 
     /// Somebody has it who will say what has become of it, however long that takes.
-    pub(crate) fn hold_for_long(&mut self, job: Job) -> usize {
+    pub(crate) fn hold_for_long(&mut self, job: Job) -> HeldKey {
         self.hold_until(job, None)
     }
 
-    fn hold_until(&mut self, job: Job, deadline: Option<Instant>) -> usize {
-        let key = self.held.insert(Held {
-            job,
-            connected: true,
-            deadline,
-            timed_out: false,
-        });
+    #[inline]
+    fn hold_until(&mut self, job: Job, deadline: Option<Instant>) -> HeldKey {
+        let key = self.held.add(job, deadline);
         self.watch(key, deadline);
         key
     }
 
-    fn watch(&mut self, key: usize, deadline: Option<Instant>) {
+    #[inline]
+    fn watch(&mut self, key: HeldKey, deadline: Option<Instant>) {
         let Some(deadline) = deadline else {
             return;
         };
-        if key >= self.watched.len() {
-            self.watched.resize(key + 1, false);
-        }
-        if !std::mem::replace(&mut self.watched[key], true) {
+        if let Some(held) = self.held.place_mut(key)
+            && !std::mem::replace(&mut held.watched, true)
+        {
             self.deadlines.push(Reverse((deadline, key)));
         }
     }
 
     /// The application has all its time again. `false`: it was over.
-    pub(crate) fn extend(&mut self, key: usize, now: Instant) -> bool {
+    pub(crate) fn extend(&mut self, key: HeldKey, now: Instant) -> bool {
         let timeout = self.job_timeout;
         match self.held.get_mut(key) {
             Some(held) if !held.timed_out => {
@@ -453,37 +443,42 @@ impl Receiver {
     }
 
     /// The application has settled a message, and holds it no longer. Gives the connection on which that is to be said.
-    pub(crate) fn settle(&mut self, key: usize, settling: Settling) -> Result<usize, Unsettled> {
-        let Some(held) = self.held.try_remove(key) else {
+    pub(crate) fn settle(&mut self, key: HeldKey, settling: &Settling) -> Result<usize, Unsettled> {
+        let Some(held) = self.held.remove(key).filter(|held| !held.timed_out) else {
             return Err(Unsettled::TimedOut);
         };
-        if held.timed_out {
-            return Err(Unsettled::TimedOut);
-        }
-        let job = held.job;
-        match &settling {
-            Settling::Done => self.remember(job, None),
-            Settling::Rejected(reason) => self.remember(job, Some(wire::cut(reason))),
+        let Held {
+            connection,
+            tag,
+            slot,
+            stream,
+            number,
+            connected,
+            ..
+        } = *held;
+        match settling {
+            Settling::Done => self.remember(slot, &stream, number, None),
+            Settling::Rejected(reason) => {
+                self.remember(slot, &stream, number, Some(wire::cut(reason)));
+            }
             Settling::Retry(_) => {}
         }
-        if !held.connected {
+        if !connected {
             return Err(Unsettled::Lost);
         }
         match settling {
-            Settling::Done => self.mark_done(job.connection, job.tag),
-            Settling::Retry(delay) => self.say_retry(job, delay),
-            Settling::Rejected(reason) => self.say(job.connection, |said| {
-                wire::put_rejected(said, job.tag, &reason);
+            Settling::Done => self.mark_done(connection, tag),
+            Settling::Retry(delay) => self.say_retry(connection, tag, *delay),
+            Settling::Rejected(reason) => self.say(connection, |said| {
+                wire::put_rejected(said, tag, reason);
             }),
         }
-        Ok(job.connection)
+        Ok(connection)
     }
 
-    fn say_retry(&mut self, job: Job, delay: Option<Duration>) {
+    fn say_retry(&mut self, connection: usize, tag: u64, delay: Option<Duration>) {
         let millis = delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
-        self.say(job.connection, |said| {
-            wire::put_retry(said, job.tag, millis);
-        });
+        self.say(connection, |said| wire::put_retry(said, tag, millis));
     }
 
     fn say(&mut self, connection: usize, put: impl FnOnce(&mut Vec<u8>)) {
@@ -505,11 +500,12 @@ impl Receiver {
         }
     }
 
-    fn remember(&mut self, job: Job, rejected: Option<&str>) {
+    #[inline]
+    fn remember(&mut self, slot: usize, stream: &Id, number: u64, rejected: Option<&str>) {
         let most = self.window.saturating_mul(REMEMBERED_WINDOWS);
-        let known = self.streams.get_mut(job.slot);
-        if let Some(stream) = known.filter(|known| known.id == job.stream) {
-            stream.remember(job.number, rejected, most);
+        let known = self.streams.get_mut(slot);
+        if let Some(stream) = known.filter(|known| known.id == *stream) {
+            stream.remember(number, rejected, most);
         }
     }
 
@@ -598,7 +594,9 @@ impl Receiver {
                 return;
             }
             self.deadlines.pop();
-            self.watched[key] = false;
+            if let Some(place) = self.held.place_mut(key) {
+                place.watched = false;
+            }
             let Some(held) = self.held.get_mut(key).filter(|held| !held.timed_out) else {
                 continue;
             };
@@ -607,9 +605,9 @@ impl Receiver {
                 Some(deadline) if deadline > now => self.watch(key, Some(deadline)),
                 Some(_) => {
                     held.timed_out = true;
-                    let (job, connected) = (held.job, held.connected);
-                    if connected {
-                        self.say_retry(job, None);
+                    if held.connected {
+                        let (connection, tag) = (held.connection, held.tag);
+                        self.say_retry(connection, tag, None);
                     }
                 }
                 None => {}

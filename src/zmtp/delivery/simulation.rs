@@ -7,7 +7,7 @@ use super::receiver::Unsettled;
 use super::sender::{Content, Held, Left, Next, Sender};
 use super::wire::{put_revoke, put_run};
 use super::{
-    DeadLine, DeliveryError, Fate, Notice, Policy, Receiver, Room, Settling, Taken, Terms,
+    DeadLine, DeliveryError, Fate, HeldKey, Notice, Policy, Receiver, Room, Settling, Taken, Terms,
 };
 use crate::zmtp::{Command, decode_header};
 
@@ -42,7 +42,7 @@ struct Worker {
     receiver: Receiver,
     link: Option<Link>,
     /// Jobs that are being worked on, by key.
-    held: Vec<(usize, u32)>,
+    held: Vec<(HeldKey, u32)>,
 }
 
 struct Rig {
@@ -396,7 +396,7 @@ impl Rig {
             _ => Settling::Done,
         };
         let done = settling == Settling::Done;
-        let result = worker.receiver.settle(key, settling);
+        let result = worker.receiver.settle(key, &settling);
         if !done || result == Err(Unsettled::TimedOut) {
             self.undone.insert(message);
         }

@@ -201,7 +201,7 @@ fn what_comes_again_is_known() {
     receiver.closed(0);
     let lost = Err(Unsettled::Lost);
     let reason = Settling::Rejected("bad".into());
-    assert_eq!(receiver.settle(bad, reason), lost);
+    assert_eq!(receiver.settle(bad, &reason), lost);
     // It comes again over another connection, and so do two that the receiver has not seen.
     receiver.opened(1, [1; 16]);
     run(&mut receiver, 1, 0, 1, 1).expect("a run");
@@ -212,10 +212,10 @@ fn what_comes_again_is_known() {
         said(&mut receiver, 1, now),
         r"\x04\x0c\x06SETTLE\x02\x02bad\x04\n\x06SETTLE\x00\x00\x01"
     );
-    assert_eq!(receiver.settle(held, Settling::Done), Ok(1));
+    assert_eq!(receiver.settle(held, &Settling::Done), Ok(1));
     assert_eq!(said(&mut receiver, 1, now), r"\x04\n\x06SETTLE\x00\x01\x01");
     // What was given back comes again as new, and so does another stream's.
-    assert_eq!(receiver.settle(late, Settling::Retry(None)), lost);
+    assert_eq!(receiver.settle(late, &Settling::Retry(None)), lost);
     assert_eq!(take(&mut receiver, 1).number, 4);
     receiver.opened(2, [2; 16]);
     run(&mut receiver, 2, 0, 1, 1).expect("a run");
@@ -237,11 +237,11 @@ fn a_job_that_takes_too_long_goes_back() {
     assert_eq!(said(&mut receiver, 0, now), r"\x04\n\x06SETTLE\x01\x00\x00");
     assert!(!receiver.extend(first, now));
     assert_eq!(
-        receiver.settle(first, Settling::Done),
+        receiver.settle(first, &Settling::Done),
         Err(Unsettled::TimedOut)
     );
     assert_eq!(receiver.deadline(), Some(later + TIMEOUT));
-    assert_eq!(receiver.settle(second, Settling::Done), Ok(0));
+    assert_eq!(receiver.settle(second, &Settling::Done), Ok(0));
     receiver.handle_timeout(later + TIMEOUT);
     assert_eq!(receiver.deadline(), None);
 }
@@ -253,7 +253,7 @@ fn what_is_watched_does_not_pile_up() {
     for _ in 0..1000 {
         let job = take(&mut receiver, 0);
         let key = receiver.hold(job, now);
-        receiver.settle(key, Settling::Done).expect("settled");
+        receiver.settle(key, &Settling::Done).expect("settled");
         said(&mut receiver, 0, now);
     }
     assert_eq!(receiver.deadlines.len(), 1);
@@ -288,7 +288,7 @@ fn the_clock_is_looked_at_where_the_time_is_not_known() {
         let first = take(&mut receiver, 0);
         let first = receiver.hold_by(first, clock);
         said(&mut receiver, 0, now);
-        receiver.settle(first, Settling::Done).expect("in time");
+        receiver.settle(first, &Settling::Done).expect("in time");
         assert!(!receiver.is_due(0, 50, now), "it waits for others");
         let second = take(&mut receiver, 0);
         let second = receiver.hold_by(second, clock);
@@ -296,7 +296,7 @@ fn the_clock_is_looked_at_where_the_time_is_not_known() {
         receiver.handle_timeout(now + timeout - Duration::from_millis(1));
         assert!(receiver.extend(second, now), "it has its time");
         receiver.handle_timeout(now + timeout + 2 * REPORT_AFTER);
-        let settled = receiver.settle(second, Settling::Done);
+        let settled = receiver.settle(second, &Settling::Done);
         assert_eq!(settled, Err(Unsettled::TimedOut));
     }
     let mut receiver = Receiver::new(100, None);
