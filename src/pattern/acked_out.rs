@@ -2,6 +2,7 @@
 
 mod fates;
 mod notes;
+mod outcomes;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -25,8 +26,8 @@ use crate::spool::{Notes, OpenSpool};
 use crate::stats::DeliveryStats;
 use crate::zmtp::ProtocolError;
 use crate::zmtp::delivery::{
-    Content, DeadLine, DeliveryError, Fate, Finished, Held, Hello, Id, Left, Notice, PROPERTY,
-    Policy, Room, Run, Sender, Terms, put_revoke, put_run,
+    Content, DeliveryError, Held, Hello, Id, Notice, PROPERTY, Policy, Room, Run, Sender, Terms,
+    put_revoke, put_run,
 };
 
 /// See the module. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
@@ -340,17 +341,30 @@ impl AckedOut {
             age,
             replayed,
         } = message;
+        self.take_in(message, age, |acked, content, terms| {
+            let sender = &mut acked.sender;
+            match replayed {
+                // Receivers that have settled it take what was never delivered for another message.
+                true => sender.hold(content, number, terms),
+                false => sender.resume(content, number, deliveries, due, terms),
+            }
+        });
+    }
+
+    /// Has a message held, which is so old, by `hold`.
+    fn take_in(
+        &mut self,
+        message: Message,
+        age: Duration,
+        hold: impl FnOnce(&mut Self, Content<'_, Message>, Terms),
+    ) {
         let outgoing = Outgoing::of(&message);
         let terms = self.terms(outgoing, age);
         let content = match outgoing.slice() {
             Some(slice) => Content::Short(slice),
             None => Content::Whole(message),
         };
-        match replayed {
-            // Receivers that have settled it take what was never delivered for another message.
-            true => self.sender.hold(content, number, terms),
-            false => self.sender.resume(content, number, deliveries, due, terms),
-        }
+        hold(self, content, terms);
     }
 
     /// What there is to be observed with a message that is so old.
@@ -464,25 +478,6 @@ impl AckedOut {
         Some(())
     }
 
-    /// A job of a message that is finished, and how it is.
-    pub(crate) fn next_relayed(&mut self, relay: RelayId) -> Option<(HeldJob, Settled)> {
-        let mut ends = self.relayed_ends.iter();
-        let at = ends.position(|(by, ..)| *by == relay)?;
-        let (_, job, settled) = self.relayed_ends.remove(at)?;
-        Some((job, settled))
-    }
-
-    /// The jobs that are left, with what has become of them, if that is known. Nobody will be told of the others.
-    pub(crate) fn end_relay(&mut self, relay: RelayId) -> Vec<(HeldJob, Option<Settled>)> {
-        let mut jobs = Vec::new();
-        while let Some((job, settled)) = self.next_relayed(relay) {
-            jobs.push((job, Some(settled)));
-        }
-        let left = self.relayed.extract_if(|_, (by, _)| *by == relay);
-        jobs.extend(left.map(|(_, (_, job))| (job, None)));
-        jobs
-    }
-
     fn offer(&mut self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<u64> {
         // What is to be stored goes another way.
         if self.stored.is_some()
@@ -502,27 +497,6 @@ impl AckedOut {
         let number = numbers.fetch_add(1, Ordering::Relaxed) + 1;
         self.sender.hold(content, number, terms);
         number
-    }
-
-    /// What has become of a message with a receipt, if that is known.
-    pub(super) fn settled_as(&self, number: u64) -> Option<Settled> {
-        self.receipts.fate(number)
-    }
-
-    /// The messages with receipts that have been settled since this was last asked.
-    pub(super) fn take_settled(&mut self) -> Vec<u64> {
-        self.receipts.take_told()
-    }
-
-    /// The same, and what has become of them, which is not known here any more.
-    pub(super) fn take_fates(&mut self) -> Vec<(u64, Settled)> {
-        let told = self.take_settled().into_iter();
-        let fates = told.map(|number| Some((number, self.receipts.fates.remove(&number)??)));
-        fates.flatten().collect()
-    }
-
-    pub(super) fn forget_receipt(&mut self, number: u64) {
-        self.receipts.forget(number);
     }
 
     pub(crate) fn excess(&self, peers: &Peers, outgoing: Outgoing<'_>) -> Option<Excess> {
@@ -590,112 +564,6 @@ impl AckedOut {
         }
     }
 
-    /// Sees to the short messages that are settled, of which there are most.
-    fn collect_settled(&mut self, peers: &mut Peers) {
-        let numbers = self.sender.settled();
-        if self.receipts.fates.is_empty() && self.relayed.is_empty() && self.stored.is_none() {
-            return;
-        }
-        for (first, count) in numbers {
-            if self.receipts.fates.is_empty() && self.relayed.is_empty() {
-                if let Some(stored) = &mut self.stored {
-                    stored.note_settled(first, count);
-                }
-                continue;
-            }
-            for number in first..first + count {
-                self.receipts.tell(number, &Settled::Done);
-                if !self.relayed.is_empty()
-                    && let Some((relay, job)) = self.relayed.remove(&number)
-                {
-                    self.relayed_ends.push_back((relay, job, Settled::Done));
-                    peers.prompt();
-                } else if let Some(stored) = &mut self.stored {
-                    stored.note_settled(number, 1);
-                }
-            }
-        }
-    }
-
-    /// Sees to the messages that are finished.
-    fn collect(&mut self, peers: &mut Peers) {
-        self.collect_settled(peers);
-        for done in self.sender.finished() {
-            let Finished {
-                left,
-                number,
-                deliveries,
-                fate,
-            } = done;
-            let settled = match fate {
-                Fate::Settled => Settled::Done,
-                Fate::Unacknowledged => Settled::Unacknowledged,
-                Fate::Dead(DeadLine::Rejected(reason)) => {
-                    Settled::Dead(DeadReason::Rejected(reason))
-                }
-                Fate::Dead(DeadLine::Limit) => Settled::Dead(DeadReason::DeliveryLimit),
-                Fate::Dead(DeadLine::TooLarge) => Settled::Dead(DeadReason::TooLarge),
-                Fate::Dead(DeadLine::Expired) => Settled::Dead(DeadReason::Expired),
-                Fate::Dead(DeadLine::Gone) => Settled::Dead(DeadReason::PeerGone),
-            };
-            self.receipts.tell(number, &settled);
-            let relayed = match self.relayed.is_empty() {
-                true => None,
-                false => self.relayed.remove(&number),
-            };
-            let reason = match (relayed, &mut self.stored, settled) {
-                (Some((relay, job)), _, settled) => {
-                    self.relayed_ends.push_back((relay, job, settled));
-                    // Somebody waits for that, also where it is so at once.
-                    peers.prompt();
-                    None
-                }
-                (None, Some(stored), settled) => {
-                    stored.note_end(number, deliveries, &settled);
-                    None
-                }
-                (None, None, Settled::Dead(reason)) => Some(reason),
-                (None, None, Settled::Done | Settled::Unacknowledged) => None,
-            };
-            let Some(reason) = reason else {
-                if let Left::Whole(message) = left {
-                    peers.discard(message);
-                }
-                continue;
-            };
-            self.dead.push_back(DeadLetter {
-                message: match left {
-                    Left::Whole(message) => message,
-                    Left::Short(bytes) => Message::from(bytes),
-                    Left::Nothing => Message::new(),
-                },
-                id: JobId {
-                    stream: self.hello.id,
-                    number,
-                },
-                deliveries,
-                reason,
-                peer: None,
-            });
-            if self.dead.len() > self.most_dead
-                && let Some(dropped) = self.dead.pop_front()
-            {
-                self.dead_dropped += 1;
-                peers.discard(dropped.message);
-            }
-        }
-        if let Some(stored) = &mut self.stored {
-            for returned in self.sender.returned() {
-                stored.note_return(returned);
-            }
-            stored.hand_over();
-        }
-    }
-
-    pub(crate) fn take_dead(&mut self) -> Vec<DeadLetter> {
-        self.dead.drain(..).collect()
-    }
-
     pub(super) fn admit(&self, peers: &Peers, id: PeerId) -> Admission {
         admit(receiver_of(peers, id), self.required)
     }
@@ -735,13 +603,9 @@ impl AckedOut {
 
     fn offer_again(&mut self, unsent: Vec<Unsent>) {
         for unsent in unsent {
-            let outgoing = Outgoing::of(&unsent.message);
-            let terms = self.terms(outgoing, Duration::ZERO);
-            let content = match outgoing.slice() {
-                Some(slice) => Content::Short(slice),
-                None => Content::Whole(unsent.message),
-            };
-            self.hold(content, true, terms);
+            self.take_in(unsent.message, Duration::ZERO, |acked, content, terms| {
+                acked.hold(content, true, terms);
+            });
         }
     }
 
