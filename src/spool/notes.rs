@@ -23,7 +23,9 @@ struct State<N> {
     notes: Vec<N>,
     /// All messages with lower numbers are to be made safe.
     wanted: u64,
-    /// The thread has not looked at that yet.
+    /// The same, for somebody who waits for that in any case, and need not be told.
+    hastened: u64,
+    /// The thread has not looked at these yet.
     asked: bool,
     closed: bool,
     /// The thread waits.
@@ -35,6 +37,8 @@ struct State<N> {
 pub(crate) struct Asked {
     /// All messages with lower numbers are to be made safe; never less than before.
     pub(crate) wanted: u64,
+    /// The same of those that nobody is to be told of.
+    pub(crate) hastened: u64,
     /// Nothing more is added: this is the last time.
     pub(crate) closed: bool,
 }
@@ -45,6 +49,7 @@ impl<N> Notes<N> {
             state: Mutex::new(State {
                 notes: Vec::new(),
                 wanted: 0,
+                hastened: 0,
                 asked: false,
                 closed: false,
                 waits: false,
@@ -66,6 +71,14 @@ impl<N> Notes<N> {
         self.change(|state| {
             state.asked |= state.wanted < upto;
             state.wanted = state.wanted.max(upto);
+        });
+    }
+
+    /// Asks that making all messages with lower numbers safe begin, for somebody who is going to see to that.
+    pub(crate) fn hasten(&self, upto: u64) {
+        self.change(|state| {
+            state.asked |= state.hastened < upto;
+            state.hastened = state.hastened.max(upto);
         });
     }
 
@@ -97,6 +110,7 @@ impl<N> Notes<N> {
         state.asked = false;
         Asked {
             wanted: state.wanted,
+            hastened: state.hastened,
             closed: state.closed,
         }
     }

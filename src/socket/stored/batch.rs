@@ -17,8 +17,11 @@ const MOST_BYTES: usize = 1 << 20;
 const SAME_TIME: usize = 8;
 
 /// So many are stored at the most before they are sent together, or of so many bytes.
-const GROUP: usize = 64;
+const GROUP: usize = 256;
 const GROUP_BYTES: usize = 64 * 1024;
+
+/// From so many on, sending takes long enough for another thread to begin with the sync meanwhile.
+const WORTH_A_THREAD: usize = 64;
 
 /// Messages that have been sent, and are not known to be safe.
 struct Batch<'a, M> {
@@ -120,6 +123,11 @@ impl<P: Pattern, M: Payload> Group<'_, P, M> {
             return Ok(());
         }
         let messages = &self.messages;
+        if let Some(&(last, _)) = messages.last()
+            && messages.len() >= WORTH_A_THREAD
+        {
+            self.spool.hasten(last);
+        }
         let sent = self.core.until(Wait::Forever, |pattern, net| {
             let acked = pattern.acked_out()?;
             for (number, message) in messages {

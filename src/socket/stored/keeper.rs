@@ -49,6 +49,10 @@ impl SocketSpool {
                 backlog.resume(&core);
             }
             let asked = self.notes.wait();
+            if asked.hastened > spool.committed() {
+                // Who waits for it learns what has become of it.
+                let _ = spool.commit(asked.hastened - 1);
+            }
             let mut done = self.catch_up(spool);
             let wanted = asked.wanted > safe;
             if wanted {
