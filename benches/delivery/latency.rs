@@ -1,6 +1,8 @@
 //! How long a message takes at a low rate, and a receipt that says that it is on the disk.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -10,7 +12,7 @@ use zerohop::spool::Sync;
 use zerohop::{Context, Push, Receipt};
 
 use crate::bare::Bare;
-use crate::speed::{Kept, begin, send_end, wait_until_settled};
+use crate::speed::{Kept, begin, begin_by, send_end, send_end_by, wait_until_settled};
 use crate::worker::{Head, Takes, Worker, now, percentile};
 use crate::{Fallible, LEN, LONG, Scale, median, options};
 
@@ -29,9 +31,13 @@ pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
     let spool = folder.join("spool");
     let mut medians = CONTESTANTS.map(|_| Vec::new());
     let mut late = CONTESTANTS.map(|_| Vec::new());
+    let mut sockets = (Vec::new(), Vec::new());
     let (mut bare, mut receipts, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let mut file = Bare::new(&folder.join("bare"))?;
     for _ in 0..scale.rounds {
+        let (p50, p99) = run_sockets(scale)?;
+        sockets.0.push(p50);
+        sockets.1.push(p99);
         for (at, (_, kept, takes)) in CONTESTANTS.into_iter().enumerate() {
             let (p50, p99) = run(kept, takes, &spool, scale)?;
             medians[at].push(p50);
@@ -45,11 +51,14 @@ pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
     file.remove()?;
     println!("\nend to end at 500 messages per second, µs");
     println!("{:<28} {:>10} {:>9}", "", "p50", "p99");
-    for (at, (name, _, _)) in CONTESTANTS.iter().enumerate() {
+    let rows = CONTESTANTS.iter().zip(medians.iter_mut().zip(&mut late));
+    let rows = rows.map(|((name, _, _), taken)| (*name, taken));
+    let bare_sockets = ("bare sockets", (&mut sockets.0, &mut sockets.1));
+    for (name, (p50, p99)) in [bare_sockets].into_iter().chain(rows) {
         println!(
             "{name:<28} {:>10.1} {:>9.1}",
-            median(&mut medians[at]) * 1e6,
-            median(&mut late[at]) * 1e6
+            median(p50) * 1e6,
+            median(p99) * 1e6
         );
     }
     println!("\none message after the other onto the disk, p50 in µs");
@@ -78,22 +87,13 @@ fn run(kept: Kept, takes: Takes, spool: &Path, scale: &Scale) -> Fallible<(f64, 
             }
             Ok(())
         });
-        let begun = Instant::now();
-        let mut message = [7; LEN];
-        for number in 0..scale.paced {
-            let due = begun + PACE * number as u32;
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-            Head {
-                lane: 0,
-                number,
-                sent: now(),
-            }
-            .write(&mut message);
+        send_paced(scale, |message| {
             match kept {
-                Kept::Spool(_) => sender.send(push.send_later(&message[..])?)?,
-                Kept::Not | Kept::Memory => push.send(&message[..])?,
+                Kept::Spool(_) => sender.send(push.send_later(message)?)?,
+                Kept::Not | Kept::Memory => push.send(message)?,
             }
-        }
+            Ok(())
+        })?;
         drop(sender);
         match waiting.join() {
             Ok(waited) => waited,
@@ -111,6 +111,39 @@ fn run(kept: Kept, takes: Takes, spool: &Path, scale: &Scale) -> Fallible<(f64, 
         fs::remove_dir_all(spool)?;
     }
     Ok((p50, p99))
+}
+
+/// The same between two sockets of the system, which the worker blocks on.
+fn run_sockets(scale: &Scale) -> Fallible<(f64, f64)> {
+    let mut worker = Worker::start(Takes::Bytes)?;
+    let mut stream = TcpStream::connect(worker.endpoint())?;
+    stream.set_nodelay(true)?;
+    let mut send = |message: &[u8]| Ok(stream.write_all(message)?);
+    begin_by(&mut send, &mut worker)?;
+    send_paced(scale, &mut send)?;
+    send_end_by(&mut send)?;
+    let (received, p50, p99) = worker.told()?;
+    match received == scale.paced {
+        true => Ok((p50, p99)),
+        false => Err(format!("{received} of {} messages have come", scale.paced).into()),
+    }
+}
+
+fn send_paced(scale: &Scale, mut send: impl FnMut(&[u8]) -> Fallible<()>) -> Fallible<()> {
+    let begun = Instant::now();
+    let mut message = [7; LEN];
+    for number in 0..scale.paced {
+        let due = begun + PACE * number as u32;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        Head {
+            lane: 0,
+            number,
+            sent: now(),
+        }
+        .write(&mut message);
+        send(&message)?;
+    }
+    Ok(())
 }
 
 /// The medians of a bare write with its sync, and of a receipt; they take turns, each with nothing else going on.

@@ -119,7 +119,10 @@ pub(crate) fn measure(folder: &Path, scale: &Scale) -> Fallible<()> {
     let mut rates = CONTESTANTS.map(|_| Vec::new());
     let mut bare = CONTESTANTS.map(|_| Vec::new());
     let only = env::var(ONLY).unwrap_or_default();
-    let runs = |contestant: &Contestant| contestant.name.contains(&only);
+    let runs = |contestant: &Contestant| {
+        let mut parts = only.split('|');
+        parts.any(|part| contestant.name.contains(part))
+    };
     let mut brokers = Broker::ALL.map(|broker| (broker, broker.address(), Vec::new()));
     let mut file = Bare::new(&folder.join("bare"))?;
     for _ in 0..scale.rounds {
@@ -212,6 +215,13 @@ fn run(contestant: &Contestant, spool: &Path, scale: &Scale) -> Fallible<f64> {
 
 /// Sends the first message, which is not counted, and waits for it to come.
 pub(crate) fn begin(push: &Push, worker: &mut Worker) -> Fallible<()> {
+    begin_by(|message| Ok(push.send(message)?), worker)
+}
+
+pub(crate) fn begin_by(
+    mut send: impl FnMut(&[u8]) -> Fallible<()>,
+    worker: &mut Worker,
+) -> Fallible<()> {
     let mut message = [0; LEN];
     Head {
         lane: Head::BEGIN,
@@ -219,7 +229,7 @@ pub(crate) fn begin(push: &Push, worker: &mut Worker) -> Fallible<()> {
         sent: 0,
     }
     .write(&mut message);
-    push.send(&message[..])?;
+    send(&message)?;
     match &worker.line()?[..] {
         "begun" => Ok(()),
         line => Err(format!("a worker says {line}").into()),
@@ -235,6 +245,10 @@ fn end(push: &Push, worker: &mut Worker, sent: u64) -> Fallible<u64> {
 }
 
 pub(crate) fn send_end(push: &Push) -> Fallible<()> {
+    send_end_by(|message| Ok(push.send(message)?))
+}
+
+pub(crate) fn send_end_by(mut send: impl FnMut(&[u8]) -> Fallible<()>) -> Fallible<()> {
     let mut message = [0; LEN];
     Head {
         lane: Head::END,
@@ -242,7 +256,7 @@ pub(crate) fn send_end(push: &Push) -> Fallible<()> {
         sent: 0,
     }
     .write(&mut message);
-    Ok(push.send(&message[..])?)
+    send(&message)
 }
 
 /// Besides those that were sent, the first and the last message are settled.

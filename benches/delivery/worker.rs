@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::process::{self, Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::SystemTime;
@@ -27,16 +28,19 @@ pub(crate) enum Takes {
     Nothing,
     /// From a server, acknowledging each.
     From(Broker),
+    /// From a socket of the system.
+    Bytes,
 }
 
 impl Takes {
-    const ALL: [(&'static str, Takes); 6] = [
+    const ALL: [(&'static str, Takes); 7] = [
         ("plain", Takes::Plain),
         ("received", Takes::Received),
         ("jobs", Takes::Jobs),
         ("nothing", Takes::Nothing),
         ("jetstream", Takes::From(Broker::JetStream)),
         ("rabbitmq", Takes::From(Broker::RabbitMq)),
+        ("bytes", Takes::Bytes),
     ];
 
     fn name(self) -> &'static str {
@@ -156,11 +160,14 @@ pub(crate) fn run(takes: &str) -> Fallible<()> {
         println!("connected");
         return take_all(|check| consumer.take(check));
     }
+    if takes == Takes::Bytes {
+        return take_bytes();
+    }
     let delivery = Delivery::at_least_once();
     let options = match takes {
         Takes::Plain => options(None),
         Takes::Received | Takes::Jobs => options(Some(delivery)),
-        Takes::Nothing | Takes::From(_) => Options::new()
+        Takes::Nothing | Takes::From(_) | Takes::Bytes => Options::new()
             .recv_hwm(0)
             .delivery(delivery.window(memory::WINDOW)),
     };
@@ -180,8 +187,24 @@ pub(crate) fn run(takes: &str) -> Fallible<()> {
             check(frame.map_or(&[][..], |frame| frame.as_slice()))?;
             Ok(job.settle()?)
         }),
-        Takes::Nothing | Takes::From(_) => memory::take_nothing(&pull),
+        Takes::Nothing | Takes::From(_) | Takes::Bytes => memory::take_nothing(&pull),
     }
+}
+
+fn take_bytes() -> Fallible<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{}", listener.local_addr()?);
+    let (mut stream, _) = listener.accept()?;
+    let mut message = [0; LEN];
+    let taken = take_all(|check| {
+        stream.read_exact(&mut message)?;
+        check(&message)
+    });
+    taken.or_else(|error| match error.downcast_ref::<io::Error>() {
+        // Its starter has had all, and ends it.
+        Some(end) if end.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// What looks at each message that has come.
