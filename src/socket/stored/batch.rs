@@ -224,7 +224,7 @@ impl<P: Sending + 'static> Socket<P> {
             let message = Unsent::new(message);
             // As many as are there for sure, so that none is kept from leaving by the wait for the next one.
             let (more, _) = messages.size_hint();
-            group.reserve(GROUP.min(1 + more));
+            group.reserve(GROUP.min(more.saturating_add(1)));
             let stored = opened.as_ref().ok();
             match stored.and_then(|opened| group.store(opened, &message)) {
                 Some(Ok(number)) => {

@@ -194,6 +194,21 @@ fn a_batch_does_not_wait_for_its_iterator() {
 }
 
 #[test]
+fn a_batch_without_end_is_sent_until_there_is_no_room() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let few = options().send_hwm(100).send_timeout(Duration::ZERO);
+    let push = push_with(&context, &disk, Sync::Os, few.linger(Duration::ZERO));
+    let numbers = (0_usize..).map(|number| number.to_string());
+    assert_eq!(numbers.size_hint().0, usize::MAX);
+    let error = push.send_batch(numbers).expect_err("there is no room");
+    assert_eq!(
+        (error.sent(), error.error().kind()),
+        (100, SendErrorKind::WouldBlock)
+    );
+    assert_eq!(error.into_error().into_message(), "100");
+}
+
+#[test]
 fn messages_of_a_batch_of_all_kinds_stay_in_order() {
     let (context, disk) = (Context::new(), MemoryDisk::new());
     let settings = Spool::at("memory").segment_size(1 << 22);

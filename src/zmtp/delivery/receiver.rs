@@ -39,6 +39,9 @@ const LOOK_EACH: u64 = 16;
 /// A time for jobs that is as long need not be kept to the millisecond.
 const COARSE: Duration = Duration::from_secs(1);
 
+/// Settlements that are said so late, as after the process was stopped, show that it was not known how late it is.
+const LATE: Duration = Duration::from_millis(100);
+
 /// What is said of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Settling {
@@ -133,10 +136,11 @@ impl Stream {
             && let Some(oldest) = self.settled.front_mut()
         {
             self.settled_len -= 1;
-            oldest.first += 1;
             oldest.count -= 1;
-            if oldest.count == 0 {
-                self.settled.pop_front();
+            match oldest.count {
+                0 => drop(self.settled.pop_front()),
+                // The last number that there is has none behind it.
+                _ => oldest.first += 1,
             }
         }
         self.settled_len += 1;
@@ -405,6 +409,22 @@ impl Receiver {
         self.hold(job, about.unwrap_or_else(clock))
     }
 
+    /// Jobs may have been taken as if it were that time, and as late as now: they have all their time from now on.
+    #[cold]
+    fn make_up_for(&mut self, at: Instant, now: Instant) {
+        let Some(timeout) = self.job_timeout else {
+            return;
+        };
+        let deadline = now.checked_add(timeout);
+        for (_, held) in self.held.iter_mut() {
+            let taken = held.deadline.and_then(|at| at.checked_sub(timeout));
+            // That time may have become an earlier one meanwhile.
+            if taken.is_some_and(|taken| (at..=at + REPORT_AFTER).contains(&taken)) {
+                held.deadline = deadline;
+            }
+        }
+    }
+
     /// Somebody has it who will say what has become of it, however long that takes.
     pub(crate) fn hold_for_long(&mut self, job: Job) -> HeldKey {
         self.hold_until(job, None)
@@ -582,7 +602,10 @@ impl Receiver {
 
     /// What the application has worked on for too long goes back, and what has waited to be said is said.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if self.report_at.take_if(|at| *at <= now).is_some() {
+        if let Some(at) = self.report_at.take_if(|at| *at <= now) {
+            if now.saturating_duration_since(at) >= LATE {
+                self.make_up_for(at, now);
+            }
             let lines = self.lines.iter().enumerate();
             let unsaid =
                 lines.filter(|(_, line)| line.as_ref().is_some_and(|line| line.done_len > 0));

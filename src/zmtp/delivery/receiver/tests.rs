@@ -305,3 +305,40 @@ fn the_clock_is_looked_at_where_the_time_is_not_known() {
     let job = take(&mut receiver, 0);
     receiver.hold_by(job, || panic!("nobody asks how late it is"));
 }
+
+#[test]
+fn numbers_that_have_come_to_their_end_do_no_harm() {
+    let (mut receiver, now) = receiver(2);
+    // Beyond what was looked at when the run came, all messages have the last number that there is.
+    run(&mut receiver, 0, 0, u64::MAX - 4, 0).expect("a run");
+    let mut last = 0;
+    for _ in 0..40 {
+        let job = take(&mut receiver, 0);
+        last = job.number;
+        receiver.done(job);
+        said(&mut receiver, 0, now);
+    }
+    assert_eq!((last, receiver.streams[0].settled_len), (u64::MAX, 8));
+}
+
+#[test]
+fn a_job_has_all_its_time_though_nobody_has_looked_at_the_clock_for_long() {
+    // The process is stopped meanwhile, and goes on with the next job.
+    for stopped in [TIMEOUT / 2, TIMEOUT * 2] {
+        let (mut receiver, now) = receiver(100);
+        run(&mut receiver, 0, 0, 1, 0).expect("a run");
+        said(&mut receiver, 0, now);
+        let before = take(&mut receiver, 0);
+        let before = receiver.hold(before, now);
+        let done = take(&mut receiver, 0);
+        receiver.done(done);
+        assert!(!receiver.is_due(0, 50, now), "it waits for others");
+        let then = now + stopped;
+        let late = take(&mut receiver, 0);
+        let late = receiver.hold_by(late, || then);
+        receiver.handle_timeout(then);
+        receiver.handle_timeout(then + TIMEOUT - Duration::from_millis(1));
+        assert!(!receiver.extend(before, then), "its time is over");
+        assert!(receiver.extend(late, then), "it has been taken for less");
+    }
+}
