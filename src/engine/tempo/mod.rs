@@ -11,7 +11,8 @@
 //! - **Write at once, as long as that is affordable.** Pauses between sends earn credit, a write spends what it took. So a sender may
 //!   spend half of its time on writing each message by itself, bursts included, before it counts as streaming. A pause is time
 //!   in which the calling thread sent nothing on any socket, and could have: a thread that serves sixteen sockets in turn does not
-//!   pause on each of them while it serves the others, nor does one that waits for room.
+//!   pause on each of them while it serves the others, nor does one that waits for room. Nor is it a pause when a thread has left messages on one
+//!   socket and queues the first on another: it has queued more on the first, without a look at the clock. But what is longer than a write is.
 //! - **Gather for as long as a write takes**, so that a thread with one peer spends half of its time on writing at the most. It
 //!   is what the thread writes in that time *for all of its peers and sockets* that counts: one that serves hundreds would do
 //!   nothing else, so there it is a fifth.
@@ -115,6 +116,8 @@ pub(crate) struct Thread {
     spent: u64,
     /// How often it has waited for something else than room.
     waits: u32,
+    /// That count when it last left messages to gather, to go on with others.
+    left_after: Option<u32>,
     /// How often in a row it has itself written what it had left to gather, before it waited or went on to another socket.
     finished: u32,
 }
@@ -125,6 +128,7 @@ thread_local! {
             last_sent: None,
             spent: 0,
             waits: 0,
+            left_after: None,
             finished: 0,
         })
     };
@@ -173,6 +177,11 @@ impl Thread {
     /// It waits for something else than room.
     fn waits(&mut self) {
         self.waits = self.waits.wrapping_add(1);
+    }
+
+    /// It has left messages to gather somewhere, and has not waited since: it is in the middle of sending.
+    fn goes_on(&self) -> bool {
+        self.left_after == Some(self.waits)
     }
 
     /// It has written by itself what it had left, or somebody else has.
@@ -247,7 +256,9 @@ impl Tempo {
             };
         }
         let since_last = thread.sends(now);
-        let pause = match std::mem::take(&mut self.held_up) {
+        // The thread may have queued more on the socket before, without a look at the clock.
+        let goes_on = thread.goes_on() && since_last < self.cost;
+        let pause = match std::mem::take(&mut self.held_up) || goes_on {
             true => 0,
             false => since_last,
         };
@@ -265,10 +276,13 @@ impl Tempo {
         self.rhythm.gathers().set(true);
         let writes = self.rhythm.read().writes;
         match self.begun_after.replace(thread.waits) {
-            Some(waits) if waits != thread.waits => Step::Leave {
-                writes,
-                trusted: thread.finished >= TRUSTED,
-            },
+            Some(waits) if waits != thread.waits => {
+                thread.left_after = Some(thread.waits);
+                Step::Leave {
+                    writes,
+                    trusted: thread.finished >= TRUSTED,
+                }
+            }
             // The first time, or in a stream.
             _ => Step::TellCaretaker { writes },
         }

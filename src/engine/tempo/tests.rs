@@ -620,6 +620,38 @@ fn a_thread_that_does_not_wait_in_between_leaves_nothing() {
 }
 
 #[test]
+fn a_thread_that_goes_from_socket_to_socket_writes_once_on_each() {
+    let mut sender = Sender::new();
+    sender.sockets.resize_with(16, Socket::default);
+    let round = |sender: &mut Sender| {
+        sender.now = later(sender.now, us(3));
+        sender.waits();
+        for socket in 0..16 {
+            (0..8).for_each(|_| sender.send(socket, 200));
+            // It writes what it has left before it leaves any on the next.
+            sender.sockets[socket].tempo.ended();
+            sender.sockets[socket].messages = 0;
+            sender.now = later(sender.now, sender.write);
+            sender.thread.sends(sender.now);
+        }
+        let sockets = sender.sockets.iter_mut();
+        sockets
+            .map(|socket| std::mem::take(&mut socket.single))
+            .collect::<Vec<usize>>()
+    };
+    (0..100).for_each(|_| drop(round(&mut sender)));
+    for _ in 0..100 {
+        // A short pause has come before the first.
+        assert_eq!(round(&mut sender)[1..], [0; 15]);
+    }
+    // A real pause on the way counts.
+    sender.waits();
+    (0..8).for_each(|_| sender.send(1, 200));
+    sender.send(2, us(50));
+    assert_eq!(sender.sockets[2].single, 1);
+}
+
+#[test]
 fn every_thread_has_a_memory_of_its_own() {
     let spent = |took| {
         Thread::current(|thread| {
