@@ -21,8 +21,13 @@ const TRY_EVERY: u32 = 64;
 /// How long a caller in a dialogue polls, if the option is not set.
 const IN_DIALOGUE: Duration = Duration::from_micros(50);
 
-/// Rounds that make a trial of the other way of waiting.
+/// After so many rounds, and after four and sixteen times as many, a trial of the other way of waiting is looked at. It ends where it has not been
+/// better so far, which few rounds tell if it is much worse. Few do not tell that it is better: one round in some takes several times as
+/// long as most, so that the mean of four is mostly below that of many.
 const TRIAL: u32 = 4;
+
+/// Rounds of a trial that is better each time.
+const WHOLE_TRIAL: u32 = 16 * TRIAL;
 
 /// Rounds between two trials, at the least; twice as many after each that changes nothing.
 const TRIALS_APART: u32 = 256;
@@ -163,14 +168,19 @@ impl Choice {
         let Some((rounds, sum)) = self.trial else {
             return self.took_as_usual(time);
         };
-        let (rounds, sum) = (rounds + 1, sum + time);
-        self.trial = (rounds < TRIAL).then_some((rounds, sum));
-        if rounds < TRIAL {
+        let (rounds, sum) = (rounds + 1, sum + self.no_longer(time));
+        self.trial = Some((rounds, sum));
+        if ![TRIAL, 4 * TRIAL, WHOLE_TRIAL].contains(&rounds) {
             return;
         }
-        let mean = sum / u64::from(TRIAL);
+        let mean = sum / u64::from(rounds);
         // By an eighth at least, so that it does not go back and forth where it matters little.
-        if mean < self.usual - self.usual / 8 {
+        let better = mean < self.usual - self.usual / 8;
+        if better && rounds < WHOLE_TRIAL {
+            return;
+        }
+        self.trial = None;
+        if better {
             self.way = self.way.other();
             self.usual = mean;
             self.apart = TRIALS_APART;
@@ -181,11 +191,15 @@ impl Choice {
         self.rounds = 0;
     }
 
+    /// A round that took very long does not count for more than several that took a little longer.
+    fn no_longer(&self, time: u64) -> u64 {
+        time.min(4 * self.usual)
+    }
+
     fn took_as_usual(&mut self, time: u64) {
         self.usual = match self.usual {
             0 => time,
-            // One that took very long does not count for more than several that took a little longer.
-            usual => usual - usual / 32 + time.min(4 * usual) / 32,
+            usual => usual - usual / 32 + self.no_longer(time) / 32,
         };
         self.rounds += 1;
         let changed = self.usual > self.settled + self.settled / 2;
@@ -261,6 +275,24 @@ mod tests {
             };
             assert!(others * 500 < of_it, "{polls} polls, {sleeps} sleeps");
         }
+    }
+
+    /// Where some rounds take four times as long as most, whichever way.
+    #[test]
+    fn noise_hardly_changes_the_way() {
+        let mut choice = Choice::new();
+        let (mut way, mut changes) = (choice.way, 0);
+        let mut random = 1_u64;
+        for _ in 0..20_000 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let long = random >> 62 == 0;
+            choice.took(if long { 20_000 } else { 5_000 });
+            changes += u32::from(way != choice.way);
+            way = choice.way;
+        }
+        assert!(changes <= 5, "{changes}");
     }
 
     #[test]

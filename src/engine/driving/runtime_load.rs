@@ -17,7 +17,7 @@ const APART: u32 = 16;
 const ALONE: Duration = Duration::from_micros(10);
 
 /// One wait polls for so long at the most, whatever the option says.
-pub(crate) const AT_MOST: Duration = Duration::from_micros(50);
+const AT_MOST: Duration = Duration::from_micros(50);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -26,15 +26,15 @@ pub(crate) struct RuntimeLoad {
     polls_until: Option<Instant>,
     /// There were others: waits until it gives way again.
     left: u32,
-    /// When it gave way, unless it has been run since.
-    gave_way: Option<Instant>,
+    /// When it gave way, unless it has been run since, and for how long it was to poll.
+    gave_way: Option<(Instant, Duration)>,
 }
 
 /// How a task waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TaskWait {
-    /// It polls the kernel for a little while first.
-    Poll,
+    /// It polls the kernel for so long first.
+    Poll(Duration),
     /// It wakes itself, and is asked again when others have run.
     GiveWay,
     /// It leaves all to whoever wakes it.
@@ -42,24 +42,28 @@ pub(crate) enum TaskWait {
 }
 
 impl RuntimeLoad {
-    /// How a task is to wait that may poll.
-    pub(crate) fn next(&mut self, now: Instant) -> TaskWait {
-        if let Some(since) = self.gave_way.take() {
+    /// How a task is to wait that may poll for as long as `span` gives, which is not asked again after it has given way: it may be one try of many.
+    pub(crate) fn next(&mut self, now: Instant, span: impl FnOnce() -> Duration) -> TaskWait {
+        if let Some((since, span)) = self.gave_way.take() {
             if now.saturating_duration_since(since) < ALONE {
                 self.polls_until = Some(now + SPELL);
-                return TaskWait::Poll;
+                return TaskWait::Poll(span);
             }
             self.left = APART;
         }
+        let span = span().min(AT_MOST);
+        if span.is_zero() {
+            return TaskWait::Sleep;
+        }
         if self.polls_until.is_some_and(|until| now < until) {
-            return TaskWait::Poll;
+            return TaskWait::Poll(span);
         }
         self.polls_until = None;
         if self.left > 0 {
             self.left -= 1;
             return TaskWait::Sleep;
         }
-        self.gave_way = Some(now);
+        self.gave_way = Some((now, span));
         TaskWait::GiveWay
     }
 }
@@ -74,14 +78,14 @@ mod tests {
         let mut counts = [0; 3];
         for _ in 0..calls {
             now += SPELL / 10;
-            let mut wait = load.next(now);
+            let mut wait = load.next(now, || AT_MOST);
             if wait == TaskWait::GiveWay {
                 counts[1] += 1;
                 now += runs_again_after;
-                wait = load.next(now);
+                wait = load.next(now, || AT_MOST);
             }
             match wait {
-                TaskWait::Poll => counts[0] += 1,
+                TaskWait::Poll(_) => counts[0] += 1,
                 TaskWait::Sleep => counts[2] += 1,
                 TaskWait::GiveWay => panic!("twice"),
             }
@@ -107,7 +111,19 @@ mod tests {
     fn a_task_that_gives_way_and_is_not_run_for_long_sleeps() {
         let mut load = RuntimeLoad::default();
         let now = Instant::now();
-        assert_eq!(load.next(now), TaskWait::GiveWay);
-        assert_eq!(load.next(now + Duration::from_secs(1)), TaskWait::Sleep);
+        let mut next = |now| load.next(now, || AT_MOST);
+        assert_eq!(next(now), TaskWait::GiveWay);
+        assert_eq!(next(now + Duration::from_secs(1)), TaskWait::Sleep);
+    }
+
+    #[test]
+    fn a_try_of_many_is_not_used_up_by_giving_way() {
+        let mut load = RuntimeLoad::default();
+        let now = Instant::now();
+        let mut tries = [2 * AT_MOST, Duration::ZERO].into_iter();
+        let mut next = |now| load.next(now, || tries.next().unwrap_or_default());
+        assert_eq!(next(now), TaskWait::GiveWay);
+        assert_eq!(next(now + ALONE / 2), TaskWait::Poll(AT_MOST));
+        assert_eq!(next(now + ALONE), TaskWait::Sleep);
     }
 }

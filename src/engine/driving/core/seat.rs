@@ -8,7 +8,7 @@ use mio::{Events, Poll};
 use super::{Core, State};
 use crate::engine::Deadline;
 use crate::engine::driving::busy_poll::BusyPoll;
-use crate::engine::driving::runtime_load::{AT_MOST, RuntimeLoad, TaskWait};
+use crate::engine::driving::runtime_load::{RuntimeLoad, TaskWait};
 use crate::pattern::Pattern;
 use crate::sync::StateGuard;
 
@@ -93,7 +93,7 @@ impl<P: Pattern> Core<P> {
         drop(state);
         let span = seat.busy_poll.duration(dialogue);
         let looks = !span.is_zero() && timeout.is_none_or(|timeout| timeout > span);
-        if !looks || !seat.poll_for_a_while(now, span) {
+        if !looks || !seat.poll_for_a_while(now, span, || {}) {
             seat.poll_events(timeout);
         }
         self.leave_seat(seat, goes_on, dialogue)
@@ -111,18 +111,19 @@ impl<P: Pattern> Core<P> {
         let Some(mut seat) = seat else {
             return (state, TaskWait::Sleep);
         };
-        let span = seat.busy_poll.duration(true).min(AT_MOST);
-        if span.is_zero() {
-            return (state, TaskWait::Sleep);
-        }
         let now = Instant::now();
-        let wait = seat.load.next(now);
-        if wait != TaskWait::Poll {
+        let Seat {
+            load, busy_poll, ..
+        } = &mut *seat;
+        let wait = load.next(now, || busy_poll.duration(true));
+        let TaskWait::Poll(span) = wait else {
             return (state, wait);
-        }
+        };
         self.presence.enter_seat();
         drop(state);
-        seat.poll_for_a_while(now, span);
+        // The kernel takes whoever sends to be about to sleep, and has the thread that its message wakes run on the same core: in a peer's runtime that
+        // of the reactor, which then wakes another.
+        seat.poll_for_a_while(now, span, std::thread::yield_now);
         (self.leave_seat(seat, false, true), wait)
     }
 
@@ -162,8 +163,8 @@ impl Seat {
         self.events = Events::with_capacity(room);
     }
 
-    /// Looks for events for a little while; `false`: there are none.
-    fn poll_for_a_while(&mut self, now: Instant, span: Duration) -> bool {
+    /// Looks for events for a little while, and does `between` after each look in vain; `false`: there are none.
+    fn poll_for_a_while(&mut self, now: Instant, span: Duration, between: impl Fn()) -> bool {
         let came = loop {
             self.poll_events(Some(Duration::ZERO));
             if !self.events.is_empty() {
@@ -172,6 +173,7 @@ impl Seat {
             if now.elapsed() >= span {
                 break false;
             }
+            between();
         };
         self.busy_poll.record(came);
         came

@@ -95,7 +95,7 @@ impl<P: Pattern> Core<P> {
             (state, wait) = self.wait_for_a_while(state);
             match wait {
                 TaskWait::Sleep => {}
-                TaskWait::Poll => {
+                TaskWait::Poll(_) => {
                     if let Err(shut) = self.check_open(&state) {
                         self.unlock(state);
                         return Err(shut);
