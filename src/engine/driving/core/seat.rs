@@ -18,6 +18,10 @@ const MOST_EVENTS: usize = 256;
 /// Room for events to begin with: an idle socket with one peer keeps no more.
 pub(super) const FEWEST_EVENTS: usize = 4;
 
+/// For so long a task polls before it gives up the core after each look in vain: many answers are there by then. The kernel takes whoever sends to be
+/// about to sleep, and has the thread that its message wakes run on the same core: in a peer's runtime that of the reactor, which then wakes another.
+const KEEPS_CORE: Duration = Duration::from_micros(5);
+
 /// The driver's seat, which has a poll once the socket has an endpoint; before that there is nothing to poll, and all callers that wait
 /// do so for `changed`. It is taken and given up only under the state lock, so that who finds it taken, and
 /// then waits for `changed`, cannot miss that it falls free.
@@ -93,7 +97,7 @@ impl<P: Pattern> Core<P> {
         drop(state);
         let span = seat.busy_poll.duration(dialogue);
         let looks = !span.is_zero() && timeout.is_none_or(|timeout| timeout > span);
-        if !looks || !seat.poll_for_a_while(now, span, || {}) {
+        if !looks || !seat.poll_for_a_while(now, span, |_| {}) {
             seat.poll_events(timeout);
         }
         self.leave_seat(seat, goes_on, dialogue)
@@ -121,9 +125,11 @@ impl<P: Pattern> Core<P> {
         };
         self.presence.enter_seat();
         drop(state);
-        // The kernel takes whoever sends to be about to sleep, and has the thread that its message wakes run on the same core: in a peer's runtime that
-        // of the reactor, which then wakes another.
-        seat.poll_for_a_while(now, span, std::thread::yield_now);
+        seat.poll_for_a_while(now, span, |looked_for| {
+            if looked_for >= KEEPS_CORE {
+                std::thread::yield_now();
+            }
+        });
         (self.leave_seat(seat, false, true), wait)
     }
 
@@ -163,17 +169,24 @@ impl Seat {
         self.events = Events::with_capacity(room);
     }
 
-    /// Looks for events for a little while, and does `between` after each look in vain; `false`: there are none.
-    fn poll_for_a_while(&mut self, now: Instant, span: Duration, between: impl Fn()) -> bool {
+    /// Looks for events for a little while, and does `between` after each look in vain, with the time so far; `false`: there are
+    /// none.
+    fn poll_for_a_while(
+        &mut self,
+        now: Instant,
+        span: Duration,
+        between: impl Fn(Duration),
+    ) -> bool {
         let came = loop {
             self.poll_events(Some(Duration::ZERO));
             if !self.events.is_empty() {
                 break true;
             }
-            if now.elapsed() >= span {
+            let looked_for = now.elapsed();
+            if looked_for >= span {
                 break false;
             }
-            between();
+            between(looked_for);
         };
         self.busy_poll.record(came);
         came
