@@ -116,15 +116,20 @@ impl<P: Pattern, M: Payload> Group<'_, P, M> {
         Some(spool.append_at(slice, time))
     }
 
-    /// Sends all that are stored. If that fails, they are not sent, and the first one is given back.
-    fn send(&mut self, batch: &mut Batch<'_, M>) -> Result<(), SendBatchError> {
+    /// Sends all that are stored. If that fails, they are not sent, and the first one is given back. They are made safe next, unless there
+    /// is `more` to share the sync.
+    fn send(&mut self, batch: &mut Batch<'_, M>, more: bool) -> Result<(), SendBatchError> {
         self.time = None;
         if self.messages.is_empty() {
             return Ok(());
         }
         let messages = &self.messages;
+        let commits = !more
+            || batch.others.len() + messages.len() >= MOST
+            || batch.bytes + self.bytes >= MOST_BYTES;
         if let Some(&(last, _)) = messages.last()
             && messages.len() >= WORTH_A_THREAD
+            && commits
         {
             self.spool.hasten(last);
         }
@@ -233,24 +238,24 @@ impl<P: Sending + 'static> Socket<P> {
                     group.messages.push((number, message));
                     let is_full = group.messages.len() >= GROUP || group.bytes >= GROUP_BYTES;
                     if more == 0 || group.places == 0 || is_full {
-                        group.send(&mut batch)?;
+                        group.send(&mut batch, more > 0)?;
                     }
                 }
                 Some(Err(error)) => {
-                    group.send(&mut batch)?;
+                    group.send(&mut batch, false)?;
                     batch.commit()?;
                     let error = send_error(error, message.into_message());
                     return Err(SendBatchError::new(batch.sent, error));
                 }
                 None => {
-                    group.send(&mut batch)?;
+                    group.send(&mut batch, true)?;
                     group.give_back();
                     let (number, message) = self.store_next(spool, &mut batch, message)?;
                     batch.push(number, message)?;
                 }
             }
         }
-        group.send(&mut batch)?;
+        group.send(&mut batch, false)?;
         batch.commit()?;
         Ok(batch.sent)
     }
