@@ -5,10 +5,12 @@ mod nats;
 mod rabbitmq;
 
 use std::env;
+use std::io::{BufReader, BufWriter};
+use std::net::TcpStream;
 use std::time::Instant;
 
 use crate::worker::{Check, Head, Takes, Worker};
-use crate::{Fallible, LEN, Scale, WINDOW};
+use crate::{Fallible, LEN, LONG, Scale, WINDOW};
 
 /// What is compared with, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,15 @@ trait Publisher {
 pub(crate) trait Consumer {
     /// Waits for a message, has it checked, and acknowledges it.
     fn take(&mut self, check: &mut Check<'_>) -> Fallible<()>;
+}
+
+/// What is read of a connection, and what is written to it.
+fn connect(address: &str) -> Fallible<(BufReader<TcpStream>, BufWriter<TcpStream>)> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(LONG))?;
+    let reader = BufReader::with_capacity(1 << 16, stream.try_clone()?);
+    Ok((reader, BufWriter::with_capacity(1 << 16, stream)))
 }
 
 fn run(mut client: impl Publisher, broker: Broker, scale: &Scale) -> Fallible<f64> {

@@ -3,9 +3,9 @@
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::net::TcpStream;
 
-use super::Consumer;
+use super::{Consumer, connect};
 use crate::worker::Check;
-use crate::{Fallible, LONG, WINDOW};
+use crate::{Fallible, WINDOW};
 
 const QUEUE: &str = "zerohop_bench";
 
@@ -95,13 +95,8 @@ struct Client {
 
 impl Client {
     fn connect(address: &str) -> Fallible<Client> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(LONG))?;
-        let mut client = Client {
-            reader: BufReader::with_capacity(1 << 16, stream.try_clone()?),
-            writer: BufWriter::with_capacity(1 << 16, stream),
-        };
+        let (reader, writer) = connect(address)?;
+        let mut client = Client { reader, writer };
         client.writer.write_all(b"AMQP\0\0\x09\x01")?;
         client.flush()?;
         client.expect(START)?;
