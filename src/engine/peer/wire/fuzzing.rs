@@ -317,6 +317,15 @@ mod tests {
         }
     }
 
+    /// The room for what is given out ends with a frame, and what is wrong with the next one is here already.
+    #[test]
+    fn what_is_wrong_is_said_where_the_room_ends_with_a_frame() {
+        sealed(&[
+            63, 66, 168, 96, 132, 0, 213, 11, 93, 197, 66, 213, 11, 93, 197, 66, 241, 0, 201, 201,
+            201, 201, 201, 201, 201, 1, 206, 0, 61,
+        ]);
+    }
+
     /// The input means what it is meant to: these come through, in clear and sealed.
     #[test]
     fn frames_of_all_lengths_come_through() {

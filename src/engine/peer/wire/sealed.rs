@@ -296,7 +296,7 @@ impl SealedReader {
     /// How much it will take when it has been read into once more.
     pub(super) fn memory_to_read(&self) -> usize {
         match self.awaits_memory() {
-            true => 2 * self.next_len(),
+            true => self.next_len().saturating_mul(2),
             false => self.memory(),
         }
     }
@@ -313,7 +313,7 @@ impl SealedReader {
 
     fn is_long_reserved(&self) -> bool {
         let len = self.next_len();
-        len > USUAL && self.position + len <= self.input.capacity()
+        len > USUAL && self.position.saturating_add(len) <= self.input.capacity()
     }
 
     /// How long the next frame is; 0 if its header is not there.
@@ -394,11 +394,12 @@ impl SealedReader {
         (len <= rest.len()).then(|| self.position + header.header_len..self.position + len)
     }
 
-    /// Gives plain bytes out, as long as there is room and there are any.
+    /// Gives plain bytes out, as long as there is room and there are any. Also where the room ends with a frame, the next one is looked at: what is wrong
+    /// with it is to be said now, as nothing more may come.
     fn give_out(&mut self, room: &mut Room<'_>) {
         loop {
             self.give_pending(room);
-            if self.pending > 0 || room.left() == 0 {
+            if self.pending > 0 {
                 return;
             }
             if self.exact && self.position == self.input.len() && self.position > USUAL {
