@@ -811,7 +811,12 @@ fn a_router_has_receipts() {
     let done = router.send_to_later("ann", "one").expect("sent");
     let dead = wait_for(router.send_to_later_async("ann", "two")).expect("sent");
     drop(router.send_to_later_async("ann", "never"));
-    drop(router.send_to_later("ann", "three").expect("sent"));
+    {
+        let mut third = pin!(router.send_to_later_async("ann", "three"));
+        let mut task = TaskContext::from_waker(Waker::noop());
+        assert!(third.as_mut().poll(&mut task).is_ready());
+        assert!(third.as_mut().poll(&mut task).is_pending(), "only once");
+    }
     assert_eq!(done.try_settled(), Err(ReceiptError::WouldBlock));
     let first = dealer.recv_job_timeout(DEADLINE).expect("a job");
     assert_eq!((first.message(), first.id()), (&"one".into(), done.id()));

@@ -192,7 +192,11 @@ impl Router {
             message,
             move |pattern, net, outgoing| attempt_to(pattern, net, peer.as_ref(), outgoing),
         );
-        async move { sent.await.map(|id| self.receipt(id)) }
+        let mut given = Some(Box::pin(async move {
+            let id = sent.await?;
+            Ok(self.receipt(id))
+        }));
+        poll_fn(move |context| poll_once(&mut given, context))
     }
 
     fn receipt(&self, id: Option<JobId>) -> Receipt {
