@@ -12,6 +12,7 @@ mod state_lock;
 mod waiters;
 
 use std::cell::Cell;
+use std::time::Duration;
 
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
@@ -39,6 +40,12 @@ pub(crate) fn prepare() {
 
 /// A thread is granted the bias when it has entered by the mutex so many times in a row.
 const STREAK: u32 = 16;
+
+/// So many times at the most, where biases have been revoked soon.
+const LONGEST_STREAK: u32 = 512;
+
+/// A bias that is revoked sooner than this after it was granted has cost more than it has saved.
+const SOON: Duration = Duration::from_micros(200);
 
 /// So often a thread that waits for an owner looks whether it is still inside, before it sleeps.
 const SPINS: usize = 100;

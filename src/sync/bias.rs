@@ -4,7 +4,7 @@
 //! times. An ordinary lock makes every use pay two atomic read-modify-writes, which was a third of all
 //! time. Here a thread that has locked many times in a row is granted the *bias*: from then on it locks and unlocks by plain stores
 //! to a [`Mark`] of its own. Any other thread first revokes the bias, which costs a system call. Then all threads
-//! use the mutex, until again one of them has locked many times in a row. (The JVM had *biased locking* of this kind.)
+//! use the mutex, until again one of them has locked many times in a row: more of them, if the last bias was revoked soon. (The JVM had *biased locking* of this kind.)
 //!
 //! ```text
 //!  the owner:  mark = this lock;  light barrier;  still owner?  yes: inside.   no: mark = empty, enter by the mutex
@@ -27,9 +27,9 @@ use super::barrier;
 use super::mark::Mark;
 use super::waiters::Waiters;
 use super::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError, lock};
-use super::{SPINS, STREAK, current_mark};
+use super::{LONGEST_STREAK, SOON, SPINS, STREAK, current_mark};
 use std::sync::TryLockError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The value of `owner` when no thread has the bias; no mark has this address.
 const NOBODY: usize = 0;
@@ -53,8 +53,47 @@ pub(super) struct History {
     last: usize,
     /// How often in a row.
     streak: u32,
+    /// How often in a row is enough for the bias.
+    enough: Enough,
     /// The mark whose address `owner` is.
     owner: Option<&'static Mark>,
+}
+
+/// How often in a row a thread has to enter by the mutex before it is granted the bias. Where threads take turns, a bias is revoked
+/// before it has saved what that costs: after one that was held for a short time the next is granted later.
+#[derive(Debug)]
+struct Enough {
+    streak: u32,
+    /// When the bias was granted, if a thread has it.
+    granted: Option<Instant>,
+}
+
+impl Default for Enough {
+    fn default() -> Self {
+        Enough {
+            streak: STREAK,
+            granted: None,
+        }
+    }
+}
+
+impl Enough {
+    fn grant(&mut self) {
+        self.granted = Some(Instant::now());
+    }
+
+    fn revoke(&mut self) {
+        if let Some(granted) = self.granted.take() {
+            self.adapt(granted.elapsed());
+        }
+    }
+
+    fn adapt(&mut self, held: Duration) {
+        self.streak = match held < SOON {
+            true => (2 * self.streak).min(LONGEST_STREAK),
+            false => STREAK,
+        };
+    }
 }
 
 /// The right to be inside, by the bias; ends when dropped. Two plain words, which stay in registers where this is done for each
@@ -208,6 +247,7 @@ impl Bias {
         let Some(owner) = history.owner.take() else {
             return;
         };
+        history.enough.revoke();
         self.owner.store(NOBODY, Ordering::Relaxed);
         barrier::heavy();
         for _ in 0..SPINS {
@@ -235,10 +275,11 @@ impl Bias {
         }
         history.streak = history.streak.saturating_add(1);
         // A thread that is inside another lock by the bias has its mark there.
-        if history.streak < STREAK || !mark.is_empty() || !barrier::available() {
+        if history.streak < history.enough.streak || !mark.is_empty() || !barrier::available() {
             return None;
         }
         history.streak = 0;
+        history.enough.grant();
         history.owner = Some(mark);
         mark.set(self.address());
         self.owner.store(mark.address(), Ordering::Relaxed);

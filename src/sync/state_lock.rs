@@ -129,7 +129,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::sync::STREAK;
+    use crate::sync::{LONGEST_STREAK, STREAK};
 
     /// Threads in turns of all lengths, so that the bias is given, used, taken away and passed on.
     #[test]
@@ -249,6 +249,49 @@ mod tests {
         for thread in pool {
             assert_eq!(thread.join().ok(), Some(true));
         }
+    }
+
+    /// Where threads take turns the bias is not worth what it costs to revoke: it takes longer to earn, but not for ever.
+    #[test]
+    fn a_bias_that_is_lost_soon_takes_longer_to_earn() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        use std::time::Instant;
+        if !super::super::barrier::available() {
+            return;
+        }
+        let lock = StateLock::new(0u64);
+        let earn = |times: u32| {
+            (0..times).for_each(|_| *lock.lock() += 1);
+            lock.lock_as_owner().is_some()
+        };
+        let (others_turn, over) = (AtomicBool::new(false), AtomicBool::new(false));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut longer = false;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Acquire) {
+                    if others_turn.load(Ordering::Acquire) {
+                        *lock.lock() += 1;
+                        others_turn.store(false, Ordering::Release);
+                    }
+                    thread::yield_now();
+                }
+            });
+            // Another thread or process may be in the way for so long that a bias has been worth it.
+            while !longer && Instant::now() < deadline {
+                longer = !earn(STREAK);
+                others_turn.store(true, Ordering::Release);
+                while others_turn.load(Ordering::Acquire) {
+                    thread::yield_now();
+                }
+            }
+            over.store(true, Ordering::Release);
+        });
+        assert!(
+            longer,
+            "granted as soon as ever, after biases that were lost soon"
+        );
+        assert!(earn(LONGEST_STREAK));
     }
 
     /// A thread that is inside one lock by the bias enters others, and leaves them in any order.

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::process::Command;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
@@ -27,6 +28,8 @@ use mark::{Mark, SpareMarks};
 use waiters::Waiters;
 
 const STREAK: u32 = 1;
+const LONGEST_STREAK: u32 = 1;
+const SOON: Duration = Duration::ZERO;
 const SPINS: usize = 1;
 
 loom::thread_local! {
