@@ -232,7 +232,7 @@ impl InBuffer {
     /// A chunk that begins with the partial frame and has room for more.
     fn chunk_for_partial(&self, pool: &mut ChunkPool) -> Vec<u8> {
         let mut chunk = if self.partial.len() < CHUNK - LARGE as usize / 2 {
-            pool.take()
+            pool.take_first(2 * self.partial.len())
         } else {
             // Only a command can be partial and this long: a subscription to a giant topic.
             Vec::with_capacity(self.partial.len() * 2)
@@ -250,7 +250,7 @@ impl InBuffer {
         pool: &mut ChunkPool,
         on_command: &mut dyn FnMut(Command<'_>) -> Result<(), ProtocolError>,
     ) -> Accepted {
-        let mut chunk = pool.take();
+        let mut chunk = pool.take_first(bytes.len());
         reader.early(bytes, &mut chunk);
         let mut accepted = self.accept(chunk, scanner, pool, on_command);
         if accepted.violation.is_none() {

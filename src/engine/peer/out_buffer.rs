@@ -127,7 +127,7 @@ impl OutBuffer {
             if body.len() > CHUNK - MAX_HEADER {
                 return self.push_body(kind, Bytes::copy_from_slice(body), pool);
             }
-            self.seal(pool);
+            self.seal(need, pool);
         }
         let (header, header_len) = encode_header(kind, body.len());
         self.tail.extend_from_slice(&header[..header_len]);
@@ -168,7 +168,7 @@ impl OutBuffer {
     pub(crate) fn push_blocks(&mut self, len: usize, body: Blocks<'_>, pool: &mut ChunkPool) {
         let need = MAX_HEADER + len.next_multiple_of(BLOCK);
         if self.tail.capacity() - self.tail.len() < need {
-            self.seal(pool);
+            self.seal(need, pool);
         }
         let (header, header_len) = encode_header(FrameKind::Last, len);
         // Whole arrays, whose length the compiler knows, and then what is too much taken off.
@@ -183,7 +183,7 @@ impl OutBuffer {
     /// Appends one frame, keeping its body by reference.
     pub(crate) fn push_body(&mut self, kind: FrameKind, body: Bytes, pool: &mut ChunkPool) {
         if self.tail.capacity() - self.tail.len() < MAX_HEADER {
-            self.seal(pool);
+            self.seal(MAX_HEADER, pool);
         }
         let (header, header_len) = encode_header(kind, body.len());
         self.tail.extend_from_slice(&header[..header_len]);
@@ -194,7 +194,7 @@ impl OutBuffer {
                 .push_back(Segment::Frames(self.tail.as_slice().to_vec()));
             self.tail.clear();
         } else {
-            self.seal(pool);
+            self.seal(MAX_HEADER, pool);
         }
         self.sealed.push_back(Segment::Body(body));
     }
@@ -202,7 +202,7 @@ impl OutBuffer {
     /// Appends bytes that are whole command frames already.
     pub(crate) fn push_commands(&mut self, frames: &[u8], pool: &mut ChunkPool) {
         if self.tail.capacity() - self.tail.len() < frames.len() {
-            self.seal(pool);
+            self.seal(frames.len(), pool);
         }
         self.tail.extend_from_slice(frames);
         self.bytes += frames.len();
@@ -225,7 +225,7 @@ impl OutBuffer {
     /// Appends the bytes of so many messages, copying them.
     pub(super) fn push_run(&mut self, frames: &[u8], messages: usize, pool: &mut ChunkPool) {
         if self.tail.capacity() - self.tail.len() < frames.len() {
-            self.seal(pool);
+            self.seal(frames.len(), pool);
         }
         // More than a chunk only where a single command had needed more than that, before these messages.
         self.tail.extend_from_slice(frames);
@@ -256,8 +256,12 @@ impl OutBuffer {
     }
 
     #[cold]
-    fn seal(&mut self, pool: &mut ChunkPool) {
-        let full = std::mem::replace(&mut self.tail, pool.take());
+    fn seal(&mut self, need: usize, pool: &mut ChunkPool) {
+        let next = match self.tail.capacity() {
+            0 => pool.take_first(need),
+            _ => pool.take(),
+        };
+        let full = std::mem::replace(&mut self.tail, next);
         if full.is_empty() {
             pool.give(full);
         } else {

@@ -13,6 +13,13 @@ use crate::engine::driving::later::Later;
 /// emptied by the application; 256 KiB measured no faster in either direction.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
+/// The size of what a socket takes first after it was idle: enough for a handshake, or a short message now and then. Whole chunks for
+/// that, given back between what stays allocated, would leave each connection's share of the heap mostly empty.
+const FIRST: usize = 2 * 1024;
+
+/// How many of those before a chunk: one for each direction.
+const FIRSTS: u8 = 2;
+
 /// How many spare chunks a pool keeps at the least: 4 MiB; all are let go when the socket falls idle.
 const SPARE: usize = 64;
 
@@ -29,6 +36,8 @@ const BODIES: usize = 2;
 #[derive(Debug, Default)]
 pub(crate) struct ChunkPool {
     spare: Vec<Vec<u8>>,
+    /// How many of [`FIRST`] bytes were handed out since the socket was idle.
+    firsts: u8,
     /// So many more than [`SPARE`] are kept.
     more: usize,
     /// What held the bodies of long messages that the application is done with. The allocator would give memory of such
@@ -44,6 +53,15 @@ impl ChunkPool {
         self.spare
             .pop()
             .unwrap_or_else(|| Vec::with_capacity(CHUNK))
+    }
+
+    /// The same for who has had none yet, with room for `need` bytes: of a socket that was idle a short one.
+    pub(crate) fn take_first(&mut self, need: usize) -> Vec<u8> {
+        if need > FIRST || self.firsts == FIRSTS || !self.spare.is_empty() {
+            return self.take();
+        }
+        self.firsts += 1;
+        Vec::with_capacity(FIRST)
     }
 
     /// Takes a chunk back. Odd sizes go to the allocator, so that one giant cannot hide in the pool.
@@ -127,6 +145,7 @@ impl ChunkPool {
     /// Lets go of all spare chunks: the socket has fallen idle.
     pub(crate) fn release(&mut self) {
         self.spare = Vec::new();
+        self.firsts = 0;
         self.more = 0;
         self.bodies = Default::default();
     }
@@ -146,6 +165,21 @@ mod tests {
         let again = pool.take();
         assert!(again.is_empty());
         assert_eq!(again.as_ptr(), address);
+    }
+
+    #[test]
+    fn begins_with_less_until_it_is_busy() {
+        let mut pool = ChunkPool::default();
+        let mut sizes = |needs: &[usize]| -> Vec<usize> {
+            pool.release();
+            let chunks: Vec<_> = needs.iter().map(|need| pool.take_first(*need)).collect();
+            let sizes = chunks.iter().map(Vec::capacity).collect();
+            chunks.into_iter().for_each(|chunk| pool.give(chunk));
+            sizes
+        };
+        assert_eq!(sizes(&[1, FIRST, 1]), [FIRST, FIRST, CHUNK]);
+        assert_eq!(sizes(&[FIRST + 1, 1]), [CHUNK, FIRST]);
+        assert_eq!(pool.take_first(1).capacity(), CHUNK, "there is a spare one");
     }
 
     #[test]
