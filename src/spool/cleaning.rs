@@ -110,7 +110,7 @@ impl OpenSpool {
             None => return Ok(()),
         };
         for ranges in lost.chunks(RANGES) {
-            let (mut state, _) = self.room(record::padded(ranges.len() * 16), false)?;
+            let mut state = self.room(record::padded(ranges.len() * 16), false)?;
             let numbers = ranges.iter().flat_map(|(first, last)| [*first, *last]);
             state.put((Kind::Settled, 0), 0, now(), |out| {
                 put_numbers(out, numbers)

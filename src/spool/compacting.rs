@@ -41,7 +41,7 @@ impl OpenSpool {
         let mut reader = Reader::one();
         let raw = reader.find(self, &place, seq)?;
         let reserved = record::padded(64 + REASON_MAX + raw.body.len());
-        let (mut state, _) = self.room(reserved, false)?;
+        let mut state = self.room(reserved, false)?;
         if !state.index.is_live(seq) {
             return Ok(());
         }

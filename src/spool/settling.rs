@@ -53,7 +53,7 @@ impl OpenSpool {
         }
         self.trim();
         for ranges in noted.chunks(RANGES) {
-            let (mut state, _) = self.room(record::padded(ranges.len() * 16), false)?;
+            let mut state = self.room(record::padded(ranges.len() * 16), false)?;
             let oldest = state
                 .index
                 .segments
@@ -131,7 +131,7 @@ impl OpenSpool {
         note: Note,
         put: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), SpoolError> {
-        let (mut state, _) = self.room(record::padded(len), false)?;
+        let mut state = self.room(record::padded(len), false)?;
         if !state.index.note(seq, |old| *old = note) {
             return Err(SpoolError::NoSuchMessage { seq });
         }

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) spares: Vec<Spare>,
     /// In all files of segments.
     pub(super) bytes: u64,
+    /// The segment that was half full when it was last looked for old ones that little is needed of.
+    looked_at: u64,
     /// Why nothing more can be done.
     pub(super) fault: Option<SpoolError>,
 }
@@ -58,6 +60,7 @@ impl State {
             noted: (0, 0),
             spares: Vec::new(),
             bytes: 0,
+            looked_at: 0,
             fault: None,
         }
     }
@@ -152,6 +155,21 @@ impl State {
     pub(super) fn wants_spare(&self) -> Option<u64> {
         let last = self.index.segments.back()?;
         self.spares.is_empty().then_some(last.end)
+    }
+
+    /// Whether it is time to copy the last messages of old segments forward: once in each segment, when half of it is used. What was on its way
+    /// when the segment was begun has been settled by then, unless it is stuck; and there is still room for the copies.
+    #[inline]
+    pub(super) fn is_compaction_due(&mut self) -> bool {
+        let Some(last) = self.index.segments.back() else {
+            return false;
+        };
+        let number = last.file.number;
+        let is_due = last.end >= last.size / 2 && number != self.looked_at;
+        if is_due {
+            self.looked_at = number;
+        }
+        is_due && self.index.segments.len() > 1
     }
 
     pub(super) fn has_spare(&self, size: u64) -> bool {

@@ -352,17 +352,18 @@ impl OpenSpool {
         if len > u32::MAX as usize - 4096 {
             return Err(SpoolError::TooLarge { size: len as u64 });
         }
-        let (mut state, rolled) = self.room(record::padded(len), true)?;
+        let mut state = self.room(record::padded(len), true)?;
         let seq = state.next_seq;
         let at = state.put((Kind::Message, flags), seq, time, put);
         state.index.push(seq, at, false);
         state.next_seq += 1;
         let full = state.pending >= PENDING_MAX;
+        let compacts = state.is_compaction_due();
         drop(state);
         if full {
             self.reach(Level::Written, seq + 1)?;
         }
-        if rolled {
+        if compacts {
             // What cannot be copied now is tried again with the next segment.
             let _ = self.compact();
         }
@@ -420,7 +421,7 @@ impl OpenSpool {
         }
         self.check_writable()?;
         self.reach(self.level(), u64::MAX)?;
-        let (mut state, _) = self.room(record::padded(24), false)?;
+        let mut state = self.room(record::padded(24), false)?;
         let (number, offset) = state.synced;
         let numbers = [self.identity.incarnation, number, offset];
         state.put((Kind::Closed, 0), 0, now(), |out| put_numbers(out, numbers));
@@ -562,16 +563,14 @@ impl OpenSpool {
         lock(&self.state).index.next_dead(from)
     }
 
-    /// The state, with room for a record of this length; and whether a segment was begun for it. Messages leave some room for
-    /// what is to be noted about them when the disk is full.
+    /// The state, with room for a record of this length. Messages leave some room for what is to be noted about them when the disk is full.
     #[inline]
     pub(super) fn room(
         &self,
         len: usize,
         message: bool,
-    ) -> Result<(MutexGuard<'_, State>, bool), SpoolError> {
+    ) -> Result<MutexGuard<'_, State>, SpoolError> {
         self.check_writable()?;
-        let mut rolled = false;
         loop {
             let mut state = lock(&self.state);
             if let Some(fault) = &state.fault {
@@ -584,14 +583,11 @@ impl OpenSpool {
             };
             let wanted = NOTE_LEN + len;
             if state.fits(wanted + reserve) {
-                return Ok((state, rolled));
+                return Ok(state);
             }
-            if self.roll(&mut state, wanted + reserve) {
-                rolled = true;
-                // What is reserved may be as large as the segment, if that is a small one.
-                if state.fits(wanted) {
-                    return Ok((state, rolled));
-                }
+            // What is reserved may be as large as the segment, if that is a small one.
+            if self.roll(&mut state, wanted + reserve) && state.fits(wanted) {
+                return Ok(state);
             }
             drop(state);
             self.make_spare((HEADER + wanted + reserve) as u64)?;

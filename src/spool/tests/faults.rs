@@ -169,3 +169,20 @@ fn few_messages_left_do_not_keep_a_segment() {
     let spool = open(&disk.crash(&mut Random(9)), Sync::Disk);
     assert_eq!(spool.dead_letters().next().expect("it"), Ok(dead));
 }
+
+#[test]
+fn messages_on_their_way_are_not_copied_when_a_segment_begins() {
+    let disk = MemoryDisk::new();
+    let spool = open(&disk, Sync::Os);
+    let syncs = disk.syncs();
+    for _ in 0..1000 {
+        let last = spool.append([0; 8]).expect("room");
+        spool.commit(last).expect("a commit");
+        if let Some(settled) = last.checked_sub(4).filter(|settled| *settled > 0) {
+            spool.settle([settled..=settled]).expect("room");
+        }
+    }
+    assert_eq!(seqs(&spool), [997, 998, 999, 1000]);
+    assert!(spool.segments()[0].file > spool.path().join("0000000000000005.seg"));
+    assert_eq!(disk.syncs(), syncs, "copies would have been synced");
+}
