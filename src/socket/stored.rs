@@ -16,6 +16,7 @@ mod keeper;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::sync::Arc;
 #[cfg(feature = "futures")]
 use std::task::Poll;
@@ -121,12 +122,12 @@ impl SocketSpool {
         }
     }
 
-    /// Messages that were stored are not sent. Their numbers ascend.
-    fn forget(&self, numbers: Vec<u64>) {
+    /// Messages that were stored are not sent.
+    fn forget(&self, numbers: impl IntoIterator<Item = Range<u64>>) {
+        let runs = numbers.into_iter().filter(|run| !run.is_empty());
         // What cannot be noted comes again, as may be.
         let _ = self.opened().and_then(|spool| {
-            let runs = numbers.chunk_by(|before, next| before + 1 == *next);
-            spool.settle(runs.filter_map(|run| Some(*run.first()?..=*run.last()?)))?;
+            spool.settle(runs.map(|run| run.start..=run.end - 1))?;
             spool.flush()
         });
     }
@@ -261,7 +262,7 @@ impl<P: Pattern> Drop for Place<'_, P> {
             return;
         }
         if let Some(number) = self.number {
-            self.spool.forget(vec![number]);
+            self.spool.forget(std::iter::once(number..number + 1));
         }
         self.core.give_up(|pattern, _| {
             if let Some(acked) = pattern.acked_out() {

@@ -11,7 +11,7 @@
 //!  24  body, and zeros up to a multiple of 8
 //! ```
 
-use super::crc::crc32c;
+use super::crc::{self, crc32c};
 use crate::{Frame, Message};
 
 /// Bytes before the body.
@@ -98,12 +98,29 @@ pub(crate) fn padded(body: usize) -> usize {
     (HEADER + body).next_multiple_of(ALIGN)
 }
 
+/// The header of a record with this body.
+#[inline]
+fn header(seed: u32, (kind, flags): (Kind, u8), seq: u64, time: u32, body: &[u8]) -> [u64; 3] {
+    // Callers have checked that it fits.
+    let len = u64::from(body.len() as u32);
+    let time = u64::from(time);
+    let kind = u16::from_le_bytes([kind as u8, flags]);
+    let words = (len | seq << 32, seq >> 32 | time << 32, kind);
+    let (head, crc) = crc::of_record(seed, words, body);
+    let check = u64::from(head as u16);
+    [
+        u64::from(crc) | len << 32,
+        seq,
+        time | u64::from(kind) << 32 | check << 48,
+    ]
+}
+
 /// Appends a record whose body `put` appends.
 #[inline]
 pub(crate) fn encode(
     out: &mut Vec<u8>,
     seed: u32,
-    (kind, flags): (Kind, u8),
+    kind: (Kind, u8),
     seq: u64,
     time: u32,
     put: impl FnOnce(&mut Vec<u8>),
@@ -111,19 +128,33 @@ pub(crate) fn encode(
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
     put(out);
-    let body = out.len() - start - HEADER;
-    out.resize(start + padded(body), 0);
-    let record = &mut out[start..];
-    // Callers have checked that it fits.
-    record[4..8].copy_from_slice(&(body as u32).to_le_bytes());
-    record[8..16].copy_from_slice(&seq.to_le_bytes());
-    record[16..20].copy_from_slice(&time.to_le_bytes());
-    record[20] = kind as u8;
-    record[21] = flags;
-    let head = crc32c(seed, &record[4..22]);
-    record[22..24].copy_from_slice(&(head as u16).to_le_bytes());
-    let crc = crc32c(head, &record[22..]);
-    record[..4].copy_from_slice(&crc.to_le_bytes());
+    let body = &out[start + HEADER..];
+    let len = padded(body.len());
+    let header = header(seed, kind, seq, time, body);
+    let places = out[start..].chunks_exact_mut(8);
+    for (place, word) in places.zip(header) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    out.resize(start + len, 0);
+}
+
+/// Appends a record with this body.
+#[inline]
+pub(crate) fn encode_slice(
+    out: &mut Vec<u8>,
+    seed: u32,
+    kind: (Kind, u8),
+    seq: u64,
+    time: u32,
+    body: &[u8],
+) {
+    let len = padded(body.len());
+    out.reserve(len);
+    for word in header(seed, kind, seq, time, body) {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    out.extend_from_slice(body);
+    out.extend_from_slice(&[0; ALIGN][..len - HEADER - body.len()]);
 }
 
 /// The record that begins here.
@@ -333,4 +364,34 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 pub(crate) fn chunk_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let tail = bytes.get(at..).unwrap_or_default();
     *tail.first_chunk().unwrap_or(&[0; N])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_encode_agree_with_what_is_read() {
+        let body: Vec<u8> = (1..50).collect();
+        for len in 0..body.len() {
+            let body = &body[..len];
+            let kind = (Kind::Message, MULTIPART);
+            let (seq, time) = (0x0123_4567_89ab_cdef, 0xfedc_ba98);
+            let (mut put, mut slice) = (vec![1; 3], vec![1; 3]);
+            encode(&mut put, 7, kind, seq, time, |out| {
+                out.extend_from_slice(body);
+            });
+            encode_slice(&mut slice, 7, kind, seq, time, body);
+            assert_eq!(put, slice, "{len} bytes");
+            let expected = Record {
+                kind: Kind::Message as u8,
+                flags: MULTIPART,
+                seq,
+                time,
+                body,
+            };
+            assert_eq!(decode(&slice[3..], 7), Ok(expected));
+            assert_eq!(slice.len(), 3 + expected.len());
+        }
+    }
 }

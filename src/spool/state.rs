@@ -86,24 +86,41 @@ impl State {
         time: u64,
         put: impl FnOnce(&mut Vec<u8>),
     ) -> u64 {
+        self.note_synced(time);
+        self.put_record(time, |out, seed, time| {
+            record::encode(out, seed, kind, seq, time, put);
+        })
+    }
+
+    /// Appends a message of one frame, where there is room for it.
+    #[inline]
+    pub(super) fn append(&mut self, body: &[u8], time: u64) {
+        self.note_synced(time);
+        let seq = self.next_seq;
+        let at = self.put_record(time, |out, seed, time| {
+            record::encode_slice(out, seed, (Kind::Message, 0), seq, time, body);
+        });
+        self.index.push(seq, at, false);
+        self.next_seq += 1;
+    }
+
+    /// What is known to be on the disk is noted before what is next to be written.
+    #[inline]
+    fn note_synced(&mut self, time: u64) {
         if self.chunks.is_empty() && self.noted < self.synced {
             self.noted = self.synced;
             let (number, offset) = self.synced;
-            self.put_record((Kind::Synced, 0), 0, time, |out| {
-                put_numbers(out, [number, offset])
+            self.put_record(time, |out, seed, time| {
+                record::encode(out, seed, (Kind::Synced, 0), 0, time, |out| {
+                    put_numbers(out, [number, offset]);
+                });
             });
         }
-        self.put_record(kind, seq, time, put)
     }
 
+    /// `encode` is given the seed of the segment, and the time from its base time on.
     #[inline]
-    fn put_record(
-        &mut self,
-        kind: (Kind, u8),
-        seq: u64,
-        time: u64,
-        put: impl FnOnce(&mut Vec<u8>),
-    ) -> u64 {
+    fn put_record(&mut self, time: u64, encode: impl FnOnce(&mut Vec<u8>, u32, u32)) -> u64 {
         let Some(last) = self.index.segments.back_mut() else {
             return 0;
         };
@@ -120,7 +137,7 @@ impl State {
             let before = chunk.bytes.len();
             let time = time.saturating_sub(last.file.base_time);
             let time = u32::try_from(time).unwrap_or(u32::MAX);
-            record::encode(&mut chunk.bytes, last.file.seed, kind, seq, time, put);
+            encode(&mut chunk.bytes, last.file.seed, time);
             let len = chunk.bytes.len() - before;
             last.end += len as u64;
             self.pending += len;

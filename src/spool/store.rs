@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Debug};
 use std::mem;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -320,7 +320,7 @@ impl OpenSpool {
     /// [`SpoolError::Full`], [`SpoolError::Limit`], [`SpoolError::TooLarge`], [`SpoolError::Failed`].
     pub fn append(&self, message: impl Payload) -> Result<u64, SpoolError> {
         match message.as_single() {
-            Some(bytes) => self.append_at(bytes, now()),
+            Some(bytes) => Ok(self.append_some([bytes], now())?.start),
             None => {
                 let message = message.into_message();
                 let flags = message_flags(&message);
@@ -331,9 +331,34 @@ impl OpenSpool {
         }
     }
 
-    /// Appends a message of one frame, at a time in milliseconds since 1970.
-    pub(crate) fn append_at(&self, bytes: &[u8], time: u64) -> Result<u64, SpoolError> {
-        self.put_message(bytes.len(), 0, time, |out| out.extend_from_slice(bytes))
+    /// Appends messages of one frame, at a time in milliseconds since 1970: at least the first, and as many of those behind it as there is room for at once.
+    /// Gives their numbers.
+    pub(crate) fn append_some<'a>(
+        &self,
+        bodies: impl IntoIterator<Item = &'a [u8]>,
+        time: u64,
+    ) -> Result<Range<u64>, SpoolError> {
+        let mut bodies = bodies.into_iter();
+        let Some(first) = bodies.next() else {
+            return Ok(0..0);
+        };
+        check_len(first.len())?;
+        let mut state = self.room(record::padded(first.len()), true)?;
+        let start = state.next_seq;
+        state.append(first, time);
+        for body in bodies {
+            let len = record::padded(body.len());
+            if state.pending >= PENDING_MAX
+                || check_len(body.len()).is_err()
+                || !state.fits(NOTE_LEN + len + self.reserve(&state))
+            {
+                break;
+            }
+            state.append(body, time);
+        }
+        let end = state.next_seq;
+        self.appended(state)?;
+        Ok(start..end)
     }
 
     /// The time of what is appended now, in milliseconds since 1970.
@@ -349,25 +374,31 @@ impl OpenSpool {
         time: u64,
         put: impl FnOnce(&mut Vec<u8>),
     ) -> Result<u64, SpoolError> {
-        if len > u32::MAX as usize - 4096 {
-            return Err(SpoolError::TooLarge { size: len as u64 });
-        }
+        check_len(len)?;
         let mut state = self.room(record::padded(len), true)?;
         let seq = state.next_seq;
         let at = state.put((Kind::Message, flags), seq, time, put);
         state.index.push(seq, at, false);
         state.next_seq += 1;
+        self.appended(state)?;
+        Ok(seq)
+    }
+
+    /// What is due when something was appended.
+    #[inline]
+    fn appended(&self, mut state: MutexGuard<'_, State>) -> Result<(), SpoolError> {
+        let end = state.next_seq;
         let full = state.pending >= PENDING_MAX;
         let compacts = state.is_compaction_due();
         drop(state);
         if full {
-            self.reach(Level::Written, seq + 1)?;
+            self.reach(Level::Written, end)?;
         }
         if compacts {
             // What cannot be copied now is tried again with the next segment.
             let _ = self.compact();
         }
-        Ok(seq)
+        Ok(())
     }
 
     /// Makes all messages up to this one as safe as [`Sync`] says. Waits for the disk, together with other threads that do the same. Of
@@ -563,7 +594,7 @@ impl OpenSpool {
         lock(&self.state).index.next_dead(from)
     }
 
-    /// The state, with room for a record of this length. Messages leave some room for what is to be noted about them when the disk is full.
+    /// The state, with room for a record of this length. For a message, with the [reserve](Self::reserve) left.
     #[inline]
     pub(super) fn room(
         &self,
@@ -576,11 +607,7 @@ impl OpenSpool {
             if let Some(fault) = &state.fault {
                 return Err(fault.clone());
             }
-            let reserve = if message && state.spares.is_empty() {
-                usize::try_from(self.settings.segment_size / 32).unwrap_or(0)
-            } else {
-                0
-            };
+            let reserve = if message { self.reserve(&state) } else { 0 };
             let wanted = NOTE_LEN + len;
             if state.fits(wanted + reserve) {
                 return Ok(state);
@@ -591,6 +618,15 @@ impl OpenSpool {
             }
             drop(state);
             self.make_spare((HEADER + wanted + reserve) as u64)?;
+        }
+    }
+
+    /// Room that messages leave for what is to be noted about them when the disk is full.
+    #[inline]
+    fn reserve(&self, state: &State) -> usize {
+        match state.spares.is_empty() {
+            true => usize::try_from(self.settings.segment_size / 32).unwrap_or(0),
+            false => 0,
         }
     }
 
@@ -665,6 +701,14 @@ impl Loaded {
             leftovers: Vec::new(),
             records: 0,
         }
+    }
+}
+
+/// Whether there are records for messages of this length.
+fn check_len(len: usize) -> Result<(), SpoolError> {
+    match len > u32::MAX as usize - 4096 {
+        true => Err(SpoolError::TooLarge { size: len as u64 }),
+        false => Ok(()),
     }
 }
 

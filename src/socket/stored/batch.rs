@@ -1,5 +1,7 @@
 //! Several messages that share a sync.
 
+use std::ops::Range;
+
 use super::SocketSpool;
 use crate::engine::{Core, Outgoing, Wait};
 use crate::error::{SendBatchError, SendErrorKind};
@@ -13,78 +15,114 @@ use crate::spool::{OpenSpool, SpoolError};
 const MOST: usize = 4096;
 const MOST_BYTES: usize = 1 << 20;
 
-/// Of messages that are stored together, so many have the time of the first of them.
-const SAME_TIME: usize = 8;
-
-/// So many are stored at the most before they are sent together, or of so many bytes.
+/// So many are stored at the most before they are sent together, or of so many bytes. All of them have the time of the first: a look at the clock takes
+/// as long as storing one.
 const GROUP: usize = 256;
 const GROUP_BYTES: usize = 64 * 1024;
 
 /// From so many on, sending takes long enough for another thread to begin with the sync meanwhile.
 const WORTH_A_THREAD: usize = 64;
 
+/// Messages that are stored, with their numbers in the spool, which ascend.
+struct Numbered<M> {
+    messages: Vec<Unsent<M>>,
+    /// Of the first ones, or all.
+    numbers: Vec<Range<u64>>,
+    bytes: usize,
+}
+
+impl<M: Payload> Numbered<M> {
+    fn new() -> Self {
+        Numbered {
+            messages: Vec::new(),
+            numbers: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    fn push(&mut self, message: Unsent<M>) {
+        self.bytes += message.outgoing().map_or(0, |outgoing| outgoing.extent().0);
+        self.messages.push(message);
+    }
+
+    fn append(&mut self, other: &mut Self) {
+        match self.messages.is_empty() {
+            true => std::mem::swap(&mut self.messages, &mut other.messages),
+            false => self.messages.append(&mut other.messages),
+        }
+        self.numbers.append(&mut other.numbers);
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    fn clear(&mut self) {
+        self.messages.clear();
+        self.numbers.clear();
+        self.bytes = 0;
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.numbers.iter().flat_map(Range::clone)
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.numbers.last()?.end.checked_sub(1)
+    }
+}
+
 /// Messages that have been sent, and are not known to be safe.
 struct Batch<'a, M> {
     spool: &'a SocketSpool,
     /// So many are safe.
     sent: usize,
-    /// The others, with their numbers, which ascend.
-    others: Vec<(u64, Unsent<M>)>,
-    bytes: usize,
+    others: Numbered<M>,
 }
 
 impl<M: Payload> Batch<'_, M> {
     /// Waits until all are safe, if they are many.
     fn commit_many(&mut self) -> Result<(), SendBatchError> {
-        match self.others.len() >= MOST || self.bytes >= MOST_BYTES {
+        match self.others.messages.len() >= MOST || self.others.bytes >= MOST_BYTES {
             true => self.commit(),
             false => Ok(()),
         }
     }
 
     fn push(&mut self, number: u64, message: Unsent<M>) -> Result<(), SendBatchError> {
-        self.bytes += size(&message);
-        self.others.push((number, message));
+        self.others.push(message);
+        self.others.numbers.push(number..number + 1);
         self.commit_many()
     }
 
     /// Waits until all are safe. The error gives the first one back that is not.
     fn commit(&mut self) -> Result<(), SendBatchError> {
-        let Some(&(last, _)) = self.others.last() else {
+        let Some(last) = self.others.last() else {
             return Ok(());
         };
         if let Err(error) = self.spool.commit(last) {
-            let safe = |(number, _): &(u64, Unsent<M>)| self.spool.is_safe(*number);
-            let first = self.others.iter().position(|other| !safe(other));
+            let mut numbers = self.others.numbers();
+            let first = numbers.position(|number| !self.spool.is_safe(number));
+            drop(numbers);
             if let Some(first) = first {
-                let (_, message) = self.others.swap_remove(first);
+                let message = self.others.messages.swap_remove(first);
                 let error = send_error(error, message.into_message());
                 return Err(SendBatchError::new(self.sent + first, error));
             }
         }
-        self.sent += self.others.len();
+        self.sent += self.others.messages.len();
         self.others.clear();
-        self.bytes = 0;
         Ok(())
     }
 }
 
-fn size<M: Payload>(message: &Unsent<M>) -> usize {
-    message.outgoing().map_or(0, |outgoing| outgoing.extent().0)
-}
-
-/// Messages that are stored, and have yet to be sent. Dropped with some, for whatever reason, it gives their places back.
-struct Group<'a, P: Pattern, M> {
+/// Messages that are stored and sent together. Dropped with some, for whatever reason, it gives their places back.
+struct Group<'a, P: Pattern, M: Payload> {
     core: &'a Core<P>,
     spool: &'a SocketSpool,
-    messages: Vec<(u64, Unsent<M>)>,
-    bytes: usize,
+    /// Each has a place.
+    messages: Numbered<M>,
     /// Places that are kept for more of them.
     places: usize,
     /// Those are for messages of one frame that are shorter than this.
     below: usize,
-    /// When they are stored, in milliseconds since 1970, as far as that was looked at.
-    time: Option<u64>,
 }
 
 impl<P: Pattern, M: Payload> Group<'_, P, M> {
@@ -97,59 +135,102 @@ impl<P: Pattern, M: Payload> Group<'_, P, M> {
             pattern.acked_out()?.reserve_many(&net.peers, most)
         });
         (self.places, self.below) = reserved.unwrap_or_default();
+        self.messages.messages.reserve(self.places);
     }
 
-    /// Stores a message, if there is a place for one like it.
-    fn store(&mut self, spool: &OpenSpool, message: &Unsent<M>) -> Option<Result<u64, SpoolError>> {
-        let slice = match message.outgoing()? {
-            Outgoing::Slice(slice) if self.places > 0 && slice.len() < self.below => slice,
-            _ => return None,
-        };
-        // A look at the clock takes as long as all the rest.
-        let time = match self
-            .time
-            .filter(|_| !self.messages.len().is_multiple_of(SAME_TIME))
-        {
-            Some(time) => time,
-            None => *self.time.insert(OpenSpool::now()),
-        };
-        Some(spool.append_at(slice, time))
+    /// Whether there is a place for a message like this one.
+    fn takes(&self, message: &Unsent<M>) -> bool {
+        match message.outgoing() {
+            Some(Outgoing::Slice(slice)) => self.places > 0 && slice.len() < self.below,
+            _ => false,
+        }
     }
 
-    /// Sends all that are stored. If that fails, they are not sent, and the first one is given back. They are made safe next, unless there
-    /// is `more` to share the sync.
-    fn send(&mut self, batch: &mut Batch<'_, M>, more: bool) -> Result<(), SendBatchError> {
-        self.time = None;
-        if self.messages.is_empty() {
+    fn push(&mut self, message: Unsent<M>) {
+        self.places -= 1;
+        self.messages.push(message);
+    }
+
+    fn is_full(&self) -> bool {
+        let Numbered {
+            messages, bytes, ..
+        } = &self.messages;
+        self.places == 0 || messages.len() >= GROUP || *bytes >= GROUP_BYTES
+    }
+
+    /// Stores all, and sends them. If that fails, those that are stored are sent and made safe, and the first of the others is given back. They are made
+    /// safe next, unless there is `more` to share the sync.
+    fn send(
+        &mut self,
+        opened: &OpenSpool,
+        batch: &mut Batch<'_, M>,
+        more: bool,
+    ) -> Result<(), SendBatchError> {
+        let Err((stored, error)) = self.store(opened) else {
+            return self.send_stored(batch, more);
+        };
+        let mut others = self.messages.messages.split_off(stored).into_iter();
+        // They have none of their own any more.
+        self.places += others.len();
+        self.send_stored(batch, false)?;
+        batch.commit()?;
+        let first = others
+            .next()
+            .map_or_else(Message::new, Unsent::into_message);
+        Err(SendBatchError::new(batch.sent, send_error(error, first)))
+    }
+
+    /// Stores all. If that fails, it gives how many were stored.
+    fn store(&mut self, opened: &OpenSpool) -> Result<(), (usize, SpoolError)> {
+        let Numbered {
+            messages, numbers, ..
+        } = &mut self.messages;
+        let mut stored = 0;
+        if messages.is_empty() {
             return Ok(());
         }
+        let time = OpenSpool::now();
+        while let Some(others @ [_, ..]) = messages.get(stored..) {
+            let slices = others.iter().map_while(|message| match message.outgoing() {
+                Some(Outgoing::Slice(slice)) => Some(slice),
+                _ => None,
+            });
+            let appended = opened.append_some(slices, time);
+            let appended = appended.map_err(|error| (stored, error))?;
+            stored += (appended.end - appended.start) as usize;
+            numbers.push(appended);
+        }
+        Ok(())
+    }
+
+    fn send_stored(&mut self, batch: &mut Batch<'_, M>, more: bool) -> Result<(), SendBatchError> {
         let messages = &self.messages;
+        let Some(last) = messages.last() else {
+            return Ok(());
+        };
+        let count = messages.messages.len();
         let commits = !more
-            || batch.others.len() + messages.len() >= MOST
-            || batch.bytes + self.bytes >= MOST_BYTES;
-        if let Some(&(last, _)) = messages.last()
-            && messages.len() >= WORTH_A_THREAD
-            && commits
-        {
+            || batch.others.messages.len() + count >= MOST
+            || batch.others.bytes + messages.bytes >= MOST_BYTES;
+        if count >= WORTH_A_THREAD && commits {
             self.spool.hasten(last);
         }
         let sent = self.core.until(Wait::Forever, |pattern, net| {
             let acked = pattern.acked_out()?;
-            for (number, message) in messages {
+            for (number, message) in messages.numbers().zip(&messages.messages) {
                 if let Some(outgoing) = message.outgoing() {
-                    acked.send_stored(&mut net.peers, outgoing, *number, false);
+                    acked.send_stored(&mut net.peers, outgoing, number, false);
                 }
             }
             let look = acked.is_look_due();
             // None of them has been set aside, so that they can be written together.
-            if let Some(outgoing) = messages.last().and_then(|(_, last)| last.outgoing()) {
+            if let Some(outgoing) = messages.messages.last().and_then(Unsent::outgoing) {
                 net.pace(pattern, outgoing, true);
             }
             Some(look)
         });
         match sent {
             Ok(look) => {
-                batch.bytes += std::mem::take(&mut self.bytes);
                 batch.others.append(&mut self.messages);
                 if look {
                     // While the application sends, nobody else may read for several milliseconds.
@@ -159,12 +240,11 @@ impl<P: Pattern, M: Payload> Group<'_, P, M> {
             }
             Err(stop) => {
                 batch.commit()?;
-                let numbers: Vec<u64> = self.messages.iter().map(|(number, _)| *number).collect();
                 // Nobody has released them.
-                self.places += numbers.len();
-                self.spool.forget(numbers);
-                let first = self.messages.drain(..).next();
-                let message = first.map_or_else(Message::new, |(_, first)| first.into_message());
+                self.places += count;
+                self.spool.forget(self.messages.numbers.drain(..));
+                let first = self.messages.messages.drain(..).next();
+                let message = first.map_or_else(Message::new, Unsent::into_message);
                 let error = send_error(send_error_kind(stop), message);
                 Err(SendBatchError::new(batch.sent, error))
             }
@@ -184,20 +264,13 @@ impl<P: Pattern, M: Payload> Group<'_, P, M> {
     }
 }
 
-impl<P: Pattern, M> Drop for Group<'_, P, M> {
+impl<P: Pattern, M: Payload> Drop for Group<'_, P, M> {
     fn drop(&mut self) {
-        let numbers: Vec<u64> = self.messages.iter().map(|(number, _)| *number).collect();
-        let places = self.places + numbers.len();
-        if !numbers.is_empty() {
-            self.spool.forget(numbers);
+        self.places += self.messages.messages.len();
+        if !self.messages.numbers.is_empty() {
+            self.spool.forget(self.messages.numbers.drain(..));
         }
-        if places > 0 {
-            self.core.give_up(|pattern, _| {
-                if let Some(acked) = pattern.acked_out() {
-                    acked.release(places);
-                }
-            });
-        }
+        self.give_back();
     }
 }
 
@@ -212,50 +285,41 @@ impl<P: Sending + 'static> Socket<P> {
         let mut batch = Batch {
             spool,
             sent: 0,
-            others: Vec::new(),
-            bytes: 0,
+            others: Numbered::new(),
         };
         let mut group = Group {
             core: &*self.core,
             spool,
-            messages: Vec::new(),
-            bytes: 0,
+            messages: Numbered::new(),
             places: 0,
             below: 0,
-            time: None,
         };
-        let opened = spool.opened();
+        let opened = spool.opened().ok();
         while let Some(message) = messages.next() {
             let message = Unsent::new(message);
             // As many as are there for sure, so that none is kept from leaving by the wait for the next one.
             let (more, _) = messages.size_hint();
             group.reserve(GROUP.min(more.saturating_add(1)));
-            let stored = opened.as_ref().ok();
-            match stored.and_then(|opened| group.store(opened, &message)) {
-                Some(Ok(number)) => {
-                    group.places -= 1;
-                    group.bytes += size(&message);
-                    group.messages.push((number, message));
-                    let is_full = group.messages.len() >= GROUP || group.bytes >= GROUP_BYTES;
-                    if more == 0 || group.places == 0 || is_full {
-                        group.send(&mut batch, more > 0)?;
-                    }
+            let Some(opened) = opened.as_ref() else {
+                let (number, message) = self.store_next(spool, &mut batch, message)?;
+                batch.push(number, message)?;
+                continue;
+            };
+            if group.takes(&message) {
+                group.push(message);
+                if more == 0 || group.is_full() {
+                    group.send(opened, &mut batch, more > 0)?;
                 }
-                Some(Err(error)) => {
-                    group.send(&mut batch, false)?;
-                    batch.commit()?;
-                    let error = send_error(error, message.into_message());
-                    return Err(SendBatchError::new(batch.sent, error));
-                }
-                None => {
-                    group.send(&mut batch, true)?;
-                    group.give_back();
-                    let (number, message) = self.store_next(spool, &mut batch, message)?;
-                    batch.push(number, message)?;
-                }
+            } else {
+                group.send(opened, &mut batch, true)?;
+                group.give_back();
+                let (number, message) = self.store_next(spool, &mut batch, message)?;
+                batch.push(number, message)?;
             }
         }
-        group.send(&mut batch, false)?;
+        if let Some(opened) = &opened {
+            group.send(opened, &mut batch, false)?;
+        }
         batch.commit()?;
         Ok(batch.sent)
     }
