@@ -122,6 +122,8 @@ impl<W> Lead<'_, W> {
         state.writer = self.writer.take();
         state.reached.written = state.reached.written.max(reached.written);
         state.reached.synced = state.reached.synced.max(reached.synced);
+        drop(state);
+        // With the lock held, the others would wake to wait for that.
         self.group.done.notify_all();
     }
 }

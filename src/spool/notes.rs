@@ -90,8 +90,11 @@ impl<N> Notes<N> {
     fn change(&self, change: impl FnOnce(&mut State<N>)) {
         let mut state = lock(&self.state);
         change(&mut state);
-        if state.waits && state.has_work() {
-            state.waits = false;
+        let wakes = state.waits && state.has_work();
+        state.waits &= !wakes;
+        drop(state);
+        // With the lock held, the thread would wake to wait for that, and twice.
+        if wakes {
             self.changed.notify_one();
         }
     }
