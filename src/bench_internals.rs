@@ -1,10 +1,11 @@
-//! The inner loops that have no public call of their own, for the benchmarks in `benches/`: frames and the match of
+//! The inner loops that have no public call of their own, for the benchmarks in `benches/`: frames, checksums and the match of
 //! subscriptions. Hidden, behind the feature `bench-internals`, and no part of the stable API.
 
 #[cfg(feature = "curve")]
 use std::sync::Arc;
 
 use crate::pattern;
+use crate::spool::crc;
 use crate::zmtp::{FrameKind, Limits, Scanned, Scanner, encode_header};
 
 /// Appends a message of one frame.
@@ -13,6 +14,12 @@ pub fn encode(out: &mut Vec<u8>, body: &[u8]) {
     let (header, header_len) = encode_header(FrameKind::Last, body.len());
     out.extend_from_slice(&header[..header_len]);
     out.extend_from_slice(body);
+}
+
+/// The CRC-32C of `bytes`.
+#[inline]
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    crc::crc32c(0, bytes)
 }
 
 /// Counts the whole frames at the start of a peer's traffic; commands and errors end the count.

@@ -1,6 +1,7 @@
 //! Servers in the same benchmark, each with no more of its client's side than that needs: the sender has each message confirmed, and the worker
-//! acknowledges each.
+//! acknowledges each. With Kafka it is batches that are confirmed and acknowledged.
 
+mod kafka;
 mod nats;
 mod rabbitmq;
 
@@ -19,15 +20,18 @@ pub(crate) enum Broker {
     JetStream,
     /// A quorum queue with one member, which the server syncs before it confirms.
     RabbitMq,
+    /// A topic with one partition and one replica, which the server does not sync.
+    Kafka,
 }
 
 impl Broker {
-    pub(crate) const ALL: [Broker; 2] = [Broker::JetStream, Broker::RabbitMq];
+    pub(crate) const ALL: [Broker; 3] = [Broker::JetStream, Broker::RabbitMq, Broker::Kafka];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Broker::JetStream => "JetStream",
             Broker::RabbitMq => "RabbitMQ, quorum queue",
+            Broker::Kafka => "Kafka, one partition",
         }
     }
 
@@ -36,6 +40,7 @@ impl Broker {
         match self {
             Broker::JetStream => "ZEROHOP_BENCH_NATS",
             Broker::RabbitMq => "ZEROHOP_BENCH_RABBITMQ",
+            Broker::Kafka => "ZEROHOP_BENCH_KAFKA",
         }
     }
 
@@ -48,6 +53,7 @@ impl Broker {
         match self {
             Broker::JetStream => run(nats::Publisher::new(address)?, self, scale),
             Broker::RabbitMq => run(rabbitmq::Publisher::new(address)?, self, scale),
+            Broker::Kafka => run(kafka::Publisher::new(address)?, self, scale),
         }
     }
 
@@ -56,6 +62,7 @@ impl Broker {
         Ok(match self {
             Broker::JetStream => Box::new(nats::Worker::new(&address)?),
             Broker::RabbitMq => Box::new(rabbitmq::Worker::new(&address)?),
+            Broker::Kafka => Box::new(kafka::Worker::new(&address)?),
         })
     }
 }
@@ -78,7 +85,7 @@ trait Publisher {
 
 /// The client of who works.
 pub(crate) trait Consumer {
-    /// Waits for a message, has it checked, and acknowledges it.
+    /// Waits for a message, or several, has each checked, and acknowledges them.
     fn take(&mut self, check: &mut Check<'_>) -> Fallible<()>;
 }
 

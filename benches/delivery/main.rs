@@ -4,7 +4,7 @@
 //! What is compared takes turns, and has the same window; printed is the median of the rounds. Each message is checked: it comes once, in the
 //! order of its thread, and all of them are settled. `-- --smoke` is a short run that shows that it works. The names of parts (`speed`,
 //! `latency`, `memory`) run those alone. Of `speed`, only contestants run that have in their names what `ZEROHOP_BENCH_ONLY` says, or one of several, as in `plain|recv`. A server of NATS with JetStream takes part in `speed`, if `ZEROHOP_BENCH_NATS` has its address, and one of
-//! RabbitMQ, if `ZEROHOP_BENCH_RABBITMQ` has; there the user is `guest`. Spools lie in a folder below `target`, or in the one that `ZEROHOP_BENCH_FOLDER` names.
+//! RabbitMQ, if `ZEROHOP_BENCH_RABBITMQ` has; there the user is `guest`. A broker of Kafka does, if `ZEROHOP_BENCH_KAFKA` has its address. Spools lie in a folder below `target`, or in the one that `ZEROHOP_BENCH_FOLDER` names.
 
 #[path = "../bare.rs"]
 mod bare;

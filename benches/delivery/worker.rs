@@ -33,13 +33,14 @@ pub(crate) enum Takes {
 }
 
 impl Takes {
-    const ALL: [(&'static str, Takes); 7] = [
+    const ALL: [(&'static str, Takes); 8] = [
         ("plain", Takes::Plain),
         ("received", Takes::Received),
         ("jobs", Takes::Jobs),
         ("nothing", Takes::Nothing),
         ("jetstream", Takes::From(Broker::JetStream)),
         ("rabbitmq", Takes::From(Broker::RabbitMq)),
+        ("kafka", Takes::From(Broker::Kafka)),
         ("bytes", Takes::Bytes),
     ];
 
@@ -210,7 +211,7 @@ fn take_bytes() -> Fallible<()> {
 /// What looks at each message that has come.
 pub(crate) type Check<'a> = dyn FnMut(&[u8]) -> Fallible<()> + 'a;
 
-/// Receives without end, one message with each call of `next`, which has it checked.
+/// Receives without end, by calls of `next`, which has each message checked.
 fn take_all(mut next: impl FnMut(&mut Check<'_>) -> Fallible<()>) -> Fallible<()> {
     let mut expected = [0; 16];
     let mut took = Vec::new();

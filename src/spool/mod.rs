@@ -62,7 +62,7 @@
 mod cleaning;
 mod commit;
 mod compacting;
-mod crc;
+pub(crate) mod crc;
 mod disk;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
