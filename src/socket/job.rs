@@ -242,20 +242,24 @@ fn arm<P: Pattern>(pattern: &mut P, net: &mut Net) {
 }
 
 impl<P: Receiving + 'static> Socket<P> {
-    /// Not inlined: where it is, the job is moved in pieces by which its parts were not written, and each of these moves waits for the last.
+    /// Not inlined, and written to where it is returned: otherwise the job is moved in pieces by which its parts were not written, and each of these moves
+    /// waits for the last.
     #[inline(never)]
     fn job(&self, wait: Wait) -> Result<Job, RecvError> {
         let core = self.core();
-        let mut job = self.made(Message::new(), None);
-        let Job { message, held, .. } = &mut job;
-        let mut take = |pattern: &mut P, net: &mut Net| {
-            let taken = take_job(message, held, pattern, net);
-            taken.map(drop)
-        };
-        if core.at_once(&mut take).is_none() {
-            core.until(wait, take).map_err(recv_error)?;
+        let mut result = Ok(self.made(Message::new(), None));
+        if let Ok(Job { message, held, .. }) = &mut result {
+            let mut take = |pattern: &mut P, net: &mut Net| {
+                let taken = take_job(message, held, pattern, net);
+                taken.map(drop)
+            };
+            if core.at_once(&mut take).is_none()
+                && let Err(stop) = core.until(wait, take)
+            {
+                result = Err(recv_error(stop));
+            }
         }
-        Ok(job)
+        result
     }
 
     fn job_in_task(&self) -> impl Future<Output = Result<Job, RecvError>> {

@@ -24,7 +24,7 @@ use held::{Held, Table};
 use super::wire::{self, MAX_RANGES, Run};
 use super::{DeliveryError, Id};
 
-/// Settled messages are remembered for as many windows.
+/// Settled messages are remembered for as many windows at the least.
 const REMEMBERED_WINDOWS: u64 = 4;
 
 /// Streams that are remembered without a connection; the first of them that came is forgotten first.
@@ -131,17 +131,12 @@ impl Stream {
         }
     }
 
-    fn remember(&mut self, number: u64, rejected: Option<&str>, most: u64) {
-        if self.settled_len >= most
-            && let Some(oldest) = self.settled.front_mut()
-        {
-            self.settled_len -= 1;
-            oldest.count -= 1;
-            match oldest.count {
-                0 => drop(self.settled.pop_front()),
-                // The last number that there is has none behind it.
-                _ => oldest.first += 1,
-            }
+    /// So many are remembered at the least, and an eighth more at the most.
+    #[inline]
+    fn remember(&mut self, number: u64, rejected: Option<&str>, least: u64) {
+        let at_once = (least / 8).max(1);
+        if self.settled_len >= least.saturating_add(at_once - 1) {
+            self.forget(at_once);
         }
         self.settled_len += 1;
         match self.settled.back_mut() {
@@ -157,6 +152,24 @@ impl Stream {
                 count: 1,
                 rejected: rejected.map(Box::from),
             }),
+        }
+    }
+
+    /// So many that were settled first are remembered no more.
+    #[cold]
+    fn forget(&mut self, mut messages: u64) {
+        while messages > 0
+            && let Some(oldest) = self.settled.front_mut()
+        {
+            let forgotten = oldest.count.min(messages);
+            messages -= forgotten;
+            self.settled_len -= forgotten;
+            oldest.count -= forgotten;
+            match oldest.count {
+                0 => drop(self.settled.pop_front()),
+                // The last number that there is has none behind it.
+                _ => oldest.first += forgotten,
+            }
         }
     }
 
@@ -522,10 +535,10 @@ impl Receiver {
 
     #[inline]
     fn remember(&mut self, slot: usize, stream: &Id, number: u64, rejected: Option<&str>) {
-        let most = self.window.saturating_mul(REMEMBERED_WINDOWS);
+        let least = self.window.saturating_mul(REMEMBERED_WINDOWS);
         let known = self.streams.get_mut(slot);
         if let Some(stream) = known.filter(|known| known.id == *stream) {
-            stream.remember(number, rejected, most);
+            stream.remember(number, rejected, least);
         }
     }
 
