@@ -391,6 +391,12 @@ impl AckedOut {
             .map_or(Some(false), |stored| stored.is_durable(number))
     }
 
+    pub(super) fn safety_known_below(&self) -> u64 {
+        self.stored
+            .as_ref()
+            .map_or(u64::MAX, Stored::safety_known_below)
+    }
+
     fn backlog(&self) -> usize {
         self.stored.as_ref().map_or(0, Stored::backlog)
     }

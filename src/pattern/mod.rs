@@ -252,6 +252,12 @@ pub(crate) trait Pattern: Send {
         acked.map(|acked| acked.take_settled()).unwrap_or_default()
     }
 
+    /// Of messages with lower numbers it is known whether they are safe.
+    fn safety_known_below(&mut self) -> u64 {
+        let acked = self.acked_out();
+        acked.map_or(u64::MAX, |acked| acked.safety_known_below())
+    }
+
     /// Whether there are [shares](crate::Share) to be told: they are asked for when a connection stands.
     fn weighs(&self) -> bool {
         false

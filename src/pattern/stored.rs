@@ -191,6 +191,14 @@ impl Stored {
             false => self.failed.then_some(false),
         }
     }
+
+    /// Of messages with lower numbers that is known.
+    pub(super) fn safety_known_below(&self) -> u64 {
+        match self.failed {
+            true => u64::MAX,
+            false => self.durable,
+        }
+    }
 }
 
 impl Drop for Stored {
@@ -260,8 +268,10 @@ mod tests {
         let mut stored = Stored::new(Arc::new(Notes::new()), 0);
         assert_eq!(stored.is_durable(0), None);
         stored.set_durable(Some(5));
+        assert_eq!(stored.safety_known_below(), 5);
         stored.set_durable(None);
         assert_eq!(stored.is_durable(4), Some(true));
+        assert_eq!(stored.safety_known_below(), u64::MAX);
         assert_eq!(stored.is_durable(5), Some(false));
     }
 }

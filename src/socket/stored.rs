@@ -434,7 +434,7 @@ pub(super) async fn wait_until_safe<P: Pattern>(
     }
     spool.want(number);
     let safe = std::future::poll_fn(|context| {
-        call.poll(context, Interest::Own, |pattern, _| {
+        call.poll(context, Interest::Safe(number), |pattern, _| {
             pattern.acked_out()?.is_durable(number)
         })
     });

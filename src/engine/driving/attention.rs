@@ -17,7 +17,7 @@
 //! - **While a message is there and a task waits for one, another task has been woken for a message that has neither looked since nor
 //!   been dropped.** A new message wakes one task, not all. That one looks, and if there is more, wakes the next; if it is dropped
 //!   instead, [`Attention::deregister`] says so, and the wake-up is passed on. Of the tasks that wait for requests or messages of theirs to
-//!   end, those are woken whose have. Tasks that wait for something else are all woken: what suits one of them need not suit another.
+//!   end, those are woken whose have, and of those that wait until messages are safe, those of which that is known. Tasks that wait for something else are all woken: what suits one of them need not suit another.
 //! - **While a task waits, or an observer shows a low level, somebody hears of the kernel's events at once**: a caller in the seat, or
 //!   the caretaker, which watches the socket or has been told to. See [`Presence::tasks_wait`].
 
@@ -75,6 +75,15 @@ pub(crate) enum Interest {
     Own,
     /// The end of the request with this number, or what becomes of the message. The pattern says which have ended.
     Ended(u64),
+    /// That the message with this number is safe, or never will be. The pattern says of which ones that is known.
+    Safe(u64),
+}
+
+impl Interest {
+    /// Whether peers have to do something for it.
+    pub(crate) fn is_in_peers(self) -> bool {
+        matches!(self, Interest::Message | Interest::Ended(_))
+    }
 }
 
 /// Names a task that waits, or has been woken and not looked since.
@@ -95,6 +104,8 @@ pub(crate) struct Waiting {
     for_their_own: BTreeMap<u64, Waker>,
     /// Those that wait for requests or messages to end, by the numbers of those and their own.
     for_ends: BTreeMap<(u64, u64), Waker>,
+    /// Those that wait until messages are safe, likewise.
+    for_safety: BTreeMap<(u64, u64), Waker>,
     next: u64,
     /// Those who watch from outside of the calls, if there are any.
     pub(crate) levels: Option<Box<Levels>>,
@@ -116,6 +127,7 @@ impl Waiting {
         !self.for_messages.is_empty()
             || !self.for_their_own.is_empty()
             || !self.for_ends.is_empty()
+            || !self.for_safety.is_empty()
             || self.levels.as_ref().is_some_and(|levels| levels.any_low())
     }
 
@@ -124,11 +136,17 @@ impl Waiting {
         !self.for_ends.is_empty()
     }
 
+    /// Whether tasks wait until messages are safe.
+    pub(crate) fn awaits_safety(&self) -> bool {
+        !self.for_safety.is_empty()
+    }
+
     fn waker(&mut self, key: &Key) -> Option<&mut Waker> {
         match key.interest {
             Interest::Message => self.for_messages.get_mut(&key.number),
             Interest::Own => self.for_their_own.get_mut(&key.number),
             Interest::Ended(what) => self.for_ends.get_mut(&(what, key.number)),
+            Interest::Safe(what) => self.for_safety.get_mut(&(what, key.number)),
         }
     }
 
@@ -137,6 +155,7 @@ impl Waiting {
             Interest::Message => self.for_messages.insert(key.number, waker),
             Interest::Own => self.for_their_own.insert(key.number, waker),
             Interest::Ended(what) => self.for_ends.insert((what, key.number), waker),
+            Interest::Safe(what) => self.for_safety.insert((what, key.number), waker),
         };
     }
 
@@ -145,6 +164,7 @@ impl Waiting {
             Interest::Message => self.for_messages.remove(&key.number),
             Interest::Own => self.for_their_own.remove(&key.number),
             Interest::Ended(what) => self.for_ends.remove(&(what, key.number)),
+            Interest::Safe(what) => self.for_safety.remove(&(what, key.number)),
         }
     }
 
@@ -153,8 +173,10 @@ impl Waiting {
         if changes.has(Changes::CLOSED) {
             let all = std::mem::take(&mut self.for_messages);
             all.into_values().for_each(&mut wake);
-            let all = std::mem::take(&mut self.for_ends);
-            all.into_values().for_each(&mut wake);
+            for ends in [&mut self.for_ends, &mut self.for_safety] {
+                let all = std::mem::take(ends);
+                all.into_values().for_each(&mut wake);
+            }
         } else if changes.has(Changes::READABLE)
             && let Some((_, waker)) = self.for_messages.pop_first()
         {
@@ -162,6 +184,15 @@ impl Waiting {
         }
         let all = std::mem::take(&mut self.for_their_own);
         all.into_values().for_each(wake);
+    }
+
+    /// Takes out those that wait until messages with lower numbers are safe.
+    fn take_safe(&mut self, below: u64, mut wake: impl FnMut(Waker)) {
+        while let Some(first) = self.for_safety.first_entry()
+            && first.key().0 < below
+        {
+            wake(first.remove());
+        }
     }
 }
 
@@ -226,7 +257,7 @@ impl Attention {
         let Some(waker) = waiting.remove(key) else {
             return match key.interest {
                 Interest::Message => Deregistered::WakeUp,
-                Interest::Own | Interest::Ended(_) => Deregistered::Nothing,
+                Interest::Own | Interest::Ended(_) | Interest::Safe(_) => Deregistered::Nothing,
             };
         };
         if !waiting.is_anybody_outside() {
@@ -275,6 +306,20 @@ impl Attention {
         }
     }
 
+    /// Wakes the tasks that wait until messages are safe whose numbers are lower than this, and no others.
+    pub(crate) fn tell_safe(
+        &self,
+        waiting: &mut Waiting,
+        presence: &Presence,
+        below: u64,
+        wake: impl FnMut(Waker),
+    ) {
+        waiting.take_safe(below, wake);
+        if !waiting.is_anybody_outside() {
+            presence.no_task_waits();
+        }
+    }
+
     /// Shows what the levels are now, if anybody watches them. `true`: the caretaker has to be told to watch the socket.
     #[must_use]
     pub(crate) fn set_levels(
@@ -310,5 +355,73 @@ impl Attention {
     /// in the seat waits for may have happened without an event of the kernel.
     pub(crate) fn must_wake_seat(&self, presence: &Presence) -> bool {
         presence.look().seat_taken()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Counted(AtomicUsize);
+
+    impl Wake for Counted {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A hundred tasks, each of which waits until a message is safe.
+    fn crowd() -> (Waiting, Vec<Arc<Counted>>, Vec<Key>) {
+        let mut waiting = Waiting::default();
+        let tasks: Vec<Arc<Counted>> = (0..100).map(|_| Arc::default()).collect();
+        let keys = (0..100).map(|number| Key {
+            number: 1000 - number,
+            interest: Interest::Safe(number),
+        });
+        let keys: Vec<Key> = keys.collect();
+        for (task, key) in tasks.iter().zip(&keys) {
+            waiting.insert(key, Waker::from(Arc::clone(task)));
+        }
+        (waiting, tasks, keys)
+    }
+
+    fn woken(tasks: &[Arc<Counted>]) -> Vec<usize> {
+        let counts = tasks.iter();
+        counts.map(|task| task.0.load(Ordering::Relaxed)).collect()
+    }
+
+    #[test]
+    fn who_waits_for_safety_is_woken_once_and_when_it_is_known() {
+        let (mut waiting, tasks, _) = crowd();
+        let mut changes = Changes::default();
+        for change in [Changes::READABLE, Changes::WRITABLE, Changes::PEERS] {
+            changes.add(change);
+        }
+        for below in 0..=100 {
+            waiting.take(changes, Waker::wake);
+            waiting.take_safe(below, Waker::wake);
+            let expected: Vec<usize> = (0..100).map(|n| usize::from(n < below)).collect();
+            assert_eq!(woken(&tasks), expected);
+        }
+        assert!(!waiting.awaits_safety() && !waiting.is_anybody_outside());
+    }
+
+    #[test]
+    fn the_end_wakes_all_who_still_wait_for_safety() {
+        let (mut waiting, tasks, keys) = crowd();
+        assert!(waiting.is_anybody_outside());
+        assert!(waiting.waker(&keys[7]).is_some());
+        assert!(waiting.remove(&keys[8]).is_some());
+        assert!(waiting.remove(&keys[8]).is_none());
+        waiting.take(Changes::CLOSED, Waker::wake);
+        let expected: Vec<usize> = (0..100).map(|n| usize::from(n != 8)).collect();
+        assert_eq!(woken(&tasks), expected);
+        assert!(!waiting.is_anybody_outside());
     }
 }

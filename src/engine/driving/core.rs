@@ -521,6 +521,9 @@ impl<P: Pattern> Core<P> {
         if state.waiting.awaits_ends() {
             self.tell_ended(state);
         }
+        if state.waiting.awaits_safety() {
+            self.tell_safe(state);
+        }
         if has_levels {
             self.update_levels(state);
             state.net.note_change(Changes::LEVELS);
@@ -542,6 +545,21 @@ impl<P: Pattern> Core<P> {
             .tell_ended(waiting, &self.presence, ended.into_iter(), |waker| {
                 later.wake(waker);
             });
+    }
+
+    /// Wakes the tasks of whose messages it is known whether they are safe.
+    #[cold]
+    fn tell_safe(&self, state: &mut State<P>) {
+        let State {
+            pattern,
+            net,
+            waiting,
+            ..
+        } = state;
+        let below = pattern.safety_known_below();
+        let later = net.later();
+        self.attention
+            .tell_safe(waiting, &self.presence, below, |waker| later.wake(waker));
     }
 
     /// Makes everybody look again who waits, in the seat too. For whoever has changed the state from elsewhere.

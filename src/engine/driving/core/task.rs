@@ -87,7 +87,7 @@ impl<P: Pattern> Core<P> {
             self.catch_up(&mut state);
         }
         let State { pattern, net, .. } = &mut *state;
-        let dialogue = interest != Interest::Own && pattern.in_dialogue();
+        let dialogue = interest.is_in_peers() && pattern.in_dialogue();
         let alone = key.is_none() && self.context.reactor().is_some();
         let mut done = attempt(pattern, net);
         if !done && dialogue && alone && !state.waiting.is_anybody_outside() {
@@ -121,7 +121,7 @@ impl<P: Pattern> Core<P> {
             worked = self.poll_and_process(&mut state);
             let State { pattern, net, .. } = &mut *state;
             done = attempt(pattern, net);
-            if !done && interest != Interest::Own {
+            if !done && interest.is_in_peers() {
                 // What has gathered may be what it waits for the answer to.
                 net.write_now(pattern);
             }
