@@ -187,7 +187,7 @@ impl<N: Name> RouterOf<N> {
             // It has a name before it is read from, and so this is never needed.
             self.routes.assign_any(id);
         }
-        Some((Some(id), self.routes.name(id)?))
+        Some((Some(id), self.routes.heard(id)?))
     }
 
     /// The same where messages are to be settled, which is done thereby.

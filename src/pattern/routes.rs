@@ -9,6 +9,9 @@
 //!
 //! No two routable peers have the same id. A peer keeps its name when it is no longer routable, for messages of it that have yet
 //! to be received; another may have the same name by then.
+//!
+//! Most messages that a ROUTER sends are answers to the peer that it has just heard. That one is compared with first, which spares the table: a hash, and with
+//! many peers memory that no cache holds.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -98,9 +101,27 @@ impl Name for u32 {
 pub(crate) struct Routes<N = RoutingId> {
     routable: HashMap<N, PeerId>,
     /// By peer.
-    names: Vec<Option<N>>,
+    names: Vec<Option<Named<N>>>,
+    /// The peer that was heard last, whoever has this id by now.
+    heard: PeerId,
     /// For the next peer without a name.
     next: u32,
+}
+
+/// The name of a peer.
+#[derive(Debug, Clone)]
+struct Named<N> {
+    name: N,
+    /// Messages for the name go to this peer: just as `routable` says.
+    routable: bool,
+}
+
+impl<N: Name> Named<N> {
+    #[inline]
+    fn is(&self, id: &N::Key) -> bool {
+        let name: &N::Key = self.name.borrow();
+        name == id
+    }
 }
 
 impl<N: Name> Routes<N> {
@@ -109,6 +130,7 @@ impl<N: Name> Routes<N> {
         Routes {
             routable: HashMap::new(),
             names: Vec::new(),
+            heard: 0,
             next: first,
         }
     }
@@ -116,12 +138,27 @@ impl<N: Name> Routes<N> {
     /// The peer that messages for this id go to.
     #[inline]
     pub(crate) fn peer(&self, id: &N::Key) -> Option<PeerId> {
-        self.routable.get(id).copied()
+        match self.named(self.heard) {
+            Some(named) if named.routable && named.is(id) => Some(self.heard),
+            _ => self.routable.get(id).copied(),
+        }
     }
 
     /// The name of a peer, routable or not.
     #[inline]
     pub(crate) fn name(&self, peer: PeerId) -> Option<&N> {
+        self.named(peer).map(|named| &named.name)
+    }
+
+    /// The same of one that a message has come from: the next one to be sent may be the answer.
+    #[inline]
+    pub(crate) fn heard(&mut self, peer: PeerId) -> Option<&N> {
+        self.heard = peer;
+        self.name(peer)
+    }
+
+    #[inline]
+    fn named(&self, peer: PeerId) -> Option<&Named<N>> {
         self.names.get(peer)?.as_ref()
     }
 
@@ -136,8 +173,13 @@ impl<N: Name> Routes<N> {
         if peer >= self.names.len() {
             self.names.resize(peer + 1, None);
         }
-        self.names[peer] = Some(name.clone());
-        self.routable.insert(name, peer)
+        self.names[peer] = Some(Named {
+            name: name.clone(),
+            routable: true,
+        });
+        let had = self.routable.insert(name, peer)?;
+        self.set_unroutable(had);
+        Some(had)
     }
 
     /// Gives a peer a name that nobody has, of the next number.
@@ -155,11 +197,17 @@ impl<N: Name> Routes<N> {
 
     /// Messages no longer go to this peer; it keeps its name.
     pub(crate) fn release(&mut self, peer: PeerId) {
-        let name = self.names.get(peer).and_then(Option::as_ref);
-        if let Some(name) = name
-            && self.routable.get(name.borrow()) == Some(&peer)
+        let named = self.names.get_mut(peer).and_then(Option::as_mut);
+        if let Some(Named { name, routable }) = named
+            && std::mem::take(routable)
         {
-            self.routable.remove(name.borrow());
+            self.routable.remove((*name).borrow());
+        }
+    }
+
+    fn set_unroutable(&mut self, peer: PeerId) {
+        if let Some(Some(named)) = self.names.get_mut(peer) {
+            named.routable = false;
         }
     }
 
@@ -215,6 +263,34 @@ mod tests {
         // Another name for the same peer frees the first.
         routes.assign(1, id("b"));
         assert_eq!((routes.peer(b"a"), routes.peer(b"b")), (None, Some(1)));
+    }
+
+    /// Whom was heard makes no difference, whatever has become of that peer and its name.
+    #[test]
+    fn who_was_heard_is_found_as_the_others_are() {
+        let mut routes = Routes::new(0);
+        routes.assign(0, id("a"));
+        routes.assign(1, id("b"));
+        assert_eq!(routes.heard(1), Some(&id("b")));
+        assert_eq!((routes.peer(b"a"), routes.peer(b"b")), (Some(0), Some(1)));
+        // It is heard once more after it has gone, and when another has its name.
+        routes.release(1);
+        assert_eq!(routes.heard(1), Some(&id("b")));
+        assert_eq!(routes.peer(b"b"), None);
+        routes.assign(2, id("b"));
+        assert_eq!(routes.heard(1), Some(&id("b")));
+        assert_eq!(routes.peer(b"b"), Some(2));
+        // A name is taken over from the one that was heard.
+        assert_eq!(routes.heard(2), Some(&id("b")));
+        assert_eq!(routes.assign(3, id("b")), Some(2));
+        assert_eq!(routes.peer(b"b"), Some(3));
+        // Another peer has its place by now.
+        routes.forget(2);
+        assert_eq!(routes.peer(b"b"), Some(3));
+        routes.assign(2, id("c"));
+        assert_eq!((routes.peer(b"b"), routes.peer(b"c")), (Some(3), Some(2)));
+        assert_eq!(routes.heard(9), None);
+        assert_eq!(routes.peer(b"c"), Some(2));
     }
 
     #[test]
