@@ -93,6 +93,15 @@ impl<P: Pattern> State<P> {
     fn turn_at(&mut self, now: Instant) -> Turn<'_> {
         Turn::at(now, &mut self.net, &mut self.pattern)
     }
+
+    /// Does what an attempt has left to do with peers. Only if there is anything, the clock is read.
+    fn settle(&mut self) {
+        if self.net.is_unsettled() {
+            self.turn().settle();
+        }
+        let at = self.pattern.deadline();
+        self.net.arm_delivery(at);
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -396,9 +405,7 @@ impl<P: Pattern> Core<P> {
     /// Does what an attempt that succeeded has left to do.
     #[cold]
     fn do_chores(&self, mut state: StateGuard<'_, State<P>>) {
-        let mut turn = state.turn();
-        turn.settle();
-        turn.arm_delivery();
+        state.settle();
         self.notify_all(&mut state);
         self.report_work(&state);
         self.unlock(state);
@@ -488,9 +495,7 @@ impl<P: Pattern> Core<P> {
             }
         };
         if state.net.has_later() {
-            let mut turn = state.turn();
-            turn.settle();
-            turn.arm_delivery();
+            state.settle();
         }
         self.report_work(&state);
         self.unlock(state);
