@@ -39,6 +39,8 @@ mod sync {
 mod budget;
 #[path = "../../src/engine/tempo/gathers.rs"]
 mod gathers;
+#[path = "../../src/engine/driving/left_notes.rs"]
+mod left_notes;
 #[path = "../../src/engine/driving/lingering.rs"]
 mod lingering;
 #[path = "../../src/engine/driving/mailbox.rs"]
@@ -56,6 +58,7 @@ mod sleeper;
 
 use budget::{Budget, Share};
 use gathers::Gathers;
+use left_notes::{Left, LeftNotes};
 use lingering::Lingering;
 use mailbox::{Mailbox, Wake};
 use presence::Presence;
@@ -179,6 +182,46 @@ fn nothing_that_gathers_is_forgotten() {
         }
         caller.join().expect("sent");
         assert_eq!(*sync::lock(&socket.0), 0);
+    });
+}
+
+/// A thread leaves messages on three sockets, each time before it writes on the one before, and then does something else. What the caretaker is not to look at
+/// is written.
+#[test]
+fn what_a_thread_leaves_is_looked_at() {
+    loom::model(|| {
+        let sleeper = Sleeper::new();
+        let errands = Arc::new(Mailbox::new(sleeper.clone()));
+        let sockets: [Arc<Gathers>; 3] = std::array::from_fn(|_| Arc::new(Gathers::new()));
+        let caller = {
+            let (errands, sockets) = (Arc::clone(&errands), sockets.clone());
+            thread::spawn(move || {
+                for (id, gathers) in sockets.iter().enumerate() {
+                    gathers.set(true);
+                    errands.post(Left {
+                        id,
+                        writes: 0,
+                        by: 7,
+                    });
+                    if let Some(before) = id.checked_sub(1) {
+                        sockets[before].set(false);
+                    }
+                }
+            })
+        };
+        let (mut last, mut notes) = (0, LeftNotes::default());
+        while last < 2 {
+            sleeper.until_woken();
+            let told = errands.take();
+            told.iter().for_each(|&left| notes.add(left));
+            let kept = notes.take();
+            for left in told {
+                assert!(kept.contains(&left) || !sockets[left.id].is_set());
+                last = left.id;
+            }
+        }
+        caller.join().expect("sent");
+        assert!(sockets[2].is_set());
     });
 }
 

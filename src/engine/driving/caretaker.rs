@@ -20,11 +20,11 @@ use mio::{Events, Interest, Poll, Token};
 use super::core::{DriveOutcome, Driven, FlushOutcome, Seen};
 use super::deadlines::{Armed, Deadlines};
 use super::later::contain;
+use super::left_notes::{Left, LeftNotes};
 use super::mailbox::Mailbox;
 use super::presence::Look;
 use crate::engine::PollWaker;
 use crate::engine::peer::net::{WAKER, log_poll_error};
-use crate::engine::tempo::rhythm::Rhythm;
 
 /// How often the caretaker looks at a socket whose application is active: short enough that a new
 /// connection is not kept waiting noticeably, long enough to cost nothing (200 looks a second).
@@ -59,15 +59,6 @@ enum Errand {
     TakeOver(usize),
     /// All sockets are gone, and the context: end the thread.
     Finish,
-}
-
-/// Messages that a caller has left to gather.
-struct Left {
-    id: usize,
-    /// Says, without a look at the socket, whether they still do.
-    rhythm: Arc<Rhythm>,
-    /// The callers' count of writes when they began to.
-    writes: u64,
 }
 
 /// The handle by which everybody else talks to the caretaker.
@@ -124,8 +115,7 @@ impl Caretaker {
     }
 
     /// The same where the caller is likely to write them by itself, and does not if they gather for longer than [`TICK`].
-    pub(crate) fn left(&self, id: usize, writes: u64, rhythm: Arc<Rhythm>) {
-        let left = Left { id, rhythm, writes };
+    pub(crate) fn left(&self, left: Left) {
         self.errands.post_unhurried(Errand::Left(left));
     }
 
@@ -153,7 +143,7 @@ struct Rounds {
     left: Vec<Left>,
     left_due: Option<Instant>,
     /// And since.
-    newly_left: Vec<Left>,
+    newly_left: LeftNotes,
     /// The time: of the wake-up, or when a socket was last driven or written to.
     now: Instant,
     /// So many periods it still comes back without being woken.
@@ -206,7 +196,7 @@ impl Rounds {
             deadlines: Deadlines::default(),
             left: Vec::new(),
             left_due: None,
-            newly_left: Vec::new(),
+            newly_left: LeftNotes::default(),
             now: Instant::now(),
             comes_back: 0,
             finishing: false,
@@ -305,7 +295,7 @@ impl Rounds {
                 id
             }
             Errand::Left(left) => {
-                self.newly_left.push(left);
+                self.newly_left.add(left);
                 return;
             }
             Errand::TakeOver(id) => {
@@ -385,10 +375,10 @@ impl Rounds {
     /// Writes what callers had left before the last look at it, and have not written by themselves; what they have left since it gives them time
     /// for.
     fn see_to_what_is_left(&mut self) {
-        let newly_left = std::mem::take(&mut self.newly_left);
-        let left = std::mem::replace(&mut self.left, newly_left);
-        for Left { id, rhythm, writes } in left {
-            if rhythm.gathers().is_set() {
+        let left = std::mem::replace(&mut self.left, self.newly_left.take());
+        for Left { id, writes, .. } in left {
+            let socket = self.sockets.get(&id);
+            if socket.is_some_and(|socket| socket.driven.gathers()) {
                 self.flush(id, Seen::Since(writes, TICK));
                 self.arm(id);
             }

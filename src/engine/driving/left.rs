@@ -35,7 +35,8 @@ pub(crate) fn leave(socket: Weak<dyn LeftOn>) {
         // Others have written what it had left.
         Ok((true, _)) => Thread::current(|thread| thread.finished(false)),
         Ok((false, last)) => write(last),
-        Err(_) => {}
+        // Nobody but the caretaker writes what this thread leaves from now on, and so is to make haste.
+        Err(_) => Thread::current(|thread| thread.finished(false)),
     }
 }
 

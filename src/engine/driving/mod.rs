@@ -10,6 +10,7 @@
 //! | `reactor` | the reactor of a runtime, which drives a socket that tasks wait for |
 //! | `timers`, `wait`, `busy_poll`, `runtime_load` | the deadlines of a socket, how long calls wait, and how long they look before they sleep; tasks as well, where no other is ready |
 //! | `left` | what a thread has left to gather, and writes before it does something else |
+//! | `left_notes` | hand-over: what the caretaker remembers of that |
 //! | `later` | code of the application, put off until no lock is held |
 //! | `context`, `polls`, `latest` | what the sockets of a context share; polls of closed sockets for new ones; what they have alike |
 
@@ -23,6 +24,7 @@ pub(super) mod deadlines;
 pub(super) mod later;
 pub(super) mod latest;
 pub(super) mod left;
+pub(super) mod left_notes;
 pub(super) mod levels;
 pub(super) mod lingering;
 pub(super) mod mailbox;

@@ -15,6 +15,7 @@ use super::state::{Link, PeerId, WRITE_AT};
 use super::turn::Turn;
 use super::wire;
 use crate::engine::driving::attention::Changes;
+use crate::engine::driving::left_notes::Left;
 use crate::engine::tempo::rhythm::{Gathered, Seen, WrittenBy};
 use crate::engine::tempo::{Step, Thread, Waiting};
 use crate::monitor::ConnectionId;
@@ -107,15 +108,14 @@ impl Turn<'_> {
             Step::Gather => {}
             Step::TellCaretaker { writes } => self.net.caretaker.gathering(self.net.id, writes),
             Step::Leave { writes, trusted } => {
-                let Net {
-                    caretaker,
-                    id,
-                    tempo,
-                    ..
-                } = &*self.net;
+                let Net { caretaker, id, .. } = &*self.net;
                 match trusted {
-                    true => caretaker.left(*id, writes, Arc::clone(tempo.rhythm())),
-                    false => caretaker.gathering(*id, writes),
+                    Some(by) => caretaker.left(Left {
+                        id: *id,
+                        writes,
+                        by,
+                    }),
+                    None => caretaker.gathering(*id, writes),
                 }
                 self.net.leaves = true;
                 self.net.peers.pool.later.prompt();

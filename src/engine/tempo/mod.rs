@@ -38,6 +38,7 @@ mod tests;
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rhythm::Rhythm;
@@ -120,7 +121,12 @@ pub(crate) struct Thread {
     left_after: Option<u32>,
     /// How often in a row it has itself written what it had left to gather, before it waited or went on to another socket.
     finished: u32,
+    /// Tells it from all others that there are or have been. `None`: nobody has asked yet.
+    number: Option<u64>,
 }
+
+/// The threads that have a number.
+static NUMBERED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static THREAD: Cell<Thread> = const {
@@ -130,6 +136,7 @@ thread_local! {
             waits: 0,
             left_after: None,
             finished: 0,
+            number: None,
         })
     };
 }
@@ -150,8 +157,9 @@ pub(crate) enum Step {
     Gather,
     /// The messages begin to gather: tell the caretaker, with this count of the callers' writes.
     TellCaretaker { writes: u64 },
-    /// The same, and the thread is to write them before it does something else. Where it is trusted to, the caretaker need not make haste.
-    Leave { writes: u64, trusted: bool },
+    /// The same, and the thread is to write them before it does something else. Where it is trusted to, the caretaker need not make haste, and is to
+    /// know its number.
+    Leave { writes: u64, trusted: Option<u64> },
     /// Write to all peers, and then report it by [`Tempo::wrote`].
     Write(Write),
 }
@@ -190,6 +198,12 @@ impl Thread {
             true => self.finished.saturating_add(1),
             false => 0,
         };
+    }
+
+    fn number(&mut self) -> u64 {
+        *self
+            .number
+            .get_or_insert_with(|| NUMBERED.fetch_add(1, Ordering::Relaxed))
     }
 
     #[cfg(test)]
@@ -280,7 +294,7 @@ impl Tempo {
                 thread.left_after = Some(thread.waits);
                 Step::Leave {
                     writes,
-                    trusted: thread.finished >= TRUSTED,
+                    trusted: (thread.finished >= TRUSTED).then(|| thread.number()),
                 }
             }
             // The first time, or in a stream.

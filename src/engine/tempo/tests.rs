@@ -74,7 +74,7 @@ impl Sender {
             Step::TellCaretaker { writes } => socket.told.push((self.now, writes)),
             Step::Leave { writes, trusted } => {
                 socket.told.push((self.now, writes));
-                socket.left.push(trusted);
+                socket.left.push(trusted.is_some());
             }
             Step::Write(write) => {
                 match write.gathered {

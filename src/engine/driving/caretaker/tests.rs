@@ -1,4 +1,5 @@
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::AtomicBool;
 
 use super::super::presence::Presence;
 use super::*;
@@ -15,6 +16,7 @@ struct Idle {
     /// How long it takes to drive it.
     takes: Duration,
     driven: AtomicUsize,
+    gathers: AtomicBool,
     flushed: AtomicUsize,
     fallen_idle: AtomicUsize,
 }
@@ -37,6 +39,9 @@ impl Driven for Idle {
     }
     fn delegate(&self) -> bool {
         false
+    }
+    fn gathers(&self) -> bool {
+        self.gathers.load(Ordering::Relaxed)
     }
     fn flush(&self, _seen: Seen, _now: &mut Instant) -> FlushOutcome {
         self.flushed.fetch_add(1, Ordering::Relaxed);
@@ -63,6 +68,7 @@ fn thousand_wake_ups(others: usize) -> Duration {
             every,
             takes: Duration::ZERO,
             driven: AtomicUsize::new(0),
+            gathers: AtomicBool::new(false),
             flushed: AtomicUsize::new(0),
             fallen_idle: AtomicUsize::new(0),
         })
@@ -138,6 +144,7 @@ fn with_sockets<const N: usize>(takes: Duration) -> (Rounds, [Arc<Idle>; N], Pol
             every: HOUR,
             takes,
             driven: AtomicUsize::new(0),
+            gathers: AtomicBool::new(false),
             flushed: AtomicUsize::new(0),
             fallen_idle: AtomicUsize::new(0),
         });
@@ -255,13 +262,13 @@ fn looks_whether_a_sender_has_gone_quiet() {
 fn looks_later_after_who_writes_by_itself() {
     let (mut rounds, socket, _silent) = with_one_socket();
     let flushed = || socket.flushed.load(Ordering::Relaxed);
-    let rhythm = Arc::new(Rhythm::default());
-    rhythm.gathers().set(true);
+    let gathers = |gathers| socket.gathers.store(gathers, Ordering::Relaxed);
+    gathers(true);
     let left = |writes| {
         Errand::Left(Left {
             id: 0,
-            rhythm: Arc::clone(&rhythm),
             writes,
+            by: 0,
         })
     };
     rounds.errand(left(1));
@@ -272,7 +279,7 @@ fn looks_later_after_who_writes_by_itself() {
     rounds.now += TICK;
     rounds.due();
     assert_eq!(flushed(), 1, "and not for what has been left since");
-    rhythm.gathers().set(false);
+    gathers(false);
     rounds.now += TICK;
     rounds.due();
     assert_eq!(flushed(), 1, "it has been written");

@@ -23,6 +23,8 @@ pub(crate) trait Driven: Send + Sync {
     /// Leaves it to the application, which is active, to process what there is with its next call. `false`: it has not done so since
     /// the last time; or bytes wait for the kernel, and only the caretaker would notice that it takes them.
     fn delegate(&self) -> bool;
+    /// Whether messages gather: said without a look at the state.
+    fn gathers(&self) -> bool;
     /// Writes what has gathered, unless a caller will do so soon. Sets `now` to the time after that.
     fn flush(&self, seen: Seen, now: &mut Instant) -> FlushOutcome;
     /// Frees spare memory: the application has not used the socket for a while.
@@ -119,8 +121,12 @@ impl<P: Pattern> Driven for Core<P> {
         delegated
     }
 
+    fn gathers(&self) -> bool {
+        self.rhythm.gathers().is_set()
+    }
+
     fn flush(&self, seen: Seen, now: &mut Instant) -> FlushOutcome {
-        if !self.rhythm.gathers().is_set() {
+        if !self.gathers() {
             return FlushOutcome::Done;
         }
         let reading = self.rhythm.read();
