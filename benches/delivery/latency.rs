@@ -105,7 +105,7 @@ fn run(kept: Kept, takes: Takes, spool: &Path, scale: &Scale) -> Fallible<(f64, 
     if received != scale.paced {
         return Err(format!("{received} of {} messages have come", scale.paced).into());
     }
-    wait_until_settled(&push, received)?;
+    wait_until_settled(&push, 2, received)?;
     push.close(LONG)?;
     if let Kept::Spool(_) = kept {
         fs::remove_dir_all(spool)?;
@@ -169,7 +169,7 @@ fn receive(spool: &Path, file: &mut Bare, scale: &Scale) -> Fallible<(f64, f64)>
     }
     send_end(&push)?;
     let (received, _, _) = worker.told()?;
-    wait_until_settled(&push, received)?;
+    wait_until_settled(&push, 2, received)?;
     push.close(LONG)?;
     fs::remove_dir_all(spool)?;
     Ok((percentile(&mut bare, 50), percentile(&mut receipts, 50)))

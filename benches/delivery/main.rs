@@ -41,6 +41,8 @@ struct Scale {
     /// Of a stream: for so long, and so many messages of each thread at most.
     time: Duration,
     most: u64,
+    /// Before that with a spool, so many messages of all threads together: a spool that has been in use for a while has files to use again, as bare writes have.
+    warm: u64,
     /// Of bare writes, for so long.
     bare: Duration,
     /// At a fixed rate.
@@ -53,6 +55,8 @@ const WHOLE: Scale = Scale {
     rounds: 7,
     time: Duration::from_secs(1),
     most: u64::MAX,
+    // Three segments.
+    warm: 3 << 19,
     bare: Duration::from_secs(1),
     paced: 500,
     receipts: 100,
@@ -63,6 +67,7 @@ const SMOKE: Scale = Scale {
     rounds: 1,
     time: Duration::from_secs(60),
     most: 5000,
+    warm: 5000,
     bare: Duration::from_millis(20),
     paced: 50,
     receipts: 5,

@@ -186,31 +186,48 @@ fn run(contestant: &Contestant, spool: &Path, scale: &Scale) -> Fallible<f64> {
     push.connect(worker.endpoint())?;
     begin(&push, &mut worker)?;
 
+    let warm = match contestant.kept {
+        Kept::Spool(_) => scale.warm / u64::from(contestant.threads),
+        Kept::Not | Kept::Memory => 0,
+    };
+    let before = send_all(&push, contestant, 0, &|next, _| next < warm)?;
+    wait_until_settled(&push, 1, before)?;
+
     let begun = Instant::now();
-    let sent = thread::scope(|scope| {
-        let threads: Vec<_> = (0..contestant.threads)
-            .map(|lane| {
-                let push = &push;
-                scope.spawn(move || send(push, lane, contestant, begun, scale))
-            })
-            .collect();
-        let sent = threads.into_iter().map(|thread| match thread.join() {
-            Ok(sent) => sent,
-            Err(_) => Err("a sender has panicked".into()),
-        });
-        sent.sum::<Fallible<u64>>()
+    let sent = send_all(&push, contestant, before, &|next, first| {
+        next - first < scale.most && begun.elapsed() < scale.time
     })?;
     // Where nothing is settled, the end is when the worker has all.
-    let received = end(&push, &mut worker, sent)?;
+    let received = end(&push, &mut worker, before + sent)?;
     let elapsed = begun.elapsed();
-    if received != sent {
-        return Err(format!("{received} of {sent} messages have come").into());
+    if received != before + sent {
+        return Err(format!("{received} of {} messages have come", before + sent).into());
     }
     push.close(LONG)?;
     if let Kept::Spool(_) = contestant.kept {
         fs::remove_dir_all(spool)?;
     }
     Ok(sent as f64 / elapsed.as_secs_f64())
+}
+
+/// Sends from all threads while `more` says so of a thread's next number and its first, where `before` were sent by all together. Gives how many were sent.
+fn send_all(
+    push: &Push,
+    contestant: &Contestant,
+    before: u64,
+    more: &(dyn Fn(u64, u64) -> bool + std::marker::Sync),
+) -> Fallible<u64> {
+    let first = before / u64::from(contestant.threads);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..contestant.threads)
+            .map(|lane| scope.spawn(move || send(push, lane, contestant, first, more)))
+            .collect();
+        let sent = threads.into_iter().map(|thread| match thread.join() {
+            Ok(sent) => sent,
+            Err(_) => Err("a sender has panicked".into()),
+        });
+        sent.sum::<Fallible<u64>>()
+    })
 }
 
 /// Sends the first message, which is not counted, and waits for it to come.
@@ -240,7 +257,7 @@ pub(crate) fn begin_by(
 fn end(push: &Push, worker: &mut Worker, sent: u64) -> Fallible<u64> {
     send_end(push)?;
     let (received, _, _) = worker.told()?;
-    wait_until_settled(push, sent)?;
+    wait_until_settled(push, 2, sent)?;
     Ok(received)
 }
 
@@ -259,15 +276,15 @@ pub(crate) fn send_end_by(mut send: impl FnMut(&[u8]) -> Fallible<()>) -> Fallib
     send(&message)
 }
 
-/// Besides those that were sent, the first and the last message are settled.
-pub(crate) fn wait_until_settled(push: &Push, sent: u64) -> Fallible<()> {
+/// Besides those that were sent, the first message is settled, and the last if it was sent: so many `others`.
+pub(crate) fn wait_until_settled(push: &Push, others: u64, sent: u64) -> Fallible<()> {
     let begun = Instant::now();
     loop {
         let stats = push.stats().delivery;
         if stats.unsettled == 0 {
             let expected = match stats.settled {
                 0 => 0,
-                _ => sent + 2,
+                _ => sent + others,
             };
             if stats.settled != expected || stats.retried + stats.dead > 0 {
                 return Err(format!("of {sent} messages, {stats:?}").into());
@@ -281,17 +298,17 @@ pub(crate) fn wait_until_settled(push: &Push, sent: u64) -> Fallible<()> {
     }
 }
 
-/// What one thread does: gives how many messages it has sent.
+/// What one thread does: gives how many messages it has sent, of which `first` is the number of the first.
 fn send(
     push: &Push,
     lane: u16,
     contestant: &Contestant,
-    begun: Instant,
-    scale: &Scale,
+    first: u64,
+    more: &(dyn Fn(u64, u64) -> bool + std::marker::Sync),
 ) -> Fallible<u64> {
     let mut messages = vec![[7; LEN]; contestant.group];
-    let mut next = 0;
-    while next < scale.most && begun.elapsed() < scale.time {
+    let mut next = first;
+    while more(next, first) {
         for message in &mut messages {
             Head {
                 lane,
@@ -312,5 +329,5 @@ fn send(
             }
         }
     }
-    Ok(next)
+    Ok(next - first)
 }
