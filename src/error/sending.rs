@@ -325,11 +325,23 @@ unsent!(ReplyError, ReplyErrorKind);
 pub struct SendBatchError {
     sent: usize,
     error: SendError,
+    behind: Vec<Message>,
 }
 
 impl SendBatchError {
     pub(crate) fn new(sent: usize, error: SendError) -> SendBatchError {
-        SendBatchError { sent, error }
+        let behind = Vec::new();
+        SendBatchError {
+            sent,
+            error,
+            behind,
+        }
+    }
+
+    /// The same, where messages behind that one have been taken from the iterator and are not sent.
+    pub(crate) fn with_behind(mut self, messages: impl IntoIterator<Item = Message>) -> Self {
+        self.behind.extend(messages);
+        self
     }
 
     /// How many messages of the batch were sent, all from its start.
@@ -345,6 +357,14 @@ impl SendBatchError {
     /// The error of the message after them, which gives that message back.
     pub fn into_error(self) -> SendError {
         self.error
+    }
+
+    /// The message after them, and those behind it that have been taken from the iterator and are not sent: with a spool that may be some hundreds. All
+    /// that follow are still in the iterator, if it was lent.
+    pub fn into_messages(self) -> Vec<Message> {
+        let mut messages = vec![self.error.into_message()];
+        messages.extend(self.behind);
+        messages
     }
 }
 

@@ -248,8 +248,8 @@ pub trait SendSocket: AnySocket + SendBy<Receipt = <Self as SendSocket>::Sent> {
     ///
     /// The first message that could not be sent ends the batch; the error says how many were, and gives
     /// that one back. Later ones are still in the iterator, if it was lent (`&mut iterator`). If a spool fails, the first message comes back that is
-    /// not safe; those behind it that shared its sync have been taken from the iterator, and may be delivered all the same. With a spool, up to 63 more are
-    /// taken and not sent if the socket is closed meanwhile.
+    /// not safe; those behind it that shared its sync have been taken from the iterator, and may be delivered all the same. With a spool, up to 255 more may have
+    /// been taken and not sent: if the socket is closed meanwhile, or the spool has no room for them. [`SendBatchError::into_messages`] gives them back as well.
     fn send_batch<I>(&self, messages: I) -> Result<usize, SendBatchError>
     where
         I: IntoIterator<Item: Payload>,

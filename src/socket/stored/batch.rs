@@ -172,12 +172,16 @@ impl<P: Pattern, M: Payload> Group<'_, P, M> {
         let mut others = self.messages.messages.split_off(stored).into_iter();
         // They have none of their own any more.
         self.places += others.len();
-        self.send_stored(batch, false)?;
-        batch.commit()?;
-        let first = others
-            .next()
-            .map_or_else(Message::new, Unsent::into_message);
-        Err(SendBatchError::new(batch.sent, send_error(error, first)))
+        let safe = self.send_stored(batch, false);
+        match safe.and_then(|()| batch.commit()) {
+            Ok(()) => {
+                let first = others.next();
+                let first = first.map_or_else(Message::new, Unsent::into_message);
+                Err(SendBatchError::new(batch.sent, send_error(error, first)))
+            }
+            Err(error) => Err(error),
+        }
+        .map_err(|error| error.with_behind(others.map(Unsent::into_message)))
     }
 
     /// Stores all. If that fails, it gives how many were stored.
@@ -243,10 +247,10 @@ impl<P: Pattern, M: Payload> Group<'_, P, M> {
                 // Nobody has released them.
                 self.places += count;
                 self.spool.forget(self.messages.numbers.drain(..));
-                let first = self.messages.messages.drain(..).next();
-                let message = first.map_or_else(Message::new, Unsent::into_message);
+                let mut unsent = self.messages.messages.drain(..).map(Unsent::into_message);
+                let message = unsent.next().unwrap_or_default();
                 let error = send_error(send_error_kind(stop), message);
-                Err(SendBatchError::new(batch.sent, error))
+                Err(SendBatchError::new(batch.sent, error).with_behind(unsent))
             }
         }
     }
@@ -311,7 +315,9 @@ impl<P: Sending + 'static> Socket<P> {
                     group.send(opened, &mut batch, more > 0)?;
                 }
             } else {
-                group.send(opened, &mut batch, true)?;
+                if let Err(error) = group.send(opened, &mut batch, true) {
+                    return Err(error.with_behind([message.into_message()]));
+                }
                 group.give_back();
                 let (number, message) = self.store_next(spool, &mut batch, message)?;
                 batch.push(number, message)?;

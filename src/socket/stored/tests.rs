@@ -208,6 +208,26 @@ fn a_batch_without_end_is_sent_until_there_is_no_room() {
     assert_eq!(error.into_error().into_message(), "100");
 }
 
+/// Whatever was taken from the iterator is sent, or given back.
+#[test]
+fn a_batch_that_the_spool_has_no_room_for_loses_nothing() {
+    const COUNT: usize = 5_000;
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let settings = Spool::at("memory").segment_size(1 << 20).limit(1 << 21);
+    let few = options().send_hwm(COUNT).linger(Duration::ZERO);
+    let push = push_by(&context, &disk, settings, few);
+    let all: Vec<String> = (0..COUNT).map(|number| format!("{number:0900}")).collect();
+    let mut messages = all.iter();
+    let error = push.send_batch(&mut messages).expect_err("no room");
+    let sent = error.sent();
+    assert!(0 < sent && sent < COUNT, "{sent}");
+    let unsent = error.into_messages();
+    assert!(unsent.len() > 1, "only {}", unsent.len());
+    let (given_back, rest) = all[sent..].split_at(unsent.len());
+    assert!(unsent.iter().eq(given_back));
+    assert!(messages.eq(rest));
+}
+
 #[test]
 fn messages_of_a_batch_of_all_kinds_stay_in_order() {
     let (context, disk) = (Context::new(), MemoryDisk::new());
