@@ -27,8 +27,6 @@ pub(crate) struct HeartbeatConfig {
     pub(crate) interval: Option<Duration>,
     /// From a PING to giving the peer up; zero never does.
     pub(crate) timeout: Duration,
-    /// What our PINGs ask the peer to hold us to; for the caller, who writes the PINGs.
-    pub(crate) ttl: Duration,
 }
 
 /// What to do now that a deadline has passed.
@@ -55,6 +53,17 @@ pub(crate) struct Outgoing {
     pub(crate) silence: Option<Duration>,
 }
 
+/// PINGs of our own.
+#[derive(Debug)]
+struct Pinging {
+    interval: Duration,
+    timeout: Duration,
+    /// When the next one is due; `None` for a time too far away to be represented.
+    next: Option<Instant>,
+    /// Belongs to `answer_due`, if that is there.
+    asked: Option<Asked>,
+}
+
 /// What was known when an answer began to be waited for.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -71,12 +80,10 @@ struct Asked {
 /// come; calling it early does nothing.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
-    config: HeartbeatConfig,
-    next_ping: Option<Instant>,
+    /// `None`: we send none. Apart, as most connections do without, and each of thousands that are idle has a heartbeat.
+    pinging: Option<Box<Pinging>>,
     /// When a PING of ours will have gone unanswered for too long.
     answer_due: Option<Instant>,
-    /// Belongs to `answer_due`, if that is there.
-    asked: Option<Box<Asked>>,
     /// When the peer will have been silent for longer than it said it would be.
     ttl_due: Option<Instant>,
     /// Since when reading is paused. The two deadlines above stand still from then on.
@@ -87,17 +94,18 @@ impl Heartbeat {
     /// Starts at the end of the handshake; the first PING is due one interval later.
     pub(crate) fn new(config: HeartbeatConfig, now: Instant) -> Self {
         let interval = config.interval.filter(|interval| !interval.is_zero());
-        let config = HeartbeatConfig { interval, ..config };
-        let mut heartbeat = Self {
-            config,
-            next_ping: None,
-            answer_due: None,
+        let pinging = interval.map(|interval| Pinging {
+            interval,
+            timeout: config.timeout,
+            next: now.checked_add(interval),
             asked: None,
+        });
+        Self {
+            pinging: pinging.map(Box::new),
+            answer_due: None,
             ttl_due: None,
             suspended_at: None,
-        };
-        heartbeat.schedule_ping(now);
-        heartbeat
+        }
     }
 
     /// Bytes have come, whichever they are: the peer lives. The time is not needed, as nothing runs until
@@ -110,7 +118,7 @@ impl Heartbeat {
 
     /// A PING with this time-to-live has come; zero asks for nothing.
     pub(crate) fn peer_ttl(&mut self, ttl: Duration, now: Instant) {
-        self.ttl_due = self.due_after(ttl, now);
+        self.ttl_due = due_after(ttl, self.suspended_at.unwrap_or(now));
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout); `None` if there is nothing to wait for.
@@ -120,7 +128,8 @@ impl Heartbeat {
         } else {
             earlier(self.answer_due, self.ttl_due)
         };
-        earlier(self.next_ping, silence)
+        let next_ping = self.pinging.as_ref().and_then(|pinging| pinging.next);
+        earlier(next_ping, silence)
     }
 
     /// Acts on the deadlines that `now` has reached. One call does for all of them.
@@ -135,14 +144,18 @@ impl Heartbeat {
                 return HeartbeatAction::Doubt;
             }
         }
-        if !reached(self.next_ping) {
+        let Some(pinging) = self
+            .pinging
+            .as_mut()
+            .filter(|pinging| reached(pinging.next))
+        else {
             return HeartbeatAction::Nothing;
-        }
-        self.schedule_ping(now);
+        };
+        pinging.next = now.checked_add(pinging.interval);
         // A PING that is still unanswered keeps its deadline, or frequent PINGs would put it off for ever.
         if self.answer_due.is_none() {
-            self.answer_due = self.due_after(self.config.timeout, now);
-            self.asked = None;
+            self.answer_due = due_after(pinging.timeout, self.suspended_at.unwrap_or(now));
+            pinging.asked = None;
         }
         HeartbeatAction::SendPing
     }
@@ -150,32 +163,35 @@ impl Heartbeat {
     /// A PING of so many bytes is about to be sent. `outgoing` says what has become of all that was sent before, and is asked only
     /// if the last PING was answered.
     pub(crate) fn sending_ping(&mut self, len: usize, outgoing: impl FnOnce() -> Outgoing) {
-        let asked = self.asked.get_or_insert_with(|| {
-            Box::new(Asked {
+        if let Some(pinging) = &mut self.pinging {
+            let asked = pinging.asked.get_or_insert_with(|| Asked {
                 outgoing: outgoing(),
                 pings: 0,
-            })
-        });
-        asked.pings += len as u64;
+            });
+            asked.pings += len as u64;
+        }
     }
 
     /// Decides about a peer that has not answered, by what has become of all that was sent to it: it is given up, or given the
     /// same time again.
     pub(crate) fn judge(&mut self, outgoing: Outgoing, now: Instant) -> HeartbeatAction {
-        let Some(asked) = &self.asked else {
+        let Some(pinging) = &mut self.pinging else {
+            return HeartbeatAction::Expired;
+        };
+        let Some(asked) = &pinging.asked else {
             return HeartbeatAction::Expired;
         };
         let before = asked.outgoing;
         let went = outgoing.left.saturating_sub(before.left) > asked.pings;
         let answers = outgoing
             .silence
-            .is_some_and(|silence| silence < self.config.timeout);
+            .is_some_and(|silence| silence < pinging.timeout);
         let held_up = before.waiting > 0 && outgoing.waiting > 0 && answers;
         if !went && !held_up {
             return HeartbeatAction::Expired;
         }
-        self.asked = Some(Box::new(Asked { outgoing, pings: 0 }));
-        self.answer_due = self.due_after(self.config.timeout, now);
+        pinging.asked = Some(Asked { outgoing, pings: 0 });
+        self.answer_due = due_after(pinging.timeout, self.suspended_at.unwrap_or(now));
         HeartbeatAction::Nothing
     }
 
@@ -193,22 +209,14 @@ impl Heartbeat {
         self.answer_due = self.answer_due.and_then(|due| due.checked_add(pause));
         self.ttl_due = self.ttl_due.and_then(|due| due.checked_add(pause));
     }
+}
 
-    /// A time too far away to be represented never comes.
-    fn schedule_ping(&mut self, now: Instant) {
-        self.next_ping = self
-            .config
-            .interval
-            .and_then(|interval| now.checked_add(interval));
+/// The end of a silence that begins at this time. Zero waits for nothing, and a time too far away to be represented never comes.
+fn due_after(silence: Duration, from: Instant) -> Option<Instant> {
+    if silence.is_zero() {
+        return None;
     }
-
-    /// The end of a silence that begins now, or begins when reading resumes.
-    fn due_after(&self, silence: Duration, now: Instant) -> Option<Instant> {
-        if silence.is_zero() {
-            return None;
-        }
-        self.suspended_at.unwrap_or(now).checked_add(silence)
-    }
+    from.checked_add(silence)
 }
 
 fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
@@ -228,7 +236,6 @@ mod tests {
         let config = HeartbeatConfig {
             interval: Some(ms(interval)),
             timeout: ms(timeout),
-            ttl: ms(0),
         };
         (Heartbeat::new(config, start), start)
     }
@@ -276,7 +283,6 @@ mod tests {
             let config = HeartbeatConfig {
                 interval,
                 timeout: ms(1),
-                ttl: ms(1),
             };
             let mut hb = Heartbeat::new(config, start);
             assert_eq!(hb.deadline(), None);
@@ -299,7 +305,6 @@ mod tests {
         let config = HeartbeatConfig {
             interval: None,
             timeout: ms(0),
-            ttl: ms(0),
         };
         let mut hb = Heartbeat::new(config, start);
         hb.peer_ttl(ms(300), start);

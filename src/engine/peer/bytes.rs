@@ -383,7 +383,8 @@ impl Peer {
         };
         shares.receiving.shrink(held.saturating_sub(READ_FREE));
         if !self.paused {
-            self.inbound.notice_at = (self.inbound.messages() / 2).max(1);
+            self.inbound
+                .set_notice_below((self.inbound.messages() / 2).max(1));
         }
     }
 
@@ -429,7 +430,7 @@ impl Peer {
             limits.paused = by_bytes;
             if by_bytes {
                 // Messages differ in length: with each that is taken, there may be few enough bytes.
-                self.inbound.notice_at = usize::MAX;
+                self.inbound.set_notice_below(usize::MAX);
             }
         }
     }
@@ -438,7 +439,7 @@ impl Peer {
     pub(super) fn mark_pause(&mut self) {
         let by_bytes = self.bytes.as_deref().is_some_and(|limits| limits.paused);
         if !by_bytes {
-            self.inbound.notice_at = self.resume_at() + 1;
+            self.inbound.set_notice_below(self.resume_at() + 1);
         }
     }
 

@@ -89,6 +89,8 @@ impl Dialer {
 
     /// The handshake is done. Says whether it was not the first.
     pub(crate) fn succeeded(&mut self) -> bool {
+        // With its memory: a name is looked up anew for the next round.
+        self.addresses = Vec::new();
         std::mem::replace(&mut self.succeeded, true)
     }
 
@@ -111,11 +113,16 @@ fn seed() -> u64 {
 pub(crate) struct Backoff {
     first: Duration,
     max: Duration,
+    /// Since the last connection that was good for something. Apart, as most dialers never wait.
+    waited: Option<Box<Waited>>,
+}
+
+#[derive(Debug, Clone)]
+struct Waited {
     step: Duration,
     /// The last wait.
     last: Duration,
-    /// Made with the first wait: most dialers never wait.
-    random: Option<u64>,
+    random: u64,
 }
 
 impl Backoff {
@@ -123,41 +130,42 @@ impl Backoff {
         Backoff {
             first,
             max: max.max(first),
-            step: first,
-            last: Duration::ZERO,
-            random: None,
+            waited: None,
         }
     }
 
     /// See [`Dialer::set_waits`]. If they are others than before, the waits start over.
     pub(crate) fn set_waits(&mut self, first: Duration, max: Duration) {
         if (self.first, self.max) != (first, max.max(first)) {
-            let random = self.random;
             *self = Backoff::new(first, max);
-            self.random = random;
         }
     }
 
     /// See [`Dialer::lost`].
     pub(crate) fn lost(&mut self, lived: Duration, received: bool) {
-        if received || lived >= self.last.max(A_WHILE) {
-            self.step = self.first;
+        let was_worth_it = |waited: &Waited| received || lived >= waited.last.max(A_WHILE);
+        if self.waited.as_deref().is_some_and(was_worth_it) {
+            self.waited = None;
         }
     }
 
     pub(crate) fn next(&mut self) -> Duration {
+        let waited = self.waited.get_or_insert_with(|| {
+            Box::new(Waited {
+                step: self.first,
+                last: Duration::ZERO,
+                random: seed(),
+            })
+        });
         // xorshift64: spreads retries, guards nothing.
-        let mut random = self.random.unwrap_or_else(seed);
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        self.random = Some(random);
-        let half = self.step / 2;
-        let parts = (random >> 54) as u32;
-        let delay = half + half * parts / 1024;
-        self.step = (self.step * 2).min(self.max);
-        self.last = delay;
-        delay
+        waited.random ^= waited.random << 13;
+        waited.random ^= waited.random >> 7;
+        waited.random ^= waited.random << 17;
+        let half = waited.step / 2;
+        let parts = (waited.random >> 54) as u32;
+        waited.last = half + half * parts / 1024;
+        waited.step = (waited.step * 2).min(self.max);
+        waited.last
     }
 }
 

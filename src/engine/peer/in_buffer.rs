@@ -126,21 +126,24 @@ pub(crate) struct InBuffer {
     front: Vec<u8>,
     position: usize,
     messages: usize,
-    /// When fewer messages than this are left, there is more to do than to take one: see `Peers::after_take`.
-    pub(super) notice_at: usize,
+    /// See [`notice_below`](InBuffer::notice_below).
+    notice_below: u32,
+    /// Memory is scarce: no chunk is kept, but the bytes in it.
+    pub(super) keeps_exactly: bool,
+    /// Memory is accounted for: a large frame gets all of its own at once, and none before there is a share for it.
+    reserves_exactly: bool,
+    expect_large: bool,
     segments: VecDeque<Segment>,
     /// Bytes in `segments`; not kept for what a sender in the same process has appended.
     queued: usize,
     /// What these take in memory, and the front with them.
     memory: usize,
-    /// Memory is scarce: no chunk is kept, but the bytes in it.
-    pub(super) keeps_exactly: bool,
-    /// Memory is accounted for: a large frame gets all of its own at once, and none before there is a share for it.
-    reserves_exactly: bool,
     partial: Vec<u8>,
     large: Option<Box<LargeFrame>>,
-    expect_large: bool,
 }
+
+// Every peer has one, and most are idle.
+const _: () = assert!(size_of::<InBuffer>() <= 128);
 
 impl InBuffer {
     /// An empty one, whose memory is accounted for or not.
@@ -149,15 +152,15 @@ impl InBuffer {
             front: Vec::new(),
             position: 0,
             messages: 0,
-            notice_at: 1,
+            notice_below: 1,
+            keeps_exactly: false,
+            reserves_exactly,
+            expect_large: false,
             segments: VecDeque::new(),
             queued: 0,
             memory: 0,
-            keeps_exactly: false,
-            reserves_exactly,
             partial: Vec::new(),
             large: None,
-            expect_large: false,
         }
     }
 
@@ -165,6 +168,18 @@ impl InBuffer {
     #[inline]
     pub(crate) fn messages(&self) -> usize {
         self.messages
+    }
+
+    /// When fewer messages than this are left, there is more to do than to take one: see `Peers::after_take`.
+    #[inline]
+    pub(super) fn notice_below(&self) -> usize {
+        self.notice_below as usize
+    }
+
+    /// Sets that. More than four billion is as good as so many.
+    #[inline]
+    pub(super) fn set_notice_below(&mut self, messages: usize) {
+        self.notice_below = u32::try_from(messages).unwrap_or(u32::MAX);
     }
 
     /// Bytes that wait to be taken, with those of a message that is not whole.
@@ -667,7 +682,7 @@ impl InBuffer {
             pool.give_segment(segment);
         }
         *self = InBuffer {
-            notice_at: self.notice_at,
+            notice_below: self.notice_below,
             ..InBuffer::new(self.reserves_exactly)
         };
     }

@@ -138,7 +138,8 @@ impl Peers {
         if !peer.dirty {
             to.mark_dirty(to_id);
         }
-        let has_more = from.inbound.messages() >= from.inbound.notice_at || self.after_take(id);
+        let has_more =
+            from.inbound.messages() >= from.inbound.notice_below() || self.after_take(id);
         Some((passed, has_more))
     }
 }

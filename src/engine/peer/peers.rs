@@ -457,7 +457,8 @@ impl Peers {
     #[inline]
     pub(crate) fn take_single(&mut self, id: PeerId, message: &mut Message) -> bool {
         self.slab.get_mut(id).is_some_and(|peer| {
-            peer.inbound.messages() > peer.inbound.notice_at && peer.inbound.take_single(message)
+            peer.inbound.messages() > peer.inbound.notice_below()
+                && peer.inbound.take_single(message)
         })
     }
 
@@ -471,7 +472,7 @@ impl Peers {
         if !peer.inbound.take(message, &mut self.pool) {
             return None;
         }
-        if peer.inbound.messages() < peer.inbound.notice_at {
+        if peer.inbound.messages() < peer.inbound.notice_below() {
             return Some(self.after_take(id));
         }
         Some(true)
@@ -493,7 +494,8 @@ impl Peers {
         let remaining = peer.inbound.messages();
         if let Link::Inproc(link) = &mut peer.link {
             link.release(remaining);
-            peer.inbound.notice_at = remaining.saturating_sub(link.step) + 1;
+            peer.inbound
+                .set_notice_below(remaining.saturating_sub(link.step) + 1);
             if remaining == 0 {
                 self.receive_inproc(id);
                 return self.messages(id) > 0;
@@ -559,7 +561,8 @@ impl Peers {
                 let replaced = peer.inbound.keep_newest(&mut self.pool);
                 peer.counters.dropped_conflated += replaced as u64;
             }
-            peer.inbound.notice_at = peer.inbound.messages().saturating_sub(link.step) + 1;
+            peer.inbound
+                .set_notice_below(peer.inbound.messages().saturating_sub(link.step) + 1);
             if got.has_news {
                 self.news.push(id);
             }

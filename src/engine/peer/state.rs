@@ -255,7 +255,7 @@ impl Peer {
     /// Stops reading from a peer of which as many messages wait as may.
     pub(crate) fn pause(&mut self) {
         self.paused = true;
-        self.inbound.notice_at = self.resume_at() + 1;
+        self.inbound.set_notice_below(self.resume_at() + 1);
     }
 
     /// With so few messages left, reading goes on.
@@ -265,7 +265,7 @@ impl Peer {
 
     pub(crate) fn resume(&mut self) {
         self.paused = false;
-        self.inbound.notice_at = 1;
+        self.inbound.set_notice_below(1);
     }
 
     /// Whether another message may be queued.

@@ -323,7 +323,7 @@ fn beat(
             match beats[side].handle_timeout(now) {
                 HeartbeatAction::Nothing => {}
                 HeartbeatAction::SendPing => {
-                    on_the_way.push((now + DELAY, 1 - side, Some(configs[side].ttl)));
+                    on_the_way.push((now + DELAY, 1 - side, Some(TTL)));
                 }
                 // Nothing but PINGs is sent.
                 HeartbeatAction::Doubt | HeartbeatAction::Expired => {
@@ -344,17 +344,18 @@ fn beat(
     expired
 }
 
+/// What PINGs ask a peer to hold us to.
+const TTL: Duration = Duration::from_secs(5);
+
 #[test]
 fn heartbeats_keep_a_live_link_and_end_a_dead_one() {
     let pinging = HeartbeatConfig {
         interval: Some(SECOND),
         timeout: 2 * SECOND,
-        ttl: 5 * SECOND,
     };
     let silent = HeartbeatConfig {
         interval: None,
         timeout: SECOND,
-        ttl: Duration::ZERO,
     };
     let hour = 3600 * SECOND;
 

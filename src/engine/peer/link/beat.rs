@@ -110,7 +110,6 @@ impl Net {
                 .heartbeat_timeout
                 .or(interval)
                 .unwrap_or_default(),
-            ttl: self.options.heartbeat_ttl.unwrap_or_default(),
         }
     }
 
