@@ -40,6 +40,10 @@ impl FairQueue {
             return;
         }
         if id >= self.links.len() {
+            if self.links.is_empty() {
+                // Most sockets that connect have one peer, and a `Vec` begins with room for four.
+                self.links.reserve_exact(id + 1);
+            }
             self.links.resize(id + 1, None);
         }
         match self.front().and_then(|front| self.link(front)) {

@@ -250,7 +250,7 @@ mod tests {
         assert!(notes.take().is_empty(), "they have not been handed over");
         drop(stored);
         assert_eq!(notes.take(), [SpoolNote::Settled { first: 7, count: 1 }]);
-        assert!(notes.wait().closed);
+        assert!(notes.wait(Duration::ZERO).closed);
     }
 
     #[test]

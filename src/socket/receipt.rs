@@ -284,7 +284,7 @@ impl<P: Sending + 'static> Socket<P> {
 
     fn stored_later(&self, spool: &Arc<SocketSpool>, id: JobId) -> Waits {
         // It becomes safe, whether somebody waits for that or not.
-        spool.want(id.number);
+        spool.want_later(id.number);
         Waits {
             id,
             holder: self.holder(),
@@ -340,7 +340,7 @@ impl Receipt {
         self.waits.as_ref().map(|waits| waits.id)
     }
 
-    /// Waits until the message is as safe as its [spool](crate::Delivery::spool) is to make it. It becomes so whether somebody waits or not; and it may be
+    /// Waits until the message is as safe as its [spool](crate::Delivery::spool) is to make it. It becomes so whether somebody waits or not, which begins within a millisecond; and it may be
     /// settled before.
     ///
     /// # Errors

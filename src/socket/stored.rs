@@ -115,6 +115,11 @@ impl SocketSpool {
         self.notes.want(number.saturating_add(1));
     }
 
+    /// The same, and there is time: nobody waits for it yet.
+    pub(super) fn want_later(&self, number: u64) {
+        self.notes.want_later(number.saturating_add(1));
+    }
+
     /// Has another thread begin to make a message safe, if that is a matter of the disk; [`commit`](Self::commit) is to follow.
     fn hasten(&self, number: u64) {
         if self.syncs {

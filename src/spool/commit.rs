@@ -47,6 +47,8 @@ struct State<W> {
     writer: Option<W>,
     reached: Reached,
     failed: bool,
+    /// So many threads wait. To wake where nobody waits would be a system call with each commit.
+    waiting: usize,
 }
 
 /// What becomes of who joins.
@@ -74,6 +76,7 @@ impl<W> GroupCommit<W> {
                 writer: Some(writer),
                 reached,
                 failed: false,
+                waiting: 0,
             }),
             done: Condvar::new(),
         }
@@ -97,10 +100,12 @@ impl<W> GroupCommit<W> {
                     writer,
                 });
             }
+            state.waiting += 1;
             state = self
                 .done
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
     }
 
@@ -122,9 +127,12 @@ impl<W> Lead<'_, W> {
         state.writer = self.writer.take();
         state.reached.written = state.reached.written.max(reached.written);
         state.reached.synced = state.reached.synced.max(reached.synced);
+        let wakes = state.waiting > 0;
         drop(state);
-        // With the lock held, the others would wake to wait for that.
-        self.group.done.notify_all();
+        if wakes {
+            // With the lock held, the others would wake to wait for that.
+            self.group.done.notify_all();
+        }
     }
 }
 

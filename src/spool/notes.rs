@@ -3,11 +3,15 @@
 //! Notes are added under the state lock of a socket, where no file may be touched. A thread that is there for that waits until there is something
 //! to do, takes all notes, and writes them.
 //!
-//! Invariants: notes are taken in the order in which they were added, each once. The thread waits only while there are no notes, nobody has
-//! asked for anything since it last looked, and the notes are not closed. What was added before they were closed can be taken afterwards; what is
-//! added later is dropped.
+//! Notes alone are not urgent, nor are messages that nobody waits for: the thread lets them gather for a while, so that it is not woken, and does not
+//! write, with each one.
+//!
+//! Invariants: notes are taken in the order in which they were added, each once. The thread waits without an end only while there are no notes, nobody
+//! has asked for anything since it last looked, and the notes are not closed; and while there is nothing urgent only until the time is over for which
+//! the rest gathers. What was added before they were closed can be taken afterwards; what is added later is dropped.
 
 use std::mem;
+use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex, PoisonError, lock};
 
@@ -25,11 +29,22 @@ struct State<N> {
     wanted: u64,
     /// The same, for somebody who waits for that in any case, and need not be told.
     hastened: u64,
-    /// The thread has not looked at these yet.
+    /// The thread has not looked at these yet, and somebody waits.
     asked: bool,
+    /// It has not looked, and nobody waits.
+    asked_later: bool,
     closed: bool,
-    /// The thread waits.
-    waits: bool,
+    waits: Waits,
+}
+
+/// What the thread is to be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// It does not wait.
+    Not,
+    ForAnything,
+    /// It lets the rest gather.
+    ForUrgent,
 }
 
 /// What the thread has waited for.
@@ -51,8 +66,9 @@ impl<N> Notes<N> {
                 wanted: 0,
                 hastened: 0,
                 asked: false,
+                asked_later: false,
                 closed: false,
-                waits: false,
+                waits: Waits::Not,
             }),
             changed: Condvar::new(),
         }
@@ -69,7 +85,15 @@ impl<N> Notes<N> {
     /// Asks that all messages with lower numbers be made safe.
     pub(crate) fn want(&self, upto: u64) {
         self.change(|state| {
-            state.asked |= state.wanted < upto;
+            state.asked |= state.wanted < upto || state.asked_later;
+            state.wanted = state.wanted.max(upto);
+        });
+    }
+
+    /// The same, and there is time: nobody waits for it yet.
+    pub(crate) fn want_later(&self, upto: u64) {
+        self.change(|state| {
+            state.asked_later |= state.wanted < upto;
             state.wanted = state.wanted.max(upto);
         });
     }
@@ -90,8 +114,14 @@ impl<N> Notes<N> {
     fn change(&self, change: impl FnOnce(&mut State<N>)) {
         let mut state = lock(&self.state);
         change(&mut state);
-        let wakes = state.waits && state.has_work();
-        state.waits &= !wakes;
+        let wakes = match state.waits {
+            Waits::Not => false,
+            Waits::ForAnything => state.is_urgent() || state.gathers(),
+            Waits::ForUrgent => state.is_urgent(),
+        };
+        if wakes {
+            state.waits = Waits::Not;
+        }
         drop(state);
         // With the lock held, the thread would wake to wait for that, and twice.
         if wakes {
@@ -99,18 +129,32 @@ impl<N> Notes<N> {
         }
     }
 
-    /// Waits until there is something to do. For one thread.
-    pub(crate) fn wait(&self) -> Asked {
+    /// Waits until there is something to do, and lets what is not urgent gather for so long. For one thread.
+    pub(crate) fn wait(&self, gather: Duration) -> Asked {
         let mut state = lock(&self.state);
-        while !state.has_work() {
-            state.waits = true;
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+        let mut gathered = None;
+        while !state.is_urgent() {
+            if !state.gathers() {
+                gathered = None;
+                state.waits = Waits::ForAnything;
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let now = Instant::now();
+            let until = *gathered.get_or_insert(now + gather);
+            if until <= now {
+                break;
+            }
+            state.waits = Waits::ForUrgent;
+            let waited = self.changed.wait_timeout(state, until - now);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        state.waits = false;
+        state.waits = Waits::Not;
         state.asked = false;
+        state.asked_later = false;
         Asked {
             wanted: state.wanted,
             hastened: state.hastened,
@@ -125,7 +169,11 @@ impl<N> Notes<N> {
 }
 
 impl<N> State<N> {
-    fn has_work(&self) -> bool {
-        self.asked || self.closed || !self.notes.is_empty()
+    fn is_urgent(&self) -> bool {
+        self.asked || self.closed
+    }
+
+    fn gathers(&self) -> bool {
+        self.asked_later || !self.notes.is_empty()
     }
 }

@@ -1,5 +1,7 @@
 //! What is noted for a spool under a model checker: every interleaving, not just those that happen.
 
+use std::time::Duration;
+
 use loom::sync::Arc;
 use loom::sync::Mutex;
 use loom::thread;
@@ -19,6 +21,9 @@ mod notes;
 
 use notes::Notes;
 
+/// For longer than a model takes: its clock stands still for those who wait, and so only what is urgent wakes the thread.
+const GATHER: Duration = Duration::from_secs(3600);
+
 /// Takes what is there, and writes it down, as one step.
 fn catch_up(notes: &Notes<u32>, written: &Mutex<Vec<u32>>) {
     let mut written = sync::lock(written);
@@ -27,14 +32,23 @@ fn catch_up(notes: &Notes<u32>, written: &Mutex<Vec<u32>>) {
 
 #[test]
 fn all_that_was_added_is_written_in_order_before_the_thread_ends() {
-    loom::model(|| {
+    all_that_was_added_is_written(GATHER);
+}
+
+#[test]
+fn all_that_was_added_is_written_in_order_where_none_gather() {
+    all_that_was_added_is_written(Duration::ZERO);
+}
+
+fn all_that_was_added_is_written(gather: Duration) {
+    loom::model(move || {
         let notes = Arc::new(Notes::new());
         let written = Arc::new(Mutex::new(Vec::new()));
         let thread = {
             let (notes, written) = (Arc::clone(&notes), Arc::clone(&written));
             thread::spawn(move || {
                 loop {
-                    let asked = notes.wait();
+                    let asked = notes.wait(gather);
                     catch_up(&notes, &written);
                     if asked.closed {
                         break;
@@ -56,6 +70,19 @@ fn all_that_was_added_is_written_in_order_before_the_thread_ends() {
 }
 
 #[test]
+fn notes_alone_wake_the_thread() {
+    loom::model(|| {
+        let notes = Arc::new(Notes::new());
+        let other = Arc::clone(&notes);
+        let adds = thread::spawn(move || other.add(&mut vec![1]));
+        let asked = notes.wait(Duration::ZERO);
+        assert_eq!((asked.wanted, asked.closed), (0, false));
+        assert_eq!(notes.take(), [1]);
+        adds.join().expect("added");
+    });
+}
+
+#[test]
 fn what_is_asked_for_is_seen() {
     loom::model(|| {
         let notes = Arc::new(Notes::<u32>::new());
@@ -68,7 +95,7 @@ fn what_is_asked_for_is_seen() {
             .collect();
         let mut seen = 0;
         while seen < 7 {
-            let asked = notes.wait();
+            let asked = notes.wait(GATHER);
             assert!(asked.wanted > seen, "nothing else wakes the thread");
             assert!(!asked.closed);
             seen = asked.wanted;
@@ -77,7 +104,10 @@ fn what_is_asked_for_is_seen() {
             ask.join().expect("asked");
         }
         notes.close();
-        assert_eq!((notes.wait().wanted, notes.wait().closed), (7, true));
+        assert_eq!(
+            (notes.wait(GATHER).wanted, notes.wait(GATHER).closed),
+            (7, true)
+        );
     });
 }
 
@@ -93,11 +123,28 @@ fn what_is_hastened_is_seen_beside_what_is_asked_for() {
         notes.hasten(5);
         let mut seen = (0, 0);
         while seen != (3, 7) {
-            let asked = notes.wait();
+            let asked = notes.wait(GATHER);
             let now = (asked.wanted, asked.hastened);
             assert_ne!(now, seen, "nothing else wakes the thread");
             assert!(now.0 >= seen.0 && now.1 >= seen.1 && !asked.closed);
             seen = now;
+        }
+        ask.join().expect("asked");
+    });
+}
+
+#[test]
+fn what_there_was_time_for_is_seen_when_somebody_waits_for_it() {
+    loom::model(|| {
+        let notes = Arc::new(Notes::<u32>::new());
+        let other = Arc::clone(&notes);
+        let ask = thread::spawn(move || {
+            other.want_later(5);
+            other.want(5);
+        });
+        let mut seen = 0;
+        while seen < 5 {
+            seen = notes.wait(GATHER).wanted;
         }
         ask.join().expect("asked");
     });

@@ -16,6 +16,10 @@ const BATCH: usize = 1000;
 /// Or messages of so many bytes.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// What has become of messages is written after so long, and what nobody waits for is made safe, or both with messages of others before. A write for each would be
+/// in the way of those who wait for a sync: only one thread writes at a time.
+const GATHER: Duration = Duration::from_millis(1);
+
 impl SocketSpool {
     /// Starts the thread for a socket that has been made.
     pub(in crate::socket) fn start<P: Pattern + 'static>(
@@ -48,7 +52,12 @@ impl SocketSpool {
             if let Some(core) = core.upgrade() {
                 backlog.resume(&core);
             }
-            let asked = self.notes.wait();
+            // Each that is settled makes room for another of an earlier socket's.
+            let gather = match backlog.left {
+                0 => GATHER,
+                _ => Duration::ZERO,
+            };
+            let asked = self.notes.wait(gather);
             if asked.hastened > spool.committed() {
                 // Who waits for it learns what has become of it.
                 let _ = spool.commit(asked.hastened - 1);
