@@ -16,8 +16,8 @@ const BATCH: usize = 1000;
 /// Or messages of so many bytes.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// What has become of messages is written after so long, and what nobody waits for is made safe, or both with messages of others before. A write for each would be
-/// in the way of those who wait for a sync: only one thread writes at a time.
+/// So long this thread waits before it writes what has become of messages, or makes messages safe that nobody waits for. By then a caller has mostly done so, together with
+/// messages of its own. Only one thread writes at a time, so that a write for each would be in the way of callers that wait for a sync.
 const GATHER: Duration = Duration::from_millis(1);
 
 impl SocketSpool {
