@@ -701,8 +701,9 @@ option_table! {
     /// How long a call that has to wait looks for what it waits for, before it sleeps. Only as long as that pays: after four
     /// waits in vain it sleeps at once, and tries again at one wait in 64. Zero always sleeps.
     ///
-    /// `None` is 50 µs for REQ and REP, where being woken takes longer than most local exchanges: their latency is less than
-    /// half by it, for some processor time. Where both sides share a core that is not so: which takes less time, to look or to sleep,
+    /// `None` is 50 µs in a dialogue, where being woken takes longer than most local exchanges: latency is less than
+    /// half by it, for some processor time. In a dialogue are REQ and REP, and DEALER, CLIENT, ROUTER, SERVER, PEER, STREAM, PAIR and CHANNEL where
+    /// the application has sent since it last received, unless their messages are to be settled. Where both sides share a core it does not pay: which takes less time, to look or to sleep,
     /// is measured as long as the socket waits, and done. For all others it is zero, since whoever looks keeps a core busy: a PULL at a
     /// million messages a second then has a median latency of 21 in place of 52 µs, and needs one core in place of a
     /// quarter.

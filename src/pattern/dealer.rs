@@ -27,6 +27,8 @@ pub(crate) struct DealerOf<F> {
     probes: bool,
     /// A queue keeps only its newest message.
     conflates: bool,
+    /// A message has been sent since the last was received: the next to come may be the answer.
+    sent_last: bool,
     unexpected: u64,
 }
 
@@ -70,6 +72,7 @@ impl<F: Form> DealerOf<F> {
             acked: delivery.map(|delivery| Box::new(AckedIn::new(delivery))),
             probes,
             conflates,
+            sent_last: false,
             unexpected: 0,
         }
     }
@@ -83,11 +86,15 @@ impl<F: Form> Sending for DealerOf<F> {
     /// Gives the message to the next peer with room. `None`: there is none.
     #[inline(always)]
     fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
-        self.out.send(peers, outgoing)
+        let sent = self.out.send(peers, outgoing);
+        self.sent_last = sent.is_some();
+        sent
     }
 
     fn send_any(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
-        self.out.send_any(peers, outgoing)
+        let sent = self.out.send_any(peers, outgoing);
+        self.sent_last = sent.is_some();
+        sent
     }
 
     fn sent_stored() -> Option<()> {
@@ -103,6 +110,7 @@ impl<F: Form> Receiving for DealerOf<F> {
     #[inline(always)]
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         if take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected).is_some() {
+            self.sent_last = false;
             return Some(());
         }
         self.acked.as_mut()?.recv(peers, message)
@@ -111,7 +119,10 @@ impl<F: Form> Receiving for DealerOf<F> {
     fn recv_from(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Option<PeerId>> {
         let id = take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected);
         match id {
-            Some(id) => Some(Some(id)),
+            Some(id) => {
+                self.sent_last = false;
+                Some(Some(id))
+            }
             None => self.acked.as_mut()?.recv_from(peers, message),
         }
     }
@@ -236,6 +247,11 @@ impl<F: Form> Pattern for DealerOf<F> {
 
     fn connects_once(&self) -> bool {
         !F::SINGLE
+    }
+
+    /// Jobs are not answered at once.
+    fn in_dialogue(&self) -> bool {
+        self.sent_last && self.acked.is_none()
     }
 
     fn would_send(&mut self, peers: &mut Peers) -> bool {

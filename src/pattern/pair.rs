@@ -18,6 +18,8 @@ pub(crate) struct PairOf<F> {
     peer: Option<PeerId>,
     /// Peers that have something to take, each until it has nothing more: the present one and, before it, earlier ones that are gone.
     queue: FairQueue,
+    /// A message has been sent since the last was received: the next to come may be the answer.
+    sent_last: bool,
     unexpected: u64,
 }
 
@@ -33,6 +35,7 @@ impl<F: Form> PairOf<F> {
             form: PhantomData,
             peer: None,
             queue: FairQueue::new(),
+            sent_last: false,
             unexpected: 0,
         }
     }
@@ -52,6 +55,7 @@ impl<F: Form> PairOf<F> {
                 peers.discard(std::mem::take(message));
                 continue;
             }
+            self.sent_last = false;
             return Some(id);
         }
         None
@@ -63,6 +67,7 @@ impl<F: Form> Receiving for PairOf<F> {
     fn recv(&mut self, peers: &mut Peers, message: &mut Message) -> Option<()> {
         let id = self.queue.front()?;
         if peers.take_single(id, message) {
+            self.sent_last = false;
             return Some(());
         }
         self.recv_any(peers, message).map(drop)
@@ -82,6 +87,7 @@ impl<F: Form> Sending for PairOf<F> {
     #[inline(always)]
     fn send(&mut self, peers: &mut Peers, outgoing: Outgoing<'_>) -> Option<()> {
         if peers.send_single(self.peer?, outgoing) {
+            self.sent_last = true;
             return Some(());
         }
         self.send_any(peers, outgoing)
@@ -92,10 +98,14 @@ impl<F: Form> Sending for PairOf<F> {
         let id = self.peer?;
         loop {
             match peers.try_send(id, outgoing) {
-                Tried::Queued => return Some(()),
+                Tried::Queued => {
+                    self.sent_last = true;
+                    return Some(());
+                }
                 Tried::Refused => return None,
                 Tried::NoRoom => {
                     if peers.await_room(id) {
+                        self.sent_last = false;
                         return None;
                     }
                 }
@@ -168,6 +178,10 @@ impl<F: Form> Pattern for PairOf<F> {
 
     fn connects_once(&self) -> bool {
         true
+    }
+
+    fn in_dialogue(&self) -> bool {
+        self.sent_last
     }
 
     fn keeps_unsent(&self) -> bool {

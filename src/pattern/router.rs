@@ -62,6 +62,8 @@ pub(crate) struct RouterOf<N> {
     raw: bool,
     /// There is more to do about what is sent than to send it: it is raw, or to be settled.
     special: bool,
+    /// A message has been sent since the last was received: the next to come may be the answer to it, or the next question.
+    sent_last: bool,
     unroutable: u64,
     unexpected: u64,
     /// Where messages are to be settled, they come and go this way alone: nothing is in the queue then.
@@ -94,6 +96,7 @@ impl NumberedPattern {
             probe: false,
             raw: false,
             special: false,
+            sent_last: false,
             unroutable: 0,
             unexpected: 0,
             acked: None,
@@ -123,6 +126,7 @@ impl RouterPattern {
             probe,
             raw: false,
             special: false,
+            sent_last: false,
             unroutable: 0,
             unexpected: 0,
             acked: None,
@@ -187,6 +191,7 @@ impl<N: Name> RouterOf<N> {
             // It has a name before it is read from, and so this is never needed.
             self.routes.assign_any(id);
         }
+        self.sent_last = false;
         Some((Some(id), self.routes.heard(id)?))
     }
 
@@ -251,9 +256,12 @@ impl<N: Name> RouterOf<N> {
             return done;
         }
         if peers.send_single(peer, outgoing) {
+            self.sent_last = true;
             return Ok(Routed::Queued);
         }
-        self.send_any(peers, peer, outgoing)
+        let sent = self.send_any(peers, peer, outgoing);
+        self.sent_last = sent == Ok(Routed::Queued);
+        sent
     }
 
     /// The same, and names the message if it is to be settled; what becomes of it is then [told](Pattern::settled_as).
@@ -399,6 +407,11 @@ impl<N: Name> Pattern for RouterOf<N> {
 
     fn receives(&self) -> bool {
         true
+    }
+
+    /// It has answered, and the next question may be near.
+    fn in_dialogue(&self) -> bool {
+        self.sent_last && self.acked.is_none()
     }
 
     fn may_conflate(&self) -> bool {

@@ -3,7 +3,8 @@
 //! Where requests and replies go back and forth, the next one is often a few microseconds away, and to sleep and
 //! be woken takes longer than that; on a virtual machine whose cores fall asleep, several times longer. So the
 //! caller polls for a while first ([`Options::busy_poll`](crate::Options::busy_poll)), as long as something has come that way
-//! lately, and hardly ever if not: a peer that answers slowly is not waited for like this.
+//! lately, and hardly ever if not: a peer that answers slowly is not waited for like this. Which sockets that are, says
+//! [`in_dialogue`](crate::pattern::Pattern::in_dialogue): REQ and REP, and those that send and receive as they like, once they have sent.
 //! In a stream this would halve the latency, too, but keep a core busy: there it is done only if the option says so.
 //!
 //! Where both sides share a core, whoever polls takes the very core that the peer needs: answers still come, but a tenth of them

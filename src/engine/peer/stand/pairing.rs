@@ -64,6 +64,7 @@ impl<P: Sending<Sent = ()> + Receiving + 'static> Rig<P> {
         stand.look(|pattern, net| {
             let sent = pattern.send(&mut net.peers, outgoing);
             net.pace(pattern, outgoing, sent.is_some());
+            assert!(sent.is_none() || pattern.in_dialogue());
             sent.is_some()
         })
     }
@@ -82,7 +83,11 @@ impl<P: Sending<Sent = ()> + Receiving + 'static> Rig<P> {
 
     fn receive_by(stand: &Stand<P>) -> Option<u32> {
         let mut message = Message::new();
-        stand.look(|pattern, net| pattern.recv(&mut net.peers, &mut message))?;
+        stand.look(|pattern, net| {
+            let received = pattern.recv(&mut net.peers, &mut message);
+            assert!(received.is_none() || !pattern.in_dialogue());
+            received
+        })?;
         Some(number_of(message.first()))
     }
 

@@ -1,10 +1,10 @@
 //! ROUTER and DEALER: what bears a name comes from the peer of that name, or goes to it; nothing comes twice, and where no connection breaks
-//! nothing is lost and all is in order.
+//! nothing is lost and all is in order. Who has sent last awaits an answer, or the next question.
 
 use super::*;
 use crate::engine::Outgoing;
 use crate::message::Message;
-use crate::pattern::{DealerPattern, Receiving, Routed, RouterPattern, Sending};
+use crate::pattern::{DealerPattern, Receiving, Routed, RouterPattern, Sending, Unroutable};
 
 struct Rig {
     random: Random,
@@ -58,6 +58,7 @@ impl Rig {
             let outgoing = Outgoing::Slice(&body);
             let sent = pattern.send(&mut net.peers, outgoing);
             net.pace(pattern, outgoing, sent.is_some());
+            assert_eq!(pattern.in_dialogue(), sent.is_some());
             sent
         });
         self.out[index].accepted += u32::from(sent.is_some());
@@ -69,6 +70,9 @@ impl Rig {
             let outgoing = Outgoing::Slice(&body);
             let sent = pattern.send_to(&mut net.peers, &name(index), outgoing);
             net.pace(pattern, outgoing, sent.is_ok());
+            if sent != Err(Unroutable::NoSuchPeer) {
+                assert_eq!(pattern.in_dialogue(), sent.is_ok());
+            }
             sent
         });
         self.back[index].accepted += u32::from(sent == Ok(Routed::Queued));
@@ -79,8 +83,9 @@ impl Rig {
         let mut message = Message::new();
         for count in 0..most {
             let from = self.router.look(|pattern, net| {
-                let from = pattern.recv(&mut net.peers, &mut message);
-                from.cloned()
+                let from = pattern.recv(&mut net.peers, &mut message).cloned();
+                assert!(from.is_none() || !pattern.in_dialogue());
+                from
             });
             let Some(from) = from else {
                 return count;
@@ -95,8 +100,11 @@ impl Rig {
     fn receive_back(&mut self, index: usize, most: usize) {
         let mut message = Message::new();
         for _ in 0..most {
-            let received =
-                self.dealers[index].look(|pattern, net| pattern.recv(&mut net.peers, &mut message));
+            let received = self.dealers[index].look(|pattern, net| {
+                let received = pattern.recv(&mut net.peers, &mut message);
+                assert!(received.is_none() || !pattern.in_dialogue());
+                received
+            });
             if received.is_none() {
                 return;
             }
