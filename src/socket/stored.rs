@@ -160,26 +160,24 @@ impl SocketSpool {
                     let wait =
                         due.map(|due| due.saturating_duration_since(std::time::Instant::now()));
                     let due = wait.and_then(|wait| now.checked_add(wait)).unwrap_or(now);
-                    spool.retry_at(number, due, deliveries)
+                    spool.retry_at_soon(number, due, deliveries)
                 }
                 SpoolNote::Dead {
                     number,
                     deliveries,
                     reason,
-                } => spool.dead(number, &reason, deliveries),
+                } => spool.dead_soon(number, &reason, deliveries),
             };
-            match noted {
-                Ok(()) | Err(SpoolError::NoSuchMessage { .. }) => {}
-                Err(error) => return Err(error),
-            }
+            passing(noted)?;
         }
         settled.sort_unstable();
         let follows = |(first, count): &(u64, u64), (next, _): &(u64, u64)| first + count == *next;
         let runs = settled.chunk_by(follows);
-        spool.settle(runs.filter_map(|run| {
+        let noted = spool.settle(runs.filter_map(|run| {
             let ((first, _), (last, count)) = (run.first()?, run.last()?);
             Some(*first..=last + count - 1)
-        }))?;
+        }));
+        passing(noted.map(drop))?;
         spool.flush()
     }
 
@@ -209,6 +207,15 @@ impl SocketSpool {
         if let Some(context) = context {
             context.socket_closed();
         }
+    }
+}
+
+/// What concerns one message alone, or is noted when there is room for it, is no reason to end.
+fn passing(noted: Result<(), SpoolError>) -> Result<(), SpoolError> {
+    match noted {
+        Err(SpoolError::NoSuchMessage { .. }) => Ok(()),
+        Err(error) if error.is_no_room() => Ok(()),
+        noted => noted,
     }
 }
 

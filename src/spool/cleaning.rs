@@ -9,6 +9,7 @@ use super::error::SpoolError;
 use super::latest::Latest;
 use super::record::{self, Kind, put_numbers};
 use super::settling::RANGES;
+use super::state::Need;
 use super::store::{OpenSpool, now};
 use crate::sync::lock;
 
@@ -66,7 +67,7 @@ impl OpenSpool {
                 for seq in seqs {
                     match self.copy_forward(seq) {
                         Err(SpoolError::Corrupt { .. }) => self.lose(seq),
-                        copied => copied?,
+                        copied => copied.map(drop)?,
                     }
                 }
                 from = next;
@@ -110,7 +111,7 @@ impl OpenSpool {
             None => return Ok(()),
         };
         for ranges in lost.chunks(RANGES) {
-            let mut state = self.room(record::padded(ranges.len() * 16), false)?;
+            let mut state = self.room(record::padded(ranges.len() * 16), Need::Copy)?;
             let numbers = ranges.iter().flat_map(|(first, last)| [*first, *last]);
             state.put((Kind::Settled, 0), 0, now(), |out| {
                 put_numbers(out, numbers)

@@ -102,6 +102,11 @@ impl SpoolError {
     }
 
     /// Why a new segment could not be made.
+    /// There is no room, and may be again.
+    pub(crate) fn is_no_room(&self) -> bool {
+        matches!(self, SpoolError::Full { .. } | SpoolError::Limit { .. })
+    }
+
     pub(super) fn no_room(action: &'static str, path: &Path, error: &io::Error) -> SpoolError {
         let kinds = [
             io::ErrorKind::StorageFull,

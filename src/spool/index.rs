@@ -33,6 +33,8 @@ pub(crate) struct Segment {
     pub(crate) live_count: u64,
     /// Messages copied to it that are live.
     pub(crate) guests: u64,
+    /// Their bytes.
+    guest_bytes: u64,
 }
 
 /// Where to begin to look for a message.
@@ -59,6 +61,7 @@ impl Segment {
             count: 0,
             live_count: 0,
             guests: 0,
+            guest_bytes: 0,
         }
     }
 
@@ -147,6 +150,35 @@ impl Segment {
         self.live_count + self.guests > 0
     }
 
+    /// About so many bytes of it are needed: of messages that lie close together, the part that is live counts.
+    fn live_bytes(&self) -> u64 {
+        let mut bytes = self.guest_bytes;
+        for (at, &(first, from)) in self.places.iter().enumerate() {
+            let next = self.places.get(at + 1);
+            let (next, to) = next.map_or((self.count, self.end), |(next, to)| {
+                (u64::from(*next), u64::from(*to) * 8)
+            });
+            let first = u64::from(first);
+            let (messages, live) = (next.saturating_sub(first), self.count_live(first, next));
+            let between = to.saturating_sub(u64::from(from) * 8);
+            bytes += between * live / messages.max(1);
+        }
+        bytes
+    }
+
+    /// How many of its messages are live, from one to another, counted from its first.
+    fn count_live(&self, from: u64, to: u64) -> u64 {
+        let mut count = 0;
+        for word in from / 64..to.div_ceil(64) {
+            let low = from.saturating_sub(word * 64).min(63);
+            let high = (to - word * 64 - 1).min(63);
+            let mask = (u64::MAX << low) & (u64::MAX >> (63 - high));
+            let live = self.live.get(word as usize).copied().unwrap_or(0);
+            count += u64::from((live & mask).count_ones());
+        }
+        count
+    }
+
     /// Less than a twentieth of its messages is live.
     fn is_sparse(&self) -> bool {
         let live = self.live_count + self.guests;
@@ -205,6 +237,7 @@ impl Index {
             return;
         };
         segment.guests += 1;
+        segment.guest_bytes += len;
         let moved = Moved {
             segment: segment.file.number,
             at,
@@ -242,6 +275,7 @@ impl Index {
             self.moved.remove(&seq);
             if let Some(segment) = self.segment(moved.segment) {
                 segment.guests -= 1;
+                segment.guest_bytes -= moved.len;
             }
             settled += 1;
         }
@@ -371,25 +405,54 @@ impl Index {
         (found, Some(next))
     }
 
-    /// The live messages of the first segment, if they are so few that they should be copied forward.
-    pub(crate) fn sparse(&self) -> Option<Vec<u64>> {
-        let first = self.segments.front()?;
-        if self.segments.len() < 2 || !first.is_sparse() {
-            return None;
+    /// Bytes in the files of all segments.
+    pub(crate) fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// The number of the first segment, unless it is the last one.
+    pub(crate) fn oldest_before_last(&self) -> Option<u64> {
+        let oldest = self.segments.front()?;
+        (self.segments.len() > 1).then_some(oldest.file.number)
+    }
+
+    /// Whether what is needed of the first segment should be copied forward: it is little, or all segments together have more than twice the bytes that
+    /// are needed, and two segments.
+    pub(crate) fn is_compactable(&self, segment_size: u64) -> bool {
+        let oldest = self.segments.front();
+        let Some(oldest) = oldest.filter(|oldest| oldest.is_needed()) else {
+            return false;
+        };
+        if oldest.is_sparse() {
+            return true;
         }
+        let used: u64 = self.segments.iter().map(|segment| segment.end).sum();
+        if used <= 2 * segment_size {
+            return false;
+        }
+        let live: u64 = self.segments.iter().map(Segment::live_bytes).sum();
+        used > 2 * live + 2 * segment_size
+    }
+
+    /// The first live messages that are in the first segment, so many at the most.
+    pub(crate) fn in_oldest(&self, most: usize) -> Vec<u64> {
+        let Some(first) = self.segments.front() else {
+            return Vec::new();
+        };
         let mut seqs = Vec::new();
         let mut from = first.first_seq;
-        while let Some(seq) = first.next_live(from) {
+        while seqs.len() < most
+            && let Some(seq) = first.next_live(from)
+        {
             seqs.push(seq);
             from = seq + 1;
         }
-        let number = first.file.number;
-        let moved = self.moved.iter();
-        seqs.extend(
-            moved
-                .filter(|(_, moved)| moved.segment == number)
-                .map(|(seq, _)| *seq),
-        );
-        Some(seqs)
+        if first.guests > 0 {
+            let number = first.file.number;
+            let moved = self.moved.iter();
+            let here = moved.filter(|(_, moved)| moved.segment == number);
+            seqs.extend(here.map(|(seq, _)| *seq).take(most - seqs.len()));
+        }
+        seqs
     }
 }

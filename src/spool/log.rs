@@ -11,7 +11,7 @@ use super::record::{
     self, Kind, first_frame, get_message, message_flags, message_len, put_message,
 };
 use super::segment::HEADER;
-use super::state::State;
+use super::state::{Need, State};
 use super::store::{NOTE_LEN, OpenSpool, PENDING_MAX, now};
 use crate::Message;
 use crate::sync::lock;
@@ -63,7 +63,9 @@ impl OpenSpool {
             return Err(fault.clone());
         }
         let wanted = NOTE_LEN + record::padded(len);
-        if state.pending >= PENDING_MAX || !state.fits(wanted) && !self.roll(&mut state, wanted) {
+        if state.pending >= PENDING_MAX
+            || !state.fits(wanted) && !self.roll(&mut state, wanted, Need::Log)
+        {
             return Ok(None);
         }
         let seq = state.next_seq;
@@ -84,7 +86,7 @@ impl OpenSpool {
     pub(crate) fn has_room_now(&self, len: usize) -> bool {
         let state = lock(&self.state);
         let wanted = NOTE_LEN + record::padded(len);
-        let room = state.fits(wanted) || state.has_spare((HEADER + wanted) as u64);
+        let room = state.fits(wanted) || state.has_spare((HEADER + wanted) as u64, Need::Log);
         state.fault.is_some() || state.pending < PENDING_MAX && room
     }
 
@@ -96,7 +98,7 @@ impl OpenSpool {
         if lock(&self.state).fits(wanted) {
             return Ok(());
         }
-        self.make_spare((HEADER + wanted) as u64)
+        self.make_spare((HEADER + wanted) as u64, Need::Log)
     }
 
     /// Whether something was appended that is not yet as safe as it is to be.

@@ -280,6 +280,35 @@ pub(crate) struct Note {
 }
 
 impl Note {
+    /// The record that says so.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Note { dead: Some(_), .. } => Kind::Dead,
+            Note { replayed: true, .. } => Kind::Replayed,
+            _ => Kind::Retry,
+        }
+    }
+
+    /// The bytes of its body.
+    pub(super) fn len(&self) -> usize {
+        match &self.dead {
+            Some(reason) => 4 + reason.len(),
+            None if self.replayed => 0,
+            None => 16,
+        }
+    }
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        match &self.dead {
+            Some(reason) => {
+                out.extend_from_slice(&self.deliveries.to_le_bytes());
+                out.extend_from_slice(reason.as_bytes());
+            }
+            None if self.replayed => {}
+            None => put_numbers(out, [self.due, u64::from(self.deliveries)]),
+        }
+    }
+
     pub(crate) fn replayed() -> Note {
         Note {
             replayed: true,

@@ -92,10 +92,21 @@ impl Spool {
     }
 
     /// The most bytes that all segments together may take, those prepared in advance included. By default there is no limit but the
-    /// disk's. When it is reached, appending fails with [`SpoolError::Limit`] until messages have been settled.
+    /// disk's. When it is reached, appending fails with [`SpoolError::Limit`] until messages have been settled. Segments are a quarter of it at the most,
+    /// and one of them is kept for what is noted of messages. It may be exceeded by one segment, while messages are copied so that
+    /// others can go, or after a crash.
     #[must_use]
     pub fn limit(mut self, bytes: u64) -> Spool {
         self.limit = Some(bytes);
+        self
+    }
+
+    /// Segments are a quarter of the limit at the most: some are in use while others are emptied.
+    pub(super) fn with_segments_within_limit(mut self) -> Spool {
+        if let Some(limit) = self.limit {
+            let quarter = (limit / 4 / 4096 * 4096).max(SEGMENT_MIN);
+            self.segment_size = self.segment_size.min(quarter);
+        }
         self
     }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::commit::Level;
 use super::error::SpoolError;
 use super::record::{self, Kind, Note, put_numbers};
-use super::state::State;
+use super::state::{Need, State};
 use super::store::{OpenSpool, PENDING_MAX, millis, now};
 use crate::sync::lock;
 
@@ -25,14 +25,13 @@ impl OpenSpool {
     ///
     /// # Errors
     ///
-    /// The messages are settled, but that could not be noted, so that they may be there again after a restart.
+    /// The messages are settled, but that could not be noted, so that they may be there again after a restart. If there was no room, it is noted when there is.
     pub fn settle(
         &self,
         ranges: impl IntoIterator<Item = RangeInclusive<u64>>,
     ) -> Result<u64, SpoolError> {
         self.check_writable()?;
         let mut settled = 0;
-        let mut noted = Vec::new();
         {
             let mut state = lock(&self.state);
             let next = state.next_seq;
@@ -47,27 +46,12 @@ impl OpenSpool {
                 let count = state.index.settle(first, last);
                 settled += count;
                 if count > 0 {
-                    noted.push((first, last, copied));
+                    state.behind.settle(first, last, copied);
                 }
             }
         }
         self.trim();
-        for ranges in noted.chunks(RANGES) {
-            let mut state = self.room(record::padded(ranges.len() * 16), false)?;
-            let oldest = state
-                .index
-                .segments
-                .front()
-                .map_or(0, |oldest| oldest.first_seq);
-            // Of what was before there is nothing left, but for copies.
-            let noted = ranges.iter();
-            let noted = noted.filter(|(_, last, copied)| *copied || *last >= oldest);
-            let noted: Vec<u64> = noted.flat_map(|(first, last, _)| [*first, *last]).collect();
-            if !noted.is_empty() {
-                state.put((Kind::Settled, 0), 0, now(), |out| put_numbers(out, noted));
-            }
-        }
-        self.write_if_much()?;
+        self.note_behind()?;
         Ok(settled)
     }
 
@@ -75,39 +59,56 @@ impl OpenSpool {
     ///
     /// # Errors
     ///
-    /// [`SpoolError::NoSuchMessage`], or what [`append`](OpenSpool::append) fails with.
+    /// [`SpoolError::NoSuchMessage`], or what [`append`](OpenSpool::append) fails with. If there is no room, it holds all the same, and is noted
+    /// when there is; before that, a restart does not know of it.
     pub fn retry_at(&self, seq: u64, due: SystemTime, deliveries: u32) -> Result<(), SpoolError> {
-        let due = millis(due).max(1);
+        self.retry_at_soon(seq, due, deliveries)?;
+        self.note_behind()
+    }
+
+    /// The same, which is known in memory until the next call that notes something, as [`settle`](OpenSpool::settle) does.
+    pub(crate) fn retry_at_soon(
+        &self,
+        seq: u64,
+        due: SystemTime,
+        deliveries: u32,
+    ) -> Result<(), SpoolError> {
         let note = Note {
             deliveries,
-            due,
+            due: millis(due).max(1),
             ..Note::default()
         };
-        self.change(seq, Kind::Retry, 16, note, |out| {
-            put_numbers(out, [due, u64::from(deliveries)]);
-        })
+        self.change(seq, note)
     }
 
     /// The message becomes a dead letter. Of the reason, the first 1,024 bytes are kept.
     ///
     /// # Errors
     ///
-    /// [`SpoolError::NoSuchMessage`], or what [`append`](OpenSpool::append) fails with.
+    /// [`SpoolError::NoSuchMessage`], or what [`append`](OpenSpool::append) fails with. If there is no room, it holds all the same, as with
+    /// [`retry_at`](OpenSpool::retry_at).
     pub fn dead(&self, seq: u64, reason: &str, deliveries: u32) -> Result<(), SpoolError> {
+        self.dead_soon(seq, reason, deliveries)?;
+        self.note_behind()
+    }
+
+    /// The same, as with [`retry_at_soon`](OpenSpool::retry_at_soon).
+    pub(crate) fn dead_soon(
+        &self,
+        seq: u64,
+        reason: &str,
+        deliveries: u32,
+    ) -> Result<(), SpoolError> {
         let mut len = reason.len().min(REASON_MAX);
         while !reason.is_char_boundary(len) {
             len -= 1;
         }
-        let reason = &reason[..len];
         let note = Note {
             deliveries,
-            dead: Some(reason.into()),
+            dead: Some(reason[..len].into()),
             ..Note::default()
         };
-        self.change(seq, Kind::Dead, 4 + len, note, |out| {
-            out.extend_from_slice(&deliveries.to_le_bytes());
-            out.extend_from_slice(reason.as_bytes());
-        })
+        self.change(seq, note)
     }
 
     /// A dead letter becomes a message again that was never delivered.
@@ -120,24 +121,80 @@ impl OpenSpool {
         if !is_dead(&lock(&self.state)) {
             return Err(SpoolError::NoSuchMessage { seq });
         }
-        self.change(seq, Kind::Replayed, 0, Note::replayed(), |_| {})
+        self.change(seq, Note::replayed())?;
+        self.note_behind()
     }
 
-    fn change(
-        &self,
-        seq: u64,
-        kind: Kind,
-        len: usize,
-        note: Note,
-        put: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), SpoolError> {
-        let mut state = self.room(record::padded(len), false)?;
+    /// Changes what is known of a message, in memory.
+    fn change(&self, seq: u64, note: Note) -> Result<(), SpoolError> {
+        self.check_writable()?;
+        let mut state = lock(&self.state);
+        if let Some(fault) = &state.fault {
+            return Err(fault.clone());
+        }
         if !state.index.note(seq, |old| *old = note) {
             return Err(SpoolError::NoSuchMessage { seq });
         }
-        state.put((kind, 0), seq, now(), put);
-        drop(state);
-        self.write_if_much()
+        state.behind.changed.insert(seq);
+        Ok(())
+    }
+
+    /// Notes in the log what is known of messages in memory alone, as far as there is room for it.
+    pub(super) fn note_behind(&self) -> Result<(), SpoolError> {
+        loop {
+            let state = lock(&self.state);
+            let ranges = state.behind.settled.len().min(RANGES);
+            let changed = state.behind.changed.first().copied();
+            if ranges > 0 {
+                drop(state);
+                self.note_settled(ranges)?;
+            } else if let Some(seq) = changed {
+                let len = state.index.note_of(seq).map_or(0, Note::len);
+                drop(state);
+                self.note_change(seq, len)?;
+            } else {
+                break;
+            }
+        }
+        self.write_if_much()?;
+        let compacts = lock(&self.state).is_compaction_due();
+        if compacts {
+            // What cannot be copied now is tried again with the next segment.
+            let _ = self.compact_a_little();
+        }
+        Ok(())
+    }
+
+    /// Notes so many ranges of settled messages.
+    fn note_settled(&self, ranges: usize) -> Result<(), SpoolError> {
+        let mut state = self.room(record::padded(ranges * 16), Need::Change)?;
+        // Others may have done so meanwhile.
+        let ranges = ranges.min(state.behind.settled.len());
+        let oldest = state.index.segments.front();
+        let oldest = oldest.map_or(0, |oldest| oldest.first_seq);
+        let ranges: Vec<_> = state.behind.settled.drain(..ranges).collect();
+        // Of what was before there is nothing left, but for copies.
+        let noted = ranges.iter();
+        let noted = noted.filter(|(_, last, copied)| *copied || *last >= oldest);
+        let noted: Vec<u64> = noted.flat_map(|(first, last, _)| [*first, *last]).collect();
+        if !noted.is_empty() {
+            state.put((Kind::Settled, 0), 0, now(), |out| put_numbers(out, noted));
+        }
+        Ok(())
+    }
+
+    /// Notes what is known of a message, in a record with a body of this length.
+    fn note_change(&self, seq: u64, len: usize) -> Result<(), SpoolError> {
+        let mut state = self.room(record::padded(len), Need::Change)?;
+        let note = state.index.note_of(seq).cloned().unwrap_or_default();
+        if note.len() > len {
+            // It has become another meanwhile.
+            return Ok(());
+        }
+        if state.behind.changed.remove(&seq) && state.index.is_live(seq) {
+            state.put((note.kind(), 0), seq, now(), |out| note.put(out));
+        }
+        Ok(())
     }
 
     fn write_if_much(&self) -> Result<(), SpoolError> {

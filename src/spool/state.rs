@@ -1,5 +1,6 @@
 //! What an open spool knows: the log as far as it is in memory, and where what is.
 
+use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
@@ -32,11 +33,73 @@ pub(super) struct State {
     pub(super) spares: Vec<Spare>,
     /// In all files of segments.
     pub(super) bytes: u64,
+    /// What is known of messages, and not in the log yet.
+    pub(super) behind: Behind,
+    /// Nothing more is written to the last segment: the next record begins another one.
+    pub(super) begins: bool,
+    /// A file is kept for what is noted of messages.
+    pub(super) reserves: bool,
     /// The segment that was half full when it was last looked for old ones that little is needed of.
     looked_at: u64,
+    /// The oldest segment, while what is needed of it is being copied.
+    copying: Option<u64>,
+    /// When the log has got so far, more of it is copied.
+    copy_at: Position,
     /// Why nothing more can be done.
     pub(super) fault: Option<SpoolError>,
 }
+
+/// What is known of messages in memory, and is to be noted in the log when there is room for it.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    /// Settled messages, by the first and the last, and whether one of them was a copy.
+    pub(super) settled: Vec<(u64, u64, bool)>,
+    /// Live messages of which something else is known than the log says.
+    pub(super) changed: BTreeSet<u64>,
+}
+
+impl Behind {
+    pub(super) fn is_empty(&self) -> bool {
+        self.settled.is_empty() && self.changed.is_empty()
+    }
+
+    /// These messages are settled: nothing else of them matters.
+    pub(super) fn settle(&mut self, first: u64, last: u64, copied: bool) {
+        match self.settled.last_mut() {
+            Some((_, end, copy)) if *end + 1 == first => {
+                *end = last;
+                *copy |= copied;
+            }
+            _ => self.settled.push((first, last, copied)),
+        }
+        while let Some(&seq) = self.changed.range(first..=last).next() {
+            self.changed.remove(&seq);
+        }
+    }
+}
+
+/// What room is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// A message, which leaves room for all that is noted of messages.
+    Message,
+    /// What has become of messages: it is known in memory as well, and can wait. It leaves room for copies.
+    Change,
+    /// A message of a log, of which nothing will be noted; or a note about the log itself.
+    Log,
+    /// A copy of a message, so that its segment can go; or the beginning of a log. The limit does not hold for it.
+    Copy,
+}
+
+impl Need {
+    /// Whether the last file that is prepared stays for others.
+    pub(super) fn leaves_one(self) -> bool {
+        matches!(self, Need::Message | Need::Change)
+    }
+}
+
+/// More is copied whenever the log has grown by so much.
+const COPY_EVERY: u64 = 64 << 10;
 
 /// Bytes for one file.
 #[derive(Debug)]
@@ -60,7 +123,12 @@ impl State {
             noted: (0, 0),
             spares: Vec::new(),
             bytes: 0,
+            behind: Behind::default(),
+            begins: false,
+            reserves: false,
             looked_at: 0,
+            copying: None,
+            copy_at: (0, 0),
             fault: None,
         }
     }
@@ -74,7 +142,7 @@ impl State {
     #[inline]
     pub(super) fn fits(&self, len: usize) -> bool {
         let last = self.index.segments.back();
-        last.is_some_and(|last| last.end + len as u64 <= last.size)
+        !self.begins && last.is_some_and(|last| last.end + len as u64 <= last.size)
     }
 
     /// Puts a record at the end of the log, where there is room for it, and gives its place in the segment.
@@ -168,20 +236,25 @@ impl State {
         }
     }
 
-    /// How much of the last segment is used, if there is no other for what comes then.
-    pub(super) fn wants_spare(&self) -> Option<u64> {
+    /// How much of the last segment is used, and how many more are prepared, if that is not enough for what comes then.
+    pub(super) fn wants_spare(&self) -> Option<(u64, u64)> {
         let last = self.index.segments.back()?;
-        self.spares.is_empty().then_some(last.end)
+        let wanted = 1 + usize::from(self.reserves);
+        (self.spares.len() < wanted).then_some((last.end, self.spares.len() as u64))
     }
 
-    /// Whether it is time to copy the last messages of old segments forward: once in each segment, when half of it is used. What was on its way
-    /// when the segment was begun has been settled by then, unless it is stuck; and there is still room for the copies.
+    /// Whether it is time to copy what is needed of old segments forward: once in each segment, when half of it is used. What was on its way
+    /// when the segment was begun has been settled by then, unless it is stuck; and there is still room for the copies. What has been begun goes on
+    /// in step with the log.
     #[inline]
     pub(super) fn is_compaction_due(&mut self) -> bool {
         let Some(last) = self.index.segments.back() else {
             return false;
         };
         let number = last.file.number;
+        if self.copying.is_some() {
+            return self.end() >= self.copy_at;
+        }
         let is_due = last.end >= last.size / 2 && number != self.looked_at;
         if is_due {
             self.looked_at = number;
@@ -189,11 +262,39 @@ impl State {
         is_due && self.index.segments.len() > 1
     }
 
-    pub(super) fn has_spare(&self, size: u64) -> bool {
-        self.spares.iter().any(|spare| spare.size >= size)
+    /// The next messages of the oldest segment that are to be copied forward, so many at the most. None are left: the segment can go. `None`: it is to
+    /// stay.
+    pub(super) fn next_to_copy(&mut self, segment_size: u64, most: usize) -> Option<Vec<u64>> {
+        let oldest = self.index.oldest_before_last()?;
+        if self.copying != Some(oldest) {
+            self.copying = None;
+            // Logs that keep the newest of each topic are cleaned in a way of their own.
+            if self.latest.is_some() || !self.index.is_compactable(segment_size) {
+                return None;
+            }
+            self.copying = Some(oldest);
+        }
+        Some(self.index.in_oldest(most))
     }
 
-    pub(super) fn take_spare(&mut self, size: u64) -> Option<Spare> {
+    /// All that was needed of the oldest segment has been copied, or enough for now.
+    pub(super) fn copied(&mut self, all: bool) {
+        if all {
+            self.copying = None;
+        }
+        let (number, end) = self.end();
+        self.copy_at = (number, end + COPY_EVERY);
+    }
+
+    pub(super) fn has_spare(&self, size: u64, need: Need) -> bool {
+        let fits = self.spares.iter().any(|spare| spare.size >= size);
+        fits && (self.spares.len() > 1 || !need.leaves_one())
+    }
+
+    pub(super) fn take_spare(&mut self, size: u64, need: Need) -> Option<Spare> {
+        if !self.has_spare(size, need) {
+            return None;
+        }
         let at = self.spares.iter().position(|spare| spare.size >= size)?;
         Some(self.spares.swap_remove(at))
     }

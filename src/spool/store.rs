@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 use std::mem;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,8 +18,8 @@ use super::record::{self, Kind, Note, message_flags, message_len, put_message, p
 use super::recover::{Damage, LOCK, Loaded, load};
 use super::segment::{HEADER, SegmentFile, SegmentHeader, seed};
 use super::settings::{Spool, Sync};
-use super::state::{Chunk, State};
-use super::writing::{Maker, One, Spare, Writer};
+use super::state::{Chunk, Need, State};
+use super::writing::{Maker, One, SPARES, Spare, Writer};
 use crate::Payload;
 use crate::process::Process;
 use crate::sync::lock;
@@ -40,6 +40,8 @@ pub struct OpenSpool {
     pub(super) state: Mutex<State>,
     pub(super) maker: Mutex<Maker>,
     pub(super) compacting: One,
+    /// The file `spool.id` does not say yet that the spool has been opened once more, as there was no room for that.
+    identity_due: AtomicBool,
     /// Files have been made, renamed or removed since the folder was last synced.
     pub(super) folder_changed: AtomicBool,
     identity: Identity,
@@ -88,6 +90,7 @@ impl OpenSpool {
     /// Opens the spool on this disk.
     pub(super) fn open(settings: Spool, disk: Box<dyn Disk>) -> Result<OpenSpool, SpoolError> {
         let begun = Instant::now();
+        let settings = settings.with_segments_within_limit();
         let folder = settings.path.clone();
         let io = |action| {
             let folder = folder.clone();
@@ -131,6 +134,7 @@ impl OpenSpool {
             state: Mutex::new(State::new(Index::default(), 0, 0, (0, 0))),
             maker: Mutex::default(),
             compacting: One::default(),
+            identity_due: AtomicBool::new(false),
             folder_changed: AtomicBool::new(true),
             identity: loaded.identity,
             process: Process::current(),
@@ -145,13 +149,8 @@ impl OpenSpool {
 
     /// From what was found to a spool that can be written to.
     fn start(&mut self, mut loaded: Loaded) -> Result<(), SpoolError> {
-        let bytes = loaded
-            .index
-            .segments
-            .iter()
-            .map(|segment| segment.size)
-            .sum();
         if self.settings.read_only {
+            let bytes = loaded.index.size();
             let (end, next) = (loaded.end, loaded.next_seq);
             let last = loaded
                 .index
@@ -167,7 +166,13 @@ impl OpenSpool {
         let first_time = loaded.index.segments.is_empty() && loaded.identity.incarnation == 0;
         loaded.identity.incarnation += 1;
         self.identity = loaded.identity;
-        self.identity.write(&*self.disk, &self.settings.path)?;
+        match self.identity.write(&*self.disk, &self.settings.path) {
+            // What it holds can be delivered all the same, which makes room.
+            Err(SpoolError::Full { .. }) if !first_time => {
+                self.identity_due.store(true, Ordering::Relaxed);
+            }
+            written => written?,
+        }
         if !loaded.clean && !first_time {
             // Numbers that may have been given out and seen by others, though no trace of them is left, are not given out again.
             let epoch = (loaded.next_seq >> 32).max(loaded.identity.incarnation - 1) + 1;
@@ -199,7 +204,7 @@ impl OpenSpool {
         let mut state = State::new(loaded.index, loaded.next_seq, loaded.next_segment, synced);
         state.latest = loaded.latest;
         state.noted = loaded.synced;
-        state.bytes = bytes;
+        state.bytes = state.index.size();
         state.spares = self.spares(loaded.leftovers, loaded.clean);
         state.bytes += state.spares.iter().map(|spare| spare.size).sum::<u64>();
         let reached = Reached {
@@ -212,7 +217,13 @@ impl OpenSpool {
         self.group = GroupCommit::new(Writer::new(unsynced), reached);
         self.state = Mutex::new(state);
         if !loaded.clean {
-            self.begin_segment(&loaded.holes)?;
+            match self.begin_segment(&loaded.holes) {
+                // The first that is to be noted, or appended, begins it.
+                Err(SpoolError::Full { .. }) if loaded.holes.is_empty() => {
+                    lock(&self.state).begins = true;
+                }
+                begun => begun?,
+            }
         }
         self.trim();
         Ok(())
@@ -275,7 +286,7 @@ impl OpenSpool {
         let mut spares = Vec::new();
         for name in leftovers {
             let size = self.settings.segment_size;
-            let usable = clean && name.starts_with("spare-") && spares.is_empty();
+            let usable = clean && name.starts_with("spare-") && spares.len() < SPARES;
             if usable
                 && let Ok(file) = self.disk.open(&name, true)
                 && matches!(file.len(), Ok(len) if len == size)
@@ -298,9 +309,10 @@ impl OpenSpool {
     /// Begins a segment, in which the damage that was found is noted, so that it is known from then on.
     fn begin_segment(&self, holes: &[[u64; 3]]) -> Result<(), SpoolError> {
         let len = record::padded(holes.len() * 24);
-        self.make_spare((HEADER + NOTE_LEN + len) as u64)?;
+        self.write_due_identity()?;
+        self.make_spare((HEADER + NOTE_LEN + len) as u64, Need::Copy)?;
         let mut state = lock(&self.state);
-        self.roll(&mut state, len);
+        self.roll(&mut state, NOTE_LEN + len, Need::Copy);
         if !holes.is_empty() {
             state.put((Kind::Holes, 0), 0, now(), |out| {
                 put_numbers(out, holes.iter().flatten().copied());
@@ -343,7 +355,7 @@ impl OpenSpool {
             return Ok(0..0);
         };
         check_len(first.len())?;
-        let mut state = self.room(record::padded(first.len()), true)?;
+        let mut state = self.room(record::padded(first.len()), Need::Message)?;
         let start = state.next_seq;
         state.append(first, time);
         for body in bodies {
@@ -375,7 +387,7 @@ impl OpenSpool {
         put: impl FnOnce(&mut Vec<u8>),
     ) -> Result<u64, SpoolError> {
         check_len(len)?;
-        let mut state = self.room(record::padded(len), true)?;
+        let mut state = self.room(record::padded(len), Need::Message)?;
         let seq = state.next_seq;
         let at = state.put((Kind::Message, flags), seq, time, put);
         state.index.push(seq, at, false);
@@ -390,13 +402,18 @@ impl OpenSpool {
         let end = state.next_seq;
         let full = state.pending >= PENDING_MAX;
         let compacts = state.is_compaction_due();
+        let behind = !state.behind.is_empty();
         drop(state);
         if full {
             self.reach(Level::Written, end)?;
         }
+        if behind {
+            // There is room again. What finds none still can wait.
+            let _ = self.note_behind();
+        }
         if compacts {
             // What cannot be copied now is tried again with the next segment.
-            let _ = self.compact();
+            let _ = self.compact_a_little();
         }
         Ok(())
     }
@@ -451,8 +468,13 @@ impl OpenSpool {
             return Ok(());
         }
         self.check_writable()?;
+        match self.note_behind() {
+            // It is as if it had not happened, after a restart.
+            Err(error) if error.is_no_room() => {}
+            noted => noted?,
+        }
         self.reach(self.level(), u64::MAX)?;
-        let mut state = self.room(record::padded(24), false)?;
+        let mut state = self.room(record::padded(24), Need::Log)?;
         let (number, offset) = state.synced;
         let numbers = [self.identity.incarnation, number, offset];
         state.put((Kind::Closed, 0), 0, now(), |out| put_numbers(out, numbers));
@@ -596,46 +618,75 @@ impl OpenSpool {
 
     /// The state, with room for a record of this length. For a message, with the [reserve](Self::reserve) left.
     #[inline]
-    pub(super) fn room(
-        &self,
-        len: usize,
-        message: bool,
-    ) -> Result<MutexGuard<'_, State>, SpoolError> {
+    pub(super) fn room(&self, len: usize, need: Need) -> Result<MutexGuard<'_, State>, SpoolError> {
         self.check_writable()?;
         loop {
             let mut state = lock(&self.state);
             if let Some(fault) = &state.fault {
                 return Err(fault.clone());
             }
-            let reserve = if message { self.reserve(&state) } else { 0 };
+            let reserve = match need {
+                Need::Message => self.reserve(&state),
+                _ => 0,
+            };
             let wanted = NOTE_LEN + len;
             if state.fits(wanted + reserve) {
                 return Ok(state);
             }
+            state.reserves |= need == Need::Message;
             // What is reserved may be as large as the segment, if that is a small one.
-            if self.roll(&mut state, wanted + reserve) && state.fits(wanted) {
+            let begun = !self.identity_due.load(Ordering::Relaxed)
+                && self.roll(&mut state, wanted + reserve, need);
+            if begun && state.fits(wanted) {
                 return Ok(state);
             }
             drop(state);
-            self.make_spare((HEADER + wanted + reserve) as u64)?;
+            self.make_room_for((HEADER + wanted + reserve) as u64, need)?;
         }
+    }
+
+    /// Prepares a file that a segment can be begun with. Where there is no room, what is needed of old segments is copied, so that they can go.
+    #[cold]
+    fn make_room_for(&self, size: u64, need: Need) -> Result<(), SpoolError> {
+        let made = self
+            .write_due_identity()
+            .and_then(|()| self.make_spare(size, need));
+        match made {
+            Err(error) if error.is_no_room() && need != Need::Copy => match self.compact() {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(error),
+                Err(other) if other.is_no_room() => Err(error),
+                Err(other) => Err(other),
+            },
+            made => made,
+        }
+    }
+
+    /// Numbers of this time must not be given out by a later one that knows of none of them, so this comes before a segment is begun.
+    fn write_due_identity(&self) -> Result<(), SpoolError> {
+        if self.identity_due.load(Ordering::Relaxed) {
+            self.identity.write(&*self.disk, &self.settings.path)?;
+            self.identity_due.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Room that messages leave for what is to be noted about them when the disk is full.
     #[inline]
     fn reserve(&self, state: &State) -> usize {
-        match state.spares.is_empty() {
+        match state.spares.len() < SPARES {
             true => usize::try_from(self.settings.segment_size / 32).unwrap_or(0),
             false => 0,
         }
     }
 
     /// Begins a segment with room for so much, if there is a file for it.
-    pub(super) fn roll(&self, state: &mut State, len: usize) -> bool {
+    pub(super) fn roll(&self, state: &mut State, len: usize, need: Need) -> bool {
         let needed = (HEADER + len) as u64;
-        let Some(spare) = state.take_spare(needed) else {
+        let Some(spare) = state.take_spare(needed, need) else {
             return false;
         };
+        state.begins = false;
         let number = state.next_segment;
         let base_time = now();
         let segments = &mut state.index.segments;

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use super::commit::{Lead, Level, Reached, Turn};
 use super::disk::DiskFile;
@@ -11,15 +12,18 @@ use super::error::SpoolError;
 use super::index::Segment;
 use super::segment::SegmentFile;
 use super::settings::Sync;
-use super::state::Chunk;
+use super::state::{Chunk, Need};
 use super::store::OpenSpool;
 use crate::sync::lock;
 
-/// So many files are kept to be used again.
-const SPARES: usize = 2;
+/// So many files are kept to be used again: one for messages, and one for what is noted of them.
+pub(super) const SPARES: usize = 2;
 
 /// Zeros are written in pieces of this size.
 const PIECE: usize = 256 * 1024;
+
+/// What can wait does not try to prepare a file for so long after that has failed: on a full disk, it is mostly filled before that is known.
+const TRY_AFTER: Duration = Duration::from_millis(100);
 
 /// After a file could not be prepared in advance, it is tried again after so many commits.
 const PAUSE: u32 = 1000;
@@ -49,6 +53,8 @@ pub(super) struct Maker {
     names: u64,
     making: Option<Making>,
     pause: u32,
+    /// When a file could not be prepared, and why.
+    failed: Option<(Instant, SpoolError)>,
 }
 
 #[derive(Debug)]
@@ -101,8 +107,8 @@ impl OpenSpool {
             written: upto,
             synced: if synced { upto } else { 0 },
         });
-        if let Some(used) = used {
-            self.prepare(used);
+        if let Some((used, prepared)) = used {
+            self.prepare(used, prepared);
         }
         Ok(())
     }
@@ -151,8 +157,9 @@ impl OpenSpool {
         }
     }
 
-    /// Goes on preparing the next segment, in step with the use of this one, so that no caller has to wait for the whole of it.
-    fn prepare(&self, used: u64) {
+    /// Goes on preparing the next segment, in step with the use of this one, so that no caller has to wait for the whole of it. In the first half of
+    /// this one, the first of two is filled, if there is none yet.
+    fn prepare(&self, used: u64, prepared: u64) {
         let Ok(mut maker) = self.maker.try_lock() else {
             return;
         };
@@ -162,31 +169,51 @@ impl OpenSpool {
         }
         let size = self.settings.segment_size;
         let slice = (size / 64).max(4096);
-        let upto = used.saturating_add(slice).next_multiple_of(slice).min(size);
+        let both = used.saturating_add(slice).saturating_mul(2);
+        let upto = both.saturating_sub(prepared.saturating_mul(size));
+        let upto = upto.next_multiple_of(slice).min(size);
+        if upto == 0 {
+            return;
+        }
         // Mostly it is so far already, and a sync takes its time also where there is nothing to do.
         let making = maker.making.as_ref();
         if making.is_some_and(|making| making.size == size && making.filled >= upto) {
             return;
         }
-        if self.fill(&mut maker, size, upto).is_err() {
+        if self.fill(&mut maker, size, upto, Need::Message).is_err() {
             // Whoever needs the segment will be told.
             maker.pause = PAUSE;
         }
     }
 
-    /// Makes a file for a segment of this size, unless there is one.
-    pub(super) fn make_spare(&self, size: u64) -> Result<(), SpoolError> {
+    /// Makes a file for a segment of this size, unless there is one; or the one that is kept for others, if that is missing.
+    pub(super) fn make_spare(&self, size: u64, need: Need) -> Result<(), SpoolError> {
         let mut maker = lock(&self.maker);
-        let size = size.max(self.settings.segment_size);
-        if lock(&self.state).has_spare(size) {
-            return Ok(());
+        let usual = self.settings.segment_size;
+        let mut size = size.max(usual);
+        {
+            let state = lock(&self.state);
+            if state.has_spare(size, need) {
+                return Ok(());
+            }
+            if state.has_spare(size, Need::Copy) {
+                size = usual;
+            }
         }
-        self.fill(&mut maker, size, size)
+        if need == Need::Change
+            && let Some((when, error)) = &maker.failed
+            && when.elapsed() < TRY_AFTER
+        {
+            return Err(error.clone());
+        }
+        self.fill(&mut maker, size, size, need)
     }
 
     /// Fills the file that is being prepared so far.
-    fn fill(&self, maker: &mut Maker, size: u64, upto: u64) -> Result<(), SpoolError> {
-        let filled = self.try_fill(maker, size, upto);
+    fn fill(&self, maker: &mut Maker, size: u64, upto: u64, need: Need) -> Result<(), SpoolError> {
+        let filled = self.try_fill(maker, size, upto, need);
+        let failed = filled.as_ref().err();
+        maker.failed = failed.map(|error| (Instant::now(), error.clone()));
         if filled.is_err()
             && let Some(making) = maker.making.take()
         {
@@ -196,8 +223,15 @@ impl OpenSpool {
         filled
     }
 
-    fn try_fill(&self, maker: &mut Maker, size: u64, upto: u64) -> Result<(), SpoolError> {
+    fn try_fill(
+        &self,
+        maker: &mut Maker,
+        size: u64,
+        upto: u64,
+        need: Need,
+    ) -> Result<(), SpoolError> {
         if let Some(limit) = self.settings.limit
+            && need != Need::Copy
             && lock(&self.state).bytes.saturating_add(size) > limit
         {
             return Err(SpoolError::Limit { limit });
@@ -284,7 +318,9 @@ impl OpenSpool {
         let size = segment.size;
         // Who still reads it keeps the file, which then is no longer in the folder.
         let file = Arc::into_inner(segment.file).filter(|_| {
-            size == self.settings.segment_size && lock(&self.state).spares.len() < SPARES
+            let state = lock(&self.state);
+            let within = self.settings.limit.is_none_or(|limit| state.bytes <= limit);
+            size == self.settings.segment_size && state.spares.len() < SPARES && within
         });
         let spare = format!("spare-{:016x}-of-{number:016x}", self.incarnation());
         let kept = file.is_some() && self.disk.rename(&name, &spare).is_ok();

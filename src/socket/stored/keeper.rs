@@ -62,21 +62,20 @@ impl SocketSpool {
                 // Who waits for it learns what has become of it.
                 let _ = spool.commit(asked.hastened - 1);
             }
-            let mut done = self.catch_up(spool);
+            let mut written = self.catch_up(spool);
             let wanted = asked.wanted > safe;
+            let mut upto = None;
             if wanted {
                 safe = asked.wanted;
-                done = done.and_then(|()| spool.commit(safe - 1));
+                let committed = spool.commit(safe - 1);
+                upto = committed.is_ok().then(|| spool.committed());
+                written = written.and(committed);
             }
-            let upto = match done {
-                Ok(()) => Some(spool.committed()),
-                Err(_) if failed => None,
-                Err(error) => {
-                    failed = true;
-                    log::error!(target: "zerohop", "what becomes of messages can no longer be written: {error}");
-                    None
-                }
-            };
+            if let Err(error) = written
+                && !std::mem::replace(&mut failed, true)
+            {
+                log::error!(target: "zerohop", "what becomes of messages can no longer be written: {error}");
+            }
             if wanted && let Some(core) = core.upgrade() {
                 core.amend(|pattern, _| {
                     if let Some(acked) = pattern.acked_out() {

@@ -1,6 +1,6 @@
 //! A PUSH whose disk hangs, fails, is full, or crashes. Those on a real disk are in `tests/stored.rs`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::{Pull, Push, Socket};
 use super::SocketSpool;
@@ -51,6 +51,14 @@ fn worker(context: &Context, push: &Push) -> Pull {
 
 fn job(pull: &Pull) -> Job {
     pull.recv_job_timeout(DEADLINE).expect("a job")
+}
+
+fn until(mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < end, "it is not so in time");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -330,6 +338,45 @@ fn a_full_disk_gives_the_message_back() {
     }
     job(&pull).settle().expect("settled");
     push.close(DEADLINE).expect("all is settled");
+}
+
+/// What becomes of messages finds no room for a while: that is no reason to take none, or to say of others that they are not safe.
+#[test]
+fn what_is_not_noted_for_a_while_makes_no_receipt_fail() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let settings = Spool::at("memory").sync(Sync::Os).segment_size(4096);
+    let settings = settings.limit(64 << 10);
+    let push = push_by(&context, &disk, settings, options().send_hwm(0));
+    let pull = worker(&context, &push);
+    let mut jobs = Vec::new();
+    while push.send([1; 500]).is_ok() {
+        jobs.push(job(&pull));
+    }
+    let total = jobs.len() as u64;
+    let settled = jobs.split_off(jobs.len() / 8);
+    for job in jobs {
+        job.reject("a long reason ".repeat(30)).expect("rejected");
+    }
+    let rejected = total - settled.len() as u64;
+    until(|| push.stats().delivery.dead == rejected);
+    for job in settled {
+        job.settle().expect("settled");
+    }
+    until(|| push.stats().delivery.settled == total - rejected);
+    for _ in 0..10 {
+        let receipt = loop {
+            match push.send_later([1; 500]) {
+                Ok(receipt) => break receipt,
+                Err(error) => assert_eq!(error.kind(), SendErrorKind::SpoolFull),
+            }
+        };
+        assert_eq!(receipt.durable_timeout(DEADLINE), Ok(()));
+        job(&pull).settle().expect("settled");
+    }
+    assert_eq!(push.dead_letters().len() as u64, rejected);
+    push.close(DEADLINE).expect("all is settled, or dead");
+    let spool = Spool::at("memory").open_on(disk.kill().boxed());
+    assert_eq!(spool.expect("a spool").dead_count(), rejected);
 }
 
 /// What it is that fails is no matter of the place that the message had.
