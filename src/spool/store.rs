@@ -343,7 +343,8 @@ impl OpenSpool {
             return Ok(0..0);
         };
         check_len(first.len())?;
-        let mut state = self.room(record::padded(first.len()), true)?;
+        let state = self.room(record::padded(first.len()), true)?;
+        let mut state = self.in_time(state, (record::padded(first.len()), true), time)?;
         let start = state.next_seq;
         state.append(first, time);
         for body in bodies {
@@ -375,7 +376,8 @@ impl OpenSpool {
         put: impl FnOnce(&mut Vec<u8>),
     ) -> Result<u64, SpoolError> {
         check_len(len)?;
-        let mut state = self.room(record::padded(len), true)?;
+        let state = self.room(record::padded(len), true)?;
+        let mut state = self.in_time(state, (record::padded(len), true), time)?;
         let seq = state.next_seq;
         let at = state.put((Kind::Message, flags), seq, time, put);
         state.index.push(seq, at, false);
@@ -630,14 +632,55 @@ impl OpenSpool {
         }
     }
 
+    /// The state in which there is [room](Self::room) for such a record, with a segment that can hold this time. If there is no room for another segment, the last
+    /// one has to do, so that a full disk takes what it took.
+    #[inline]
+    pub(super) fn in_time<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        record: (usize, bool),
+        time: u64,
+    ) -> Result<MutexGuard<'a, State>, SpoolError> {
+        match state.is_timely(time) {
+            true => Ok(state),
+            false => self.renew(state, record, time),
+        }
+    }
+
+    #[cold]
+    fn renew<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        (len, message): (usize, bool),
+        time: u64,
+    ) -> Result<MutexGuard<'a, State>, SpoolError> {
+        let reserve = usize::try_from(self.settings.segment_size / 32).unwrap_or(0);
+        let wanted = NOTE_LEN + len + reserve;
+        if self.roll_at(&mut state, wanted, time) {
+            return Ok(state);
+        }
+        drop(state);
+        // Why there is none is told when the last segment is full.
+        let _ = self.make_spare((HEADER + wanted) as u64);
+        let mut state = self.room(len, message)?;
+        if !state.is_timely(time) && !self.roll_at(&mut state, wanted, time) {
+            state.stay(time);
+        }
+        Ok(state)
+    }
+
     /// Begins a segment with room for so much, if there is a file for it.
     pub(super) fn roll(&self, state: &mut State, len: usize) -> bool {
+        self.roll_at(state, len, now())
+    }
+
+    /// The same at a time in milliseconds since 1970.
+    pub(super) fn roll_at(&self, state: &mut State, len: usize, base_time: u64) -> bool {
         let needed = (HEADER + len) as u64;
         let Some(spare) = state.take_spare(needed) else {
             return false;
         };
         let number = state.next_segment;
-        let base_time = now();
         let segments = &mut state.index.segments;
         let header = SegmentHeader {
             stream: self.identity.stream,

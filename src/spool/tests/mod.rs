@@ -5,3 +5,4 @@ mod damage;
 mod faults;
 mod latest;
 mod log;
+mod times;
