@@ -71,19 +71,31 @@ impl OpenSpool {
         Ok(settled)
     }
 
-    /// The message is not to be delivered before `due`, and was delivered so often.
+    /// The message is not to be delivered before `due`, and was delivered so often. If the clock is set back meanwhile, it waits as long as from now to then, and
+    /// no longer.
     ///
     /// # Errors
     ///
     /// [`SpoolError::NoSuchMessage`], or what [`append`](OpenSpool::append) fails with.
     pub fn retry_at(&self, seq: u64, due: SystemTime, deliveries: u32) -> Result<(), SpoolError> {
-        let due = millis(due).max(1);
+        self.retry_from(seq, (now(), millis(due)), deliveries)
+    }
+
+    /// The same at a time, and then: both in milliseconds since 1970.
+    pub(crate) fn retry_from(
+        &self,
+        seq: u64,
+        (time, due): (u64, u64),
+        deliveries: u32,
+    ) -> Result<(), SpoolError> {
+        let due = due.max(1);
         let note = Note {
             deliveries,
             due,
+            noted: time,
             ..Note::default()
         };
-        self.change(seq, Kind::Retry, 16, note, |out| {
+        self.change(seq, (Kind::Retry, time), 16, note, |out| {
             put_numbers(out, [due, u64::from(deliveries)]);
         })
     }
@@ -104,7 +116,7 @@ impl OpenSpool {
             dead: Some(reason.into()),
             ..Note::default()
         };
-        self.change(seq, Kind::Dead, 4 + len, note, |out| {
+        self.change(seq, (Kind::Dead, now()), 4 + len, note, |out| {
             out.extend_from_slice(&deliveries.to_le_bytes());
             out.extend_from_slice(reason.as_bytes());
         })
@@ -120,22 +132,26 @@ impl OpenSpool {
         if !is_dead(&lock(&self.state)) {
             return Err(SpoolError::NoSuchMessage { seq });
         }
-        self.change(seq, Kind::Replayed, 0, Note::replayed(), |_| {})
+        self.change(seq, (Kind::Replayed, now()), 0, Note::replayed(), |_| {})
     }
 
     fn change(
         &self,
         seq: u64,
-        kind: Kind,
+        (kind, time): (Kind, u64),
         len: usize,
         note: Note,
         put: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), SpoolError> {
         let mut state = self.room(record::padded(len), false)?;
+        if kind == Kind::Retry {
+            // How long the wait is is known by the time of the record.
+            state = self.in_time(state, (record::padded(len), false), time)?;
+        }
         if !state.index.note(seq, |old| *old = note) {
             return Err(SpoolError::NoSuchMessage { seq });
         }
-        state.put((kind, 0), seq, now(), put);
+        state.put((kind, 0), seq, time, put);
         drop(state);
         self.write_if_much()
     }

@@ -121,3 +121,48 @@ fn old_messages_go_by_age_although_the_clock_was_ahead_once() {
     assert!(again.is_some_and(|again| again <= Duration::from_secs(3600)));
     assert_eq!(outdated(30), (Some(3), None));
 }
+
+/// When a message is due, and whether it is so long from now on.
+fn due(spool: &OpenSpool, wait: u64) -> (u64, bool) {
+    let before = OpenSpool::now();
+    let stored = spool.read(1).expect("readable");
+    let due = millis(stored.due.expect("it waits"));
+    (due, (before..=OpenSpool::now()).contains(&(due - wait)))
+}
+
+#[test]
+fn a_wait_is_no_longer_than_it_was_noted() {
+    let disk = MemoryDisk::new();
+    let spool = open(&disk);
+    let ahead = OpenSpool::now() + YEARS;
+    append(&spool, ahead).expect("appended");
+    let noted = (ahead + 10 * SECOND, ahead + 12 * SECOND);
+    spool.retry_from(1, noted, 1).expect("noted");
+    // The clock is put right now.
+    assert!(due(&spool, 2 * SECOND).1);
+    spool.close_for_test();
+    let disk = disk.kill();
+    let spool = open(&disk);
+    assert!(due(&spool, 2 * SECOND).1);
+    spool.copy_forward(1).expect("copied");
+    let (copied, _) = due(&spool, 2 * SECOND);
+    spool.close_for_test();
+    let spool = open(&disk.kill());
+    assert_eq!(due(&spool, 2 * SECOND).0, copied);
+}
+
+#[test]
+fn a_wait_ends_when_it_was_to_end_where_the_clock_goes_on() {
+    let disk = MemoryDisk::new();
+    let spool = open(&disk);
+    let now = OpenSpool::now();
+    // The segment is of a clock that was ahead.
+    append(&spool, now + YEARS).expect("appended");
+    let then = now + 3600 * SECOND;
+    spool.retry_from(1, (now, then), 1).expect("noted");
+    assert_eq!(due(&spool, 0).0, then);
+    spool.copy_forward(1).expect("copied");
+    assert_eq!(due(&spool, 0).0, then);
+    spool.close_for_test();
+    assert_eq!(due(&open(&disk.kill()), 0).0, then);
+}
