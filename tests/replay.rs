@@ -694,6 +694,32 @@ fn a_cursor_goes_on_where_another_subscriber_was() {
     std::fs::remove_file(&cursor).expect("removed");
 }
 
+/// The file has as many lines as it can have.
+#[test]
+fn a_cursor_goes_on_however_many_logs_there_have_been() {
+    let folder = Folder::new("many");
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    publish(&source, "x", 0..20);
+    let cursor = folder.0.with_extension("cursor");
+    let mut text = String::from("zerohop cursor 1\n");
+    while text.len() + 36 <= 1 << 20 {
+        let number = text.len();
+        text += &format!("{number:032x} 10\n");
+    }
+    std::fs::write(&cursor, text).expect("written");
+    for messages in [0..10, 10..20] {
+        let sub = subscriber(&context);
+        sub.subscribe_from("x", ReplayFrom::Resume(cursor.clone()))
+            .expect("subscribed");
+        sub.connect(endpoint.clone()).expect("connected");
+        receive(&sub, messages);
+        sub.close(DEADLINE).expect("closed");
+    }
+    std::fs::remove_file(&cursor).expect("removed");
+}
+
 /// Connections break, and the log keeps little.
 #[test]
 fn whatever_is_cut_offsets_have_no_holes_but_those_that_are_told() {

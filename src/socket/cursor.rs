@@ -5,6 +5,9 @@
 //! 00112233445566778899aabbccddeeff 4711      for each log: its name, and the offset to go on with
 //! ```
 //!
+//! Logs that were not seen again come first. Of more than [`MOST`] the first go, so that a subscriber to which there come ever new logs has a file of
+//! bounded length.
+//!
 //! A thread writes the files, a while after something has been received, and when the socket is dropped. Each is replaced as a whole.
 
 use std::any::Any;
@@ -21,13 +24,21 @@ use crate::error::SubscribeError;
 use crate::pattern::SubPattern;
 use crate::process::Process;
 use crate::sync::{Bell, Mutex, Rung, lock};
-use crate::zmtp::replay::Offsets;
 use crate::zmtp::replay::wire::Start;
+use crate::zmtp::replay::{LogId, Offsets};
 
 const FIRST_LINE: &str = "zerohop cursor 1";
 
 /// A file is longer than this for no reason.
 const LONGEST: u64 = 1 << 20;
+
+/// So many logs are kept, each of which takes a [`LINE`] at most.
+const MOST: usize = 10_000;
+
+/// A name, an offset of up to 20 digits, and what is between and behind.
+const LINE: usize = 32 + 1 + 20 + 1;
+
+const _: () = assert!((FIRST_LINE.len() + 1 + MOST * LINE) as u64 <= LONGEST);
 
 /// Files are written this long after something has been received.
 const LATER: Duration = Duration::from_millis(100);
@@ -37,9 +48,12 @@ const LATER: Duration = Duration::from_millis(100);
 struct Cursor {
     topic: Vec<u8>,
     path: PathBuf,
-    /// What the file says.
-    kept: Offsets,
+    /// What the file says, in its order.
+    kept: Vec<Kept>,
 }
+
+/// A log, and the offset to go on with.
+type Kept = (LogId, u64);
 
 /// The cursors of a socket, with the thread that writes them. The last is written when this is dropped.
 pub(super) struct Cursors {
@@ -67,11 +81,10 @@ impl Shared {
             let Ok(now) = core.inspect(|pattern, _| pattern.offsets(topic, all)) else {
                 continue;
             };
-            let mut offsets = cursor.kept.clone();
-            offsets.extend(now);
-            if offsets != cursor.kept {
-                match write(&cursor.path, &offsets) {
-                    Ok(()) => cursor.kept = offsets,
+            let kept = merge(&cursor.kept, now);
+            if kept != cursor.kept {
+                match write(&cursor.path, &kept) {
+                    Ok(()) => cursor.kept = kept,
                     Err(error) => result = Err(error),
                 }
             }
@@ -105,38 +118,51 @@ impl Drop for Cursors {
 }
 
 /// Reads a file; one that is not there says nothing.
-fn read(path: &Path) -> io::Result<Offsets> {
+fn read(path: &Path) -> io::Result<Vec<Kept>> {
     let text = match std::fs::metadata(path) {
         Ok(file) if file.len() > LONGEST => return Err(io::ErrorKind::InvalidData.into()),
         Ok(_) => std::fs::read_to_string(path)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Offsets::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-fn parse(text: &str) -> Option<Offsets> {
+fn parse(text: &str) -> Option<Vec<Kept>> {
     let mut lines = text.lines();
     if lines.next()? != FIRST_LINE {
         return None;
     }
-    let mut offsets = Offsets::new();
+    let mut kept = Vec::new();
     for line in lines {
         let (log, offset) = line.split_once(' ')?;
         if log.len() != 32 || !log.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
         let log = u128::from_str_radix(log, 16).ok()?.to_be_bytes();
-        offsets.insert(log, offset.parse().ok()?);
+        kept.push((log, offset.parse().ok()?));
     }
-    Some(offsets)
+    Some(kept)
 }
 
-fn render(offsets: &Offsets) -> String {
+/// What was kept, with how far the socket is now in the logs that it knows. Those are behind the others, and new ones last; the first of too many are forgotten.
+fn merge(kept: &[Kept], mut now: Offsets) -> Vec<Kept> {
+    let is_known = |(log, _): &Kept| now.contains_key(log);
+    let (known, mut merged): (Vec<Kept>, Vec<Kept>) = kept.iter().copied().partition(is_known);
+    let advanced = known
+        .into_iter()
+        .filter_map(|(log, _)| Some((log, now.remove(&log)?)));
+    merged.extend(advanced);
+    let mut new: Vec<Kept> = now.into_iter().collect();
+    new.sort_unstable();
+    merged.append(&mut new);
+    merged.drain(..merged.len().saturating_sub(MOST));
+    merged
+}
+
+fn render(kept: &[Kept]) -> String {
     let mut text = format!("{FIRST_LINE}\n");
-    let mut lines: Vec<_> = offsets.iter().collect();
-    lines.sort_unstable();
-    for (log, offset) in lines {
+    for (log, offset) in kept {
         // A string takes everything.
         let _ = writeln!(text, "{:032x} {offset}", u128::from_be_bytes(*log));
     }
@@ -144,10 +170,10 @@ fn render(offsets: &Offsets) -> String {
 }
 
 /// Replaces the file as a whole.
-fn write(path: &Path, offsets: &Offsets) -> io::Result<()> {
+fn write(path: &Path, kept: &[Kept]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
-    std::fs::write(&new, render(offsets))?;
+    std::fs::write(&new, render(kept))?;
     std::fs::rename(&new, path)
 }
 
@@ -159,7 +185,7 @@ impl Sub {
         let cursors = self.cursors().map_err(failed)?;
         let core = self.socket.core();
         let bell = Arc::clone(&cursors.shared.bell);
-        let offsets = kept.clone();
+        let offsets = kept.iter().copied().collect();
         core.change(|pattern, net| {
             pattern.keep_cursor(topic, offsets, bell);
             // Of a log that is new everything is.
@@ -227,13 +253,13 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let offsets = Offsets::from([([0; 16], 1), (*b"0123456789abcdef", u64::MAX)]);
-        let text = render(&offsets);
+        let kept = vec![([0; 16], 1), (*b"0123456789abcdef", u64::MAX)];
+        let text = render(&kept);
         assert_eq!(
             text,
             "zerohop cursor 1\n00000000000000000000000000000000 1\n30313233343536373839616263646566 18446744073709551615\n"
         );
-        assert_eq!(parse(&text), Some(offsets));
+        assert_eq!(parse(&text), Some(kept));
         for wrong in [
             "",
             "zerohop cursor 2\n",
@@ -244,5 +270,35 @@ mod tests {
         ] {
             assert_eq!(parse(wrong), None, "{wrong:?}");
         }
+    }
+
+    fn log(number: u64) -> LogId {
+        u128::from(number).to_be_bytes()
+    }
+
+    #[test]
+    fn a_file_of_ever_more_logs_stays_short_and_has_the_newest() {
+        const KNOWN: LogId = [255; 16];
+        let mut kept = vec![(log(0), 0)];
+        for round in 1..=200 {
+            let new = (0..100).map(|number| (log(100 * round + number), u64::MAX));
+            let now: Offsets = new.chain([(KNOWN, u64::MAX - round)]).collect();
+            kept = merge(&kept, now);
+            let text = render(&kept);
+            assert!(text.len() as u64 <= LONGEST);
+            assert_eq!(parse(&text).as_ref(), Some(&kept));
+        }
+        assert_eq!(kept.len(), MOST);
+        assert!(kept.contains(&(KNOWN, u64::MAX - 200)));
+        let newest = 20_100 - (MOST as u64 - 1)..20_100;
+        let of = |number| kept.contains(&(log(number), u64::MAX));
+        assert!(newest.clone().step_by(97).all(of) && of(newest.end - 1));
+        assert!(!of(newest.start - 1));
+        // Nothing is to be written where nothing is new.
+        assert_eq!(merge(&kept, Offsets::new()), kept);
+        assert_eq!(
+            merge(&kept, Offsets::from([(log(20_099), u64::MAX)])).last(),
+            kept.last()
+        );
     }
 }

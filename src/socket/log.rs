@@ -31,6 +31,9 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 /// So often the oldest messages are let go while there is always somebody to read for.
 const RETAIN_EVERY: Duration = Duration::from_millis(50);
 
+/// And at least so often while nothing is published: when the next ones go is told by the clock of the machine, which may be set meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 /// The pattern of a PUB, with its log if it has one.
 pub(super) fn open(options: &Options) -> Result<PubPattern, SocketError> {
     let mut pattern = PubPattern::new(options);
@@ -56,13 +59,7 @@ pub(super) fn beside(
     let Ok(Some(shared)) = shared else {
         return Ok(None);
     };
-    let thread = LogThread {
-        core: Arc::downgrade(core),
-        shared: Arc::clone(&shared),
-        log,
-        told: Instant::now(),
-        retained: Instant::now(),
-    };
+    let thread = LogThread::new(core, &shared, log);
     let name = "zerohop log".into();
     let thread = std::thread::Builder::new()
         .name(name)
@@ -108,6 +105,16 @@ struct LogThread {
 }
 
 impl LogThread {
+    fn new(core: &Arc<Core<PubPattern>>, shared: &Arc<LogShared>, log: Log) -> LogThread {
+        LogThread {
+            core: Arc::downgrade(core),
+            shared: Arc::clone(shared),
+            log,
+            told: Instant::now(),
+            retained: Instant::now(),
+        }
+    }
+
     fn run(mut self) {
         let mut again = None;
         loop {
@@ -189,7 +196,7 @@ impl LogThread {
         }
         // What fails is tried again.
         let _ = spool.clean();
-        again
+        again.map(|again| again.min(LOOK_AGAIN))
     }
 
     fn do_work(&self, work: Work) -> Done {
@@ -378,5 +385,28 @@ impl Pub {
             Ok(None) | Err(_) if self.socket.options().log.is_some() => Err(SpoolError::Closed),
             Ok(None) | Err(_) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Context;
+
+    /// The thread of a log in which the message that was just published goes after a day.
+    #[test]
+    fn the_clock_is_looked_at_again_within_a_minute() {
+        let day = Duration::from_secs(24 * 3600);
+        let log = Log::memory(1_000_000).keep_last(1).keep_for(day);
+        let options = Options::new().log(log.clone());
+        let source = Pub::with_options(&Context::new(), options).expect("a PUB");
+        source.send("a value").expect("published");
+        let core = source.socket.core();
+        let shared = core.inspect(|pattern, _| pattern.log().map(|log| log.shared()));
+        let shared = shared.expect("open").expect("a log");
+        let (_, again) = shared.spool.outdated(None, Some(day));
+        assert!(again.is_some_and(|again| again > day / 2));
+        let again = LogThread::new(core, &shared, log).retain();
+        assert_eq!(again, Some(LOOK_AGAIN));
     }
 }

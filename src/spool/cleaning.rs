@@ -47,7 +47,8 @@ impl OpenSpool {
         let now = now.unwrap_or_default();
         let since = keep_for.map(|time| now.saturating_sub(time));
         let since = since.map(|since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-        let (upto, oldest) = latest.outdated(keep, since);
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let (upto, oldest) = latest.outdated(keep, since, millis);
         let again = keep_for.zip(oldest).map(|(time, oldest)| {
             // Its time is known to the second.
             let due = Duration::from_millis(oldest).saturating_add(time) + Duration::from_secs(1);

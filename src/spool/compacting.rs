@@ -69,17 +69,20 @@ impl OpenSpool {
         let mut reader = Reader::one();
         let raw = reader.find(self, &place, seq)?;
         let reserved = record::padded(64 + REASON_MAX + raw.body.len());
-        let mut state = self.room(reserved, Need::Copy)?;
+        let time = now();
+        let state = self.room(reserved, Need::Copy)?;
+        let mut state = self.in_time(state, (reserved, Need::Copy), time)?;
         if !state.index.is_live(seq) {
             return Ok(0);
         }
         let note = state.index.note_of(seq).cloned().unwrap_or_default();
+        let note = note.at(time);
         let copy = Copied {
             time: raw.time,
             note: note.clone(),
             body: raw.body,
         };
-        let at = state.put((Kind::Copy, raw.flags), seq, now(), |out| copy.put(out));
+        let at = state.put((Kind::Copy, raw.flags), seq, time, |out| copy.put(out));
         let len = record::padded(copy.len()) as u64;
         if let Some(latest) = &mut state.latest {
             latest.moved(seq, len);

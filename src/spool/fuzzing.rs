@@ -4,6 +4,8 @@
 //! The promises: no panic, whatever is in the files; who only looks, or is refused, changes nothing; what one finds who looks is what one
 //! finds who opens the spool to write to it; after that it is in order, it holds the same, and takes messages whose numbers are new.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use super::crc::crc32c;
 use super::identity::{self, Identity};
 use super::memory::MemoryDisk;
@@ -21,13 +23,14 @@ pub(crate) fn run(data: &[u8]) {
         return;
     };
     let files = Writer::files(input);
+    let begun = UNIX_EPOCH + Duration::from_millis(OpenSpool::now());
     let sync = if how & 2 == 0 { Sync::Disk } else { Sync::Os };
     let settings = Spool::at("memory").segment_size(4096).sync(sync);
     let settings = settings.salvage(how & 1 != 0);
 
     let disk = MemoryDisk::with(&files);
     let looked = settings.clone().read_only(true).open_on(disk.boxed());
-    let looked = looked.map(|spool| contents(&spool));
+    let looked = looked.map(|spool| contents(&spool, begun));
     assert_eq!(disk.files(), files, "looking has changed something");
 
     let disk = MemoryDisk::with(&files);
@@ -39,7 +42,7 @@ pub(crate) fn run(data: &[u8]) {
             return;
         }
     };
-    let mut expected = contents(&spool);
+    let mut expected = contents(&spool, begun);
     assert_eq!(looked.as_ref(), Ok(&expected));
     let seq = spool.append("one more").expect("a message more");
     spool.commit(seq).expect("a disk that takes it");
@@ -50,22 +53,26 @@ pub(crate) fn run(data: &[u8]) {
     let spool = spool.open_on(disk.boxed()).expect("a spool in order");
     assert!(spool.recovery().clean);
     assert_eq!(spool.recovery().damage, []);
-    let mut found = contents(&spool);
+    let mut found = contents(&spool, begun);
     let last = spool.read(seq).expect("the message that was appended");
     assert_eq!(last.message, "one more");
-    found.retain(|stored| stored.as_ref() != Ok(&last));
+    found.retain(|stored| !matches!(stored, Ok(stored) if stored.seq == last.seq));
     // What could not be read then may have gone since, with the segment it was said to be in.
     found.retain(Result::is_ok);
     expected.retain(Result::is_ok);
     assert_eq!(found, expected);
 }
 
-/// All messages, and where there is one that cannot be read.
-fn contents(spool: &OpenSpool) -> Vec<Result<Stored, ()>> {
+/// All messages, and where there is one that cannot be read. What is not due yet may be so later each time that it is looked at, if it was noted in the future.
+fn contents(spool: &OpenSpool, begun: SystemTime) -> Vec<Result<Stored, ()>> {
     let all = spool.unsettled().chain(spool.dead_letters());
     let readable = |stored: Result<Stored, SpoolError>| match stored {
         Err(SpoolError::Corrupt { .. }) => Err(()),
-        other => Ok(other.expect("a disk that can be read")),
+        other => {
+            let stored = other.expect("a disk that can be read");
+            let due = stored.due.map(|due| due.min(begun));
+            Ok(Stored { due, ..stored })
+        }
     };
     all.map(readable).collect()
 }
@@ -231,6 +238,7 @@ impl Writer<'_> {
         let note = Note {
             deliveries: u32::from(self.byte()),
             due,
+            noted: 0,
             dead: (state & 1 != 0).then(|| "reason".into()),
             replayed: state & 3 == 2,
         };

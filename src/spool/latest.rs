@@ -205,24 +205,29 @@ impl Latest {
     }
 
     /// What is to go so that as few bytes stay as may, but `keep` at least, and nothing from before `since`: all messages up to this one. With the time of the
-    /// oldest message that stays. Times are in milliseconds since 1970.
+    /// oldest message that stays. Times are in milliseconds since 1970. One that is later than `now` is of a clock that was ahead: the message goes by age with those behind it.
     pub(crate) fn outdated(
         &self,
         keep: Option<u64>,
         since: Option<u64>,
+        now: u64,
     ) -> (Option<u64>, Option<u64>) {
         let mut left = self.bytes;
-        let mut upto = None;
+        let (mut upto, mut ahead) = (None, None);
         for (seq, entry) in &self.entries {
             let large = keep.is_some_and(|keep| left - entry.bytes() >= keep);
             let old = since.is_some_and(|since| u64::from(entry.time) < since / 1000);
-            if !large && !old {
-                return (upto, Some(u64::from(entry.time) * 1000));
-            }
+            let time = u64::from(entry.time) * 1000;
             left -= entry.bytes();
-            upto = Some(*seq);
+            if large || old {
+                (upto, ahead) = (Some(*seq), None);
+            } else if since.is_some() && time > now {
+                ahead = ahead.or(Some(time));
+            } else {
+                return (upto, Some(time));
+            }
         }
-        (upto, None)
+        (upto, ahead)
     }
 
     /// Ranges of messages that are gone although none took their place.
@@ -395,7 +400,7 @@ mod tests {
                 let bytes: u64 = kept.iter().map(|seq| extent(*seq).len).sum();
                 assert_eq!(latest.bytes(), bytes);
                 let (size, since) = (random.below(60) as u64, random.below(20_000) as u64);
-                let (gone, oldest) = latest.outdated(Some(size), Some(since));
+                let (gone, oldest) = latest.outdated(Some(size), Some(since), u64::MAX);
                 assert_eq!(gone, model.outdated(size, since));
                 let stays = kept.iter().find(|seq| gone.is_none_or(|gone| **seq > gone));
                 assert_eq!(oldest, stays.map(|seq| extent(*seq).time / 1000 * 1000));
@@ -403,6 +408,22 @@ mod tests {
                 assert_eq!(named, kept.len() as u64);
             }
         }
+    }
+
+    #[test]
+    fn messages_go_by_age_although_the_clock_was_ahead_once() {
+        let mut latest = Latest::new(1);
+        for (seq, time) in [(1, 10_000), (2, 9_000_000), (3, 20_000), (4, 9_000_000)] {
+            let topic = [seq as u8];
+            latest.push(seq, &topic, Extent { len: 8, time });
+        }
+        let outdated = |since| latest.outdated(None, Some(since), 50_000);
+        assert_eq!(outdated(10_000), (None, Some(10_000)));
+        assert_eq!(outdated(15_000), (Some(1), Some(20_000)));
+        assert_eq!(outdated(25_000), (Some(3), Some(9_000_000)));
+        // By size they go in their order.
+        assert_eq!(latest.outdated(Some(16), None, 50_000).0, Some(2));
+        assert_eq!(latest.outdated(Some(16), Some(25_000), 50_000).0, Some(3));
     }
 
     #[test]

@@ -63,8 +63,9 @@ impl OpenSpool {
             return Err(fault.clone());
         }
         let wanted = NOTE_LEN + record::padded(len);
+        let has_room = state.fits(wanted) && state.is_timely(time);
         if state.pending >= PENDING_MAX
-            || !state.fits(wanted) && !self.roll(&mut state, wanted, Need::Log)
+            || !has_room && !self.roll_at(&mut state, (wanted, Need::Log), time)
         {
             return Ok(None);
         }
@@ -86,7 +87,8 @@ impl OpenSpool {
     pub(crate) fn has_room_now(&self, len: usize) -> bool {
         let state = lock(&self.state);
         let wanted = NOTE_LEN + record::padded(len);
-        let room = state.fits(wanted) || state.has_spare((HEADER + wanted) as u64, Need::Log);
+        let has_room = state.fits(wanted) && state.is_timely(now());
+        let room = has_room || state.has_spare((HEADER + wanted) as u64, Need::Log);
         state.fault.is_some() || state.pending < PENDING_MAX && room
     }
 
@@ -95,10 +97,20 @@ impl OpenSpool {
         self.check_writable()?;
         self.reach(self.level(), u64::MAX)?;
         let wanted = NOTE_LEN + record::padded(len);
-        if lock(&self.state).fits(wanted) {
+        let time = now();
+        let (fits, is_timely) = {
+            let state = lock(&self.state);
+            (state.fits(wanted), state.is_timely(time))
+        };
+        if fits && is_timely {
             return Ok(());
         }
-        self.make_spare((HEADER + wanted) as u64, Need::Log)
+        let made = self.make_spare((HEADER + wanted) as u64, Need::Log);
+        if made.is_err() && fits {
+            lock(&self.state).stay(time);
+            return Ok(());
+        }
+        made
     }
 
     /// Whether something was appended that is not yet as safe as it is to be.
@@ -162,11 +174,15 @@ impl OpenSpool {
         let mut left: u64 = segments.iter().map(|segment| segment.end).sum();
         let mut upto = None;
         let mut again = None;
-        for (old, newer) in segments.iter().zip(segments.iter().skip(1)) {
+        for (at, (old, newer)) in segments.iter().zip(segments.iter().skip(1)).enumerate() {
             left -= old.end;
             let large = keep.is_some_and(|keep| left >= keep);
-            // All of it was there when the next one was begun.
-            let begun = Duration::from_millis(newer.file.base_time);
+            // All of it was there when the next one was begun. If that was in the future, the clock was wrong, and one behind tells.
+            let mut begun = segments
+                .range(at + 1..)
+                .map(|segment| segment.file.base_time);
+            let begun = begun.find(|begun| Duration::from_millis(*begun) <= now);
+            let begun = Duration::from_millis(begun.unwrap_or(newer.file.base_time));
             let left_for = keep_for.map(|time| begun.saturating_add(time).saturating_sub(now));
             if !large && left_for != Some(Duration::ZERO) {
                 again = left_for;

@@ -8,7 +8,7 @@ use super::error::SpoolError;
 use super::index::Place;
 use super::record::{self, Bad, Kind, Note, decode, get_copy, get_message, view};
 use super::segment::SegmentFile;
-use super::store::OpenSpool;
+use super::store::{OpenSpool, now};
 use crate::Message;
 
 /// A message in a spool.
@@ -23,7 +23,7 @@ pub struct Stored {
     pub time: SystemTime,
     /// How often it was delivered, as [`OpenSpool::retry_at`] or [`OpenSpool::dead`] told last.
     pub deliveries: u32,
-    /// Not to be delivered again before this time.
+    /// Not to be delivered again before this time. If the clock was set back since that was noted, it is as much later than now as it was then.
     pub due: Option<SystemTime>,
     /// Why it is a dead letter, if it is one.
     pub reason: Option<String>,
@@ -249,18 +249,19 @@ impl OpenSpool {
             offset: place.from,
             what: "the frames of a message do not make up its body",
         })?;
+        let due = (note.due > 0).then(|| time_of(note.due_by(now())));
         let Note {
             deliveries,
-            due,
             dead,
             replayed,
+            ..
         } = note;
         Ok(Some(Stored {
             seq,
             message,
             time: time_of(raw.time),
             deliveries,
-            due: (due > 0).then(|| time_of(due)),
+            due,
             reason: dead.map(String::from),
             replayed,
         }))

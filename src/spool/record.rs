@@ -273,6 +273,8 @@ pub(crate) struct Note {
     pub(crate) deliveries: u32,
     /// Not to be sent before, in milliseconds since 1970; 0 if it may be sent at once.
     pub(crate) due: u64,
+    /// When that was noted, in milliseconds since 1970, or not long before.
+    pub(crate) noted: u64,
     /// It is a dead letter, for this reason.
     pub(crate) dead: Option<Box<str>>,
     /// It was one, and nothing has been noted since.
@@ -280,6 +282,16 @@ pub(crate) struct Note {
 }
 
 impl Note {
+    /// A message that is not to be sent before `due`, as it is known at a time.
+    pub(super) fn waits(now: u64, due: u64, deliveries: u32) -> Note {
+        Note {
+            deliveries,
+            due: due.max(1),
+            noted: now,
+            ..Note::default()
+        }
+    }
+
     /// The record that says so.
     pub(super) fn kind(&self) -> Kind {
         match self {
@@ -307,6 +319,19 @@ impl Note {
             None if self.replayed => {}
             None => put_numbers(out, [self.due, u64::from(self.deliveries)]),
         }
+    }
+
+    /// When the message is due by a clock that says `now`. If it was set back since that was noted, the wait is as long as it was then.
+    pub(crate) fn due_by(&self, now: u64) -> u64 {
+        let wait = self.due.saturating_sub(self.noted);
+        self.due.min(now.saturating_add(wait))
+    }
+
+    /// The same, to be noted again.
+    pub(crate) fn at(self, now: u64) -> Note {
+        let due = self.due_by(now);
+        let noted = if due > 0 { now } else { 0 };
+        Note { due, noted, ..self }
     }
 
     pub(crate) fn replayed() -> Note {
@@ -369,6 +394,7 @@ pub(crate) fn get_copy(body: &[u8]) -> Option<Copied<'_>> {
         time: u64_at(head, 0),
         note: Note {
             due: u64_at(head, 8),
+            noted: 0,
             deliveries: u32_at(head, 16),
             dead,
             replayed,

@@ -15,6 +15,7 @@ use super::segment::{
     self, BadHeader, HEADER, SegmentFile, SegmentHeader, file_name, number_of, seed,
 };
 use super::settings::Spool;
+use super::state::SET_BACK;
 
 /// The lock file.
 pub(crate) const LOCK: &str = "spool.lock";
@@ -436,7 +437,12 @@ impl Reading<'_> {
                     self.next_seq = seq + 1;
                 }
                 let len = record.len() as u64;
-                self.index.push_copy(seq, at, len, copy.note);
+                let noted = self.noted(record);
+                let note = match copy.note.due {
+                    0 => copy.note,
+                    _ => Note { noted, ..copy.note },
+                };
+                self.index.push_copy(seq, at, len, note);
                 if let Some(latest) = &mut self.latest {
                     let extent = Extent {
                         len,
@@ -472,10 +478,12 @@ impl Reading<'_> {
                     return Err(MALFORMED);
                 };
                 let deliveries = u32::try_from(deliveries).map_err(|_| MALFORMED)?;
+                let noted = self.noted(record);
                 self.index.note(seq, |note| {
                     *note = Note {
                         deliveries,
                         due,
+                        noted,
                         ..Note::default()
                     }
                 });
@@ -522,6 +530,15 @@ impl Reading<'_> {
     fn base_time(&self) -> u64 {
         let last = self.index.segments.back();
         last.map_or(0, |last| last.file.base_time)
+    }
+
+    /// When a record was written. If it has the base time, the clock may have been before that, within bounds.
+    fn noted(&self, record: &Record<'_>) -> u64 {
+        let base_time = self.base_time();
+        match record.time {
+            0 => base_time.saturating_sub(SET_BACK),
+            time => base_time.saturating_add(u64::from(time)),
+        }
     }
 
     /// What is said at `here` about what was on the disk by then.

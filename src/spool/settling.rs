@@ -55,7 +55,8 @@ impl OpenSpool {
         Ok(settled)
     }
 
-    /// The message is not to be delivered before `due`, and was delivered so often.
+    /// The message is not to be delivered before `due`, and was delivered so often. If the clock is set back meanwhile, it waits as long as from now to then, and
+    /// no longer.
     ///
     /// # Errors
     ///
@@ -73,12 +74,19 @@ impl OpenSpool {
         due: SystemTime,
         deliveries: u32,
     ) -> Result<(), SpoolError> {
-        let note = Note {
-            deliveries,
-            due: millis(due).max(1),
-            ..Note::default()
-        };
-        self.change(seq, note)
+        self.change(seq, Note::waits(now(), millis(due), deliveries))
+    }
+
+    /// As [`retry_at`](OpenSpool::retry_at) at a time, until then, both in milliseconds since 1970.
+    #[cfg(test)]
+    pub(crate) fn retry_from(
+        &self,
+        seq: u64,
+        (now, due): (u64, u64),
+        deliveries: u32,
+    ) -> Result<(), SpoolError> {
+        self.change(seq, Note::waits(now, due, deliveries))?;
+        self.note_behind()
     }
 
     /// The message becomes a dead letter. Of the reason, the first 1,024 bytes are kept.
@@ -185,14 +193,19 @@ impl OpenSpool {
 
     /// Notes what is known of a message, in a record with a body of this length.
     fn note_change(&self, seq: u64, len: usize) -> Result<(), SpoolError> {
-        let mut state = self.room(record::padded(len), Need::Change)?;
+        let time = now();
+        let record = (record::padded(len), Need::Change);
+        let state = self.room(record.0, record.1)?;
+        // How long a wait is is known by the time of the record.
+        let mut state = self.in_time(state, record, time)?;
         let note = state.index.note_of(seq).cloned().unwrap_or_default();
+        let note = note.at(time);
         if note.len() > len {
             // It has become another meanwhile.
             return Ok(());
         }
-        if state.behind.changed.remove(&seq) && state.index.is_live(seq) {
-            state.put((note.kind(), 0), seq, now(), |out| note.put(out));
+        if state.behind.changed.remove(&seq) && state.index.note(seq, |old| old.clone_from(&note)) {
+            state.put((note.kind(), 0), seq, time, |out| note.put(out));
         }
         Ok(())
     }

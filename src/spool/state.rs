@@ -13,6 +13,12 @@ use super::segment::SegmentFile;
 use super::store::PENDING_MAX;
 use super::writing::Spare;
 
+/// So long before a segment was begun the clock may be for messages in it, in milliseconds: it is put right by less than this now and then.
+pub(super) const SET_BACK: u64 = 60_000;
+
+/// Where no segment can be begun for the time alone, that is tried again after so long, in milliseconds.
+const TRY_AGAIN: u64 = 60_000;
+
 /// What the lock guards. No file is touched under it.
 #[derive(Debug)]
 pub(super) struct State {
@@ -45,6 +51,8 @@ pub(super) struct State {
     copying: Option<u64>,
     /// When the log has got so far, more of it is copied.
     copy_at: Position,
+    /// When it was last tried in vain to begin a segment because the time did not fit in the last one.
+    stays_since: Option<u64>,
     /// Why nothing more can be done.
     pub(super) fault: Option<SpoolError>,
 }
@@ -129,6 +137,7 @@ impl State {
             looked_at: 0,
             copying: None,
             copy_at: (0, 0),
+            stays_since: None,
             fault: None,
         }
     }
@@ -143,6 +152,29 @@ impl State {
     pub(super) fn fits(&self, len: usize) -> bool {
         let last = self.index.segments.back();
         !self.begins && last.is_some_and(|last| last.end + len as u64 <= last.size)
+    }
+
+    /// Whether the last segment can hold this time, or has to do, as no other could be begun. It has 32 bits for milliseconds since it was begun, which are
+    /// 49.7 days; and the clock may have been set back since.
+    #[inline]
+    pub(super) fn is_timely(&self, time: u64) -> bool {
+        let last = self.index.segments.back();
+        last.is_none_or(|last| {
+            let base = last.file.base_time;
+            let fits = time.saturating_sub(base) < u64::from(u32::MAX);
+            fits && time.saturating_add(SET_BACK) >= base
+        }) || self.has_to_do(time)
+    }
+
+    #[cold]
+    fn has_to_do(&self, time: u64) -> bool {
+        let since = self.stays_since;
+        since.is_some_and(|since| since.abs_diff(time) < TRY_AGAIN)
+    }
+
+    /// No segment could be begun for this time.
+    pub(super) fn stay(&mut self, time: u64) {
+        self.stays_since = Some(time);
     }
 
     /// Puts a record at the end of the log, where there is room for it, and gives its place in the segment.
@@ -204,6 +236,7 @@ impl State {
         if let Some(chunk) = self.chunks.last_mut() {
             let before = chunk.bytes.len();
             let time = time.saturating_sub(last.file.base_time);
+            // Only where there is no room for another segment does it not fit.
             let time = u32::try_from(time).unwrap_or(u32::MAX);
             encode(&mut chunk.bytes, last.file.seed, time);
             let len = chunk.bytes.len() - before;

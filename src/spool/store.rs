@@ -309,7 +309,6 @@ impl OpenSpool {
     /// Begins a segment, in which the damage that was found is noted, so that it is known from then on.
     fn begin_segment(&self, holes: &[[u64; 3]]) -> Result<(), SpoolError> {
         let len = record::padded(holes.len() * 24);
-        self.write_due_identity()?;
         self.make_spare((HEADER + NOTE_LEN + len) as u64, Need::Copy)?;
         let mut state = lock(&self.state);
         self.roll(&mut state, NOTE_LEN + len, Need::Copy);
@@ -355,7 +354,9 @@ impl OpenSpool {
             return Ok(0..0);
         };
         check_len(first.len())?;
-        let mut state = self.room(record::padded(first.len()), Need::Message)?;
+        let record = (record::padded(first.len()), Need::Message);
+        let state = self.room(record.0, record.1)?;
+        let mut state = self.in_time(state, record, time)?;
         let start = state.next_seq;
         state.append(first, time);
         for body in bodies {
@@ -387,7 +388,9 @@ impl OpenSpool {
         put: impl FnOnce(&mut Vec<u8>),
     ) -> Result<u64, SpoolError> {
         check_len(len)?;
-        let mut state = self.room(record::padded(len), Need::Message)?;
+        let record = (record::padded(len), Need::Message);
+        let state = self.room(record.0, record.1)?;
+        let mut state = self.in_time(state, record, time)?;
         let seq = state.next_seq;
         let at = state.put((Kind::Message, flags), seq, time, put);
         state.index.push(seq, at, false);
@@ -635,9 +638,7 @@ impl OpenSpool {
             }
             state.reserves |= need == Need::Message;
             // What is reserved may be as large as the segment, if that is a small one.
-            let begun = !self.identity_due.load(Ordering::Relaxed)
-                && self.roll(&mut state, wanted + reserve, need);
-            if begun && state.fits(wanted) {
+            if self.roll(&mut state, wanted + reserve, need) && state.fits(wanted) {
                 return Ok(state);
             }
             drop(state);
@@ -648,10 +649,7 @@ impl OpenSpool {
     /// Prepares a file that a segment can be begun with. Where there is no room, what is needed of old segments is copied, so that they can go.
     #[cold]
     fn make_room_for(&self, size: u64, need: Need) -> Result<(), SpoolError> {
-        let made = self
-            .write_due_identity()
-            .and_then(|()| self.make_spare(size, need));
-        match made {
+        match self.make_spare(size, need) {
             Err(error) if error.is_no_room() && need != Need::Copy => match self.compact() {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(error),
@@ -663,7 +661,7 @@ impl OpenSpool {
     }
 
     /// Numbers of this time must not be given out by a later one that knows of none of them, so this comes before a segment is begun.
-    fn write_due_identity(&self) -> Result<(), SpoolError> {
+    pub(super) fn write_due_identity(&self) -> Result<(), SpoolError> {
         if self.identity_due.load(Ordering::Relaxed) {
             self.identity.write(&*self.disk, &self.settings.path)?;
             self.identity_due.store(false, Ordering::Relaxed);
@@ -680,15 +678,64 @@ impl OpenSpool {
         }
     }
 
+    /// The state in which there is [room](Self::room) for such a record, with a segment that can hold this time. If there is no room for another segment, the last
+    /// one has to do, so that a full disk takes what it took.
+    #[inline]
+    pub(super) fn in_time<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        record: (usize, Need),
+        time: u64,
+    ) -> Result<MutexGuard<'a, State>, SpoolError> {
+        match state.is_timely(time) {
+            true => Ok(state),
+            false => self.renew(state, record, time),
+        }
+    }
+
+    #[cold]
+    fn renew<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        (len, need): (usize, Need),
+        time: u64,
+    ) -> Result<MutexGuard<'a, State>, SpoolError> {
+        let reserve = usize::try_from(self.settings.segment_size / 32).unwrap_or(0);
+        let wanted = NOTE_LEN + len + reserve;
+        if self.roll_at(&mut state, (wanted, need), time) {
+            return Ok(state);
+        }
+        drop(state);
+        // Why there is none is told when the last segment is full.
+        let _ = self.make_spare((HEADER + wanted) as u64, need);
+        let mut state = self.room(len, need)?;
+        if !state.is_timely(time) && !self.roll_at(&mut state, (wanted, need), time) {
+            state.stay(time);
+        }
+        Ok(state)
+    }
+
     /// Begins a segment with room for so much, if there is a file for it.
     pub(super) fn roll(&self, state: &mut State, len: usize, need: Need) -> bool {
+        self.roll_at(state, (len, need), now())
+    }
+
+    /// The same at a time in milliseconds since 1970.
+    pub(super) fn roll_at(
+        &self,
+        state: &mut State,
+        (len, need): (usize, Need),
+        base_time: u64,
+    ) -> bool {
+        if self.identity_due.load(Ordering::Relaxed) {
+            return false;
+        }
         let needed = (HEADER + len) as u64;
         let Some(spare) = state.take_spare(needed, need) else {
             return false;
         };
         state.begins = false;
         let number = state.next_segment;
-        let base_time = now();
         let segments = &mut state.index.segments;
         let header = SegmentHeader {
             stream: self.identity.stream,

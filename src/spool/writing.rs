@@ -186,27 +186,31 @@ impl OpenSpool {
         }
     }
 
-    /// Makes a file for a segment of this size, unless there is one; or the one that is kept for others, if that is missing.
+    /// Makes a file for a segment of this size, unless there is one; and the one that is kept for others, where that is missing.
     pub(super) fn make_spare(&self, size: u64, need: Need) -> Result<(), SpoolError> {
         let mut maker = lock(&self.maker);
+        self.write_due_identity()?;
         let usual = self.settings.segment_size;
-        let mut size = size.max(usual);
-        {
-            let state = lock(&self.state);
-            if state.has_spare(size, need) {
-                return Ok(());
+        let size = size.max(usual);
+        loop {
+            let missing = {
+                let state = lock(&self.state);
+                if state.has_spare(size, need) {
+                    return Ok(());
+                }
+                match state.has_spare(size, Need::Copy) {
+                    true => usual,
+                    false => size,
+                }
+            };
+            if need == Need::Change
+                && let Some((when, error)) = &maker.failed
+                && when.elapsed() < TRY_AFTER
+            {
+                return Err(error.clone());
             }
-            if state.has_spare(size, Need::Copy) {
-                size = usual;
-            }
+            self.fill(&mut maker, missing, missing, need)?;
         }
-        if need == Need::Change
-            && let Some((when, error)) = &maker.failed
-            && when.elapsed() < TRY_AFTER
-        {
-            return Err(error.clone());
-        }
-        self.fill(&mut maker, size, size, need)
     }
 
     /// Fills the file that is being prepared so far.

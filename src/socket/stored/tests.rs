@@ -7,7 +7,7 @@ use super::SocketSpool;
 use crate::engine::Wait;
 use crate::pattern::PushPattern;
 use crate::spool::memory::{MemoryDisk, Random};
-use crate::spool::{Spool, SpoolError, Sync};
+use crate::spool::{OpenSpool, Spool, SpoolError, Sync};
 use crate::{
     Context, DeadReason, Delivery, Job, Message, Options, ReceiptError, SendErrorKind, Settled,
 };
@@ -462,4 +462,24 @@ fn a_call_that_is_halted_stores_nothing() {
     assert_eq!(send(false), Ok(true));
     assert_eq!(send(true), Ok(false));
     assert_eq!(push.stats().delivery.unsettled, 1);
+}
+
+/// A job was given back while the clock was years ahead.
+#[test]
+fn a_clock_that_was_set_back_makes_no_wait_longer() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let settings = Spool::at("memory").segment_size(4096);
+    let spool = settings.open_on(disk.boxed()).expect("a spool");
+    let ahead = OpenSpool::now() + 3650 * 24 * 3600 * 1000;
+    let appended = spool.append_some([&b"order"[..]], ahead);
+    assert_eq!(appended, Ok(1..2));
+    let noted = (ahead + 5000, ahead + 5200);
+    spool.retry_from(1, noted, 1).expect("noted");
+    spool.close().expect("closed");
+    let push = push(&context, &disk.kill(), Sync::Os);
+    let pull = worker(&context, &push);
+    let order = job(&pull);
+    assert_eq!(*order.message(), "order");
+    order.settle().expect("settled");
+    push.close(DEADLINE).expect("all is settled");
 }

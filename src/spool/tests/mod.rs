@@ -6,3 +6,4 @@ mod faults;
 mod latest;
 mod log;
 mod room;
+mod times;
