@@ -215,6 +215,16 @@ impl Turn<'_> {
         }
     }
 
+    /// Takes in what sockets of this process have sent so far, told of or not.
+    pub(crate) fn take_in_within(&mut self) {
+        let peers = self.net.peers.slab.iter();
+        let within = peers.filter(|(_, peer)| matches!(peer.link, Link::Inproc(_)));
+        let ids: Vec<PeerId> = within.map(|(id, _)| id).collect();
+        for id in ids {
+            self.fetch_inproc(id);
+        }
+    }
+
     fn fetch_inproc(&mut self, id: PeerId) {
         self.net.peers.receive_inproc(id);
         self.announce(id);
