@@ -790,6 +790,30 @@ fn unbinding_leaves_the_reader_its_time() {
     }
 }
 
+/// What is still with the system when an endpoint is unbound has come as well, but for half a message.
+#[test]
+fn what_is_with_the_system_is_received_after_unbind() {
+    let pull = Pull::new(&Context::new()).expect("a PULL");
+    for round in 0..50 {
+        let endpoint = pull.bind("ipc://*").expect("bound");
+        let mut raw = RawPeer::connect(&endpoint.to_string());
+        raw.shake_hands(1, "PUSH");
+        pull.wait_for_peers(1, DEADLINE).expect("a peer");
+        raw.write(&[frame(0, b"one"), frame(0, &vec![b'x'; 100_000])].concat());
+        raw.write(&[frame(MORE, b"half")].concat());
+        pull.unbind(endpoint).expect("unbound");
+        raw.expect_closed();
+        assert!(!raw.pour(b"\x00\x05later"));
+        for length in [3, 100_000] {
+            let message = pull.recv_timeout(DEADLINE).expect("a message");
+            assert_eq!(message.size(), length, "round {round}");
+        }
+        pull.try_recv().expect_err("nothing more");
+        assert_eq!(pull.stats().peers, Vec::new());
+    }
+    assert_eq!(pull.stats().dropped.total(), 0);
+}
+
 /// A PUSH with a peer that reads only when it is told to.
 fn push_over(endpoint: &str, context: &Context, options: Options) -> (Push, RawPeer) {
     let push = Push::with_options(context, options).expect("a PUSH");

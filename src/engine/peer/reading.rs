@@ -77,8 +77,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Reads what the system has of a peer in another process, reported or not: for a pattern to which it matters whether that came before
-    /// something that it is about to send. The pattern is to take what it is told of, or reading ends at the mark.
+    /// Reads what the system has of a peer in another process, reported or not: where it matters whether that came before
+    /// something else. The pattern is to take what it is told of, or reading ends at the mark.
     pub(crate) fn take_in(&mut self, id: PeerId) {
         if let Some(Link::Up(up)) = self.net.peers.slab.get_mut(id).map(|peer| &mut peer.link) {
             up.readable = true;
@@ -121,6 +121,7 @@ impl Turn<'_> {
             return true;
         }
         if self.net.raw && self.net.peers.is_ending(id) {
+            self.net.peers.count_unreceived(id);
             self.net.peers.discard_inbound(id);
             return true;
         }
