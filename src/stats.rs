@@ -100,8 +100,8 @@ impl DeliveryStats {
 
 /// Messages that were dropped, by reason.
 ///
-/// Only the first is part of normal work: a PUB drops for peers that are too slow. Where replies are late, so are the last two of a
-/// REQ.
+/// Only the first is part of normal work: a PUB drops for peers that are too slow. Where replies are late, so are `unexpected` and
+/// `withdrawn` of a REQ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -122,6 +122,9 @@ pub struct Dropped {
     pub unroutable: u64,
     /// The call that had sent the message stopped waiting before it left: a [`Req::request`](crate::Req::request) that timed out.
     pub withdrawn: u64,
+    /// The message has arrived, and the application had not received it when it ended the connection: by `disconnect`, or, of a STREAM, by an
+    /// empty message.
+    pub unreceived: u64,
 }
 
 impl Dropped {
@@ -139,6 +142,7 @@ impl Dropped {
             unexpected,
             unroutable,
             withdrawn,
+            unreceived,
         } = self;
         [
             high_water_mark,
@@ -148,6 +152,7 @@ impl Dropped {
             unexpected,
             unroutable,
             withdrawn,
+            unreceived,
         ]
         .into_iter()
         .sum()
@@ -203,8 +208,9 @@ mod tests {
             unexpected: 10_000,
             withdrawn: 100_000,
             unroutable: 1_000_000,
+            unreceived: 10_000_000,
         };
-        assert_eq!(dropped.total(), 1_111_111);
+        assert_eq!(dropped.total(), 11_111_111);
     }
 
     #[test]

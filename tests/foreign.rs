@@ -300,7 +300,7 @@ fn owners_that_a_receiver_throws_away_are_dropped_without_a_lock() {
         // Never received.
         push.send(touching(Arc::clone(&touch))).expect("sent");
         pull.wait_for_peers(1, DEADLINE).expect("connected");
-        pull.unbind(endpoint.as_str()).expect("unbound");
+        pull.shutdown();
         drop(push);
         is_touched(4);
 

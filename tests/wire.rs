@@ -1,6 +1,7 @@
 //! What goes over the wire, byte by byte, with peers of every version zerohop talks to.
 
 mod common {
+    pub(crate) mod block_on;
     pub(crate) mod deadline;
     pub(crate) mod events;
     pub(crate) mod raw;
@@ -8,14 +9,17 @@ mod common {
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{
-    Channel, Client, Context, Dealer, DisconnectCause, Dish, Event, Gather, Options, Peer,
-    ProtocolError, Pub, Pull, Push, Radio, Rep, Req, RequestError, Router, Scatter, Server, Sub,
+    Channel, Client, Context, Dealer, DisconnectCause, Dish, Event, Gather, Message, Options, Peer,
+    ProtocolError, Pub, Pull, Push, Radio, Rep, Req, RequestError, Retry, Router, Scatter, Server,
+    Sub,
 };
 
+use common::block_on::block_on;
 use common::deadline::DEADLINE;
 use common::events::wait_for_end;
 use common::raw::{COMMAND, LONG, MORE, RawPeer, command, frame, greeting, property, ready};
@@ -267,6 +271,125 @@ fn req_skips_replies_to_other_requests() {
     raw.write(&[frame(MORE, &number), frame(MORE, b""), frame(0, b"this")].concat());
     let reply = asking.join().expect("the asking thread").expect("a reply");
     assert_eq!(reply, b"this");
+}
+
+/// Without ids a reply is one to the request under way. What a server has sent before that was written, as it answers twice or late, is
+/// none, though it is still with the system: whatever call asks, and also where it is long.
+#[test]
+fn req_without_ids_takes_no_reply_that_was_there_before() {
+    type Ask = fn(&Req) -> Result<Message, RequestError>;
+    let ways: [Ask; 4] = [
+        |req| req.request_timeout("next", DEADLINE),
+        |req| req.request("next"),
+        |req| block_on(req.request_async("next")),
+        |req| req.ask().deadline(DEADLINE).request("next"),
+    ];
+    let options = Options::new().req_correlate(false).recv_timeout(DEADLINE);
+    let (req, mut raw) = req_over_ipc(options);
+    let mut stale = 0;
+    for (round, ask) in (0..25).flat_map(|round| ways.map(|ask| (round, ask))) {
+        // Written to such a connection is with the system of the other side.
+        let length = if round % 8 == 7 { 100_000 } else { 5 };
+        for _ in 0..=round % 3 {
+            raw.write(&[frame(MORE, b""), frame(0, &vec![b'x'; length])].concat());
+            stale += 1;
+        }
+        let reply = thread::scope(|scope| {
+            scope.spawn(|| {
+                assert_eq!(raw.read(8), b"\x01\x00\x00\x04next");
+                raw.write(b"\x01\x00\x00\x04good");
+            });
+            ask(&req)
+        });
+        assert_eq!(reply.expect("a reply"), *"good", "round {round}");
+        assert_eq!(req.stats().dropped.unexpected, stale);
+    }
+}
+
+/// The same for the second attempt of a request.
+#[test]
+fn req_without_ids_takes_no_such_reply_for_one_to_another_attempt() {
+    let options = Options::new().req_correlate(false);
+    let (req, first) = req_over_ipc(options);
+    let endpoint = req.last_endpoint().expect("bound").to_string();
+    let mut raws = [first, RawPeer::connect(&endpoint)];
+    raws[1].shake_hands(1, "REP");
+    req.wait_for_peers(2, DEADLINE).expect("both");
+    for round in 0..20 {
+        for raw in &mut raws {
+            raw.write(b"\x01\x00\x00\x05stale");
+        }
+        let hung = AtomicBool::new(false);
+        let reply = thread::scope(|scope| {
+            for raw in &mut raws {
+                scope.spawn(|| {
+                    assert_eq!(raw.read(8), b"\x01\x00\x00\x04next");
+                    // Whoever is asked first answers too late.
+                    if hung.swap(true, Ordering::SeqCst) {
+                        raw.write(b"\x01\x00\x00\x04good");
+                    }
+                });
+            }
+            let retry = Retry::attempts(2).each(PATIENCE);
+            req.ask().deadline(DEADLINE).retry(retry).request("next")
+        });
+        match reply {
+            Ok(reply) => assert_eq!(reply, *"good", "round {round}"),
+            // On a machine that is slow.
+            Err(error) => assert!(error.is_timed_out(), "{error:?}"),
+        }
+        for raw in &mut raws {
+            raw.write(b"\x01\x00\x00\x04late");
+        }
+    }
+}
+
+/// In strict mode a late reply that is with the system no longer stands in the way of the next request.
+#[test]
+fn strict_req_finds_a_late_reply_that_is_there() {
+    for correlate in [false, true] {
+        let options = Options::new().req_relaxed(false).req_correlate(correlate);
+        let (req, mut raw) = req_over_ipc(options);
+        for round in 0..20 {
+            let late = req.request_timeout("late", PATIENCE);
+            assert!(matches!(late, Err(RequestError::TimedOut)), "{late:?}");
+            let (id, _) = read_request_of(&mut raw, correlate);
+            let refused = req.request_timeout("early", DEADLINE);
+            assert!(matches!(refused, Err(RequestError::Send(_))), "{refused:?}");
+            raw.write(&[id, frame(0, b"too late")].concat());
+            let reply = thread::scope(|scope| {
+                scope.spawn(|| {
+                    let (id, body) = read_request_of(&mut raw, correlate);
+                    assert_eq!(body, b"next");
+                    raw.write(&[id, frame(0, b"good")].concat());
+                });
+                req.request_timeout("next", DEADLINE)
+            });
+            assert_eq!(reply.expect("a reply"), *"good", "round {round}");
+        }
+    }
+}
+
+/// A REQ, and a server that is connected to it.
+fn req_over_ipc(options: Options) -> (Req, RawPeer) {
+    // It goes before its peer does.
+    let options = options.linger(Duration::ZERO);
+    let req = Req::with_options(&Context::new(), options).expect("a REQ");
+    let mut raw = RawPeer::connect(&req.bind("ipc://*").expect("bound").to_string());
+    raw.shake_hands(1, "REP");
+    req.wait_for_peers(1, DEADLINE).expect("a peer");
+    (req, raw)
+}
+
+/// Reads a request: what a reply begins with, and its body.
+fn read_request_of(raw: &mut RawPeer, correlate: bool) -> (Vec<u8>, Vec<u8>) {
+    let mut start = Vec::new();
+    for _ in 0..1 + usize::from(correlate) {
+        let (flags, body) = raw.read_frame();
+        assert_eq!(flags, MORE);
+        start.extend(frame(MORE, &body));
+    }
+    (start, raw.read_frame().1)
 }
 
 /// A request is too large for the system's buffers, and its caller gives up while the server has read half of it. The rest
@@ -665,6 +788,30 @@ fn unbinding_leaves_the_reader_its_time() {
         drop(raw);
         push.close(DEADLINE).expect("all has left");
     }
+}
+
+/// What is still with the system when an endpoint is unbound has come as well, but for half a message.
+#[test]
+fn what_is_with_the_system_is_received_after_unbind() {
+    let pull = Pull::new(&Context::new()).expect("a PULL");
+    for round in 0..50 {
+        let endpoint = pull.bind("ipc://*").expect("bound");
+        let mut raw = RawPeer::connect(&endpoint.to_string());
+        raw.shake_hands(1, "PUSH");
+        pull.wait_for_peers(1, DEADLINE).expect("a peer");
+        raw.write(&[frame(0, b"one"), frame(0, &vec![b'x'; 100_000])].concat());
+        raw.write(&[frame(MORE, b"half")].concat());
+        pull.unbind(endpoint).expect("unbound");
+        raw.expect_closed();
+        assert!(!raw.pour(b"\x00\x05later"));
+        for length in [3, 100_000] {
+            let message = pull.recv_timeout(DEADLINE).expect("a message");
+            assert_eq!(message.size(), length, "round {round}");
+        }
+        pull.try_recv().expect_err("nothing more");
+        assert_eq!(pull.stats().peers, Vec::new());
+    }
+    assert_eq!(pull.stats().dropped.total(), 0);
 }
 
 /// A PUSH with a peer that reads only when it is told to.

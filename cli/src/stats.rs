@@ -129,12 +129,13 @@ fn totals(stats: &Stats, elapsed: Duration, passes_over: bool) -> String {
     // The library counts what has arrived, and what was accepted to be sent.
     let untaken: u64 = stats.peers.iter().map(|peer| peer.queued_in as u64).sum();
     let unsent: u64 = stats.peers.iter().map(|peer| peer.queued_out as u64).sum();
-    let taken = stats.messages_in.saturating_sub(untaken);
     let Dropped {
         peer_gone,
         withdrawn,
+        unreceived,
         ..
     } = stats.dropped;
+    let taken = stats.messages_in.saturating_sub(untaken + unreceived);
     let given_up = if passes_over {
         0
     } else {

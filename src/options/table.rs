@@ -661,7 +661,8 @@ option_table! {
     }
 
     /// Whether each request carries a number that its reply must bring back, so that a late reply is never taken
-    /// for that of a later request. libzmq's default is off.
+    /// for that of a later request. Without, what has arrived from the peer before a request is written is not taken for its reply, and what arrives
+    /// later is: so a server that answers twice can mislead. libzmq's default is off.
     req_correlate(bool) -> bool {
         libzmq: "ZMQ_REQ_CORRELATE" = 52,
         sockets: [Req],

@@ -3,7 +3,8 @@
 //! A request goes out as `[request id] "" body…`. The id lets several requests be under way at once, and
 //! tells a late reply from an awaited one. Without ids (`req_correlate` off) there is one request at a
 //! time, and replies that nobody waits for any more are counted and skipped, which works because a REP
-//! answers in order.
+//! answers in order. Others may come that are not expected: a peer may have answered twice. So what has arrived from the
+//! peer by the time that a request is written is no reply to it, and is dropped: see [`ReqPattern::send_alone`].
 
 mod repeating;
 
@@ -49,19 +50,28 @@ struct Request {
     /// Whom it was sent to last. `None`: it is to be sent again, and waits for somebody with room.
     peer: Option<PeerId>,
     outcome: Option<Outcome>,
-    /// Its caller waits no longer.
-    cancelled: Option<Cancelled>,
+    /// What comes now is not its reply, or nobody waits for that.
+    deaf: Option<Deaf>,
     /// It may be sent again.
     repeat: Option<Box<Repeat>>,
 }
 
-/// Why a request that has been cancelled is still known.
+/// Why a request that is known takes no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cancelled {
-    /// It is being written without the lock: only then it will be known whether it has left.
+enum Deaf {
+    /// Its caller has given it up while it is being written without the lock: only then it will be known whether it has left.
     WhileWritten,
-    /// Strict mode: the socket goes on waiting for its reply.
+    /// Its caller has given it up in strict mode: the socket goes on waiting for its reply.
     AwaitsReply,
+    /// It is queued, and no byte of it has been written. Its caller waits.
+    Unwritten,
+}
+
+impl Request {
+    /// Whether its caller waits no longer.
+    fn is_cancelled(&self) -> bool {
+        matches!(self.deaf, Some(Deaf::WhileWritten | Deaf::AwaitsReply))
+    }
 }
 
 /// How a request ended.
@@ -82,11 +92,16 @@ pub(crate) enum Outcome {
 pub(crate) enum Refusal {
     /// No peer has room, or another request is under way.
     NotNow,
+    /// Requests go one at a time, and what has come so far is to be taken in first: see [`ReqPattern::send_alone`].
+    Alone,
     /// Strict mode: the last request has not been answered.
     OutOfTurn,
     /// No peer takes a request that large.
     TooLarge(Excess),
 }
+
+/// Queues a message for a peer, if possible.
+type Attempt<'a> = dyn FnMut(&mut Peers, PeerId, Outgoing<'_>) -> Tried + 'a;
 
 impl ReqPattern {
     pub(crate) fn new(relaxed: bool, correlate: bool, first_ticket: Ticket) -> Self {
@@ -116,20 +131,23 @@ impl ReqPattern {
         pattern
     }
 
-    /// Sends a request to a peer that is connected, has room, and is not among those that have been `tried`. `None`: there is none.
+    /// Sends a request to a peer that is connected, has room, and is not among those that have been `tried`.
     pub(crate) fn send_elsewhere(
         &mut self,
         peers: &mut Peers,
         outgoing: Outgoing<'_>,
         tried: &[PeerId],
-    ) -> Option<Ticket> {
-        let attempt = |peers: &mut Peers, id, outgoing: Outgoing<'_>| match tried.contains(&id)
+    ) -> Result<Ticket, Refusal> {
+        let mut attempt = |peers: &mut Peers, id, outgoing: Outgoing<'_>| match tried.contains(&id)
             || !peers.is_connected(id)
         {
             true => Tried::Refused,
             false => peers.try_send(id, outgoing),
         };
-        self.send_by(peers, outgoing, attempt).ok()
+        match self.goes_alone() {
+            true => self.send_alone_by(peers, outgoing, &mut attempt),
+            false => self.send_rarely_by(peers, outgoing, &mut attempt),
+        }
     }
 
     /// The peer that a request has gone to, until that has ended and its caller knows.
@@ -138,14 +156,85 @@ impl ReqPattern {
     }
 
     /// Sends a request to the next peer with room.
+    #[inline]
     pub(crate) fn send(
         &mut self,
         peers: &mut Peers,
         outgoing: Outgoing<'_>,
     ) -> Result<Ticket, Refusal> {
-        self.send_by(peers, outgoing, |peers, id, outgoing| {
-            peers.try_send(id, outgoing)
-        })
+        if self.goes_alone() {
+            return Err(Refusal::Alone);
+        }
+        self.send_by(peers, outgoing, Peers::try_send)
+    }
+
+    /// Whether there is one request at a time: without ids, and in strict mode.
+    #[inline]
+    pub(crate) fn goes_alone(&self) -> bool {
+        !(self.correlate && self.relaxed)
+    }
+
+    /// The same where requests go one at a time. What peers of this process have sent so far is to be taken in before that, and what
+    /// the [late](Self::late_peer) one has. The request is then queued and deaf: what its peer has sent is to be taken in, it is to
+    /// [listen](Self::listen), and to be written.
+    pub(crate) fn send_alone(
+        &mut self,
+        peers: &mut Peers,
+        outgoing: Outgoing<'_>,
+    ) -> Result<Ticket, Refusal> {
+        self.send_alone_by(peers, outgoing, &mut Peers::try_send)
+    }
+
+    fn send_alone_by(
+        &mut self,
+        peers: &mut Peers,
+        outgoing: Outgoing<'_>,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Ticket, Refusal> {
+        // What stands in the way may have come since its caller gave up.
+        self.receive(peers);
+        if !self.requests.is_empty() {
+            return Err(match self.relaxed {
+                true => Refusal::NotNow,
+                false => Refusal::OutOfTurn,
+            });
+        }
+        let ticket = self.send_rarely_by(peers, outgoing, attempt)?;
+        if let Some(request) = self.requests.get_mut(&ticket) {
+            request.deaf = Some(Deaf::Unwritten);
+        }
+        Ok(ticket)
+    }
+
+    /// What comes from now on may be the reply to this request. What has come before is not.
+    pub(crate) fn listen(&mut self, peers: &mut Peers, ticket: Ticket) {
+        self.receive(peers);
+        if let Some(request) = self.requests.get_mut(&ticket) {
+            request.deaf = None;
+        }
+    }
+
+    /// Whether a call waits for the end of a request.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.requests.values().all(Request::is_cancelled)
+    }
+
+    /// Strict mode: the peer whose reply stands in the way of the next request, and is waited for by nobody else.
+    pub(crate) fn late_peer(&self) -> Option<PeerId> {
+        let mut requests = self.requests.values();
+        let late = requests.find(|request| request.deaf == Some(Deaf::AwaitsReply));
+        late.and_then(|request| request.peer)
+    }
+
+    /// The same out of line: [`send`](Self::send) has [`send_by`](Self::send_by) for itself, so that it is compiled into it.
+    #[inline(never)]
+    fn send_rarely_by(
+        &mut self,
+        peers: &mut Peers,
+        outgoing: Outgoing<'_>,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Ticket, Refusal> {
+        self.send_by(peers, outgoing, attempt)
     }
 
     #[inline]
@@ -155,16 +244,6 @@ impl ReqPattern {
         outgoing: Outgoing<'_>,
         mut attempt: impl FnMut(&mut Peers, PeerId, Outgoing<'_>) -> Tried,
     ) -> Result<Ticket, Refusal> {
-        if !self.relaxed {
-            // The reply that stands in the way may have come since its caller gave up.
-            self.receive(peers);
-            if !self.requests.is_empty() {
-                return Err(Refusal::OutOfTurn);
-            }
-        }
-        if !self.correlate && !self.requests.is_empty() {
-            return Err(Refusal::NotNow);
-        }
         let ticket = self.next_ticket;
         let body = outgoing;
         let number = self
@@ -190,7 +269,7 @@ impl ReqPattern {
         let mut request = Request {
             peer: Some(id),
             outcome: None,
-            cancelled: None,
+            deaf: None,
             repeat: None,
         };
         if let Some(repeating) = &mut self.repeating {
@@ -257,11 +336,11 @@ impl ReqPattern {
                 self.balancer.set_ready(peer);
                 return first;
             }
-            Withdrawal::Undecided => request.cancelled = Some(Cancelled::WhileWritten),
+            Withdrawal::Undecided => request.deaf = Some(Deaf::WhileWritten),
             Withdrawal::TooLate => {
                 self.cancelled_late = true;
                 if !self.relaxed {
-                    request.cancelled = Some(Cancelled::AwaitsReply);
+                    request.deaf = Some(Deaf::AwaitsReply);
                     return false;
                 }
                 if !self.correlate {
@@ -304,8 +383,10 @@ impl ReqPattern {
         let Some(request) = self.requests.get_mut(&ticket) else {
             return Some(message);
         };
-        if request.cancelled.is_some() {
-            self.forget_request(ticket);
+        if request.deaf.is_some() {
+            if request.is_cancelled() {
+                self.forget_request(ticket);
+            }
             self.unexpected += 1;
             return Some(message);
         }
@@ -407,7 +488,7 @@ impl ReqPattern {
         lost.truncate(lost.len().saturating_sub(kept));
         for ticket in lost {
             match self.requests.get(&ticket) {
-                Some(request) if request.cancelled.is_none() => {
+                Some(request) if !request.is_cancelled() => {
                     self.end(ticket, Outcome::PeerGone);
                 }
                 Some(_) => self.forget_request(ticket),
@@ -536,7 +617,7 @@ impl Pattern for ReqPattern {
 
     fn returned(&mut self, peers: &mut Peers, id: PeerId, connected: bool) {
         let undecided = |request: &Request| {
-            request.peer == Some(id) && request.cancelled == Some(Cancelled::WhileWritten)
+            request.peer == Some(id) && request.deaf == Some(Deaf::WhileWritten)
         };
         let requests = self.requests.iter();
         let undecided: Vec<Ticket> = requests
@@ -558,7 +639,7 @@ impl Pattern for ReqPattern {
             return;
         };
         match self.requests.get(&ticket) {
-            Some(request) if request.cancelled.is_none() => {
+            Some(request) if !request.is_cancelled() => {
                 let size = message.size();
                 self.end(ticket, Outcome::Refused { size, cause });
             }
@@ -575,11 +656,7 @@ impl Pattern for ReqPattern {
     /// to its mark, and a peer that is not read from is not seen to leave.
     fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
         self.queue.push(id);
-        if self
-            .requests
-            .values()
-            .all(|request| request.cancelled.is_some())
-        {
+        if self.requests.values().all(|request| request.deaf.is_some()) {
             self.receive(peers);
         }
         Ok(())

@@ -105,7 +105,8 @@ macro_rules! common {
             }
 
             /// Stops listening at an endpoint, as [`bind`](Self::bind) returned it, and closes the
-            /// connections that were accepted there.
+            /// connections that were accepted there. Messages that have come by them can still be received, but for those
+            /// that are to be [settled](crate::Options::delivery), which come again elsewhere.
             ///
             /// # Errors
             ///
@@ -118,7 +119,8 @@ macro_rules! common {
                 self.socket.unbind(&$crate::socket::endpoint(endpoint)?)
             }
 
-            /// Ends the connections to an endpoint, as given to [`connect`](Self::connect).
+            /// Ends the connections to an endpoint, as given to [`connect`](Self::connect). Messages that have come by them and were
+            /// not received are dropped ([`Dropped::unreceived`](crate::Dropped::unreceived)).
             ///
             /// # Errors
             ///

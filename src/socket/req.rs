@@ -10,7 +10,7 @@ pub use ask::{Ask, Retry};
 
 use super::common::common;
 use super::{Refused, Socket, send_error, send_error_kind};
-use crate::engine::{Core, Deadline, Net, Outgoing, Stop};
+use crate::engine::{Core, Deadline, Net, Outgoing, Peers, Stop, Turn};
 use crate::error::{RequestError, SendErrorKind, Shortage};
 use crate::message::{Message, Payload};
 use crate::pattern::{Outcome, Pattern, Refusal, ReqPattern, Ticket};
@@ -175,11 +175,59 @@ pub(super) fn try_ask(
 ) -> Option<Result<Ticket, SendErrorKind>> {
     let ticket = match pattern.send(&mut net.peers, outgoing) {
         Ok(ticket) => ticket,
-        Err(Refusal::NotNow) => return None,
-        Err(Refusal::OutOfTurn) => return Some(Err(SendErrorKind::OutOfTurn)),
-        Err(Refusal::TooLarge(excess)) => return Some(Err(excess.into())),
+        Err(refusal) => match try_alone(pattern, net, outgoing, refusal) {
+            Ok(ticket) => ticket,
+            Err(kind) => return kind.map(Err),
+        },
     };
     Some(Ok(sent(pattern, net, outgoing, ticket)))
+}
+
+/// Sends a request that was refused, if that was because requests go one at a time. `Err(None)`: it can be sent later.
+#[cold]
+#[inline(never)]
+fn try_alone(
+    pattern: &mut ReqPattern,
+    net: &mut Net,
+    outgoing: Outgoing<'_>,
+    refusal: Refusal,
+) -> Result<Ticket, Option<SendErrorKind>> {
+    let asked = match refusal {
+        Refusal::Alone => ask_alone(pattern, net, |pattern, peers| {
+            pattern.send_alone(peers, outgoing)
+        }),
+        refusal => Err(refusal),
+    };
+    asked.map_err(|refusal| match refusal {
+        Refusal::NotNow | Refusal::Alone => None,
+        Refusal::OutOfTurn => Some(SendErrorKind::OutOfTurn),
+        Refusal::TooLarge(excess) => Some(excess.into()),
+    })
+}
+
+/// Sends a request where there is one at a time, as `send` does. Whatever has arrived by then is no reply to it, also where it is
+/// still with the system; and in strict mode a late reply that is there no longer stands in its way.
+#[cold]
+pub(super) fn ask_alone(
+    pattern: &mut ReqPattern,
+    net: &mut Net,
+    send: impl FnOnce(&mut ReqPattern, &mut Peers) -> Result<Ticket, Refusal>,
+) -> Result<Ticket, Refusal> {
+    if !pattern.is_waited_for() {
+        let late = pattern.late_peer();
+        let mut turn = Turn::begin(net, pattern);
+        // A peer of this process has a request as soon as that is queued, and may answer at once.
+        turn.take_in_within();
+        late.into_iter().for_each(|peer| turn.take_in(peer));
+    }
+    let ticket = send(pattern, &mut net.peers)?;
+    if pattern.asks_one_at_a_time()
+        && let Some(peer) = pattern.peer_of(ticket)
+    {
+        Turn::begin(net, pattern).take_in(peer);
+    }
+    pattern.listen(&mut net.peers, ticket);
+    Ok(ticket)
 }
 
 /// Has a request that is queued written. Whoever asks waits for the answer: there is no stream to gather for.

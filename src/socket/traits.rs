@@ -108,7 +108,8 @@ pub trait AnySocket: Handle + Send + Sync + 'static {
         self.socket().connect(self::endpoint(endpoint)?)
     }
 
-    /// Stops listening at an endpoint.
+    /// Stops listening at an endpoint, and closes the connections that were accepted there. Messages that have come by them can still
+    /// be received.
     ///
     /// # Errors
     ///
@@ -117,7 +118,7 @@ pub trait AnySocket: Handle + Send + Sync + 'static {
         self.socket().unbind(&self::endpoint(endpoint)?)
     }
 
-    /// Ends the connections to an endpoint.
+    /// Ends the connections to an endpoint. Messages that have come by them and were not received are dropped.
     ///
     /// # Errors
     ///

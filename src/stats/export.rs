@@ -169,6 +169,7 @@ fn dropped(dropped: &Dropped) -> Vec<(&'static str, u64)> {
         unexpected,
         unroutable,
         withdrawn,
+        unreceived,
     } = *dropped;
     vec![
         (r#"reason="high_water_mark""#, high_water_mark),
@@ -178,6 +179,7 @@ fn dropped(dropped: &Dropped) -> Vec<(&'static str, u64)> {
         (r#"reason="unexpected""#, unexpected),
         (r#"reason="unroutable""#, unroutable),
         (r#"reason="withdrawn""#, withdrawn),
+        (r#"reason="unreceived""#, unreceived),
     ]
 }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use zerohop::{Context, Event, Pub, Pull, Sub, UnbindError, WaitError};
+use zerohop::{
+    Context, Dealer, Event, Pub, Pull, Push, RecvError, Routed, Router, Sub, UnbindError, WaitError,
+};
 
 use crate::arena::{Transport, nimble, on_every_transport};
 use crate::common::deadline::DEADLINE;
-use crate::common::until::until;
+use crate::common::until::{GLANCE, until};
 use crate::pairs::{Pairing, PubSub, Socket};
 
 macro_rules! suite {
@@ -44,6 +46,12 @@ on_every_transport!(pair_pair: PairPair =>
 on_every_transport!(channel_channel: ChannelChannel =>
     taker_binds, giver_binds, taker_connects_first, giver_connects_first, taker_restarts, giver_restarts, unbinds, disconnects,
     connects_twice, waits_for_peers, names_are_taken_once,
+);
+
+on_every_transport!(
+    what_came_before_unbind_is_received,
+    what_came_to_a_router_before_unbind_bears_its_name,
+    what_came_before_disconnect_is_counted,
 );
 
 fn open<P: Pairing>(context: &Context) -> (P::Giver, P::Taker) {
@@ -195,6 +203,82 @@ fn disconnects<P: Pairing>(transport: Transport) {
 
     giver.connect(&endpoint);
     P::pass(&giver, &taker, "two");
+}
+
+/// Waits until so many messages have come, received or not.
+fn await_arrivals(socket: &impl Socket, messages: u64) {
+    until("the messages have come", || {
+        let _ = socket.wait_for_peers(usize::MAX, Duration::from_millis(1));
+        (socket.stats().messages_in == messages).then_some(())
+    });
+}
+
+/// What has come before `unbind` is received after it, in order, and nothing that is sent later. Then nothing is left of the peer.
+fn what_came_before_unbind_is_received(transport: Transport) {
+    let context = Context::new();
+    let pull = Pull::with_options(&context, nimble()).expect("a PULL");
+    let push = Push::with_options(&context, nimble()).expect("a PUSH");
+    let endpoint = Socket::bind(&pull, &transport.endpoint());
+    Socket::connect(&push, &endpoint);
+    for text in ["one", "two", "three"] {
+        push.send_timeout(text, DEADLINE).expect("sent");
+    }
+    await_arrivals(&pull, 3);
+    // Of two connections that ended this way after each other, too.
+    Socket::unbind(&pull, &endpoint).expect("unbound");
+    pull.settle_at(0);
+    push.settle_at(0);
+    Socket::bind(&pull, &endpoint);
+    push.send_timeout("four", DEADLINE).expect("sent");
+    await_arrivals(&pull, 4);
+    Socket::unbind(&pull, &endpoint).expect("unbound");
+    push.settle_at(0);
+    push.send_timeout("later", DEADLINE).expect("queued");
+    let mut texts: Vec<zerohop::Message> = (0..4)
+        .map(|_| pull.recv_timeout(DEADLINE).expect("a message"))
+        .collect();
+    let four = texts.iter().position(|text| *text == "four");
+    texts.remove(four.expect("what came last"));
+    assert_eq!(texts, ["one", "two", "three"]);
+    assert_eq!(pull.recv_timeout(GLANCE), Err(RecvError::TimedOut));
+    let stats = pull.stats();
+    assert_eq!((stats.peers, stats.dropped.total()), (Vec::new(), 0));
+}
+
+/// It still bears the name of its peer, and is answered by nobody.
+fn what_came_to_a_router_before_unbind_bears_its_name(transport: Transport) {
+    let context = Context::new();
+    let router = Router::with_options(&context, nimble()).expect("a ROUTER");
+    let dealer = Dealer::with_options(&context, nimble().routing_id("dealer")).expect("a DEALER");
+    let endpoint = Socket::bind(&router, &transport.endpoint());
+    Socket::connect(&dealer, &endpoint);
+    dealer.send_timeout("question", DEADLINE).expect("sent");
+    await_arrivals(&router, 1);
+    Socket::unbind(&router, &endpoint).expect("unbound");
+    let incoming = router.recv_timeout(DEADLINE).expect("the question");
+    assert_eq!(incoming.peer, "dealer");
+    assert_eq!(incoming.message, "question");
+    let answered = router.send_to_timeout("dealer", "answer", DEADLINE);
+    assert_eq!(answered.expect("said"), Routed::Unroutable);
+    assert_eq!(router.stats().peers, Vec::new());
+}
+
+/// What has come and was not received before `disconnect` is dropped, and that shows.
+fn what_came_before_disconnect_is_counted(transport: Transport) {
+    let context = Context::new();
+    let pull = Pull::with_options(&context, nimble()).expect("a PULL");
+    let push = Push::with_options(&context, nimble()).expect("a PUSH");
+    let endpoint = Socket::bind(&push, &transport.endpoint());
+    Socket::connect(&pull, &endpoint);
+    for text in ["one", "two", "three"] {
+        push.send_timeout(text, DEADLINE).expect("sent");
+    }
+    await_arrivals(&pull, 3);
+    assert_eq!(pull.recv_timeout(DEADLINE).expect("the first"), "one");
+    Socket::disconnect(&pull, &endpoint).expect("disconnected");
+    assert_eq!(pull.recv_timeout(GLANCE), Err(RecvError::TimedOut));
+    let dropped = pull.stats().dropped;
+    assert_eq!((dropped.unreceived, dropped.total()), (2, 2));
 }
 
 /// To one endpoint: another connection where that is of use, and nothing where it would only repeat messages.

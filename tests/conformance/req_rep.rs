@@ -4,7 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::sockets::{
-    Context, Options, Rep, ReplyErrorKind, Req, Request, RequestError, Retry, SendErrorKind,
+    Context, Options, Rep, ReplyErrorKind, Req, Request, RequestError, Retry, Routed, Router,
+    SendErrorKind,
 };
 
 use crate::arena::{Transport, nimble, on_every_transport};
@@ -21,6 +22,7 @@ on_every_transport!(
     shutting_down_takes_back_what_has_not_left,
     goes_on_after_the_server_restarts,
     strict_mode_insists_on_the_reply,
+    takes_no_second_reply_for_that_to_the_next_request,
     tells_a_reply_that_nobody_gets,
     asks_another_server_if_told_to,
     asks_again_when_a_server_is_killed,
@@ -297,6 +299,41 @@ fn strict_mode_insists_on_the_reply(transport: Transport) {
         });
         assert_eq!(reply, *"in time");
     });
+}
+
+/// Without ids. Over tcp nobody can tell when a message has arrived: see `wire`.
+fn takes_no_second_reply_for_that_to_the_next_request(transport: Transport) {
+    if transport == Transport::Tcp {
+        return;
+    }
+    let context = Context::new();
+    let req = Req::with_options(&context, nimble().req_correlate(false)).expect("a REQ");
+    let router = Router::with_options(&context, nimble()).expect("a ROUTER");
+    Socket::connect(&req, &Socket::bind(&router, &transport.endpoint()));
+    req.wait_for_peers(1, DEADLINE).expect("a peer");
+    let answer = |text: &str, again: bool| {
+        let request = router.recv_timeout(DEADLINE).expect("a request");
+        for text in [Some(text), again.then_some("again")].into_iter().flatten() {
+            let sent = router.send_to_timeout(&request.peer, ["", text], DEADLINE);
+            assert_eq!(sent.expect("sent"), Routed::Queued);
+        }
+    };
+    for _ in 0..50 {
+        for (text, again) in [("first", true), ("second", false)] {
+            thread::scope(|scope| {
+                scope.spawn(|| answer(text, again));
+                let reply = req.request_timeout(text, DEADLINE).expect("a reply");
+                assert_eq!(reply, *text);
+            });
+            until("all has left", || {
+                let queued = router.stats().peers.iter().any(|peer| peer.queued_out > 0);
+                if queued {
+                    let _ = router.wait_for_peers(2, Duration::from_millis(1));
+                }
+                (!queued).then_some(())
+            });
+        }
+    }
 }
 
 fn tells_a_reply_that_nobody_gets(transport: Transport) {

@@ -252,17 +252,41 @@ fn an_inproc_peer_that_left_messages_is_forgotten_with_the_last() {
     witness.end();
 }
 
+/// Whether it had gone before, or is still connected.
 #[test]
-fn a_peer_that_is_unbound_is_forgotten_with_its_messages() {
+fn a_peer_that_is_unbound_is_forgotten_with_its_last_message() {
     let context = Context::new();
     let witness = Socket::new(&context, Options::new());
-    let endpoint = witness.bind();
-    leave_two(&context, &endpoint);
-    witness.until_true(|_, net| net.peers.gone == 1);
-    witness.inspect(|pattern, net| {
-        assert!(Turn::begin(net, pattern).unbind(&endpoint));
-        assert_eq!((pattern.forgotten, net.peers.slab.len()), (1, 0));
-    });
+    for (round, goes_before) in (0..).zip([true, false]) {
+        let endpoint = witness.bind();
+        let push = Push::new(&context).expect("a PUSH");
+        push.connect(&endpoint).expect("connected");
+        push.send_batch(["first", "last"]).expect("sent");
+        witness.until_true(|_, net| {
+            let mut peers = net.peers.slab.iter();
+            peers.any(|(id, _)| net.peers.messages(id) == 2)
+        });
+        let push = match goes_before {
+            true => {
+                drop(push);
+                witness.until_true(|_, net| net.peers.gone == 1);
+                None
+            }
+            false => Some(push),
+        };
+        witness.inspect(|pattern, net| {
+            assert!(Turn::begin(net, pattern).unbind(&endpoint));
+            assert_eq!((pattern.forgotten, net.peers.gone), (round, 1));
+        });
+        assert_eq!(witness.recv(), "first");
+        assert_eq!(witness.recv(), "last");
+        witness.until_true(|_, net| net.peers.slab.is_empty());
+        witness.inspect(|pattern, net| {
+            assert_eq!(pattern.faults, [""; 0]);
+            assert_eq!((pattern.forgotten, net.peers.gone), (round + 1, 0));
+        });
+        drop(push);
+    }
     witness.end();
 }
 

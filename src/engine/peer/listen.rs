@@ -9,7 +9,7 @@ use mio::event::Source as _;
 
 use super::addresses::{AddressLimit, Limits};
 use super::net::{Net, listener_token};
-use super::state::{Link, Origin, Peer};
+use super::state::{Link, Origin, Peer, PeerId};
 use super::turn::Turn;
 use crate::engine::driving::timers::Timer;
 use crate::monitor::{ConnectionId, ConnectionInfo, DisconnectCause, Event, IoFailure};
@@ -40,18 +40,26 @@ impl Net {
     }
 }
 
+impl Net {
+    /// All peers that fit.
+    fn those(&self, fits: impl Fn(&Peer) -> bool) -> Vec<PeerId> {
+        let peers = self.peers.slab.iter().filter(|(_, peer)| fits(peer));
+        peers.map(|(id, _)| id).collect()
+    }
+}
+
 impl Turn<'_> {
-    /// Unbinds an endpoint, and closes what was accepted there; `false` if it is not bound.
+    /// Unbinds an endpoint, and closes what was accepted there; `false` if it is not bound. What has come by then can still be received.
     pub(crate) fn unbind(&mut self, endpoint: &Endpoint) -> bool {
         if let Address::Inproc(name) = endpoint.address() {
             if !crate::engine::lock(&self.net.context.names).unbind(name, &self.net.mailbox) {
                 return false;
             }
-            // Of sockets that have just connected there are only notes yet. They are made peers, and then dropped with the others.
+            // Of sockets that have just connected there are only notes yet. They are made peers, and then parted with like the others.
             for note in self.net.all_notes() {
                 self.handle_note(note);
             }
-            self.drop_where(
+            self.part_with_those(
                 |peer| matches!(&peer.origin, Origin::Bound(bound_name) if **bound_name == **name),
             );
             return true;
@@ -64,27 +72,25 @@ impl Turn<'_> {
             return false;
         };
         self.net.stop_listening(index);
-        self.drop_where(|peer| matches!(peer.origin, Origin::Accepted(at) if at == index));
+        self.part_with_those(|peer| matches!(peer.origin, Origin::Accepted(at) if at == index));
         true
     }
 
-    /// Ends all connections to an endpoint; `false` if there is none.
+    /// Ends all connections to an endpoint; `false` if there is none. What has come by them and was not received is dropped, and counted.
     pub(crate) fn disconnect(&mut self, endpoint: &Endpoint) -> bool {
-        self.drop_where(|peer| peer.origin.is_dialed(endpoint))
+        let ids = self.net.those(|peer| peer.origin.is_dialed(endpoint));
+        let until = self.farewell_time();
+        for id in &ids {
+            self.cut_off(*id, until);
+        }
+        !ids.is_empty()
     }
 
-    /// Drops all peers that fit; says whether there were any.
-    fn drop_where(&mut self, fits: impl Fn(&Peer) -> bool) -> bool {
-        let peers = self.net.peers.slab.iter();
-        let fitting: Vec<usize> = peers
-            .filter(|(_, peer)| fits(peer))
-            .map(|(id, _)| id)
-            .collect();
+    fn part_with_those(&mut self, fits: impl Fn(&Peer) -> bool) {
         let until = self.farewell_time();
-        for id in &fitting {
-            self.drop_peer(*id, DisconnectCause::LocalClose, until);
+        for id in self.net.those(fits) {
+            self.part_with(id, until);
         }
-        !fitting.is_empty()
     }
 
     /// Accepts what has come in: one connection at least, and as many as there is time for in the first half of the turn. The rest

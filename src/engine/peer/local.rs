@@ -178,6 +178,13 @@ impl Turn<'_> {
         self.fetch_inproc(id);
     }
 
+    /// Ends the connection of a socket that has connected to a name which is not ours any more. What it has sent can still be taken.
+    pub(super) fn part_with_inproc(&mut self, id: PeerId) {
+        self.fetch_inproc(id);
+        self.net.close_inproc(id);
+        self.inproc_gone(id, End::Unbound);
+    }
+
     /// Our offer is refused, or its taker sends us away for the sake of another.
     pub(crate) fn refused_inproc(&mut self, place: Place) {
         if !self.net.at_place(place) {
@@ -212,6 +219,16 @@ impl Turn<'_> {
         if waits {
             // Never an error.
             let _ = self.offer_at(id, Misfit::IsWaitedFor);
+        }
+    }
+
+    /// Takes in what sockets of this process have sent so far, told of or not.
+    pub(crate) fn take_in_within(&mut self) {
+        let peers = self.net.peers.slab.iter();
+        let within = peers.filter(|(_, peer)| matches!(peer.link, Link::Inproc(_)));
+        let ids: Vec<PeerId> = within.map(|(id, _)| id).collect();
+        for id in ids {
+            self.fetch_inproc(id);
         }
     }
 
@@ -356,6 +373,8 @@ enum End {
     Gone,
     /// One side does not let the other in.
     Refused,
+    /// The application has unbound the name.
+    Unbound,
 }
 
 impl Net {

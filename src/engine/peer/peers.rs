@@ -588,9 +588,17 @@ impl Peers {
         self.discard(message);
     }
 
+    /// What nobody has taken of this peer is about to be dropped.
+    pub(super) fn count_unreceived(&mut self, id: PeerId) {
+        if let Some(peer) = self.slab.get_mut(id) {
+            peer.counters.unreceived += peer.inbound.messages() as u64;
+        }
+    }
+
     /// Ends the connection of a peer once all that is queued for it has left. Nothing is sent to it any more, and nothing
     /// received.
     pub(crate) fn end(&mut self, id: PeerId) {
+        self.count_unreceived(id);
         self.discard_inbound(id);
         if let Some(peer) = self.slab.get_mut(id) {
             peer.ending = true;

@@ -33,6 +33,10 @@ const ACTED_ON_READ: usize = 4 * 1024;
 /// What is a message of its own where no ZMTP is spoken, at the most: as much as libzmq reads. With the header that it gets here.
 const RAW_READ: usize = SMALL_READ + MAX_HEADER;
 
+/// So often a peer is read from to take in all that the system has of it. That is enough for what systems keep of a connection, as a
+/// rule, and the end for a peer that goes on sending.
+const MOST_TAKEN_IN: usize = 128;
+
 /// Reads ahead of the application, in one turn and for one peer, before the others get theirs.
 const READS_PER_TURN: usize = 4;
 
@@ -73,6 +77,19 @@ impl Turn<'_> {
         }
     }
 
+    /// Reads what the system has of a peer in another process, reported or not: where it matters whether that came before
+    /// something else. The pattern is to take what it is told of, or reading ends at the mark.
+    pub(crate) fn take_in(&mut self, id: PeerId) {
+        if let Some(Link::Up(up)) = self.net.peers.slab.get_mut(id).map(|peer| &mut peer.link) {
+            up.readable = true;
+        }
+        let mut left = MOST_TAKEN_IN;
+        while left > 0 && self.net.may_have_more(id) {
+            left -= 1;
+            self.read_peer(id);
+        }
+    }
+
     fn read_peer(&mut self, id: PeerId) {
         let mut arrived = false;
         for _ in 0..READS_PER_TURN {
@@ -104,6 +121,7 @@ impl Turn<'_> {
             return true;
         }
         if self.net.raw && self.net.peers.is_ending(id) {
+            self.net.peers.count_unreceived(id);
             self.net.peers.discard_inbound(id);
             return true;
         }
@@ -329,6 +347,15 @@ impl Turn<'_> {
 }
 
 impl Net {
+    /// Whether the system may have bytes of this peer that are to be read now.
+    fn may_have_more(&self, id: PeerId) -> bool {
+        let peer = self.peers.slab.get(id);
+        peer.is_some_and(|peer| match &peer.link {
+            Link::Up(up) => up.readable && !peer.paused,
+            _ => false,
+        })
+    }
+
     /// Puts a peer in the queue for reading, if there may be something.
     pub(super) fn queue_read(&mut self, id: PeerId) {
         if let Some(peer) = self.peers.slab.get_mut(id)

@@ -60,7 +60,7 @@ pub(crate) struct Peer {
     pub(super) gathered_at_most: usize,
     /// The pattern knows the peer as one to send to.
     pub(super) attached: bool,
-    /// The application has ended its connection, which goes once all has left, or at that time.
+    /// The application has ended its connection, which goes once all has left, or at that time; if it is gone, messages may be left.
     pub(super) ending: bool,
     pub(super) ends_at: Option<Instant>,
     /// The pattern holds what is queued for the peer, and queues it anew for another connection.
@@ -241,6 +241,7 @@ pub(crate) struct Counters {
     pub(crate) dropped_conflated: u64,
     pub(crate) dropped_disconnect: u64,
     pub(crate) withdrawn: u64,
+    pub(crate) unreceived: u64,
     pub(crate) dropped_refused: u64,
     pub(crate) topics_withheld: u64,
     pub(crate) reconnects: u64,
@@ -354,6 +355,7 @@ impl Counters {
         self.dropped_conflated += other.dropped_conflated;
         self.dropped_disconnect += other.dropped_disconnect;
         self.withdrawn += other.withdrawn;
+        self.unreceived += other.unreceived;
         self.dropped_refused += other.dropped_refused;
         self.topics_withheld += other.topics_withheld;
         self.reconnects += other.reconnects;

@@ -84,6 +84,7 @@ fn dropped(counters: &Counters) -> Dropped {
         peer_gone: counters.dropped_disconnect,
         refused: counters.dropped_refused,
         withdrawn: counters.withdrawn,
+        unreceived: counters.unreceived,
         ..Dropped::default()
     }
 }

@@ -208,6 +208,7 @@ impl Turn<'_> {
             return self.orphan(unsent, held);
         };
         peer.being_written = false;
+        let parted = peer.ending && matches!(peer.link, Link::Gone);
         let was_full = peer.outbound.messages() + peer.in_flight >= peer.send_hwm;
         peer.in_flight = 0;
         if let Some(limits) = &mut peer.bytes {
@@ -235,6 +236,9 @@ impl Turn<'_> {
             }
             let later = std::mem::replace(&mut peer.outbound, buffer);
             peer.outbound.append(later, pool);
+        }
+        if parted && messages > 0 {
+            self.net.bid_farewell(stream, self.farewell_time());
         }
         if same {
             self.net.after_write(id, result);

@@ -181,7 +181,7 @@ impl ReqPattern {
         else {
             return;
         };
-        if request.cancelled.is_some() {
+        if request.is_cancelled() {
             self.end_repeating(peers, ticket);
             return self.forget_request(ticket);
         }
@@ -210,7 +210,7 @@ impl ReqPattern {
         while let Some((at, ticket)) = repeating.due.first().copied().filter(|(at, _)| *at <= now) {
             repeating.due.remove(&(at, ticket));
             let request = self.requests.get_mut(&ticket);
-            let Some(request) = request.filter(|request| request.cancelled.is_none()) else {
+            let Some(request) = request.filter(|request| !request.is_cancelled()) else {
                 continue;
             };
             let Some(repeat) = &mut request.repeat else {

@@ -3,11 +3,11 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use super::{Failure, Req, sent, try_ask};
-use crate::engine::{Deadline, Outgoing, PeerId, Stop};
+use super::{Failure, Req, ask_alone, sent, try_ask};
+use crate::engine::{Deadline, Outgoing, PeerId, Peers, Stop};
 use crate::error::{RequestError, SendErrorKind};
 use crate::message::{Message, Payload};
-use crate::pattern::Ticket;
+use crate::pattern::{ReqPattern, Ticket};
 use crate::socket::send_error_kind;
 
 /// How often, and when, a request is sent again: asked for with [`Ask::retry`].
@@ -165,10 +165,16 @@ impl Ask<'_> {
         }
         let core = self.req.socket.core();
         let asked = core.until(deadline, |pattern, net| {
-            let elsewhere = pattern.send_elsewhere(&mut net.peers, outgoing, tried);
+            let send = |pattern: &mut ReqPattern, peers: &mut Peers| {
+                pattern.send_elsewhere(peers, outgoing, tried)
+            };
+            let elsewhere = match pattern.goes_alone() {
+                true => ask_alone(pattern, net, send),
+                false => send(pattern, &mut net.peers),
+            };
             match elsewhere {
-                Some(ticket) => Some(Ok(sent(pattern, net, outgoing, ticket))),
-                None => try_ask(pattern, net, outgoing),
+                Ok(ticket) => Some(Ok(sent(pattern, net, outgoing, ticket))),
+                Err(_) => try_ask(pattern, net, outgoing),
             }
         });
         match asked.map_err(send_error_kind).and_then(|asked| asked) {

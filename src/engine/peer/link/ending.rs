@@ -33,12 +33,10 @@ impl Turn<'_> {
         if let Some(stream) = unread {
             self.net.bid_farewell(stream, self.violators_time());
         }
+        self.end_input(id);
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
-        peer.inbound.rollback(&mut self.net.peers.pool);
-        peer.resume();
-        peer.has_read(self.now);
         let goes = matches!(peer.origin, Origin::Accepted(_)) || peer.ending;
         if was_up {
             self.put_notices(id, Happened::Ended);
@@ -69,6 +67,15 @@ impl Turn<'_> {
             self.announce_room(id);
         }
         self.redial_later(id);
+    }
+
+    /// Nothing more comes by the connection of a peer. Half a message is dropped.
+    fn end_input(&mut self, id: PeerId) {
+        if let Some(peer) = self.net.peers.slab.get_mut(id) {
+            peer.inbound.rollback(&mut self.net.peers.pool);
+            peer.resume();
+            peer.has_read(self.now);
+        }
     }
 
     /// Counts a loss against what was being written, or leaves that to whoever is writing it.
@@ -223,15 +230,54 @@ impl Turn<'_> {
 
     /// Drops a peer at the application's wish, and all that it still had. What it has been sent it can read `until` then.
     pub(crate) fn drop_peer(&mut self, id: PeerId, cause: DisconnectCause, until: Deadline) {
+        self.hang_up(id, &cause, until);
+        self.net.changes.add(Changes::PEERS);
+        self.net.peers.remove(id, self.pattern);
+    }
+
+    /// The same where it is to show that messages are dropped that had arrived.
+    pub(in crate::engine::peer) fn cut_off(&mut self, id: PeerId, until: Deadline) {
+        self.hang_up(id, &DisconnectCause::LocalClose, until);
+        self.net.peers.count_unreceived(id);
+        self.net.changes.add(Changes::PEERS);
+        self.net.peers.remove(id, self.pattern);
+    }
+
+    /// Ends the connection of a peer that we have accepted, at the application's wish. What has come whole by now can still be received, and
+    /// then its place goes, as when the peer has ended it. What it has been sent it can read `until` then.
+    pub(in crate::engine::peer) fn part_with(&mut self, id: PeerId, until: Deadline) {
+        // Nobody can tell whether it is with us or with the system.
+        self.take_in(id);
+        let Some(peer) = self.net.peers.slab.get(id) else {
+            return;
+        };
+        match &peer.link {
+            // It has ended by itself.
+            Link::Gone => {}
+            Link::Inproc(_) => self.part_with_inproc(id),
+            Link::Up(_) if !peer.ending => {
+                self.hang_up(id, &DisconnectCause::LocalClose, until);
+                self.end_input(id);
+                self.retire(id);
+                if let Some(peer) = self.net.peers.slab.get_mut(id) {
+                    peer.ending = true;
+                }
+            }
+            Link::Up(_) | Link::Down | Link::Connecting(_) | Link::Handshaking(_) => {
+                self.drop_peer(id, DisconnectCause::LocalClose, until);
+            }
+        }
+    }
+
+    /// Ends the connection of a peer, which is not sent to any more, but for what it has to read `until` then.
+    fn hang_up(&mut self, id: PeerId, cause: &DisconnectCause, until: Deadline) {
         self.net.close_inproc(id);
         let unread = self.maybe_unread(id);
-        self.net.disconnect_link(id, &cause);
+        self.net.disconnect_link(id, cause);
         if let Some(stream) = unread {
             self.net.bid_farewell(stream, until);
         }
         self.detach(id);
-        self.net.changes.add(Changes::PEERS);
-        self.net.peers.remove(id, self.pattern);
     }
 
     /// The stream of a connection that has carried messages to a peer which, for all we know, has not read them yet.
