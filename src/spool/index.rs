@@ -426,7 +426,10 @@ impl Index {
         if oldest.is_sparse() {
             return true;
         }
-        let used: u64 = self.segments.iter().map(|segment| segment.end).sum();
+        // Those before the last take up their files, however little is in them.
+        let last = self.segments.back();
+        let rest = last.map_or(0, |last| last.size.saturating_sub(last.end));
+        let used = self.size() - rest;
         if used <= 2 * segment_size {
             return false;
         }

@@ -319,9 +319,19 @@ impl State {
         self.copy_at = (number, end + COPY_EVERY);
     }
 
+    /// The bytes that the limit is for. Where no message is left, all segments go when another is begun.
+    pub(super) fn held_bytes(&self) -> u64 {
+        match self.index.live {
+            0 => self.bytes.saturating_sub(self.index.size()),
+            _ => self.bytes,
+        }
+    }
+
     pub(super) fn has_spare(&self, size: u64, need: Need) -> bool {
         let fits = self.spares.iter().any(|spare| spare.size >= size);
-        fits && (self.spares.len() > 1 || !need.leaves_one())
+        // Where no message is left there is nothing to copy, and the last segment can go when another is begun.
+        let enough = self.spares.len() > 1 || self.index.live == 0;
+        fits && (enough || !need.leaves_one())
     }
 
     pub(super) fn take_spare(&mut self, size: u64, need: Need) -> Option<Spare> {

@@ -236,7 +236,7 @@ impl OpenSpool {
     ) -> Result<(), SpoolError> {
         if let Some(limit) = self.settings.limit
             && need != Need::Copy
-            && lock(&self.state).bytes.saturating_add(size) > limit
+            && lock(&self.state).held_bytes().saturating_add(size) > limit
         {
             return Err(SpoolError::Limit { limit });
         }

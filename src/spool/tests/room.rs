@@ -210,6 +210,26 @@ fn what_finds_no_room_is_noted_when_there_is_some() {
     }
 }
 
+/// It has a segment of its own, which is the last one.
+#[test]
+fn a_long_message_that_is_settled_leaves_its_room() {
+    for bound in BOUNDS {
+        let (settings, disk) = (settings(bound, Sync::Disk), disk(bound));
+        let spool = open(&settings, &disk);
+        let len = match bound {
+            Bound::Limit => 50_000,
+            // Two of them are there at once.
+            Bound::Disk => 22_000,
+        };
+        for _ in 0..5 {
+            let long = spool.append(vec![1; len]).expect("room");
+            spool.commit(long).expect("safe");
+            spool.settle([long..=long]).expect("noted");
+        }
+        fill(&spool, 80);
+    }
+}
+
 /// Segments are a quarter of the limit at the most, so that there is always one to empty another into.
 #[test]
 fn the_default_segment_is_no_larger_than_the_limit_allows() {
