@@ -86,7 +86,7 @@ impl OpenSpool {
         deliveries: u32,
     ) -> Result<(), SpoolError> {
         self.change(seq, Note::waits(now, due, deliveries))?;
-        self.note_behind()
+        self.note_behind_at(|| now)
     }
 
     /// The message becomes a dead letter. Of the reason, the first 1,024 bytes are kept.
@@ -149,6 +149,11 @@ impl OpenSpool {
 
     /// Notes in the log what is known of messages in memory alone, as far as there is room for it.
     pub(super) fn note_behind(&self) -> Result<(), SpoolError> {
+        self.note_behind_at(now)
+    }
+
+    /// The same by a clock, in milliseconds since 1970.
+    fn note_behind_at(&self, clock: impl Fn() -> u64) -> Result<(), SpoolError> {
         loop {
             let state = lock(&self.state);
             let ranges = state.behind.settled.len().min(RANGES);
@@ -159,7 +164,7 @@ impl OpenSpool {
             } else if let Some(seq) = changed {
                 let len = state.index.note_of(seq).map_or(0, Note::len);
                 drop(state);
-                self.note_change(seq, len)?;
+                self.note_change(seq, len, clock())?;
             } else {
                 break;
             }
@@ -191,9 +196,8 @@ impl OpenSpool {
         Ok(())
     }
 
-    /// Notes what is known of a message, in a record with a body of this length.
-    fn note_change(&self, seq: u64, len: usize) -> Result<(), SpoolError> {
-        let time = now();
+    /// Notes what is known of a message at a time, in a record with a body of this length.
+    fn note_change(&self, seq: u64, len: usize, time: u64) -> Result<(), SpoolError> {
         let record = (record::padded(len), Need::Change);
         let state = self.room(record.0, record.1)?;
         // How long a wait is is known by the time of the record.
