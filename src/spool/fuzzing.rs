@@ -10,6 +10,7 @@ use super::crc::crc32c;
 use super::identity::{self, Identity};
 use super::memory::MemoryDisk;
 use super::record::{Copied, HEADER as RECORD, Kind, Note, encode, put_numbers, u32_at};
+use super::recover::INCARNATION_MAX;
 use super::segment::{HEADER, SegmentHeader, StreamId, file_name, seed};
 use super::{OpenSpool, Spool, SpoolError, Stored, Sync};
 
@@ -47,10 +48,17 @@ pub(crate) fn run(data: &[u8]) {
     let seq = spool.append("one more").expect("a message more");
     spool.commit(seq).expect("a disk that takes it");
     assert!(expected.iter().flatten().all(|stored| stored.seq < seq));
+    let is_last = spool.incarnation() > INCARNATION_MAX;
     spool.close().expect("a disk that takes it");
 
     let spool = Spool::at("memory").segment_size(4096).sync(sync);
-    let spool = spool.open_on(disk.boxed()).expect("a spool in order");
+    let spool = spool.open_on(disk.boxed());
+    if is_last {
+        let refused = matches!(spool, Err(SpoolError::Corrupt { .. }));
+        assert!(refused, "a spool that has been opened as often as may be");
+        return;
+    }
+    let spool = spool.expect("a spool in order");
     assert!(spool.recovery().clean);
     assert_eq!(spool.recovery().damage, []);
     let mut found = contents(&spool, begun);
@@ -348,7 +356,8 @@ mod tests {
         let wanted = std::env::var("ZEROHOP_SPOOL_INPUTS").ok();
         let inputs = wanted.and_then(|text| text.parse().ok()).unwrap_or(4000);
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/spool");
-        let mut seeds = vec![vec![0; 64], vec![3; 64]];
+        // The last has been opened as often as may be.
+        let mut seeds = vec![vec![0; 64], vec![3; 64], b"\xfe\xff\0\0\0\x40".to_vec()];
         // A published package has none.
         if corpus.exists() {
             let files = fs::read_dir(corpus).expect("a corpus");

@@ -24,7 +24,7 @@ pub(crate) const LOCK: &str = "spool.lock";
 const NUMBER_MAX: u64 = 1 << 62;
 
 /// How often a spool may have been opened: each time may leave out 2^32 numbers.
-const INCARNATION_MAX: u64 = 1 << 30;
+pub(super) const INCARNATION_MAX: u64 = 1 << 30;
 
 /// No segment is longer: one for a message of nearly 4 GiB.
 const LEN_MAX: u64 = 5 << 30;
