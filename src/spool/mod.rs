@@ -47,10 +47,10 @@
 //   index                                    which messages are live, and where; pure
 //   disk                                     the folder behind a trait
 //   commit                                   the hand-over of group commit
-//   recover                                  reads a folder
-//   store                                    opens, appends
+//   recover, opening                         reads a folder, and makes of it a spool that can be written to
+//   store                                    appends, and has the room for it
 //   state                                    what the lock of an open spool guards; pure
-//   settling, compacting                     what becomes of messages, and the last ones of old segments
+//   settling, compacting                     what becomes of messages, and what is left of old segments
 //   writing                                  what the leader of a group does, and spare segments
 //   reading                                  reads messages back
 //   log                                      a spool as the log of a publisher
@@ -76,6 +76,7 @@ mod log;
 #[cfg_attr(not(test), allow(dead_code))]
 pub(crate) mod memory;
 mod notes;
+mod opening;
 mod reading;
 mod record;
 mod recover;
