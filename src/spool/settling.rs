@@ -36,10 +36,10 @@ impl OpenSpool {
             let mut state = lock(&self.state);
             let next = state.next_seq;
             for range in ranges {
-                let (first, mut last) = range.into_inner();
+                let (first, last) = range.into_inner();
+                // Later ones are yet to come, and may be there when this is noted.
+                let last = last.min(next.saturating_sub(1));
                 if let Some(latest) = &mut state.latest {
-                    // Later ones are yet to come.
-                    last = last.min(next.saturating_sub(1));
                     latest.lose(first, last);
                 }
                 let copied = state.index.has_copy(first, last);

@@ -74,7 +74,7 @@ impl Behind {
     /// These messages are settled: nothing else of them matters.
     pub(super) fn settle(&mut self, first: u64, last: u64, copied: bool) {
         match self.settled.last_mut() {
-            Some((_, end, copy)) if *end + 1 == first => {
+            Some((_, end, copy)) if end.checked_add(1) == Some(first) => {
                 *end = last;
                 *copy |= copied;
             }

@@ -210,6 +210,25 @@ fn what_finds_no_room_is_noted_when_there_is_some() {
     }
 }
 
+/// Also where it is noted when those are there.
+#[test]
+fn a_range_without_an_end_takes_nothing_that_comes_later() {
+    let (settings, disk) = (settings(Bound::Limit, Sync::Os), disk(Bound::Limit));
+    let spool = open(&settings, &disk);
+    let taken = fill(&spool, 80);
+    for seq in taken.iter().skip(1).step_by(2) {
+        settle(&spool, *seq);
+    }
+    // It may find no room at once.
+    let all = spool.settle([0..=u64::MAX]);
+    assert!(all.err().is_none_or(|error| error.is_no_room()));
+    assert!(spool.is_empty());
+    let kept = spool.append([1; 80]).expect("room");
+    spool.commit(kept).expect("safe");
+    let spool = open(&settings, &disk.kill());
+    assert_eq!(held(&spool), [kept]);
+}
+
 /// It has a segment of its own, which is the last one.
 #[test]
 fn a_long_message_that_is_settled_leaves_its_room() {
