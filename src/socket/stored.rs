@@ -36,8 +36,6 @@ pub(crate) struct SocketSpool {
     /// `None`: it is closed.
     spool: Mutex<Option<Arc<OpenSpool>>>,
     notes: Arc<Notes<SpoolNote>>,
-    /// A message is safe when it is on the disk.
-    syncs: bool,
     /// Held by whoever takes notes and writes them, so that they stay in order.
     writing: Mutex<()>,
     end: Mutex<End>,
@@ -69,7 +67,6 @@ impl SocketSpool {
             acked.store_in(&spool, Arc::clone(&notes));
         }
         Arc::new(SocketSpool {
-            syncs: spool.syncs(),
             spool: Mutex::new(Some(Arc::new(spool))),
             notes,
             writing: Mutex::new(()),
@@ -118,13 +115,6 @@ impl SocketSpool {
     /// The same, and there is time: nobody waits for it yet.
     pub(super) fn want_later(&self, number: u64) {
         self.notes.want_later(number.saturating_add(1));
-    }
-
-    /// Has another thread begin to make a message safe, if that is a matter of the disk; [`commit`](Self::commit) is to follow.
-    fn hasten(&self, number: u64) {
-        if self.syncs {
-            self.notes.hasten(number.saturating_add(1));
-        }
     }
 
     /// Messages that were stored are not sent.

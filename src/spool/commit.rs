@@ -109,6 +109,19 @@ impl<W> GroupCommit<W> {
         }
     }
 
+    /// The lead, if nobody has it and it is of use.
+    pub(crate) fn try_lead(&self) -> Option<Lead<'_, W>> {
+        let mut state = lock(&self.state);
+        if state.failed {
+            return None;
+        }
+        let writer = Some(state.writer.take()?);
+        Some(Lead {
+            group: self,
+            writer,
+        })
+    }
+
     /// How far the log has got.
     pub(crate) fn reached(&self) -> Reached {
         lock(&self.state).reached

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::writeback;
 use crate::process::Process;
 
 /// A folder. Names are those of files right in it.
@@ -35,6 +36,8 @@ pub(crate) trait DiskFile: Debug + Send + Sync {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
     /// Writes all of it; the file grows as needed.
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
+    /// Has the system begin to bring this part to the disk, without waiting for that: a hint. What goes wrong with it, [`sync`](Self::sync) tells.
+    fn begin_sync(&self, at: u64, len: u64);
     /// What was written before is there after a crash too, and the file's length.
     fn sync(&self) -> io::Result<()>;
     /// Cuts the file, or lengthens it by zeros.
@@ -144,6 +147,10 @@ impl DiskFile for File {
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         FileExt::write_all_at(self, bytes, at)
+    }
+
+    fn begin_sync(&self, at: u64, len: u64) {
+        writeback::begin(self, at, len);
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -52,6 +52,8 @@ struct Inner {
     room: Option<u64>,
     /// Files have been synced so often.
     syncs: u64,
+    /// Bytes that were to be brought to the disk before a sync.
+    begun: u64,
     /// So many syncs succeed before one fails.
     fail_sync: Option<u32>,
     fail_write: Option<u32>,
@@ -109,6 +111,11 @@ impl MemoryDisk {
 
     pub(crate) fn syncs(&self) -> u64 {
         lock(&self.0).syncs
+    }
+
+    /// Bytes that were to be brought to the disk before a sync.
+    pub(crate) fn begun(&self) -> u64 {
+        lock(&self.0).begun
     }
 
     pub(crate) fn fail_sync(&self, after: Option<u32>) {
@@ -344,6 +351,10 @@ impl DiskFile for MemoryFile {
             }
             Ok(())
         })
+    }
+
+    fn begin_sync(&self, _at: u64, len: u64) {
+        lock(&self.0.0).begun += len;
     }
 
     fn sync(&self) -> io::Result<()> {

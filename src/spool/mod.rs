@@ -51,7 +51,7 @@
 //   store                                    appends, and has the room for it
 //   state                                    what the lock of an open spool guards; pure
 //   settling, compacting                     what becomes of messages, and what is left of old segments
-//   writing                                  what the leader of a group does, and spare segments
+//   writing, writeback                       what the leader of a group does, and spare segments
 //   reading                                  reads messages back
 //   log                                      a spool as the log of a publisher
 //   latest                                   which messages are the newest of each topic, if a log keeps no others; pure
@@ -89,6 +89,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod volatile;
+mod writeback;
 mod writing;
 
 pub use error::SpoolError;

@@ -27,8 +27,6 @@ struct State<N> {
     notes: Vec<N>,
     /// All messages with lower numbers are to be made safe.
     wanted: u64,
-    /// The same, for somebody who waits for that in any case, and need not be told.
-    hastened: u64,
     /// The thread has not looked at these yet, and somebody waits.
     asked: bool,
     /// It has not looked, and nobody waits.
@@ -52,8 +50,6 @@ enum Waits {
 pub(crate) struct Asked {
     /// All messages with lower numbers are to be made safe; never less than before.
     pub(crate) wanted: u64,
-    /// The same of those that nobody is to be told of.
-    pub(crate) hastened: u64,
     /// Nothing more is added: this is the last time.
     pub(crate) closed: bool,
 }
@@ -64,7 +60,6 @@ impl<N> Notes<N> {
             state: Mutex::new(State {
                 notes: Vec::new(),
                 wanted: 0,
-                hastened: 0,
                 asked: false,
                 asked_later: false,
                 closed: false,
@@ -95,14 +90,6 @@ impl<N> Notes<N> {
         self.change(|state| {
             state.asked_later |= state.wanted < upto;
             state.wanted = state.wanted.max(upto);
-        });
-    }
-
-    /// Asks that making all messages with lower numbers safe begin, for somebody who is going to see to that.
-    pub(crate) fn hasten(&self, upto: u64) {
-        self.change(|state| {
-            state.asked |= state.hastened < upto;
-            state.hastened = state.hastened.max(upto);
         });
     }
 
@@ -157,7 +144,6 @@ impl<N> Notes<N> {
         state.asked_later = false;
         Asked {
             wanted: state.wanted,
-            hastened: state.hastened,
             closed: state.closed,
         }
     }

@@ -323,11 +323,6 @@ impl OpenSpool {
         self.identity.incarnation
     }
 
-    /// Whether messages are safe when they are on the disk, and not before.
-    pub(crate) fn syncs(&self) -> bool {
-        self.settings.sync == Sync::Disk
-    }
-
     pub(super) fn level(&self) -> Level {
         match self.settings.sync {
             Sync::Os => Level::Written,

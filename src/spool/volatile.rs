@@ -99,6 +99,8 @@ impl DiskFile for Bytes {
         Ok(())
     }
 
+    fn begin_sync(&self, _at: u64, _len: u64) {}
+
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }

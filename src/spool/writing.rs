@@ -28,6 +28,24 @@ const TRY_AFTER: Duration = Duration::from_millis(100);
 /// After a file could not be prepared in advance, it is tried again after so many commits.
 const PAUSE: u32 = 1000;
 
+/// How far a leader takes what has been appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goal {
+    Written,
+    /// Written, and on its way to the disk.
+    Begun,
+    Synced,
+}
+
+impl From<Level> for Goal {
+    fn from(level: Level) -> Goal {
+        match level {
+            Level::Written => Goal::Written,
+            Level::Synced => Goal::Synced,
+        }
+    }
+}
+
 /// What the leader of a group needs.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
@@ -71,12 +89,24 @@ impl OpenSpool {
         match self.group.join(level, target) {
             Turn::Reached => Ok(()),
             Turn::Failed => Err(self.fault()),
-            Turn::Lead(lead) => self.write_out(lead, level),
+            Turn::Lead(lead) => self.write_out(lead, level.into()),
+        }
+    }
+
+    /// Where messages are to be on the disk, this writes what has been appended, and has the system begin to bring it there, so that the caller can do something
+    /// else before it [commits](Self::commit). If another thread is just writing, that one or the commit sees to it.
+    pub(crate) fn begin_commit(&self) {
+        if self.settings.sync == Sync::Disk
+            && self.check_writable().is_ok()
+            && let Some(lead) = self.group.try_lead()
+        {
+            // An error stays, and the commit tells of it.
+            let _ = self.write_out(lead, Goal::Begun);
         }
     }
 
     /// Writes what has been appended, for all.
-    fn write_out(&self, mut lead: Lead<'_, Writer>, level: Level) -> Result<(), SpoolError> {
+    fn write_out(&self, mut lead: Lead<'_, Writer>, goal: Goal) -> Result<(), SpoolError> {
         let (chunks, upto, end) = {
             let mut state = lock(&self.state);
             if let Some(fault) = &state.fault {
@@ -86,7 +116,7 @@ impl OpenSpool {
             (chunks, state.next_seq, state.end())
         };
         let result = match lead.writer() {
-            Some(writer) => self.write_chunks(writer, &chunks, level),
+            Some(writer) => self.write_chunks(writer, &chunks, goal),
             None => Ok(()),
         };
         let mut state = lock(&self.state);
@@ -96,12 +126,13 @@ impl OpenSpool {
             // The lead is dropped, so that all others are told.
             return Err(fault);
         }
-        let synced = level == Level::Synced;
+        let synced = goal == Goal::Synced;
         state.written(chunks);
         if synced {
             state.synced = end;
         }
-        let used = state.wants_spare();
+        // What has only begun is not to be kept waiting by that.
+        let used = state.wants_spare().filter(|_| goal != Goal::Begun);
         drop(state);
         lead.finish(Reached {
             written: upto,
@@ -117,7 +148,7 @@ impl OpenSpool {
         &self,
         writer: &mut Writer,
         chunks: &[Chunk],
-        level: Level,
+        goal: Goal,
     ) -> Result<(), SpoolError> {
         for chunk in chunks {
             let name = chunk.file.name();
@@ -137,8 +168,12 @@ impl OpenSpool {
             let written = chunk.file.file.write_at(&chunk.bytes, chunk.at);
             written.map_err(|error| self.failed(&name, &error))?;
             writer.note(&chunk.file);
+            if goal == Goal::Begun {
+                let len = chunk.bytes.len() as u64;
+                chunk.file.file.begin_sync(chunk.at, len);
+            }
         }
-        if level == Level::Synced {
+        if goal == Goal::Synced {
             for file in writer.unsynced.drain(..).filter_map(|file| file.upgrade()) {
                 let synced = file.file.sync();
                 synced.map_err(|error| self.failed(&file.name(), &error))?;

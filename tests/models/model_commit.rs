@@ -103,3 +103,38 @@ fn after_a_failure_nobody_commits_and_nobody_waits() {
         assert!(matches!(after, Turn::Failed) || failing);
     });
 }
+
+#[test]
+fn who_only_begins_writes_beside_nobody_and_keeps_nobody_waiting() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let log = Log::new();
+        let other = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || assert!(log.send(false)))
+        };
+        let mine = log.appended.fetch_add(1, Ordering::AcqRel) + 1;
+        if let Some(mut lead) = log.group.try_lead() {
+            let upto = log.appended.load(Ordering::Acquire);
+            assert!(lead.writer().is_some(), "nobody else writes");
+            lead.finish(Reached {
+                written: upto,
+                synced: 0,
+            });
+            assert!(log.group.reached().written >= mine);
+        }
+        other.join().expect("committed");
+        assert!(log.send(false));
+        assert_eq!(log.group.reached().synced, 3);
+    });
+}
+
+#[test]
+fn nobody_begins_after_a_failure() {
+    loom::model(|| {
+        let log = Log::new();
+        assert!(!log.send(true));
+        assert!(log.group.try_lead().is_none());
+    });
+}

@@ -112,28 +112,6 @@ fn what_is_asked_for_is_seen() {
 }
 
 #[test]
-fn what_is_hastened_is_seen_beside_what_is_asked_for() {
-    loom::model(|| {
-        let notes = Arc::new(Notes::<u32>::new());
-        let other = Arc::clone(&notes);
-        let ask = thread::spawn(move || {
-            other.want(3);
-            other.hasten(7);
-        });
-        notes.hasten(5);
-        let mut seen = (0, 0);
-        while seen != (3, 7) {
-            let asked = notes.wait(GATHER);
-            let now = (asked.wanted, asked.hastened);
-            assert_ne!(now, seen, "nothing else wakes the thread");
-            assert!(now.0 >= seen.0 && now.1 >= seen.1 && !asked.closed);
-            seen = now;
-        }
-        ask.join().expect("asked");
-    });
-}
-
-#[test]
 fn what_there_was_time_for_is_seen_when_somebody_waits_for_it() {
     loom::model(|| {
         let notes = Arc::new(Notes::<u32>::new());

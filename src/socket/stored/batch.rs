@@ -20,8 +20,8 @@ const MOST_BYTES: usize = 1 << 20;
 const GROUP: usize = 256;
 const GROUP_BYTES: usize = 64 * 1024;
 
-/// From so many on, sending takes long enough for another thread to begin with the sync meanwhile.
-const WORTH_A_THREAD: usize = 64;
+/// From so many on, sending takes long enough for the disk to begin with them meanwhile. Fewer are sent first.
+const WORTH_BEGINNING: usize = 64;
 
 /// Messages that are stored, with their numbers in the spool, which ascend.
 struct Numbered<M> {
@@ -167,12 +167,12 @@ impl<P: Pattern, M: Payload> Group<'_, P, M> {
         more: bool,
     ) -> Result<(), SendBatchError> {
         let Err((stored, error)) = self.store(opened) else {
-            return self.send_stored(batch, more);
+            return self.send_stored(opened, batch, more);
         };
         let mut others = self.messages.messages.split_off(stored).into_iter();
         // They have none of their own any more.
         self.places += others.len();
-        let safe = self.send_stored(batch, false);
+        let safe = self.send_stored(opened, batch, false);
         match safe.and_then(|()| batch.commit()) {
             Ok(()) => {
                 let first = others.next();
@@ -207,17 +207,22 @@ impl<P: Pattern, M: Payload> Group<'_, P, M> {
         Ok(())
     }
 
-    fn send_stored(&mut self, batch: &mut Batch<'_, M>, more: bool) -> Result<(), SendBatchError> {
+    fn send_stored(
+        &mut self,
+        opened: &OpenSpool,
+        batch: &mut Batch<'_, M>,
+        more: bool,
+    ) -> Result<(), SendBatchError> {
         let messages = &self.messages;
-        let Some(last) = messages.last() else {
-            return Ok(());
-        };
         let count = messages.messages.len();
+        if count == 0 {
+            return Ok(());
+        }
         let commits = !more
             || batch.others.messages.len() + count >= MOST
             || batch.others.bytes + messages.bytes >= MOST_BYTES;
-        if count >= WORTH_A_THREAD && commits {
-            self.spool.hasten(last);
+        if count >= WORTH_BEGINNING && commits {
+            opened.begin_commit();
         }
         let sent = self.core.until(Wait::Forever, |pattern, net| {
             let acked = pattern.acked_out()?;

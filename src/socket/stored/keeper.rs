@@ -58,10 +58,6 @@ impl SocketSpool {
                 _ => Duration::ZERO,
             };
             let asked = self.notes.wait(gather);
-            if asked.hastened > spool.committed() {
-                // Who waits for it learns what has become of it.
-                let _ = spool.commit(asked.hastened - 1);
-            }
             let mut written = self.catch_up(spool);
             let wanted = asked.wanted > safe;
             let mut upto = None;

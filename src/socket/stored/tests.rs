@@ -110,6 +110,40 @@ fn a_batch_has_one_sync() {
 }
 
 #[test]
+fn a_batch_is_on_its_way_to_the_disk_while_it_is_sent() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let push = push(&context, &disk, Sync::Disk);
+    let pull = worker(&context, &push);
+    let send = |messages: u32| push.send_batch((0..messages).map(|number| number.to_string()));
+    assert_eq!(send(8).expect("sent"), 8);
+    assert_eq!(disk.begun(), 0, "they are sent sooner than that");
+    disk.hang_sync(true);
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| send(100));
+        for _ in 0..108 {
+            job(&pull).settle().expect("settled");
+        }
+        assert!(disk.begun() > 100, "each has more than a byte");
+        assert!(!sending.is_finished(), "it is not safe");
+        disk.hang_sync(false);
+        assert_eq!(sending.join().expect("no panic").expect("sent"), 100);
+    });
+    push.close(DEADLINE).expect("all is settled");
+}
+
+#[test]
+fn a_batch_that_cannot_be_written_is_not_sent_as_safe() {
+    let (context, disk) = (Context::new(), MemoryDisk::new());
+    let push = push(&context, &disk, Sync::Disk);
+    disk.fail_write(Some(0));
+    let error = push
+        .send_batch((0..100).map(|number| number.to_string()))
+        .expect_err("it is not on the disk");
+    assert_eq!(error.sent(), 0);
+    assert!(push.send("another").is_err(), "nothing is safe any more");
+}
+
+#[test]
 fn a_batch_is_safe_before_it_waits_and_ends_with_what_is_not() {
     let (context, disk) = (Context::new(), MemoryDisk::new());
     let settings = || Spool::at("memory").sync(Sync::Disk).segment_size(1 << 22);
