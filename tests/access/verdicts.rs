@@ -327,6 +327,25 @@ fn who_comes_and_goes_is_not_decided_on() {
     assert!(calls <= 10, "{calls} calls");
 }
 
+/// Its handshake goes by the options that it has begun with, and so does what is asked about it.
+#[test]
+fn options_that_change_meanwhile_do_not_show_another_mechanism() {
+    let context = Context::new();
+    let (allow, questions) = put_off();
+    let (pull, endpoint) = pull_that(&context, allow);
+    let mut stranger = RawPeer::connect(&endpoint);
+    let greeting = greeting(1, "NULL");
+    let (first, rest) = greeting.split_at(20);
+    stranger.write(first);
+    stranger.read(64);
+    pull.set("plain_server", "true").expect("changed");
+    stranger.write(rest);
+    let (request, answer) = questions.recv_timeout(DEADLINE).expect("asked");
+    assert_eq!(request.mechanism, "NULL");
+    assert_eq!(request.credentials, Credentials::None);
+    answer.give(false);
+}
+
 /// The system says who is at the other end of a Unix socket.
 #[test]
 fn users_of_the_system_are_known_over_ipc() {
