@@ -144,6 +144,11 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>, refused: 
 fn is_visit(event: &Event, visitors: &mut HashSet<ConnectionId>) -> bool {
     match event {
         Event::Accepted { connection } => visitors.insert(connection.id),
+        // There is no other event of it.
+        Event::HandshakeFailed {
+            cause: DisconnectCause::AddressLimit(_),
+            ..
+        } => true,
         Event::HandshakeSucceeded { connection, .. }
         | Event::HandshakeFailed { connection, .. } => visitors.remove(&connection.id),
         _ => false,
