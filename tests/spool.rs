@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write, stderr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +49,24 @@ fn texts(spool: &OpenSpool) -> Vec<(u64, String)> {
             )
         })
         .collect()
+}
+
+/// What messages say is nobody else's business, unless whoever has made the folder says so.
+#[test]
+fn a_folder_that_is_made_is_for_this_user_alone() {
+    let mode = |path: &Path| {
+        let metadata = fs::metadata(path).expect("a folder");
+        metadata.permissions().mode() & 0o777
+    };
+    let folder = Folder::new();
+    drop(folder.settings().open().expect("a spool"));
+    assert_eq!(mode(&folder.0), 0o700);
+    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o750)).expect("ours");
+    drop(folder.settings().open().expect("a spool"));
+    assert_eq!(mode(&folder.0), 0o750);
+    let within = Folder(folder.0.with_extension("parent"));
+    drop(Spool::at(within.0.join("a/b")).open().expect("a spool"));
+    assert_eq!(mode(&within.0.join("a/b")), 0o700);
 }
 
 /// No test by itself: what [`a_killed_process_loses_nothing`] starts.

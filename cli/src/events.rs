@@ -34,6 +34,8 @@ struct Style {
     troubles: bool,
     /// What peers or we refuse, each thing once: nobody is to learn of that by looking for what is missing.
     refusals: bool,
+    /// Peers have to have a key.
+    server_key: bool,
 }
 
 impl Watch {
@@ -43,6 +45,7 @@ impl Watch {
             words: args.verbose,
             troubles: console::is_interactive() && !args.quiet && !args.verbose && !args.monitor,
             refusals: !args.quiet && !args.verbose && !args.monitor,
+            server_key: args.security.server_key.is_some(),
         };
         let refused = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&refused);
@@ -117,7 +120,7 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>, refused: 
         }
         let trouble = match stranger {
             Some((who, what)) => Some(format!("turned away {who}{what}")),
-            None => trouble_of(&event),
+            None => trouble_of(&event, style.server_key),
         };
         if let Some(trouble) = &trouble
             && !visits
@@ -141,6 +144,11 @@ fn watch(monitor: Monitor, style: Style, last: &Mutex<Option<String>>, refused: 
 fn is_visit(event: &Event, visitors: &mut HashSet<ConnectionId>) -> bool {
     match event {
         Event::Accepted { connection } => visitors.insert(connection.id),
+        // There is no other event of it.
+        Event::HandshakeFailed {
+            cause: DisconnectCause::AddressLimit(_),
+            ..
+        } => true,
         Event::HandshakeSucceeded { connection, .. }
         | Event::HandshakeFailed { connection, .. } => visitors.remove(&connection.id),
         _ => false,
@@ -238,7 +246,7 @@ fn gap_of(event: &Event) -> Option<String> {
 }
 
 /// What keeps messages from moving, in words for somebody who has just mistyped a port.
-fn trouble_of(event: &Event) -> Option<String> {
+fn trouble_of(event: &Event, server_key: bool) -> Option<String> {
     match event {
         Event::ConnectFailed { endpoint, error } => {
             Some(format!("{endpoint}: {}", connect_trouble(error)))
@@ -248,6 +256,14 @@ fn trouble_of(event: &Event) -> Option<String> {
             cause: DisconnectCause::LocalClose,
             ..
         } => None,
+        // A server says nothing to whoever means another one.
+        Event::HandshakeFailed {
+            connection,
+            cause: DisconnectCause::PeerClosed | DisconnectCause::Reset,
+        } if server_key => Some(format!(
+            "{}: the peer hung up during the handshake; it may not have the key of --server-key",
+            connection.endpoint
+        )),
         Event::HandshakeFailed { connection, cause } => Some(format!(
             "{}: {}",
             connection.endpoint,

@@ -116,8 +116,8 @@ impl Allow {
         self
     }
 
-    /// A list in a file, or in all files of a directory but the hidden ones. They are looked at for each peer, and read again when they
-    /// have changed: who is added is let in from then on, and who is removed is not let in again. A connection that stands is not ended.
+    /// A list in a file, or in all files of a directory but the hidden ones and those whose names begin with `#` or end in `~`, which editors leave behind.
+    /// They are looked at for each peer, and read again when they have changed: who is added is let in from then on, and who is removed is not let in again. A connection that stands is not ended.
     ///
     /// Each line lets somebody in; `#` begins a comment:
     ///
@@ -129,7 +129,7 @@ impl Allow {
     ///
     /// That is a user of PLAIN with the password to the end of the line, a user of the system, and a public key of CURVE, as Z85 or
     /// hexadecimal digits. Certificate files of pyzmq and czmq do as well, for their public key. Where a file is missing, cannot be
-    /// read or has a line that is none of this, nobody is let in, and events say why.
+    /// read, is none, such as a pipe, or has a line that is none of this, nobody is let in, and events say why.
     pub fn path(path: impl Into<PathBuf>) -> Allow {
         Allow(Rule::Path(Arc::new(AllowPath::new(path.into()))))
     }

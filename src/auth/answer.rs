@@ -85,6 +85,8 @@ impl Ask {
     /// Has it asked on a thread of its own. With no lock held.
     pub(crate) fn start(self) {
         let deciding = Arc::clone(&self.context.deciding);
+        // Of peers that have come and gone while code of the application takes its time, no more than of those that still wait.
+        drop(deciding.jobs.sweep(|ask| ask.answer.is_wanted()));
         if !deciding.jobs.push(self) {
             return;
         }
@@ -99,7 +101,11 @@ impl Ask {
                     context,
                 }) = worker.jobs.next()
                 {
-                    contain(|| authenticator.decide(request, answer, &context));
+                    contain(|| {
+                        if answer.is_wanted() {
+                            authenticator.decide(request, answer, &context);
+                        }
+                    });
                 }
             });
         if started.is_err() {

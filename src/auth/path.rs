@@ -11,22 +11,25 @@
 //! Of a certificate file the other lines say nothing here. Whatever else there is makes the file invalid, and lets in nobody of that file:
 //! a list that is misread is worse than one that is missing.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::allow::List;
 use super::{AuthRequest, Verdict};
 use crate::key_text::{self, KEY};
+use crate::secret::Secret;
 use crate::sync::lock;
 use crate::zmtp::Denial;
 
-/// A file that was changed so shortly before it was read may change again, and show nothing of that: clocks of file systems are coarse.
-const SETTLED: Duration = Duration::from_secs(2);
+/// A file that was changed no more than so many seconds before it was read may change again, and show nothing of that: clocks of file
+/// systems are coarse.
+const SETTLED: i64 = 2;
 
 /// What stays together: a list as it was read, and what its files were then.
 struct Cached {
@@ -35,12 +38,27 @@ struct Cached {
     list: Result<List, String>,
 }
 
-/// A file, and what changes when it is written.
+/// A file, and what changes when it is written, or its permissions are.
 #[derive(PartialEq, Eq)]
 struct Seen {
     path: PathBuf,
     identity: (u64, u64, u64),
-    modified: Option<SystemTime>,
+    modified: Time,
+    /// When the system last noted any change. Nobody can set it, as whoever copies a file may set when it was modified.
+    changed: Time,
+}
+
+/// Seconds and nanoseconds by the clock of the file system.
+type Time = (i64, i64);
+
+impl Seen {
+    fn is_settled(&self, read_at: SystemTime) -> bool {
+        let read_at = read_at.duration_since(SystemTime::UNIX_EPOCH);
+        let read_at = read_at.map_or(0, |since| since.as_secs().cast_signed());
+        [self.modified, self.changed]
+            .iter()
+            .all(|(seconds, _)| read_at.saturating_sub(*seconds) > SETTLED)
+    }
 }
 
 /// See the module.
@@ -91,9 +109,11 @@ impl Cached {
         let mut list = List::default();
         let mut read = || {
             for Seen { path, .. } in &seen {
-                let text = fs::read_to_string(path)
-                    .map_err(|error| format!("{}: {error}", path.display()))?;
-                parse(&text, &mut list).map_err(|line| {
+                let failed = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
+                // It may hold passwords.
+                let text = Secret::from(fs::read(path).map_err(|error| failed(&error))?);
+                let text = str::from_utf8(text.expose()).map_err(|error| failed(&error))?;
+                parse(text, &mut list).map_err(|line| {
                     format!(
                         "{}: line {line} lets nobody in that we know",
                         path.display()
@@ -111,25 +131,31 @@ impl Cached {
     }
 
     fn is_of(&self, seen: &[Seen]) -> bool {
-        let settled = |seen: &Seen| {
-            seen.modified
-                .and_then(|modified| self.read_at.duration_since(modified).ok())
-                .is_some_and(|age| age >= SETTLED)
-        };
-        self.seen == seen && self.seen.iter().all(settled)
+        self.seen == seen && self.seen.iter().all(|seen| seen.is_settled(self.read_at))
     }
 }
 
-/// The file, or the files of the directory, but for those that are hidden.
+/// Whether a file of a directory is no list: it is hidden, or a copy as editors leave it, on which those may be who have been taken off the list.
+fn is_passed_over(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".") || name.starts_with(b"#") || name.ends_with(b"~")
+}
+
+/// The file, or the files of the directory, but for those that are passed over.
 fn look(path: &Path) -> io::Result<Vec<Seen>> {
     let metadata = fs::metadata(path)?;
-    if !metadata.is_dir() {
+    if metadata.is_file() {
         return Ok(vec![seen(path.to_owned(), &metadata)]);
+    }
+    if !metadata.is_dir() {
+        // A pipe would be waited for, and gives what it holds only once.
+        let text = "it is neither a file nor a directory";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     let mut files = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        if is_passed_over(&entry.file_name()) {
             continue;
         }
         let metadata = match fs::metadata(entry.path()) {
@@ -150,7 +176,8 @@ fn seen(path: PathBuf, metadata: &Metadata) -> Seen {
     Seen {
         path,
         identity: (metadata.dev(), metadata.ino(), metadata.len()),
-        modified: metadata.modified().ok(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
     }
 }
 
@@ -194,11 +221,49 @@ fn parse_line(line: &str, list: &mut List) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn list(text: &str) -> Result<List, usize> {
         let mut list = List::default();
         parse(text, &mut list).map(|()| list)
+    }
+
+    /// Whoever copies a file may set when it was modified, and the new one may be as long as the old one.
+    #[test]
+    fn a_list_that_looks_as_old_is_read_again() {
+        let path = std::env::temp_dir().join(format!("zerohop-list-{}", std::process::id()));
+        let write = |text: &str| {
+            fs::write(&path, text).expect("written");
+            let file = fs::File::options().write(true).open(&path);
+            let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+            file.expect("a file")
+                .set_modified(long_ago)
+                .expect("a time");
+        };
+        write("user alice tiger");
+        let mut cached = Cached::read(look(&path).expect("a file"));
+        cached.read_at += Duration::from_secs(100);
+        assert!(cached.is_of(&look(&path).expect("a file")));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // Until the clock of the file system has gone on.
+        loop {
+            write("user alice lions");
+            if !cached.is_of(&look(&path).expect("a file")) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "it is taken for the old one");
+        }
+        fs::remove_file(&path).expect("removed");
+    }
+
+    #[test]
+    fn a_pipe_is_no_list() {
+        let (_reader, writer) = std::io::pipe().expect("a pipe");
+        let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+        assert!(look(Path::new(&path)).is_err());
+        assert!(look(Path::new("/dev/null")).is_err());
     }
 
     #[test]

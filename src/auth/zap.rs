@@ -15,7 +15,7 @@ pub(crate) mod fuzzing;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -23,8 +23,9 @@ use std::time::Duration;
 use super::{Answer, AuthRequest, Verdict};
 use crate::engine::ContextInner;
 use crate::sync::lock;
+use crate::transport::Swept;
 use crate::zmtp::{Credentials, Denial, Metadata};
-use crate::{Dealer, Frame, Message, Options};
+use crate::{Dealer, Frame, Message, Options, SendErrorKind};
 
 /// Where handlers are.
 pub(crate) const HANDLER: &str = "zeromq.zap.01";
@@ -147,8 +148,23 @@ pub(crate) struct Zap {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<(AuthRequest, Answer)>,
+    swept: Swept,
     /// The thread that asks. It ends under the lock, when it finds nothing waiting and nothing outstanding.
     asking: Option<Thread>,
+}
+
+/// The questions that a handler has been asked.
+struct Asked<A> {
+    outstanding: HashMap<u64, A>,
+    /// The id of the last one. Each is by one more than the one before.
+    last: u64,
+}
+
+impl<A> Asked<A> {
+    /// Whether this is the id of a question that has been answered, or withdrawn.
+    fn is_over(&self, id: u64) -> bool {
+        (1..=self.last).contains(&id) && !self.outstanding.contains_key(&id)
+    }
 }
 
 impl Zap {
@@ -160,10 +176,24 @@ impl Zap {
         answer: Answer,
     ) {
         let mut state = lock(&self.state);
+        let State { waiting, swept, .. } = &mut *state;
+        // However many peers come and go while a handler takes nothing, no more wait than two for each that is there.
+        let withdrawn = swept.sweep(waiting, |(_, answer)| answer.is_wanted());
         state.waiting.push_back((request, answer));
-        if let Some(asking) = &state.asking {
-            return asking.unpark();
+        let asking = state.asking.clone();
+        if asking.is_none() {
+            self.start(context, state);
+        } else {
+            drop(state);
         }
+        drop(withdrawn);
+        if let Some(asking) = asking {
+            asking.unpark();
+        }
+    }
+
+    /// Starts the thread that asks.
+    fn start(self: &Arc<Zap>, context: &Arc<ContextInner>, mut state: MutexGuard<'_, State>) {
         let (zap, context) = (Arc::clone(self), Arc::clone(context));
         let started = thread::Builder::new()
             .name("zerohop-zap".to_owned())
@@ -195,9 +225,11 @@ impl Zap {
 
     /// Until there is nothing to ask and no reply to wait for. `false`: there is no way to ask.
     fn ask_all(&self, context: &Arc<ContextInner>) -> bool {
+        // Of the questions that it has not received yet a handler has as many as its own mark allows; the others wait here, where those are
+        // forgotten that nobody wants answered any more.
         let options = Options::new()
             .linger(Duration::ZERO)
-            .send_hwm(0)
+            .send_hwm(1)
             .recv_hwm(0);
         let Ok(dealer) = Dealer::within(context, options) else {
             return false;
@@ -207,29 +239,17 @@ impl Zap {
         }
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut task = TaskContext::from_waker(&waker);
-        let mut outstanding: HashMap<u64, Answer> = HashMap::new();
-        let mut last_id = 0;
+        let mut asked = Asked {
+            outstanding: HashMap::new(),
+            last: 0,
+        };
         loop {
             let mut receiving = pin!(dealer.recv_async());
             let reply = loop {
-                let waiting = std::mem::take(&mut lock(&self.state).waiting);
-                for (request, answer) in waiting {
-                    last_id += 1;
-                    let id = last_id.to_string();
-                    // What is not sent is not answered, which lets nobody in.
-                    if dealer
-                        .try_send(request_frames(id.as_bytes(), &request))
-                        .is_ok()
-                    {
-                        outstanding.insert(last_id, answer);
-                    }
-                }
-                outstanding.retain(|_, answer| answer.is_wanted());
-                if outstanding.is_empty() {
-                    if lock(&self.state).waiting.is_empty() {
-                        return true;
-                    }
-                    continue;
+                self.send_waiting(&dealer, &mut asked);
+                asked.outstanding.retain(|_, answer| answer.is_wanted());
+                if asked.outstanding.is_empty() && lock(&self.state).waiting.is_empty() {
+                    return true;
                 }
                 match receiving.as_mut().poll(&mut task) {
                     Poll::Ready(Ok(reply)) => break reply,
@@ -237,25 +257,55 @@ impl Zap {
                     Poll::Pending => thread::park_timeout(LOOK_AGAIN),
                 }
             };
-            take_reply(&reply, &mut outstanding);
+            take_reply(&reply, &mut asked);
+        }
+    }
+
+    /// Asks what waits to be asked, as far as the handler has room for it.
+    fn send_waiting(&self, dealer: &Dealer, asked: &mut Asked<Answer>) {
+        loop {
+            let Some((request, answer)) = lock(&self.state).waiting.pop_front() else {
+                return;
+            };
+            if !answer.is_wanted() {
+                continue;
+            }
+            let id = asked.last + 1;
+            match dealer.try_send(request_frames(id.to_string().as_bytes(), &request)) {
+                Ok(()) => {
+                    asked.last = id;
+                    asked.outstanding.insert(id, answer);
+                }
+                Err(error) if error.kind() == SendErrorKind::WouldBlock => {
+                    return lock(&self.state).waiting.push_front((request, answer));
+                }
+                // What is not sent is not answered, which lets nobody in.
+                Err(_) => {}
+            }
         }
     }
 }
 
-fn take_reply(reply: &Message, outstanding: &mut HashMap<u64, Answer>) {
-    if let Some((answer, verdict)) = attribute(reply, outstanding) {
+fn take_reply(reply: &Message, asked: &mut Asked<Answer>) {
+    if let Some((answer, verdict)) = attribute(reply, asked) {
         answer.give(verdict);
     }
 }
 
 /// Whom a reply is about, who waits no longer then, and what it says.
-fn attribute<A>(reply: &Message, outstanding: &mut HashMap<u64, A>) -> Option<(A, Verdict)> {
-    let known = id_of(reply).filter(|id| outstanding.contains_key(id));
+fn attribute<A>(reply: &Message, asked: &mut Asked<A>) -> Option<(A, Verdict)> {
+    let given = id_of(reply);
+    // A second reply, or one that comes when nobody waits for it any more, is about nobody else.
+    if given.is_some_and(|id| asked.is_over(id)) {
+        return None;
+    }
+    let outstanding = &mut asked.outstanding;
+    let known = given.filter(|id| outstanding.contains_key(id));
     let verdict = match known {
         Some(_) => read_reply(reply),
         None => Err(read_reply(reply).err().unwrap_or(ZapFault::RequestId)),
     };
-    // A reply with no id that we know, while one is waited for, is that one.
+    // A reply with an id that was never asked with, while one is waited for, is that one.
     let only = || outstanding.keys().next().copied();
     let id = known.or_else(|| only().filter(|_| outstanding.len() == 1));
     let answer = outstanding.remove(&id?)?;

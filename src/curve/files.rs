@@ -12,8 +12,8 @@
 //!
 //! What is read is this, or a key by itself, in Z85 or in hexadecimal digits.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -135,17 +135,29 @@ fn refuse_exposed(_: &Path, _: &File) -> Result<(), KeyError> {
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), KeyError> {
+    let written = create(path, mode, |file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| KeyError::io(path, error))
+}
+
+/// Makes a new file. Half a key is of no use, and would be in the way of a whole one: where it cannot be filled, it is removed.
+fn create(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
     #[cfg(not(unix))]
     let _ = mode;
-    let written = options.open(path).and_then(|mut file| {
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-    });
-    written.map_err(|error| KeyError::io(path, error))
+    let mut file = options.open(path)?;
+    fill(&mut file).inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
 }
 
 /// The key of this name, or the only thing that there is.
@@ -168,7 +180,6 @@ fn named<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
@@ -197,6 +208,21 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
+    }
+
+    #[test]
+    fn half_a_key_does_not_stay() {
+        let directory = Directory::new("half");
+        let path = directory.0.join("a.secret");
+        let full = |file: &mut File| {
+            file.write_all(b"half")?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        let error = create(&path, 0o600, full).expect_err("no room");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        let keys = KeyPair::generate().expect("random bytes");
+        keys.write(&path).expect("nothing is in the way");
+        assert_eq!(KeyPair::read(&path).expect("keys"), keys);
     }
 
     const PYZMQ: &str = r#"#   ****  Generated on 2026-01-01 00:00:00 by pyzmq  ****

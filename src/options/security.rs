@@ -57,13 +57,18 @@ impl Options {
     /// Whether listeners are for this machine alone: nobody would keep others out. A client of PLAIN asks nobody who its server is.
     pub(crate) fn loopback_only(&self) -> bool {
         let lets_everyone_in = match self.mechanism() {
-            MechanismConfig::Null => self.allow.is_anyone() && self.zap_domain.is_empty(),
+            MechanismConfig::Null => self.allow.is_anyone() && !self.insists_on_handler(),
             MechanismConfig::PlainClient { .. } => true,
             MechanismConfig::PlainServer => false,
             #[cfg(feature = "curve")]
             MechanismConfig::Curve(_) => false,
         };
         lets_everyone_in && !self.allow_insecure
+    }
+
+    /// Whether a ZAP handler has to be there for anybody to be let in.
+    fn insists_on_handler(&self) -> bool {
+        !self.zap_domain.is_empty() && self.zap_enforce_domain
     }
 
     /// The mechanism that is set.

@@ -293,7 +293,8 @@ option_table! {
 
     /// Whether everyone may be let in, unseen, who reaches the socket over a network. Off, `bind` refuses
     /// a tcp address that is not one of the loopback interface ([`BindError::Insecure`](crate::BindError::Insecure)) where the mechanism is
-    /// NULL and nobody says who is let in ([`allow`](Options::allow), [`zap_domain`](Options::zap_domain)), or the socket is a client of PLAIN, which
+    /// NULL and nobody says who is let in ([`allow`](Options::allow), [`zap_domain`](Options::zap_domain) that is
+    /// [enforced](Options::zap_enforce_domain)), or the socket is a client of PLAIN, which
     /// shows its password to whoever says that it is a server.
     ///
     /// On is for networks in which each machine may do whatever the socket does. [`insecure`](Options::insecure) sets it.

@@ -229,12 +229,20 @@ impl<P: Pattern + 'static> Socket<P> {
     fn listen(&self, asked: &Endpoint, listener: Listener) -> Result<Endpoint, BindError> {
         let bound = listener.endpoint().clone();
         let listened = self.core.extend(|_, net| {
+            // The options may have been set anew while the endpoint was bound.
+            if listener.is_reachable() && net.stream_options().loopback_only {
+                let endpoint = asked.clone();
+                let error = BindError::Insecure { endpoint };
+                net.bind_failed(asked, &error);
+                return Err(error);
+            }
             net.warn_of_clear_text(&bound);
             net.listen(listener)
+                .map_err(|error| BindError::from_io(asked, error))
         });
         match listened {
-            Ok(Ok(Ok(()))) => Ok(bound),
-            Ok(Err(error) | Ok(Err(error))) => Err(BindError::from_io(asked, error)),
+            Ok(Ok(listened)) => listened.map(|()| bound),
+            Ok(Err(error)) => Err(BindError::from_io(asked, error)),
             Err(shut) => Err(shut.into()),
         }
     }

@@ -1,7 +1,8 @@
 //! How a spool is opened.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Folder};
@@ -63,7 +64,8 @@ const SEGMENT_MIN: u64 = 4096;
 const SEGMENT_MAX: u64 = 4 << 30;
 
 impl Spool {
-    /// A spool in this folder, which is made if it is not there. It is for spools alone: one with other files in it is refused.
+    /// A spool in this folder, which is made if it is not there, for this user alone (0700); one that is there keeps its permissions. It is for spools alone: one with
+    /// other files in it is refused. Nothing in it is encrypted.
     pub fn at(path: impl AsRef<Path>) -> Spool {
         Spool {
             path: path.as_ref().to_owned(),
@@ -190,15 +192,23 @@ impl Spool {
         self.open_on(Box::new(Volatile::default()))
     }
 
-    /// Makes the folder, so that it survives a crash.
+    /// Makes the folder, so that it survives a crash: for this user alone, as what messages say is nobody else's business.
     fn make_folder(&self) -> io::Result<()> {
         if self.path.is_dir() {
             return Ok(());
         }
-        fs::create_dir_all(&self.path)?;
-        match self.path.parent() {
-            Some(parent) if parent != Path::new("") => fs::File::open(parent)?.sync_all(),
-            _ => Ok(()),
+        let parent = self.path.parent().filter(|parent| *parent != Path::new(""));
+        if let Some(parent) = parent {
+            fs::create_dir_all(parent)?;
+        }
+        match DirBuilder::new().mode(0o700).create(&self.path) {
+            // Somebody else has made it meanwhile.
+            Err(_) if self.path.is_dir() => {}
+            made => made?,
+        }
+        match parent {
+            Some(parent) => fs::File::open(parent)?.sync_all(),
+            None => Ok(()),
         }
     }
 

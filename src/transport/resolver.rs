@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 
 use self::queue::Queue;
-pub(crate) use self::queue::Queue as JobQueue;
+pub(crate) use self::queue::{Queue as JobQueue, Swept};
 use super::dial::{self, SocketAddress};
 use super::endpoint::Endpoint;
 use super::options::StreamOptions;

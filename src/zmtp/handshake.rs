@@ -148,6 +148,11 @@ impl Handshake {
         }
     }
 
+    /// What this handshake goes by.
+    pub(crate) fn config(&self) -> &HandshakeConfig {
+        &self.config
+    }
+
     /// What the peer has shown of who it is, once, when the mechanism has to know whether it is let in. From then on no input is taken
     /// before [`admit`](Self::admit) or [`refuse`](Self::refuse) has said so.
     pub(crate) fn take_question(&mut self) -> Option<Credentials> {

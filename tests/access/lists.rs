@@ -109,7 +109,9 @@ fn a_directory_is_a_list_of_all_its_files() {
     assert_eq!(server.keeps_out("bob", "lion"), Denial::Credentials);
     fs::rename(folder.join(".bob.swp"), folder.join("bob")).expect("renamed");
     server.lets_in("bob", "lion");
-    fs::remove_file(folder.join("alice")).expect("removed");
+    // An editor leaves the old one behind.
+    fs::rename(folder.join("alice"), folder.join("alice~")).expect("renamed");
+    fs::copy(folder.join("alice~"), folder.join("#alice#")).expect("copied");
     assert_eq!(server.keeps_out("alice", "tiger"), Denial::Credentials);
     server.lets_in("bob", "lion");
     fs::remove_dir_all(&folder).expect("removed");

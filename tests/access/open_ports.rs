@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::thread;
 
-use zerohop::{Allow, BindError, Context, Event, Options, Pull};
+use zerohop::{Allow, BindError, Context, Event, Options, Pull, ReconfigureError};
 
 use crate::common::unique;
 
@@ -36,7 +37,16 @@ fn an_open_port_has_to_be_meant() {
     let client = pull(Options::new().plain_client("alice", "tiger"));
     let refused = client.bind("tcp://*:*");
     assert!(matches!(refused, Err(BindError::Insecure { .. })));
+    // Nobody would be there to ask, and everyone be let in.
+    let lax = || Options::new().zap_domain("shop").zap_enforce_domain(false);
+    let refused = pull(lax()).bind("tcp://*:*");
+    assert!(matches!(refused, Err(BindError::Insecure { .. })));
+    let strict = pull(Options::new().zap_domain("shop"));
+    strict.bind("tcp://*:*").expect("bound");
+    let opened = strict.set("zap_enforce_domain", "false");
+    assert!(matches!(opened, Err(ReconfigureError::Insecure { .. })));
     for options in [
+        lax().insecure(),
         Options::new().insecure(),
         Options::new().plain_client("alice", "tiger").insecure(),
         Options::new().allow(Allow::by(|_: &zerohop::AuthRequest| false)),
@@ -51,6 +61,27 @@ fn an_open_port_has_to_be_meant() {
         "ipc://*",
     ] {
         pull(Options::new()).bind(endpoint).expect("bound");
+    }
+}
+
+/// Whichever of the two comes first, the other is refused.
+#[test]
+fn a_port_is_not_opened_while_it_is_bound() {
+    for _ in 0..300 {
+        let socket = pull(Options::new().plain_server(true));
+        let (bound, opened) = thread::scope(|scope| {
+            let opening = scope.spawn(|| socket.set("plain_server", "false"));
+            let bound = socket.bind("tcp://*:*");
+            (bound, opening.join().expect("no panic"))
+        });
+        assert!(
+            matches!(
+                (&bound, &opened),
+                (Ok(_), Err(ReconfigureError::Insecure { .. }))
+                    | (Err(BindError::Insecure { .. }), Ok(()))
+            ),
+            "{bound:?}, {opened:?}"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use zerohop::{
 
 use crate::common::deadline::DEADLINE;
 use crate::common::events::wait_for_end;
+use crate::common::raw::{RawPeer, greeting};
 use crate::common::unique;
 use crate::common::until::{GLANCE, until};
 
@@ -288,6 +290,62 @@ fn many_peers_are_decided_on() {
     }
 }
 
+/// Code that takes its time is not called for those who have gone meanwhile.
+#[test]
+fn who_comes_and_goes_is_not_decided_on() {
+    const STRANGERS: u64 = 200;
+    let context = Context::new();
+    let (gate, calls) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
+    let closed = gate.lock().expect("no panic");
+    let allow = {
+        let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
+        Allow::by(move |_: &AuthRequest| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            drop(gate.lock());
+            true
+        })
+    };
+    let (pull, endpoint) = pull_that(&context, allow);
+    for come in 1..=STRANGERS {
+        let mut stranger = RawPeer::connect(&endpoint);
+        stranger.write(&greeting(1, "NULL"));
+        stranger.read(64);
+        drop(stranger);
+        until("it has gone", || {
+            std::thread::yield_now();
+            (pull.stats().handshakes_failed == come).then_some(())
+        });
+    }
+    let push = push_to(&context, &endpoint);
+    until("it waits for its verdict", || {
+        std::thread::yield_now();
+        (pull.stats().handshakes_pending == 1).then_some(())
+    });
+    drop(closed);
+    push.wait_for_peers(1, DEADLINE).expect("let in");
+    let calls = calls.load(Ordering::Relaxed);
+    assert!(calls <= 10, "{calls} calls");
+}
+
+/// Its handshake goes by the options that it has begun with, and so does what is asked about it.
+#[test]
+fn options_that_change_meanwhile_do_not_show_another_mechanism() {
+    let context = Context::new();
+    let (allow, questions) = put_off();
+    let (pull, endpoint) = pull_that(&context, allow);
+    let mut stranger = RawPeer::connect(&endpoint);
+    let greeting = greeting(1, "NULL");
+    let (first, rest) = greeting.split_at(20);
+    stranger.write(first);
+    stranger.read(64);
+    pull.set("plain_server", "true").expect("changed");
+    stranger.write(rest);
+    let (request, answer) = questions.recv_timeout(DEADLINE).expect("asked");
+    assert_eq!(request.mechanism, "NULL");
+    assert_eq!(request.credentials, Credentials::None);
+    answer.give(false);
+}
+
 /// The system says who is at the other end of a Unix socket.
 #[test]
 fn users_of_the_system_are_known_over_ipc() {
@@ -343,4 +401,56 @@ fn a_socket_that_closes_lets_its_questions_go() {
         (!answer.is_wanted()).then_some(())
     });
     answer.give(true);
+}
+
+/// The peer that waits for the verdict goes with it.
+#[test]
+fn code_may_unbind_what_it_is_asked_about() {
+    let context = Context::new();
+    let socket: Arc<Mutex<Option<Arc<Pull>>>> = Arc::default();
+    let allow = {
+        let socket = Arc::clone(&socket);
+        Allow::by(move |request: &AuthRequest| {
+            let pull = socket.lock().expect("no panic").take().expect("a socket");
+            pull.unbind(&*request.endpoint).expect("bound");
+            true
+        })
+    };
+    let pull = Pull::with_options(&context, Options::new().allow(allow)).expect("a PULL");
+    let pull = Arc::new(pull);
+    *socket.lock().expect("no panic") = Some(Arc::clone(&pull));
+    let endpoint = pull.bind(ANY_PORT).expect("bound").to_string();
+    let inside = pull.monitor();
+    let push =
+        Push::with_options(&context, Options::new().reconnect_interval(None)).expect("a PUSH");
+    push.connect(&*endpoint).expect("connected");
+    assert_eq!(wait_for_end(&inside), DisconnectCause::LocalClose);
+    assert!(push.wait_for_peers(1, GLANCE).is_err());
+}
+
+/// And the peer with it.
+#[test]
+fn code_may_drop_the_socket_that_asks() {
+    let context = Context::new();
+    let socket: Arc<Mutex<Option<Pull>>> = Arc::default();
+    let (sender, done) = mpsc::channel();
+    let allow = {
+        let socket = Arc::clone(&socket);
+        let sender = Mutex::new(sender);
+        Allow::by(move |_: &AuthRequest| {
+            let pull = socket.lock().expect("no panic").take();
+            drop(pull);
+            let sender = sender.lock().expect("no panic");
+            sender.send(()).expect("the test waits");
+            true
+        })
+    };
+    let pull = Pull::with_options(&context, Options::new().allow(allow)).expect("a PULL");
+    let endpoint = pull.bind(ANY_PORT).expect("bound").to_string();
+    *socket.lock().expect("no panic") = Some(pull);
+    let push = push_to(&context, &endpoint);
+    done.recv_timeout(DEADLINE).expect("dropped");
+    assert!(push.wait_for_peers(1, GLANCE).is_err());
+    drop(push);
+    drop(context);
 }

@@ -10,8 +10,8 @@ use zerohop::{
 
 use crate::common::deadline::DEADLINE;
 use crate::common::events::wait_for_end;
-use crate::common::raw::property;
-use crate::common::until::GLANCE;
+use crate::common::raw::{RawPeer, greeting, property};
+use crate::common::until::{GLANCE, until};
 
 const HANDLER: &str = "inproc://zeromq.zap.01";
 
@@ -183,18 +183,85 @@ fn a_handler_may_take_its_time() {
     let early = router.recv_timeout(DEADLINE).expect("asked");
     let second = connected(&context, Options::new(), &endpoint);
     let late = router.recv_timeout(DEADLINE).expect("asked");
-    let answer = |incoming: &Incoming| {
-        let id = text(incoming.message.get(2).expect("an id"));
-        let mut frames = vec![vec![]];
-        frames.extend(verdict(&id, "200", "", vec![]));
-        let routed = router.send_to(&incoming.peer, Message::from_frames(frames));
-        routed.expect("answered");
-    };
-    answer(&late);
+    let_in(&router, &late);
     second.wait_for_peers(1, DEADLINE).expect("let in");
     assert!(first.wait_for_peers(1, GLANCE).is_err());
-    answer(&early);
+    let_in(&router, &early);
     first.wait_for_peers(1, DEADLINE).expect("let in");
+}
+
+fn let_in(router: &Router, question: &Incoming) {
+    let id = text(question.message.get(2).expect("an id"));
+    let mut frames = vec![vec![]];
+    frames.extend(verdict(&id, "200", "", vec![]));
+    let routed = router.send_to(&question.peer, Message::from_frames(frames));
+    routed.expect("answered");
+}
+
+/// Otherwise a peer that comes and goes again would keep out whoever is asked about at that time.
+#[test]
+fn a_reply_that_nobody_waits_for_is_about_nobody_else() {
+    let context = Context::new();
+    let router = Router::new(&context).expect("a ROUTER");
+    router.bind(HANDLER).expect("bound");
+    let options = Options::new()
+        .zap_domain("shop")
+        .handshake_timeout(DEADLINE);
+    let (_pull, endpoint, monitor) = bound(&context, options);
+    let once = || Options::new().reconnect_interval(None);
+    let waiting = connected(&context, once(), &endpoint);
+    let last = router.recv_timeout(DEADLINE).expect("asked");
+    let gone = connected(&context, once(), &endpoint);
+    let withdrawn = router.recv_timeout(DEADLINE).expect("asked");
+    drop(gone);
+    wait_for_end(&monitor);
+    let inside = connected(&context, once(), &endpoint);
+    let twice = router.recv_timeout(DEADLINE).expect("asked");
+    let_in(&router, &twice);
+    inside.wait_for_peers(1, DEADLINE).expect("let in");
+    for question in [&twice, &withdrawn, &last] {
+        let_in(&router, question);
+    }
+    waiting.wait_for_peers(1, DEADLINE).expect("let in");
+}
+
+/// What it is asked about those who have gone meanwhile does not pile up before it.
+#[test]
+fn a_handler_that_takes_nothing_is_not_asked_without_end() {
+    const STRANGERS: u64 = 300;
+    let context = Context::new();
+    let router = Router::with_options(&context, Options::new().recv_hwm(10)).expect("a ROUTER");
+    router.bind(HANDLER).expect("bound");
+    let options = Options::new()
+        .zap_domain("shop")
+        .handshake_timeout(DEADLINE);
+    let (pull, endpoint, _monitor) = bound(&context, options);
+    let stranger = || {
+        let mut stranger = RawPeer::connect(&endpoint);
+        stranger.write(&greeting(1, "NULL"));
+        stranger.read(64);
+        stranger
+    };
+    let _waits = stranger();
+    for come in 1..=STRANGERS {
+        drop(stranger());
+        until("it has gone", || {
+            std::thread::yield_now();
+            (pull.stats().handshakes_failed == come).then_some(())
+        });
+    }
+    let push = connected(&context, Options::new(), &endpoint);
+    let asked = until("the peer that is there is let in", || {
+        let mut asked = 0;
+        while push.wait_for_peers(1, Duration::ZERO).is_err() {
+            if let Ok(question) = router.recv_timeout(GLANCE) {
+                asked += 1;
+                let_in(&router, &question);
+            }
+        }
+        Some(asked)
+    });
+    assert!(asked <= 20, "{asked} questions");
 }
 
 #[test]
@@ -209,4 +276,25 @@ fn a_handler_that_never_answers_costs_the_time_for_a_handshake() {
     let (_pull, endpoint, monitor) = bound(&context, options);
     let _push = connected(&context, Options::new(), &endpoint);
     assert_eq!(wait_for_end(&monitor), DisconnectCause::VerdictTimeout);
+}
+
+/// What the old one was asked and has not answered is lost; the new one is asked about whoever comes.
+#[test]
+fn a_handler_may_be_replaced() {
+    let context = Context::new();
+    let first = Router::new(&context).expect("a ROUTER");
+    first.bind(HANDLER).expect("bound");
+    let options = Options::new()
+        .zap_domain("shop")
+        .handshake_timeout(DEADLINE);
+    let (_pull, endpoint, _monitor) = bound(&context, options);
+    let _waits = connected(&context, Options::new(), &endpoint);
+    first.recv_timeout(DEADLINE).expect("asked");
+    drop(first);
+    let second = Router::new(&context).expect("a ROUTER");
+    second.bind(HANDLER).expect("bound");
+    let push = connected(&context, Options::new(), &endpoint);
+    let question = second.recv_timeout(DEADLINE).expect("asked");
+    let_in(&second, &question);
+    push.wait_for_peers(1, DEADLINE).expect("let in");
 }

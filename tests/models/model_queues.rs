@@ -30,6 +30,7 @@ mod sync {
     }
 }
 
+#[allow(dead_code, reason = "all jobs are wanted here")]
 #[path = "../../src/transport/resolver/queue.rs"]
 mod jobs;
 #[path = "../../src/monitor/queue.rs"]

@@ -105,6 +105,7 @@ fn keys_let_in() {
         ])
     };
     push(&bob, key.trim(), "from a stranger", "1s").failed(3, &["400"]);
+    push(&alice, alice_key.trim(), "to another", "1s").failed(3, &["--server-key"]);
     let told = run(&["probe", &endpoint]).ok();
     assert!(told.contains("CURVE"), "{told}");
     let probe = |own: &str, server: &str| {

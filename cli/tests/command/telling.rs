@@ -135,3 +135,25 @@ fn a_probe_says_what_there_is_in_place_of_a_socket() {
         ended.failed(1, &[&endpoint, told]);
     }
 }
+
+/// One whose address has all that it may have, too.
+#[test]
+fn who_comes_too_often_is_told_of() {
+    let limit = ["--option", "max_connections_per_address=1"];
+    let pull = ["pull", "--bind", "tcp://127.0.0.1:*"];
+    let mut pull = Program::start(&[&pull[..], &limit].concat());
+    let endpoint = pull.bound();
+    let address = endpoint.strip_prefix("tcp://").expect("a tcp endpoint");
+    let _first = TcpStream::connect(address).expect("connected");
+    let second = TcpStream::connect(address).expect("connected");
+    let line = pull.err_line("too many connections");
+    let who = second.local_addr().expect("its address");
+    assert_eq!(
+        line,
+        format!(
+            "zerohop: turned away tcp://{who} at {endpoint}: too many connections from its address"
+        )
+    );
+    pull.interrupt();
+    pull.wait();
+}

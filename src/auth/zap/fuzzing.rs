@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{VERSION, attribute, request_frames};
+use super::{Asked, VERSION, attribute, request_frames};
 use crate::auth::AuthRequest;
 use crate::zmtp::{Credentials, IpcCredentials, Metadata, SocketType};
 use crate::{Frame, Message};
@@ -32,11 +32,15 @@ pub(crate) fn zap(data: &[u8]) {
         outstanding.insert(OTHER, OTHER);
     }
     let before = outstanding.clone();
+    let last = before.keys().copied().max().unwrap_or(0);
+    let mut asked = Asked { outstanding, last };
     while !input.0.is_empty() {
         let reply = input.reply(id);
-        let waited = outstanding.clone();
-        let Some((whom, verdict)) = attribute(&reply, &mut outstanding) else {
-            assert_eq!(outstanding, waited, "nobody has been answered");
+        let waited = asked.outstanding.clone();
+        let attributed = attribute(&reply, &mut asked);
+        let outstanding = &asked.outstanding;
+        let Some((whom, verdict)) = attributed else {
+            assert_eq!(*outstanding, waited, "nobody has been answered");
             continue;
         };
         assert!(before.contains_key(&whom) && !outstanding.contains_key(&whom));
@@ -167,9 +171,12 @@ mod tests {
         let mut input = Input(&[4, 7, 0, 0, 0]);
         let refused = input.reply(3);
         let let_in = input.reply(3);
-        let mut outstanding = HashMap::from([(3, ()), (OTHER, ())]);
-        assert!(attribute(&refused, &mut outstanding).is_none());
-        let (_, verdict) = attribute(&let_in, &mut outstanding).expect("to the request");
+        let mut asked = Asked {
+            outstanding: HashMap::from([(3, ()), (OTHER, ())]),
+            last: OTHER,
+        };
+        assert!(attribute(&refused, &mut asked).is_none());
+        let (_, verdict) = attribute(&let_in, &mut asked).expect("to the request");
         assert!(verdict.is_allowed());
     }
 }

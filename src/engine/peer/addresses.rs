@@ -71,6 +71,8 @@ struct Taken {
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     taken: HashMap<IpAddr, Taken>,
+    /// How many had connections when the others were last forgotten.
+    busy: usize,
 }
 
 /// What stands for all addresses that one machine may well have.
@@ -94,8 +96,10 @@ impl Addresses {
     ) -> Result<(), AddressLimit> {
         let address = network(address);
         let [connections, handshakes, rate] = limits.of(address);
-        if self.taken.len() > MOST_IDLE {
+        // Not with each connection, where there are many that stay.
+        if self.taken.len() > MOST_IDLE + 2 * self.busy {
             self.taken.retain(|_, taken| taken.connections > 0);
+            self.busy = self.taken.len();
         }
         let full = rate.map_or(f64::MAX, |rate| rate as f64);
         let taken = self.taken.entry(address).or_insert(Taken {
@@ -245,6 +249,27 @@ mod tests {
             addresses.admit(address("2001:db8:0:1::1"), FEW, now),
             Ok(())
         );
+    }
+
+    /// Otherwise each connection would take a look at all others.
+    #[test]
+    fn those_who_stay_are_not_looked_at_each_time() {
+        let (mut addresses, now) = (Addresses::default(), Instant::now());
+        let numbered = |number: u32| IpAddr::from((number | 0x0a00_0000).to_be_bytes());
+        let stay = 2 * MOST_IDLE as u32;
+        for number in 0..stay {
+            assert_eq!(addresses.admit(numbered(number), FEW, now), Ok(()));
+        }
+        let mut looks = 0;
+        for number in stay..100_000 {
+            let (one, before) = (numbered(number), addresses.taken.len());
+            assert_eq!(addresses.admit(one, FEW, now), Ok(()));
+            addresses.shaken_hands(one);
+            addresses.closed(one);
+            looks += u32::from(addresses.taken.len() <= before);
+            assert!(addresses.taken.len() <= MOST_IDLE + 3 * stay as usize);
+        }
+        assert!(looks < 20, "{looks}");
     }
 
     #[test]

@@ -27,7 +27,8 @@ impl Turn<'_> {
         let Link::Handshaking(state) = &mut peer.link else {
             return;
         };
-        let handshake = &self.net.handshake;
+        // Of the options that its handshake has begun with, which may have been set anew meanwhile.
+        let handshake = state.machine.config();
         let request = AuthRequest {
             mechanism: handshake.mechanism.name(),
             credentials,

@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 
 use crate::sync::{Mutex, lock};
 
+/// So many jobs that nobody wants any more may wait at least.
+const UNWANTED: usize = 64;
+
 /// See the module.
 pub(crate) struct Queue<J> {
     state: Mutex<State<J>>,
@@ -19,6 +22,29 @@ struct State<J> {
     jobs: VecDeque<J>,
     /// Threads that will look at the queue again before they end.
     workers: usize,
+    swept: Swept,
+}
+
+/// How many of the jobs of a queue were wanted when it was last asked.
+#[derive(Default)]
+pub(crate) struct Swept(usize);
+
+impl Swept {
+    /// Takes out the jobs that nobody wants any more, for the caller to drop with no lock held. They are looked for only once there may be more
+    /// of them than of the others, so that it costs each job the same, however many there are.
+    pub(crate) fn sweep<J>(
+        &mut self,
+        jobs: &mut VecDeque<J>,
+        is_wanted: impl Fn(&J) -> bool,
+    ) -> Vec<J> {
+        if jobs.len() < 2 * self.0 + UNWANTED {
+            return Vec::new();
+        }
+        let (wanted, unwanted): (Vec<J>, Vec<J>) = jobs.drain(..).partition(is_wanted);
+        self.0 = wanted.len();
+        *jobs = wanted.into();
+        unwanted
+    }
 }
 
 impl<J> Queue<J> {
@@ -26,6 +52,7 @@ impl<J> Queue<J> {
         let state = State {
             jobs: VecDeque::new(),
             workers: 0,
+            swept: Swept::default(),
         };
         Queue {
             state: Mutex::new(state),
@@ -41,6 +68,13 @@ impl<J> Queue<J> {
         let start = state.workers < self.max_workers;
         state.workers += usize::from(start);
         start
+    }
+
+    /// Takes out jobs that nobody wants any more, if there may be many of them. To be dropped with no lock held.
+    pub(crate) fn sweep(&self, is_wanted: impl Fn(&J) -> bool) -> Vec<J> {
+        let mut state = lock(&self.state);
+        let State { jobs, swept, .. } = &mut *state;
+        swept.sweep(jobs, is_wanted)
     }
 
     /// The worker could not be started. Gives back the jobs that nobody is left to do.
