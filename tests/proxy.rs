@@ -362,6 +362,42 @@ fn it_ends_with_its_sockets() {
     }
 }
 
+/// Also one that is paused, before it has taken anything or with a message in hand.
+#[test]
+fn a_paused_proxy_ends_with_its_sockets() {
+    for which in 0..3 {
+        let line = Line::new(ANY_PORT, 10);
+        // Nobody is there, so that the proxy gets no further than the copy.
+        let capture = Push::new(&line.context).expect("a PUSH");
+        let proxy = Proxy::one_way(&line.frontend, &line.backend).capture(&capture);
+        let control = proxy.control();
+        control.pause();
+        let end = thread::scope(|scope| {
+            let running = scope.spawn(|| proxy.run());
+            let _end = Terminate(&control);
+            if which > 0 {
+                control.resume();
+                line.source.send("one").expect("sent");
+                until("it is taken", || {
+                    (control.statistics().frontend.received == 1).then_some(())
+                });
+                control.pause();
+            }
+            match which {
+                2 => line.context.shutdown(),
+                _ => line.frontend.shutdown(),
+            }
+            running.join().expect("it does not panic")
+        });
+        let cause = match which {
+            2 => ProxyEndCause::ContextClosed,
+            _ => ProxyEndCause::Closed,
+        };
+        assert_eq!(end.cause, cause);
+        assert_eq!(end.for_backend, (which > 0).then(|| "one".into()));
+    }
+}
+
 #[test]
 fn it_ends_when_it_is_idle() {
     let line = Line::new(ANY_PORT, 10);

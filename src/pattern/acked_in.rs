@@ -34,8 +34,6 @@ pub(crate) struct AckedIn {
     receiver: Receiver,
     /// All peers that have messages, those that want them settled or not.
     queue: FairQueue,
-    /// What was looked at, to see whether there is something.
-    seen: Option<(Message, Next)>,
     /// Peers that could not be told what was due, and when to look at them again.
     unread: Vec<PeerId>,
     look_again: Option<Instant>,
@@ -45,10 +43,9 @@ pub(crate) struct AckedIn {
 
 /// What a message is, besides its frames.
 struct Next {
-    /// Whose it is, if that peer is still known.
-    from: Option<PeerId>,
-    /// It is to be settled, with the peer that it came from.
-    job: Option<(PeerId, Job)>,
+    from: PeerId,
+    /// It is to be settled.
+    job: Option<Job>,
 }
 
 impl AckedIn {
@@ -62,7 +59,6 @@ impl AckedIn {
             required: delivery.required,
             receiver: Receiver::new(window, delivery.job_timeout),
             queue: FairQueue::new(),
-            seen: None,
             unread: Vec::new(),
             look_again: None,
             frames: Vec::new(),
@@ -78,32 +74,28 @@ impl AckedIn {
         self.recv_from(peers, message).map(drop)
     }
 
-    /// The same, with the peer it is of, if that is known.
-    pub(super) fn recv_from(
-        &mut self,
-        peers: &mut Peers,
-        message: &mut Message,
-    ) -> Option<Option<PeerId>> {
+    /// The same, with the peer it is of.
+    pub(super) fn recv_from(&mut self, peers: &mut Peers, message: &mut Message) -> Option<PeerId> {
         let Next { from, job } = self.next(peers, message)?;
-        if let Some((id, job)) = job {
+        if let Some(job) = job {
             self.receiver.done(job);
-            self.report_due(peers, id);
+            self.report_due(peers, from);
         }
         Some(from)
     }
 
     /// Takes the next message, for the application to settle: it is written to where it stays, and so is what is `held`, or `None` there if nobody waits for
-    /// a settlement. Gives the peer it is of, if that is known.
+    /// a settlement. Gives the peer it is of.
     pub(crate) fn recv_job(
         &mut self,
         peers: &mut Peers,
         message: &mut Message,
         held: &mut Option<HeldJob>,
-    ) -> Option<Option<PeerId>> {
+    ) -> Option<PeerId> {
         let Next { from, job } = self.next(peers, message)?;
         *held = match job {
             None => None,
-            Some((_, job)) => Some(HeldJob {
+            Some(job) => Some(HeldJob {
                 key: self.receiver.hold_by(job, Instant::now),
                 id: JobId {
                     stream: job.stream,
@@ -118,10 +110,6 @@ impl AckedIn {
     /// Inlined, with what it calls for each message, so that a [`Job`] stays in registers.
     #[inline(always)]
     fn next(&mut self, peers: &mut Peers, message: &mut Message) -> Option<Next> {
-        if let Some((seen, next)) = self.seen.take() {
-            *message = seen;
-            return Some(next);
-        }
         loop {
             let id = self.queue.front()?;
             let more = match peers.take_single(id, message) {
@@ -140,15 +128,14 @@ impl AckedIn {
             }
             let job = match self.receiver.take(id) {
                 None => None,
-                Some(Taken::New(job)) => Some((id, job)),
+                Some(Taken::New(job)) => Some(job),
                 Some(Taken::Known) => {
                     peers.discard(std::mem::take(message));
                     self.report_due(peers, id);
                     continue;
                 }
             };
-            let from = Some(id);
-            return Some(Next { from, job });
+            return Some(Next { from: id, job });
         }
     }
 
@@ -171,16 +158,37 @@ impl AckedIn {
     }
 
     pub(super) fn has_more(&self) -> bool {
-        self.seen.is_some() || self.queue.front().is_some()
+        self.queue.front().is_some()
     }
 
+    /// Whether there is a message for the application. It stays with its connection, and goes with that; what is known and lies before it
+    /// is dropped.
     pub(super) fn would_receive(&mut self, peers: &mut Peers) -> bool {
-        if self.seen.is_none() {
-            let mut message = Message::new();
-            let next = self.next(peers, &mut message);
-            self.seen = next.map(|next| (message, next));
+        while let Some(id) = self.queue.front() {
+            if peers.messages(id) == 0 {
+                self.queue.remove(id);
+            } else if self.receiver.is_next_known(id) {
+                self.discard_next(peers, id);
+            } else {
+                return true;
+            }
         }
-        self.seen.is_some()
+        false
+    }
+
+    /// Drops the next message of a peer, which is known.
+    #[cold]
+    fn discard_next(&mut self, peers: &mut Peers, id: PeerId) {
+        let mut message = Message::new();
+        let more = peers.take(id, &mut message);
+        if more.is_some() {
+            self.receiver.take(id);
+            peers.discard(message);
+        }
+        if more != Some(true) {
+            self.queue.remove(id);
+        }
+        self.report_due(peers, id);
     }
 
     /// Takes the next message, for somebody who passes it on: it has no time that could be over.
@@ -189,7 +197,7 @@ impl AckedIn {
         peers: &mut Peers,
         message: &mut Message,
     ) -> Option<Option<HeldJob>> {
-        let Some((_, job)) = self.next(peers, message)?.job else {
+        let Some(job) = self.next(peers, message)?.job else {
             return Some(None);
         };
         let key = self.receiver.hold_for_long(job);
@@ -284,11 +292,8 @@ impl AckedIn {
         }
     }
 
-    /// `true`: what is received next is of this peer, though nobody knows that any more.
-    pub(super) fn forget(&mut self, id: PeerId) -> bool {
+    pub(super) fn forget(&mut self, id: PeerId) {
         self.queue.remove(id);
-        let seen = self.seen.as_mut();
-        seen.is_some_and(|(_, next)| next.from.take_if(|from| *from == id).is_some())
     }
 
     pub(super) fn readable(&mut self, peers: &mut Peers, id: PeerId) -> Result<(), ProtocolError> {
@@ -330,12 +335,6 @@ impl AckedIn {
         let now = Instant::now();
         for id in self.receiver.connections() {
             self.report(peers, id, now);
-        }
-    }
-
-    pub(super) fn clear(&mut self, peers: &mut Peers) {
-        if let Some((message, _)) = self.seen.take() {
-            peers.discard(message);
         }
     }
 }

@@ -123,7 +123,7 @@ impl<F: Form> Receiving for DealerOf<F> {
                 self.sent_last = false;
                 Some(Some(id))
             }
-            None => self.acked.as_mut()?.recv_from(peers, message),
+            None => self.acked.as_mut()?.recv_from(peers, message).map(Some),
         }
     }
 }
@@ -264,9 +264,6 @@ impl<F: Form> Pattern for DealerOf<F> {
 
     fn clear(&mut self, peers: &mut Peers) {
         self.out.clear(peers);
-        if let Some(acked) = &mut self.acked {
-            acked.clear(peers);
-        }
     }
 
     fn keeps_unsent(&self) -> bool {

@@ -54,12 +54,17 @@ pub(crate) struct LoggedIn {
     gaps: VecDeque<LostRange>,
     /// Of which monitors have not been told.
     untold: Vec<(u64, u64)>,
-    /// What was looked at, to see whether there is something.
-    seen: Option<(Message, Option<Source>)>,
-    /// That, after it was dropped when the socket was closed.
-    dropped: Option<Source>,
-    /// Whose message that is, or the one received last, if that peer is still known.
+    /// Whose message was taken last, if that peer is still known.
     from: Option<PeerId>,
+}
+
+/// What is taken from a peer.
+enum Taken {
+    /// A message, and where it is from, if that has a log.
+    New(Option<Source>),
+    /// One that has been had before.
+    Known,
+    Nothing,
 }
 
 /// What is known of a peer that has a log.
@@ -97,13 +102,8 @@ impl LoggedIn {
             let Some(mut offset) = progress.resume_at(topic) else {
                 continue;
             };
-            // What was looked at has not been received.
-            let seen = self.seen.as_ref().and_then(|(_, source)| *source);
-            let last = self.last.filter(|_| !all);
-            for source in seen.into_iter().chain(self.dropped).chain(last) {
-                if source.log == *log {
-                    offset = offset.min(source.offset);
-                }
+            if let Some(last) = self.last.filter(|last| !all && last.log == *log) {
+                offset = offset.min(last.offset);
             }
             offsets.insert(*log, offset);
         }
@@ -354,59 +354,66 @@ impl LoggedIn {
         if gaps && let Some(gap) = self.gaps.pop_front() {
             return Some(Err(gap));
         }
-        if let Some((seen, source)) = self.seen.take() {
-            *message = seen;
-            self.taken(source);
-            return Some(Ok(source));
-        }
         loop {
             let id = self.queue.front()?;
             self.settle(id);
             if gaps && let Some(gap) = self.gaps.pop_front() {
                 return Some(Err(gap));
             }
-            match peers.take(id, message) {
-                Some(true) => self.queue.rotate(),
-                Some(false) => {
-                    self.queue.remove(id);
+            match self.take(peers, id, message) {
+                Taken::New(source) if filter.matches(message.first()) => {
+                    self.taken(source);
+                    return Some(Ok(source));
                 }
-                None => {
-                    self.queue.remove(id);
-                    self.release(id);
-                    continue;
-                }
+                Taken::New(_) | Taken::Known => peers.discard(std::mem::take(message)),
+                Taken::Nothing => {}
             }
-            self.from = Some(id);
-            let mut source = None;
-            if let Some(stream) = self.streams.get_mut(id).and_then(Option::as_deref_mut)
-                && let Some(progress) = self.logs.get_mut(&stream.log)
-            {
-                let log = stream.log;
-                let first = message.first();
-                let numbered = stream.follower.take(progress, first);
-                let fresh = numbered.filter(|numbered| numbered.fresh);
-                source = fresh.map(|numbered| Source {
-                    log,
-                    offset: numbered.offset,
-                });
-                self.settle(id);
-                if self
-                    .stream(id)
-                    .is_some_and(|stream| stream.follower.waiting() == 0)
-                {
-                    self.release(id);
-                }
-                if source.is_none() {
-                    peers.discard(std::mem::take(message));
-                    continue;
-                }
-            }
-            if filter.matches(message.first()) {
-                self.taken(source);
-                return Some(Ok(source));
-            }
-            peers.discard(std::mem::take(message));
         }
+    }
+
+    /// Takes the next message of a peer whose turn it is, wanted or not.
+    fn take(&mut self, peers: &mut Peers, id: PeerId, message: &mut Message) -> Taken {
+        match peers.take(id, message) {
+            Some(true) => self.queue.rotate(),
+            Some(false) => {
+                self.queue.remove(id);
+            }
+            None => {
+                self.queue.remove(id);
+                self.release(id);
+                return Taken::Nothing;
+            }
+        }
+        self.from = Some(id);
+        let Some(stream) = self.streams.get_mut(id).and_then(Option::as_deref_mut) else {
+            return Taken::New(None);
+        };
+        let Some(progress) = self.logs.get_mut(&stream.log) else {
+            return Taken::New(None);
+        };
+        let log = stream.log;
+        let numbered = stream.follower.take(progress, message.first());
+        let all_taken = stream.follower.waiting() == 0;
+        self.settle(id);
+        if all_taken {
+            self.release(id);
+        }
+        match numbered.filter(|numbered| numbered.fresh) {
+            Some(numbered) => Taken::New(Some(Source {
+                log,
+                offset: numbered.offset,
+            })),
+            None => Taken::Known,
+        }
+    }
+
+    /// Whether the next message of a peer, whose first frame this is, is wanted and has not been had. What was said before it has been settled.
+    fn wants(&self, id: PeerId, filter: &TopicFilter, first: &[u8]) -> bool {
+        let stream = self.streams.get(id).and_then(Option::as_deref);
+        let followed = stream.and_then(|stream| Some((stream, self.logs.get(&stream.log)?)));
+        let fresh = followed
+            .is_none_or(|(stream, progress)| stream.follower.is_next_fresh(progress, first));
+        fresh && filter.matches(first)
     }
 
     /// A message is handed to the application.
@@ -418,26 +425,24 @@ impl LoggedIn {
     }
 
     pub(super) fn has_more(&self) -> bool {
-        self.seen.is_some() || !self.gaps.is_empty() || self.queue.front().is_some()
+        !self.gaps.is_empty() || self.queue.front().is_some()
     }
 
+    /// Whether there is a message that is wanted. It stays where it is; what is not wanted and lies before it is dropped.
     pub(super) fn would_receive(&mut self, peers: &mut Peers, filter: &TopicFilter) -> bool {
-        if self.seen.is_none() {
-            // Nothing is received by this.
-            let last = self.last;
-            let mut message = Message::new();
-            if let Some(Ok(source)) = self.next(peers, filter, &mut message, false) {
-                self.seen = Some((message, source));
+        while let Some(id) = self.queue.front() {
+            self.settle(id);
+            let wanted = |frames: &[&[u8]]| {
+                let first = frames.first();
+                first.is_some_and(|first| self.wants(id, filter, first))
+            };
+            if peers.messages(id) > 0 && peers.look_at_next(id, wanted) {
+                return true;
             }
-            self.last = last;
+            let mut unwanted = Message::new();
+            self.take(peers, id, &mut unwanted);
+            peers.discard(unwanted);
         }
-        self.seen.is_some()
-    }
-
-    pub(super) fn clear(&mut self, peers: &mut Peers) {
-        if let Some((message, source)) = self.seen.take() {
-            peers.discard(message);
-            self.dropped = source;
-        }
+        false
     }
 }

@@ -97,7 +97,7 @@ impl<F: Form> Receiving for PullOf<F> {
         let id = take_formed::<F>(&mut self.queue, peers, message, &mut self.unexpected);
         match id {
             Some(id) => Some(Some(id)),
-            None => self.acked.as_mut()?.recv_from(peers, message),
+            None => self.acked.as_mut()?.recv_from(peers, message).map(Some),
         }
     }
 }
@@ -187,12 +187,6 @@ impl<F: Form> Pattern for PullOf<F> {
     fn closing(&mut self, peers: &mut Peers) {
         if let Some(acked) = &mut self.acked {
             acked.closing(peers);
-        }
-    }
-
-    fn clear(&mut self, peers: &mut Peers) {
-        if let Some(acked) = &mut self.acked {
-            acked.clear(peers);
         }
     }
 

@@ -74,8 +74,6 @@ pub(crate) struct RouterOf<N> {
 struct Acked<N> {
     incoming: AckedIn,
     out: AckedTo<N>,
-    /// The name of the peer whose message is received next, if that has gone.
-    last_name: Option<N>,
 }
 
 /// ROUTER.
@@ -139,7 +137,6 @@ impl RouterPattern {
             Box::new(Acked {
                 out: AckedTo::new(delivery, options.send_hwm, incoming.hello().id),
                 incoming,
-                last_name: None,
             })
         });
         RouterOf {
@@ -204,7 +201,7 @@ impl<N: Name> RouterOf<N> {
     ) -> Option<(Option<PeerId>, &N)> {
         let acked = self.acked.as_mut()?;
         let from = acked.incoming.recv_from(peers, message)?;
-        Some((from, self.name_of(from)?))
+        Some((Some(from), self.name_of(from)?))
     }
 
     /// Takes the next message, for the application to settle if it has a job.
@@ -218,20 +215,15 @@ impl<N: Name> RouterOf<N> {
             return self.recv_from(peers, message);
         };
         let from = acked.incoming.recv_job(peers, message, held)?;
-        Some((from, self.name_of(from)?))
+        Some((Some(from), self.name_of(from)?))
     }
 
     /// The name of the peer that something has been received of.
-    fn name_of(&mut self, from: Option<PeerId>) -> Option<&N> {
-        match from {
-            Some(id) => {
-                if self.routes.name(id).is_none() {
-                    self.routes.assign_any(id);
-                }
-                self.routes.name(id)
-            }
-            None => self.acked.as_ref()?.last_name.as_ref(),
+    fn name_of(&mut self, id: PeerId) -> Option<&N> {
+        if self.routes.name(id).is_none() {
+            self.routes.assign_any(id);
         }
+        self.routes.name(id)
     }
 
     #[inline(always)]
@@ -549,10 +541,8 @@ impl<N: Name> Pattern for RouterOf<N> {
 
     fn forget(&mut self, id: PeerId) {
         self.queue.remove(id);
-        if let Some(acked) = &mut self.acked
-            && acked.incoming.forget(id)
-        {
-            acked.last_name = self.routes.name(id).cloned();
+        if let Some(acked) = &mut self.acked {
+            acked.incoming.forget(id);
         }
         self.routes.forget(id);
     }
@@ -647,7 +637,6 @@ impl<N: Name> Pattern for RouterOf<N> {
 
     fn clear(&mut self, peers: &mut Peers) {
         if let Some(acked) = &mut self.acked {
-            acked.incoming.clear(peers);
             acked.out.clear(peers);
         }
     }

@@ -250,12 +250,6 @@ impl<M: Matching> Pattern for SubOf<M> {
         }
     }
 
-    fn clear(&mut self, peers: &mut Peers) {
-        if let Some(logged) = &mut self.topics.logged {
-            logged.clear(peers);
-        }
-    }
-
     fn has_more(&self) -> bool {
         let logged = self.topics.logged.as_ref();
         self.queue.front().is_some() || logged.is_some_and(|logged| logged.has_more())

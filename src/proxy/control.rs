@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ProxyEndCause;
 use super::statistics::{Counters, ProxyStatistics};
@@ -58,12 +58,18 @@ impl fmt::Debug for ProxyControl {
     }
 }
 
+/// Messages are passed on.
+const GOES: u8 = 0;
+/// They are not, for now …
+const PAUSED: u8 = 1;
+/// … or not any more.
+const ENDS: u8 = 2;
+
 /// What a proxy and those who steer it share.
 pub(super) struct Course {
-    /// What [`Steered::steering`] is, to be looked at for each message: whether that is `Running` and nothing has ended.
-    goes: AtomicU8,
+    /// What is to be looked at for each message, of [`Steered`]: that nothing has ended, and what the steering is.
+    now: AtomicU8,
     steered: Mutex<Steered>,
-    changed: Condvar,
     /// The sockets, whose calls are made to look again.
     sockets: Mutex<Vec<Arc<dyn Observable>>>,
     /// From the frontend to the backend, and back.
@@ -89,12 +95,11 @@ pub(super) struct Running<'a>(&'a Course);
 impl Course {
     pub(super) fn new(sockets: impl IntoIterator<Item = Arc<dyn Observable>>) -> Course {
         Course {
-            goes: AtomicU8::new(1),
+            now: AtomicU8::new(GOES),
             steered: Mutex::new(Steered {
                 steering: Steering::Running,
                 ended: None,
             }),
-            changed: Condvar::new(),
             sockets: Mutex::new(sockets.into_iter().collect()),
             counters: Default::default(),
         }
@@ -118,22 +123,23 @@ impl Course {
     /// Whether messages are passed on: to be asked before each.
     #[inline]
     pub(super) fn goes(&self) -> bool {
-        self.goes.load(Ordering::Acquire) != 0
+        self.now.load(Ordering::Acquire) == GOES
     }
 
-    /// Waits while the proxy is paused; then, why it has ended, if it has.
-    pub(super) fn await_go(&self) -> Result<(), ProxyEndCause> {
-        let mut steered = lock(&self.steered);
-        loop {
-            match (steered.ended, steered.steering) {
-                (Some(cause), _) => return Err(cause),
-                (None, Steering::Terminated) => return Err(ProxyEndCause::Terminated),
-                (None, Steering::Running) => return Ok(()),
-                (None, Steering::Paused) => {
-                    let waited = self.changed.wait(steered);
-                    steered = waited.unwrap_or_else(PoisonError::into_inner);
-                }
-            }
+    fn is_paused(&self) -> bool {
+        self.now.load(Ordering::Acquire) == PAUSED
+    }
+
+    /// Waits while the proxy is paused; then, why it has ended, if it has. It waits in the socket that messages come from, so that the end of that, or
+    /// of its context, ends the proxy then, too.
+    pub(super) fn await_go(&self, from: &dyn Observable) -> Result<(), ProxyEndCause> {
+        from.wait_while(&|| self.is_paused())?;
+        let steered = lock(&self.steered);
+        match (steered.ended, steered.steering) {
+            (Some(cause), _) => Err(cause),
+            (None, Steering::Terminated) => Err(ProxyEndCause::Terminated),
+            // Whoever finds it paused again waits again.
+            (None, Steering::Running | Steering::Paused) => Ok(()),
         }
     }
 
@@ -163,15 +169,16 @@ impl Course {
     fn set(&self, change: impl FnOnce(&mut Steered)) {
         let mut steered = lock(&self.steered);
         change(&mut steered);
-        let goes = steered.ended.is_none() && steered.steering == Steering::Running;
-        self.goes.store(u8::from(goes), Ordering::Release);
+        let now = match (steered.ended, steered.steering) {
+            (None, Steering::Running) => GOES,
+            (None, Steering::Paused) => PAUSED,
+            (Some(_), _) | (None, Steering::Terminated) => ENDS,
+        };
+        self.now.store(now, Ordering::Release);
         drop(steered);
-        self.changed.notify_all();
-        if !goes {
-            // With no lock held: a socket has its own.
-            let sockets: Vec<_> = lock(&self.sockets).clone();
-            sockets.iter().for_each(|socket| socket.look_again());
-        }
+        // With no lock held: a socket has its own.
+        let sockets: Vec<_> = lock(&self.sockets).clone();
+        sockets.iter().for_each(|socket| socket.look_again());
     }
 }
 

@@ -45,6 +45,7 @@ impl<'a> Direction<'a> {
                          idle: Option<&Idle>| {
             let leg = Leg {
                 course,
+                from: observable(from),
                 counters,
                 capture,
                 idle,
@@ -93,6 +94,7 @@ impl<S: SendSocket> Capture for S {
 
 pub(super) struct Leg<'a> {
     pub(super) course: &'a Course,
+    from: Arc<dyn Observable>,
     pub(super) counters: &'a Counters,
     pub(super) capture: Option<&'a dyn Capture>,
     idle: Option<&'a Idle>,
@@ -137,7 +139,7 @@ impl Leg<'_> {
         let mut has_waited = false;
         loop {
             if !self.course.goes() {
-                self.course.await_go()?;
+                self.await_go()?;
             }
             let passed = pull.pass_on(push);
             if passed.messages > 0 {
@@ -166,7 +168,7 @@ impl Leg<'_> {
         let course = self.course;
         loop {
             if !course.goes() {
-                course.await_go()?;
+                self.await_go()?;
             }
             match attempt(self.wait(), &|| !course.goes()) {
                 Ok(true) => return Ok(()),
@@ -189,7 +191,7 @@ impl Leg<'_> {
         let course = self.course;
         loop {
             if !course.goes() {
-                course.await_go()?;
+                self.await_go()?;
             }
             match to.send_unless(message, self.wait(), &|| !course.goes()) {
                 Ok(true) => return Ok(true),
@@ -210,7 +212,7 @@ impl Leg<'_> {
     ) -> Result<(), ProxyEndCause> {
         loop {
             if !self.course.goes() {
-                self.course.await_go()?;
+                self.await_go()?;
             }
             match capture.copy(message, self.course) {
                 Ok(true) => return Ok(()),
@@ -219,6 +221,12 @@ impl Leg<'_> {
                 Err(kind) => return cause_of(kind).map_or(Ok(()), Err),
             }
         }
+    }
+
+    /// Waits while the proxy is paused.
+    #[cold]
+    pub(super) fn await_go(&self) -> Result<(), ProxyEndCause> {
+        self.course.await_go(&*self.from)
     }
 
     pub(super) fn wait(&self) -> Wait {

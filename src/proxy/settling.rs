@@ -127,7 +127,7 @@ impl Leg<'_> {
         let course = self.course;
         loop {
             if !course.goes() {
-                course.await_go()?;
+                self.await_go()?;
             }
             match from.recv_held(message, self.wait(), &|| !course.goes()) {
                 Ok(Some(job)) => return Ok(job),
@@ -151,7 +151,7 @@ impl Leg<'_> {
         let course = self.course;
         loop {
             if !course.goes() {
-                course.await_go()?;
+                self.await_go()?;
             }
             match to.relay_unless(message, (relay, job), self.wait(), &|| !course.goes()) {
                 Ok(true) => return Ok(true),

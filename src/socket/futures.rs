@@ -2,7 +2,11 @@
 //!
 //! A future has taken nothing and sent nothing before it is ready, so it can be dropped at any time. With each poll it does what a call
 //! that does not wait does. What comes meanwhile the context's background thread takes in, and wakes the task.
+//!
+//! Where a message is always there, or always room, none of them has to wait. Now and then one [gives way](gives_way) all the same, so that a peer that
+//! sends without end does not keep the runtime from its timers and other tasks.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,6 +18,34 @@ use crate::engine::{Core, Interest, Net, Outgoing, TaskCall};
 use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Message, Payload};
 use crate::pattern::{Pattern, Receiving, Sending};
+
+/// So often futures are ready one after the other at their first poll, in one thread, before one gives way.
+const IN_A_ROW: u32 = 128;
+
+thread_local! {
+    /// How often they have been since one gave way.
+    static READY: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether a future gives way, which has done nothing yet: then its task has been woken already, and makes it go on when the runtime has had its turn.
+#[inline]
+fn gives_way(context: &Context<'_>) -> bool {
+    let is_due = READY.get() >= IN_A_ROW;
+    if is_due {
+        READY.set(0);
+        context.waker().wake_by_ref();
+    }
+    is_due
+}
+
+/// Notes whether a future is ready at its first poll.
+#[inline]
+fn note_ready<T>(is_first: bool, polled: Poll<T>) -> Poll<T> {
+    if is_first && polled.is_ready() {
+        READY.set(READY.get() + 1);
+    }
+    polled
+}
 
 /// Receives what `take` takes: a message, of which each goes to one task.
 pub(super) fn receive<P: Pattern, T>(
@@ -31,13 +63,18 @@ pub(super) fn receive_as<P: Pattern, T, R>(
 ) -> impl Future<Output = Result<R, RecvError>> {
     let mut call = TaskCall::new(core);
     poll_fn(move |context| {
-        if call.is_new()
-            && let Some(taken) = core.at_once(&mut take)
-        {
-            return Poll::Ready(Ok(make(taken)));
+        let is_new = call.is_new();
+        if is_new {
+            if gives_way(context) {
+                return Poll::Pending;
+            }
+            if let Some(taken) = core.at_once(&mut take) {
+                return note_ready(true, Poll::Ready(Ok(make(taken))));
+            }
         }
         let received = call.poll(context, Interest::Message, &mut take);
-        received.map_ok(&mut make).map_err(RecvError::from)
+        let received = received.map_ok(&mut make).map_err(RecvError::from);
+        note_ready(is_new, received)
     })
 }
 
@@ -79,7 +116,11 @@ fn sender<P: Pattern, M: Payload, T, E: Into<Refused>>(
             return Poll::Pending;
         };
         let mut attempt = |pattern: &mut P, net: &mut Net| attempt(pattern, net, outgoing);
-        let at_once = match call.is_new() {
+        let is_new = call.is_new();
+        if is_new && gives_way(context) {
+            return Poll::Pending;
+        }
+        let at_once = match is_new {
             true => core.at_once(&mut attempt),
             false => None,
         };
@@ -92,7 +133,8 @@ fn sender<P: Pattern, M: Payload, T, E: Into<Refused>>(
             },
         };
         let message = std::mem::replace(&mut message, Unsent::Gone);
-        Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())))
+        let sent = Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())));
+        note_ready(is_new, sent)
     }
 }
 
@@ -104,8 +146,13 @@ pub(super) fn poll_receive<P: Pattern, T>(
     waits: &mut Option<Key>,
     take: impl FnMut(&mut P, &mut Net) -> Option<T>,
 ) -> Poll<Result<T, RecvError>> {
+    let is_new = waits.is_none();
+    if is_new && gives_way(context) {
+        return Poll::Pending;
+    }
     let received = core.poll_task(context, waits, Interest::Message, take);
-    received.map_err(RecvError::from)
+    let received = received.map_err(RecvError::from);
+    note_ready(is_new, received)
 }
 
 /// The same for one that sends. Nothing is left of a message that is sent, or fails.
@@ -120,6 +167,10 @@ pub(super) fn poll_send<P: Pattern, M: Payload, T, E: Into<Refused>>(
     let Some(outgoing) = message.outgoing() else {
         return Poll::Pending;
     };
+    let is_new = waits.is_none();
+    if is_new && gives_way(context) {
+        return Poll::Pending;
+    }
     let sent = core.poll_task(context, waits, Interest::Own, |pattern, net| {
         attempt(pattern, net, outgoing)
     });
@@ -129,7 +180,8 @@ pub(super) fn poll_send<P: Pattern, M: Payload, T, E: Into<Refused>>(
         Poll::Ready(Err(shut)) => Err(SendErrorKind::from(shut).into()),
     };
     let message = std::mem::replace(message, Unsent::Gone);
-    Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())))
+    let sent = Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())));
+    note_ready(is_new, sent)
 }
 
 /// What is to be sent, until it is.

@@ -216,7 +216,7 @@ fn take_job<P: Receiving>(
     };
     let from = acked.recv_job(&mut net.peers, message, held)?;
     arm(pattern, net);
-    Some(from)
+    Some(Some(from))
 }
 
 fn take_incoming(

@@ -372,11 +372,36 @@ impl Receiver {
         line.is_some_and(|line| line.revoked.first() == Some(&line.next_tag))
     }
 
+    /// Whether the next message of a connection will be [`Known`](Taken::Known) when it is taken.
+    #[cold]
+    pub(crate) fn is_next_known(&self, connection: usize) -> bool {
+        if self.is_next_revoked(connection) {
+            return true;
+        }
+        let Some(line) = self.lines.get(connection).and_then(Option::as_ref) else {
+            return false;
+        };
+        let tag = line.next_tag;
+        let begun = line.runs.partition_point(|run| run.tag <= tag);
+        let run = begun.checked_sub(1).and_then(|at| line.runs.get(at));
+        let again = run.filter(|run| run.deliveries > 0);
+        let Some(number) = again.and_then(|run| run.number_of(tag)) else {
+            return false;
+        };
+        let is_it = |held: &Held| held.is_of(&line.stream, number);
+        self.held.iter().any(is_it) || self.settled(line.slot, &line.stream, number).is_some()
+    }
+
+    /// The reason, if the message was rejected, of one that has been settled.
+    fn settled(&self, slot: usize, stream: &Id, number: u64) -> Option<Option<&str>> {
+        let known = self.streams.get(slot).filter(|known| known.id == *stream);
+        known.and_then(|known| known.settled(number))
+    }
+
     /// Whether a message that comes again is known; if so, what there is to be said of it has been seen to.
     #[cold]
     fn is_known(&mut self, job: Job) -> bool {
-        let is_it =
-            |held: &Held| !held.timed_out && held.number == job.number && held.stream == job.stream;
+        let is_it = |held: &Held| held.is_of(&job.stream, job.number);
         if let Some((_, held)) = self.held.iter_mut().find(|(_, held)| is_it(held)) {
             held.connection = job.connection;
             held.tag = job.tag;
@@ -384,11 +409,7 @@ impl Receiver {
             held.connected = true;
             return true;
         }
-        let stream = self
-            .streams
-            .get(job.slot)
-            .filter(|known| known.id == job.stream);
-        let Some(rejected) = stream.and_then(|known| known.settled(job.number)) else {
+        let Some(rejected) = self.settled(job.slot, &job.stream, job.number) else {
             return false;
         };
         match rejected.map(str::to_owned) {

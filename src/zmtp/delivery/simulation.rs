@@ -324,7 +324,13 @@ impl Rig {
         let Some(message) = link.arrived.pop_front() else {
             return;
         };
+        let known = worker.receiver.is_next_known(link.number);
         let taken = worker.receiver.take(link.number).expect("acknowledged");
+        assert_eq!(
+            known,
+            taken == Taken::Known,
+            "what is only looked at is the same"
+        );
         if let Taken::New(job) = taken {
             assert_eq!(job.number, u64::from(message) + 1, "it is another's number");
             let fate = self.finished.get(&message);

@@ -159,12 +159,23 @@ impl Follower {
     /// The next message, whose first frame this is, is taken. What was said before it has been [settled](Self::settle). `None`: it came when it had no
     /// offset, and its connection has been ended for that.
     pub(crate) fn take(&mut self, progress: &mut Progress, first: &[u8]) -> Option<Numbered> {
-        let (tag, from) = self.run?;
-        let offset = from.checked_add(self.taken.checked_sub(tag)?)?;
+        let offset = self.next_offset()?;
         self.taken += 1;
         let fresh = !progress.has_had(offset, first);
         progress.advance(offset.saturating_add(1));
         Some(Numbered { offset, fresh })
+    }
+
+    /// Whether the next message, whose first frame this is, will be [fresh](Numbered::fresh) when it is taken.
+    pub(crate) fn is_next_fresh(&self, progress: &Progress, first: &[u8]) -> bool {
+        let offset = self.next_offset();
+        offset.is_some_and(|offset| !progress.has_had(offset, first))
+    }
+
+    /// `None`: messages have no offset yet, or one that is too large.
+    fn next_offset(&self) -> Option<u64> {
+        let (tag, from) = self.run?;
+        from.checked_add(self.taken.checked_sub(tag)?)
     }
 
     /// Messages of this peer are dropped.

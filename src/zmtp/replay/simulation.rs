@@ -360,7 +360,9 @@ impl Rig {
         };
         let first = self.all[&offset];
         let before = self.progress.position();
+        let fresh = self.follower.is_next_fresh(&self.progress, first);
         let numbered = self.follower.take(&mut self.progress, first);
+        assert_eq!(fresh, numbered.is_some_and(|numbered| numbered.fresh));
         let numbered = numbered.expect("a message with an offset");
         assert_eq!(numbered.offset, offset);
         assert!(offset >= before || self.unsubscribes, "they ascend");

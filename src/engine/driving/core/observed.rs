@@ -3,7 +3,7 @@
 use super::{Core, State};
 use crate::engine::driving::attention::Changes;
 use crate::engine::driving::levels::{Observer, ObserverId, Side};
-use crate::engine::{Shut, Turn};
+use crate::engine::{Deadline, Shut, Stop, Turn};
 use crate::pattern::Pattern;
 use std::sync::Arc;
 
@@ -17,6 +17,9 @@ pub(crate) trait Observable: Send + Sync {
 
     /// Makes calls look again that wait, for something that has changed outside of the socket.
     fn look_again(&self);
+
+    /// Waits as a call does while this holds. It is asked under the state lock, whenever something has changed, and after [`look_again`](Self::look_again).
+    fn wait_while(&self, holds: &dyn Fn() -> bool) -> Result<(), Shut>;
 
     /// Messages accepted from the application that have not left. None in a forked child, which cannot know it.
     fn unsent(&self) -> usize;
@@ -59,6 +62,13 @@ impl<P: Pattern> Observable for Core<P> {
             state.net.note_other_change();
             self.notify_all(&mut state);
             self.unlock(state);
+        }
+    }
+
+    fn wait_while(&self, holds: &dyn Fn() -> bool) -> Result<(), Shut> {
+        match self.until(Deadline::Never, |_, _| (!holds()).then_some(())) {
+            Err(Stop::Shut(shut)) => Err(shut),
+            Ok(()) | Err(Stop::WouldBlock | Stop::TimedOut) => Ok(()),
         }
     }
 

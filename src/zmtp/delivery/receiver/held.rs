@@ -49,6 +49,14 @@ pub(super) struct Table {
     free: Vec<HeldKey>,
 }
 
+impl Held {
+    /// Whether it is the message of this stream with this number, and the application has it still.
+    #[inline]
+    pub(super) fn is_of(&self, stream: &Id, number: u64) -> bool {
+        !self.timed_out && self.number == number && self.stream == *stream
+    }
+}
+
 impl Table {
     #[inline]
     pub(super) fn add(&mut self, job: Job, deadline: Option<Instant>) -> HeldKey {
@@ -89,6 +97,10 @@ impl Table {
     #[inline]
     pub(super) fn place_mut(&mut self, key: HeldKey) -> Option<&mut Held> {
         self.places.get_mut(key.place())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Held> {
+        self.places.iter().filter(|held| held.is_held)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (HeldKey, &mut Held)> {
