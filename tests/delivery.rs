@@ -16,9 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{
-    CloseError, Context, DeadReason, Delivery, DeliveryError, DisconnectCause, Event, Job, Message,
-    PeerRefusal, ProtocolError, Pull, Push, ReceiptError, RecvError, SendErrorKind, SettleError,
-    Settled, SocketError,
+    Allow, CloseError, Context, DeadReason, Delivery, DeliveryError, DisconnectCause, Event, Job,
+    Message, PeerRefusal, ProtocolError, Pull, Push, ReceiptError, RecvError, SendErrorKind,
+    SettleError, Settled, SocketError,
 };
 
 use common::deadline::DEADLINE;
@@ -779,6 +779,51 @@ fn within_the_process_nothing_is_settled() {
     assert_eq!(text(&job(&pull)), "to the other");
     let none = strict.try_recv_job().expect_err("refused");
     assert_eq!(none, RecvError::WouldBlock);
+}
+
+/// Where peers show who they are, the id of another one's stream is of no use.
+#[test]
+fn a_stream_goes_with_its_user() {
+    let context = Context::new();
+    let users = Allow::new().user("ann", "1").user("bob", "2");
+    let options = options(quick()).plain_server(true).allow(users);
+    let pull = Pull::with_options(&context, options).expect("a PULL");
+    let endpoint = pull.bind(ANY_PORT).expect("bound").to_string();
+    let send = |credentials: &[u8], deliveries: u8| {
+        let mut peer = RawPeer::connect(&endpoint);
+        peer.write(&greeting(1, "PLAIN"));
+        peer.write(&command("HELLO", credentials));
+        let properties = [
+            property("Socket-Type", b"PUSH"),
+            property("Delivery", b"\x01sixteen bytes id\0"),
+        ];
+        peer.write(&command("INITIATE", &properties.concat()));
+        // The message of the number 7.
+        peer.write(&command("RUN", &[0, 7, 1, deliveries]));
+        peer.write(&frame(0, b"order"));
+        peer.read(64);
+        assert!(peer.read_frame().1.ends_with(b"WELCOME"));
+        assert!(peer.read_frame().1.starts_with(b"\x05READY"));
+        peer
+    };
+    let settled = |peer: &mut RawPeer| assert!(peer.read_frame().1.starts_with(b"\x06SETTLE"));
+    let (ann, bob) = (b"\x03ann\x011", b"\x03bob\x012");
+    // Bob has sent his before, too, as he says.
+    for (user, deliveries) in [(ann, 0), (bob, 1)] {
+        let mut peer = send(user, deliveries);
+        assert_eq!(pull.recv_timeout(DEADLINE).expect("an order"), "order");
+        settled(&mut peer);
+    }
+    for user in [ann, bob] {
+        let mut peer = send(user, 1);
+        thread::scope(|scope| {
+            let told = scope.spawn(|| settled(&mut peer));
+            until("settled", || {
+                assert!(pull.recv_timeout(GLANCE).is_err(), "it has been received");
+                told.is_finished().then_some(())
+            });
+        });
+    }
 }
 
 #[test]

@@ -131,8 +131,8 @@ impl Ends {
             settled: 0,
             held: Vec::new(),
         };
-        ends.sender.opened(0, Some(([1; 16], WINDOW)));
-        ends.receiver.opened(0, [2; 16]);
+        ends.sender.opened(0, Some(([1; 16].into(), WINDOW)));
+        ends.receiver.opened(0, [2; 16].into());
         ends
     }
 
@@ -151,14 +151,15 @@ impl Ends {
                 let said = script.bytes();
                 if self.sender.settle(0, said, self.now).is_err() {
                     self.sender.closed(0, 0, self.now);
-                    self.sender.opened(0, Some(([1; 16], WINDOW)));
+                    self.sender.opened(0, Some(([1; 16].into(), WINDOW)));
                 }
             }
             2 => {
                 let unwritten = usize::from(what / 10);
                 self.sender.closed(0, unwritten, self.now);
                 let id = script.byte().unwrap_or(0);
-                self.sender.opened(0, Some(([id; 16], u64::from(id % 8))));
+                self.sender
+                    .opened(0, Some(([id; 16].into(), u64::from(id % 8))));
             }
             3 => {
                 let said = script.bytes();
@@ -220,7 +221,7 @@ impl Ends {
     fn or_close(&mut self, fits: bool) {
         if !fits {
             self.receiver.closed(0);
-            self.receiver.opened(0, [2; 16]);
+            self.receiver.opened(0, [2; 16].into());
             (self.waiting, self.taken, self.settled) = (0, 0, 0);
         }
     }

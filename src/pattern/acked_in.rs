@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::acked_out::{JobId, admit, new_id, stream_of};
+use super::acked_out::{JobId, admit, new_id, sender_of};
 use super::{Admission, FairQueue};
 use crate::Delivery;
 use crate::engine::{PeerId, Peers};
@@ -263,7 +263,7 @@ impl AckedIn {
     }
 
     pub(super) fn admit(&self, peers: &Peers, id: PeerId) -> Admission {
-        admit(stream_of(peers, id), self.required)
+        admit(sender_of(peers, id), self.required)
     }
 
     pub(super) fn established(&mut self, peers: &mut Peers, id: PeerId) {
@@ -275,11 +275,12 @@ impl AckedIn {
     /// The same, for who tells of a peer that settles nothing. `false`: it numbers nothing, either.
     pub(super) fn opened(&mut self, peers: &Peers, id: PeerId) -> bool {
         // One whose property is malformed is not let in.
-        let stream = stream_of(peers, id).ok().flatten();
-        if let Some(stream) = stream {
-            self.receiver.opened(id, stream);
+        let sender = sender_of(peers, id).ok().flatten();
+        let numbers = sender.is_some();
+        if let Some(sender) = sender {
+            self.receiver.opened(id, sender);
         }
-        stream.is_some()
+        numbers
     }
 
     /// The connection is gone. What came over it and is to be settled comes again, to this PULL or another one.

@@ -26,8 +26,8 @@ use crate::spool::{Notes, OpenSpool};
 use crate::stats::DeliveryStats;
 use crate::zmtp::ProtocolError;
 use crate::zmtp::delivery::{
-    Content, DeliveryError, Held, Hello, Id, Notice, PROPERTY, Policy, Room, Run, Sender, Terms,
-    put_revoke, put_run,
+    Content, DeliveryError, Held, Hello, Id, Notice, PROPERTY, Party, Policy, Room, Run, Sender,
+    Terms, put_revoke, put_run,
 };
 
 /// See the module. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
@@ -96,16 +96,25 @@ fn hello_of(peers: &Peers, id: PeerId) -> Result<Option<Hello>, PeerRefusal> {
     }
 }
 
-/// The peer as a receiver that settles, by its name and its window, if it is one.
-pub(super) fn receiver_of(peers: &Peers, id: PeerId) -> Result<Option<(Id, u64)>, PeerRefusal> {
+/// The peer as a receiver that settles, and its window, if it is one.
+pub(super) fn receiver_of(peers: &Peers, id: PeerId) -> Result<Option<(Party, u64)>, PeerRefusal> {
     let hello = hello_of(peers, id)?;
     let receiver = hello.filter(|hello| hello.window > 0);
-    Ok(receiver.map(|hello| (hello.id, hello.window)))
+    Ok(receiver.map(|hello| (party(peers, id, &hello), hello.window)))
 }
 
-/// The name of the stream of the peer, if it numbers what it sends.
-pub(super) fn stream_of(peers: &Peers, id: PeerId) -> Result<Option<Id>, PeerRefusal> {
-    Ok(hello_of(peers, id)?.map(|hello| hello.id))
+/// The peer as one that numbers what it sends, if it does.
+pub(super) fn sender_of(peers: &Peers, id: PeerId) -> Result<Option<Party>, PeerRefusal> {
+    let hello = hello_of(peers, id)?;
+    Ok(hello.map(|hello| party(peers, id, &hello)))
+}
+
+fn party(peers: &Peers, id: PeerId, hello: &Hello) -> Party {
+    let facts = peers.facts(id);
+    Party {
+        id: hello.id,
+        principal: facts.and_then(|facts| facts.principal().cloned()),
+    }
 }
 
 /// Whether a peer is let in, for what it has said of acknowledged delivery.
@@ -580,9 +589,10 @@ impl AckedOut {
         if let Some(addressed) = &mut self.addressed {
             addressed.peer = id;
         }
+        let settles = receiver.is_some();
         self.sender.opened(self.connection(id), receiver);
-        peers.set_held(id, receiver.is_some());
-        if receiver.is_none() {
+        peers.set_held(id, settles);
+        if !settles {
             peers.tell_unacknowledged(id);
         }
         self.dispatch(peers);

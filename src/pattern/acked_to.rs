@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::acked_out::{AckedOut, DeadLetter, JobId, Receipts, Settled, receiver_of, stream_of};
+use super::acked_out::{AckedOut, DeadLetter, JobId, Receipts, Settled, receiver_of, sender_of};
 use super::router::Unroutable;
 use super::routes::Name;
 use crate::Delivery;
 use crate::engine::{Outgoing, PeerId, Peers, Unsent};
 use crate::stats::DeliveryStats;
 use crate::zmtp::ProtocolError;
-use crate::zmtp::delivery::{Id, Notice};
+use crate::zmtp::delivery::{Id, Notice, Party};
 
 /// See the module. Its methods are those of a [`Pattern`](super::Pattern) of the same names.
 pub(super) struct AckedTo<N> {
@@ -52,7 +52,7 @@ struct Address<N> {
     /// `None`: it is away.
     peer: Option<PeerId>,
     /// Whose messages these are: the last one of this name. `None`: one that settles nothing.
-    receiver: Option<Id>,
+    receiver: Option<Party>,
     /// Then the peer has been away for too long.
     over: Option<Instant>,
     /// What it is in the list of those that are due.
@@ -92,10 +92,11 @@ impl<N: Name> AckedTo<N> {
 
     /// The name that a peer had which is away, if this one is it.
     pub(super) fn name_before(&self, peers: &Peers, id: PeerId) -> Option<N> {
-        let receiver = stream_of(peers, id).ok().flatten()?;
+        let receiver = sender_of(peers, id).ok().flatten()?;
         let mut addresses = self.addresses.iter().map(|(_, address)| address);
-        let address = addresses
-            .find(|address| address.peer.is_none() && address.receiver == Some(receiver))?;
+        let address = addresses.find(|address| {
+            address.peer.is_none() && address.receiver.as_ref() == Some(&receiver)
+        })?;
         Some(address.name.clone())
     }
 
@@ -175,7 +176,7 @@ impl<N: Name> AckedTo<N> {
                     name: name.clone(),
                     out,
                     peer: None,
-                    receiver,
+                    receiver: receiver.clone(),
                     over: None,
                     due: None,
                 });

@@ -30,6 +30,8 @@ pub(crate) mod wire;
 
 use std::fmt;
 
+use super::Principal;
+
 pub(crate) use receiver::{HeldKey, Job, Receiver, Settling, Taken, Unsettled};
 pub(crate) use sender::{
     Content, DeadLine, Fate, Finished, Held, Left, Policy, Returned, Room, Sender, Terms,
@@ -38,6 +40,23 @@ pub(crate) use wire::{Hello, Notice, PROPERTY, Run, put_revoke, put_run};
 
 /// Names a stream of messages, or a receiver: at random, for as long as its socket is there.
 pub(crate) type Id = [u8; 16];
+
+/// Who sends or receives: what it calls itself, and who it has shown to be, where peers have to. An [`Id`] is no secret, so that without the other
+/// everybody who is let in may be it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Party {
+    pub(crate) id: Id,
+    pub(crate) principal: Option<Principal>,
+}
+
+impl From<Id> for Party {
+    fn from(id: Id) -> Party {
+        Party {
+            id,
+            principal: None,
+        }
+    }
+}
 
 /// How a peer broke the protocol of acknowledged delivery, which it has said that it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@
 mod held;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -22,7 +22,7 @@ pub(crate) use held::HeldKey;
 use held::{Held, Table};
 
 use super::wire::{self, MAX_RANGES, Run};
-use super::{DeliveryError, Id};
+use super::{DeliveryError, Id, Party};
 
 /// Settled messages are remembered for as many windows at the least.
 const REMEMBERED_WINDOWS: u64 = 4;
@@ -64,8 +64,8 @@ pub(crate) enum Taken {
 pub(crate) struct Job {
     connection: usize,
     tag: u64,
-    /// Where the stream is remembered, if that is still this one.
-    slot: usize,
+    /// Where its stream is remembered.
+    key: StreamKey,
     pub(crate) stream: Id,
     pub(crate) number: u64,
     /// How often it has been delivered before.
@@ -81,8 +81,15 @@ pub(crate) enum Unsettled {
     Lost,
 }
 
+/// A stream for as long as it is remembered: its place, and a number that no other one has had there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct StreamKey {
+    place: u32,
+    serial: u32,
+}
+
 struct Line {
-    slot: usize,
+    key: StreamKey,
     stream: Id,
     /// Of the next message that is taken.
     next_tag: u64,
@@ -104,9 +111,10 @@ struct Line {
     reported_at: Option<Instant>,
 }
 
-/// What is remembered of a stream.
+/// What is remembered of a stream. One that somebody else begins under the same id is another one.
 struct Stream {
-    id: Id,
+    party: Party,
+    serial: u32,
     lines: usize,
     /// The messages that have been settled for good, in the order in which they were, and how many these are.
     settled: VecDeque<Settled>,
@@ -122,9 +130,10 @@ struct Settled {
 }
 
 impl Stream {
-    fn new(id: Id) -> Stream {
+    fn new(party: Party, serial: u32) -> Stream {
         Stream {
-            id,
+            party,
+            serial,
             lines: 0,
             settled: VecDeque::new(),
             settled_len: 0,
@@ -190,8 +199,10 @@ pub(crate) struct Receiver {
     job_timeout: Option<Duration>,
     lines: Vec<Option<Line>>,
     streams: Slab<Stream>,
+    /// The number of the next stream.
+    next_serial: u32,
     /// Those without a connection, in the order in which they lost it.
-    idle: VecDeque<usize>,
+    idle: VecDeque<StreamKey>,
     held: Table,
     /// One entry at the most for each key of `held`, which is no later than what that one waits for.
     deadlines: BinaryHeap<Reverse<(Instant, HeldKey)>>,
@@ -208,6 +219,7 @@ impl Receiver {
             job_timeout,
             lines: Vec::new(),
             streams: Slab::new(),
+            next_serial: 0,
             idle: VecDeque::new(),
             held: Table::default(),
             deadlines: BinaryHeap::new(),
@@ -217,18 +229,18 @@ impl Receiver {
     }
 
     /// A connection to a sender is there.
-    pub(crate) fn opened(&mut self, connection: usize, stream: Id) {
+    pub(crate) fn opened(&mut self, connection: usize, sender: Party) {
         if connection >= self.lines.len() {
             self.lines.resize_with(connection + 1, || None);
         }
-        let known = self.streams.iter().find(|(_, known)| known.id == stream);
-        let slot = known
-            .map(|(slot, _)| slot)
-            .unwrap_or_else(|| self.streams.insert(Stream::new(stream)));
-        self.streams[slot].lines += 1;
-        self.idle.retain(|&idle| idle != slot);
+        let stream = sender.id;
+        let key = self.remembered(sender);
+        if let Some(known) = self.stream_mut(key) {
+            known.lines += 1;
+        }
+        self.idle.retain(|idle| *idle != key);
         self.lines[connection] = Some(Line {
-            slot,
+            key,
             stream,
             next_tag: 0,
             runs: VecDeque::new(),
@@ -243,6 +255,28 @@ impl Receiver {
         });
     }
 
+    /// The stream of a sender, which is remembered from now on if it was not.
+    fn remembered(&mut self, sender: Party) -> StreamKey {
+        let mut streams = self.streams.iter();
+        let known = streams.find(|(_, known)| known.party == sender);
+        let (place, serial) = match known {
+            Some((place, known)) => (place, known.serial),
+            None => {
+                let serial = self.next_serial;
+                self.next_serial = serial.wrapping_add(1);
+                (self.streams.insert(Stream::new(sender, serial)), serial)
+            }
+        };
+        // There are not as many.
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        StreamKey { place, serial }
+    }
+
+    fn stream_mut(&mut self, key: StreamKey) -> Option<&mut Stream> {
+        let stream = self.streams.get_mut(key.place as usize)?;
+        (stream.serial == key.serial).then_some(stream)
+    }
+
     /// A connection is gone, and with it what came over it and has not been taken.
     pub(crate) fn closed(&mut self, connection: usize) {
         let Some(line) = self.lines.get_mut(connection).and_then(Option::take) else {
@@ -251,18 +285,27 @@ impl Receiver {
         for (_, held) in self.held.iter_mut() {
             held.connected &= held.connection != connection;
         }
-        let Some(stream) = self.streams.get_mut(line.slot) else {
+        let Some(stream) = self.stream_mut(line.key) else {
             return;
         };
         stream.lines = stream.lines.saturating_sub(1);
         if stream.lines > 0 {
             return;
         }
-        self.idle.push_back(line.slot);
-        if self.idle.len() > MAX_STREAMS
-            && let Some(first) = self.idle.pop_front()
+        self.idle.push_back(line.key);
+        if self.idle.len() > MAX_STREAMS {
+            self.forget_one();
+        }
+    }
+
+    /// Forgets the first stream that has lost its connection, but none of which the application works on messages: they would not be known if they came again.
+    fn forget_one(&mut self) {
+        let worked_on: HashSet<StreamKey> = self.held.iter().map(|held| held.key).collect();
+        let mut idle = self.idle.iter();
+        if let Some(at) = idle.position(|key| !worked_on.contains(key))
+            && let Some(key) = self.idle.remove(at)
         {
-            self.streams.try_remove(first);
+            self.streams.try_remove(key.place as usize);
         }
     }
 
@@ -332,7 +375,7 @@ impl Receiver {
         let job = Job {
             connection,
             tag,
-            slot: line.slot,
+            key: line.key,
             stream: line.stream,
             // It was looked at for a whole window; a run that goes on for longer goes on from there.
             number: run.number_of(tag).unwrap_or(u64::MAX),
@@ -388,28 +431,28 @@ impl Receiver {
         let Some(number) = again.and_then(|run| run.number_of(tag)) else {
             return false;
         };
-        let is_it = |held: &Held| held.is_of(&line.stream, number);
-        self.held.iter().any(is_it) || self.settled(line.slot, &line.stream, number).is_some()
+        let is_it = |held: &Held| held.is_of(line.key, number);
+        self.held.iter().any(is_it) || self.settled(line.key, number).is_some()
     }
 
     /// The reason, if the message was rejected, of one that has been settled.
-    fn settled(&self, slot: usize, stream: &Id, number: u64) -> Option<Option<&str>> {
-        let known = self.streams.get(slot).filter(|known| known.id == *stream);
-        known.and_then(|known| known.settled(number))
+    fn settled(&self, key: StreamKey, number: u64) -> Option<Option<&str>> {
+        let stream = self.streams.get(key.place as usize)?;
+        let same = stream.serial == key.serial;
+        same.then(|| stream.settled(number)).flatten()
     }
 
     /// Whether a message that comes again is known; if so, what there is to be said of it has been seen to.
     #[cold]
     fn is_known(&mut self, job: Job) -> bool {
-        let is_it = |held: &Held| held.is_of(&job.stream, job.number);
+        let is_it = |held: &Held| held.is_of(job.key, job.number);
         if let Some((_, held)) = self.held.iter_mut().find(|(_, held)| is_it(held)) {
             held.connection = job.connection;
             held.tag = job.tag;
-            held.slot = job.slot;
             held.connected = true;
             return true;
         }
-        let Some(rejected) = self.settled(job.slot, &job.stream, job.number) else {
+        let Some(rejected) = self.settled(job.key, job.number) else {
             return false;
         };
         match rejected.map(str::to_owned) {
@@ -423,7 +466,7 @@ impl Receiver {
 
     /// The application has a message, and that settles it.
     pub(crate) fn done(&mut self, job: Job) {
-        self.remember(job.slot, &job.stream, job.number, None);
+        self.remember(job.key, job.number, None);
         self.mark_done(job.connection, job.tag);
     }
 
@@ -504,17 +547,14 @@ impl Receiver {
         let Held {
             connection,
             tag,
-            slot,
-            stream,
+            key,
             number,
             connected,
             ..
         } = *held;
         match settling {
-            Settling::Done => self.remember(slot, &stream, number, None),
-            Settling::Rejected(reason) => {
-                self.remember(slot, &stream, number, Some(wire::cut(reason)));
-            }
+            Settling::Done => self.remember(key, number, None),
+            Settling::Rejected(reason) => self.remember(key, number, Some(wire::cut(reason))),
             Settling::Retry(_) => {}
         }
         if !connected {
@@ -555,10 +595,9 @@ impl Receiver {
     }
 
     #[inline]
-    fn remember(&mut self, slot: usize, stream: &Id, number: u64, rejected: Option<&str>) {
+    fn remember(&mut self, key: StreamKey, number: u64, rejected: Option<&str>) {
         let least = self.window.saturating_mul(REMEMBERED_WINDOWS);
-        let known = self.streams.get_mut(slot);
-        if let Some(stream) = known.filter(|known| known.id == *stream) {
+        if let Some(stream) = self.stream_mut(key) {
             stream.remember(number, rejected, least);
         }
     }

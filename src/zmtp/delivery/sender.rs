@@ -25,7 +25,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::Id;
+use super::Party;
 use super::wire::Run;
 use expiry::Expiry;
 use line::{Line, Share};
@@ -141,7 +141,7 @@ pub(crate) struct Counts {
 
 /// What a receiver that is gone has until the time is up.
 struct Grace {
-    receiver: Id,
+    receiver: Party,
     until: Instant,
     keys: Vec<usize>,
 }
@@ -323,14 +323,14 @@ impl<T> Sender<T> {
     }
 
     /// A connection is there: to a receiver that takes so many unsettled messages at once, or, with `None`, to a peer that settles nothing.
-    pub(crate) fn opened(&mut self, connection: usize, receiver: Option<(Id, u64)>) {
+    pub(crate) fn opened(&mut self, connection: usize, receiver: Option<(Party, u64)>) {
         if connection >= self.lines.len() {
             self.lines.resize_with(connection + 1, || None);
         }
         let mut back = VecDeque::new();
-        if let Some((id, _)) = receiver {
+        if let Some((party, _)) = &receiver {
             self.graces.retain_mut(|grace| {
-                let it_is = grace.receiver == id;
+                let it_is = grace.receiver == *party;
                 if it_is {
                     back.extend(grace.keys.drain(..));
                 }
@@ -340,9 +340,9 @@ impl<T> Sender<T> {
         if !back.is_empty() {
             self.backs.insert(connection);
         }
-        let window = receiver.map_or(u64::MAX, |(_, window)| window);
+        let window = receiver.as_ref().map_or(u64::MAX, |(_, window)| *window);
         self.lines[connection] = Some(Line {
-            receiver: receiver.map(|(id, _)| id),
+            receiver: receiver.map(|(party, _)| party),
             window: usize::try_from(window).unwrap_or(usize::MAX),
             next_tag: 0,
             out: Tags::default(),

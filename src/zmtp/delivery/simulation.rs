@@ -246,7 +246,7 @@ impl Rig {
             return;
         }
         let worker = &mut self.workers[index];
-        worker.receiver.opened(number, [9; 16]);
+        worker.receiver.opened(number, [9; 16].into());
         worker.link = Some(Link {
             number,
             to: VecDeque::new(),
@@ -255,7 +255,8 @@ impl Rig {
             open_here: true,
             open_there: true,
         });
-        self.sender.opened(number, Some(([worker.id; 16], WINDOW)));
+        self.sender
+            .opened(number, Some(([worker.id; 16].into(), WINDOW)));
     }
 
     /// Both sides notice that the connection is cut, and something is lost of what was on its way.
@@ -617,8 +618,8 @@ fn any_bytes_are_refused_or_within_the_window() {
             1,
         );
         let mut receiver = Receiver::new(WINDOW, None);
-        sender.opened(0, Some(([1; 16], WINDOW)));
-        receiver.opened(0, [2; 16]);
+        sender.opened(0, Some(([1; 16].into(), WINDOW)));
+        receiver.opened(0, [2; 16].into());
         (0..3).for_each(|payload| {
             sender.offer(Content::Whole(payload), false, Terms::default());
         });

@@ -6,8 +6,7 @@
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use super::Job;
-use crate::zmtp::delivery::Id;
+use super::{Job, StreamKey};
 
 /// By which a message is settled that the application works on. It is given out again when that is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,8 +35,7 @@ pub(super) struct Held {
     pub(super) connection: usize,
     pub(super) tag: u64,
     /// As in [`Job`].
-    pub(super) slot: usize,
-    pub(super) stream: Id,
+    pub(super) key: StreamKey,
     pub(super) number: u64,
     pub(super) deadline: Option<Instant>,
 }
@@ -52,8 +50,8 @@ pub(super) struct Table {
 impl Held {
     /// Whether it is the message of this stream with this number, and the application has it still.
     #[inline]
-    pub(super) fn is_of(&self, stream: &Id, number: u64) -> bool {
-        !self.timed_out && self.number == number && self.stream == *stream
+    pub(super) fn is_of(&self, key: StreamKey, number: u64) -> bool {
+        !self.timed_out && self.number == number && self.key == key
     }
 }
 
@@ -70,8 +68,7 @@ impl Table {
             held.timed_out = false;
             held.connection = job.connection;
             held.tag = job.tag;
-            held.slot = job.slot;
-            held.stream = job.stream;
+            held.key = job.key;
             held.number = job.number;
             held.deadline = deadline;
         }

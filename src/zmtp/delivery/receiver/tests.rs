@@ -1,13 +1,14 @@
 //! Tests of the side that receives.
 
 use super::*;
+use crate::zmtp::Principal;
 use crate::zmtp::delivery::wire::put_run;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn receiver(window: u64) -> (Receiver, Instant) {
     let mut receiver = Receiver::new(window, Some(TIMEOUT));
-    receiver.opened(0, [1; 16]);
+    receiver.opened(0, [1; 16].into());
     (receiver, Instant::now())
 }
 
@@ -48,7 +49,7 @@ fn said(receiver: &mut Receiver, connection: usize, now: Instant) -> String {
 
 #[test]
 fn what_is_settled_is_remembered_as_ranges() {
-    let mut stream = Stream::new([1; 16]);
+    let mut stream = Stream::new([1; 16].into(), 0);
     for number in [3, 4, 5, 9, 8, 10] {
         stream.remember(number, None, 100);
     }
@@ -203,7 +204,7 @@ fn what_comes_again_is_known() {
     let reason = Settling::Rejected("bad".into());
     assert_eq!(receiver.settle(bad, &reason), lost);
     // It comes again over another connection, and so do two that the receiver has not seen.
-    receiver.opened(1, [1; 16]);
+    receiver.opened(1, [1; 16].into());
     run(&mut receiver, 1, 0, 1, 1).expect("a run");
     assert_eq!(receiver.take(1), Some(Taken::Known));
     assert_eq!(receiver.take(1), Some(Taken::Known));
@@ -217,7 +218,7 @@ fn what_comes_again_is_known() {
     // What was given back comes again as new, and so does another stream's.
     assert_eq!(receiver.settle(late, &Settling::Retry(None)), lost);
     assert_eq!(take(&mut receiver, 1).number, 4);
-    receiver.opened(2, [2; 16]);
+    receiver.opened(2, [2; 16].into());
     run(&mut receiver, 2, 0, 1, 1).expect("a run");
     assert_eq!(take(&mut receiver, 2).number, 1);
 }
@@ -266,7 +267,7 @@ fn streams_without_a_connection_are_forgotten_in_the_end() {
     for stream in 0..1000_u64 {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&stream.to_le_bytes());
-        receiver.opened(1, id);
+        receiver.opened(1, id.into());
         receiver.closed(1);
     }
     assert_eq!(receiver.streams.len(), MAX_STREAMS + 1);
@@ -274,10 +275,60 @@ fn streams_without_a_connection_are_forgotten_in_the_end() {
 }
 
 #[test]
+fn a_stream_whose_messages_are_worked_on_is_not_forgotten() {
+    let (mut receiver, now) = receiver(4);
+    receiver.opened(1, [2; 16].into());
+    run(&mut receiver, 1, 0, 7, 0).expect("a run");
+    let job = take(&mut receiver, 1);
+    let held = receiver.hold(job, now);
+    receiver.closed(1);
+    for stream in 0..1000_u64 {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&stream.to_le_bytes());
+        receiver.opened(1, id.into());
+        receiver.closed(1);
+    }
+    assert_eq!(receiver.streams.len(), MAX_STREAMS + 1);
+    receiver.opened(1, [2; 16].into());
+    run(&mut receiver, 1, 0, 7, 1).expect("a run");
+    assert_eq!(receiver.take(1), Some(Taken::Known));
+    assert_eq!(receiver.settle(held, &Settling::Done), Ok(1));
+}
+
+#[test]
+fn a_stream_of_another_user_is_another_one() {
+    let (mut receiver, now) = receiver(4);
+    let party = |user: Option<&str>| Party {
+        id: [2; 16],
+        principal: user.map(|user| Principal::User(user.into())),
+    };
+    let mut held = Vec::new();
+    for user in [Some("ann"), Some("bob"), None] {
+        receiver.opened(1, party(user));
+        run(&mut receiver, 1, 0, 7, 1).expect("a run");
+        let settled = take(&mut receiver, 1);
+        receiver.done(settled);
+        let job = take(&mut receiver, 1);
+        assert_eq!((job.stream, job.number), ([2; 16], 8));
+        held.push(receiver.hold(job, now));
+        receiver.closed(1);
+    }
+    // Each finds again what is its own.
+    for (user, held) in [Some("ann"), Some("bob"), None].into_iter().zip(held) {
+        receiver.opened(1, party(user));
+        run(&mut receiver, 1, 0, 7, 1).expect("a run");
+        assert_eq!(receiver.take(1), Some(Taken::Known));
+        assert_eq!(receiver.take(1), Some(Taken::Known));
+        assert_eq!(receiver.settle(held, &Settling::Done), Ok(1));
+        receiver.closed(1);
+    }
+}
+
+#[test]
 fn the_clock_is_looked_at_where_the_time_is_not_known() {
     for (timeout, looks) in [(COARSE, 1), (COARSE / 2, 2)] {
         let mut receiver = Receiver::new(100, Some(timeout));
-        receiver.opened(0, [1; 16]);
+        receiver.opened(0, [1; 16].into());
         let now = Instant::now();
         run(&mut receiver, 0, 0, 1, 0).expect("a run");
         let looked = std::cell::Cell::new(0);
@@ -300,7 +351,7 @@ fn the_clock_is_looked_at_where_the_time_is_not_known() {
         assert_eq!(settled, Err(Unsettled::TimedOut));
     }
     let mut receiver = Receiver::new(100, None);
-    receiver.opened(0, [1; 16]);
+    receiver.opened(0, [1; 16].into());
     run(&mut receiver, 0, 0, 1, 0).expect("a run");
     let job = take(&mut receiver, 0);
     receiver.hold_by(job, || panic!("nobody asks how late it is"));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::Id;
+use super::super::Party;
 use super::super::wire::Run;
 use super::tags::Tags;
 
@@ -12,7 +12,7 @@ pub(super) const ALONE_AFTER: u8 = 3;
 
 /// A connection that is open.
 pub(super) struct Line {
-    pub(super) receiver: Option<Id>,
+    pub(super) receiver: Option<Party>,
     pub(super) window: usize,
     pub(super) next_tag: u64,
     /// What is unsettled, by its tag.

@@ -3,6 +3,7 @@
 use super::super::DeliveryError;
 use super::super::wire;
 use super::*;
+use crate::zmtp::Principal;
 
 const POLICY: Policy = Policy {
     grace: Duration::from_secs(1),
@@ -26,8 +27,8 @@ fn sender() -> (Sender<u32>, Instant) {
     (Sender::new(POLICY, 1), Instant::now())
 }
 
-fn receiver(number: u8, window: u64) -> Option<(Id, u64)> {
-    Some(([number; 16], window))
+fn receiver(number: u8, window: u64) -> Option<(Party, u64)> {
+    Some(([number; 16].into(), window))
 }
 
 /// Sends all that can be sent: connection, payload and what was said before.
@@ -107,6 +108,30 @@ fn whoever_may_have_most_is_next() {
     let to: Vec<usize> = sent.iter().map(|(connection, ..)| *connection).collect();
     assert_eq!(to, [3, 3, 0, 3]);
     assert_eq!(sender.len(), 5);
+}
+
+#[test]
+fn who_has_the_id_of_another_worker_does_not_get_its_messages() {
+    let (mut sender, now) = sender();
+    let worker = |user: &str| {
+        let principal = Some(Principal::User(user.into()));
+        Some((
+            Party {
+                id: [1; 16],
+                principal,
+            },
+            10,
+        ))
+    };
+    sender.opened(0, worker("ann"));
+    sender.offer(Content::Whole(0), false, PLAIN);
+    assert_eq!(payloads(&mut sender), [0]);
+    sender.closed(0, 0, now);
+    sender.opened(1, worker("bob"));
+    assert_eq!(payloads(&mut sender), [0; 0], "ann may be back");
+    sender.opened(2, worker("ann"));
+    let to: Vec<usize> = sent(&mut sender).iter().map(|(to, ..)| *to).collect();
+    assert_eq!(to, [2]);
 }
 
 #[test]
