@@ -3,14 +3,14 @@
 //! A future has taken nothing and sent nothing before it is ready, so it can be dropped at any time. With each poll it does what a call
 //! that does not wait does. What comes meanwhile the context's background thread takes in, and wakes the task.
 //!
-//! Where a message is always there, or always room, none of them has to wait. Now and then one [gives way](gives_way) all the same, so that a peer that
+//! Where a message is always there, or always room, none of them has to wait. Now and then one [gives way](super::giving_way) all the same, so that a peer that
 //! sends without end does not keep the runtime from its timers and other tasks.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::giving_way::{gives_way, note};
 use super::{Refused, Socket, send_error};
 #[cfg(feature = "futures")]
 use crate::engine::Key;
@@ -18,34 +18,6 @@ use crate::engine::{Core, Interest, Net, Outgoing, TaskCall};
 use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Message, Payload};
 use crate::pattern::{Pattern, Receiving, Sending};
-
-/// So often futures are ready one after the other at their first poll, in one thread, before one gives way.
-const IN_A_ROW: u32 = 128;
-
-thread_local! {
-    /// How often they have been since one gave way.
-    static READY: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Whether a future gives way, which has done nothing yet: then its task has been woken already, and makes it go on when the runtime has had its turn.
-#[inline]
-fn gives_way(context: &Context<'_>) -> bool {
-    let is_due = READY.get() >= IN_A_ROW;
-    if is_due {
-        READY.set(0);
-        context.waker().wake_by_ref();
-    }
-    is_due
-}
-
-/// Notes whether a future is ready at its first poll.
-#[inline]
-fn note_ready<T>(is_first: bool, polled: Poll<T>) -> Poll<T> {
-    if is_first && polled.is_ready() {
-        READY.set(READY.get() + 1);
-    }
-    polled
-}
 
 /// Receives what `take` takes: a message, of which each goes to one task.
 pub(super) fn receive<P: Pattern, T>(
@@ -69,12 +41,12 @@ pub(super) fn receive_as<P: Pattern, T, R>(
                 return Poll::Pending;
             }
             if let Some(taken) = core.at_once(&mut take) {
-                return note_ready(true, Poll::Ready(Ok(make(taken))));
+                return note(true, Poll::Ready(Ok(make(taken))));
             }
         }
         let received = call.poll(context, Interest::Message, &mut take);
         let received = received.map_ok(&mut make).map_err(RecvError::from);
-        note_ready(is_new, received)
+        note(is_new, received)
     })
 }
 
@@ -127,14 +99,14 @@ fn sender<P: Pattern, M: Payload, T, E: Into<Refused>>(
         let sent = match at_once {
             Some(sent) => sent.map_err(Into::into),
             None => match call.poll(context, Interest::Own, &mut attempt) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return note(is_new, Poll::Pending),
                 Poll::Ready(Ok(sent)) => sent.map_err(Into::into),
                 Poll::Ready(Err(shut)) => Err(SendErrorKind::from(shut).into()),
             },
         };
         let message = std::mem::replace(&mut message, Unsent::Gone);
         let sent = Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())));
-        note_ready(is_new, sent)
+        note(is_new, sent)
     }
 }
 
@@ -152,7 +124,7 @@ pub(super) fn poll_receive<P: Pattern, T>(
     }
     let received = core.poll_task(context, waits, Interest::Message, take);
     let received = received.map_err(RecvError::from);
-    note_ready(is_new, received)
+    note(is_new, received)
 }
 
 /// The same for one that sends. Nothing is left of a message that is sent, or fails.
@@ -175,13 +147,13 @@ pub(super) fn poll_send<P: Pattern, M: Payload, T, E: Into<Refused>>(
         attempt(pattern, net, outgoing)
     });
     let sent = match sent {
-        Poll::Pending => return Poll::Pending,
+        Poll::Pending => return note(is_new, Poll::Pending),
         Poll::Ready(Ok(sent)) => sent.map_err(Into::into),
         Poll::Ready(Err(shut)) => Err(SendErrorKind::from(shut).into()),
     };
     let message = std::mem::replace(message, Unsent::Gone);
     let sent = Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())));
-    note_ready(is_new, sent)
+    note(is_new, sent)
 }
 
 /// What is to be sent, until it is.

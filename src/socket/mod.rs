@@ -15,6 +15,7 @@ mod dealer;
 mod dish;
 mod futures;
 mod gather;
+mod giving_way;
 mod handle;
 mod job;
 mod log;

@@ -251,7 +251,7 @@ macro_rules! receiving {
             /// the runtime. Any number of futures, and of threads, may wait at once. For a message one of the futures is
             /// woken: the one that has waited for longest.
             ///
-            /// While messages are here, it is ready at once; only one in 128 gives way to other tasks before, and takes nothing then.
+            /// While messages are here, it is ready at once; but after 500 µs of that the next one gives way to other tasks first, and takes nothing then.
             ///
             /// # Errors
             ///

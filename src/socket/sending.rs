@@ -202,7 +202,7 @@ macro_rules! sending {
             /// `&[u8]`, `&Bytes`, `&Message`). Any number of futures, and of threads, may wait at once. Which of them goes first
             /// is not determined.
             ///
-            /// While peers have room, it is ready at once; only one in 128 gives way to other tasks before, and sends nothing then.
+            /// While peers have room, it is ready at once; but after 500 µs of that the next one gives way to other tasks first, and sends nothing then.
             ///
             /// # Errors
             ///
