@@ -1,10 +1,15 @@
 //! What a pattern is told of the life of a peer, on every way that a peer can come and go.
 
 use std::collections::{HashMap, VecDeque};
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mio::Events;
+
+use super::state::Link;
 use crate::engine::{Core, Deadline, Net, PeerId, Peers, Turn, Unsent};
 use crate::message::Message;
 use crate::monitor::{DisconnectCause, Event, Monitor, PeerRefusal};
@@ -156,8 +161,12 @@ impl Socket {
     }
 
     fn bind(&self) -> Endpoint {
+        self.bind_to("tcp://127.0.0.1:*")
+    }
+
+    fn bind_to(&self, endpoint: &str) -> Endpoint {
         let options = self.inspect(|_, net| net.stream_options());
-        let endpoint = "tcp://127.0.0.1:*".parse().expect("an endpoint");
+        let endpoint = endpoint.parse().expect("an endpoint");
         let listener = crate::transport::Listener::bind(&endpoint, &options).expect("bound");
         let endpoint = listener.endpoint().clone();
         self.extend(|_, net| net.listen(listener))
@@ -287,6 +296,49 @@ fn a_peer_that_is_unbound_is_forgotten_with_its_last_message() {
         });
         drop(push);
     }
+    witness.end();
+}
+
+/// All that a PUSH says in its handshake, and then that it will say something within a minute, or be gone.
+fn speaks_within_a_minute() -> Vec<u8> {
+    let mut said = vec![0; 64];
+    said[0] = 0xff;
+    said[9..16].copy_from_slice(b"\x7f\x03\x01NULL");
+    said.extend(b"\x04\x1a\x05READY\x0bSocket-Type\0\0\0\x04PUSH");
+    said.extend(b"\x04\x07\x04PING\x02\x58");
+    said
+}
+
+/// As when this process has been stopped, or too busy to read.
+#[test]
+fn what_a_peer_has_said_is_read_before_it_is_given_up() {
+    let context = Context::new();
+    let witness = Socket::new(&context, Options::new());
+    let endpoint = witness.bind_to("ipc://*").to_string();
+    let mut peer = UnixStream::connect(endpoint.replace("ipc://", "")).expect("connected");
+    peer.write_all(&speaks_within_a_minute()).expect("said");
+    let is_awaited = |net: &Net| {
+        let mut peers = net.peers.slab.iter();
+        peers.any(
+            |(_, peer)| matches!(&peer.link, Link::Up(up) if up.heartbeat.deadline().is_some()),
+        )
+    };
+    witness.until_true(|_, net| is_awaited(net));
+    let hour = Duration::from_secs(3600);
+    witness.inspect(|pattern, net| {
+        peer.write_all(b"\0\x01x").expect("said");
+        let events = Events::with_capacity(1);
+        Turn::at(Instant::now() + hour, net, pattern).process(&events);
+        assert_eq!(net.connected_peers(), 1);
+    });
+    assert_eq!(witness.recv(), "x");
+    peer.write_all(b"\x04\x07\x04PING\x02\x58").expect("said");
+    witness.until_true(|_, net| is_awaited(net));
+    witness.inspect(|pattern, net| {
+        let events = Events::with_capacity(1);
+        Turn::at(Instant::now() + 2 * hour, net, pattern).process(&events);
+        assert_eq!(net.connected_peers(), 0, "it has said nothing");
+    });
     witness.end();
 }
 

@@ -90,7 +90,7 @@ impl Turn<'_> {
         }
     }
 
-    fn read_peer(&mut self, id: PeerId) {
+    pub(super) fn read_peer(&mut self, id: PeerId) {
         let mut arrived = false;
         for _ in 0..READS_PER_TURN {
             let outcome = match self.read_once(id) {
