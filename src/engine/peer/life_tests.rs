@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use mio::Events;
 
-use super::state::Link;
+use super::state::{Link, Origin};
 use crate::engine::{Core, Deadline, Net, PeerId, Peers, Turn, Unsent};
 use crate::message::Message;
 use crate::monitor::{DisconnectCause, Event, Monitor, PeerRefusal};
 use crate::pattern::{Admission, FairQueue, Pattern};
-use crate::transport::Endpoint;
+use crate::transport::dial::SocketAddress;
+use crate::transport::{Endpoint, memory};
 use crate::zmtp::{ProtocolError, SocketType};
 use crate::{Context, Options, Pub, Push};
 
@@ -340,6 +341,67 @@ fn what_a_peer_has_said_is_read_before_it_is_given_up() {
         assert_eq!(net.connected_peers(), 0, "it has said nothing");
     });
     witness.end();
+}
+
+/// Thousands of addresses that refuse at once, as those of this machine do, take neither the stack nor a turn without end.
+#[test]
+fn all_addresses_of_a_name_are_tried_however_many_they_are() {
+    const COUNT: usize = 3_000;
+    let context = Context::new();
+    let witness = Socket::new(&context, Options::new());
+    let (monitor, refusing) = witness.extend(|_, net| {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let refusing = taken.local_addr().expect("its address");
+        (net.peers.monitors.subscribe(), refusing)
+    });
+    let endpoint = format!("tcp://localhost:{}", refusing.port());
+    witness.extend(|pattern, net| {
+        let mut turn = Turn::begin(net, pattern);
+        let id = turn.connect(endpoint.parse::<Endpoint>().expect("an endpoint"), None);
+        let attempt = turn.net.dialer(id).expect("dialed").begin();
+        let addresses = vec![SocketAddress::Inet(refusing); COUNT];
+        turn.resolved(id, attempt, Ok(addresses));
+    });
+    let mut tried = 0;
+    loop {
+        match monitor.recv_timeout(Duration::from_secs(60)).expect("told") {
+            Event::Connecting { .. } => tried += 1,
+            Event::ConnectFailed { .. } => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(tried, COUNT);
+    witness.end();
+}
+
+/// As where the system has no memory for that.
+#[test]
+fn a_connection_that_cannot_be_watched_is_closed() {
+    let context = Context::new();
+    let core = Core::new(context.inner(), Options::new(), Witness::default()).expect("a core");
+    let (stream, peer, ..) = memory::pair();
+    core.inspect(|pattern, net| {
+        let monitor = net.peers.monitors.subscribe();
+        net.pending_count = 1;
+        // It has no poll, as it has no endpoint.
+        let id = net.new_peer(Link::Down, Origin::Accepted(0), "here".into());
+        Turn::begin(net, pattern).greet_accepted(id, stream);
+        assert!(net.peers.slab.is_empty());
+        assert_eq!(net.pending_count, 0);
+        let told = monitor.try_recv();
+        assert!(
+            matches!(
+                told,
+                Ok(Event::HandshakeFailed {
+                    cause: DisconnectCause::Io(_),
+                    ..
+                })
+            ),
+            "{told:?}"
+        );
+    })
+    .expect("our own");
+    drop(peer);
 }
 
 #[test]
