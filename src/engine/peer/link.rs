@@ -352,6 +352,7 @@ impl Turn<'_> {
             topics_due: None,
             readable,
             hung_up,
+            write_failed: None,
             queued: readable,
             sends_pings: false,
             read_beyond: 0,
