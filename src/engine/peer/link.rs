@@ -101,7 +101,12 @@ impl Turn<'_> {
             });
         });
         let options = self.net.stream_options();
-        self.net.context.resolver.lookup(endpoint, options, done);
+        let resolver = &self.net.context.resolver;
+        let (wanted, unwanted) = resolver.lookup(endpoint, options, done);
+        self.net.later().drop_lookups(unwanted);
+        if let Some(dialer) = self.net.dialer(id) {
+            dialer.looked_up = Some(wanted);
+        }
     }
 
     /// The addresses of an endpoint are known.
@@ -114,6 +119,7 @@ impl Turn<'_> {
         let Some(dialer) = self.net.dialer(id).filter(|dialer| dialer.is_at(attempt)) else {
             return;
         };
+        dialer.looked_up = None;
         match addresses {
             Ok(mut addresses) => {
                 addresses.reverse();
