@@ -9,6 +9,7 @@ mod common {
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -649,6 +650,25 @@ fn half_a_message_is_sent_again_whole() {
 }
 
 /// What a reader has not read when its writer closes is not taken away from it: it is told the end, and waited for.
+/// It has ceased to read, and the connection stands: reading from it does not find that out.
+#[test]
+fn a_peer_that_nothing_can_be_written_to_is_let_go() {
+    let push = Push::new(&Context::new()).expect("a PUSH");
+    let monitor = push.monitor();
+    let endpoint = push.bind("ipc://*").expect("bound").to_string();
+    let mut deaf = UnixStream::connect(endpoint.replace("ipc://", "")).expect("connected");
+    let said = [greeting(1, "NULL"), ready("PULL")].concat();
+    deaf.write_all(&said).expect("said");
+    push.wait_for_peers(1, DEADLINE).expect("a peer");
+    deaf.shutdown(Shutdown::Read).expect("no longer reads");
+    push.send_timeout("to whoever reads", DEADLINE)
+        .expect("sent");
+    assert!(matches!(wait_for_end(&monitor), DisconnectCause::Reset));
+    let mut raw = RawPeer::connect(&endpoint);
+    raw.shake_hands(1, "PULL");
+    assert_eq!(raw.read_frame(), (0, b"to whoever reads".to_vec()));
+}
+
 #[test]
 fn closing_waits_until_the_end_has_been_read() {
     for endpoint in [ANY_PORT, "ipc://*"] {

@@ -59,6 +59,6 @@ pub(crate) use self::error::Reason;
 pub use self::error::{BindError, EndpointError};
 pub(crate) use self::listener::{Listener, is_exhaustion};
 pub(crate) use self::options::{Keepalive, StreamOptions};
-pub(crate) use self::resolver::{JobQueue, Resolver, Swept};
+pub(crate) use self::resolver::{JobQueue, Resolver, Swept, Unwanted, Wanted};
 pub(crate) use self::stream::{SEGMENT, Stream};
 pub(crate) use self::transit::Transit;

@@ -9,7 +9,7 @@
 mod queue;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use self::queue::Queue;
@@ -22,6 +22,11 @@ use super::options::StreamOptions;
 /// inside the system's resolver instead of here.
 const MAX_WORKERS: usize = 4;
 
+/// Whoever asked wants to know for as long as they keep this. While a name server hangs, sockets may come and go, and what they
+/// asked for is to hold up nobody.
+#[derive(Debug)]
+pub(crate) struct Wanted(#[expect(dead_code, reason = "kept and never looked at")] Arc<()>);
+
 /// Receives the outcome of a look-up, on a thread of the resolver. It must not block and not panic.
 pub(crate) type Done = Box<dyn FnOnce(io::Result<Vec<SocketAddress>>) + Send>;
 
@@ -33,10 +38,26 @@ pub(crate) struct Resolver {
     jobs: Arc<Queue<Job>>,
 }
 
+/// Look-ups that nobody wants any more. To be dropped with no lock held.
+pub(crate) struct Unwanted(Vec<Job>);
+
+impl Unwanted {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 struct Job {
     endpoint: Arc<Endpoint>,
     options: StreamOptions,
+    wanted: Weak<()>,
     done: Done,
+}
+
+impl Job {
+    fn is_wanted(&self) -> bool {
+        self.wanted.strong_count() > 0
+    }
 }
 
 impl Resolver {
@@ -46,17 +67,29 @@ impl Resolver {
         }
     }
 
-    /// Resolves `endpoint` in the background, in the order of asking, and calls `done` once with what came out.
-    /// Only if no thread can be started at all, `done` is called right here, with that error.
-    pub(crate) fn lookup(&self, endpoint: Arc<Endpoint>, options: StreamOptions, done: Done) {
+    /// Resolves `endpoint` in the background, in the order of asking, and calls `done` once with what came out, if that is still
+    /// wanted when its turn has come. Only if no thread can be started at all, `done` is called right here, with that error.
+    pub(crate) fn lookup(
+        &self,
+        endpoint: Arc<Endpoint>,
+        options: StreamOptions,
+        done: Done,
+    ) -> (Wanted, Unwanted) {
+        let wanted = Arc::new(());
+        let unwanted = self.jobs.sweep(Job::is_wanted);
         let start = self.jobs.push(Job {
             endpoint,
             options,
+            wanted: Arc::downgrade(&wanted),
             done,
         });
-        if !start {
-            return;
+        if start {
+            self.start_worker();
         }
+        (Wanted(wanted), Unwanted(unwanted))
+    }
+
+    fn start_worker(&self) {
         let jobs = Arc::clone(&self.jobs);
         let started = thread::Builder::new()
             .name("zerohop-resolver".to_owned())
@@ -84,6 +117,9 @@ impl std::fmt::Debug for Resolver {
 
 fn work(jobs: &Queue<Job>) {
     while let Some(job) = jobs.next() {
+        if !job.is_wanted() {
+            continue;
+        }
         (job.done)(dial::resolve(&job.endpoint, &job.options));
     }
 }
@@ -105,11 +141,12 @@ mod tests {
     fn every_lookup_is_answered_once() {
         let resolver = Resolver::new();
         let (sender, answers) = mpsc::channel();
+        let mut asked = Vec::new();
         for number in 0..20_u16 {
             let sender = sender.clone();
             let endpoint = endpoint(&format!("tcp://127.0.0.1:{}", number + 1));
             let done = Box::new(move |answer| sender.send((number, answer)).unwrap());
-            resolver.lookup(endpoint, StreamOptions::default(), done);
+            asked.push(resolver.lookup(endpoint, StreamOptions::default(), done));
         }
         drop(sender);
         let mut seen = Vec::new();
@@ -128,13 +165,15 @@ mod tests {
         let (sender, answers) = mpsc::channel();
         let gate = Arc::new(Mutex::new(()));
         let closed = gate.lock().unwrap();
+        let mut asked = Vec::new();
         for _ in 0..3 * MAX_WORKERS {
             let (sender, gate) = (sender.clone(), Arc::clone(&gate));
             let done = Box::new(move |_| {
                 drop(gate.lock().unwrap());
                 sender.send(()).unwrap();
             });
-            resolver.lookup(endpoint("tcp://[::1]:9"), StreamOptions::default(), done);
+            let endpoint = endpoint("tcp://[::1]:9");
+            asked.push(resolver.lookup(endpoint, StreamOptions::default(), done));
         }
         assert_eq!(resolver.jobs.workers(), MAX_WORKERS);
         drop(closed);
@@ -148,12 +187,49 @@ mod tests {
         }
     }
 
+    /// As when a name server hangs while sockets come and go.
+    #[test]
+    fn what_nobody_waits_for_any_more_holds_up_nobody() {
+        let resolver = Resolver::new();
+        let (sender, answers) = mpsc::channel();
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.lock().unwrap();
+        let ask = |number: usize| {
+            let (sender, gate) = (sender.clone(), Arc::clone(&gate));
+            let done = Box::new(move |_| {
+                drop(gate.lock().unwrap());
+                sender.send(number).unwrap();
+            });
+            resolver.lookup(endpoint("tcp://[::1]:9"), StreamOptions::default(), done)
+        };
+        let hang: Vec<_> = (0..MAX_WORKERS).map(&ask).collect();
+        let end = Instant::now() + DEADLINE;
+        while resolver.jobs.waiting() > 0 {
+            assert!(Instant::now() < end, "nobody begins");
+            thread::yield_now();
+        }
+        let wanted = ask(1000);
+        for _ in 0..1_000 {
+            drop(ask(2000));
+        }
+        assert!(resolver.jobs.waiting() < 200, "they pile up");
+        drop(closed);
+        let mut told: Vec<_> = (0..=MAX_WORKERS)
+            .map(|_| answers.recv_timeout(DEADLINE).unwrap())
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, [0, 1, 2, 3, 1000]);
+        drop((resolver, sender));
+        assert!(answers.recv_timeout(DEADLINE).is_err());
+        drop((hang, wanted));
+    }
+
     #[test]
     fn a_failed_lookup_is_an_answer() {
         let resolver = Resolver::new();
         let (sender, answers) = mpsc::channel();
         let done = Box::new(move |answer| sender.send(answer).unwrap());
-        resolver.lookup(endpoint("inproc://nowhere"), StreamOptions::default(), done);
+        let _wanted = resolver.lookup(endpoint("inproc://nowhere"), StreamOptions::default(), done);
         assert!(answers.recv_timeout(DEADLINE).unwrap().is_err());
     }
 }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Silence counts only while we listen: when reading is paused, what the peer sends waits in the kernel, and
-//! the pause is not held against it. PINGs go out all the same, so that the peer does not give us up.
+//! the pause is not held against it. PINGs go out all the same, so that the peer does not give us up. Nor does it count that this process
+//! was stopped: what has come meanwhile is read before the peer is given up.
 //!
 //! A PING waits its turn behind the messages that were sent before it. A peer that reads slowly, since its application does, cannot
 //! answer before it has read those; to give it up then would end a connection for working as it should. So a PING that is
@@ -130,6 +131,12 @@ impl Heartbeat {
         };
         let next_ping = self.pinging.as_ref().and_then(|pinging| pinging.next);
         earlier(next_ping, silence)
+    }
+
+    /// Whether the peer has been silent for too long, as far as it has been read from. It is to be read from before it is given up.
+    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+        let silence = earlier(self.answer_due, self.ttl_due);
+        self.suspended_at.is_none() && silence.is_some_and(|due| due <= now)
     }
 
     /// Acts on the deadlines that `now` has reached. One call does for all of them.

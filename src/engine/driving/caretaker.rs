@@ -45,6 +45,9 @@ const PERIODS_AFTER: u32 = 4;
 /// How often it looks whether a streaming sender still writes by itself, unless that lets messages gather for longer.
 const TICK: Duration = Duration::from_millis(1);
 
+/// How often it looks at a socket that the system refuses to watch, for want of memory, and tries again.
+const UNWATCHED_PERIOD: Duration = Duration::from_millis(50);
+
 /// What the caretaker is told.
 enum Errand {
     Watch(usize, Arc<dyn Driven>),
@@ -159,6 +162,8 @@ struct Socket {
     /// Periods from that look to the next.
     periods: u32,
     timer: Option<Instant>,
+    /// It could not be watched: when to try again. Meanwhile there are no events.
+    unwatched: Option<Instant>,
     /// When to look whether the caller still writes, and what was seen of it.
     tick: Option<Tick>,
     /// That count when the kernel was last found full.
@@ -269,6 +274,7 @@ impl Rounds {
                     seen,
                     periods: 1,
                     timer: None,
+                    unwatched: None,
                     tick: None,
                     writes: None,
                     quiet: None,
@@ -412,6 +418,10 @@ impl Rounds {
         }
         match socket.mode {
             Mode::Leased(at) if at <= now => self.look(id),
+            Mode::Watched if socket.unwatched.is_some_and(|at| at <= now) => {
+                socket.watch(&self.poll, id);
+                self.drive(id);
+            }
             Mode::Watched if socket.timer.is_some_and(|at| at <= now) => self.drive(id),
             Mode::Leased(_) | Mode::Watched | Mode::Parked => {}
         }
@@ -533,7 +543,7 @@ impl Socket {
     /// When to come back to this socket.
     fn due(&self) -> Option<Instant> {
         let look = match self.mode {
-            Mode::Watched => self.timer,
+            Mode::Watched => self.timer.into_iter().chain(self.unwatched).min(),
             Mode::Leased(at) => Some(at),
             Mode::Parked => None,
         };
@@ -549,7 +559,8 @@ impl Socket {
         self.mode = Mode::Watched;
         self.periods = 1;
         self.driven.presence().watch();
-        self.register(poll, id);
+        let again = || Instant::now() + UNWATCHED_PERIOD;
+        self.unwatched = (!self.register(poll, id)).then(again);
     }
 
     /// Looks at the socket from time to time, and at no events meanwhile; unless it has to watch.
@@ -628,15 +639,20 @@ impl Socket {
         }
     }
 
-    fn register(&self, poll: &Poll, id: usize) {
+    /// `false`: the system has refused.
+    fn register(&self, poll: &Poll, id: usize) -> bool {
         let fd = self.driven.poll_fd();
         let watched = poll
             .registry()
             .register(&mut SourceFd(&fd), Token(id), Interest::READABLE);
-        if let Err(error) = watched
-            && error.kind() != io::ErrorKind::AlreadyExists
-        {
-            log_poll_error("the caretaker cannot watch a socket", &error);
+        match watched {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                if self.unwatched.is_none() {
+                    log_poll_error("the caretaker cannot watch a socket", &error);
+                }
+                false
+            }
+            _ => true,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::engine::inproc::{link::InprocLink, names::Offer};
 use crate::engine::peer::listen::Listening;
 use crate::engine::peer::shares::AskShare;
 use crate::message::Message;
+use crate::transport::Unwanted;
 
 /// See the module.
 #[derive(Default)]
@@ -37,6 +38,8 @@ enum Task {
     Offer(Box<Offer>),
     /// Its file is removed, of which it may log.
     Listener(Box<Listening>),
+    /// With what was left for sockets that are gone.
+    Lookups(Unwanted),
     /// Whether a peer is let in.
     Ask(Box<Ask>),
     /// How much a peer is to get.
@@ -107,6 +110,12 @@ impl Later {
         self.tasks.push(Task::Listener(Box::new(listener)));
     }
 
+    pub(crate) fn drop_lookups(&mut self, lookups: Unwanted) {
+        if !lookups.is_empty() {
+            self.tasks.push(Task::Lookups(lookups));
+        }
+    }
+
     /// Whether the logger wants it is not asked before either.
     pub(crate) fn log(&mut self, level: Level, text: fmt::Arguments<'_>) {
         self.log_of("zerohop::engine", level, text);
@@ -136,6 +145,7 @@ impl Later {
                 Task::Link(link) => drop(link),
                 Task::Offer(offer) => drop(offer),
                 Task::Listener(listener) => drop(listener),
+                Task::Lookups(lookups) => drop(lookups),
                 Task::Ask(ask) => ask.start(),
                 Task::AskShare(ask) => ask.run(),
             });

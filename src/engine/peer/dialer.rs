@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::message::RoutingId;
-use crate::transport::Endpoint;
 use crate::transport::dial::SocketAddress;
+use crate::transport::{Endpoint, Wanted};
 
 /// Names an attempt: none of this process's is called the same, since a peer's place may go to another dialer while a name is
 /// still being looked up for this one.
@@ -42,6 +42,8 @@ pub(crate) struct Dialer {
     pub(super) given_name: Option<Box<RoutingId>>,
     /// Addresses of this round not yet tried.
     pub(crate) addresses: Vec<SocketAddress>,
+    /// The name is being looked up, for the present attempt.
+    pub(super) looked_up: Option<Wanted>,
     /// The present attempt; a timer or look-up of another one is stale.
     attempt: Attempt,
     /// There has been a connection.
@@ -61,6 +63,7 @@ impl Dialer {
             label,
             given_name: given_name.map(Box::new),
             addresses: Vec::new(),
+            looked_up: None,
             attempt: Attempt::next(),
             succeeded: false,
             backoff: Backoff::new(first, max),
@@ -74,6 +77,7 @@ impl Dialer {
 
     /// Begins an attempt, or the wait before it.
     pub(crate) fn begin(&mut self) -> Attempt {
+        self.looked_up = None;
         self.attempt = Attempt::next();
         self.attempt
     }

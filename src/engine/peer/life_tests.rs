@@ -1,15 +1,21 @@
 //! What a pattern is told of the life of a peer, on every way that a peer can come and go.
 
 use std::collections::{HashMap, VecDeque};
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mio::Events;
+
+use super::state::{Link, Origin};
 use crate::engine::{Core, Deadline, Net, PeerId, Peers, Turn, Unsent};
 use crate::message::Message;
 use crate::monitor::{DisconnectCause, Event, Monitor, PeerRefusal};
 use crate::pattern::{Admission, FairQueue, Pattern};
-use crate::transport::Endpoint;
+use crate::transport::dial::SocketAddress;
+use crate::transport::{Endpoint, memory};
 use crate::zmtp::{ProtocolError, SocketType};
 use crate::{Context, Options, Pub, Push};
 
@@ -156,8 +162,12 @@ impl Socket {
     }
 
     fn bind(&self) -> Endpoint {
+        self.bind_to("tcp://127.0.0.1:*")
+    }
+
+    fn bind_to(&self, endpoint: &str) -> Endpoint {
         let options = self.inspect(|_, net| net.stream_options());
-        let endpoint = "tcp://127.0.0.1:*".parse().expect("an endpoint");
+        let endpoint = endpoint.parse().expect("an endpoint");
         let listener = crate::transport::Listener::bind(&endpoint, &options).expect("bound");
         let endpoint = listener.endpoint().clone();
         self.extend(|_, net| net.listen(listener))
@@ -288,6 +298,110 @@ fn a_peer_that_is_unbound_is_forgotten_with_its_last_message() {
         drop(push);
     }
     witness.end();
+}
+
+/// All that a PUSH says in its handshake, and then that it will say something within a minute, or be gone.
+fn speaks_within_a_minute() -> Vec<u8> {
+    let mut said = vec![0; 64];
+    said[0] = 0xff;
+    said[9..16].copy_from_slice(b"\x7f\x03\x01NULL");
+    said.extend(b"\x04\x1a\x05READY\x0bSocket-Type\0\0\0\x04PUSH");
+    said.extend(b"\x04\x07\x04PING\x02\x58");
+    said
+}
+
+/// As when this process has been stopped, or too busy to read.
+#[test]
+fn what_a_peer_has_said_is_read_before_it_is_given_up() {
+    let context = Context::new();
+    let witness = Socket::new(&context, Options::new());
+    let endpoint = witness.bind_to("ipc://*").to_string();
+    let mut peer = UnixStream::connect(endpoint.replace("ipc://", "")).expect("connected");
+    peer.write_all(&speaks_within_a_minute()).expect("said");
+    let is_awaited = |net: &Net| {
+        let mut peers = net.peers.slab.iter();
+        peers.any(
+            |(_, peer)| matches!(&peer.link, Link::Up(up) if up.heartbeat.deadline().is_some()),
+        )
+    };
+    witness.until_true(|_, net| is_awaited(net));
+    let hour = Duration::from_secs(3600);
+    witness.inspect(|pattern, net| {
+        peer.write_all(b"\0\x01x").expect("said");
+        let events = Events::with_capacity(1);
+        Turn::at(Instant::now() + hour, net, pattern).process(&events);
+        assert_eq!(net.connected_peers(), 1);
+    });
+    assert_eq!(witness.recv(), "x");
+    peer.write_all(b"\x04\x07\x04PING\x02\x58").expect("said");
+    witness.until_true(|_, net| is_awaited(net));
+    witness.inspect(|pattern, net| {
+        let events = Events::with_capacity(1);
+        Turn::at(Instant::now() + 2 * hour, net, pattern).process(&events);
+        assert_eq!(net.connected_peers(), 0, "it has said nothing");
+    });
+    witness.end();
+}
+
+/// Thousands of addresses that refuse at once, as those of this machine do, take neither the stack nor a turn without end.
+#[test]
+fn all_addresses_of_a_name_are_tried_however_many_they_are() {
+    const COUNT: usize = 3_000;
+    let context = Context::new();
+    let witness = Socket::new(&context, Options::new());
+    let (monitor, refusing) = witness.extend(|_, net| {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let refusing = taken.local_addr().expect("its address");
+        (net.peers.monitors.subscribe(), refusing)
+    });
+    let endpoint = format!("tcp://localhost:{}", refusing.port());
+    witness.extend(|pattern, net| {
+        let mut turn = Turn::begin(net, pattern);
+        let id = turn.connect(endpoint.parse::<Endpoint>().expect("an endpoint"), None);
+        let attempt = turn.net.dialer(id).expect("dialed").begin();
+        let addresses = vec![SocketAddress::Inet(refusing); COUNT];
+        turn.resolved(id, attempt, Ok(addresses));
+    });
+    let mut tried = 0;
+    loop {
+        match monitor.recv_timeout(Duration::from_secs(60)).expect("told") {
+            Event::Connecting { .. } => tried += 1,
+            Event::ConnectFailed { .. } => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(tried, COUNT);
+    witness.end();
+}
+
+/// As where the system has no memory for that.
+#[test]
+fn a_connection_that_cannot_be_watched_is_closed() {
+    let context = Context::new();
+    let core = Core::new(context.inner(), Options::new(), Witness::default()).expect("a core");
+    let (stream, peer, ..) = memory::pair();
+    core.inspect(|pattern, net| {
+        let monitor = net.peers.monitors.subscribe();
+        net.pending_count = 1;
+        // It has no poll, as it has no endpoint.
+        let id = net.new_peer(Link::Down, Origin::Accepted(0), "here".into());
+        Turn::begin(net, pattern).greet_accepted(id, stream);
+        assert!(net.peers.slab.is_empty());
+        assert_eq!(net.pending_count, 0);
+        let told = monitor.try_recv();
+        assert!(
+            matches!(
+                told,
+                Ok(Event::HandshakeFailed {
+                    cause: DisconnectCause::Io(_),
+                    ..
+                })
+            ),
+            "{told:?}"
+        );
+    })
+    .expect("our own");
+    drop(peer);
 }
 
 #[test]

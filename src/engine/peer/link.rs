@@ -78,12 +78,15 @@ impl Turn<'_> {
         }
     }
 
-    /// Starts a round of attempts: the name is looked up anew.
+    /// Starts a round of attempts: the name is looked up anew. Or goes on with the one that there was no time for.
     pub(crate) fn dial(&mut self, id: PeerId) {
         let Some(dialer) = self.net.dialer(id) else {
             return;
         };
         let attempt = dialer.begin();
+        if !dialer.addresses.is_empty() {
+            return self.dial_next(id, None);
+        }
         let endpoint = Arc::clone(&dialer.endpoint);
         if dial::resolves_instantly(&endpoint) {
             let addresses = dial::resolve(&endpoint, &self.net.stream_options());
@@ -98,7 +101,12 @@ impl Turn<'_> {
             });
         });
         let options = self.net.stream_options();
-        self.net.context.resolver.lookup(endpoint, options, done);
+        let resolver = &self.net.context.resolver;
+        let (wanted, unwanted) = resolver.lookup(endpoint, options, done);
+        self.net.later().drop_lookups(unwanted);
+        if let Some(dialer) = self.net.dialer(id) {
+            dialer.looked_up = Some(wanted);
+        }
     }
 
     /// The addresses of an endpoint are known.
@@ -111,6 +119,7 @@ impl Turn<'_> {
         let Some(dialer) = self.net.dialer(id).filter(|dialer| dialer.is_at(attempt)) else {
             return;
         };
+        dialer.looked_up = None;
         match addresses {
             Ok(mut addresses) => {
                 addresses.reverse();
@@ -121,30 +130,45 @@ impl Turn<'_> {
         }
     }
 
-    /// Tries the next address, or waits for the next round when there is none left.
+    /// Tries the next addresses until one does not fail at once, or waits for the next round when there is none left. A name may have
+    /// thousands that all fail at once: when this turn is over, the others have theirs.
     fn dial_next(&mut self, id: PeerId, mut failed: Option<io::Error>) {
         loop {
-            let options = self.net.stream_options();
+            let over = failed.is_some() && self.slice.is_over();
             let Some(dialer) = self.net.dialer(id) else {
                 return;
             };
+            if over && !dialer.addresses.is_empty() {
+                let timer = Timer::Redial(id, dialer.begin());
+                let at = self.next_turn();
+                return self.net.timers.arm(at, timer);
+            }
             let Some(address) = dialer.addresses.pop() else {
                 let error =
                     failed.unwrap_or_else(|| io::Error::other("the name has no usable address"));
                 return self.connect_failed(id, &error);
             };
-            let label = Arc::clone(&dialer.label);
-            let source = dial::source_for(&dialer.endpoint, &address);
-            let event = self.net.peers.wants_events().then(|| Event::Connecting {
-                endpoint: label.to_string(),
-                peer: address.to_string(),
-            });
-            self.net.peers.tell(event);
-            match source.and_then(|source| dial::dial(&address, source, &options)) {
-                Ok(stream) => return self.dialing(id, stream),
+            match self.dial_one(id, &address) {
+                Ok(()) => return,
                 Err(error) => failed = Some(error),
             }
         }
+    }
+
+    /// Begins an attempt. An error: it has failed at once.
+    fn dial_one(&mut self, id: PeerId, address: &SocketAddress) -> io::Result<()> {
+        let options = self.net.stream_options();
+        let Some(dialer) = self.net.dialer(id) else {
+            return Ok(());
+        };
+        let label = Arc::clone(&dialer.label);
+        let source = dial::source_for(&dialer.endpoint, address);
+        let event = self.net.peers.wants_events().then(|| Event::Connecting {
+            endpoint: label.to_string(),
+            peer: address.to_string(),
+        });
+        self.net.peers.tell(event);
+        self.dialing(id, dial::dial(address, source?, &options)?)
     }
 
     /// A round of attempts has come to nothing.
@@ -160,18 +184,14 @@ impl Turn<'_> {
         self.redial_later(id);
     }
 
-    pub(super) fn dialing(&mut self, id: PeerId, mut stream: Stream) {
+    pub(super) fn dialing(&mut self, id: PeerId, mut stream: Stream) -> io::Result<()> {
         let connection = ConnectionId::next();
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
-            return;
+            return Ok(());
         };
         peer.connection = connection;
         let token = self.net.token_of(id);
-        let registered = self.net.registry.get();
-        let registered = registered.and_then(|registry| stream.register(registry, token, BOTH));
-        if let Err(error) = registered {
-            return self.dial_next(id, Some(error));
-        }
+        stream.register(self.net.registry.get()?, token, BOTH)?;
         if let Some(timeout) = self.net.options.connect_timeout {
             self.net
                 .timers
@@ -181,23 +201,30 @@ impl Turn<'_> {
             peer.link = Link::Connecting(stream);
         }
         // A unix socket connects at once, and no event may come of it. What is wrong with it already, an event will say.
-        self.connecting_event(id, false);
+        self.finish_connecting(id, false)
     }
 
     /// The kernel may have finished connecting.
     pub(crate) fn connecting_event(&mut self, id: PeerId, hung_up: bool) {
+        if let Err(error) = self.finish_connecting(id, hung_up) {
+            self.dial_next(id, Some(error));
+        }
+    }
+
+    /// Goes on with a connection that is there. An error: it has failed.
+    fn finish_connecting(&mut self, id: PeerId, hung_up: bool) -> io::Result<()> {
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
-            return;
+            return Ok(());
         };
         let Link::Connecting(stream) = &peer.link else {
-            return;
+            return Ok(());
         };
         let error = match stream.finish_connect() {
-            Ok(false) => return,
+            Ok(false) => return Ok(()),
             Ok(true) => {
                 let label = stream.peer_label();
                 let Link::Connecting(stream) = std::mem::replace(&mut peer.link, Link::Down) else {
-                    return;
+                    return Ok(());
                 };
                 // Who was dialed by an address has that for a label.
                 peer.address = match *peer.label == *label {
@@ -208,14 +235,16 @@ impl Turn<'_> {
                     connection: self.net.info(id),
                 });
                 self.net.peers.tell(event);
-                return self.start_handshake(id, stream, hung_up);
+                self.begin_handshake(id, stream, hung_up);
+                self.greet_peer(id);
+                return Ok(());
             }
             Err(error) => error,
         };
         if let Link::Connecting(mut stream) = std::mem::replace(&mut peer.link, Link::Down) {
             self.net.registry.deregister(&mut stream);
         }
-        self.dial_next(id, Some(error));
+        Err(error)
     }
 
     /// Watches over an accepted stream, and greets the peer.
@@ -223,17 +252,17 @@ impl Turn<'_> {
         let token = self.net.token_of(id);
         let registered = self.net.registry.get();
         let registered = registered.and_then(|registry| stream.register(registry, token, BOTH));
-        if let Err(error) = registered {
-            // Surfaces as a failed handshake, at the latest when its time is up.
-            self.net
-                .warn(format_args!("cannot watch a connection: {error}"));
-        }
         // If it has hung up already, the first event will say so.
-        self.start_handshake(id, stream, false);
+        self.begin_handshake(id, stream, false);
+        match registered {
+            Ok(()) => self.greet_peer(id),
+            // Nobody would hear of what it says.
+            Err(error) => self.connection_lost(id, DisconnectCause::from(&error)),
+        }
     }
 
-    /// Greets the peer at the other end of a stream that is watched. `hung_up`: an event has said so of it.
-    fn start_handshake(&mut self, id: PeerId, stream: Stream, hung_up: bool) {
+    /// Takes charge of a stream whose peer is to be greeted. `hung_up`: an event has said so of it.
+    fn begin_handshake(&mut self, id: PeerId, stream: Stream, hung_up: bool) {
         let token = self.net.token_of(id);
         let mut output = Vec::with_capacity(HANDSHAKE);
         let machine = Handshake::new(Arc::clone(&self.net.handshake), &mut output);
@@ -258,6 +287,9 @@ impl Turn<'_> {
                 principal: None,
             }));
         }
+    }
+
+    fn greet_peer(&mut self, id: PeerId) {
         match self.net.raw {
             true => self.established(id, Established::raw()),
             false => self.advance_handshake(id),
@@ -326,6 +358,7 @@ impl Turn<'_> {
             topics_due: None,
             readable,
             hung_up,
+            write_failed: None,
             queued: readable,
             sends_pings: false,
             read_beyond: 0,
@@ -471,7 +504,7 @@ impl Net {
         )
     }
 
-    fn dialer(&mut self, id: PeerId) -> Option<&mut Dialer> {
+    pub(super) fn dialer(&mut self, id: PeerId) -> Option<&mut Dialer> {
         match &mut self.peers.slab.get_mut(id)?.origin {
             Origin::Dialed(dialer) => Some(dialer),
             Origin::Accepted(_) | Origin::Bound(_) | Origin::Offered(_) => None,

@@ -90,7 +90,7 @@ impl Turn<'_> {
         }
     }
 
-    fn read_peer(&mut self, id: PeerId) {
+    pub(super) fn read_peer(&mut self, id: PeerId) {
         let mut arrived = false;
         for _ in 0..READS_PER_TURN {
             let outcome = match self.read_once(id) {
@@ -191,10 +191,12 @@ impl Turn<'_> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 up.readable = false;
                 up.hung_up = false;
+                // Mostly reading finds the same. But a peer may only have ceased to read, or the system have had no memory for what was written.
+                let failed = up.write_failed.take();
                 if peer.is_in_budget() {
                     peer.has_read(self.now);
                 }
-                return None;
+                return failed.map(|error| Err(DisconnectCause::from(&error)));
             }
             Err(error) => return Some(Err(DisconnectCause::from(&error))),
         };

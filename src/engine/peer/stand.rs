@@ -100,7 +100,7 @@ impl<P: Pattern + 'static> Stand<P> {
 
     /// The peer that is down is dialed, and connected at once.
     fn redial(&self, id: PeerId, stream: Stream) {
-        self.turn(|turn| turn.dialing(id, stream));
+        self.turn(|turn| turn.dialing(id, stream)).expect("watched");
     }
 
     /// Peers that are to be dialed by now.

@@ -2,6 +2,7 @@
 //!
 //! A dialed peer keeps its place through every connection; what belongs to one connection is in [`Link`].
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -206,6 +207,8 @@ pub(crate) struct Connected {
     pub(super) readable: bool,
     /// The peer has closed its side: read to the end, whatever a short read seems to say.
     pub(super) hung_up: bool,
+    /// A write has failed otherwise than for want of room. What the peer has sent is read before the connection ends.
+    pub(super) write_failed: Option<io::Error>,
     /// In the list of peers to read from.
     pub(super) queued: bool,
     /// The peer has sent a PING on this connection, and so is going to send more.

@@ -278,7 +278,7 @@ impl Turn<'_> {
 
 impl Net {
     /// Notes how a write ended. A failed one does not end the connection by itself: what the peer sent
-    /// before it went may still be unread, and reading to the end will find out the same.
+    /// before it went may still be unread, and is read first.
     fn after_write(&mut self, id: PeerId, result: io::Result<()>) {
         let Some(peer) = self.peers.slab.get_mut(id) else {
             return;
@@ -320,6 +320,7 @@ impl Net {
         if refused {
             self.watch_room(id, true);
         } else {
+            up.write_failed = Some(error);
             up.hung_up = true;
             up.readable = true;
             self.queue_read(id);

@@ -103,6 +103,12 @@ impl<J> Queue<J> {
         std::mem::take(&mut lock(&self.state).jobs)
     }
 
+    /// Jobs that have not begun.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.state).jobs.len()
+    }
+
     /// Threads that work, or are about to.
     #[cfg(test)]
     pub(super) fn workers(&self) -> usize {

@@ -99,6 +99,34 @@ fn a_wake_up_costs_the_same_with_ten_thousand_sockets() {
     );
 }
 
+/// As where the system has no memory to watch it with.
+#[test]
+fn a_socket_that_cannot_be_watched_is_looked_at_again_and_again() {
+    let (mut rounds, _, _silent) = with_one_socket();
+    // A descriptor of a kind that nobody can wait for.
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let socket = Arc::new(Idle {
+        presence: Presence::new(),
+        fd: file.as_raw_fd(),
+        every: Duration::from_secs(3600),
+        takes: Duration::ZERO,
+        driven: AtomicUsize::new(0),
+        gathers: AtomicBool::new(false),
+        flushed: AtomicUsize::new(0),
+        fallen_idle: AtomicUsize::new(0),
+    });
+    rounds.errand(Errand::Watch(7, Arc::clone(&socket) as _));
+    for round in 1..=3 {
+        assert_eq!(socket.driven.load(Ordering::Relaxed), round);
+        let unwatched = |rounds: &Rounds| rounds.sockets[&7].unwatched;
+        let at = unwatched(&rounds).expect("another attempt");
+        assert!(rounds.next_due().is_some_and(|due| due <= UNWATCHED_PERIOD));
+        rounds.now = at;
+        rounds.due();
+        assert!(unwatched(&rounds).is_some_and(|next| next > at));
+    }
+}
+
 #[test]
 fn works_as_long_as_there_is_a_socket_and_no_longer() {
     let context = Context::new();

@@ -55,6 +55,9 @@ impl Turn<'_> {
 
     /// A deadline of the heartbeat may have passed.
     pub(super) fn handle_heartbeat(&mut self, id: PeerId) {
+        if !self.listens_before_it_gives_up(id) {
+            return;
+        }
         let Some(peer) = self.net.peers.slab.get_mut(id) else {
             return;
         };
@@ -95,6 +98,29 @@ impl Turn<'_> {
             }
         }
         self.net.arm_heartbeat(id);
+    }
+}
+
+impl Turn<'_> {
+    /// A peer that seems to have been silent for too long is read from first. What it has said may be with the system: this process may have
+    /// been stopped, or too busy to read. `false`: its connection has ended by that.
+    fn listens_before_it_gives_up(&mut self, id: PeerId) -> bool {
+        let token = self.net.token_of(id);
+        let peer = self.net.peers.slab.get_mut(id);
+        let Some(Link::Up(up)) = peer.map(|peer| &mut peer.link) else {
+            return false;
+        };
+        if !up.heartbeat.is_silent(self.now) {
+            return true;
+        }
+        // Reported or not: there may be more events than were looked at.
+        up.readable = true;
+        self.read_peer(id);
+        let peer = self
+            .net
+            .peer_at(token)
+            .and_then(|id| self.net.peers.slab.get(id));
+        peer.is_some_and(|peer| matches!(peer.link, Link::Up(_)))
     }
 }
 

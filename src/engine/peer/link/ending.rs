@@ -105,10 +105,10 @@ impl Turn<'_> {
         let Origin::Dialed(dialer) = &mut peer.origin else {
             return;
         };
+        dialer.addresses.clear();
         if self.net.options.reconnect_interval.is_none() {
             return;
         }
-        dialer.addresses.clear();
         let (delay, attempt) = (dialer.next_delay(), dialer.begin());
         let event = told.then(|| Event::RetryIn {
             endpoint: dialer.label.to_string(),
