@@ -1183,3 +1183,33 @@ fn a_cursor_goes_on_in_a_log_that_was_forgotten() {
         assert_eq!(asked, b"\x06REPLAY\x01\x06x");
     }
 }
+
+/// Whoever asks for much that takes long to find has a turn like others.
+#[test]
+fn a_long_search_holds_up_nobody() {
+    const SEARCHES: usize = 200;
+    let context = Context::new();
+    let source = publisher(&context, Log::memory(64_000_000));
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    publish(&source, "x", 0..100_000);
+    let mut peer = RawPeer::connect(&endpoint);
+    hello(&mut peer, "SUB", Some(b"\x01"));
+    let searches: Vec<_> = (0..SEARCHES)
+        .map(|number| {
+            let asked = format!("\x02\x01not there {number}");
+            command("REPLAY", asked.as_bytes())
+        })
+        .collect();
+    peer.write(&searches.concat());
+    assert!(peer.read_frame().1.starts_with(b"\x05START"));
+    let sub = subscriber(&context);
+    sub.subscribe_from("x", ReplayFrom::Offset(1)).expect("all");
+    sub.connect(&*endpoint).expect("connected");
+    assert_eq!(next_offset(&sub), 1);
+    peer.write(&command("PING", b"\0\0"));
+    let mut found = 1;
+    while !peer.read_frame().1.starts_with(b"\x04PONG") {
+        found += 1;
+    }
+    assert!(found < SEARCHES / 2, "{found} came first");
+}

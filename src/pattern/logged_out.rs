@@ -38,9 +38,12 @@ pub(crate) struct LoggedOut {
     most_topics: usize,
     most_length: usize,
     subscribers: Vec<Option<Box<Subscriber>>>,
-    searches: VecDeque<(Place, Search)>,
+    /// Subscribers for whom something is to be found in the log, in order of their turns.
+    seeking: VecDeque<PeerId>,
     /// Subscribers for whom the log is to be read, in order of their turns.
     behind: VecDeque<PeerId>,
+    /// The thread has looked for something, and is to read for somebody first.
+    has_sought: bool,
     /// The bytes of a message that found no room in the log.
     wanted: Option<usize>,
     /// Why it found none.
@@ -52,10 +55,14 @@ pub(crate) struct LoggedOut {
 struct Subscriber {
     place: Place,
     feed: Feed,
+    /// What is to be found for it. While there is something, it is in `seeking`, or the first of these is looked for.
+    searches: VecDeque<Search>,
     /// What has been read for it, and not been sent.
     ready: VecDeque<Item>,
     /// It is in `behind`, or something is read for it.
     has_turn: bool,
+    /// Something is looked for for it.
+    is_sought: bool,
 }
 
 /// What was read from the log, in order.
@@ -78,7 +85,7 @@ pub(crate) enum Work {
         version: u64,
         next: u64,
     },
-    /// To find where somebody begins; `next` if nowhere before.
+    /// To go on to find where somebody begins; `next` if nowhere before.
     Find {
         place: Place,
         search: Search,
@@ -94,10 +101,11 @@ pub(crate) enum Done {
         version: u64,
         items: Vec<Item>,
     },
-    Found {
+    /// `None`: it has to be looked for in more of the log.
+    Sought {
         place: Place,
-        number: u64,
-        offset: u64,
+        search: Search,
+        offset: Option<u64>,
     },
 }
 
@@ -109,8 +117,9 @@ impl LoggedOut {
             most_topics: options.max_subscriptions,
             most_length: options.max_subscription_length,
             subscribers: Vec::new(),
-            searches: VecDeque::new(),
+            seeking: VecDeque::new(),
             behind: VecDeque::new(),
+            has_sought: false,
             wanted: None,
             failed: false,
             frames: Vec::new(),
@@ -218,8 +227,10 @@ impl LoggedOut {
             Box::new(Subscriber {
                 place,
                 feed: Feed::new(next),
+                searches: VecDeque::new(),
                 ready: VecDeque::new(),
                 has_turn: false,
+                is_sought: false,
             })
         });
     }
@@ -229,6 +240,7 @@ impl LoggedOut {
             *subscriber = None;
         }
         self.behind.retain(|behind| *behind != id);
+        self.seeking.retain(|seeking| *seeking != id);
     }
 
     /// A REPLAY has come: whoever has not agreed upon them is not listened to. What follows is in [`answer`](Self::answer).
@@ -250,11 +262,13 @@ impl LoggedOut {
         if subscriber.feed.topics() >= most {
             return Err(ProtocolError::TooManySubscriptions { limit: most });
         }
-        let (place, search) = (subscriber.place, subscriber.feed.replay(topic, start, next));
+        let search = subscriber.feed.replay(topic, start, next);
+        let begins = search.is_some() && subscriber.searches.is_empty() && !subscriber.is_sought;
+        subscriber.searches.extend(search);
         subscriber.ready.clear();
         distributor.unsubscribe(id, topic);
-        if let Some(search) = search {
-            self.searches.push_back((place, search));
+        if begins {
+            self.seeking.push_back(id);
             self.shared.bell.ring();
         }
         Ok(())
@@ -336,28 +350,76 @@ impl LoggedOut {
                     self.behind.push_back(place.id);
                 }
             }
-            Some(Done::Found {
+            Some(Done::Sought {
                 place,
-                number,
+                search,
                 offset,
             }) => {
-                if let Some(subscriber) = self.at(place) {
-                    subscriber.feed.found(number, offset);
-                    self.answer(distributor, peers, place.id);
-                }
+                self.sought(place, search, offset);
+                self.answer(distributor, peers, place.id);
             }
             None => {}
         }
-        let next = self.next();
-        while let Some((place, search)) = self.searches.pop_front() {
-            if self.at(place).is_some() {
-                return Some(Work::Find {
-                    place,
-                    search,
-                    next,
-                });
-            }
+        // By turns, so that neither those who search nor those who read wait for all of the others.
+        let reads_first = std::mem::take(&mut self.has_sought);
+        let work = match reads_first {
+            true => self.next_read(peers),
+            false => self.next_search(distributor, peers),
+        };
+        let work = work.or_else(|| match reads_first {
+            true => self.next_search(distributor, peers),
+            false => self.next_read(peers),
+        });
+        self.has_sought = matches!(work, Some(Work::Find { .. }));
+        work
+    }
+
+    /// A part of the log has been looked through.
+    fn sought(&mut self, place: Place, search: Search, offset: Option<u64>) {
+        let Some(subscriber) = self.at(place) else {
+            return;
+        };
+        subscriber.is_sought = false;
+        match offset {
+            Some(offset) => subscriber.feed.found(search.number, offset),
+            None => subscriber.searches.push_front(search),
         }
+        if !subscriber.searches.is_empty() {
+            self.seeking.push_back(place.id);
+        }
+    }
+
+    /// What is to be found next.
+    fn next_search<M: Matching>(
+        &mut self,
+        distributor: &mut Distributor<M>,
+        peers: &mut Peers,
+    ) -> Option<Work> {
+        let next = self.next();
+        while let Some(id) = self.seeking.pop_front() {
+            let Some(subscriber) = self.subscriber(id) else {
+                continue;
+            };
+            while let Some(search) = subscriber.searches.pop_front() {
+                if subscriber.feed.seeks(search.number) {
+                    subscriber.is_sought = true;
+                    return Some(Work::Find {
+                        place: subscriber.place,
+                        search,
+                        next,
+                    });
+                }
+                // It was cancelled, so that any offset will do.
+                subscriber.feed.found(search.number, next);
+            }
+            self.answer(distributor, peers, id);
+        }
+        None
+    }
+
+    /// What is to be read next, after what has been read has been sent.
+    fn next_read(&mut self, peers: &mut Peers) -> Option<Work> {
+        let next = self.next();
         let mut frames = std::mem::take(&mut self.frames);
         let mut work = None;
         while let Some(id) = self.behind.pop_front() {
