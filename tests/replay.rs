@@ -1213,3 +1213,24 @@ fn a_long_search_holds_up_nobody() {
     }
     assert!(found < SEARCHES / 2, "{found} came first");
 }
+
+/// Whoever asks without end, and reads no answer, does not have them pile up.
+#[test]
+fn a_subscriber_that_reads_no_answers_is_sent_away() {
+    let context = Context::new();
+    let source = publisher(&context, Log::memory(1_000_000));
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    publish(&source, "x", 0..1);
+    let monitor = source.monitor();
+    let mut peer = RawPeer::connect(&endpoint);
+    hello(&mut peer, "SUB", Some(b"\x01"));
+    let questions = command("REPLAY", b"\0x").repeat(1000);
+    // Some hundred MB, if nothing ends it.
+    let ended = (0..10_000).any(|_| !peer.pour(&questions));
+    assert!(ended, "all was taken");
+    assert_eq!(wait_for_end(&monitor), DisconnectCause::TooSlow);
+    let sub = subscriber(&context);
+    sub.subscribe_from("", ReplayFrom::Last(1)).expect("all");
+    sub.connect(&*endpoint).expect("connected");
+    receive(&sub, 0..1);
+}

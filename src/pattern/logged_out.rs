@@ -23,6 +23,13 @@ use crate::zmtp::replay::{Feed, LogNotice, PROPERTY, Progress};
 /// A subscriber that knows less than what was published since, by so many messages, is told how far it has all.
 const TELL_AFTER: u64 = 1024;
 
+/// What a subscriber may leave unread of what it is told, besides what goes with its topics and with the messages that wait for it: some hundred thousand
+/// answers.
+const SPARE: usize = 4 << 20;
+
+/// What goes with a topic or a message, at the most.
+const FORM: usize = 64;
+
 /// What the socket and the log's thread share.
 #[derive(Debug)]
 pub(crate) struct LogShared {
@@ -297,8 +304,13 @@ impl LoggedOut {
         if begun {
             subscriber.ready.clear();
         }
+        let goes_with = subscriber.feed.topics() + peers.queued_out(id);
         if !frames.is_empty() {
             peers.send_commands(id, &frames);
+            // It may ask again and again, and each time be told of an offset and of gaps.
+            if peers.waiting_commands(id) > SPARE + FORM * goes_with {
+                peers.send_away_slow(id);
+            }
         }
         self.frames = frames;
         self.go_on(id);
