@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use zerohop::{
-    Context, DeliveryError, DisconnectCause, Event, Gap, Log, Logged, Options, ProtocolError, Pub,
-    ReplayFrom, SendErrorKind, SocketError, Sub, SubscribeError,
+    Allow, Context, DeliveryError, DisconnectCause, Event, Gap, Log, Logged, Options,
+    ProtocolError, Pub, ReplayFrom, SendErrorKind, SocketError, Sub, SubscribeError,
 };
 
 use common::deadline::DEADLINE;
@@ -1017,4 +1017,220 @@ fn one_topic_that_is_published_for_ever_takes_little_room() {
         [("rare".to_owned(), 0), ("often".to_owned(), last)]
     );
     assert_eq!(given.gaps, []);
+}
+
+/// The next message, and its offset.
+#[track_caller]
+fn next_offset(sub: &Sub) -> u64 {
+    match next(sub) {
+        Logged::Message { source, .. } => source.expect("a log").offset,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The offset in a cursor of one log.
+fn kept(cursor: &std::path::Path) -> Option<u64> {
+    let text = std::fs::read_to_string(cursor).ok()?;
+    let line = text.lines().nth(1)?.split(' ').nth(1)?;
+    Some(line.parse().expect("an offset"))
+}
+
+#[test]
+fn a_cursor_is_not_set_back_by_another_topic() {
+    let folder = Folder::new("back");
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    for i in 0..200 {
+        publish(&source, ["a", "b"][i as usize % 2], i..i + 1);
+    }
+    let cursor = folder.0.with_extension("cursor");
+    let sub = subscriber(&context);
+    sub.subscribe_from("a", ReplayFrom::Resume(cursor.clone()))
+        .expect("subscribed");
+    sub.connect(source.bind("tcp://127.0.0.1:*").expect("bound"))
+        .expect("connected");
+    for i in 0..100 {
+        assert_eq!(next_offset(&sub), 2 * i + 1);
+    }
+    until("the cursor is written", || {
+        std::thread::park_timeout(GLANCE);
+        (kept(&cursor) == Some(199)).then_some(())
+    });
+    sub.subscribe_from("b", ReplayFrom::Offset(1))
+        .expect("subscribed");
+    for i in 0..10 {
+        assert_eq!(next_offset(&sub), 2 * i + 2);
+    }
+    let now = until("it is written again", || {
+        std::thread::park_timeout(GLANCE);
+        kept(&cursor).filter(|now| *now != 199)
+    });
+    assert!(now >= 200, "all of it has been received: {now}");
+    std::fs::remove_file(&cursor).expect("removed");
+}
+
+#[test]
+fn a_topic_that_is_unsubscribed_leaves_its_cursor_where_it_was() {
+    let folder = Folder::new("leave");
+    let context = Context::new();
+    let source = publisher(&context, folder.log());
+    let cursor = folder.0.with_extension("cursor");
+    publish(&source, "x", 0..100);
+    let sub = subscriber(&context);
+    let resume = |sub: &Sub| sub.subscribe_from("x", ReplayFrom::Resume(cursor.clone()));
+    resume(&sub).expect("subscribed");
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound");
+    sub.connect(endpoint.clone()).expect("connected");
+    receive(&sub, 0..50);
+    sub.unsubscribe("x").expect("unsubscribed");
+    assert_eq!(kept(&cursor), Some(51));
+    // Who only wants what is new is no reason to go on with it.
+    sub.subscribe("x").expect("subscribed");
+    until("something new", || {
+        publish(&source, "x", 100..101);
+        sub.recv_timeout(GLANCE).ok()
+    });
+    sub.save_cursors().expect("saved");
+    sub.unsubscribe("x").expect("unsubscribed");
+    assert_eq!(kept(&cursor), Some(51));
+    drop(sub);
+    let sub = subscriber(&context);
+    resume(&sub).expect("subscribed");
+    sub.connect(endpoint).expect("connected");
+    receive(&sub, 50..100);
+    drop(sub);
+    std::fs::remove_file(&cursor).expect("removed");
+}
+
+/// Where publishers show who they are, the id of another one's log is of no use.
+#[test]
+fn a_log_goes_with_its_user() {
+    let folder = Folder::new("user");
+    let cursor = folder.0.with_extension("cursor");
+    let context = Context::new();
+    let users = Allow::new().user("ann", "1").user("bob", "2");
+    let options = Options::new().plain_server(true).allow(users);
+    let sub = Sub::with_options(&context, options).expect("a SUB");
+    sub.subscribe_from("x", ReplayFrom::Resume(cursor.clone()))
+        .expect("subscribed");
+    let endpoint = sub.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let options = Options::new().log(folder.log()).plain_client("ann", "1");
+    let ann = Pub::with_options(&context, options).expect("a PUB");
+    ann.connect(&*endpoint).expect("connected");
+    publish(&ann, "x", 0..1);
+    let Logged::Message { source, .. } = next(&sub) else {
+        panic!("no message");
+    };
+    let log = source.expect("a log").log;
+
+    let mut bob = RawPeer::connect(&endpoint);
+    bob.write(&greeting(1, "PLAIN"));
+    bob.write(&command("HELLO", b"\x03bob\x012"));
+    let properties = [
+        property("Socket-Type", b"PUB"),
+        property("Log", &[&[1][..], &log].concat()),
+    ];
+    bob.write(&command("INITIATE", &properties.concat()));
+    // As if all up to an offset far away had been sent.
+    bob.write(&command("START", b"\0\x01"));
+    bob.write(&command("NEXT", b"\0\x80\x80\x80\x80\x10"));
+    bob.write(&command("AT", b"\0\x81\x80\x80\x80\x10"));
+    bob.write(&[frame(MORE, b"x"), frame(0, b"7")].concat());
+    assert_eq!(number(&sub.recv_timeout(DEADLINE).expect("of bob")), 7);
+    publish(&ann, "x", 1..2);
+    assert_eq!(number(&sub.recv_timeout(DEADLINE).expect("of ann")), 1);
+    sub.close(DEADLINE).expect("closed");
+    let text = std::fs::read_to_string(&cursor).expect("a cursor");
+    let ends = [" 3 user ann", " 4294967298 user bob"];
+    for end in ends {
+        assert!(text.lines().any(|line| line.ends_with(end)), "{text}");
+    }
+    std::fs::remove_file(&cursor).expect("removed");
+}
+
+/// Where logs come and go, a topic with a cursor goes on in each where it was.
+#[test]
+fn a_cursor_goes_on_in_a_log_that_was_forgotten() {
+    let folder = Folder::new("forgotten");
+    std::fs::create_dir(&folder.0).expect("made");
+    let context = Context::new();
+    let sub = subscriber(&context);
+    sub.subscribe_from("x", ReplayFrom::Resume(folder.0.join("cursor")))
+        .expect("subscribed");
+    let endpoint = sub.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let come = |log: u8| {
+        let mut peer = RawPeer::connect(&endpoint);
+        hello(&mut peer, "PUB", Some(&[&[1][..], &[log; 16]].concat()));
+        let (_, asked) = peer.read_frame();
+        (peer, asked)
+    };
+    let monitor = sub.monitor();
+    for log in 0..200 {
+        let (mut peer, asked) = come(log);
+        assert!(
+            asked.starts_with(b"\x06REPLAY\x02"),
+            "the last of them: {asked:?}"
+        );
+        peer.write(&command("START", b"\0\x01"));
+        peer.write(&command("AT", b"\0\x05"));
+        peer.write(&[frame(MORE, b"x"), frame(0, b"0")].concat());
+        assert_eq!(next_offset(&sub), 5);
+        drop(peer);
+        wait_for_end(&monitor);
+    }
+    for log in [0, 100, 199] {
+        let (_, asked) = come(log);
+        assert_eq!(asked, b"\x06REPLAY\x01\x06x");
+    }
+}
+
+/// Whoever asks for much that takes long to find has a turn like others.
+#[test]
+fn a_long_search_holds_up_nobody() {
+    const SEARCHES: usize = 200;
+    let context = Context::new();
+    let source = publisher(&context, Log::memory(64_000_000));
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    publish(&source, "x", 0..100_000);
+    let mut peer = RawPeer::connect(&endpoint);
+    hello(&mut peer, "SUB", Some(b"\x01"));
+    let searches: Vec<_> = (0..SEARCHES)
+        .map(|number| {
+            let asked = format!("\x02\x01not there {number}");
+            command("REPLAY", asked.as_bytes())
+        })
+        .collect();
+    peer.write(&searches.concat());
+    assert!(peer.read_frame().1.starts_with(b"\x05START"));
+    let sub = subscriber(&context);
+    sub.subscribe_from("x", ReplayFrom::Offset(1)).expect("all");
+    sub.connect(&*endpoint).expect("connected");
+    assert_eq!(next_offset(&sub), 1);
+    peer.write(&command("PING", b"\0\0"));
+    let mut found = 1;
+    while !peer.read_frame().1.starts_with(b"\x04PONG") {
+        found += 1;
+    }
+    assert!(found < SEARCHES / 2, "{found} came first");
+}
+
+/// Whoever asks without end, and reads no answer, does not have them pile up.
+#[test]
+fn a_subscriber_that_reads_no_answers_is_sent_away() {
+    let context = Context::new();
+    let source = publisher(&context, Log::memory(1_000_000));
+    let endpoint = source.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    publish(&source, "x", 0..1);
+    let monitor = source.monitor();
+    let mut peer = RawPeer::connect(&endpoint);
+    hello(&mut peer, "SUB", Some(b"\x01"));
+    let questions = command("REPLAY", b"\0x").repeat(1000);
+    // Some hundred MB, if nothing ends it.
+    let ended = (0..10_000).any(|_| !peer.pour(&questions));
+    assert!(ended, "all was taken");
+    assert_eq!(wait_for_end(&monitor), DisconnectCause::TooSlow);
+    let sub = subscriber(&context);
+    sub.subscribe_from("", ReplayFrom::Last(1)).expect("all");
+    sub.connect(&*endpoint).expect("connected");
+    receive(&sub, 0..1);
 }

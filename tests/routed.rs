@@ -544,6 +544,32 @@ fn another_socket_of_the_same_name_gets_nothing_of_the_first() {
     router.close(DEADLINE).expect("nothing is left");
 }
 
+/// It is to the ROUTER who it was, as its id is that of the spool.
+#[test]
+fn what_a_dealer_with_a_spool_has_not_settled_comes_to_the_one_after_it() {
+    let name = format!("zerohop-after-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    let context = Context::new();
+    let (router, endpoint) = router(&context, quick().grace(Duration::from_secs(3600)));
+    let monitor = router.monitor();
+    let spooled = || quick().spool(Spool::at(&folder));
+    let first = dealer(&context, spooled(), "ann", &endpoint);
+    router.wait_for_peers(1, DEADLINE).expect("connected");
+    router.send_to("ann", "an answer").expect("sent");
+    let (_, held) = reply(&first);
+    first.close(DEADLINE).expect("nothing is held");
+    drop(held);
+    wait_for_end(&monitor);
+    let second = dealer(&context, spooled(), "ann", &endpoint);
+    let (text, job) = reply(&second);
+    assert_eq!((text.as_str(), job.deliveries()), ("an answer", 1));
+    job.settle().expect("settled");
+    all_answered(&router);
+    assert!(router.dead_letters().is_empty());
+    drop(second);
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
 /// Requests and answers over a link that is cut again and again, with a name of the peer's own or one that is made up: each comes once.
 #[test]
 fn nothing_is_lost_or_repeated_in_either_direction() {

@@ -337,7 +337,7 @@ pub enum SubscribeError {
     SubscriberGone,
     /// [`Sub::subscribe_from`](crate::Sub::subscribe_from) is for topics that are not subscribed to: this one is.
     Subscribed,
-    /// The file of [`ReplayFrom::Resume`](crate::ReplayFrom::Resume) cannot be read, or is none
+    /// The file of [`ReplayFrom::Resume`](crate::ReplayFrom::Resume) cannot be read or written, or is none
     /// ([`InvalidData`](io::ErrorKind::InvalidData)).
     Cursor {
         /// What the system says.
@@ -356,7 +356,7 @@ pub enum SubscribeError {
 impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SubscribeError::Cursor { kind } => return write!(f, "the cursor cannot be read: {kind}"),
+            SubscribeError::Cursor { kind } => return write!(f, "the cursor cannot be read or written: {kind}"),
             SubscribeError::NotManual => {
                 "an XPUB subscribes for its peers only with the option xpub_manual"
             }

@@ -365,7 +365,7 @@ pub enum DisconnectCause {
     /// The peer did not read what it was sent. A subscriber had no room for a message, and is not to hold it up or miss it unnoticed:
     /// [`SlowSubscriber::Disconnect`](crate::SlowSubscriber::Disconnect). Or a publisher has left unread more than twice what all
     /// subscriptions of the socket take, and some MiB, since subscriptions come and go faster than it reads: on its next connection it
-    /// is told of each once.
+    /// is told of each once. Or a subscriber asks a publisher with a log without end where topics begin, and does not read the answers.
     TooSlow,
     /// Too many accepted connections had not completed their handshake, and this was the oldest of them.
     TooManyPending,

@@ -4,18 +4,25 @@
 //! connection is lost the next one begins with what has not come; what came and waits is still taken, and before what
 //! comes after.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+
+use slab::Slab;
 
 use super::{FairQueue, TopicFilter};
 use crate::engine::{PeerId, Peers};
 use crate::message::Message;
 use crate::sync::Bell;
-use crate::zmtp::ProtocolError;
-use crate::zmtp::replay::{Follower, LogId, LogNotice, Offsets, PROPERTY, Progress, Start, wire};
+use crate::zmtp::replay::{
+    Follower, LogId, LogName, LogNotice, Offsets, PROPERTY, Progress, Start, wire,
+};
+use crate::zmtp::{Principal, ProtocolError};
 
 /// So many logs are remembered that no peer has.
 const MOST_LOGS: usize = 64;
+
+/// Of so many logs is known where a topic goes on that is kept in a cursor.
+const MOST_OFFSETS: usize = 10_000;
 
 /// So many gaps wait for who asks for them; of more the oldest are dropped.
 const MOST_GAPS: usize = 1024;
@@ -38,13 +45,15 @@ pub(crate) struct LoggedIn {
     active: bool,
     /// Where topics begin for which something else was said than now.
     starts: HashMap<Vec<u8>, Start>,
-    /// Where topics were that are kept in a cursor.
+    /// Where topics were that are kept in a cursor, in logs of which nothing else is known.
     cursors: HashMap<Vec<u8>, Offsets>,
     /// Rung when a message is taken, if there are any.
     bell: Option<Arc<Bell>>,
-    /// What was taken last.
-    last: Option<Source>,
-    logs: HashMap<LogId, Progress>,
+    /// What was taken last, if it is from a log, while there are cursors.
+    last: Option<Last>,
+    logs: Slab<Followed>,
+    /// Counts connections to publishers with a log.
+    met: u64,
     streams: Vec<Option<Box<Stream>>>,
     /// All peers that have messages, those without a log, too.
     queue: FairQueue,
@@ -67,9 +76,26 @@ enum Taken {
     Nothing,
 }
 
+/// What is known of a log.
+struct Followed {
+    name: LogName,
+    progress: Progress,
+    /// When it was met last.
+    met: u64,
+}
+
+/// A message that the application has, and may not be done with.
+struct Last {
+    log: usize,
+    offset: u64,
+    /// As much of its first frame as tells of which topics with a cursor it is.
+    first: Vec<u8>,
+}
+
 /// What is known of a peer that has a log.
 struct Stream {
-    log: LogId,
+    /// Its place among the logs.
+    log: usize,
     follower: Follower,
     /// Where topics go on.
     resume: HashMap<Vec<u8>, u64>,
@@ -78,12 +104,18 @@ struct Stream {
 }
 
 /// The log that a peer has, if both sides know of it.
-pub(super) fn log_of(peers: &Peers, id: PeerId) -> Option<LogId> {
+pub(super) fn log_of(peers: &Peers, id: PeerId) -> Option<LogName> {
     let facts = peers.facts(id).filter(|_| !peers.is_within(id))?;
     if !facts.version().has_subscribe_commands() {
         return None;
     }
-    wire::log_of(facts.property(PROPERTY)?)
+    let owner = match facts.principal() {
+        // It is the same log over tcp.
+        Some(Principal::Uid(_)) | None => None,
+        Some(shown) => Some(shown.to_string().into()),
+    };
+    let id = wire::log_of(facts.property(PROPERTY)?)?;
+    Some(LogName { id, owner })
 }
 
 impl LoggedIn {
@@ -98,14 +130,17 @@ impl LoggedIn {
 
     pub(super) fn offsets(&self, topic: &[u8], all: bool) -> Offsets {
         let mut offsets = Offsets::new();
-        for (log, progress) in &self.logs {
-            let Some(mut offset) = progress.resume_at(topic) else {
+        let last = self.last.as_ref();
+        // What is of other topics tells nothing of this one, which may be further.
+        let last = last.filter(|last| !all && last.first.starts_with(topic));
+        for (at, log) in &self.logs {
+            let Some(mut offset) = log.progress.resume_at(topic) else {
                 continue;
             };
-            if let Some(last) = self.last.filter(|last| !all && last.log == *log) {
+            if let Some(last) = last.filter(|last| last.log == at) {
                 offset = offset.min(last.offset);
             }
-            offsets.insert(*log, offset);
+            offsets.insert(log.name.clone(), offset);
         }
         offsets
     }
@@ -133,14 +168,15 @@ impl LoggedIn {
     }
 
     /// A peer with this log is connected, again or for the first time.
-    pub(super) fn established(&mut self, id: PeerId, log: LogId) {
+    pub(super) fn established(&mut self, id: PeerId, name: LogName) {
         if id >= self.streams.len() {
             self.streams.resize_with(id + 1, || None);
         }
+        let log = self.meet(name);
         if self.stream(id).is_some_and(|stream| stream.log != log) {
             self.streams[id] = None;
         }
-        let mut end = self.logs.entry(log).or_default().clone();
+        let mut end = self.progress(log).cloned().unwrap_or_default();
         let mut after = None;
         for (other, stream) in self.streams.iter().enumerate() {
             let Some(stream) = stream.as_deref().filter(|stream| stream.log == log) else {
@@ -169,19 +205,57 @@ impl LoggedIn {
         self.prune();
     }
 
-    /// Logs that no peer has are forgotten when there are many: strangers may bring ever more.
+    /// The place of a log, which has one from now on if it had none.
+    fn meet(&mut self, name: LogName) -> usize {
+        let known = self.logs.iter().find(|(_, known)| known.name == name);
+        let log = match known {
+            Some((log, _)) => log,
+            None => self.logs.insert(Followed {
+                name,
+                progress: Progress::default(),
+                met: 0,
+            }),
+        };
+        self.met += 1;
+        if let Some(followed) = self.logs.get_mut(log) {
+            followed.met = self.met;
+        }
+        log
+    }
+
+    fn progress(&self, log: usize) -> Option<&Progress> {
+        Some(&self.logs.get(log)?.progress)
+    }
+
+    /// Logs that no peer has are forgotten when there are many, those first that were met first: strangers may bring ever more.
     fn prune(&mut self) {
         if self.logs.len() <= MOST_LOGS + self.streams.len() {
             return;
         }
-        let LoggedIn { logs, streams, .. } = self;
-        let has = |log: &LogId| streams.iter().flatten().any(|stream| stream.log == *log);
-        let mut spare = MOST_LOGS / 2;
-        logs.retain(|log, _| {
-            let kept = has(log) || spare > 0;
-            spare -= usize::from(kept && !has(log));
-            kept
-        });
+        let streams = self.streams.iter().flatten();
+        let had: HashSet<usize> = streams.map(|stream| stream.log).collect();
+        let logs = self.logs.iter().filter(|(log, _)| !had.contains(log));
+        let mut spare: Vec<(u64, usize)> = logs.map(|(log, known)| (known.met, log)).collect();
+        spare.sort_unstable();
+        let forgotten = spare.len().saturating_sub(MOST_LOGS / 2);
+        for (_, log) in spare.into_iter().take(forgotten) {
+            self.forget_log(log);
+        }
+    }
+
+    /// But for where topics were of which a cursor says that.
+    fn forget_log(&mut self, log: usize) {
+        let Some(Followed { name, progress, .. }) = self.logs.try_remove(log) else {
+            return;
+        };
+        self.last.take_if(|last| last.log == log);
+        for (topic, offsets) in &mut self.cursors {
+            if let Some(at) = progress.resume_at(topic)
+                && (offsets.len() < MOST_OFFSETS || offsets.contains_key(&name))
+            {
+                offsets.insert(name.clone(), at);
+            }
+        }
     }
 
     /// Asks for a topic, if this peer has a log: that says where the topic begins.
@@ -190,11 +264,9 @@ impl LoggedIn {
         let Some(log) = self.stream(id).map(|stream| stream.log) else {
             return false;
         };
-        if let Some(offset) = self
-            .cursors
-            .get(topic)
-            .and_then(|offsets| offsets.get(&log))
-        {
+        let name = self.logs.get(log).map(|log| &log.name);
+        let offsets = self.cursors.get(topic);
+        if let Some(offset) = offsets.and_then(|offsets| offsets.get(name?)) {
             start = Start::Offset(*offset);
         }
         let Some(stream) = self.stream(id) else {
@@ -213,8 +285,8 @@ impl LoggedIn {
     pub(super) fn cancel(&mut self, topic: &[u8]) {
         self.starts.remove(topic);
         self.cursors.remove(topic);
-        for progress in self.logs.values_mut() {
-            progress.end(topic);
+        for (_, log) in &mut self.logs {
+            log.progress.end(topic);
         }
         for stream in self.streams.iter_mut().flatten() {
             stream.follower.cancel(topic);
@@ -306,14 +378,14 @@ impl LoggedIn {
         let Some(stream) = self.streams.get_mut(id).and_then(Option::as_deref_mut) else {
             return;
         };
-        let Some(progress) = self.logs.get_mut(&stream.log) else {
+        let Some(Followed { name, progress, .. }) = self.logs.get_mut(stream.log) else {
             return;
         };
         while let Some((first, last)) = stream.follower.settle(progress) {
             if self.gaps.len() >= MOST_GAPS {
                 self.gaps.pop_front();
             }
-            self.gaps.push_back((stream.log, first, last));
+            self.gaps.push_back((name.id, first, last));
         }
     }
 
@@ -362,7 +434,7 @@ impl LoggedIn {
             }
             match self.take(peers, id, message) {
                 Taken::New(source) if filter.matches(message.first()) => {
-                    self.taken(source);
+                    self.taken(id, source, message);
                     return Some(Ok(source));
                 }
                 Taken::New(_) | Taken::Known => peers.discard(std::mem::take(message)),
@@ -388,10 +460,10 @@ impl LoggedIn {
         let Some(stream) = self.streams.get_mut(id).and_then(Option::as_deref_mut) else {
             return Taken::New(None);
         };
-        let Some(progress) = self.logs.get_mut(&stream.log) else {
+        let Some(Followed { name, progress, .. }) = self.logs.get_mut(stream.log) else {
             return Taken::New(None);
         };
-        let log = stream.log;
+        let log = name.id;
         let numbered = stream.follower.take(progress, message.first());
         let all_taken = stream.follower.waiting() == 0;
         self.settle(id);
@@ -410,18 +482,34 @@ impl LoggedIn {
     /// Whether the next message of a peer, whose first frame this is, is wanted and has not been had. What was said before it has been settled.
     fn wants(&self, id: PeerId, filter: &TopicFilter, first: &[u8]) -> bool {
         let stream = self.streams.get(id).and_then(Option::as_deref);
-        let followed = stream.and_then(|stream| Some((stream, self.logs.get(&stream.log)?)));
+        let followed = stream.and_then(|stream| Some((stream, self.progress(stream.log)?)));
         let fresh = followed
             .is_none_or(|(stream, progress)| stream.follower.is_next_fresh(progress, first));
         fresh && filter.matches(first)
     }
 
-    /// A message is handed to the application.
-    fn taken(&mut self, source: Option<Source>) {
-        if let Some(bell) = &self.bell {
-            self.last = source.or(self.last);
-            bell.ring();
-        }
+    /// A message of a peer is handed to the application.
+    fn taken(&mut self, id: PeerId, source: Option<Source>, message: &Message) {
+        let Some(bell) = &self.bell else {
+            return;
+        };
+        bell.ring();
+        let stream = self.streams.get(id).and_then(Option::as_deref);
+        let (Some(stream), Some(Source { offset, .. })) = (stream, source) else {
+            self.last = None;
+            return;
+        };
+        let longest = self.cursors.keys().map(Vec::len).max().unwrap_or(0);
+        let first = message.first();
+        let first = first.get(..longest).unwrap_or(first);
+        let last = self.last.get_or_insert_with(|| Last {
+            log: 0,
+            offset: 0,
+            first: Vec::new(),
+        });
+        (last.log, last.offset) = (stream.log, offset);
+        last.first.clear();
+        last.first.extend_from_slice(first);
     }
 
     pub(super) fn has_more(&self) -> bool {

@@ -23,6 +23,13 @@ use crate::zmtp::replay::{Feed, LogNotice, PROPERTY, Progress};
 /// A subscriber that knows less than what was published since, by so many messages, is told how far it has all.
 const TELL_AFTER: u64 = 1024;
 
+/// What a subscriber may leave unread of what it is told, besides what goes with its topics and with the messages that wait for it: some hundred thousand
+/// answers.
+const SPARE: usize = 4 << 20;
+
+/// What goes with a topic or a message, at the most.
+const FORM: usize = 64;
+
 /// What the socket and the log's thread share.
 #[derive(Debug)]
 pub(crate) struct LogShared {
@@ -38,9 +45,12 @@ pub(crate) struct LoggedOut {
     most_topics: usize,
     most_length: usize,
     subscribers: Vec<Option<Box<Subscriber>>>,
-    searches: VecDeque<(Place, Search)>,
+    /// Subscribers for whom something is to be found in the log, in order of their turns.
+    seeking: VecDeque<PeerId>,
     /// Subscribers for whom the log is to be read, in order of their turns.
     behind: VecDeque<PeerId>,
+    /// The thread has looked for something, and is to read for somebody first.
+    has_sought: bool,
     /// The bytes of a message that found no room in the log.
     wanted: Option<usize>,
     /// Why it found none.
@@ -52,10 +62,14 @@ pub(crate) struct LoggedOut {
 struct Subscriber {
     place: Place,
     feed: Feed,
+    /// What is to be found for it. While there is something, it is in `seeking`, or the first of these is looked for.
+    searches: VecDeque<Search>,
     /// What has been read for it, and not been sent.
     ready: VecDeque<Item>,
     /// It is in `behind`, or something is read for it.
     has_turn: bool,
+    /// Something is looked for for it.
+    is_sought: bool,
 }
 
 /// What was read from the log, in order.
@@ -78,7 +92,7 @@ pub(crate) enum Work {
         version: u64,
         next: u64,
     },
-    /// To find where somebody begins; `next` if nowhere before.
+    /// To go on to find where somebody begins; `next` if nowhere before.
     Find {
         place: Place,
         search: Search,
@@ -94,10 +108,11 @@ pub(crate) enum Done {
         version: u64,
         items: Vec<Item>,
     },
-    Found {
+    /// `None`: it has to be looked for in more of the log.
+    Sought {
         place: Place,
-        number: u64,
-        offset: u64,
+        search: Search,
+        offset: Option<u64>,
     },
 }
 
@@ -109,8 +124,9 @@ impl LoggedOut {
             most_topics: options.max_subscriptions,
             most_length: options.max_subscription_length,
             subscribers: Vec::new(),
-            searches: VecDeque::new(),
+            seeking: VecDeque::new(),
             behind: VecDeque::new(),
+            has_sought: false,
             wanted: None,
             failed: false,
             frames: Vec::new(),
@@ -218,8 +234,10 @@ impl LoggedOut {
             Box::new(Subscriber {
                 place,
                 feed: Feed::new(next),
+                searches: VecDeque::new(),
                 ready: VecDeque::new(),
                 has_turn: false,
+                is_sought: false,
             })
         });
     }
@@ -229,6 +247,7 @@ impl LoggedOut {
             *subscriber = None;
         }
         self.behind.retain(|behind| *behind != id);
+        self.seeking.retain(|seeking| *seeking != id);
     }
 
     /// A REPLAY has come: whoever has not agreed upon them is not listened to. What follows is in [`answer`](Self::answer).
@@ -250,11 +269,13 @@ impl LoggedOut {
         if subscriber.feed.topics() >= most {
             return Err(ProtocolError::TooManySubscriptions { limit: most });
         }
-        let (place, search) = (subscriber.place, subscriber.feed.replay(topic, start, next));
+        let search = subscriber.feed.replay(topic, start, next);
+        let begins = search.is_some() && subscriber.searches.is_empty() && !subscriber.is_sought;
+        subscriber.searches.extend(search);
         subscriber.ready.clear();
         distributor.unsubscribe(id, topic);
-        if let Some(search) = search {
-            self.searches.push_back((place, search));
+        if begins {
+            self.seeking.push_back(id);
             self.shared.bell.ring();
         }
         Ok(())
@@ -283,8 +304,13 @@ impl LoggedOut {
         if begun {
             subscriber.ready.clear();
         }
+        let goes_with = subscriber.feed.topics() + peers.queued_out(id);
         if !frames.is_empty() {
             peers.send_commands(id, &frames);
+            // It may ask again and again, and each time be told of an offset and of gaps.
+            if peers.waiting_commands(id) > SPARE + FORM * goes_with {
+                peers.send_away_slow(id);
+            }
         }
         self.frames = frames;
         self.go_on(id);
@@ -336,28 +362,76 @@ impl LoggedOut {
                     self.behind.push_back(place.id);
                 }
             }
-            Some(Done::Found {
+            Some(Done::Sought {
                 place,
-                number,
+                search,
                 offset,
             }) => {
-                if let Some(subscriber) = self.at(place) {
-                    subscriber.feed.found(number, offset);
-                    self.answer(distributor, peers, place.id);
-                }
+                self.sought(place, search, offset);
+                self.answer(distributor, peers, place.id);
             }
             None => {}
         }
-        let next = self.next();
-        while let Some((place, search)) = self.searches.pop_front() {
-            if self.at(place).is_some() {
-                return Some(Work::Find {
-                    place,
-                    search,
-                    next,
-                });
-            }
+        // By turns, so that neither those who search nor those who read wait for all of the others.
+        let reads_first = std::mem::take(&mut self.has_sought);
+        let work = match reads_first {
+            true => self.next_read(peers),
+            false => self.next_search(distributor, peers),
+        };
+        let work = work.or_else(|| match reads_first {
+            true => self.next_search(distributor, peers),
+            false => self.next_read(peers),
+        });
+        self.has_sought = matches!(work, Some(Work::Find { .. }));
+        work
+    }
+
+    /// A part of the log has been looked through.
+    fn sought(&mut self, place: Place, search: Search, offset: Option<u64>) {
+        let Some(subscriber) = self.at(place) else {
+            return;
+        };
+        subscriber.is_sought = false;
+        match offset {
+            Some(offset) => subscriber.feed.found(search.number, offset),
+            None => subscriber.searches.push_front(search),
         }
+        if !subscriber.searches.is_empty() {
+            self.seeking.push_back(place.id);
+        }
+    }
+
+    /// What is to be found next.
+    fn next_search<M: Matching>(
+        &mut self,
+        distributor: &mut Distributor<M>,
+        peers: &mut Peers,
+    ) -> Option<Work> {
+        let next = self.next();
+        while let Some(id) = self.seeking.pop_front() {
+            let Some(subscriber) = self.subscriber(id) else {
+                continue;
+            };
+            while let Some(search) = subscriber.searches.pop_front() {
+                if subscriber.feed.seeks(search.number) {
+                    subscriber.is_sought = true;
+                    return Some(Work::Find {
+                        place: subscriber.place,
+                        search,
+                        next,
+                    });
+                }
+                // It was cancelled, so that any offset will do.
+                subscriber.feed.found(search.number, next);
+            }
+            self.answer(distributor, peers, id);
+        }
+        None
+    }
+
+    /// What is to be read next, after what has been read has been sent.
+    fn next_read(&mut self, peers: &mut Peers) -> Option<Work> {
+        let next = self.next();
         let mut frames = std::mem::take(&mut self.frames);
         let mut work = None;
         while let Some(id) = self.behind.pop_front() {

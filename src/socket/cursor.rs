@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! zerohop cursor 1
-//! 00112233445566778899aabbccddeeff 4711      for each log: its name, and the offset to go on with
+//! 00112233445566778899aabbccddeeff 4711             for each log: its name, the offset to go on with,
+//! 00112233445566778899aabbccddeeff 4711 user ann    and who its publisher has shown to be, where publishers have to
 //! ```
 //!
-//! Logs that were not seen again come first. Of more than [`MOST`] the first go, so that a subscriber to which there come ever new logs has a file of
-//! bounded length.
+//! Logs that were not seen again come first. Of more than [`MOST`], or than the [`LONGEST`] file has room for, the first go, so that a subscriber to which
+//! there come ever new logs has a file of bounded length.
 //!
 //! A thread writes the files, a while after something has been received, and when the socket is dropped. Each is replaced as a whole.
 
@@ -25,20 +26,18 @@ use crate::pattern::SubPattern;
 use crate::process::Process;
 use crate::sync::{Bell, Mutex, Rung, lock};
 use crate::zmtp::replay::wire::Start;
-use crate::zmtp::replay::{LogId, Offsets};
+use crate::zmtp::replay::{LogName, Offsets};
 
 const FIRST_LINE: &str = "zerohop cursor 1";
 
 /// A file is longer than this for no reason.
 const LONGEST: u64 = 1 << 20;
 
-/// So many logs are kept, each of which takes a [`LINE`] at most.
+/// So many logs are kept at the most.
 const MOST: usize = 10_000;
 
 /// A name, an offset of up to 20 digits, and what is between and behind.
 const LINE: usize = 32 + 1 + 20 + 1;
-
-const _: () = assert!((FIRST_LINE.len() + 1 + MOST * LINE) as u64 <= LONGEST);
 
 /// Files are written this long after something has been received.
 const LATER: Duration = Duration::from_millis(100);
@@ -53,7 +52,7 @@ struct Cursor {
 }
 
 /// A log, and the offset to go on with.
-type Kept = (LogId, u64);
+type Kept = (LogName, u64);
 
 /// The cursors of a socket, with the thread that writes them. The last is written when this is dropped.
 pub(super) struct Cursors {
@@ -90,6 +89,30 @@ impl Shared {
             }
         }
         result
+    }
+
+    /// Takes a subscription back. Of the last one to a topic with a cursor that is written: what has been received counts as done.
+    fn unsubscribe(
+        &self,
+        core: &Arc<Core<SubPattern>>,
+        topic: &[u8],
+    ) -> Result<(), SubscribeError> {
+        let mut cursors = lock(&self.cursors);
+        let ended = core.change(|pattern, net| {
+            let offsets = pattern.offsets(topic, true);
+            pattern.unsubscribe(&mut net.peers, topic);
+            (!pattern.has(topic)).then_some(offsets)
+        })?;
+        let at = cursors.iter().position(|cursor| cursor.topic == topic);
+        let (Some(now), Some(at)) = (ended, at) else {
+            return Ok(());
+        };
+        let cursor = cursors.swap_remove(at);
+        let kept = merge(&cursor.kept, now);
+        if kept == cursor.kept {
+            return Ok(());
+        }
+        write(&cursor.path, &kept).map_err(|error| SubscribeError::Cursor { kind: error.kind() })
     }
 
     fn run(&self) {
@@ -135,12 +158,16 @@ fn parse(text: &str) -> Option<Vec<Kept>> {
     }
     let mut kept = Vec::new();
     for line in lines {
-        let (log, offset) = line.split_once(' ')?;
-        if log.len() != 32 || !log.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        let (id, rest) = line.split_once(' ')?;
+        if id.len() != 32 || !id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
-        let log = u128::from_str_radix(log, 16).ok()?.to_be_bytes();
-        kept.push((log, offset.parse().ok()?));
+        let id = u128::from_str_radix(id, 16).ok()?.to_be_bytes();
+        let (offset, owner) = match rest.split_once(' ') {
+            Some((offset, owner)) => (offset, Some(owner.into())),
+            None => (rest, None),
+        };
+        kept.push((LogName { id, owner }, offset.parse().ok()?));
     }
     Some(kept)
 }
@@ -148,23 +175,38 @@ fn parse(text: &str) -> Option<Vec<Kept>> {
 /// What was kept, with how far the socket is now in the logs that it knows. Those are behind the others, and new ones last; the first of too many are forgotten.
 fn merge(kept: &[Kept], mut now: Offsets) -> Vec<Kept> {
     let is_known = |(log, _): &Kept| now.contains_key(log);
-    let (known, mut merged): (Vec<Kept>, Vec<Kept>) = kept.iter().copied().partition(is_known);
+    let (known, mut merged): (Vec<Kept>, Vec<Kept>) = kept.iter().cloned().partition(is_known);
     let advanced = known
         .into_iter()
-        .filter_map(|(log, _)| Some((log, now.remove(&log)?)));
+        .filter_map(|(log, _)| now.remove_entry(&log));
     merged.extend(advanced);
     let mut new: Vec<Kept> = now.into_iter().collect();
     new.sort_unstable();
     merged.append(&mut new);
-    merged.drain(..merged.len().saturating_sub(MOST));
+    let (mut lines, mut room) = (MOST, LONGEST as usize - FIRST_LINE.len() - 1);
+    merged.reverse();
+    merged.retain(|(log, _)| {
+        let owner = log.owner.as_ref().map_or(0, |owner| 1 + owner.len());
+        let kept = lines > 0 && LINE + owner <= room;
+        if kept {
+            lines -= 1;
+            room -= LINE + owner;
+        }
+        kept
+    });
+    merged.reverse();
     merged
 }
 
 fn render(kept: &[Kept]) -> String {
     let mut text = format!("{FIRST_LINE}\n");
-    for (log, offset) in kept {
+    for (LogName { id, owner }, offset) in kept {
         // A string takes everything.
-        let _ = writeln!(text, "{:032x} {offset}", u128::from_be_bytes(*log));
+        let _ = write!(text, "{:032x} {offset}", u128::from_be_bytes(*id));
+        if let Some(owner) = owner {
+            text.extend([" ", owner]);
+        }
+        text.push('\n');
     }
     text
 }
@@ -185,14 +227,14 @@ impl Sub {
         let cursors = self.cursors().map_err(failed)?;
         let core = self.socket.core();
         let bell = Arc::clone(&cursors.shared.bell);
-        let offsets = kept.iter().copied().collect();
+        let offsets = kept.iter().cloned().collect();
+        let mut list = lock(&cursors.shared.cursors);
         core.change(|pattern, net| {
             pattern.keep_cursor(topic, offsets, bell);
             // Of a log that is new everything is.
             let start = Start::Last(u64::MAX);
             pattern.subscribe_from(&mut net.peers, topic, start)
         })??;
-        let mut list = lock(&cursors.shared.cursors);
         list.retain(|cursor| cursor.topic != topic);
         list.push(Cursor {
             topic: topic.to_vec(),
@@ -200,6 +242,19 @@ impl Sub {
             kept,
         });
         Ok(())
+    }
+
+    /// Takes a subscription back.
+    pub(super) fn take_back(&self, topic: &[u8]) -> Result<(), SubscribeError> {
+        let core = self.socket.core();
+        match self.cursors_there() {
+            Some(cursors) => cursors.shared.unsubscribe(core, topic),
+            None => Ok(core.change(|pattern, net| pattern.unsubscribe(&mut net.peers, topic))?),
+        }
+    }
+
+    fn cursors_there(&self) -> Option<&Cursors> {
+        self.socket.beside.get()?.downcast_ref()
     }
 
     /// Those there are, or new ones.
@@ -222,25 +277,19 @@ impl Sub {
             // If another thread was faster, these end at once.
             let _ = self.socket.beside.set(made);
         }
-        let cursors = self.socket.beside.get();
-        let cursors = cursors.and_then(|beside| beside.downcast_ref());
-        cursors.ok_or_else(|| io::ErrorKind::Unsupported.into())
+        self.cursors_there()
+            .ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     /// Writes how far the topics are that were subscribed to with [`ReplayFrom::Resume`](crate::ReplayFrom::Resume): all that has been received counts as done.
-    /// It happens by itself a tenth of a second after something was received, but for the message that was received last, and when the socket is
-    /// dropped.
+    /// It happens by itself a tenth of a second after something was received, but for the message that was received last, when a topic is unsubscribed, and
+    /// when the socket is dropped.
     ///
     /// # Errors
     ///
     /// A file cannot be written.
     pub fn save_cursors(&self) -> io::Result<()> {
-        match self
-            .socket
-            .beside
-            .get()
-            .and_then(|beside| beside.downcast_ref::<Cursors>())
-        {
+        match self.cursors_there() {
             Some(cursors) => cursors.shared.save(true),
             None => Ok(()),
         }
@@ -253,11 +302,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let kept = vec![([0; 16], 1), (*b"0123456789abcdef", u64::MAX)];
+        let of = |owner: Option<&str>| LogName {
+            id: *b"0123456789abcdef",
+            owner: owner.map(Into::into),
+        };
+        let kept = vec![(log(0), 1), (of(None), u64::MAX), (of(Some("user a b")), 2)];
         let text = render(&kept);
         assert_eq!(
             text,
-            "zerohop cursor 1\n00000000000000000000000000000000 1\n30313233343536373839616263646566 18446744073709551615\n"
+            "zerohop cursor 1\n00000000000000000000000000000000 1\n30313233343536373839616263646566 18446744073709551615\n30313233343536373839616263646566 2 user a b\n"
         );
         assert_eq!(parse(&text), Some(kept));
         for wrong in [
@@ -272,28 +325,49 @@ mod tests {
         }
     }
 
-    fn log(number: u64) -> LogId {
-        u128::from(number).to_be_bytes()
+    fn log(number: u64) -> LogName {
+        LogName {
+            id: u128::from(number).to_be_bytes(),
+            owner: None,
+        }
     }
 
     #[test]
     fn a_file_of_ever_more_logs_stays_short_and_has_the_newest() {
-        const KNOWN: LogId = [255; 16];
+        let known_log = LogName {
+            id: [255; 16],
+            owner: None,
+        };
         let mut kept = vec![(log(0), 0)];
         for round in 1..=200 {
             let new = (0..100).map(|number| (log(100 * round + number), u64::MAX));
-            let now: Offsets = new.chain([(KNOWN, u64::MAX - round)]).collect();
+            let now: Offsets = new.chain([(known_log.clone(), u64::MAX - round)]).collect();
             kept = merge(&kept, now);
             let text = render(&kept);
             assert!(text.len() as u64 <= LONGEST);
             assert_eq!(parse(&text).as_ref(), Some(&kept));
         }
         assert_eq!(kept.len(), MOST);
-        assert!(kept.contains(&(KNOWN, u64::MAX - 200)));
+        assert!(kept.contains(&(known_log, u64::MAX - 200)));
         let newest = 20_100 - (MOST as u64 - 1)..20_100;
         let of = |number| kept.contains(&(log(number), u64::MAX));
         assert!(newest.clone().step_by(97).all(of) && of(newest.end - 1));
         assert!(!of(newest.start - 1));
+        // Where owners take much of the room, there are fewer.
+        let owned = (0..MOST as u64).map(|number| {
+            let owner = Some("user ".to_owned() + &"x".repeat(250));
+            let owner = owner.map(Into::into);
+            (
+                LogName {
+                    owner,
+                    ..log(number)
+                },
+                u64::MAX,
+            )
+        });
+        let few = merge(&[], owned.collect());
+        assert!(render(&few).len() as u64 <= LONGEST && few.len() > 3000);
+        assert_eq!(parse(&render(&few)), Some(few));
         // Nothing is to be written where nothing is new.
         assert_eq!(merge(&kept, Offsets::new()), kept);
         assert_eq!(

@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 use super::{Pub, Socket};
 use crate::engine::Core;
 use crate::error::SocketError;
-use crate::message::Message;
 use crate::options::{Log, Options};
 use crate::pattern::{Done, Item, LogShared, LoggedOut, PubPattern, Work};
 use crate::process::Process;
 use crate::spool::{LogReader, OpenSpool, SpoolError};
 use crate::sync::{Bell, Rung};
 use crate::zmtp::replay::Progress;
-use crate::zmtp::replay::feed::Search;
+use crate::zmtp::replay::feed::{Looked, Search};
 use crate::zmtp::replay::wire::Start;
 
 /// So many bytes of messages are read at once for one subscriber, and so many messages are looked at.
@@ -214,13 +213,16 @@ impl LogThread {
             },
             Work::Find {
                 place,
-                search,
+                mut search,
                 next,
-            } => Done::Found {
-                place,
-                number: search.number,
-                offset: find(spool, &search, next),
-            },
+            } => {
+                let offset = find(spool, &mut search, next);
+                Done::Sought {
+                    place,
+                    search,
+                    offset,
+                }
+            }
         }
     }
 }
@@ -282,54 +284,92 @@ fn read(spool: &OpenSpool, progress: &Progress, next: u64) -> Vec<Item> {
     items
 }
 
-/// Where a topic begins.
-fn find(spool: &OpenSpool, search: &Search, next: u64) -> u64 {
+/// Where a topic begins. `None`: it is to be called again.
+fn find(spool: &OpenSpool, search: &mut Search, next: u64) -> Option<u64> {
     match search.start {
-        Start::Now => next,
-        Start::Offset(offset) => offset.min(next),
-        Start::Last(count) => find_last(spool, &search.topic, count, next),
-        Start::Time(millis) => find_time(spool, millis, next),
+        Start::Now => Some(next),
+        Start::Offset(offset) => Some(offset.min(next)),
+        Start::Last(count) => find_last(spool, search, count, next),
+        Start::Time(millis) => Some(find_time(spool, millis, next)),
     }
 }
 
-/// Looks through ever longer stretches of the log, from the end on.
-fn find_last(spool: &OpenSpool, topic: &[u8], count: u64, next: u64) -> u64 {
+/// Looks through one more stretch of the log, from the end on: each is about as much as is read at once for somebody, since others wait meanwhile.
+fn find_last(spool: &OpenSpool, search: &mut Search, count: u64, next: u64) -> Option<u64> {
     let Some(oldest) = spool.next_in_log(0).filter(|oldest| *oldest < next) else {
-        return next;
+        return Some(next);
     };
-    if count >= next - oldest {
-        return oldest;
+    let Looked {
+        from,
+        missing,
+        stretch,
+    } = search.looked.unwrap_or(Looked {
+        from: next,
+        missing: count,
+        stretch: 256,
+    });
+    if missing >= from.saturating_sub(oldest) {
+        return Some(oldest);
     }
-    let (mut end, mut stretch, mut missing) = (next, 256_u64, count);
-    while end > oldest {
-        let begin = end.saturating_sub(stretch).max(oldest);
-        let matching = matching(spool, topic, begin, end);
+    let begin = from.saturating_sub(stretch).max(oldest);
+    let mut looked = Looked {
+        from,
+        missing,
+        stretch: (stretch / 2).max(1),
+    };
+    if let Some((matching, part)) = matching(spool, &search.topic, begin, from) {
         let found = matching.len() as u64;
         if found >= missing {
             let index = usize::try_from(found - missing).unwrap_or(0);
-            return matching.get(index).copied().unwrap_or(begin);
+            return Some(matching.get(index).copied().unwrap_or(begin));
         }
-        missing -= found;
-        end = begin;
-        stretch = stretch.saturating_mul(2);
+        // Offsets are missing where a publisher was killed, and where there were newer messages of topics.
+        let stretch = match part {
+            Part::Little => stretch.saturating_mul(2),
+            Part::Much => stretch,
+        };
+        looked = Looked {
+            from: begin,
+            missing: missing - found,
+            stretch,
+        };
     }
-    oldest
+    search.looked = Some(looked);
+    None
 }
 
-/// The offsets of messages with this topic between these.
-fn matching(spool: &OpenSpool, topic: &[u8], begin: u64, end: u64) -> Vec<u64> {
+/// How much was looked at, of what may be at once.
+enum Part {
+    Little,
+    Much,
+}
+
+/// The offsets of messages with this topic between these. `None`: it is too much at once.
+fn matching(spool: &OpenSpool, topic: &[u8], begin: u64, end: u64) -> Option<(Vec<u64>, Part)> {
     let mut reader = LogReader::new();
     let mut found = Vec::new();
     let mut position = begin;
+    let (mut bytes, mut looked) = (0, 0);
     while let Some(offset) = spool.next_in_log(position).filter(|offset| *offset < end) {
-        let read = spool.read_in_log(&mut reader, offset);
-        let matches = |message: &Message| message.first().starts_with(topic);
-        if matches!(read, Ok(Some(stored)) if matches(&stored.message)) {
-            found.push(offset);
+        let is_too_much = bytes >= AT_ONCE.0 || looked >= AT_ONCE.1;
+        if is_too_much && end - begin > 1 {
+            return None;
+        }
+        looked += 1;
+        if let Ok(Some(stored)) = spool.read_in_log(&mut reader, offset) {
+            bytes += stored.message.size();
+            if stored.message.first().starts_with(topic) {
+                found.push(offset);
+            }
         }
         position = offset + 1;
     }
-    found
+    let is_little = bytes < AT_ONCE.0 / 2 && looked < AT_ONCE.1 / 2;
+    let part = match is_little {
+        true => Part::Little,
+        false => Part::Much,
+    };
+    Some((found, part))
 }
 
 /// The first message that is not older. Its clock may have been set back: then it is one of those.

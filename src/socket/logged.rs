@@ -24,8 +24,8 @@ pub enum ReplayFrom {
     Time(SystemTime),
     /// Where a subscriber was that has kept that in this file, the *cursor*; with all that there is in a log that the file does not know, or if there is no file.
     ///
-    /// The socket writes the file from time to time, with a thread of its own. Whatever is received counts as done once the next message is asked for, or the socket is
-    /// dropped, or [`save_cursors`](Sub::save_cursors) called. So after the process has died, the messages of the last tenth of a second are received again, at least the last one. What must not be
+    /// The socket writes the file from time to time, with a thread of its own. Whatever is received counts as done once the next message is asked for, or the topic
+    /// unsubscribed, or the socket dropped, or [`save_cursors`](Sub::save_cursors) called. So after the process has died, the messages of the last tenth of a second are received again, at least the last one. What must not be
     /// done twice keeps [`Source::offset`](crate::Source::offset) in its own transaction. A file is for one topic of one socket; where several threads receive, it may be ahead of
     /// those that are not done.
     Resume(PathBuf),

@@ -39,16 +39,13 @@ impl Sub {
     }
 
     /// Takes one [`subscribe`](Self::subscribe) of the same topic back. A topic that was not subscribed is
-    /// ignored, as libzmq does.
+    /// ignored, as libzmq does. If it has a cursor ([`ReplayFrom::Resume`](crate::ReplayFrom::Resume)), that is written and not touched any more.
     ///
     /// # Errors
     ///
-    /// The socket is closed, or the context shut down.
+    /// The socket is closed, or the context shut down. [`SubscribeError::Cursor`]: the topic is unsubscribed, and the file has not been written.
     pub fn unsubscribe(&self, topic: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
-        let topic = topic.as_ref();
-        let core = self.socket.core();
-        core.change(|pattern, net| pattern.unsubscribe(&mut net.peers, topic))
-            .map_err(SubscribeError::from)
+        self.take_back(topic.as_ref())
     }
 
     /// How many different topics it has subscribed to.

@@ -317,6 +317,9 @@ impl Turn<'_> {
     fn after_settled(&mut self, id: PeerId) {
         self.net.changes.add(Changes::WRITABLE);
         self.pattern.settled(&mut self.net.peers, id);
+        if self.net.peers.due.is_send_away() {
+            self.net.note_slow();
+        }
         self.arm_delivery();
     }
 

@@ -43,6 +43,19 @@ pub(crate) struct Search {
     pub(crate) number: u64,
     pub(crate) topic: Vec<u8>,
     pub(crate) start: Start,
+    /// What has been looked through.
+    pub(crate) looked: Option<Looked>,
+}
+
+/// How far a search for the last messages of a topic has come, from the end of the log on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Looked {
+    /// From this offset on all has been looked at.
+    pub(crate) from: u64,
+    /// So many messages have not been found.
+    pub(crate) missing: u64,
+    /// So many offsets are looked at next.
+    pub(crate) stretch: u64,
 }
 
 impl Feed {
@@ -81,6 +94,7 @@ impl Feed {
             number,
             topic,
             start,
+            looked: None,
         })
     }
 
@@ -124,6 +138,12 @@ impl Feed {
         if self.progress.has(topic) {
             self.change().end(topic);
         }
+    }
+
+    /// Whether it is still of interest where this one begins that was asked for.
+    pub(crate) fn seeks(&self, number: u64) -> bool {
+        let mut asked = self.asked.iter();
+        asked.any(|asked| asked.number == number && asked.topic.is_some())
     }
 
     /// Topics that are wanted, or have been asked for.

@@ -18,6 +18,8 @@
 //! **Nothing that a peer says makes this panic, or grow without bound**: what does not fit is a
 //! [`DeliveryError`](super::DeliveryError), which ends that one connection.
 
+use std::sync::Arc;
+
 pub(crate) mod feed;
 pub(crate) mod follower;
 pub(crate) mod progress;
@@ -30,5 +32,14 @@ pub(crate) use follower::Follower;
 pub(crate) use progress::Progress;
 pub(crate) use wire::{LogId, LogNotice, PROPERTY, Start};
 
+/// A log: what it calls itself, and who its publisher has shown to be, where publishers have to. A [`LogId`] is no secret, so that without the other
+/// everybody who is let in may say what has become of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LogName {
+    pub(crate) id: LogId,
+    /// As text of one line.
+    pub(crate) owner: Option<Arc<str>>,
+}
+
 /// The offset to go on with, in each log.
-pub(crate) type Offsets = std::collections::HashMap<LogId, u64>;
+pub(crate) type Offsets = std::collections::HashMap<LogName, u64>;
