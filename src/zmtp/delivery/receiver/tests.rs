@@ -261,15 +261,20 @@ fn what_is_watched_does_not_pile_up() {
     assert_eq!(receiver.streams[0].settled_len, 16);
 }
 
-#[test]
-fn streams_without_a_connection_are_forgotten_in_the_end() {
-    let (mut receiver, _) = receiver(4);
+/// So many that those which came before are forgotten.
+fn many_come_and_go(receiver: &mut Receiver) {
     for stream in 0..1000_u64 {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&stream.to_le_bytes());
         receiver.opened(1, id.into());
         receiver.closed(1);
     }
+}
+
+#[test]
+fn streams_without_a_connection_are_forgotten_in_the_end() {
+    let (mut receiver, _) = receiver(4);
+    many_come_and_go(&mut receiver);
     assert_eq!(receiver.streams.len(), MAX_STREAMS + 1);
     assert!(receiver.is_acknowledged(0));
 }
@@ -282,12 +287,7 @@ fn a_stream_whose_messages_are_worked_on_is_not_forgotten() {
     let job = take(&mut receiver, 1);
     let held = receiver.hold(job, now);
     receiver.closed(1);
-    for stream in 0..1000_u64 {
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&stream.to_le_bytes());
-        receiver.opened(1, id.into());
-        receiver.closed(1);
-    }
+    many_come_and_go(&mut receiver);
     assert_eq!(receiver.streams.len(), MAX_STREAMS + 1);
     receiver.opened(1, [2; 16].into());
     run(&mut receiver, 1, 0, 7, 1).expect("a run");
