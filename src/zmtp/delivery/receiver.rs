@@ -11,24 +11,18 @@
 //! remembered as its sender can have missed the settlement of, and four times that.
 
 mod held;
+mod streams;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use slab::Slab;
-
 pub(crate) use held::HeldKey;
 use held::{Held, Table};
+use streams::{StreamKey, Streams};
 
 use super::wire::{self, MAX_RANGES, Run};
 use super::{DeliveryError, Id, Party};
-
-/// Settled messages are remembered for as many windows at the least.
-const REMEMBERED_WINDOWS: u64 = 4;
-
-/// Streams that are remembered without a connection; the first of them that came is forgotten first.
-const MAX_STREAMS: usize = 256;
 
 /// Settlements wait for others for so long at the most while there is more to receive.
 const REPORT_AFTER: Duration = Duration::from_millis(1);
@@ -81,13 +75,6 @@ pub(crate) enum Unsettled {
     Lost,
 }
 
-/// A stream for as long as it is remembered: its place, and a number that no other one has had there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct StreamKey {
-    place: u32,
-    serial: u32,
-}
-
 struct Line {
     key: StreamKey,
     stream: Id,
@@ -111,98 +98,12 @@ struct Line {
     reported_at: Option<Instant>,
 }
 
-/// What is remembered of a stream. One that somebody else begins under the same id is another one.
-struct Stream {
-    party: Party,
-    serial: u32,
-    lines: usize,
-    /// The messages that have been settled for good, in the order in which they were, and how many these are.
-    settled: VecDeque<Settled>,
-    settled_len: u64,
-}
-
-/// Messages that follow each other in number, and have been settled one after the other.
-struct Settled {
-    first: u64,
-    count: u64,
-    /// Of one that was rejected.
-    rejected: Option<Box<str>>,
-}
-
-impl Stream {
-    fn new(party: Party, serial: u32) -> Stream {
-        Stream {
-            party,
-            serial,
-            lines: 0,
-            settled: VecDeque::new(),
-            settled_len: 0,
-        }
-    }
-
-    /// So many are remembered at the least, and an eighth more at the most.
-    #[inline]
-    fn remember(&mut self, number: u64, rejected: Option<&str>, least: u64) {
-        let at_once = (least / 8).max(1);
-        if self.settled_len >= least.saturating_add(at_once - 1) {
-            self.forget(at_once);
-        }
-        self.settled_len += 1;
-        match self.settled.back_mut() {
-            Some(last)
-                if rejected.is_none()
-                    && last.rejected.is_none()
-                    && last.first.checked_add(last.count) == Some(number) =>
-            {
-                last.count += 1;
-            }
-            _ => self.settled.push_back(Settled {
-                first: number,
-                count: 1,
-                rejected: rejected.map(Box::from),
-            }),
-        }
-    }
-
-    /// So many that were settled first are remembered no more.
-    #[cold]
-    fn forget(&mut self, mut messages: u64) {
-        while messages > 0
-            && let Some(oldest) = self.settled.front_mut()
-        {
-            let forgotten = oldest.count.min(messages);
-            messages -= forgotten;
-            self.settled_len -= forgotten;
-            oldest.count -= forgotten;
-            match oldest.count {
-                0 => drop(self.settled.pop_front()),
-                // The last number that there is has none behind it.
-                _ => oldest.first += forgotten,
-            }
-        }
-    }
-
-    /// The reason, if the message was rejected, of one that has been settled.
-    fn settled(&self, number: u64) -> Option<Option<&str>> {
-        let holds = |settled: &&Settled| {
-            let place = number.checked_sub(settled.first);
-            place.is_some_and(|place| place < settled.count)
-        };
-        let settled = self.settled.iter().find(holds)?;
-        Some(settled.rejected.as_deref())
-    }
-}
-
 /// See the module.
 pub(crate) struct Receiver {
     window: u64,
     job_timeout: Option<Duration>,
     lines: Vec<Option<Line>>,
-    streams: Slab<Stream>,
-    /// The number of the next stream.
-    next_serial: u32,
-    /// Those without a connection, in the order in which they lost it.
-    idle: VecDeque<StreamKey>,
+    streams: Streams,
     held: Table,
     /// One entry at the most for each key of `held`, which is no later than what that one waits for.
     deadlines: BinaryHeap<Reverse<(Instant, HeldKey)>>,
@@ -218,9 +119,7 @@ impl Receiver {
             window,
             job_timeout,
             lines: Vec::new(),
-            streams: Slab::new(),
-            next_serial: 0,
-            idle: VecDeque::new(),
+            streams: Streams::new(window),
             held: Table::default(),
             deadlines: BinaryHeap::new(),
             hurried: Vec::new(),
@@ -234,11 +133,7 @@ impl Receiver {
             self.lines.resize_with(connection + 1, || None);
         }
         let stream = sender.id;
-        let key = self.remembered(sender);
-        if let Some(known) = self.stream_mut(key) {
-            known.lines += 1;
-        }
-        self.idle.retain(|idle| *idle != key);
+        let key = self.streams.opened(sender);
         self.lines[connection] = Some(Line {
             key,
             stream,
@@ -255,28 +150,6 @@ impl Receiver {
         });
     }
 
-    /// The stream of a sender, which is remembered from now on if it was not.
-    fn remembered(&mut self, sender: Party) -> StreamKey {
-        let mut streams = self.streams.iter();
-        let known = streams.find(|(_, known)| known.party == sender);
-        let (place, serial) = match known {
-            Some((place, known)) => (place, known.serial),
-            None => {
-                let serial = self.next_serial;
-                self.next_serial = serial.wrapping_add(1);
-                (self.streams.insert(Stream::new(sender, serial)), serial)
-            }
-        };
-        // There are not as many.
-        let place = u32::try_from(place).unwrap_or(u32::MAX);
-        StreamKey { place, serial }
-    }
-
-    fn stream_mut(&mut self, key: StreamKey) -> Option<&mut Stream> {
-        let stream = self.streams.get_mut(key.place as usize)?;
-        (stream.serial == key.serial).then_some(stream)
-    }
-
     /// A connection is gone, and with it what came over it and has not been taken.
     pub(crate) fn closed(&mut self, connection: usize) {
         let Some(line) = self.lines.get_mut(connection).and_then(Option::take) else {
@@ -285,27 +158,9 @@ impl Receiver {
         for (_, held) in self.held.iter_mut() {
             held.connected &= held.connection != connection;
         }
-        let Some(stream) = self.stream_mut(line.key) else {
-            return;
-        };
-        stream.lines = stream.lines.saturating_sub(1);
-        if stream.lines > 0 {
-            return;
-        }
-        self.idle.push_back(line.key);
-        if self.idle.len() > MAX_STREAMS {
-            self.forget_one();
-        }
-    }
-
-    /// Forgets the first stream that has lost its connection, but none of which the application works on messages: they would not be known if they came again.
-    fn forget_one(&mut self) {
-        let worked_on: HashSet<StreamKey> = self.held.iter().map(|held| held.key).collect();
-        let mut idle = self.idle.iter();
-        if let Some(at) = idle.position(|key| !worked_on.contains(key))
-            && let Some(key) = self.idle.remove(at)
-        {
-            self.streams.try_remove(key.place as usize);
+        if self.streams.closed(line.key) {
+            let worked_on: HashSet<StreamKey> = self.held.iter().map(|held| held.key).collect();
+            self.streams.forget_one(&worked_on);
         }
     }
 
@@ -432,14 +287,7 @@ impl Receiver {
             return false;
         };
         let is_it = |held: &Held| held.is_of(line.key, number);
-        self.held.iter().any(is_it) || self.settled(line.key, number).is_some()
-    }
-
-    /// The reason, if the message was rejected, of one that has been settled.
-    fn settled(&self, key: StreamKey, number: u64) -> Option<Option<&str>> {
-        let stream = self.streams.get(key.place as usize)?;
-        let same = stream.serial == key.serial;
-        same.then(|| stream.settled(number)).flatten()
+        self.held.iter().any(is_it) || self.streams.settled(line.key, number).is_some()
     }
 
     /// Whether a message that comes again is known; if so, what there is to be said of it has been seen to.
@@ -452,7 +300,7 @@ impl Receiver {
             held.connected = true;
             return true;
         }
-        let Some(rejected) = self.settled(job.key, job.number) else {
+        let Some(rejected) = self.streams.settled(job.key, job.number) else {
             return false;
         };
         match rejected.map(str::to_owned) {
@@ -466,7 +314,7 @@ impl Receiver {
 
     /// The application has a message, and that settles it.
     pub(crate) fn done(&mut self, job: Job) {
-        self.remember(job.key, job.number, None);
+        self.streams.remember(job.key, job.number, None);
         self.mark_done(job.connection, job.tag);
     }
 
@@ -553,8 +401,10 @@ impl Receiver {
             ..
         } = *held;
         match settling {
-            Settling::Done => self.remember(key, number, None),
-            Settling::Rejected(reason) => self.remember(key, number, Some(wire::cut(reason))),
+            Settling::Done => self.streams.remember(key, number, None),
+            Settling::Rejected(reason) => {
+                self.streams.remember(key, number, Some(wire::cut(reason)))
+            }
             Settling::Retry(_) => {}
         }
         if !connected {
@@ -591,14 +441,6 @@ impl Receiver {
         match line.done.last_mut() {
             Some((first, length)) if *first + *length == tag => *length += 1,
             _ => line.done.push((tag, 1)),
-        }
-    }
-
-    #[inline]
-    fn remember(&mut self, key: StreamKey, number: u64, rejected: Option<&str>) {
-        let least = self.window.saturating_mul(REMEMBERED_WINDOWS);
-        if let Some(stream) = self.stream_mut(key) {
-            stream.remember(number, rejected, least);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the side that receives.
 
+use super::streams::MAX_STREAMS;
 use super::*;
 use crate::zmtp::Principal;
 use crate::zmtp::delivery::wire::put_run;
@@ -45,34 +46,6 @@ fn said(receiver: &mut Receiver, connection: usize, now: Instant) -> String {
     let mut out = Vec::new();
     receiver.report(connection, now, &mut out);
     out.escape_ascii().to_string()
-}
-
-#[test]
-fn what_is_settled_is_remembered_as_ranges() {
-    let mut stream = Stream::new([1; 16].into(), 0);
-    for number in [3, 4, 5, 9, 8, 10] {
-        stream.remember(number, None, 100);
-    }
-    stream.remember(11, Some("bad"), 100);
-    stream.remember(12, None, 100);
-    assert_eq!(stream.settled.len(), 6);
-    for number in 0..20 {
-        let known = match number {
-            11 => Some(Some("bad")),
-            3..=5 | 8..=10 | 12 => Some(None),
-            _ => None,
-        };
-        assert_eq!(stream.settled(number), known, "{number}");
-    }
-    // The oldest are forgotten first, in the order in which they were settled.
-    for number in 100..104 {
-        stream.remember(number, None, 8);
-    }
-    assert_eq!(stream.settled_len, 8);
-    let known: Vec<u64> = (0..200)
-        .filter(|&number| stream.settled(number).is_some())
-        .collect();
-    assert_eq!(known, [8, 10, 11, 12, 100, 101, 102, 103]);
 }
 
 #[test]
@@ -258,7 +231,7 @@ fn what_is_watched_does_not_pile_up() {
         said(&mut receiver, 0, now);
     }
     assert_eq!(receiver.deadlines.len(), 1);
-    assert_eq!(receiver.streams[0].settled_len, 16);
+    assert_eq!(receiver.streams.settled_len(), 16);
 }
 
 /// So many that those which came before are forgotten.
@@ -369,7 +342,7 @@ fn numbers_that_have_come_to_their_end_do_no_harm() {
         receiver.done(job);
         said(&mut receiver, 0, now);
     }
-    assert_eq!((last, receiver.streams[0].settled_len), (u64::MAX, 8));
+    assert_eq!((last, receiver.streams.settled_len()), (u64::MAX, 8));
 }
 
 #[test]
