@@ -47,6 +47,8 @@ pub(crate) struct LoggedIn {
     starts: HashMap<Vec<u8>, Start>,
     /// Where topics were that are kept in a cursor, in logs of which nothing else is known.
     cursors: HashMap<Vec<u8>, Offsets>,
+    /// The length of the longest of these topics: they may be many, and each message is looked at.
+    longest_cursor: usize,
     /// Rung when a message is taken, if there are any.
     bell: Option<Arc<Bell>>,
     /// What was taken last, if it is from a log, while there are cursors.
@@ -125,6 +127,7 @@ impl LoggedIn {
 
     pub(super) fn keep_cursor(&mut self, topic: &[u8], offsets: Offsets, bell: Arc<Bell>) {
         self.cursors.insert(topic.to_vec(), offsets);
+        self.longest_cursor = self.longest_cursor.max(topic.len());
         self.bell = Some(bell);
     }
 
@@ -284,7 +287,9 @@ impl LoggedIn {
     /// A topic is no longer wanted.
     pub(super) fn cancel(&mut self, topic: &[u8]) {
         self.starts.remove(topic);
-        self.cursors.remove(topic);
+        if self.cursors.remove(topic).is_some() {
+            self.longest_cursor = self.cursors.keys().map(Vec::len).max().unwrap_or(0);
+        }
         for (_, log) in &mut self.logs {
             log.progress.end(topic);
         }
@@ -499,9 +504,8 @@ impl LoggedIn {
             self.last = None;
             return;
         };
-        let longest = self.cursors.keys().map(Vec::len).max().unwrap_or(0);
         let first = message.first();
-        let first = first.get(..longest).unwrap_or(first);
+        let first = first.get(..self.longest_cursor).unwrap_or(first);
         let last = self.last.get_or_insert_with(|| Last {
             log: 0,
             offset: 0,
