@@ -5,8 +5,8 @@
 //! by the messages between, leaves start and end out. Neither the kernel's part nor the background thread's is counted.
 //!
 //! How often a stream looks at the clock and writes is a matter of time, and valgrind's is not the processor's. So these
-//! looks and writes are left out of the stream's count, and counted where every message is written by itself. What the
-//! scheduler lets the background thread do in the middle of a batch costs the stream up to a quarter more. So its batches
+//! looks and writes are left out of the streams' counts, and counted where every message is written by itself. What the
+//! scheduler lets the background thread do in the middle of a batch costs a stream up to a quarter more. So its batches
 //! are counted one by one, and the cheapest of several runs stands for what is undisturbed: nothing makes a batch cheaper
 //! than it is. The lower quartile, which was its count before, lay between 385 and 444 for the same code, by the machine and its load.
 //!
@@ -18,7 +18,9 @@ use std::error::Error;
 use std::fs;
 use std::hint::black_box;
 use std::path::Path as FilePath;
+use std::pin::pin;
 use std::process::{Command, ExitCode};
+use std::task::{self, Poll, Waker};
 
 use serde::{Deserialize, Serialize};
 use zerohop::__bench::{Subscriptions, decode, encode};
@@ -29,9 +31,10 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 /// A path and what runs it for so many messages.
 type Path = (&'static str, fn(usize) -> Fallible<()>);
 
-const PATHS: [Path; 6] = [
+const PATHS: [Path; 7] = [
     ("inproc send and recv, 64 B", inproc),
     (STREAM, tcp),
+    (STREAM_OF_TASKS, tcp_in_tasks),
     ("tcp send and recv one by one, 64 B", tcp_one_by_one),
     ("encode, 64 B", encoding),
     ("decode, 64 B", decoding),
@@ -40,10 +43,13 @@ const PATHS: [Path; 6] = [
 
 const STREAM: &str = "tcp send and recv, 64 B";
 
+/// The same by futures, polled without a runtime.
+const STREAM_OF_TASKS: &str = "tcp send_async and recv_async, 64 B";
+
 /// The function of a stream that looks at the clock and writes, as callgrind's patterns name it.
 const BY_THE_CLOCK: &str = "*pace_slowly*";
 
-/// The function that sends and receives one batch, likewise.
+/// The functions that send and receive one batch, likewise.
 const ONE_BATCH: &str = "*one_batch*";
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.baseline.json");
@@ -137,8 +143,8 @@ fn compare() -> Fallible<bool> {
 
 /// Instructions per message of a path.
 fn count(path: &str) -> Fallible<f64> {
-    if path == STREAM {
-        let counts = (0..RUNS).map(|_| count_stream());
+    if path == STREAM || path == STREAM_OF_TASKS {
+        let counts = (0..RUNS).map(|_| count_stream(path));
         let counts: Vec<f64> = counts.collect::<Fallible<_>>()?;
         return Ok(counts.into_iter().fold(f64::MAX, f64::min));
     }
@@ -157,12 +163,12 @@ fn count(path: &str) -> Fallible<f64> {
     Ok(many.saturating_sub(few) as f64 / (MANY - FEW) as f64)
 }
 
-/// The same of the stream: see the top of this file.
-fn count_stream() -> Fallible<f64> {
+/// The same of a stream: see the top of this file.
+fn count_stream(path: &str) -> Fallible<f64> {
     let left_out = format!("--toggle-collect={BY_THE_CLOCK}");
     let apart = format!("--dump-after={ONE_BATCH}");
     // In this order: the first by itself means to count nothing but these functions.
-    let mut batches = count_parts(STREAM, MANY, &[&left_out, "--collect-atstart=yes", &apart])?;
+    let mut batches = count_parts(path, MANY, &[&left_out, "--collect-atstart=yes", &apart])?;
     // What comes after the last batch.
     batches.pop();
     if batches.len() != MANY / BATCH {
@@ -231,19 +237,28 @@ fn run(path: &str, messages: &str) -> Fallible<()> {
 }
 
 fn inproc(messages: usize) -> Fallible<()> {
-    send_and_recv("inproc://instructions", messages, BATCH)
+    send_and_recv("inproc://instructions", messages, BATCH, one_batch)
 }
 
 fn tcp(messages: usize) -> Fallible<()> {
-    send_and_recv("tcp://127.0.0.1:*", messages, BATCH)
+    send_and_recv("tcp://127.0.0.1:*", messages, BATCH, one_batch)
+}
+
+fn tcp_in_tasks(messages: usize) -> Fallible<()> {
+    send_and_recv("tcp://127.0.0.1:*", messages, BATCH, one_batch_in_tasks)
 }
 
 fn tcp_one_by_one(messages: usize) -> Fallible<()> {
-    send_and_recv("tcp://127.0.0.1:*", messages, 1)
+    send_and_recv("tcp://127.0.0.1:*", messages, 1, one_batch)
 }
 
 /// One thread sends a batch and receives it, again and again.
-fn send_and_recv(endpoint: &str, messages: usize, batch: usize) -> Fallible<()> {
+fn send_and_recv(
+    endpoint: &str,
+    messages: usize,
+    batch: usize,
+    one_batch: fn(&Push, &Pull, usize) -> Fallible<()>,
+) -> Fallible<()> {
     let context = Context::new();
     let pull = Pull::new(&context)?;
     let bound = pull.bind(endpoint)?;
@@ -265,6 +280,27 @@ fn one_batch(push: &Push, pull: &Pull, batch: usize) -> Fallible<()> {
         black_box(pull.recv()?);
     }
     Ok(())
+}
+
+#[inline(never)]
+fn one_batch_in_tasks(push: &Push, pull: &Pull, batch: usize) -> Fallible<()> {
+    for _ in 0..batch {
+        poll_until_ready(push.send_async(black_box([7; 64].as_slice())))?;
+    }
+    for _ in 0..batch {
+        black_box(poll_until_ready(pull.recv_async())?);
+    }
+    Ok(())
+}
+
+fn poll_until_ready<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = task::Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
 }
 
 fn encoding(messages: usize) -> Fallible<()> {

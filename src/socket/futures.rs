@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::giving_way::{gives_way, note};
+use super::giving_way::{gives_way, looks_at_clock, note, note_ready};
 use super::{Refused, Socket, send_error};
 #[cfg(feature = "futures")]
 use crate::engine::Key;
@@ -34,20 +34,26 @@ pub(super) fn receive_as<P: Pattern, T, R>(
     mut make: impl FnMut(T) -> R,
 ) -> impl Future<Output = Result<R, RecvError>> {
     let mut call = TaskCall::new(core);
-    poll_fn(move |context| {
-        let is_new = call.is_new();
-        if is_new {
-            if gives_way(context) {
-                return Poll::Pending;
-            }
-            if let Some(taken) = core.at_once(&mut take) {
-                return note(true, Poll::Ready(Ok(make(taken))));
-            }
+    poll_fn(move |context| poll_receive_call(&mut call, context, &mut take).map_ok(&mut make))
+}
+
+/// What such a future does with each poll.
+fn poll_receive_call<P: Pattern, T>(
+    call: &mut TaskCall<'_, P>,
+    context: &Context<'_>,
+    mut take: impl FnMut(&mut P, &mut Net) -> Option<T>,
+) -> Poll<Result<T, RecvError>> {
+    let is_new = call.is_new();
+    if is_new {
+        if gives_way(context) {
+            return Poll::Pending;
         }
-        let received = call.poll(context, Interest::Message, &mut take);
-        let received = received.map_ok(&mut make).map_err(RecvError::from);
-        note(is_new, received)
-    })
+        if let Some(taken) = call.core().at_once(&mut take) {
+            return note(true, Poll::Ready(Ok(taken)));
+        }
+    }
+    let received = call.poll(context, Interest::Message, take);
+    note(is_new, received.map_err(RecvError::from))
 }
 
 /// Polls what `async` has made, which must not be polled again when it has been ready: then it is pending.
@@ -194,7 +200,31 @@ impl<M: Payload> Unsent<M> {
 
 impl<P: Receiving + 'static> Socket<P> {
     pub(super) fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> {
-        receive(self.core(), next_message)
+        let mut call = TaskCall::new(self.core());
+        poll_fn(move |context| {
+            if call.is_new() && !looks_at_clock() {
+                let mut message = Message::new();
+                let received = self
+                    .core()
+                    .at_once(|pattern, net| pattern.recv(&mut net.peers, &mut message));
+                if received.is_some() {
+                    note_ready();
+                    return Poll::Ready(Ok(message));
+                }
+            }
+            self.poll_recv(&mut call, context)
+        })
+    }
+
+    /// For when there is no message at once, or it may be another task's turn. A function of its own, as its place on the stack is larger by
+    /// far than what it takes to receive one that is there.
+    #[inline(never)]
+    fn poll_recv(
+        &self,
+        call: &mut TaskCall<'_, P>,
+        context: &Context<'_>,
+    ) -> Poll<Result<Message, RecvError>> {
+        poll_receive_call(call, context, next_message)
     }
 }
 
@@ -203,24 +233,46 @@ impl<P: Sending + 'static> Socket<P> {
         &self,
         message: M,
     ) -> impl Future<Output = Result<P::Sent, SendError>> {
-        let mut way = match (P::sent_stored(), self.spool()) {
-            (Some(sent), Some(spool)) => Way::Stored(Some(Box::pin(async move {
-                self.store_in_task(spool, message).await.map(|()| sent)
-            }))),
-            _ => Way::Plain(sender(self.core(), message, attempt_to_send)),
-        };
-        poll_fn(move |context| match &mut way {
-            Way::Plain(send) => send(context),
-            Way::Stored(store) => poll_once(store, context),
+        let mut way = Way::New(message);
+        poll_fn(move |context| {
+            if let Way::New(message) = &way
+                && let Some(slice) = message.as_single()
+                && !looks_at_clock()
+                && let Some(sent) = self.send_slice_at_once(slice)
+            {
+                way = Way::Gone;
+                note_ready();
+                return Poll::Ready(Ok(sent));
+            }
+            if matches!(way, Way::New(_))
+                && let Way::New(message) = std::mem::replace(&mut way, Way::Gone)
+            {
+                way = match (P::sent_stored(), self.spool()) {
+                    (Some(sent), Some(spool)) => Way::Stored(Some(Box::pin(async move {
+                        self.store_in_task(spool, message).await.map(|()| sent)
+                    }))),
+                    _ => Way::Plain(sender(self.core(), message, attempt_to_send)),
+                };
+            }
+            match &mut way {
+                Way::Plain(send) => send(context),
+                Way::Stored(store) => poll_once(store, context),
+                // It has been ready before.
+                Way::New(_) | Way::Gone => Poll::Pending,
+            }
         })
     }
 }
 
-/// How a task sends.
-enum Way<S, F> {
+/// How far a task is with what it sends.
+enum Way<M, S, F> {
+    /// It has not been polled. For most messages there is room at once, and no more is made of them than this.
+    New(M),
     Plain(S),
     /// By way of a spool.
     Stored(Option<Pin<Box<F>>>),
+    /// It is sent, or has been given back.
+    Gone,
 }
 
 /// One attempt to receive.
@@ -236,9 +288,11 @@ pub(super) fn attempt_to_send<P: Sending>(
     net: &mut Net,
     outgoing: Outgoing<'_>,
 ) -> Option<Result<P::Sent, Refused>> {
-    let parts = outgoing.extent().1;
-    if P::SINGLE && parts > 1 {
-        return Some(Err(SendErrorKind::Multipart { parts }.into()));
+    if P::SINGLE {
+        let parts = outgoing.extent().1;
+        if parts > 1 {
+            return Some(Err(SendErrorKind::Multipart { parts }.into()));
+        }
     }
     let sent = pattern.send(&mut net.peers, outgoing);
     net.pace(pattern, outgoing, sent.is_some());

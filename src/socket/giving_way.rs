@@ -26,8 +26,14 @@ thread_local! {
 /// To be asked by a future that is polled for the first time, before it does anything: whether it gives way. Then its task has been woken already.
 #[inline]
 pub(super) fn gives_way(context: &Context<'_>) -> bool {
+    looks_at_clock() && is_due(READY.get(), context)
+}
+
+/// Whether [`gives_way`] would look at the clock now. While it would not, a future that is always ready does not give way.
+#[inline]
+pub(super) fn looks_at_clock() -> bool {
     let ready = READY.get();
-    ready >= LOOK_EACH && ready.is_multiple_of(LOOK_EACH) && is_due(ready, context)
+    ready >= LOOK_EACH && ready.is_multiple_of(LOOK_EACH)
 }
 
 #[cold]
@@ -53,9 +59,15 @@ pub(super) fn note<T>(is_first: bool, polled: Poll<T>) -> Poll<T> {
     if polled.is_pending() {
         READY.set(0);
     } else if is_first {
-        READY.set(READY.get().wrapping_add(1));
+        note_ready();
     }
     polled
+}
+
+/// Notes that a future was ready at its first poll: for one whose output is not best moved once more.
+#[inline]
+pub(super) fn note_ready() {
+    READY.set(READY.get().wrapping_add(1));
 }
 
 #[cfg(test)]

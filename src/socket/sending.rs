@@ -43,6 +43,12 @@ impl<P: Sending + 'static> Socket<P> {
         }
     }
 
+    /// The same if there is room, and nothing else is to be done first: for a task.
+    pub(super) fn send_slice_at_once(&self, slice: &[u8]) -> Option<P::Sent> {
+        self.core()
+            .at_once(move |pattern, net| send_now(pattern, net, Outgoing::Slice(slice)))
+    }
+
     #[inline]
     pub(super) fn send_outgoing(
         &self,
