@@ -29,9 +29,7 @@ mod tempo;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use self::driving::attention::Interest;
-#[cfg(feature = "futures")]
-pub(crate) use self::driving::attention::Key;
+pub(crate) use self::driving::attention::{Interest, Key};
 pub(crate) use self::driving::caretaker::Caretaker;
 pub(crate) use self::driving::context::ContextInner;
 pub(crate) use self::driving::core::{Core, Driven, Observable, TaskCall};

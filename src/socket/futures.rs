@@ -12,9 +12,7 @@ use std::task::{Context, Poll};
 
 use super::giving_way::{gives_way, looks_at_clock, note, note_ready};
 use super::{Refused, Socket, send_error};
-#[cfg(feature = "futures")]
-use crate::engine::Key;
-use crate::engine::{Core, Interest, Net, Outgoing, TaskCall};
+use crate::engine::{Core, Interest, Key, Net, Outgoing, TaskCall};
 use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Message, Payload};
 use crate::pattern::{Pattern, Receiving, Sending};
@@ -34,25 +32,27 @@ pub(super) fn receive_as<P: Pattern, T, R>(
     mut make: impl FnMut(T) -> R,
 ) -> impl Future<Output = Result<R, RecvError>> {
     let mut call = TaskCall::new(core);
-    poll_fn(move |context| poll_receive_call(&mut call, context, &mut take).map_ok(&mut make))
+    poll_fn(move |context| poll_receive(core, context, call.waits(), &mut take).map_ok(&mut make))
 }
 
-/// What such a future does with each poll.
-fn poll_receive_call<P: Pattern, T>(
-    call: &mut TaskCall<'_, P>,
+/// One poll of a task that receives. `waits` is what it has from the last time.
+pub(super) fn poll_receive<P: Pattern, T>(
+    core: &Core<P>,
     context: &Context<'_>,
+    waits: &mut Option<Key>,
     mut take: impl FnMut(&mut P, &mut Net) -> Option<T>,
 ) -> Poll<Result<T, RecvError>> {
-    let is_new = call.is_new();
+    let is_new = waits.is_none();
     if is_new {
         if gives_way(context) {
             return Poll::Pending;
         }
-        if let Some(taken) = call.core().at_once(&mut take) {
-            return note(true, Poll::Ready(Ok(taken)));
+        if let Some(taken) = core.at_once(&mut take) {
+            note_ready();
+            return Poll::Ready(Ok(taken));
         }
     }
-    let received = call.poll(context, Interest::Message, take);
+    let received = core.poll_task(context, waits, Interest::Message, take);
     note(is_new, received.map_err(RecvError::from))
 }
 
@@ -88,53 +88,10 @@ fn sender<P: Pattern, M: Payload, T, E: Into<Refused>>(
 ) -> impl FnMut(&mut Context<'_>) -> Poll<Result<T, SendError>> {
     let mut call = TaskCall::new(core);
     let mut message = Unsent::new(message);
-    move |context| {
-        let Some(outgoing) = message.outgoing() else {
-            // It has been ready before.
-            return Poll::Pending;
-        };
-        let mut attempt = |pattern: &mut P, net: &mut Net| attempt(pattern, net, outgoing);
-        let is_new = call.is_new();
-        if is_new && gives_way(context) {
-            return Poll::Pending;
-        }
-        let at_once = match is_new {
-            true => core.at_once(&mut attempt),
-            false => None,
-        };
-        let sent = match at_once {
-            Some(sent) => sent.map_err(Into::into),
-            None => match call.poll(context, Interest::Own, &mut attempt) {
-                Poll::Pending => return note(is_new, Poll::Pending),
-                Poll::Ready(Ok(sent)) => sent.map_err(Into::into),
-                Poll::Ready(Err(shut)) => Err(SendErrorKind::from(shut).into()),
-            },
-        };
-        let message = std::mem::replace(&mut message, Unsent::Gone);
-        let sent = Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())));
-        note(is_new, sent)
-    }
+    move |context| poll_send(core, context, call.waits(), &mut message, &mut attempt)
 }
 
-/// For a task that receives again and again. `waits` is what it has from the last time.
-#[cfg(feature = "futures")]
-pub(super) fn poll_receive<P: Pattern, T>(
-    core: &Core<P>,
-    context: &Context<'_>,
-    waits: &mut Option<Key>,
-    take: impl FnMut(&mut P, &mut Net) -> Option<T>,
-) -> Poll<Result<T, RecvError>> {
-    let is_new = waits.is_none();
-    if is_new && gives_way(context) {
-        return Poll::Pending;
-    }
-    let received = core.poll_task(context, waits, Interest::Message, take);
-    let received = received.map_err(RecvError::from);
-    note(is_new, received)
-}
-
-/// The same for one that sends. Nothing is left of a message that is sent, or fails.
-#[cfg(feature = "futures")]
+/// One poll of a task that sends. `waits` is what it has from the last time. Nothing is left of a message that is sent, or fails.
 pub(super) fn poll_send<P: Pattern, M: Payload, T, E: Into<Refused>>(
     core: &Core<P>,
     context: &Context<'_>,
@@ -143,19 +100,25 @@ pub(super) fn poll_send<P: Pattern, M: Payload, T, E: Into<Refused>>(
     mut attempt: impl FnMut(&mut P, &mut Net, Outgoing<'_>) -> Option<Result<T, E>>,
 ) -> Poll<Result<T, SendError>> {
     let Some(outgoing) = message.outgoing() else {
+        // It has been ready before.
         return Poll::Pending;
     };
+    let mut attempt = |pattern: &mut P, net: &mut Net| attempt(pattern, net, outgoing);
     let is_new = waits.is_none();
     if is_new && gives_way(context) {
         return Poll::Pending;
     }
-    let sent = core.poll_task(context, waits, Interest::Own, |pattern, net| {
-        attempt(pattern, net, outgoing)
-    });
-    let sent = match sent {
-        Poll::Pending => return note(is_new, Poll::Pending),
-        Poll::Ready(Ok(sent)) => sent.map_err(Into::into),
-        Poll::Ready(Err(shut)) => Err(SendErrorKind::from(shut).into()),
+    let at_once = match is_new {
+        true => core.at_once(&mut attempt),
+        false => None,
+    };
+    let sent = match at_once {
+        Some(sent) => sent.map_err(Into::into),
+        None => match core.poll_task(context, waits, Interest::Own, attempt) {
+            Poll::Pending => return note(is_new, Poll::Pending),
+            Poll::Ready(Ok(sent)) => sent.map_err(Into::into),
+            Poll::Ready(Err(shut)) => Err(SendErrorKind::from(shut).into()),
+        },
     };
     let message = std::mem::replace(message, Unsent::Gone);
     let sent = Poll::Ready(sent.map_err(|refused| send_error(refused, message.into_message())));
@@ -224,7 +187,7 @@ impl<P: Receiving + 'static> Socket<P> {
         call: &mut TaskCall<'_, P>,
         context: &Context<'_>,
     ) -> Poll<Result<Message, RecvError>> {
-        poll_receive_call(call, context, next_message)
+        poll_receive(call.core(), context, call.waits(), next_message)
     }
 }
 

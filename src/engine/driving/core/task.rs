@@ -32,6 +32,11 @@ impl<'a, P: Pattern> TaskCall<'a, P> {
         self.key.is_none()
     }
 
+    /// For [`Core::poll_task`].
+    pub(crate) fn waits(&mut self) -> &mut Option<Key> {
+        &mut self.key
+    }
+
     /// Does `attempt`, and has the task woken when it is worth another one if that gives nothing.
     pub(crate) fn poll<T>(
         &mut self,
