@@ -1,17 +1,20 @@
 //! Waiting for many sockets, and for descriptors beside them.
+//!
+//! The poller's own poll has the polls of its sockets among what it waits for, so the kernel wakes the thread that waits, which drives the socket itself: a
+//! message makes no hop from thread to thread. See [`levels`](crate::engine::Observer::hears).
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Arc, Weak};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
 
-use crate::engine::{Observable, Observer, ObserverId, PollWaker, ReadyList, Side, WAKER};
+use crate::engine::{Observable, Observer, ObserverId, PollWaker, ReadyList, Side};
 use crate::error::WatchError;
 use crate::monitor::IoFailure;
 use crate::process::Process;
@@ -22,8 +25,8 @@ use crate::socket::{PollRecv, PollSend};
 /// What is waited for has a key, which the application chooses. Several things may have the same one.
 ///
 /// It is **level-triggered**: what is ready and not seen to is ready again the next time. A wait costs what is ready, and not what is
-/// waited for: with a thousand sockets of which one has a message it costs what it costs with ten. What comes while no call is under way,
-/// the context's background thread takes in.
+/// waited for: with a thousand sockets of which one has a message it costs what it costs with ten. The thread that waits takes in what comes for its sockets by itself,
+/// as one in [`recv`](crate::Pull::recv) does; what comes while no call is under way, the context's background thread takes in, some milliseconds later.
 ///
 /// If several threads receive from a socket, one of them may come too late: use [`try_recv`](crate::Pull::try_recv). A socket that has been
 /// shut down, or dropped, is ready until it is [removed](Self::remove): calls on it fail at once.
@@ -65,7 +68,11 @@ pub struct Poller {
     events: Events,
     list: Arc<ReadyList<PollWaker>>,
     watches: HashMap<usize, Vec<Watch>>,
-    descriptors: Slab<Descriptor>,
+    sources: Slab<Source>,
+    /// The places of sockets there, by their addresses.
+    sockets: HashMap<usize, usize>,
+    /// By which the polls of sockets come and go while the thread waits.
+    registry: Arc<Registry>,
     /// Descriptors that were ready: the system says so once, and is asked again each time.
     told: Vec<usize>,
     ready: Vec<Ready>,
@@ -74,8 +81,23 @@ pub struct Poller {
 
 /// What is waited for.
 enum Watch {
-    Socket(Weak<dyn Observable>, ObserverId),
+    /// The place among the sources, and what the socket knows it by.
+    Socket(usize, ObserverId),
     Descriptor(usize),
+}
+
+/// What events come from.
+enum Source {
+    Socket(Watched),
+    Descriptor(Descriptor),
+}
+
+/// A socket, for one or several watches.
+struct Watched {
+    /// As long as this is here, no other socket has the same address.
+    socket: Weak<dyn Observable>,
+    link: Weak<Link>,
+    watches: usize,
 }
 
 struct Descriptor {
@@ -133,16 +155,56 @@ struct Entry {
     list: Arc<ReadyList<PollWaker>>,
     key: usize,
     side: Side,
+    link: Arc<Link>,
 }
 
 impl Observer for Entry {
     fn set(&self, high: bool) {
         self.list.set(self.key, self.side, high);
     }
+
+    fn hears(&self, poll: RawFd) -> bool {
+        self.link.hears(poll)
+    }
+}
+
+/// A socket's poll among what the poller waits for. Only the entries own it, which go before that poll does.
+#[derive(Debug)]
+struct Link {
+    registry: Arc<Registry>,
+    token: Token,
+    poll: OnceLock<RawFd>,
+    process: Process,
+}
+
+impl Link {
+    /// Under the socket's state lock. `false`: the system has refused, and the background thread drives.
+    fn hears(&self, poll: RawFd) -> bool {
+        if self.poll.get().is_some() {
+            // By the other entry of the socket.
+            return true;
+        }
+        let mut source = SourceFd(&poll);
+        let added = self
+            .registry
+            .register(&mut source, self.token, Interest::READABLE);
+        added.is_ok() && self.poll.set(poll).is_ok()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(poll) = self.poll.get()
+            && self.process.is_current()
+        {
+            // It was registered, and is open.
+            let _ = self.registry.deregister(&mut SourceFd(poll));
+        }
+    }
 }
 
 impl Poller {
-    /// Makes a poller that waits for nothing yet. It takes two descriptors.
+    /// Makes a poller that waits for nothing yet. It takes three descriptors.
     ///
     /// # Errors
     ///
@@ -150,12 +212,15 @@ impl Poller {
     pub fn new() -> Result<Poller, WatchError> {
         let poll = Poll::new().map_err(failed)?;
         let waker = PollWaker::new(poll.registry()).map_err(failed)?;
+        let registry = poll.registry().try_clone().map_err(failed)?;
         Ok(Poller {
             poll,
             events: Events::with_capacity(256),
             list: Arc::new(ReadyList::new(waker)),
             watches: HashMap::new(),
-            descriptors: Slab::new(),
+            sources: Slab::new(),
+            sockets: HashMap::new(),
+            registry: Arc::new(registry),
             told: Vec::new(),
             ready: Vec::new(),
             process: Process::current(),
@@ -229,10 +294,9 @@ impl Poller {
                 (true, Some(at)) => Some(at.saturating_duration_since(Instant::now())),
                 (true, None) => None,
             };
-            self.events.clear();
-            if sleeps || !self.descriptors.is_empty() {
-                self.poll(left)?;
-            }
+            self.poll(left)?;
+            self.list.is_awake();
+            self.take_in();
             let called = self.collect();
             let expired = || deadline.is_some_and(|at| at <= Instant::now());
             if called || !self.ready.is_empty() || expired() {
@@ -252,9 +316,40 @@ impl Poller {
         socket: Arc<dyn Observable>,
         side: Side,
     ) -> Result<(), WatchError> {
-        let list = Arc::clone(&self.list);
-        let id = socket.observe(side, Arc::new(Entry { list, key, side }))?;
-        let watch = Watch::Socket(Arc::downgrade(&socket), id);
+        let address = Arc::as_ptr(&socket).addr();
+        let slot = self.sockets.get(&address).copied();
+        let slot = slot.unwrap_or_else(|| self.sources.vacant_key());
+        let known = match self.sources.get(slot) {
+            Some(Source::Socket(watched)) => watched.link.upgrade(),
+            Some(Source::Descriptor(_)) | None => None,
+        };
+        let link = known.unwrap_or_else(|| {
+            Arc::new(Link {
+                registry: Arc::clone(&self.registry),
+                token: Token(slot),
+                poll: OnceLock::new(),
+                process: self.process,
+            })
+        });
+        let entry = Entry {
+            list: Arc::clone(&self.list),
+            key,
+            side,
+            link: Arc::clone(&link),
+        };
+        let id = socket.observe(side, Arc::new(entry))?;
+        match self.sources.get_mut(slot) {
+            Some(Source::Socket(watched)) => watched.watches += 1,
+            Some(Source::Descriptor(_)) | None => {
+                self.sources.insert(Source::Socket(Watched {
+                    socket: Arc::downgrade(&socket),
+                    link: Arc::downgrade(&link),
+                    watches: 1,
+                }));
+                self.sockets.insert(address, slot);
+            }
+        }
+        let watch = Watch::Socket(slot, id);
         self.watches.entry(key).or_default().push(watch);
         Ok(())
     }
@@ -266,13 +361,13 @@ impl Poller {
         interest: Interest,
     ) -> Result<(), WatchError> {
         let fd = fd.as_fd().try_clone_to_owned().map_err(failed)?;
-        let place = self.descriptors.vacant_entry();
+        let place = self.sources.vacant_entry();
         let slot = place.key();
         let registry = self.poll.registry();
         registry
             .register(&mut SourceFd(&fd.as_raw_fd()), Token(slot), interest)
             .map_err(failed)?;
-        place.insert(Descriptor { key, fd, interest });
+        place.insert(Source::Descriptor(Descriptor { key, fd, interest }));
         let watch = Watch::Descriptor(slot);
         self.watches.entry(key).or_default().push(watch);
         Ok(())
@@ -280,13 +375,22 @@ impl Poller {
 
     fn end(&mut self, watch: Watch) {
         match watch {
-            Watch::Socket(socket, id) => {
+            Watch::Socket(slot, id) => {
+                let Some(Source::Socket(watched)) = self.sources.get_mut(slot) else {
+                    return;
+                };
+                watched.watches -= 1;
+                let (socket, last) = (Weak::clone(&watched.socket), watched.watches == 0);
+                if last {
+                    self.sockets.remove(&socket.as_ptr().addr());
+                    self.sources.remove(slot);
+                }
                 if let Some(socket) = socket.upgrade() {
                     socket.forget(id);
                 }
             }
             Watch::Descriptor(slot) => {
-                if let Some(descriptor) = self.descriptors.try_remove(slot) {
+                if let Some(Source::Descriptor(descriptor)) = self.sources.try_remove(slot) {
                     // It was registered, and goes with its copy at the latest.
                     let fd = descriptor.fd.as_raw_fd();
                     let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
@@ -298,7 +402,7 @@ impl Poller {
 
     fn poll(&mut self, timeout: Option<Duration>) -> Result<(), WatchError> {
         for slot in std::mem::take(&mut self.told) {
-            if let Some(descriptor) = self.descriptors.get(slot) {
+            if let Some(Source::Descriptor(descriptor)) = self.sources.get(slot) {
                 let fd = descriptor.fd.as_raw_fd();
                 let registry = self.poll.registry();
                 registry
@@ -315,6 +419,18 @@ impl Poller {
         }
     }
 
+    /// Drives the sockets that have events.
+    fn take_in(&self) {
+        for event in &self.events {
+            // The waker's number is no place.
+            if let Some(Source::Socket(watched)) = self.sources.get(event.token().0)
+                && let Some(socket) = watched.socket.upgrade()
+            {
+                socket.take_in();
+            }
+        }
+    }
+
     /// Notes all that is ready; says whether somebody has called.
     fn collect(&mut self) -> bool {
         let ready = &mut self.ready;
@@ -328,10 +444,7 @@ impl Poller {
         });
         for event in &self.events {
             let slot = event.token().0;
-            if event.token() == WAKER {
-                continue;
-            }
-            if let Some(descriptor) = self.descriptors.get(slot) {
+            if let Some(Source::Descriptor(descriptor)) = self.sources.get(slot) {
                 self.told.push(slot);
                 ready.push(Ready {
                     key: descriptor.key,

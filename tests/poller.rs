@@ -6,6 +6,7 @@ mod common {
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -276,4 +277,110 @@ fn comes_and_goes_at_any_time() {
     drop(fd);
     push.send("2").expect("sent");
     assert_eq!(pull.recv_timeout(DEADLINE).expect("a message"), "2");
+}
+
+/// Sockets, watches and pollers that come and go while their descriptors are used again: no poller hears of what is none of its own any more.
+#[test]
+fn lets_go_of_what_is_gone() {
+    const ROUNDS: usize = 60;
+    let context = Context::new();
+    let mut poller = Poller::new().expect("a poller");
+    let (push, pull) = pair_of(&context, Options::new());
+    poller.add_recv(0, &pull).expect("added");
+    for round in 1..=ROUNDS {
+        let (other_push, other_pull) = pair_of(&context, Options::new());
+        poller.add_recv(round, &other_pull).expect("added");
+        poller.add_send(round, &other_push).expect("added");
+        let mut short = Poller::new().expect("a poller");
+        short.add_recv(round, &other_pull).expect("added");
+        other_push.send("one").expect("sent");
+        assert_eq!(readable(&mut short, DEADLINE), [round]);
+        match round % 4 {
+            0 => drop((other_pull, other_push)),
+            1 => {
+                assert!(poller.remove(round));
+                assert_eq!(other_pull.try_recv().expect("it is ready"), "one");
+            }
+            2 => {
+                drop(short);
+                other_pull.shutdown();
+            }
+            _ => {}
+        }
+        poller.remove(round);
+        push.send("two").expect("sent");
+        assert_eq!(readable(&mut poller, DEADLINE), [0]);
+        assert_eq!(pull.try_recv().expect("it is ready"), "two");
+    }
+    assert!(readable(&mut poller, Duration::ZERO).is_empty());
+}
+
+/// The thread of the poller does something else for as long as its peers want to send.
+#[test]
+fn holds_nobody_up_while_it_does_not_wait() {
+    const MESSAGES: usize = 2_000;
+    let (push, pull) = pair_of(&Context::new(), Options::new().recv_hwm(0).send_hwm(10));
+    let mut poller = Poller::new().expect("a poller");
+    poller.add_recv(1, &pull).expect("added");
+    assert!(readable(&mut poller, Duration::ZERO).is_empty());
+    for number in 0..MESSAGES {
+        push.send_timeout(vec![number as u8; 10_000], DEADLINE)
+            .expect("the background thread takes it in");
+    }
+    for number in 0..MESSAGES {
+        assert_eq!(readable(&mut poller, DEADLINE), [1]);
+        let message = pull.try_recv().expect("it is ready");
+        assert_eq!(message.first()[0], number as u8);
+    }
+}
+
+/// One thread polls, another blocks in `recv`, and a third watches a descriptor: each gets what it waits for, and nothing is lost.
+#[test]
+fn shares_its_sockets_with_those_who_wait_otherwise() {
+    const EACH: usize = 500;
+    let (push, pull) = pair();
+    let taken = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut poller = Poller::new().expect("a poller");
+            poller.add_recv(1, &pull).expect("added");
+            loop {
+                assert_eq!(readable(&mut poller, DEADLINE), [1]);
+                match pull.try_recv() {
+                    Ok(_) => taken.fetch_add(1, Ordering::Relaxed),
+                    Err(RecvError::WouldBlock) => continue,
+                    Err(_) => return,
+                };
+            }
+        });
+        scope.spawn(|| {
+            while pull.recv().is_ok() {
+                taken.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        scope.spawn(|| {
+            let fd = pull.recv_fd().expect("a descriptor");
+            let mut poller = Poller::new().expect("a poller");
+            poller.add_readable(1, &fd).expect("added");
+            loop {
+                assert_eq!(readable(&mut poller, DEADLINE), [1]);
+                match pull.try_recv() {
+                    Ok(_) => taken.fetch_add(1, Ordering::Relaxed),
+                    Err(RecvError::WouldBlock) => continue,
+                    Err(_) => return,
+                };
+            }
+        });
+        let end = Instant::now() + DEADLINE;
+        for sent in 1..=3 * EACH {
+            push.send("order").expect("sent");
+            // One at a time, so that whoever missed one would wait for ever.
+            while taken.load(Ordering::Relaxed) < sent {
+                assert!(Instant::now() < end, "message {sent} has not been taken");
+                thread::yield_now();
+            }
+        }
+        pull.shutdown();
+    });
+    assert_eq!(taken.into_inner(), 3 * EACH);
 }

@@ -47,9 +47,9 @@ pub use self::peer::addresses::AddressLimit;
 use self::peer::dialer::Attempt;
 pub(crate) use self::peer::limits::{Excess, Tried};
 pub(crate) use self::peer::link::unlimited;
+pub(crate) use self::peer::net::Net;
 #[cfg(feature = "cli-internals")]
 pub(crate) use self::peer::net::stream_options;
-pub(crate) use self::peer::net::{Net, WAKER};
 pub(crate) use self::peer::out_buffer::Unsent;
 pub(crate) use self::peer::outgoing::{Envelope, Enveloped, Outgoing};
 pub(crate) use self::peer::passing::Passed;

@@ -373,7 +373,8 @@ fn asks_another_server_if_told_to(transport: Transport) {
         });
         for number in 0..6 {
             let text = number.to_string();
-            let retry = Retry::attempts(3).each(10 * GLANCE);
+            // Three would do, on a machine that is not busy with something else.
+            let retry = Retry::attempts(9).each(10 * GLANCE);
             let ask = req.ask().deadline(DEADLINE).retry(retry);
             assert_eq!(ask.request(&text).expect("a reply"), *text);
         }

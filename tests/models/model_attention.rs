@@ -28,6 +28,10 @@ mod sync {
 )]
 mod attention;
 #[path = "../../src/engine/driving/levels.rs"]
+#[allow(
+    dead_code,
+    reason = "who hears of events is checked in model_hearing.rs"
+)]
 mod levels;
 #[path = "../../src/engine/driving/presence.rs"]
 #[allow(
@@ -159,7 +163,7 @@ impl Socket {
         let observer = Shown(watcher.shown.clone());
         let mut state = lock(&self.state);
         let levels = state.waiting.levels.get_or_insert_default();
-        levels.add(Side::Receive, std::sync::Arc::new(observer));
+        levels.add(Side::Receive, std::sync::Arc::new(observer), None);
         self.notify(&mut state, &mut Vec::new());
         drop(state);
         watcher
@@ -462,6 +466,26 @@ fn watcher_beside_caretaker(rules: Rules) {
     });
 }
 
+/// A loop begins to watch a socket that the caretaker does not watch.
+fn watcher_that_comes_late(rules: Rules) {
+    check(move || {
+        let socket = Arc::new(Socket::new(rules));
+        let _ = socket.presence.lease();
+        let caretaker = {
+            let socket = Arc::clone(&socket);
+            thread::spawn(move || socket.look_after())
+        };
+        let sender = {
+            let socket = Arc::clone(&socket);
+            thread::spawn(move || socket.deliver())
+        };
+        assert_eq!(socket.observe().take(), 1);
+        socket.finish();
+        sender.join().expect("sent");
+        caretaker.join().expect("finished");
+    });
+}
+
 /// A caller in the seat and a task wait for a message each, and the caretaker does not watch.
 fn task_beside_caller(rules: Rules) {
     beside_caller(rules, Socket::recv, |socket| {
@@ -558,6 +582,11 @@ fn a_level_that_is_watched_is_looked_after() {
 }
 
 #[test]
+fn a_level_that_is_watched_from_now_on_is_looked_after() {
+    watcher_that_comes_late(ALL_RULES);
+}
+
+#[test]
 fn a_waiting_task_is_looked_after_beside_a_caller() {
     task_beside_caller(ALL_RULES);
 }
@@ -583,14 +612,15 @@ const WITHOUT: &str = "ZEROHOP_MODEL_WITHOUT";
 type Model = fn(Rules);
 
 /// The models without each of their rules.
-fn broken_models() -> [(&'static str, Rules, Model); 6] {
-    let mut broken = [ALL_RULES; 6];
+fn broken_models() -> [(&'static str, Rules, Model); 7] {
+    let mut broken = [ALL_RULES; 7];
     broken[0].task_tells = false;
     broken[1].leaver_tells = false;
     broken[2].lease_checks = false;
     broken[3].passes_on = false;
     broken[4].wakes_next = false;
     broken[5].level_tells = false;
+    broken[6].level_tells = false;
     [
         ("task_tells", broken[0], task_beside_caretaker),
         ("leaver_tells", broken[1], task_behind_caller),
@@ -598,6 +628,7 @@ fn broken_models() -> [(&'static str, Rules, Model); 6] {
         ("passes_on", broken[3], task_that_is_dropped),
         ("wakes_next", broken[4], tasks_that_share),
         ("level_tells", broken[5], watcher_beside_caretaker),
+        ("late_level_tells", broken[6], watcher_that_comes_late),
     ]
 }
 

@@ -19,7 +19,7 @@
 //!   instead, [`Attention::deregister`] says so, and the wake-up is passed on. Of the tasks that wait for requests or messages of theirs to
 //!   end, those are woken whose have, and of those that wait until messages are safe, those of which that is known. Tasks that wait for something else are all woken: what suits one of them need not suit another.
 //! - **While a task waits, or an observer shows a low level, somebody hears of the kernel's events at once**: a caller in the seat, or
-//!   the caretaker, which watches the socket or has been told to. See [`Presence::tasks_wait`].
+//!   the caretaker, which watches the socket or has been told to; or the observer itself, if nobody else waits. See [`Presence::tasks_wait`].
 
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -124,11 +124,19 @@ pub(crate) enum Deregistered {
 impl Waiting {
     /// Whether somebody waits who does not sit in the seat, and is not a thread in a call.
     pub(crate) fn is_anybody_outside(&self) -> bool {
+        self.has_tasks() || self.levels.as_ref().is_some_and(|levels| levels.any_low())
+    }
+
+    fn has_tasks(&self) -> bool {
         !self.for_messages.is_empty()
             || !self.for_their_own.is_empty()
             || !self.for_ends.is_empty()
             || !self.for_safety.is_empty()
-            || self.levels.as_ref().is_some_and(|levels| levels.any_low())
+    }
+
+    /// Whether all of those hear of events themselves, as pollers do.
+    fn all_hear(&self) -> bool {
+        !self.has_tasks() && self.levels.as_ref().is_some_and(|levels| levels.all_hear())
     }
 
     /// Whether tasks wait for requests or messages to end.
@@ -244,7 +252,8 @@ impl Attention {
         let number = waiting.next;
         let key = key.insert(Key { number, interest });
         waiting.insert(key, waker);
-        first && presence.tasks_wait()
+        let heard = presence.pollers_hear(false);
+        (first || heard) && presence.tasks_wait()
     }
 
     /// A task waits no longer.
@@ -328,20 +337,20 @@ impl Attention {
         presence: &Presence,
         level: impl Fn(Side) -> bool,
     ) -> bool {
-        let before = waiting.is_anybody_outside();
         if let Some(levels) = &mut waiting.levels {
             for side in [Side::Receive, Side::Send] {
                 levels.set(side, level(side));
             }
         }
-        match (before, waiting.is_anybody_outside()) {
-            (false, true) => presence.tasks_wait(),
-            (true, false) => {
+        let before = presence.has_tasks();
+        if !waiting.is_anybody_outside() {
+            if before {
                 presence.no_task_waits();
-                false
             }
-            (true, true) | (false, false) => false,
+            return false;
         }
+        let heard = presence.pollers_hear(waiting.all_hear());
+        (!before || heard) && presence.tasks_wait()
     }
 
     /// An observer has been taken out of the levels.

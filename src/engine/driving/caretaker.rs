@@ -342,8 +342,8 @@ impl Rounds {
             return;
         }
         let look = socket.driven.presence().look();
-        if socket.driven.presence().has_reactor() && !look.seat_taken() {
-            // It has been told as well, and is coming if anybody runs it: looks soon whether it has.
+        if socket.driven.presence().is_heard() && !look.seat_taken() {
+            // A reactor or a poller has been told as well, and is coming if its thread runs: looks soon whether it has.
             socket.lease_for(&self.poll, id, self.now, TICK);
             self.arm(id);
             return;

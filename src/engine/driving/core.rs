@@ -80,6 +80,8 @@ pub(crate) struct State<P> {
     waiting: Waiting,
     /// The reactor of a runtime, while tasks wait.
     reacting: Reacting,
+    /// Somebody beside the seat has heard of an event: whoever leaves the seat asks the kernel once more.
+    asks_again: bool,
 }
 
 impl<P: Pattern> State<P> {
@@ -151,6 +153,7 @@ impl<P: Pattern> Core<P> {
                 calls_drive: false,
                 waiting: Waiting::default(),
                 reacting: Reacting::default(),
+                asks_again: false,
             }),
             attention: Attention::new(),
             seat: Mutex::new(Seat {
@@ -277,6 +280,9 @@ impl<P: Pattern> Core<P> {
         self.waker.open(waker);
         // Set once: it was not open.
         let _ = self.poll_fd.set(poll.as_raw_fd());
+        if let Some(levels) = &mut state.waiting.levels {
+            levels.opened(poll.as_raw_fd());
+        }
         seat.poll = Some(poll);
         state.net.open(registry);
         Ok(())
@@ -590,6 +596,8 @@ impl<P: Pattern> LeftOn for Core<P> {
 impl<P> Drop for Core<P> {
     fn drop(&mut self) {
         let state = self.state.get_mut();
+        // Pollers wait for this poll no longer.
+        state.waiting.levels = None;
         let bare = matches!(state.phase, Phase::Closed { .. }) && state.net.is_bare();
         // Others may wake a socket whose mailbox they hold, and a reactor may have the poll's events.
         let known = Arc::strong_count(&self.mailbox) > OWN_MAILBOXES;

@@ -8,8 +8,13 @@
 //! An [`Observer`] makes something of a level that can be waited for: a descriptor that becomes readable, or an entry of a poller. A socket
 //! with observers updates its levels with each call and each turn, before the state lock is released, so that what an observer
 //! shows is never older than what the last call has left. A socket without observers has no levels, and pays nothing.
+//!
+//! The thread of a poller waits for the socket's events itself, and drives it, as a [reactor](super::reactor) does: it has the socket's poll in its own from the time on
+//! when [`Observer::hears`] is asked. It hears of all events while it waits; while it does something else, the caretaker comes a little later. Where others wait
+//! beside pollers, the caretaker hears of events as if there were no poller.
 
 use std::fmt;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 /// What a level is about.
@@ -23,6 +28,12 @@ pub(crate) enum Side {
 pub(crate) trait Observer: Send + Sync + fmt::Debug {
     /// The level has changed to this. Called under the socket's state lock: it does not block.
     fn set(&self, high: bool);
+
+    /// The socket has this poll from now on. Whether the observer's thread waits for its events, and drives the socket then. Called under the
+    /// socket's state lock.
+    fn hears(&self, _poll: RawFd) -> bool {
+        false
+    }
 }
 
 /// Names an observer of a socket.
@@ -40,25 +51,58 @@ pub(crate) struct Levels {
 #[derive(Debug, Default)]
 struct Level {
     high: bool,
-    observers: Vec<(ObserverId, Arc<dyn Observer>)>,
+    observers: Vec<Observed>,
+}
+
+#[derive(Debug)]
+struct Observed {
+    id: ObserverId,
+    observer: Arc<dyn Observer>,
+    /// Its thread hears of events.
+    hears: bool,
 }
 
 impl Levels {
-    /// Adds an observer, which shows a low level so far.
-    pub(crate) fn add(&mut self, side: Side, observer: Arc<dyn Observer>) -> ObserverId {
+    /// Adds an observer, which shows a low level so far. `poll` is what the socket waits for the kernel with, if it is there.
+    pub(crate) fn add(
+        &mut self,
+        side: Side,
+        observer: Arc<dyn Observer>,
+        poll: Option<RawFd>,
+    ) -> ObserverId {
         self.next += 1;
         let id = ObserverId(self.next);
+        let hears = poll.is_some_and(|poll| observer.hears(poll));
         let level = self.level(side);
         if level.high {
             observer.set(true);
         }
-        level.observers.push((id, observer));
+        level.observers.push(Observed {
+            id,
+            observer,
+            hears,
+        });
         id
+    }
+
+    /// The socket has something to wait for the kernel with.
+    pub(crate) fn opened(&mut self, poll: RawFd) {
+        for level in [&mut self.receive, &mut self.send] {
+            for observed in &mut level.observers {
+                observed.hears = observed.observer.hears(poll);
+            }
+        }
+    }
+
+    /// Whether all observers that wait for a low level hear of events themselves.
+    pub(crate) fn all_hear(&self) -> bool {
+        let hear = |level: &Level| level.high || level.observers.iter().all(|one| one.hears);
+        hear(&self.receive) && hear(&self.send)
     }
 
     pub(crate) fn remove(&mut self, id: ObserverId) {
         for level in [&mut self.receive, &mut self.send] {
-            level.observers.retain(|(observer, _)| *observer != id);
+            level.observers.retain(|observed| observed.id != id);
             level.high &= !level.observers.is_empty();
         }
     }
@@ -89,8 +133,8 @@ impl Levels {
             return;
         }
         level.high = high;
-        for (_, observer) in &level.observers {
-            observer.set(high);
+        for observed in &level.observers {
+            observed.observer.set(high);
         }
     }
 
@@ -128,8 +172,8 @@ mod tests {
         let mut levels = Levels::default();
         let (receive, send) = (Arc::new(Record::default()), Arc::new(Record::default()));
         levels.set(Side::Receive, true);
-        let id = levels.add(Side::Receive, Arc::clone(&receive) as _);
-        levels.add(Side::Send, Arc::clone(&send) as _);
+        let id = levels.add(Side::Receive, Arc::clone(&receive) as _, None);
+        levels.add(Side::Send, Arc::clone(&send) as _, None);
         assert!(levels.any_low());
         for high in [true, true, false, true] {
             levels.set(Side::Receive, high);
@@ -137,7 +181,7 @@ mod tests {
         assert_eq!(receive.told(), [true, false, true]);
         assert!(send.told().is_empty());
         let late = Arc::new(Record::default());
-        levels.add(Side::Receive, Arc::clone(&late) as _);
+        levels.add(Side::Receive, Arc::clone(&late) as _, None);
         assert_eq!(late.told(), [true]);
         levels.remove(id);
         levels.set(Side::Receive, false);
@@ -147,14 +191,44 @@ mod tests {
     #[test]
     fn who_is_gone_waits_for_nothing() {
         let mut levels = Levels::default();
-        let id = levels.add(Side::Receive, Arc::new(Record::default()));
+        let id = levels.add(Side::Receive, Arc::new(Record::default()), None);
         levels.set(Side::Receive, true);
         assert!(!levels.any_low() && !levels.is_empty());
         levels.remove(id);
         assert!(levels.is_empty() && !levels.any_low());
         let after = Arc::new(Record::default());
-        levels.add(Side::Receive, Arc::clone(&after) as _);
+        levels.add(Side::Receive, Arc::clone(&after) as _, None);
         assert!(after.told().is_empty());
         assert!(levels.any_low());
+    }
+
+    /// One that hears of events, or not, by the number of the poll.
+    #[derive(Debug)]
+    struct Hearing(RawFd);
+
+    impl Observer for Hearing {
+        fn set(&self, _high: bool) {}
+
+        fn hears(&self, poll: RawFd) -> bool {
+            poll == self.0
+        }
+    }
+
+    #[test]
+    fn all_hear_if_each_that_waits_does() {
+        let mut levels = Levels::default();
+        levels.add(Side::Receive, Arc::new(Hearing(7)), None);
+        assert!(!levels.all_hear(), "there is no poll yet");
+        levels.opened(7);
+        assert!(levels.all_hear());
+        let other = levels.add(Side::Receive, Arc::new(Hearing(8)), Some(7));
+        levels.add(Side::Send, Arc::new(Hearing(7)), Some(7));
+        assert!(!levels.all_hear());
+        levels.set(Side::Receive, true);
+        assert!(levels.all_hear(), "who has a message waits for none");
+        levels.set(Side::Receive, false);
+        assert!(!levels.all_hear());
+        levels.remove(other);
+        assert!(levels.all_hear());
     }
 }

@@ -21,8 +21,8 @@
 //! `true` and that caller notifies the caretaker.** The caretaker first watches and then drives, under the state lock; the caller
 //! checks whether it watches under that lock, when the work exists.
 //!
-//! Tasks wait without sitting in the seat. Invariant: **while a task waits, nobody sits in the seat and no [reactor](super::reactor) hears of
-//! events, the caretaker watches, or is about to be notified that it has to.** A task that begins to wait ([`Presence::tasks_wait`]), and a caller that leaves the seat
+//! Tasks wait without sitting in the seat. Invariant: **while a task waits, nobody sits in the seat and neither a [reactor](super::reactor) nor a
+//! [poller](super::levels::Observer::hears) hears of events, the caretaker watches, or is about to be notified that it has to.** A task that begins to wait ([`Presence::tasks_wait`]), and a caller that leaves the seat
 //! ([`Presence::request_watch`]), first set their flag and then check whether the socket is watched. The caretaker first clears `watched`
 //! and then checks whether a task waits and the seat is free ([`Presence::lease`]). `watched` is set already when the notification is
 //! sent, since the caretaker checks all this again when it gets that.
@@ -48,6 +48,8 @@ pub(crate) struct Presence {
     tasks: AtomicBool,
     /// While tasks wait: the reactor of their runtime hears of events, and drives.
     reactor: AtomicBool,
+    /// While nobody but [pollers](super::levels::Observer::hears) waits: their threads hear of events, and drive.
+    pollers: AtomicBool,
     delegated: AtomicBool,
 }
 
@@ -75,6 +77,7 @@ impl Presence {
             watched: AtomicBool::new(false),
             tasks: AtomicBool::new(false),
             reactor: AtomicBool::new(false),
+            pollers: AtomicBool::new(false),
             delegated: AtomicBool::new(false),
         }
     }
@@ -121,7 +124,7 @@ impl Presence {
         self.watched.store(false, Ordering::Relaxed);
         // Between this store and those loads, as between those of `request_watch`: one side sees the other's.
         fence(Ordering::SeqCst);
-        !self.tasks.load(Ordering::Relaxed) || self.look().seat_taken() || self.has_reactor()
+        !self.tasks.load(Ordering::Relaxed) || self.look().seat_taken() || self.is_heard()
     }
 
     /// A task waits, and there was none before. Only called under the socket's state lock. `true`: the caretaker has to be notified.
@@ -135,6 +138,7 @@ impl Presence {
     pub(crate) fn no_task_waits(&self) {
         self.tasks.store(false, Ordering::Relaxed);
         self.reactor.store(false, Ordering::Relaxed);
+        self.pollers.store(false, Ordering::Relaxed);
     }
 
     /// A reactor hears of all events from now on. Only called under the socket's state lock.
@@ -154,16 +158,29 @@ impl Presence {
         self.reactor.load(Ordering::Relaxed)
     }
 
+    /// Whether all who wait are pollers, whose threads hear of events. Only called under the socket's state lock. `true`: that was so until now, and no
+    /// longer is.
+    pub(crate) fn pollers_hear(&self, hear: bool) -> bool {
+        let heard = self.pollers.load(Ordering::Relaxed);
+        self.pollers.store(hear, Ordering::Relaxed);
+        heard && !hear
+    }
+
+    /// Whether somebody hears of events for those who wait, if their threads run: a reactor, or pollers.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.has_reactor() || self.pollers.load(Ordering::Relaxed)
+    }
+
     /// Whether tasks wait.
     pub(crate) fn has_tasks(&self) -> bool {
         self.tasks.load(Ordering::Relaxed)
     }
 
-    /// The caretaker has to watch if tasks wait, the seat is free, and no reactor hears of events. Only called under the socket's state lock, after
+    /// The caretaker has to watch if tasks wait, the seat is free, and neither a reactor nor pollers hear of events. Only called under the socket's state lock, after
     /// [`leave_seat`](Self::leave_seat). `true`: it does not, and has to be notified.
     #[must_use]
     pub(crate) fn request_watch(&self) -> bool {
-        if !self.has_tasks() || self.look().seat_taken() || self.has_reactor() {
+        if !self.has_tasks() || self.look().seat_taken() || self.is_heard() {
             return false;
         }
         fence(Ordering::SeqCst);

@@ -94,6 +94,11 @@ impl<W: Wake> ReadyList<W> {
         list.sleeps
     }
 
+    /// It is awake, for whatever reason, and adds to the list itself before it looks at it.
+    pub(crate) fn is_awake(&self) {
+        lock(&self.list).sleeps = false;
+    }
+
     /// It is awake, for whatever reason. `each` is given what is high; `true`: somebody has called.
     pub(crate) fn end_sleep(&self, mut each: impl FnMut(usize, Counts)) -> bool {
         let mut list = lock(&self.list);

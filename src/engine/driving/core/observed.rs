@@ -1,6 +1,6 @@
 //! A socket that is watched from outside of its calls: see [`levels`](crate::engine::driving::levels).
 
-use super::{Core, State};
+use super::{Core, Phase, State};
 use crate::engine::driving::attention::Changes;
 use crate::engine::driving::levels::{Observer, ObserverId, Side};
 use crate::engine::{Deadline, Shut, Stop, Turn};
@@ -15,6 +15,9 @@ pub(crate) trait Observable: Send + Sync {
     /// Shows it no longer.
     fn forget(&self, observer: ObserverId);
 
+    /// Does what there is to do after an event of the kernel, if nobody sits in the seat. For an observer that [hears](Observer::hears) of these.
+    fn take_in(&self);
+
     /// Makes calls look again that wait, for something that has changed outside of the socket.
     fn look_again(&self);
 
@@ -28,8 +31,9 @@ pub(crate) trait Observable: Send + Sync {
 impl<P: Pattern> Observable for Core<P> {
     fn observe(&self, side: Side, observer: Arc<dyn Observer>) -> Result<ObserverId, Shut> {
         let mut state = self.enter()?;
+        let poll = self.poll_fd.get().copied();
         let levels = state.waiting.levels.get_or_insert_default();
-        let id = levels.add(side, observer);
+        let id = levels.add(side, observer, poll);
         state.net.note_change(Changes::LEVELS);
         self.mailbox.set_always_pending(true);
         self.notify(&mut state);
@@ -54,6 +58,18 @@ impl<P: Pattern> Observable for Core<P> {
         self.attention
             .observer_has_gone(&mut state.waiting, &self.presence);
         self.unlock(state);
+    }
+
+    fn take_in(&self) {
+        if !self.process().is_current() {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.phase == Phase::Open {
+            self.presence.touch();
+            self.drive_beside(&mut state);
+        }
+        self.release_driven(state);
     }
 
     fn look_again(&self) {

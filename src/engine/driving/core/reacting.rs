@@ -2,7 +2,6 @@
 
 use std::os::fd::AsFd;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
 
 use super::{Core, Phase, State};
 use crate::engine::driving::reactor::{Link, ReactorDriven};
@@ -87,18 +86,7 @@ impl<P: Pattern> ReactorDriven for Core<P> {
             self.lose_reactor(&mut state);
             return self.unlock(state);
         }
-        if let Some(mut seat) = self.try_seat(&state) {
-            seat.poll_events(Some(Duration::ZERO));
-            state.net.poll_failed(seat.failed.take());
-            state.turn().process(&seat.events);
-            drop(seat);
-            self.notify(&mut state);
-        }
-        let behind = state.net.is_behind(Instant::now());
-        self.report_work(&state);
-        self.unlock(state);
-        if behind {
-            self.caretaker.drive(self.id);
-        }
+        self.drive_beside(&mut state);
+        self.release_driven(state);
     }
 }

@@ -133,6 +133,30 @@ impl<P: Pattern> Core<P> {
         (self.leave_seat(seat, false, true), wait)
     }
 
+    /// Does what there is to do after an event, for a thread that waits for the socket's events beside the seat. Whoever sits there may have asked the
+    /// kernel before that event, and asks again.
+    pub(super) fn drive_beside(&self, state: &mut State<P>) {
+        let Some(mut seat) = self.try_seat(state) else {
+            state.asks_again = true;
+            return;
+        };
+        seat.poll_events(Some(Duration::ZERO));
+        state.net.poll_failed(seat.failed.take());
+        state.turn().process(&seat.events);
+        drop(seat);
+        self.notify(state);
+    }
+
+    /// Releases the lock after that.
+    pub(super) fn release_driven(&self, state: StateGuard<'_, State<P>>) {
+        let behind = state.net.is_behind(Instant::now());
+        self.report_work(&state);
+        self.unlock(state);
+        if behind {
+            self.caretaker.drive(self.id);
+        }
+    }
+
     /// Processes what the seat has polled, and gives it up.
     fn leave_seat<'a>(
         &'a self,
@@ -151,6 +175,11 @@ impl<P: Pattern> Core<P> {
             seat.busy_poll.woken(woken);
         }
         state.turn_at(woken).process(&seat.events);
+        if std::mem::take(&mut state.asks_again) {
+            seat.poll_events(Some(Duration::ZERO));
+            state.net.poll_failed(seat.failed.take());
+            state.turn().process(&seat.events);
+        }
         drop(seat);
         self.notify(&mut state);
         let unwatched = self.presence.request_watch();
