@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use zerohop::{
-    Context, DisconnectCause, Event, Monitor, Options, Pub, Published, SlowSubscriber, Xpub,
+    Context, DisconnectCause, Event, Monitor, Options, Pub, Published, SlowSubscriber, Sub, Xpub,
 };
 
 use common::deadline::DEADLINE;
@@ -186,6 +186,35 @@ fn who_is_too_slow_is_disconnected() {
         .expect("a subscriber");
     publisher.send("again").expect("sent");
     assert_eq!(raw.read_frame().1, b"again");
+}
+
+/// Within the process neither the oldest can be dropped nor anybody disconnected; monitors are told what is done instead.
+#[test]
+fn within_the_process_the_newest_are_dropped() {
+    for policy in [SlowSubscriber::DropOldest, SlowSubscriber::Disconnect] {
+        let context = Context::new();
+        let publisher = Pub::with_options(&context, options(policy)).expect("a PUB");
+        let monitor = publisher.monitor();
+        publisher.bind("inproc://prices").expect("bound");
+        let subscriber = Sub::with_options(&context, Options::new().recv_hwm(HWM));
+        let subscriber = subscriber.expect("a SUB");
+        subscriber.subscribe("").expect("subscribed");
+        subscriber.connect("inproc://prices").expect("connected");
+        publisher
+            .wait_for_subscribers("", 1, DEADLINE)
+            .expect("a subscriber");
+        let published = publish(&publisher, 300);
+        assert_eq!(published.sent + published.skipped, 300, "{policy}");
+        assert!(published.skipped > 0 && published.displaced == 0);
+        assert_eq!(told(&monitor, SlowSubscriber::DropNewest), 1, "{policy}");
+        for number in 0..published.sent {
+            let message = subscriber.recv_timeout(DEADLINE).expect("a message");
+            assert_eq!(number_of(message.first()), number);
+        }
+        publisher.send(numbered(300)).expect("sent");
+        let message = subscriber.recv_timeout(DEADLINE).expect("still there");
+        assert_eq!(number_of(message.first()), 300);
+    }
 }
 
 /// One that the publisher connects to is connected to again.

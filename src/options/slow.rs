@@ -23,10 +23,12 @@ pub enum SlowSubscriber {
     #[default]
     DropNewest,
     /// The subscriber misses the oldest that wait for it instead ([`Published::displaced`](crate::Published::displaced)): as many as are in the way; of
-    /// those behind one that is half written, an eighth at once. For what is soon out of date.
+    /// those behind one that is half written, an eighth at once. For what is soon out of date. Over inproc the newest is dropped, as what the subscriber's
+    /// socket has cannot be taken back.
     DropOldest,
     /// The subscriber misses this message, and its connection is closed
     /// ([`DisconnectCause::TooSlow`](crate::DisconnectCause::TooSlow)): it learns that it has missed something, and may start afresh.
+    /// Over inproc, where there is no connection, the newest is dropped.
     Disconnect,
     /// The publisher waits for room, as with [`Options::pub_block`](crate::Options::pub_block): one slow subscriber slows all.
     Wait,

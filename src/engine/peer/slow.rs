@@ -44,6 +44,13 @@ impl Peers {
         let Some(peer) = self.slab.get_mut(id) else {
             return;
         };
+        let policy = match (&peer.link, policy) {
+            // What a socket of this process has cannot be taken back, and there is no connection to end.
+            (Link::Inproc(_), SlowSubscriber::DropOldest | SlowSubscriber::Disconnect) => {
+                SlowSubscriber::DropNewest
+            }
+            (_, policy) => policy,
+        };
         let queued = peer.counters.messages_out;
         let again = peer.slow_at.replace(queued);
         let half = (peer.normal_hwm() / 2).max(1) as u64;
