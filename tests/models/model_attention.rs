@@ -5,7 +5,6 @@
 //! is never heard of, and shows as a deadlock.
 
 use std::pin::Pin;
-use std::process::Command;
 use std::task::{Context, Poll, Wake, Waker};
 
 use loom::sync::{Arc, Mutex, MutexGuard};
@@ -27,6 +26,8 @@ mod sync {
     reason = "what threads need besides is checked in models.rs"
 )]
 mod attention;
+#[path = "broken.rs"]
+mod broken;
 #[path = "../../src/engine/driving/levels.rs"]
 #[allow(
     dead_code,
@@ -43,6 +44,7 @@ mod presence;
 mod sleeper;
 
 use attention::{Attention, Changes, Deregistered, Interest, Key, Waiting};
+use broken::each_rule_is_needed;
 use levels::{Observer, Side};
 use presence::Presence;
 use sleeper::Sleeper;
@@ -606,9 +608,6 @@ fn each_message_finds_its_task() {
     tasks_that_share(ALL_RULES);
 }
 
-/// Set in a process of its own to the name of the rule that its model leaves out.
-const WITHOUT: &str = "ZEROHOP_MODEL_WITHOUT";
-
 type Model = fn(Rules);
 
 /// The models without each of their rules.
@@ -632,26 +631,8 @@ fn broken_models() -> [(&'static str, Rules, Model); 7] {
     ]
 }
 
-/// The models see what they are there to see. In processes of their own, since loom may abort over a deadlock.
+/// The models see what they are there to see.
 #[test]
 fn each_rule_of_attention_is_needed() {
-    let without = std::env::var(WITHOUT).ok();
-    for (rule, rules, model) in broken_models() {
-        if let Some(without) = &without {
-            if without == rule {
-                model(rules);
-            }
-            continue;
-        }
-        let this = std::env::current_exe().expect("this test binary");
-        let output = Command::new(this)
-            .args(["--exact", "each_rule_of_attention_is_needed", "--nocapture"])
-            .env(WITHOUT, rule)
-            .env("RUST_BACKTRACE", "0")
-            .output()
-            .expect("a child process");
-        let text = String::from_utf8_lossy(&output.stderr);
-        let found = !output.status.success() && text.contains("deadlock");
-        assert!(found, "without {rule}: no deadlock found");
-    }
+    each_rule_is_needed("each_rule_of_attention_is_needed", &broken_models());
 }

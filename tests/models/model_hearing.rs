@@ -5,7 +5,6 @@
 //! is never heard of, and shows as a deadlock.
 
 use std::os::fd::RawFd;
-use std::process::Command;
 use std::task::{Wake, Waker};
 
 use loom::sync::{Arc, Mutex, MutexGuard};
@@ -24,6 +23,8 @@ mod sync {
 #[path = "../../src/engine/driving/attention.rs"]
 #[allow(dead_code, reason = "the rest is checked in model_attention.rs")]
 mod attention;
+#[path = "broken.rs"]
+mod broken;
 #[path = "../../src/engine/driving/levels.rs"]
 #[allow(dead_code, reason = "its tests are its own")]
 mod levels;
@@ -34,6 +35,7 @@ mod presence;
 mod sleeper;
 
 use attention::{Attention, Changes, Interest, Waiting};
+use broken::each_rule_is_needed;
 use levels::{Observer, Side};
 use presence::Presence;
 use sleeper::Sleeper;
@@ -407,9 +409,6 @@ fn a_level_that_is_watched_beside_a_poller_is_looked_after() {
     watcher(ALL_RULES);
 }
 
-/// Set in a process of its own to the name of the rule that its model leaves out.
-const WITHOUT: &str = "ZEROHOP_MODEL_WITHOUT";
-
 type Model = fn(Rules);
 
 /// The models without each of their rules.
@@ -427,26 +426,8 @@ fn broken_models() -> [(&'static str, Rules, Model); 4] {
     ]
 }
 
-/// The models see what they are there to see. In processes of their own, since loom may abort over a deadlock.
+/// The models see what they are there to see.
 #[test]
 fn each_rule_of_hearing_is_needed() {
-    let without = std::env::var(WITHOUT).ok();
-    for (rule, rules, model) in broken_models() {
-        if let Some(without) = &without {
-            if without == rule {
-                model(rules);
-            }
-            continue;
-        }
-        let this = std::env::current_exe().expect("this test binary");
-        let output = Command::new(this)
-            .args(["--exact", "each_rule_of_hearing_is_needed", "--nocapture"])
-            .env(WITHOUT, rule)
-            .env("RUST_BACKTRACE", "0")
-            .output()
-            .expect("a child process");
-        let text = String::from_utf8_lossy(&output.stderr);
-        let found = !output.status.success() && text.contains("deadlock");
-        assert!(found, "without {rule}: no deadlock found: {text}");
-    }
+    each_rule_is_needed("each_rule_of_hearing_is_needed", &broken_models());
 }

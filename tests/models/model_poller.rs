@@ -1,7 +1,5 @@
 //! What is ready of many sockets, and the thread that waits for it in a poller, under a model checker.
 
-use std::process::Command;
-
 use loom::sync::Arc;
 use loom::thread;
 
@@ -15,6 +13,8 @@ mod sync {
     }
 }
 
+#[path = "broken.rs"]
+mod broken;
 #[path = "../../src/engine/driving/levels.rs"]
 #[allow(dead_code, reason = "its tests are its own")]
 mod levels;
@@ -27,6 +27,7 @@ mod ready_list;
 #[path = "sleeper.rs"]
 mod sleeper;
 
+use broken::each_rule_is_needed;
 use levels::Side;
 use mailbox::Wake;
 use ready_list::ReadyList;
@@ -145,9 +146,6 @@ fn a_poller_misses_no_call() {
     caller_and_poller(ALL_RULES);
 }
 
-/// Set in a process of its own to the name of the rule that its model leaves out.
-const WITHOUT: &str = "ZEROHOP_MODEL_WITHOUT";
-
 type Model = fn(Rules);
 
 fn broken_models() -> [(&'static str, Rules, Model); 4] {
@@ -162,30 +160,8 @@ fn broken_models() -> [(&'static str, Rules, Model); 4] {
     ]
 }
 
-/// The models see what they are there to see. In processes of their own, since loom may abort over a deadlock.
+/// The models see what they are there to see.
 #[test]
 fn each_rule_of_the_poller_is_needed() {
-    let without = std::env::var(WITHOUT).ok();
-    for (rule, rules, model) in broken_models() {
-        if let Some(without) = &without {
-            if without == rule {
-                model(rules);
-            }
-            continue;
-        }
-        let this = std::env::current_exe().expect("this test binary");
-        let output = Command::new(this)
-            .args([
-                "--exact",
-                "each_rule_of_the_poller_is_needed",
-                "--nocapture",
-            ])
-            .env(WITHOUT, rule)
-            .env("RUST_BACKTRACE", "0")
-            .output()
-            .expect("a child process");
-        let text = String::from_utf8_lossy(&output.stderr);
-        let found = !output.status.success() && text.contains("deadlock");
-        assert!(found, "without {rule}: no deadlock found");
-    }
+    each_rule_is_needed("each_rule_of_the_poller_is_needed", &broken_models());
 }

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::process::Command;
 use std::sync::Arc as StdArc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -26,6 +25,8 @@ mod sync {
 #[path = "../../src/engine/driving/attention.rs"]
 #[allow(dead_code, reason = "the rest is checked in model_attention.rs")]
 mod attention;
+#[path = "broken.rs"]
+mod broken;
 #[path = "../../src/engine/driving/levels.rs"]
 #[allow(dead_code, reason = "its tests are its own")]
 mod levels;
@@ -39,6 +40,7 @@ mod reactor;
 mod sleeper;
 
 use attention::{Attention, Changes, Interest, Key, Waiting};
+use broken::each_rule_is_needed;
 use presence::Presence;
 use reactor::{Added, Link, ReactorDriven};
 use sleeper::Sleeper;
@@ -439,9 +441,6 @@ fn a_reactor_is_relied_upon_only_while_it_is_armed() {
     reactor_that_was_not_needed(ALL_RULES);
 }
 
-/// Set in a process of its own to the name of the rule that its model leaves out.
-const WITHOUT: &str = "ZEROHOP_MODEL_WITHOUT";
-
 type Model = fn(Rules);
 
 /// The models without each of their rules.
@@ -460,30 +459,8 @@ fn broken_models() -> [(&'static str, Rules, Model); 4] {
     ]
 }
 
-/// The models see what they are there to see. In processes of their own, since loom may abort over a deadlock.
+/// The models see what they are there to see.
 #[test]
 fn each_rule_of_the_reactor_is_needed() {
-    let without = std::env::var(WITHOUT).ok();
-    for (rule, rules, model) in broken_models() {
-        if let Some(without) = &without {
-            if without == rule {
-                model(rules);
-            }
-            continue;
-        }
-        let this = std::env::current_exe().expect("this test binary");
-        let output = Command::new(this)
-            .args([
-                "--exact",
-                "each_rule_of_the_reactor_is_needed",
-                "--nocapture",
-            ])
-            .env(WITHOUT, rule)
-            .env("RUST_BACKTRACE", "0")
-            .output()
-            .expect("a child process");
-        let text = String::from_utf8_lossy(&output.stderr);
-        let found = !output.status.success() && text.contains("deadlock");
-        assert!(found, "without {rule}: no deadlock found: {text}");
-    }
+    each_rule_is_needed("each_rule_of_the_reactor_is_needed", &broken_models());
 }

@@ -3,8 +3,6 @@
 //! The files of the library are compiled here a second time, against loom's versions of the
 //! primitives. A wake-up that could be lost shows as a deadlock, which loom reports with the steps that lead to it.
 
-use std::process::Command;
-
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
@@ -34,6 +32,8 @@ mod sync {
     }
 }
 
+#[path = "broken.rs"]
+mod broken;
 #[path = "../../src/engine/driving/budget.rs"]
 #[allow(dead_code, reason = "what peers ask of it besides is tested with them")]
 mod budget;
@@ -56,6 +56,7 @@ mod shelf;
 #[path = "sleeper.rs"]
 mod sleeper;
 
+use broken::each_rule_is_needed;
 use budget::{Budget, Share};
 use gathers::Gathers;
 use left_notes::{Left, LeftNotes};
@@ -587,9 +588,6 @@ fn seat_loses_no_wake_up() {
     check_seat(ALL_RULES, Socket::produce_in_passing);
 }
 
-/// Set in a process of its own to the name of the rule that its model leaves out.
-const WITHOUT: &str = "ZEROHOP_MODEL_WITHOUT";
-
 /// Makes a second message come, in a way that shows whether a rule is needed.
 type Second = fn(&Socket);
 
@@ -606,28 +604,14 @@ fn broken_models() -> [(&'static str, Rules, Second); 3] {
     ]
 }
 
-/// The model sees what it is there to see. In processes of their own, since loom may abort over a deadlock.
+/// The model sees what it is there to see.
 #[test]
 fn each_rule_of_the_seat_is_needed() {
-    let without = std::env::var(WITHOUT).ok();
-    for (rule, rules, second) in broken_models() {
-        if let Some(without) = &without {
-            if without == rule {
-                check_seat(rules, second);
-            }
-            continue;
-        }
-        let this = std::env::current_exe().expect("this test binary");
-        let output = Command::new(this)
-            .args(["--exact", "each_rule_of_the_seat_is_needed", "--nocapture"])
-            .env(WITHOUT, rule)
-            .env("RUST_BACKTRACE", "0")
-            .output()
-            .expect("a child process");
-        let text = String::from_utf8_lossy(&output.stderr);
-        let found = !output.status.success() && text.contains("deadlock");
-        assert!(found, "without {rule}: no deadlock found");
-    }
+    let models = broken_models().map(|(rule, rules, second)| {
+        let run: fn(_) = |(rules, second)| check_seat(rules, second);
+        (rule, (rules, second), run)
+    });
+    each_rule_is_needed("each_rule_of_the_seat_is_needed", &models);
 }
 
 /// Who drops the context waits until each socket that lingers is closed, whichever is closed last.

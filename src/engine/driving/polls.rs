@@ -6,8 +6,8 @@
 //! Invariant: **a poll that is kept has nothing registered but its waker, nobody else holds that, and no event is pending.** So its new
 //! owner hears of nothing that was meant for the old one. The core of a socket gives its poll back when it is dropped, closed: all streams and
 //! listeners that were registered are, too; no other socket and no thread knows the mailbox, through which alone others wake the poll; and
-//! nobody watches the poll itself: the caretaker lets go of a socket only after it has stopped watching, and where a context has a reactor
-//! no poll is kept. [`give`](Polls::give) takes out what is pending.
+//! nobody watches the poll itself: the caretaker lets go of a socket only after it has stopped watching, pollers are rid of it together with the socket's observers,
+//! and where a context has a reactor no poll is kept. [`give`](Polls::give) takes out what is pending.
 //!
 //! A stream that has been closed stays registered as long as another process has a copy of its descriptor. So nothing is kept once this
 //! process has forked. A child on its way to `exec` has copies for a moment, too: what is reported of those is recognized by its token, as it is
