@@ -340,35 +340,31 @@ fn shares_its_sockets_with_those_who_wait_otherwise() {
     const EACH: usize = 500;
     let (push, pull) = pair();
     let taken = AtomicUsize::new(0);
+    let take_what_is_ready = |mut poller: Poller| {
+        loop {
+            assert_eq!(readable(&mut poller, DEADLINE), [1]);
+            match pull.try_recv() {
+                Ok(_) => taken.fetch_add(1, Ordering::Relaxed),
+                Err(RecvError::WouldBlock) => continue,
+                Err(_) => return,
+            };
+        }
+    };
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut poller = Poller::new().expect("a poller");
             poller.add_recv(1, &pull).expect("added");
-            loop {
-                assert_eq!(readable(&mut poller, DEADLINE), [1]);
-                match pull.try_recv() {
-                    Ok(_) => taken.fetch_add(1, Ordering::Relaxed),
-                    Err(RecvError::WouldBlock) => continue,
-                    Err(_) => return,
-                };
-            }
-        });
-        scope.spawn(|| {
-            while pull.recv().is_ok() {
-                taken.fetch_add(1, Ordering::Relaxed);
-            }
+            take_what_is_ready(poller);
         });
         scope.spawn(|| {
             let fd = pull.recv_fd().expect("a descriptor");
             let mut poller = Poller::new().expect("a poller");
             poller.add_readable(1, &fd).expect("added");
-            loop {
-                assert_eq!(readable(&mut poller, DEADLINE), [1]);
-                match pull.try_recv() {
-                    Ok(_) => taken.fetch_add(1, Ordering::Relaxed),
-                    Err(RecvError::WouldBlock) => continue,
-                    Err(_) => return,
-                };
+            take_what_is_ready(poller);
+        });
+        scope.spawn(|| {
+            while pull.recv().is_ok() {
+                taken.fetch_add(1, Ordering::Relaxed);
             }
         });
         let end = Instant::now() + DEADLINE;
