@@ -8,5 +8,6 @@ mod common {
 }
 
 mod child;
+mod held;
 mod inheritance;
 mod workers;
