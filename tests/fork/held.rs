@@ -14,7 +14,7 @@ use zerohop::{
     Push, ReceiptError, ReplayFrom, SendErrorKind, Sub, SubscribeError, WatchError,
 };
 
-use crate::child::{Forked, Leaving, inherit};
+use crate::child::{Forked, Leaving, Over, inherit};
 use crate::common::block_on::block_on;
 use crate::common::deadline::DEADLINE;
 use crate::common::unique;
@@ -35,15 +35,6 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
         let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-/// Ends the threads of a test, also if it fails.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 
