@@ -13,6 +13,8 @@ mod child;
 mod descriptors;
 mod held;
 mod inheritance;
+#[cfg(all(target_os = "linux", feature = "tokio"))]
+mod reactors;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod signals;
 mod workers;
