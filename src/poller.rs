@@ -134,12 +134,17 @@ impl Ready {
 
 /// Makes [`Poller::wait`] return, from any thread.
 #[derive(Clone)]
-pub struct PollerWaker(Arc<ReadyList<PollWaker>>);
+pub struct PollerWaker {
+    list: Arc<ReadyList<PollWaker>>,
+    process: Process,
+}
 
 impl PollerWaker {
-    /// Makes the wait that is under way, or the next one, return at once, with whatever is ready.
+    /// Makes the wait that is under way, or the next one, return at once, with whatever is ready. Does nothing in a forked child.
     pub fn wake(&self) {
-        self.0.call();
+        if self.process.is_current() {
+            self.list.call();
+        }
     }
 }
 
@@ -231,7 +236,7 @@ impl Poller {
     ///
     /// # Errors
     ///
-    /// Closed.
+    /// Closed, or this is a forked child of the process that made the poller.
     pub fn add_recv(&mut self, key: usize, socket: &impl PollRecv) -> Result<(), WatchError> {
         self.add_socket(key, socket.observable(), Side::Receive)
     }
@@ -240,7 +245,7 @@ impl Poller {
     ///
     /// # Errors
     ///
-    /// Closed.
+    /// Closed, or this is a forked child of the process that made the poller.
     pub fn add_send(&mut self, key: usize, socket: &impl PollSend) -> Result<(), WatchError> {
         self.add_socket(key, socket.observable(), Side::Send)
     }
@@ -250,7 +255,7 @@ impl Poller {
     ///
     /// # Errors
     ///
-    /// The descriptor cannot be polled, as that of a file, or the system refused the copy.
+    /// The descriptor cannot be polled, as that of a file, or the system refused the copy; or this is a forked child, as with [`wait`](Self::wait).
     pub fn add_readable(&mut self, key: usize, fd: &impl AsFd) -> Result<(), WatchError> {
         self.add_descriptor(key, fd, Interest::READABLE)
     }
@@ -264,8 +269,11 @@ impl Poller {
         self.add_descriptor(key, fd, Interest::WRITABLE)
     }
 
-    /// Waits no longer for what has this key. Says whether there was anything.
+    /// Waits no longer for what has this key. Says whether there was anything; in a forked child there is nothing.
     pub fn remove(&mut self, key: usize) -> bool {
+        if !self.process.is_current() {
+            return false;
+        }
         let Some(watches) = self.watches.remove(&key) else {
             return false;
         };
@@ -283,9 +291,7 @@ impl Poller {
     ///
     /// The system failed, or this is a forked child of the process that made the poller.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<&[Ready], WatchError> {
-        if !self.process.is_current() {
-            return Err(WatchError::Forked);
-        }
+        self.check_process()?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let sleeps = self.list.begin_sleep();
@@ -307,7 +313,18 @@ impl Poller {
 
     /// Makes the wait of this poller return, from another thread.
     pub fn waker(&self) -> PollerWaker {
-        PollerWaker(Arc::clone(&self.list))
+        PollerWaker {
+            list: Arc::clone(&self.list),
+            process: self.process,
+        }
+    }
+
+    /// In a forked child what it waits by is the parent's, and may be locked for ever.
+    fn check_process(&self) -> Result<(), WatchError> {
+        match self.process.is_current() {
+            true => Ok(()),
+            false => Err(WatchError::Forked),
+        }
     }
 
     fn add_socket(
@@ -316,6 +333,7 @@ impl Poller {
         socket: Arc<dyn Observable>,
         side: Side,
     ) -> Result<(), WatchError> {
+        self.check_process()?;
         let address = Arc::as_ptr(&socket).addr();
         let slot = self.sockets.get(&address).copied();
         let slot = slot.unwrap_or_else(|| self.sources.vacant_key());
@@ -360,6 +378,7 @@ impl Poller {
         fd: &impl AsFd,
         interest: Interest,
     ) -> Result<(), WatchError> {
+        self.check_process()?;
         let fd = fd.as_fd().try_clone_to_owned().map_err(failed)?;
         let place = self.sources.vacant_entry();
         let slot = place.key();

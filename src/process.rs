@@ -52,6 +52,12 @@ impl Process {
         self.0 == FORKS.load(Ordering::Relaxed)
     }
 
+    /// Its number, from 1 on: for an atomic in which 0 is no process.
+    #[cfg(feature = "async-io")]
+    pub(crate) fn number(self) -> u64 {
+        self.0 + 1
+    }
+
     /// Whether it still is this one, and has forked.
     pub(crate) fn has_forked(self) -> bool {
         HAS_FORKED.load(Ordering::Relaxed) && self.is_current()

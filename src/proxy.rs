@@ -125,6 +125,13 @@ impl<'a> Proxy<'a> {
     /// have no effect here.
     pub fn run(&self) -> ProxyEnd {
         let course = self.control.course();
+        if !course.is_here() {
+            return ProxyEnd {
+                cause: ProxyEndCause::Forked,
+                for_backend: None,
+                for_frontend: None,
+            };
+        }
         let _running = course.begin();
         let idle = self.idle.map(|timeout| relay::Idle::new(course, timeout));
         let pass = |direction: &Direction<'a>, to_backend| {
@@ -220,7 +227,7 @@ pub enum ProxyEndCause {
     Closed,
     /// A context was shut down.
     ContextClosed,
-    /// A socket belongs to the process that this one was forked from.
+    /// The proxy, or a socket, belongs to the process that this one was forked from.
     Forked,
 }
 

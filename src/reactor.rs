@@ -16,7 +16,8 @@ mod tokio;
 /// thread to thread for each message that is waited for. With one, the thread of the runtime that hears of a message takes it in itself.
 ///
 /// The futures of such a context still work everywhere, and threads may use its sockets at the same time. If the runtime ends, or nobody runs it,
-/// the background thread goes on for it.
+/// the background thread goes on for it. So it does in a forked child for the reactor of the parent, which the child has only a copy of; that of
+/// `async-io` is the parent's if sockets or anything else there have used it.
 #[derive(Clone, Debug)]
 pub struct Reactor(pub(crate) Arc<dyn EngineReactor>);
 

@@ -23,6 +23,7 @@ use std::time::SystemTime;
 use super::allow::List;
 use super::{AuthRequest, Verdict};
 use crate::key_text::{self, KEY};
+use crate::process::Process;
 use crate::secret::Secret;
 use crate::sync::lock;
 use crate::zmtp::Denial;
@@ -65,6 +66,8 @@ impl Seen {
 pub(super) struct AllowPath {
     path: PathBuf,
     cached: Mutex<Option<Cached>>,
+    /// A forked child that goes on with it, with sockets of its own, reads the list each time: what was read may be locked for ever.
+    process: Process,
 }
 
 impl AllowPath {
@@ -72,6 +75,7 @@ impl AllowPath {
         AllowPath {
             path,
             cached: Mutex::new(None),
+            process: Process::current(),
         }
     }
 
@@ -89,17 +93,19 @@ impl AllowPath {
             Ok(seen) => seen,
             Err(error) => return failed(&error),
         };
+        let verdict = |current: &Cached| match &current.list {
+            Ok(list) => list.decide(request),
+            Err(text) => failed(text),
+        };
+        if !self.process.is_current() {
+            return verdict(&Cached::read(seen));
+        }
         let mut cached = lock(&self.cached);
         let current = match cached.take().filter(|cached| cached.is_of(&seen)) {
             Some(current) => current,
             None => Cached::read(seen),
         };
-        let verdict = match &current.list {
-            Ok(list) => list.decide(request),
-            Err(text) => failed(text),
-        };
-        *cached = Some(current);
-        verdict
+        verdict(cached.insert(current))
     }
 }
 

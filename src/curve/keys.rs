@@ -10,6 +10,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{KEY, KeyError, random};
 use crate::key_text;
+use crate::process::Process;
 
 /// Who somebody is: given to all who are to recognise them. 32 bytes; as text, 40 characters of Z85 (RFC 32).
 ///
@@ -107,6 +108,8 @@ pub struct SecretKey {
     /// Computed once: it takes as long as a step of a handshake, and the checks of options ask for it, too.
     #[zeroize(skip)]
     public: OnceLock<PublicKey>,
+    #[zeroize(skip)]
+    process: Process,
 }
 
 impl Zeroize for SecretKey {
@@ -121,6 +124,7 @@ impl SecretKey {
         SecretKey {
             bytes,
             public: OnceLock::new(),
+            process: Process::current(),
         }
     }
 
@@ -147,11 +151,17 @@ impl SecretKey {
 
     /// The public key that belongs to it.
     pub fn public_key(&self) -> PublicKey {
-        *self.public.get_or_init(|| {
+        let compute = || {
             let mut public = [0; KEY];
             dryoc::classic::crypto_core::crypto_scalarmult_base(&mut public, &self.bytes);
             PublicKey(public)
-        })
+        };
+        match self.public.get() {
+            Some(public) => *public,
+            None if self.process.is_current() => *self.public.get_or_init(compute),
+            // A forked child would wait for ever if another thread was computing it just then.
+            None => compute(),
+        }
     }
 }
 

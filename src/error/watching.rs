@@ -16,7 +16,7 @@ pub enum WatchError {
     Closed,
     /// The context was shut down.
     ContextClosed,
-    /// The socket belongs to the process that this one was forked from.
+    /// The socket, or the poller, belongs to the process that this one was forked from.
     Forked,
 }
 

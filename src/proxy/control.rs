@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::ProxyEndCause;
 use super::statistics::{Counters, ProxyStatistics};
 use crate::engine::Observable;
+use crate::process::Process;
 
 /// Steers a [`Proxy`](super::Proxy) while it runs in another thread. Clones steer the same one.
+///
+/// In a forked child it does nothing, and says what had been passed on by then.
 ///
 /// libzmq: the control socket of `zmq_proxy_steerable`, and what is sent to it: `PAUSE`, `RESUME`, `TERMINATE`, `STATISTICS`.
 #[derive(Clone)]
@@ -74,6 +77,8 @@ pub(super) struct Course {
     sockets: Mutex<Vec<Arc<dyn Observable>>>,
     /// From the frontend to the backend, and back.
     pub(super) counters: [Counters; 2],
+    /// Nothing is locked before it is known to be this one.
+    process: Process,
 }
 
 struct Steered {
@@ -102,15 +107,26 @@ impl Course {
             }),
             sockets: Mutex::new(sockets.into_iter().collect()),
             counters: Default::default(),
+            process: Process::current(),
         }
     }
 
+    /// Whether this is the process that made it. In a forked child nothing steers it, and it does not run.
+    pub(super) fn is_here(&self) -> bool {
+        self.process.is_current()
+    }
+
     pub(super) fn observe(&self, socket: Arc<dyn Observable>) {
-        lock(&self.sockets).push(socket);
+        if self.is_here() {
+            lock(&self.sockets).push(socket);
+        }
     }
 
     /// Messages that have been given to the sockets and have not left.
     pub(super) fn unsent(&self) -> usize {
+        if !self.is_here() {
+            return 0;
+        }
         let sockets: Vec<_> = lock(&self.sockets).clone();
         sockets.iter().map(|socket| socket.unsent()).sum()
     }
@@ -134,6 +150,9 @@ impl Course {
     /// of its context, ends the proxy then, too.
     pub(super) fn await_go(&self, from: &dyn Observable) -> Result<(), ProxyEndCause> {
         from.wait_while(&|| self.is_paused())?;
+        if !self.is_here() {
+            return Err(ProxyEndCause::Forked);
+        }
         let steered = lock(&self.steered);
         match (steered.ended, steered.steering) {
             (Some(cause), _) => Err(cause),
@@ -152,6 +171,9 @@ impl Course {
 
     /// Why it has ended.
     pub(super) fn cause(&self) -> ProxyEndCause {
+        if !self.is_here() {
+            return ProxyEndCause::Forked;
+        }
         lock(&self.steered)
             .ended
             .unwrap_or(ProxyEndCause::Terminated)
@@ -167,6 +189,9 @@ impl Course {
     }
 
     fn set(&self, change: impl FnOnce(&mut Steered)) {
+        if !self.is_here() {
+            return;
+        }
         let mut steered = lock(&self.steered);
         change(&mut steered);
         let now = match (steered.ended, steered.steering) {
@@ -184,6 +209,9 @@ impl Course {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        if !self.0.is_here() {
+            return;
+        }
         let mut steered = lock(&self.0.steered);
         if steered.steering == Steering::Terminated {
             steered.steering = Steering::Running;

@@ -19,9 +19,13 @@ use tokio::runtime::Handle;
 use tokio::task::unconstrained;
 
 use crate::engine::{Added, Reactor};
+use crate::process::Process;
 
 #[derive(Debug)]
-pub(super) struct Tokio(Handle);
+pub(super) struct Tokio {
+    handle: Handle,
+    process: Process,
+}
 
 struct Source(AsyncFd<OwnedFd>);
 
@@ -34,7 +38,10 @@ impl Tokio {
             AsyncFd::with_interest(receiver, Interest::READABLE).map(drop)
         }));
         match tried {
-            Ok(tried) => tried.map(|()| Tokio(handle)),
+            Ok(tried) => tried.map(|()| Tokio {
+                handle,
+                process: Process::current(),
+            }),
             Err(panic) => {
                 std::mem::forget(panic);
                 let text =
@@ -47,7 +54,11 @@ impl Tokio {
 
 impl Reactor for Tokio {
     fn add(&self, fd: OwnedFd) -> io::Result<Box<dyn Added>> {
-        let _entered = self.0.enter();
+        // A forked child shares its epoll with the parent, whose runtime would take what it is told of for something of its own.
+        if !self.process.is_current() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let _entered = self.handle.enter();
         let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
         Ok(Box::new(Source(fd)))
     }

@@ -58,18 +58,22 @@ type Kept = (LogName, u64);
 pub(super) struct Cursors {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    process: Process,
 }
 
 struct Shared {
     core: Weak<Core<SubPattern>>,
     bell: Arc<Bell>,
     cursors: Mutex<Vec<Cursor>>,
+    /// Nothing is locked before it is known to be this one, and the files are that one's.
+    process: Process,
 }
 
 impl Shared {
     /// Writes the files of which there is more to say. `all`: what was received last counts as done.
     fn save(&self, all: bool) -> io::Result<()> {
+        if !self.process.is_current() {
+            return Err(io::Error::other(SubscribeError::Forked));
+        }
         let Some(core) = self.core.upgrade() else {
             return Ok(());
         };
@@ -97,6 +101,9 @@ impl Shared {
         core: &Arc<Core<SubPattern>>,
         topic: &[u8],
     ) -> Result<(), SubscribeError> {
+        if !self.process.is_current() {
+            return Err(SubscribeError::Forked);
+        }
         let mut cursors = lock(&self.cursors);
         let ended = core.change(|pattern, net| {
             let offsets = pattern.offsets(topic, true);
@@ -127,7 +134,7 @@ impl Shared {
 impl Drop for Cursors {
     fn drop(&mut self) {
         // In a child of a fork there is no such thread, and the files are the parent's.
-        if !self.process.is_current() {
+        if !self.shared.process.is_current() {
             return;
         }
         self.shared.bell.stop();
@@ -222,6 +229,9 @@ fn write(path: &Path, kept: &[Kept]) -> io::Result<()> {
 impl Sub {
     /// Subscribes to a topic from where a file says.
     pub(super) fn resume(&self, topic: &[u8], path: &Path) -> Result<(), SubscribeError> {
+        if !self.socket.core().process().is_current() {
+            return Err(SubscribeError::Forked);
+        }
         let failed = |error: io::Error| SubscribeError::Cursor { kind: error.kind() };
         let kept = read(path).map_err(failed)?;
         let cursors = self.cursors().map_err(failed)?;
@@ -264,6 +274,7 @@ impl Sub {
                 core: Arc::downgrade(self.socket.core()),
                 bell: Arc::default(),
                 cursors: Mutex::default(),
+                process: Process::current(),
             });
             let runs = Arc::clone(&shared);
             let thread = std::thread::Builder::new()
@@ -272,7 +283,6 @@ impl Sub {
             let made: Box<dyn Any + Send + Sync> = Box::new(Cursors {
                 shared,
                 thread: Mutex::new(Some(thread)),
-                process: Process::current(),
             });
             // If another thread was faster, these end at once.
             let _ = self.socket.beside.set(made);
@@ -287,7 +297,7 @@ impl Sub {
     ///
     /// # Errors
     ///
-    /// A file cannot be written.
+    /// A file cannot be written; or this is a forked child of the process that made the socket.
     pub fn save_cursors(&self) -> io::Result<()> {
         match self.cursors_there() {
             Some(cursors) => cursors.shared.save(true),

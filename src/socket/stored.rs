@@ -28,6 +28,7 @@ use crate::engine::{ContextInner, Core, Interest, Outgoing, Shut, TaskCall, Wait
 use crate::error::{SendError, SendErrorKind, Shortage};
 use crate::message::Payload;
 use crate::pattern::{JobId, Pattern, Sending, SpoolNote};
+use crate::process::Process;
 use crate::spool::{Notes, OpenSpool, Spool, SpoolError};
 use crate::sync::{Condvar, Mutex, PoisonError, lock};
 
@@ -40,6 +41,8 @@ pub(crate) struct SocketSpool {
     writing: Mutex<()>,
     end: Mutex<End>,
     ended: Condvar,
+    /// Nothing is locked before it is known to be this one.
+    process: Process,
 }
 
 /// How the spool has ended.
@@ -72,11 +75,15 @@ impl SocketSpool {
             writing: Mutex::new(()),
             end: Mutex::default(),
             ended: Condvar::new(),
+            process: Process::current(),
         })
     }
 
     /// The spool, while it is open.
     fn opened(&self) -> Result<Arc<OpenSpool>, SpoolError> {
+        if !self.process.is_current() {
+            return Err(SpoolError::Forked);
+        }
         lock(&self.spool).clone().ok_or(SpoolError::Closed)
     }
 
@@ -92,6 +99,7 @@ impl SocketSpool {
     pub(super) fn commit(&self, number: u64) -> Result<(), SpoolError> {
         match self.opened() {
             Ok(spool) => spool.commit(number),
+            Err(SpoolError::Forked) => Err(SpoolError::Forked),
             Err(closed) => match lock(&self.end).safe {
                 Some(safe) if number < safe => Ok(()),
                 Some(_) | None => Err(closed),
@@ -99,22 +107,27 @@ impl SocketSpool {
         }
     }
 
-    /// Whether a message is as safe as was asked for.
+    /// Whether a message is as safe as was asked for. `false` in a forked child, which cannot know it.
     pub(super) fn is_safe(&self, number: u64) -> bool {
         match self.opened() {
             Ok(spool) => number < spool.committed(),
+            Err(SpoolError::Forked) => false,
             Err(_) => lock(&self.end).safe.is_some_and(|safe| number < safe),
         }
     }
 
     /// Asks that a message be made safe, without waiting for that.
     pub(super) fn want(&self, number: u64) {
-        self.notes.want(number.saturating_add(1));
+        if self.process.is_current() {
+            self.notes.want(number.saturating_add(1));
+        }
     }
 
     /// The same, and there is time: nobody waits for it yet.
     pub(super) fn want_later(&self, number: u64) {
-        self.notes.want_later(number.saturating_add(1));
+        if self.process.is_current() {
+            self.notes.want_later(number.saturating_add(1));
+        }
     }
 
     /// Messages that were stored are not sent.

@@ -233,6 +233,12 @@ impl OpenSpool {
         }
     }
 
+    /// Why there is nothing to read in a forked child. It ends who reads: it is told once.
+    fn forked(&self, next: &mut u64) -> Option<SpoolError> {
+        let forked = self.check_process().err();
+        forked.filter(|_| std::mem::replace(next, u64::MAX) < u64::MAX)
+    }
+
     /// A message, if it is not settled.
     pub(super) fn read_by(
         &self,
@@ -293,7 +299,9 @@ impl Iterator for Unsettled<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let seq = self.spool.next_unsettled(self.next)?;
+            let Some(seq) = self.spool.next_unsettled(self.next) else {
+                return self.spool.forked(&mut self.next).map(Err);
+            };
             self.next = seq.saturating_add(1);
             // It may have been settled meanwhile.
             let read = self.spool.read_by(&mut self.reader, seq).transpose();
@@ -311,7 +319,9 @@ impl Iterator for DeadLetters<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let seq = self.spool.next_dead(self.next)?;
+            let Some(seq) = self.spool.next_dead(self.next) else {
+                return self.spool.forked(&mut self.next).map(Err);
+            };
             self.next = seq.saturating_add(1);
             if let Some(read) = self.spool.read_by(&mut self.reader, seq).transpose() {
                 return Some(read);

@@ -125,6 +125,7 @@ impl OpenSpool {
     ///
     /// [`SpoolError::NoSuchMessage`] if it is not a dead letter, or what [`append`](OpenSpool::append) fails with.
     pub fn replay(&self, seq: u64) -> Result<(), SpoolError> {
+        self.check_process()?;
         let is_dead = |state: &State| state.index.next_dead(seq) == Some(seq);
         if !is_dead(&lock(&self.state)) {
             return Err(SpoolError::NoSuchMessage { seq });

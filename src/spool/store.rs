@@ -28,7 +28,8 @@ pub(super) const PENDING_MAX: usize = 1 << 20;
 /// The record that says what is on the disk.
 pub(super) const NOTE_LEN: usize = record::HEADER + 16;
 
-/// An open spool: see [the module](crate::spool). It may be used by several threads at once.
+/// An open spool: see [the module](crate::spool). It may be used by several threads at once. In a forked child it is the parent's: what can fail does with
+/// [`SpoolError::Forked`], and otherwise it is as if there were nothing in it.
 ///
 /// Dropping it closes it, as [`close`](OpenSpool::close) does, but tells of no error.
 pub struct OpenSpool {
@@ -217,7 +218,10 @@ impl OpenSpool {
 
     /// All messages below this number are as safe as [`Sync`] says.
     pub fn committed(&self) -> u64 {
-        self.group.reached().at(self.level())
+        match self.process.is_current() {
+            true => self.group.reached().at(self.level()),
+            false => 0,
+        }
     }
 
     /// Makes everything safe, and notes that the spool was closed in good order.
@@ -259,7 +263,7 @@ impl OpenSpool {
 
     /// Messages that are not settled, dead letters included.
     pub fn len(&self) -> u64 {
-        lock(&self.state).index.live
+        self.look(|state| state.index.live)
     }
 
     /// Whether all messages are settled.
@@ -269,37 +273,33 @@ impl OpenSpool {
 
     /// The number of dead letters.
     pub fn dead_count(&self) -> u64 {
-        lock(&self.state).index.dead
+        self.look(|state| state.index.dead)
     }
 
     /// The number that the next message will have, or a lower one.
     pub fn next_seq(&self) -> u64 {
-        lock(&self.state).next_seq
+        self.look(|state| state.next_seq)
     }
 
     /// The numbers of the oldest and of the newest message that is not settled, dead letters included. `None` if all are settled.
     pub fn range(&self) -> Option<RangeInclusive<u64>> {
-        let state = lock(&self.state);
-        Some(state.index.next_live(0)?..=state.index.last_live()?)
+        self.look(|state| Some(state.index.next_live(0)?..=state.index.last_live()?))
     }
 
     /// The segments, from the oldest on, without files that are prepared in advance.
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        let state = lock(&self.state);
-        let segments = state.index.segments.iter();
-        segments
-            .map(|segment| SegmentInfo {
-                file: self.path().join(segment.file.name()),
-                size: segment.size,
-                used: segment.end,
-                unsettled: segment.live_count + segment.guests,
-            })
-            .collect()
+        let info = |segment: &Segment| SegmentInfo {
+            file: self.path().join(segment.file.name()),
+            size: segment.size,
+            used: segment.end,
+            unsettled: segment.live_count + segment.guests,
+        };
+        self.look(|state| state.index.segments.iter().map(info).collect())
     }
 
     /// Bytes in all segments, those prepared in advance included.
     pub fn size(&self) -> u64 {
-        lock(&self.state).bytes
+        self.look(|state| state.bytes)
     }
 
     /// What opening it has found.
@@ -335,7 +335,15 @@ impl OpenSpool {
         fault.unwrap_or(SpoolError::Closed)
     }
 
-    fn check_process(&self) -> Result<(), SpoolError> {
+    /// Looks at the state. A forked child does not: another thread may have locked it for ever.
+    fn look<T: Default>(&self, look: impl FnOnce(&State) -> T) -> T {
+        match self.process.is_current() {
+            true => look(&lock(&self.state)),
+            false => T::default(),
+        }
+    }
+
+    pub(super) fn check_process(&self) -> Result<(), SpoolError> {
         if self.process.is_current() {
             Ok(())
         } else {
@@ -370,11 +378,11 @@ impl OpenSpool {
     }
 
     pub(super) fn next_unsettled(&self, from: u64) -> Option<u64> {
-        lock(&self.state).index.next_live(from)
+        self.look(|state| state.index.next_live(from))
     }
 
     pub(super) fn next_dead(&self, from: u64) -> Option<u64> {
-        lock(&self.state).index.next_dead(from)
+        self.look(|state| state.index.next_dead(from))
     }
 
     /// The state, with room for a record of this length. For a message, with the [reserve](Self::reserve) left.

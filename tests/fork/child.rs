@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::common::deadline::DEADLINE;
@@ -36,6 +37,15 @@ pub(crate) fn inherit<T>(lent: &T) -> T {
     // SAFETY: the copy is the only one that is used or dropped from here on: the threads that had the other are
     // not in the child, and `Forked::start` ends the child before its own is dropped.
     unsafe { std::ptr::read(lent) }
+}
+
+/// Ends the threads of a test when it is dropped, so also if the test fails.
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A child; killed and reaped when this is dropped.

@@ -80,6 +80,9 @@ impl<P: Pattern + 'static> Socket<P> {
     }
 
     fn spool_of(&self, id: JobId) -> Result<&SocketSpool, SpoolError> {
+        if !self.core().process().is_current() {
+            return Err(SpoolError::Forked);
+        }
         let spool = self.spool().filter(|spool| spool.has_stream(id));
         let missing = SpoolError::NoSuchMessage { seq: id.number };
         spool.map(|spool| &**spool).ok_or(missing)
