@@ -3,6 +3,7 @@
 //! `ZEROHOP_ROUNDS=200 cargo test -p zerohop-runtimes --test at_once` does that for minutes, with other seeds each round.
 
 mod common {
+    pub(crate) mod block_on;
     pub(crate) mod deadline;
 }
 mod place;

@@ -32,7 +32,7 @@ fn pair(context: &Context, options: Options) -> (Push, Pull) {
 #[test]
 fn streams_on_every_runtime() {
     const COUNT: u32 = 20_000;
-    for place in Place::all() {
+    for place in Place::with_reactors() {
         let (push, pull) = pair(&place.context(), Options::new().send_hwm(50).recv_hwm(50));
         place.run(async {
             let send = async {
@@ -55,7 +55,7 @@ fn streams_on_every_runtime() {
 #[test]
 fn tasks_and_threads_share_a_socket() {
     const COUNT: usize = 20_000;
-    for place in Place::all() {
+    for place in Place::with_reactors() {
         let (push, pull) = pair(&place.context(), Options::new());
         let taken = AtomicUsize::new(0);
         let take = || {
@@ -98,7 +98,7 @@ fn a_task_that_polls_for_its_answers_gives_way_to_others() {
     const COUNT: usize = 3_000;
     // Far more than there are in the time for which it polls.
     const IN_A_ROW: usize = 100;
-    for place in Place::all() {
+    for place in Place::with_reactors() {
         let (rep, req) = (Rep::new(&Context::new()), Req::new(&place.context()));
         let (rep, req) = (rep.expect("a REP"), req.expect("a REQ"));
         req.connect(rep.bind("tcp://127.0.0.1:*").expect("bound"))
@@ -154,7 +154,10 @@ fn futures_dropped_at_random_lose_nothing() {
     const EACH: usize = 2_000;
     const TASKS: usize = 4;
     const MANY: usize = 100;
-    let place = Place::all().into_iter().nth(1).expect("several threads");
+    let place = Place::with_reactors()
+        .into_iter()
+        .nth(1)
+        .expect("several threads");
     let (push, pull) = pair(&place.context(), Options::new().send_hwm(3).recv_hwm(3));
     let (push, pull) = (Arc::new(push), Arc::new(pull));
     let [sent, taken, dropped] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
@@ -219,7 +222,10 @@ fn futures_dropped_at_random_lose_nothing() {
 #[test]
 fn a_runtime_that_ends_takes_nothing_along() {
     for background in [false, true] {
-        let place = Place::all().into_iter().nth(1).expect("several threads");
+        let place = Place::with_reactors()
+            .into_iter()
+            .nth(1)
+            .expect("several threads");
         let (push, pull) = pair(&place.context(), Options::new());
         let pull = Arc::new(pull);
         let Place::Tokio(runtime) = place else {
@@ -344,7 +350,7 @@ fn a_runtime_without_io_is_refused() {
 /// A future that owns its socket is dropped while it waits: the socket goes with it, and its peer hears of that.
 #[test]
 fn a_socket_goes_with_the_future_that_waits_for_it() {
-    for place in Place::all() {
+    for place in Place::with_reactors() {
         let (push, pull) = pair(&place.context(), Options::new());
         push.wait_for_peers(1, DEADLINE).expect("a peer");
         let monitor = push.monitor();
