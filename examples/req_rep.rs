@@ -47,8 +47,10 @@ fn serve(context: &Context, endpoint: &str) -> Result<(JoinHandle<()>, String), 
                 Some(b"close") => ("bye", true),
                 _ => ("not sold here", false),
             };
-            // A client that has gone is no reason to stop.
-            let _ = request.reply(answer);
+            // A client that has gone, or does not read its replies, is no reason to stop.
+            if let Err(error) = request.reply(answer) {
+                eprintln!("no reply: {error}");
+            }
             if close {
                 return;
             }

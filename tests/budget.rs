@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use zerohop::{
-    Context, ContextOptions, DisconnectCause, Event, Options, Pub, Pull, Push, SendErrorKind,
+    AnySocket, Context, ContextOptions, Delivery, DisconnectCause, Event, Options, Pub, Pull, Push,
+    RecvError, Router, SendErrorKind, Sub,
 };
 
 use common::deadline::DEADLINE;
 use common::memory::Watch;
-use common::raw::{LONG, MORE, RawPeer, command, frame, greeting, ready};
+use common::raw::{LONG, MORE, RawPeer, command, frame, greeting, property, ready};
 use common::until::{GLANCE, until};
 
 const MIB: usize = 1 << 20;
@@ -65,10 +66,20 @@ struct Crowd {
 
 impl Crowd {
     fn connect(endpoint: &str, count: usize, wire: Vec<u8>) -> Crowd {
+        Crowd::connect_as(endpoint, count, wire, |_| ready("PUSH"))
+    }
+
+    /// Each with a handshake of its own.
+    fn connect_as(
+        endpoint: &str,
+        count: usize,
+        wire: Vec<u8>,
+        ready: impl Fn(usize) -> Vec<u8>,
+    ) -> Crowd {
         let address = endpoint.strip_prefix("tcp://").expect("a tcp endpoint");
-        let mut hello = greeting(1, "NULL");
-        hello.extend(ready("PUSH"));
-        let peers = (0..count).map(|_| {
+        let peers = (0..count).map(|number| {
+            let mut hello = greeting(1, "NULL");
+            hello.extend(ready(number));
             let mut stream = TcpStream::connect(address).expect("the socket accepts");
             stream.write_all(&hello).expect("a handshake");
             // Its greeting: with that the socket has read ours.
@@ -125,12 +136,23 @@ impl Crowd {
 
 /// Receives all of it while the crowd goes on, and checks that nothing of the budget stays in use.
 fn receive_all(context: &Context, pull: &Pull, crowd: &mut Crowd, messages: usize, size: usize) {
+    let receive = |timeout| pull.recv_timeout(timeout).map(|message| message.size());
+    receive_all_by(context, receive, crowd, messages, size);
+}
+
+/// The same by a call that gives the size of a message.
+fn receive_all_by(
+    context: &Context,
+    receive: impl Fn(Duration) -> Result<usize, RecvError> + Sync,
+    crowd: &mut Crowd,
+    messages: usize,
+    size: usize,
+) {
     thread::scope(|scope| {
         let receiving = scope.spawn(|| {
             for number in 0..messages {
-                let message = pull.recv_timeout(DEADLINE);
-                let message = message.unwrap_or_else(|error| panic!("message {number}: {error}"));
-                assert_eq!(message.size(), size);
+                let received = receive(DEADLINE);
+                assert_eq!(received, Ok(size), "message {number}");
             }
         });
         while !crowd.is_done() && !receiving.is_finished() {
@@ -142,9 +164,8 @@ fn receive_all(context: &Context, pull: &Pull, crowd: &mut Crowd, messages: usiz
     });
     assert!(crowd.is_done());
     until("the budget is free", || {
-        thread::sleep(GLANCE);
         // A caller drives.
-        let _ = pull.try_recv();
+        let _ = receive(GLANCE);
         (context.memory_used() == 0).then_some(())
     });
 }
@@ -166,6 +187,99 @@ fn a_thousand_fast_senders_stay_within_the_budget() {
     memory.assert_growth_below((budget + PER_SOCKET + PEERS * PER_PEER) as u64);
     receive_all(&context, &pull, &mut crowd, PEERS * MESSAGES, SIZE);
     memory.assert_growth_below((budget + PER_SOCKET + PEERS * PER_PEER) as u64);
+}
+
+/// So many peers of this process have descriptors, of which each takes two: two thousand where the system allows them.
+fn crowd_size() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    let allowed = soft.map_or(usize::MAX, |soft: usize| soft.saturating_sub(200) / 2);
+    allowed.min(2_000)
+}
+
+/// The budget is that of other types as well, whose queues are others.
+fn stays_within_the_budget<S: AnySocket>(
+    socket: impl FnOnce(&Context) -> S,
+    ready: impl Fn(usize) -> Vec<u8>,
+    before: &[u8],
+    receive: impl Fn(&S, Duration) -> Result<usize, RecvError> + Sync,
+) {
+    const MESSAGES: usize = 100;
+    const SIZE: usize = 1_000;
+    let _alone = alone();
+    let peers = crowd_size();
+    let budget = 16 * MIB;
+    let context = with_budget(budget);
+    let socket = socket(&context);
+    let endpoint = socket.bind("tcp://127.0.0.1:*").expect("bound").to_string();
+    let mut wire = before.to_vec();
+    wire.extend(frame(0, &[b'x'; SIZE]).repeat(MESSAGES));
+    let memory = Watch::start();
+    let mut crowd = Crowd::connect_as(&endpoint, peers, wire, ready);
+    crowd.flood(crowd.wire.len(), &context, budget);
+    assert!(!crowd.is_done(), "there was no pressure");
+    assert!(context.memory_used() <= budget);
+    memory.assert_growth_below((budget + PER_SOCKET + peers * PER_PEER) as u64);
+    let receive = |timeout| receive(&socket, timeout);
+    receive_all_by(&context, receive, &mut crowd, peers * MESSAGES, SIZE);
+    memory.assert_growth_below((budget + PER_SOCKET + peers * PER_PEER) as u64);
+}
+
+#[test]
+fn thousands_of_dealers_stay_within_the_budget_of_a_router() {
+    stays_within_the_budget(
+        |context| Router::with_options(context, unlimited()).expect("a ROUTER"),
+        |_| ready("DEALER"),
+        b"",
+        |router, timeout| router.recv_timeout(timeout).map(|it| it.message.size()),
+    );
+}
+
+#[test]
+fn thousands_of_publishers_stay_within_the_budget_of_a_subscriber() {
+    stays_within_the_budget(
+        |context| {
+            let sub = Sub::with_options(context, unlimited()).expect("a SUB");
+            sub.subscribe("").expect("subscribed");
+            sub
+        },
+        |_| ready("PUB"),
+        b"",
+        |sub, timeout| sub.recv_timeout(timeout).map(|message| message.size()),
+    );
+}
+
+/// Where messages are settled: each of these senders has a stream of its own.
+#[test]
+fn thousands_of_sources_of_jobs_stay_within_the_budget() {
+    let delivers = |number: usize| {
+        let mut value = vec![1];
+        value.extend_from_slice(&(number as u128 + 1).to_be_bytes());
+        value.push(0);
+        let list = [
+            property("Socket-Type", b"PUSH"),
+            property("Delivery", &value),
+        ];
+        command("READY", &list.concat())
+    };
+    stays_within_the_budget(
+        |context| {
+            let options = unlimited().delivery(Delivery::at_least_once().window(1_000));
+            Pull::with_options(context, options).expect("a PULL")
+        },
+        delivers,
+        // The first has number 1, and so on.
+        &command("RUN", b"\0\x01\x01\0"),
+        |pull, timeout| {
+            let job = pull.recv_job_timeout(timeout)?;
+            let size = job.message().size();
+            job.settle().expect("settled");
+            Ok(size)
+        },
+    );
 }
 
 /// All of them begin a message that fills the budget with some others, and stop in the middle. They have all the time that they need.

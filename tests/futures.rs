@@ -5,24 +5,25 @@ mod common {
     pub(crate) mod block_on;
     pub(crate) mod by_hand;
     pub(crate) mod deadline;
+    pub(crate) mod fickle;
     pub(crate) mod run_all;
 }
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::{Context as TaskContext, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zerohop::{
-    Context, DeadReason, Delivery, Message, Options, Pull, Push, ReceiptError, RecvError,
-    RecvSocket, Rep, Req, RequestError, SendError, SendErrorKind, SendSocket, Settled,
+    Context, DeadReason, Dealer, Delivery, Message, Options, Pull, Push, ReceiptError, RecvError,
+    RecvSocket, Rep, Req, RequestError, Router, SendError, SendErrorKind, SendSocket, Settled,
 };
 
 use common::block_on::block_on;
 use common::by_hand::{Count, begin};
 use common::deadline::DEADLINE;
+use common::fickle::{Random, fickle, give_way};
 use common::run_all::{Task, run_all};
 
 fn pair_of(context: &Context, options: Options) -> (Push, Pull) {
@@ -36,71 +37,6 @@ fn pair_of(context: &Context, options: Options) -> (Push, Pull) {
 
 fn pair() -> (Push, Pull) {
     pair_of(&Context::new(), Options::new())
-}
-
-/// The same numbers each time.
-#[derive(Clone)]
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
-/// Drops its future at random: `None`. When it has just waited, when it has been woken and not looked yet, or never.
-struct Fickle<'a, F> {
-    future: Option<Pin<Box<F>>>,
-    random: &'a mut Random,
-    has_waited: bool,
-}
-
-fn fickle<'a, F: Future>(future: F, random: &'a mut Random) -> Fickle<'a, F> {
-    Fickle {
-        future: Some(Box::pin(future)),
-        random,
-        has_waited: false,
-    }
-}
-
-impl<F: Future> Future for Fickle<'_, F> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let gives_up = self.random.below(4) == 0;
-        let gives_up = gives_up && self.has_waited;
-        if !gives_up && let Some(future) = &mut self.future {
-            if let Poll::Ready(result) = future.as_mut().poll(context) {
-                return Poll::Ready(Some(result));
-            }
-            self.has_waited = true;
-            if self.random.below(4) > 0 {
-                return Poll::Pending;
-            }
-        }
-        self.future = None;
-        Poll::Ready(None)
-    }
-}
-
-/// Lets the other tasks of the thread go first.
-async fn give_way() {
-    let mut gave_way = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut gave_way, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Futures are dropped all the time on both sides, in several threads, at low marks and at high ones: each message that a future said
@@ -576,10 +512,54 @@ fn a_future_that_was_ready_does_not_panic() {
     let mut send = Box::pin(push.send_async("one"));
     assert!(send.as_mut().poll(&mut context).is_ready());
     assert!(send.as_mut().poll(&mut context).is_pending());
+    assert_eq!(push.stats().messages_out, 1);
     let mut recv = Box::pin(pull.recv_async());
     assert_eq!(block_on(recv.as_mut()).expect("a message"), "one");
     assert!(recv.as_mut().poll(&mut context).is_pending());
-    assert_eq!(push.stats().messages_out, 1);
+}
+
+/// Polls a future until it is ready, and then again while there are messages; one message is taken.
+fn takes_one<F: Future<Output = Result<T, RecvError>>, T>(
+    sender: &impl SendSocket,
+    receiver: &impl RecvSocket,
+    future: F,
+) {
+    for text in ["one", "two", "three"] {
+        sender.send(text).expect("sent");
+    }
+    let mut future = Box::pin(future);
+    let taken = block_on(future.as_mut());
+    assert!(taken.is_ok(), "the first");
+    // Until the others are there as well.
+    let second = receiver.recv_timeout(DEADLINE).expect("the second");
+    assert_eq!(*second.get(second.parts() - 1).expect("a frame"), "two");
+    let waker = Waker::from(Arc::new(Count::default()));
+    let mut context = TaskContext::from_waker(&waker);
+    for _ in 0..3 {
+        assert!(future.as_mut().poll(&mut context).is_pending());
+    }
+    let third = receiver.recv_timeout(DEADLINE).expect("the third");
+    assert_eq!(*third.get(third.parts() - 1).expect("a frame"), "three");
+}
+
+/// In each form in which a future receives, but for `recv_async` where messages come as they are.
+#[test]
+fn a_future_that_was_ready_takes_no_other_message() {
+    let (push, pull) = pair();
+    takes_one(&push, &pull, pull.recv_from_async());
+    takes_one(&push, &pull, pull.recv_job_async());
+    let context = Context::new();
+    let dealer = Dealer::new(&context).expect("a DEALER");
+    let router = Router::new(&context).expect("a ROUTER");
+    dealer
+        .connect(router.bind("tcp://127.0.0.1:*").expect("bound"))
+        .expect("connected");
+    takes_one(&dealer, &router, router.recv_async());
+    takes_one(&dealer, &router, router.recv_from_async());
+    takes_one(&dealer, &router, router.recv_job_async());
+    takes_one(&dealer, &router, router.recv_job_from_async());
+    takes_one(&dealer, &router, RecvSocket::recv_async(&router));
+    takes_one(&dealer, &router, RecvSocket::recv_from_async(&router));
 }
 
 /// Of many tasks that ask by one socket, each is woken by its own reply, and the others sleep on. The end of a connection wakes those who asked

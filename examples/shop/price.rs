@@ -19,7 +19,9 @@ pub(crate) fn run(at: &str) -> Result<()> {
             _ => "0",
         };
         // Whoever asked may have been killed since; that is no reason to close.
-        let _ = request.reply(cents);
+        if let Err(error) = request.reply(cents) {
+            eprintln!("no reply: {error}");
+        }
     }
     Ok(())
 }

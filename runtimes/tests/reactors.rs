@@ -6,12 +6,13 @@ mod common {
 }
 mod place;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use futures_lite::future::poll_once;
+use futures_lite::future::{poll_once, yield_now};
 use tokio::runtime::Builder;
 use zerohop::{Context, Dealer, Event, Options, Pull, Push, Reactor, RecvError, Rep, Req};
 
@@ -32,7 +33,7 @@ fn pair(context: &Context, options: Options) -> (Push, Pull) {
 #[test]
 fn streams_on_every_runtime() {
     const COUNT: u32 = 20_000;
-    for place in Place::all() {
+    for place in Place::with_reactors() {
         let (push, pull) = pair(&place.context(), Options::new().send_hwm(50).recv_hwm(50));
         place.run(async {
             let send = async {
@@ -55,7 +56,7 @@ fn streams_on_every_runtime() {
 #[test]
 fn tasks_and_threads_share_a_socket() {
     const COUNT: usize = 20_000;
-    for place in Place::all() {
+    for place in Place::with_reactors() {
         let (push, pull) = pair(&place.context(), Options::new());
         let taken = AtomicUsize::new(0);
         let take = || {
@@ -98,7 +99,7 @@ fn a_task_that_polls_for_its_answers_gives_way_to_others() {
     const COUNT: usize = 3_000;
     // Far more than there are in the time for which it polls.
     const IN_A_ROW: usize = 100;
-    for place in Place::all() {
+    for place in Place::with_reactors() {
         let (rep, req) = (Rep::new(&Context::new()), Req::new(&place.context()));
         let (rep, req) = (rep.expect("a REP"), req.expect("a REQ"));
         req.connect(rep.bind("tcp://127.0.0.1:*").expect("bound"))
@@ -121,7 +122,7 @@ fn a_task_that_polls_for_its_answers_gives_way_to_others() {
                 let other = async {
                     loop {
                         others.fetch_add(1, Ordering::Relaxed);
-                        futures_lite::future::yield_now().await;
+                        yield_now().await;
                     }
                 };
                 futures_lite::future::or(ask, other).await;
@@ -142,7 +143,7 @@ async fn looked_at<T>(future: impl Future<Output = T>, times: usize) -> Option<T
         if let Some(result) = poll_once(future.as_mut()).await {
             return Some(result);
         }
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
     None
 }
@@ -151,75 +152,100 @@ async fn looked_at<T>(future: impl Future<Output = T>, times: usize) -> Option<T
 /// many have been dropped.
 #[test]
 fn futures_dropped_at_random_lose_nothing() {
-    const EACH: usize = 2_000;
+    for place in Place::all() {
+        drop_futures(&place);
+    }
+}
+
+fn drop_futures(place: &Place) {
+    const EACH: usize = 1_000;
     const TASKS: usize = 4;
     const MANY: usize = 100;
-    let place = Place::all().into_iter().nth(1).expect("several threads");
     let (push, pull) = pair(&place.context(), Options::new().send_hwm(3).recv_hwm(3));
     let (push, pull) = (Arc::new(push), Arc::new(pull));
     let [sent, taken, dropped] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
-    let over = Arc::new(AtomicBool::new(false));
-    place.run(async {
-        let (mut senders, mut receivers) = (Vec::new(), Vec::new());
-        for task in 0..TASKS {
-            let push = Arc::clone(&push);
-            let (all, given_up) = (Arc::clone(&sent), Arc::clone(&dropped));
-            senders.push(tokio::spawn(async move {
-                let mut sent = 0;
-                while sent < EACH || given_up.load(Ordering::Relaxed) < MANY {
-                    let send = push.send_async(sent.to_be_bytes());
-                    match looked_at(send, (sent + task) % 4).await {
-                        Some(result) => {
-                            result.expect("sent");
-                            sent += 1;
-                            all.fetch_add(1, Ordering::Relaxed);
-                            if sent % 10 == 0 {
-                                // Those who receive find nothing for a while.
-                                for _ in 0..20 {
-                                    tokio::task::yield_now().await;
-                                }
+    let sending = Arc::new(AtomicUsize::new(TASKS));
+    let mut tasks: Vec<Task> = Vec::new();
+    for task in 0..TASKS {
+        let push = Arc::clone(&push);
+        let (all, given_up) = (Arc::clone(&sent), Arc::clone(&dropped));
+        let now_sending = Arc::clone(&sending);
+        tasks.push(Box::pin(async move {
+            let mut sent = 0;
+            while sent < EACH || given_up.load(Ordering::Relaxed) < MANY {
+                let send = push.send_async(sent.to_be_bytes());
+                match looked_at(send, (sent + task) % 4).await {
+                    Some(result) => {
+                        result.expect("sent");
+                        sent += 1;
+                        all.fetch_add(1, Ordering::Relaxed);
+                        if sent % 10 == 0 {
+                            // Those who receive find nothing for a while.
+                            for _ in 0..20 {
+                                yield_now().await;
                             }
                         }
-                        None => drop(given_up.fetch_add(1, Ordering::Relaxed)),
                     }
+                    None => drop(given_up.fetch_add(1, Ordering::Relaxed)),
                 }
-            }));
-            let pull = Arc::clone(&pull);
-            let (taken, given_up) = (Arc::clone(&taken), Arc::clone(&dropped));
-            let (sent, over) = (Arc::clone(&sent), Arc::clone(&over));
-            receivers.push(tokio::spawn(async move {
-                let mut turn = 0;
-                while !over.load(Ordering::SeqCst)
-                    || taken.load(Ordering::Relaxed) < sent.load(Ordering::Relaxed)
-                {
-                    turn += 1;
-                    match looked_at(pull.recv_async(), turn % 5).await {
-                        Some(received) => {
-                            received.expect("a message");
-                            taken.fetch_add(1, Ordering::Relaxed);
-                        }
-                        None => drop(given_up.fetch_add(1, Ordering::Relaxed)),
+            }
+            now_sending.fetch_sub(1, Ordering::SeqCst);
+        }));
+        let pull = Arc::clone(&pull);
+        let (taken, given_up) = (Arc::clone(&taken), Arc::clone(&dropped));
+        let (sent, sending) = (Arc::clone(&sent), Arc::clone(&sending));
+        tasks.push(Box::pin(async move {
+            let mut turn = 0;
+            while sending.load(Ordering::SeqCst) > 0
+                || taken.load(Ordering::Relaxed) < sent.load(Ordering::Relaxed)
+            {
+                turn += 1;
+                match looked_at(pull.recv_async(), turn % 5).await {
+                    Some(received) => {
+                        received.expect("a message");
+                        taken.fetch_add(1, Ordering::Relaxed);
                     }
+                    None => drop(given_up.fetch_add(1, Ordering::Relaxed)),
                 }
-            }));
-        }
-        for task in senders {
-            task.await.expect("done");
-        }
-        over.store(true, Ordering::SeqCst);
-        for task in receivers {
-            task.await.expect("done");
+            }
+        }));
+    }
+    run_all(place, tasks);
+    assert_eq!(
+        taken.load(Ordering::Relaxed),
+        sent.load(Ordering::Relaxed),
+        "{place}"
+    );
+    assert_eq!(pull.try_recv(), Err(RecvError::WouldBlock), "{place}");
+}
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs tasks side by side: on the threads of the runtime, or each in one of its own.
+fn run_all(place: &Place, tasks: Vec<Task>) {
+    if let Place::Tokio(runtime) = place {
+        let tasks: Vec<_> = tasks.into_iter().map(|task| runtime.spawn(task)).collect();
+        return place.run(async {
+            for task in tasks {
+                task.await.expect("done");
+            }
+        });
+    }
+    thread::scope(|scope| {
+        for task in tasks {
+            scope.spawn(|| place.run(task));
         }
     });
-    assert_eq!(taken.load(Ordering::Relaxed), sent.load(Ordering::Relaxed));
-    assert_eq!(pull.try_recv(), Err(RecvError::WouldBlock));
 }
 
 /// A runtime ends while tasks of it wait, and one that is not of it: that one goes on.
 #[test]
 fn a_runtime_that_ends_takes_nothing_along() {
     for background in [false, true] {
-        let place = Place::all().into_iter().nth(1).expect("several threads");
+        let place = Place::with_reactors()
+            .into_iter()
+            .nth(1)
+            .expect("several threads");
         let (push, pull) = pair(&place.context(), Options::new());
         let pull = Arc::new(pull);
         let Place::Tokio(runtime) = place else {
@@ -344,7 +370,7 @@ fn a_runtime_without_io_is_refused() {
 /// A future that owns its socket is dropped while it waits: the socket goes with it, and its peer hears of that.
 #[test]
 fn a_socket_goes_with_the_future_that_waits_for_it() {
-    for place in Place::all() {
+    for place in Place::with_reactors() {
         let (push, pull) = pair(&place.context(), Options::new());
         push.wait_for_peers(1, DEADLINE).expect("a peer");
         let monitor = push.monitor();

@@ -284,11 +284,10 @@ macro_rules! addressed {
             fn recv_from_in_task(
                 &self,
             ) -> impl Future<Output = Result<(Message, $crate::Origin), RecvError>> + Send {
-                let received = self.socket.receive_from_in_task();
-                async move {
-                    let (incoming, origin) = received.await?;
-                    Ok((incoming.into_enveloped(), origin))
-                }
+                futures::made_of(
+                    self.socket.receive_from_in_task(),
+                    |(incoming, origin): (Incoming, _)| (incoming.into_enveloped(), origin),
+                )
             }
 
             #[cfg(feature = "futures")]

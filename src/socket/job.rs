@@ -318,7 +318,9 @@ impl Socket<RouterPattern> {
         Ok(self.made_incoming(taken))
     }
 
-    fn incoming_in_task(&self) -> impl Future<Output = Result<(IncomingJob, Origin), RecvError>> {
+    fn incoming_in_task(
+        &self,
+    ) -> impl Future<Output = Result<(IncomingJob, Origin), RecvError>> + Unpin {
         futures::receive_as(self.core(), take_incoming, |taken| {
             self.made_incoming(taken)
         })
@@ -484,8 +486,7 @@ impl Router {
     ///
     /// Closed, or the context is shut down.
     pub fn recv_job_async(&self) -> impl Future<Output = Result<IncomingJob, RecvError>> {
-        let received = self.socket.incoming_in_task();
-        async move { received.await.map(|(incoming, _)| incoming) }
+        futures::made_of(self.socket.incoming_in_task(), |(incoming, _)| incoming)
     }
 
     /// Receives the next job as [`recv_job`](Router::recv_job) does, with what else is known of the peer that it comes from.

@@ -15,7 +15,7 @@ impl<P: Receiving + 'static> Socket<P> {
 
     pub(super) fn recv_from_in_task(
         &self,
-    ) -> impl Future<Output = Result<(Message, Origin), RecvError>> {
+    ) -> impl Future<Output = Result<(Message, Origin), RecvError>> + Unpin {
         futures::receive(self.core(), take_from)
     }
 }
@@ -35,7 +35,7 @@ impl<N: Name> Socket<RouterOf<N>> {
 
     pub(super) fn receive_from_in_task(
         &self,
-    ) -> impl Future<Output = Result<(Incoming<N>, Origin), RecvError>> {
+    ) -> impl Future<Output = Result<(Incoming<N>, Origin), RecvError>> + Unpin {
         futures::receive(self.core(), take_incoming_from)
     }
 }
@@ -56,10 +56,9 @@ macro_rules! with_origin {
     (@in_task $received:expr) => {
         $received
     };
-    (@in_task $received:expr, $map:expr) => {{
-        let received = $received;
-        async move { received.await.map($map) }
-    }};
+    (@in_task $received:expr, $map:expr) => {
+        $crate::socket::futures::made_of($received, $map)
+    };
     ($name:ident, $received:ty, $recv:ident, $in_task:ident $(, $map:expr)?) => {
         impl $name {
             /// Receives the next message as [`recv`](Self::recv) does, with what is known of the peer that it comes from: its address,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::deadline::DEADLINE;
 
@@ -24,20 +24,27 @@ impl Wake for Unpark {
 
 /// Polls a future until it is ready, sleeping in between; fails if that takes too long.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    block_on_for(DEADLINE, future).expect("a task was not woken")
+}
+
+/// The same, for at most this time. `None`: not in time.
+pub(crate) fn block_on_for<T>(timeout: Duration, future: impl Future<Output = T>) -> Option<T> {
     let unpark = Arc::new(Unpark {
         thread: thread::current(),
         woken: AtomicBool::new(false),
     });
     let waker = Waker::from(Arc::clone(&unpark));
     let mut future = pin!(future);
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + timeout;
     loop {
         if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return result;
+            return Some(result);
         }
         while !unpark.woken.swap(false, Ordering::SeqCst) {
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "a task was not woken");
+            if left.is_zero() {
+                return None;
+            }
             thread::park_timeout(left);
         }
     }

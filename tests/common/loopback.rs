@@ -6,8 +6,11 @@ use super::unique;
 /// happens to leave from the port.
 #[cfg(target_os = "linux")]
 pub(crate) fn tcp_endpoint() -> String {
-    let [_, high, middle, low] = (std::process::id() << 8 | unique::number() & 0xff).to_be_bytes();
-    format!("tcp://127.{}.{middle}.{low}:5555", high | 1)
+    let number = unique::number();
+    let [_, high, middle, low] = (std::process::id() << 8 | number & 0xff).to_be_bytes();
+    // Below those that the system gives to connections.
+    let port = 5555 + (number >> 8) % 20_000;
+    format!("tcp://127.{}.{middle}.{low}:{port}", high | 1)
 }
 
 /// A port that was free a moment ago.

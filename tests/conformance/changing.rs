@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zerohop::{
+use crate::sockets::{
     Allow, BindError, Change, Context, Dealer, OPTION_TABLE, Options, Pair, Pub, Pull, Push,
     ReconfigureError, RecvError, Req, Routed, Router, SendErrorKind, SendSocket, Sub, Xpub, Xsub,
 };

@@ -1,6 +1,6 @@
 //! The draft types, where they differ from the type that each of them is like.
 
-use zerohop::{
+use crate::sockets::{
     Channel, Client, Context, Dish, Gather, GroupError, GroupMessage, Incoming, Message, Peer,
     Radio, RecvError, Scatter, SendError, SendErrorKind, Server,
 };

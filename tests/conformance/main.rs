@@ -58,6 +58,7 @@ mod push_pull;
 mod ready;
 mod req_rep;
 mod router;
+mod stream;
 mod tasks;
 mod threads;
 mod watching;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zerohop::{
+use crate::sockets::{
     AnySocket, Channel, Client, Context, Dealer, Delivery, Dish, Gather, Options, Origin, Pair,
     Peer, Principal, Pub, Pull, Push, Radio, RecvError, RecvSocket, Rep, Req, Router, Scatter,
     SendSocket, Server, Stream, Sub, Xpub, Xsub,

@@ -14,6 +14,7 @@ use crate::ways::{Way, current, run_for};
 pub(crate) use crate::ways::{WAYS, by_each_way};
 
 /// A context that is driven the way that is the current one when it is made.
+#[derive(Clone)]
 pub(crate) struct Context {
     inner: zerohop::Context,
     way: Arc<Way>,
@@ -39,6 +40,7 @@ impl Deref for Context {
 }
 
 /// What all sockets have.
+#[allow(dead_code, reason = "some of it is for the other suite only")]
 pub(crate) trait AnySocket: Sized + Send + Sync {
     fn with_options(context: &Context, options: Options) -> Result<Self, SocketError>;
     fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError>;
@@ -66,10 +68,9 @@ macro_rules! forwards {
 
 /// A socket, and what its calls are.
 macro_rules! socket {
-    ($name:ident $(, $calls:ident($($result:ty),*))*) => {
+    ($name:ident $(, $calls:ident($($of_calls:tt)*))*) => {
         pub(crate) struct $name {
             inner: zerohop::$name,
-            #[allow(dead_code, reason = "a RADIO has no call that waits")]
             way: Arc<Way>,
         }
 
@@ -116,7 +117,7 @@ macro_rules! socket {
                 self.inner.close(timeout)
             }
 
-            $($calls! { $($result),* })*
+            $($calls! { $($of_calls)* })*
         }
 
         impl Deref for $name {
@@ -162,7 +163,11 @@ macro_rules! socket {
 macro_rules! receives {
     ($received:ty) => {
         pub(crate) fn recv(&self) -> Result<$received, RecvError> {
-            self.recv_within(self.inner.options().recv_timeout)
+            match self.inner.options().recv_timeout {
+                // It does not wait, and says so.
+                Some(Duration::ZERO) => self.inner.recv(),
+                timeout => self.recv_within(timeout),
+            }
         }
 
         pub(crate) fn recv_timeout(&self, timeout: Duration) -> Result<$received, RecvError> {
@@ -176,6 +181,34 @@ macro_rules! receives {
                 self.inner.recv_async(),
                 || self.inner.try_recv(),
                 || self.inner.recv_timeout(Duration::ZERO),
+            )
+        }
+    };
+}
+
+macro_rules! receives_from {
+    ($received:ty) => {
+        pub(crate) fn recv_from(&self) -> Result<($received, Origin), RecvError> {
+            self.recv_from_within(self.inner.options().recv_timeout)
+        }
+
+        pub(crate) fn recv_from_timeout(
+            &self,
+            timeout: Duration,
+        ) -> Result<($received, Origin), RecvError> {
+            self.recv_from_within(Some(timeout))
+        }
+
+        fn recv_from_within(
+            &self,
+            timeout: Option<Duration>,
+        ) -> Result<($received, Origin), RecvError> {
+            self.way.receive(
+                &self.inner,
+                timeout,
+                self.inner.recv_from_async(),
+                || self.inner.try_recv_from(),
+                || self.inner.recv_from_timeout(Duration::ZERO),
             )
         }
     };
@@ -201,7 +234,10 @@ macro_rules! receives_upstream {
 macro_rules! sends {
     ($sent:ty) => {
         pub(crate) fn send(&self, message: impl Payload) -> Result<$sent, SendError> {
-            self.send_within(message, self.inner.options().send_timeout)
+            match self.inner.options().send_timeout {
+                Some(Duration::ZERO) => self.inner.send(message),
+                timeout => self.send_within(message, timeout),
+            }
         }
 
         pub(crate) fn send_timeout(
@@ -230,27 +266,27 @@ macro_rules! sends {
 }
 
 macro_rules! sends_to {
-    ($sent:ty) => {
+    ($peer:ident: $given:ty => $known:expr, $id:ty, $sent:ty) => {
         pub(crate) fn send_to(
             &self,
-            peer: impl AsRef<[u8]>,
+            $peer: $given,
             message: impl Payload,
         ) -> Result<$sent, SendError> {
-            self.send_to_within(peer.as_ref(), message, self.inner.options().send_timeout)
+            self.send_to_within($known, message, self.inner.options().send_timeout)
         }
 
         pub(crate) fn send_to_timeout(
             &self,
-            peer: impl AsRef<[u8]>,
+            $peer: $given,
             message: impl Payload,
             timeout: Duration,
         ) -> Result<$sent, SendError> {
-            self.send_to_within(peer.as_ref(), message, Some(timeout))
+            self.send_to_within($known, message, Some(timeout))
         }
 
         fn send_to_within(
             &self,
-            peer: &[u8],
+            peer: $id,
             message: impl Payload,
             timeout: Option<Duration>,
         ) -> Result<$sent, SendError> {
@@ -261,6 +297,59 @@ macro_rules! sends_to {
                 self.inner.send_to_async(peer, &message),
                 || self.inner.try_send_to(peer, &message),
                 || self.inner.send_to_timeout(peer, &message, Duration::ZERO),
+            )
+        }
+    };
+}
+
+macro_rules! sends_to_groups {
+    () => {
+        pub(crate) fn send(
+            &self,
+            group: &str,
+            message: impl Payload,
+        ) -> Result<Published, SendError> {
+            self.send_within(group, message, self.inner.options().send_timeout)
+        }
+
+        pub(crate) fn send_timeout(
+            &self,
+            group: &str,
+            message: impl Payload,
+            timeout: Duration,
+        ) -> Result<Published, SendError> {
+            self.send_within(group, message, Some(timeout))
+        }
+
+        fn send_within(
+            &self,
+            group: &str,
+            message: impl Payload,
+            timeout: Option<Duration>,
+        ) -> Result<Published, SendError> {
+            let message = message.into_message();
+            self.way.send(
+                &self.inner,
+                timeout,
+                self.inner.send_async(group, &message),
+                || self.inner.try_send(group, &message),
+                || self.inner.send_timeout(group, &message, Duration::ZERO),
+            )
+        }
+    };
+}
+
+/// What never waits where it blocks, and is a future as well.
+macro_rules! sends_at_once {
+    () => {
+        pub(crate) fn send(&self, message: impl Payload) -> Result<Published, SendError> {
+            let message = message.into_message();
+            self.way.send(
+                &self.inner,
+                None,
+                zerohop::SendSocket::send_async(&self.inner, &message),
+                || self.inner.send(&message),
+                || self.inner.send(&message),
             )
         }
     };
@@ -307,29 +396,61 @@ macro_rules! requests {
 }
 
 socket!(Push, sends(()));
-socket!(Pull, receives(Message));
+socket!(Pull, receives(Message), receives_from(Message));
 socket!(Pub, sends(Published));
-socket!(Sub, receives(Message));
+socket!(Sub, receives(Message), receives_from(Message));
 socket!(
     Xpub,
     sends(Published),
     receives(Message),
+    receives_from(Message),
     receives_upstream()
 );
-socket!(Xsub, receives(Message));
+socket!(
+    Xsub,
+    sends_at_once(),
+    receives(Message),
+    receives_from(Message)
+);
 socket!(Req, requests());
 socket!(Rep, receives(Request));
-socket!(Dealer, sends(()), receives(Message));
-socket!(Router, sends_to(Routed), receives(Incoming));
-socket!(Pair, sends(()), receives(Message));
-socket!(Client, sends(()), receives(Message));
-socket!(Server, receives(Incoming<u32>));
-socket!(Peer, receives(Incoming<u32>));
-socket!(Radio);
-socket!(Dish, receives(GroupMessage));
+socket!(Dealer, sends(()), receives(Message), receives_from(Message));
+socket!(
+    Router,
+    sends_to(peer: impl AsRef<[u8]> => peer.as_ref(), &[u8], Routed),
+    receives(Incoming),
+    receives_from(Incoming)
+);
+socket!(Pair, sends(()), receives(Message), receives_from(Message));
+socket!(Client, sends(()), receives(Message), receives_from(Message));
+socket!(
+    Server,
+    sends_to(peer: u32 => peer, u32, ()),
+    receives(Incoming<u32>),
+    receives_from(Incoming<u32>)
+);
+socket!(
+    Peer,
+    sends_to(peer: u32 => peer, u32, ()),
+    receives(Incoming<u32>),
+    receives_from(Incoming<u32>)
+);
+socket!(Radio, sends_to_groups());
+socket!(Dish, receives(GroupMessage), receives_from(GroupMessage));
 socket!(Scatter, sends(()));
-socket!(Gather, receives(Message));
-socket!(Channel, sends(()), receives(Message));
+socket!(Gather, receives(Message), receives_from(Message));
+socket!(
+    Channel,
+    sends(()),
+    receives(Message),
+    receives_from(Message)
+);
+socket!(
+    Stream,
+    sends_to(peer: impl AsRef<[u8]> => peer.as_ref(), &[u8], Routed),
+    receives(Incoming),
+    receives_from(Incoming)
+);
 
 impl<'a> IntoIterator for &'a Xpub {
     type Item = Message;
@@ -349,47 +470,90 @@ impl<'a> IntoIterator for &'a Xsub {
     }
 }
 
-/// A ROUTER in libzmq's form.
+/// What sends by the trait of that name: a ROUTER in libzmq's form, and others.
 pub(crate) trait SendSocket {
-    fn send(&self, message: impl Payload) -> Result<Routed, SendError>;
-    fn try_send(&self, message: impl Payload) -> Result<Routed, SendError>;
-    fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<Routed, SendError>;
+    type Sent;
+
+    fn send(&self, message: impl Payload) -> Result<Self::Sent, SendError> {
+        self.send_timeout(message, DEADLINE)
+    }
+
+    fn try_send(&self, message: impl Payload) -> Result<Self::Sent, SendError>;
+    fn send_timeout(
+        &self,
+        message: impl Payload,
+        timeout: Duration,
+    ) -> Result<Self::Sent, SendError>;
 }
 
-/// The same.
+/// The same for what receives.
 pub(crate) trait RecvSocket {
     fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError>;
+    fn recv_from_timeout(&self, timeout: Duration) -> Result<(Message, Origin), RecvError>;
+    fn recv_from_async(&self) -> impl Future<Output = Result<(Message, Origin), RecvError>>;
 }
 
-impl SendSocket for Router {
-    fn send(&self, message: impl Payload) -> Result<Routed, SendError> {
-        SendSocket::send_timeout(self, message, DEADLINE)
-    }
+macro_rules! sends_by_trait {
+    ($($name:ident),+) => {$(
+        impl SendSocket for $name {
+            type Sent = <zerohop::$name as zerohop::SendSocket>::Sent;
 
-    fn try_send(&self, message: impl Payload) -> Result<Routed, SendError> {
-        zerohop::SendSocket::try_send(&self.inner, message)
-    }
+            fn try_send(&self, message: impl Payload) -> Result<Self::Sent, SendError> {
+                zerohop::SendSocket::try_send(&self.inner, message)
+            }
 
-    fn send_timeout(&self, message: impl Payload, timeout: Duration) -> Result<Routed, SendError> {
-        let message = message.into_message();
-        self.way.send(
-            &self.inner,
-            Some(timeout),
-            zerohop::SendSocket::send_async(&self.inner, &message),
-            || zerohop::SendSocket::try_send(&self.inner, &message),
-            || zerohop::SendSocket::send_timeout(&self.inner, &message, Duration::ZERO),
-        )
-    }
+            fn send_timeout(
+                &self,
+                message: impl Payload,
+                timeout: Duration,
+            ) -> Result<Self::Sent, SendError> {
+                let message = message.into_message();
+                self.way.send(
+                    &self.inner,
+                    Some(timeout),
+                    zerohop::SendSocket::send_async(&self.inner, &message),
+                    || zerohop::SendSocket::try_send(&self.inner, &message),
+                    || zerohop::SendSocket::send_timeout(&self.inner, &message, Duration::ZERO),
+                )
+            }
+        }
+    )+};
 }
 
-impl RecvSocket for Router {
-    fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
-        self.way.receive(
-            &self.inner,
-            Some(timeout),
-            zerohop::RecvSocket::recv_async(&self.inner),
-            || zerohop::RecvSocket::try_recv(&self.inner),
-            || zerohop::RecvSocket::recv_timeout(&self.inner, Duration::ZERO),
-        )
-    }
+macro_rules! receives_by_trait {
+    ($($name:ident),+) => {$(
+        impl RecvSocket for $name {
+            fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
+                self.way.receive(
+                    &self.inner,
+                    Some(timeout),
+                    zerohop::RecvSocket::recv_async(&self.inner),
+                    || zerohop::RecvSocket::try_recv(&self.inner),
+                    || zerohop::RecvSocket::recv_timeout(&self.inner, Duration::ZERO),
+                )
+            }
+
+            fn recv_from_timeout(
+                &self,
+                timeout: Duration,
+            ) -> Result<(Message, Origin), RecvError> {
+                self.way.receive(
+                    &self.inner,
+                    Some(timeout),
+                    zerohop::RecvSocket::recv_from_async(&self.inner),
+                    || zerohop::RecvSocket::try_recv_from(&self.inner),
+                    || zerohop::RecvSocket::recv_from_timeout(&self.inner, Duration::ZERO),
+                )
+            }
+
+            fn recv_from_async(
+                &self,
+            ) -> impl Future<Output = Result<(Message, Origin), RecvError>> {
+                zerohop::RecvSocket::recv_from_async(&self.inner)
+            }
+        }
+    )+};
 }
+
+sends_by_trait!(Router, Push, Dealer);
+receives_by_trait!(Router, Pull);

@@ -1,4 +1,4 @@
-//! The ways of waiting: in a task of a runtime that drives the sockets, or in a poller.
+//! The ways of waiting: in a task of a runtime that drives the sockets, in one of another executor, or in a poller.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use zerohop::{PollRecv, PollSend, Poller, RecvError, SendError, SendErrorKind};
 
+use crate::common::block_on::block_on_for;
 use crate::common::deadline::DEADLINE;
 use crate::place::Place;
 
 /// How the calls of a scenario wait.
 pub(crate) enum Way {
-    /// As a future on a runtime.
+    /// As a future.
     Task(Place),
     /// In a poller, until a call that does not wait succeeds.
     Poller,
@@ -22,11 +23,7 @@ pub(crate) enum Way {
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Way::Task(Place::Tokio(runtime)) => {
-                let threads = runtime.metrics().num_workers();
-                write!(f, "tasks of tokio, in {threads} threads")
-            }
-            Way::Task(Place::AsyncIo) => f.write_str("tasks of smol"),
+            Way::Task(place) => place.fmt(f),
             Way::Poller => f.write_str("a poller"),
         }
     }
@@ -37,7 +34,7 @@ thread_local! {
 }
 
 /// How many there are.
-pub(crate) const WAYS: u32 = 4;
+pub(crate) const WAYS: u32 = 5;
 
 /// Plays a scenario once by each way.
 pub(crate) fn by_each_way(scenario: impl Fn()) {
@@ -159,5 +156,6 @@ pub(crate) fn run_for<T>(
             };
             futures_lite::future::or(async { Some(future.await) }, expired).await
         }),
+        Place::NoReactor => block_on_for(timeout, future),
     }
 }

@@ -1,14 +1,19 @@
 //! Runtimes, and contexts that they drive.
 
+use std::fmt;
+
 use tokio::runtime::{Builder, Runtime};
 use zerohop::{Context, Reactor};
 
+use crate::common::block_on::block_on;
 use crate::common::deadline::DEADLINE;
 
 /// Where a future is run.
 pub(crate) enum Place {
     Tokio(Runtime),
     AsyncIo,
+    /// An executor of which the context knows nothing: its background thread drives the sockets.
+    NoReactor,
 }
 
 impl Place {
@@ -17,13 +22,20 @@ impl Place {
         Place::Tokio(runtime.expect("a runtime"))
     }
 
-    pub(crate) fn all() -> [Place; 3] {
+    /// Those whose reactors drive the sockets.
+    pub(crate) fn with_reactors() -> [Place; 3] {
         let several = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build();
         let several = several.expect("a runtime");
         [Place::one_thread(), Place::Tokio(several), Place::AsyncIo]
+    }
+
+    #[allow(dead_code, reason = "some tests are about reactors only")]
+    pub(crate) fn all() -> [Place; 4] {
+        let [one, several, async_io] = Place::with_reactors();
+        [one, several, async_io, Place::NoReactor]
     }
 
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -39,13 +51,30 @@ impl Place {
                 };
                 futures_lite::future::or(future, expired).await
             }),
+            Place::NoReactor => block_on(future),
         }
     }
 
     pub(crate) fn context(&self) -> Context {
-        Context::with_reactor(match self {
-            Place::Tokio(_) => self.run(async { Reactor::tokio().expect("a reactor") }),
-            Place::AsyncIo => Reactor::async_io(),
-        })
+        match self {
+            Place::Tokio(_) => {
+                Context::with_reactor(self.run(async { Reactor::tokio().expect("a reactor") }))
+            }
+            Place::AsyncIo => Context::with_reactor(Reactor::async_io()),
+            Place::NoReactor => Context::new(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Tokio(runtime) => {
+                let threads = runtime.metrics().num_workers();
+                write!(f, "tasks of tokio, in {threads} threads")
+            }
+            Place::AsyncIo => f.write_str("tasks of smol"),
+            Place::NoReactor => f.write_str("tasks without a reactor"),
+        }
     }
 }
