@@ -542,10 +542,11 @@ fn takes_one<F: Future<Output = Result<T, RecvError>>, T>(
     assert_eq!(*third.get(third.parts() - 1).expect("a frame"), "three");
 }
 
-/// In each form in which a future receives, but for `recv_async` where messages come as they are.
+/// In each form in which a future receives.
 #[test]
 fn a_future_that_was_ready_takes_no_other_message() {
     let (push, pull) = pair();
+    takes_one(&push, &pull, pull.recv_async());
     takes_one(&push, &pull, pull.recv_from_async());
     takes_one(&push, &pull, pull.recv_job_async());
     let context = Context::new();

@@ -1,8 +1,7 @@
 //! Calls as futures, for a task on any runtime.
 //!
 //! A future has taken nothing and sent nothing before it is ready, so it can be dropped at any time. With each poll it does what a call
-//! that does not wait does. Once it has been ready it is pending for ever, but
-//! for the one of [`Socket::recv_async`]. What comes meanwhile the context's background thread takes in, and wakes the task.
+//! that does not wait does. Once it has been ready it is pending for ever. What comes meanwhile the context's background thread takes in, and wakes the task.
 //!
 //! Where a message is always there, or always room, none of them has to wait. Now and then one [gives way](super::giving_way) all the same, so that a peer that
 //! sends without end does not keep the runtime from its timers and other tasks.
@@ -187,22 +186,30 @@ impl<M: Payload> Unsent<M> {
 }
 
 impl<P: Receiving + 'static> Socket<P> {
-    /// Polled again after it was ready, which no runtime does, it takes another message: to remember that it was costs each message 3 % more
-    /// instructions.
     pub(super) fn recv_async(&self) -> impl Future<Output = Result<Message, RecvError>> {
         let mut call = TaskCall::new(self.core());
+        // Nothing once it has been ready.
+        let mut socket = Some(self);
         poll_fn(move |context| {
+            let Some(receiver) = socket else {
+                return Poll::Pending;
+            };
             if call.is_new() && !looks_at_clock() {
                 let mut message = Message::new();
-                let received = self
+                let received = receiver
                     .core()
                     .at_once(|pattern, net| pattern.recv(&mut net.peers, &mut message));
                 if received.is_some() {
+                    socket = None;
                     note_ready();
                     return Poll::Ready(Ok(message));
                 }
             }
-            self.poll_recv(&mut call, context)
+            let received = receiver.poll_recv(&mut call, context);
+            if received.is_ready() {
+                socket = None;
+            }
+            received
         })
     }
 

@@ -251,8 +251,6 @@ macro_rules! receiving {
             /// the runtime. Any number of futures, and of threads, may wait at once. For a message one of the futures is
             /// woken: the one that has waited for longest.
             ///
-            /// It is for one message. To poll it again when it has been ready is an error, as with any future; it takes another message then.
-            ///
             /// While messages are here, it is ready at once; but after 500 µs of that the next one gives way to other tasks first, and takes nothing then.
             ///
             /// # Errors
