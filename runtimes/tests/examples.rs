@@ -51,6 +51,14 @@ fn a_descriptor_in_mios_loop_misses_nothing() {
 }
 
 #[test]
+fn workers_on_tokio_handle_everything() {
+    assert_eq!(
+        run("tokio_workers"),
+        "1000 orders handled by 4 workers, sum 499500\n"
+    );
+}
+
+#[test]
 fn smol_relays_everything() {
     assert_eq!(run("smol_relay"), "1000 of 1000 in order\n");
 }
