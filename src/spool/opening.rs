@@ -65,9 +65,9 @@ impl OpenSpool {
         };
         let mut spool = OpenSpool {
             disk,
-            group: GroupCommit::new(Writer::default(), Reached::default()),
-            state: Mutex::new(State::new(Index::default(), 0, 0, (0, 0))),
-            maker: Mutex::default(),
+            group: Arc::new(GroupCommit::new(Writer::default(), Reached::default())),
+            state: Arc::new(Mutex::new(State::new(Index::default(), 0, 0, (0, 0)))),
+            maker: Arc::default(),
             compacting: One::default(),
             identity_due: AtomicBool::new(false),
             folder_changed: AtomicBool::new(true),
@@ -95,7 +95,7 @@ impl OpenSpool {
             let mut state = State::new(loaded.index, next, loaded.next_segment, (last, end));
             state.latest = loaded.latest;
             state.bytes = bytes;
-            self.state = Mutex::new(state);
+            self.state = Arc::new(Mutex::new(state));
             return Ok(());
         }
         let first_time = loaded.index.segments.is_empty() && loaded.identity.incarnation == 0;
@@ -149,8 +149,8 @@ impl OpenSpool {
                 Sync::Os => 0,
             },
         };
-        self.group = GroupCommit::new(Writer::new(unsynced), reached);
-        self.state = Mutex::new(state);
+        self.group = Arc::new(GroupCommit::new(Writer::new(unsynced), reached));
+        self.state = Arc::new(Mutex::new(state));
         if !loaded.clean {
             match self.begin_segment(&loaded.holes) {
                 // The first that is to be noted, or appended, begins it.

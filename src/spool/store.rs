@@ -35,9 +35,9 @@ pub(super) const NOTE_LEN: usize = record::HEADER + 16;
 pub struct OpenSpool {
     pub(super) settings: Spool,
     pub(super) disk: Box<dyn Disk>,
-    pub(super) group: GroupCommit<Writer>,
-    pub(super) state: Mutex<State>,
-    pub(super) maker: Mutex<Maker>,
+    pub(super) group: Arc<GroupCommit<Writer>>,
+    pub(super) state: Arc<Mutex<State>>,
+    pub(super) maker: Arc<Mutex<Maker>>,
     pub(super) compacting: One,
     /// The file `spool.id` does not say yet that the spool has been opened once more, as there was no room for that.
     pub(super) identity_due: AtomicBool,
@@ -542,6 +542,13 @@ impl fmt::Debug for OpenSpool {
 
 impl Drop for OpenSpool {
     fn drop(&mut self) {
+        if !self.process.is_current() {
+            // A thread of the parent may have been changing any of this at the fork, so that it cannot be dropped here.
+            std::mem::forget(Arc::clone(&self.group));
+            std::mem::forget(Arc::clone(&self.state));
+            std::mem::forget(Arc::clone(&self.maker));
+            return;
+        }
         // There is nobody to tell.
         let _ = self.finish();
     }
