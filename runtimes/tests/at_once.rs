@@ -25,7 +25,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Token};
 use zerohop::{
     Dealer, Message, Options, PollRecv, PollSend, Poller, Pull, Push, RecvError, RecvSocket,
-    RecvStream, SendErrorKind, SendSocket,
+    RecvStream, SendErrorKind, SendSocket, WatchError,
 };
 
 use common::deadline::DEADLINE;
@@ -231,14 +231,24 @@ where
 
     fn receive_in_poller(&self) {
         let mut poller = Poller::new().expect("a poller");
-        poller.add_recv(0, &self.receiver).expect("added");
+        match poller.add_recv(0, &self.receiver) {
+            Ok(()) => {}
+            // This thread has come too late: the others have taken everything.
+            Err(WatchError::Closed) => return,
+            Err(error) => panic!("{error}"),
+        }
         while self.take_all() {
             poller.wait(None).expect("polled");
         }
     }
 
     fn receive_by_descriptor(&self) {
-        let ready = self.receiver.recv_fd().expect("a descriptor");
+        let ready = match self.receiver.recv_fd() {
+            Ok(ready) => ready,
+            // As in the poller.
+            Err(WatchError::Closed) => return,
+            Err(error) => panic!("{error}"),
+        };
         let mut poll = mio::Poll::new().expect("a poll");
         let descriptor = ready.as_raw_fd();
         poll.registry()
