@@ -101,9 +101,10 @@ where
         }
     }
 
-    /// The number of the next message; `None`: the round is over.
+    /// The number of the next message; `None`: the round is over. One is sent also where the machine did nothing for so long.
     fn claim(&self) -> Option<usize> {
-        (Instant::now() < self.end).then(|| self.next.fetch_add(1, Ordering::SeqCst))
+        let goes_on = Instant::now() < self.end || self.next.load(Ordering::SeqCst) == 0;
+        goes_on.then(|| self.next.fetch_add(1, Ordering::SeqCst))
     }
 
     fn change(&self, change: impl FnOnce(&mut Seen)) {
