@@ -32,7 +32,15 @@ pub(super) fn receive_as<P: Pattern, T, R>(
     mut make: impl FnMut(T) -> R + Unpin,
 ) -> impl Future<Output = Result<R, RecvError>> + Unpin {
     let mut call = TaskCall::new(core);
-    poll_fn(move |context| poll_call(&mut call, context, &mut take).map_ok(&mut make))
+    let mut was_ready = false;
+    poll_fn(move |context| {
+        if was_ready {
+            return Poll::Pending;
+        }
+        let received = poll_receive(core, context, call.waits(), &mut take);
+        was_ready = received.is_ready();
+        received.map_ok(&mut make)
+    })
 }
 
 /// Makes something else of what is received.
@@ -41,22 +49,6 @@ pub(super) fn made_of<T, R>(
     mut make: impl FnMut(T) -> R,
 ) -> impl Future<Output = Result<R, RecvError>> {
     poll_fn(move |context| Pin::new(&mut received).poll(context).map_ok(&mut make))
-}
-
-/// One poll of a future that receives once.
-fn poll_call<P: Pattern, T>(
-    call: &mut TaskCall<'_, P>,
-    context: &Context<'_>,
-    take: impl FnMut(&mut P, &mut Net) -> Option<T>,
-) -> Poll<Result<T, RecvError>> {
-    if call.is_over() {
-        return Poll::Pending;
-    }
-    let received = poll_receive(call.core(), context, call.waits(), take);
-    if received.is_ready() {
-        call.end();
-    }
-    received
 }
 
 /// One poll of a task that receives. `waits` is what it has from the last time.

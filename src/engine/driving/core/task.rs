@@ -16,16 +16,11 @@ use crate::pattern::Pattern;
 pub(crate) struct TaskCall<'a, P: Pattern> {
     core: &'a Core<P>,
     key: Option<Key>,
-    is_over: bool,
 }
 
 impl<'a, P: Pattern> TaskCall<'a, P> {
     pub(crate) fn new(core: &'a Core<P>) -> Self {
-        TaskCall {
-            core,
-            key: None,
-            is_over: false,
-        }
+        TaskCall { core, key: None }
     }
 
     pub(crate) fn core(&self) -> &'a Core<P> {
@@ -35,15 +30,6 @@ impl<'a, P: Pattern> TaskCall<'a, P> {
     /// Whether it has not waited yet.
     pub(crate) fn is_new(&self) -> bool {
         self.key.is_none()
-    }
-
-    /// Whether it has had what it waited for. Another attempt would take more than the task has asked for.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over
-    }
-
-    pub(crate) fn end(&mut self) {
-        self.is_over = true;
     }
 
     /// For [`Core::poll_task`].
